@@ -1,0 +1,96 @@
+"""Split a table into training, validation and test rows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import polars as pl
+from pydantic.dataclasses import dataclass as settings_dataclass
+
+from automtl.data.infer import require_columns
+from automtl.data.schema import CONFIG, Schema
+from automtl.errors import SchemaError, SettingsError
+
+NAMES = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1, "test": 2}
+
+
+@settings_dataclass(frozen=True, config=CONFIG)
+class SplitSettings:
+    """`shares` of training, validation and test rows; `method` is overruled by a split column."""
+
+    method: Literal["random", "time", "user"] = "random"
+    shares: tuple[float, float, float] = (0.7, 0.1, 0.2)
+    valid_share_of_train: float = 0.2
+
+    def __post_init__(self) -> None:
+        if min(self.shares) <= 0 or abs(sum(self.shares) - 1) > 1e-6:
+            raise SettingsError(f"split.shares {self.shares}: expected three shares above 0 that sum to 1")
+
+
+@dataclass(frozen=True)
+class Split:
+    """Three tables of the same columns."""
+
+    train: pl.DataFrame
+    valid: pl.DataFrame
+    test: pl.DataFrame
+
+
+def split_table(table: pl.DataFrame, schema: Schema, settings: SplitSettings, seed: int) -> Split:
+    """Cut by the split column where the schema has one, else by the settings' method."""
+    rng = np.random.default_rng(seed)
+    if schema.split is not None:
+        part = _by_column(table, schema.split, settings.valid_share_of_train, rng)
+    elif settings.method == "time":
+        part = _by_time(table, schema, settings.shares)
+    elif settings.method == "user":
+        part = _by_user(table, schema, settings.shares, rng)
+    else:
+        part = _cut(rng.permutation(table.height), settings.shares)
+    parts = [table.filter(pl.Series(part == code)) for code in range(3)]
+    for name, rows in zip(("training", "validation", "test"), parts, strict=True):
+        if rows.height == 0:
+            raise SchemaError(f"the split leaves no {name} rows; use a larger table or other shares")
+    return Split(*parts)
+
+
+def _cut(rank: np.ndarray, shares: tuple[float, float, float]) -> np.ndarray:
+    """Part (0, 1, 2) of each row by its rank."""
+    edges = np.round(np.cumsum(shares[:2]) * len(rank))
+    return np.searchsorted(edges, rank, side="right")
+
+
+def _by_column(table: pl.DataFrame, name: str, valid_share: float, rng: np.random.Generator) -> np.ndarray:
+    require_columns(table, [name], "split column")
+    values = table[name].cast(pl.String).str.strip_chars().str.to_lowercase()
+    known = values.replace_strict(NAMES, default=None, return_dtype=pl.Int64)
+    if known.null_count():
+        odd = table[name].filter(known.is_null())[0]
+        raise SchemaError(f"split column '{name}': unknown value {odd!r}; expected train, val or test")
+    part = known.to_numpy().copy()
+    if not (part == 1).any():
+        train = np.flatnonzero(part == 0)
+        part[rng.permutation(train)[: round(len(train) * valid_share)]] = 1
+    return part
+
+
+def _by_time(table: pl.DataFrame, schema: Schema, shares: tuple[float, float, float]) -> np.ndarray:
+    if schema.time is None:
+        raise SchemaError("a split by time needs a time column; name it with --time")
+    times = table[schema.time]
+    if times.null_count():
+        raise SchemaError(f"time column '{schema.time}' has {times.null_count()} null values; drop those rows")
+    rank = times.rank(method="min").to_numpy() - 1  # equal times stay on one side
+    return _cut(rank, shares)
+
+
+def _by_user(
+    table: pl.DataFrame, schema: Schema, shares: tuple[float, float, float], rng: np.random.Generator
+) -> np.ndarray:
+    if schema.group is None:
+        raise SchemaError("a split by user needs the user column; name it with --group")
+    users = table[schema.group].rank(method="dense").fill_null(0).to_numpy()
+    part = _cut(rng.permutation(int(users.max()) + 1), shares)
+    return np.asarray(part[users])

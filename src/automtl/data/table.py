@@ -1,0 +1,145 @@
+"""Read tables from files of several formats and from data frames."""
+
+from __future__ import annotations
+
+import gzip
+from collections import Counter
+from glob import glob, has_magic
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from automtl.errors import TableError
+
+CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
+ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
+PARQUET_SUFFIXES = (".parquet", ".pq")
+SUFFIXES = (*PARQUET_SUFFIXES, *CSV_SUFFIXES, *ARROW_SUFFIXES)
+
+
+def read_table(source: Any) -> pl.DataFrame:
+    """A file, folder, glob or data frame (polars, pandas, pyarrow) as one polars frame.
+
+    Raises TableError for what is missing, empty, unreadable, or has duplicate or clashing columns.
+    """
+    if isinstance(source, str | Path):
+        table = _read_files(str(source))
+        name = f"'{source}'"
+    else:
+        table, name = _from_frame(source), "the data frame"
+    if table.width == 0 or table.height == 0:
+        raise TableError(f"{name} has no rows; give a table with at least one row")
+    return table
+
+
+def _from_frame(frame: Any) -> pl.DataFrame:
+    if isinstance(frame, pl.LazyFrame):
+        return frame.collect()
+    if isinstance(frame, pl.DataFrame):
+        return frame
+    columns = [str(name) for name in getattr(frame, "column_names", getattr(frame, "columns", ()))]
+    _refuse_duplicates(columns, "the data frame")
+    kind = type(frame).__module__.split(".")[0]
+    try:
+        if kind == "pandas":
+            return pl.from_pandas(frame)
+        if kind == "pyarrow":
+            converted = pl.from_arrow(frame)
+            if isinstance(converted, pl.DataFrame):
+                return converted
+    except Exception as error:
+        raise TableError(f"the {kind} table cannot be converted: {_first_line(error)}") from None
+    raise TableError(f"cannot read a {type(frame).__name__}; give a path or a polars, pandas or pyarrow table")
+
+
+def _refuse_duplicates(columns: list[str], where: str) -> None:
+    twice = [name for name, count in Counter(columns).items() if count > 1]
+    if twice:
+        raise TableError(f"{where} has column '{twice[0]}' twice; rename one of them")
+
+
+def _read_files(source: str) -> pl.DataFrame:
+    paths = _paths(source)
+    frames = [_read_file(path) for path in paths]
+    first = frames[0]
+    for path, frame in zip(paths[1:], frames[1:], strict=True):
+        if set(frame.columns) != set(first.columns):
+            other = sorted(set(frame.columns) ^ set(first.columns))[0]
+            raise TableError(f"'{path}' and '{paths[0]}' differ in column '{other}'; give parts of the same columns")
+    if len(frames) == 1:
+        return first
+    try:
+        return pl.concat([frame.select(first.columns) for frame in frames], how="vertical_relaxed")
+    except pl.exceptions.PolarsError as error:
+        raise TableError(f"the parts of '{source}' clash: {_first_line(error)}") from None
+
+
+def _paths(source: str) -> list[Path]:
+    path = Path(source)
+    if path.is_dir():
+        found = sorted(p for p in path.iterdir() if p.name.lower().endswith(SUFFIXES))
+    elif has_magic(source) and not path.exists():
+        found = sorted(Path(p) for p in glob(source))
+    else:
+        found = [path]
+    if not found:
+        raise TableError(f"'{source}' holds no table; expected files ending in {', '.join(SUFFIXES)}")
+    for path in found:
+        if not path.exists():
+            raise TableError(f"'{path}' does not exist; check the path")
+        if path.stat().st_size == 0:
+            raise TableError(f"'{path}' is empty; give a table with a header and rows")
+    return found
+
+
+def _read_file(path: Path) -> pl.DataFrame:
+    name = path.name.lower()
+    try:
+        if name.endswith(PARQUET_SUFFIXES):
+            return pl.read_parquet(path, glob=False)
+        if name.endswith(ARROW_SUFFIXES):
+            return pl.read_ipc(path, memory_map=False)
+        if name.endswith(CSV_SUFFIXES):
+            return _read_csv(path)
+    except TableError:
+        raise
+    except Exception as error:
+        raise TableError(f"'{path}' cannot be read: {_first_line(error)}") from None
+    raise TableError(f"'{path}': unknown ending; expected one of {', '.join(SUFFIXES)}")
+
+
+def _read_csv(path: Path) -> pl.DataFrame:
+    separator = "\t" if ".tsv" in path.name.lower() else ","
+    opener = gzip.open if path.name.lower().endswith(".gz") else open
+    with opener(path, "rb") as file:
+        header = file.readline().decode("utf-8-sig").rstrip("\r\n")
+    _refuse_duplicates([part.strip('"') for part in header.split(separator)], f"'{path}'")
+    return pl.read_csv(path, separator=separator, infer_schema_length=100_000, null_values=["", "NULL", "null", "NaN", "nan"])
+
+
+def _first_line(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__
+
+
+def write_table(table: pl.DataFrame, path: Path) -> None:
+    """Write by the ending of the name (Parquet, CSV, Arrow); the file appears whole or not at all."""
+    name = path.name.lower()
+    if not name.endswith((*PARQUET_SUFFIXES, *ARROW_SUFFIXES, ".csv")):
+        raise TableError(f"'{path}': cannot write this ending; use .parquet, .csv or .arrow")
+    if not path.parent.is_dir():
+        raise TableError(f"folder '{path.parent}' does not exist; make it first")
+    part = path.with_name(f".{path.name}.part")
+    try:
+        if name.endswith(PARQUET_SUFFIXES):
+            table.write_parquet(part)
+        elif name.endswith(".csv"):
+            table.write_csv(part)
+        else:
+            table.write_ipc(part)
+        part.replace(path)
+    except OSError as error:
+        raise TableError(f"'{path}' cannot be written: {_first_line(error)}") from None
+    finally:
+        part.unlink(missing_ok=True)
