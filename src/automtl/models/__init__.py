@@ -1,0 +1,1 @@
+"""Networks: of any search space, the supernet on top, and published models beside them."""

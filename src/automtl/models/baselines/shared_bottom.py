@@ -1,0 +1,23 @@
+"""Shared-Bottom (Caruana, ICML 1993)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from automtl.data.layout import Layout
+from automtl.models.baselines.base import Baseline, Experts
+from automtl.models.settings import NetworkSettings
+
+
+class SharedBottom(Baseline):
+    """One bottom network, a tower for each task."""
+
+    def __init__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> None:
+        super().__init__(layout, settings, generator)
+        self.num_tasks = layout.num_tasks
+        self.bottom = Experts(1, self.embedding.width, settings.width, generator)
+
+    def gather(self, x: Tensor) -> Tensor:
+        out: Tensor = self.bottom(x)  # (1, B, H)
+        return out.expand(self.num_tasks, -1, -1)

@@ -1,0 +1,24 @@
+"""One network a task, nothing shared."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from automtl.data.batch import Features
+from automtl.data.layout import Layout
+from automtl.models.baselines.shared_bottom import SharedBottom
+from automtl.models.settings import NetworkSettings
+
+
+class SingleTask(nn.Module):
+    """T Shared-Bottom models of one task each, embeddings included; trained side by side."""
+
+    def __init__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> None:
+        super().__init__()
+        alone = (Layout(layout.categorical, layout.multi, layout.numeric, (task,)) for task in layout.tasks)
+        self.models = nn.ModuleList(SharedBottom(one, settings, generator) for one in alone)
+
+
+    def forward(self, features: Features) -> Tensor:
+        return torch.cat([model(features) for model in self.models], dim=1)

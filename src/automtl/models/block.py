@@ -1,0 +1,93 @@
+"""Choice blocks of a network: cells of equal options are stacked and run together."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from automtl.nn.mixture import Mixture
+from automtl.nn.shape import BlockShape
+from automtl.operations import Operation
+from automtl.space.space import Choice
+
+
+class MixedBlock(nn.Module):
+    """All candidates of `stack` like cells, a mixture for each family: the sum of their weighted outputs."""
+
+    def __init__(
+        self, options: tuple[Operation, ...], stack: int, shape: BlockShape, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        families: dict[object, list[int]] = {}
+        for position, option in enumerate(options):
+            families.setdefault(option.mixture, []).append(position)
+        self.positions = tuple(tuple(members) for members in families.values())
+        self.options, self.stack = options, stack
+        self.mixtures = nn.ModuleList(
+            options[members[0]].mixture([options[i] for i in members], stack, shape, generator)
+            for members in self.positions
+        )
+
+    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+        """weights: (S, K) over all options of a cell."""
+        total: Tensor | None = None
+        for members, mixture in zip(self.positions, self.mixtures, strict=True):
+            out = mixture(x, weights if len(members) == weights.shape[1] else weights[:, list(members)])
+            total = out if total is None else total + out
+        assert total is not None
+        return total
+
+
+@dataclass(frozen=True)
+class PlacedMixture:
+    """Where a mixture stands: choice (0 interaction, 1 pooling, then layers), cells of its copies, option indices."""
+
+    choice: int
+    cells: tuple[int, ...]
+    positions: tuple[int, ...]
+    mixture: Mixture
+
+
+class Grid(nn.Module):
+    """The cells of one choice. Input: (B, F, D) for interaction and pooling, (E, B, H) for layers."""
+
+    def __init__(self, choice: Choice, shape: BlockShape, generator: torch.Generator) -> None:
+        super().__init__()
+        groups: dict[tuple[Operation, ...], list[int]] = {}
+        for cell, options in enumerate(choice.cells):
+            groups.setdefault(options, []).append(cell)
+        self.groups = tuple(tuple(cells) for cells in groups.values())
+        self.blocks = nn.ModuleList(
+            MixedBlock(options, len(cells), shape, generator) for options, cells in groups.items()
+        )
+        flat = [cell for cells in self.groups for cell in cells]
+        self.restore = [flat.index(cell) for cell in range(len(flat))]
+
+    def forward(self, x: Tensor, weights: Tensor | None, *, stacked: bool) -> Tensor:
+        """weights: (cells, K) where all cells have the same K options; None where one option is left."""
+        if len(self.groups) == 1:
+            return self._run(0, x, weights)
+        parts = [
+            self._run(index, x[list(cells)] if stacked else x, None if weights is None else weights[list(cells)])
+            for index, cells in enumerate(self.groups)
+        ]
+        return torch.cat(parts)[self.restore]
+
+    def _run(self, index: int, x: Tensor, weights: Tensor | None) -> Tensor:
+        block = self.blocks[index]
+        if weights is None:
+            weights = x.new_ones(len(self.groups[index]), 1)
+        out: Tensor = block(x, weights)
+        return out
+
+    def placed(self, choice: int) -> list[PlacedMixture]:
+        """All mixtures with their places."""
+        found = []
+        for cells, block in zip(self.groups, self.blocks, strict=True):
+            assert isinstance(block, MixedBlock)
+            for positions, mixture in zip(block.positions, block.mixtures, strict=True):
+                assert isinstance(mixture, Mixture)
+                found.append(PlacedMixture(choice, cells, positions, mixture))
+        return found

@@ -1,0 +1,75 @@
+"""The network of any search space: wide, it is the supernet's body; narrowed, the derived model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from automtl.data.batch import Features
+from automtl.data.layout import Layout
+from automtl.models.block import Grid, PlacedMixture
+from automtl.models.settings import NetworkSettings
+from automtl.nn.embedding import FieldEmbedding
+from automtl.nn.gate import Gate
+from automtl.nn.shape import BlockShape
+from automtl.nn.tower import Towers
+from automtl.space.space import SearchSpace
+
+
+@dataclass(frozen=True)
+class Mixing:
+    """Weights of all candidates: one (cells, K) tensor a choice, and (T, E) of experts (None: gates decide)."""
+
+    choices: tuple[Tensor, ...]
+    experts: Tensor | None
+
+
+class Network(nn.Module):
+    """Embedding, interaction, experts (pooling and layers), gates or expert weights, towers -> logits (B, T)."""
+
+    def __init__(
+        self, space: SearchSpace, layout: Layout, settings: NetworkSettings, *, gated: bool, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.embedding = FieldEmbedding(layout, settings.embedding_size, generator)
+        shape = BlockShape(layout.num_fields, settings.embedding_size, settings.width)
+        self.interaction = Grid(space.interaction, shape, generator)
+        self.pooling = Grid(space.pooling, shape, generator)
+        self.layers = nn.ModuleList(Grid(choice, shape, generator) for choice in space.layers)
+        self.gate = (
+            Gate(self.embedding.width, space.num_experts, space.selection, generator) if gated else None
+        )
+        self.dropout = nn.Dropout(settings.dropout)
+        self.towers = Towers(space.num_tasks, settings.width, settings.towers, generator, settings.dropout)
+
+    def forward(self, features: Features, mixing: Mixing | None = None) -> Tensor:
+        weights: tuple[Tensor | None, ...] = mixing.choices if mixing else (None,) * (2 + len(self.layers))
+        refined = self.interaction(self.embedding(features), weights[0], stacked=False)  # (B, F, D)
+        hidden = self.pooling(refined, weights[1], stacked=False)  # (E, B, H)
+        for layer, share in zip(self.layers, weights[2:], strict=True):
+            hidden = layer(hidden, share, stacked=True)
+        hidden = self.dropout(hidden)
+        if mixing is not None and mixing.experts is not None:
+            gathered = torch.einsum("te,ebh->tbh", mixing.experts, hidden)
+        else:
+            assert self.gate is not None
+            gathered = self.gate(refined.flatten(1), hidden)  # (T, B, H)
+        logits: Tensor = self.towers(gathered)
+        return logits
+
+    def placed(self) -> list[PlacedMixture]:
+        """All mixtures with their places."""
+        grids = (self.interaction, self.pooling, *self.layers)
+        return [place for index, grid in enumerate(grids) for place in grid.placed(index)]
+
+
+def build(space: SearchSpace, layout: Layout, settings: NetworkSettings, seed: int) -> Network:
+    """The derived model of a narrowed space, with gates, initialised by `seed`."""
+    return Network(space, layout, settings, gated=True, generator=torch.Generator().manual_seed(seed))
+
+
+def count_parameters(model: nn.Module) -> int:
+    """Trainable numbers in a model."""
+    return sum(parameter.numel() for parameter in model.parameters())

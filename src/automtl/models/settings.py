@@ -1,0 +1,18 @@
+"""Sizes of networks. No tensors."""
+
+from __future__ import annotations
+
+from pydantic import Field as Limit
+from pydantic.dataclasses import dataclass as settings_dataclass
+
+from automtl.data.schema import CONFIG
+
+
+@settings_dataclass(frozen=True, config=CONFIG)
+class NetworkSettings:
+    """Sizes shared by the searched network and the published models."""
+
+    embedding_size: int = Limit(16, ge=1)
+    width: int = Limit(64, ge=1)
+    towers: tuple[int, ...] = (128, 64)
+    dropout: float = Limit(0.0, ge=0, lt=1)

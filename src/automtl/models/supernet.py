@@ -1,0 +1,88 @@
+"""A network of a wide space and its architecture logits (paper, 3.4.1)."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from automtl.data.batch import Features
+from automtl.data.layout import Layout
+from automtl.models.network import Mixing, Network
+from automtl.models.settings import NetworkSettings
+from automtl.nn.gate import closed_experts
+from automtl.space.architecture import Architecture
+from automtl.space.space import SearchSpace, assemble
+
+NOISE = 1e-3  # of new logits, so that equal ones may part
+
+
+class Logits(nn.Module):
+    """alpha: one (cells, K) tensor a choice (one cell if homogeneous)."""
+
+    def __init__(self, space: SearchSpace, generator: torch.Generator) -> None:
+        super().__init__()
+        self.alpha = nn.ParameterList(
+            nn.Parameter(torch.empty(_rows(space, index), len(choice.options)).normal_(0, NOISE, generator=generator))
+            for index, choice in enumerate(space.choices)
+        )
+
+
+def _rows(space: SearchSpace, index: int) -> int:
+    return 1 if space.homogeneous else len(space.choices[index].cells)
+
+
+class Selection(nn.Module):
+    """beta: (T, E), minus infinity (by `closed`) where a task may not use an expert."""
+
+    closed: Tensor
+
+    def __init__(self, space: SearchSpace, generator: torch.Generator) -> None:
+        super().__init__()
+        shape = (space.num_tasks, space.num_experts)
+        self.beta = nn.Parameter(torch.empty(*shape).normal_(0, NOISE, generator=generator))
+        self.register_buffer("closed", closed_experts(space.num_experts, space.selection), persistent=False)
+
+    def weights(self) -> Tensor:
+        """(T, E) softmax over each task's experts."""
+        return self.beta.masked_fill(self.closed, float("-inf")).softmax(dim=1)
+
+
+class Supernet(nn.Module):
+    """`network` holds the weights, `logits` alpha, `selection` beta: three modules, three optimizers."""
+
+    def __init__(
+        self, space: SearchSpace, layout: Layout, settings: NetworkSettings, generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.space = space
+        self.network = Network(space, layout, settings, gated=space.gated, generator=generator)
+        self.logits = Logits(space, generator)
+        self.selection = Selection(space, generator)
+
+    def mixing(self) -> Mixing:
+        """Softmax of all logits: the relaxation."""
+        shares = tuple(
+            alpha.softmax(dim=1).expand(len(choice.cells), -1)
+            for alpha, choice in zip(self.logits.alpha, self.space.choices, strict=True)
+        )
+        return Mixing(shares, None if self.space.gated else self.selection.weights())
+
+    def forward(self, features: Features) -> Tensor:
+        logits: Tensor = self.network(features, self.mixing())
+        return logits
+
+    @torch.no_grad()
+    def derive(self) -> Architecture:
+        """The strongest candidate of each cell, the K strongest experts of each task; idle experts are gone."""
+        mixing = self.mixing()
+        picks = [
+            [cell[best] for cell, best in zip(choice.cells, share.argmax(dim=1).tolist(), strict=True)]
+            for choice, share in zip(self.space.choices, mixing.choices, strict=True)
+        ]
+        if mixing.experts is None:
+            selection = self.space.selection
+        else:
+            keep = min(self.space.keep, min(len(allowed) for allowed in self.space.selection))
+            strongest = mixing.experts.topk(keep, dim=1).indices.tolist()
+            selection = tuple(tuple(sorted(chosen)) for chosen in strongest)
+        return assemble(picks, selection).without_idle_experts()

@@ -1,0 +1,1 @@
+"""Tensor parts that know neither files nor search."""

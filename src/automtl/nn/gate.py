@@ -1,0 +1,57 @@
+"""Gating networks: experts to tasks (Ma et al., KDD 2018, eq. 5-6)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from automtl.nn.stacked import StackedLinear, uniform
+
+
+class Gate(nn.Module):
+    """For each of T targets a softmax over its own experts: x (B, I), experts (E, B, H) -> (T, B, H)."""
+
+    closed: Tensor
+
+    def __init__(
+        self, in_dim: int, num_experts: int, allowed: Sequence[Sequence[int]], generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.register_buffer("closed", closed_experts(num_experts, allowed), persistent=False)
+        self.weight = uniform((in_dim, len(allowed) * num_experts), in_dim, generator)
+        self.bias = nn.Parameter(torch.zeros(len(allowed), num_experts))
+
+    def shares(self, x: Tensor) -> Tensor:
+        """(B, I) -> (B, T, E), rows of T sum to one."""
+        score = (x @ self.weight).unflatten(1, self.closed.shape) + self.bias
+        return score.masked_fill(self.closed, float("-inf")).softmax(dim=2)
+
+    def forward(self, x: Tensor, experts: Tensor) -> Tensor:
+        return torch.einsum("bte,ebh->tbh", self.shares(x), experts)
+
+
+class StackedGate(nn.Module):
+    """As Gate, but each target has an input of its own: x (T, B, I), experts (E, B, H) -> (T, B, H)."""
+
+    closed: Tensor
+
+    def __init__(
+        self, in_dim: int, num_experts: int, allowed: Sequence[Sequence[int]], generator: torch.Generator
+    ) -> None:
+        super().__init__()
+        self.register_buffer("closed", closed_experts(num_experts, allowed), persistent=False)
+        self.score = StackedLinear(len(allowed), in_dim, num_experts, generator)
+
+    def forward(self, x: Tensor, experts: Tensor) -> Tensor:
+        score = self.score(x).masked_fill(self.closed.unsqueeze(1), float("-inf"))  # (T, B, E)
+        return torch.einsum("tbe,ebh->tbh", score.softmax(dim=2), experts)
+
+
+def closed_experts(num_experts: int, allowed: Sequence[Sequence[int]]) -> Tensor:
+    """(T, E) true where a target may not use an expert."""
+    closed = torch.ones(len(allowed), num_experts, dtype=torch.bool)
+    for target, experts in enumerate(allowed):
+        closed[target, list(experts)] = False
+    return closed

@@ -1,0 +1,68 @@
+"""Mixtures of poolings: fields (B, F, D) to the experts' hidden vectors (S, B, H)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from automtl.nn.mixture import Mixture, Owned
+from automtl.nn.stacked import StackedLinear, uniform
+from automtl.nn.shape import BlockShape
+
+
+class FieldPoolingMixture(Mixture):
+    """Sum, average and attentive pooling are weighted sums over fields: their weights add up before one product."""
+
+    constant: Tensor
+    attends: Tensor
+
+    def __init__(self, names: Sequence[str], stack: int, shape: BlockShape, generator: torch.Generator) -> None:
+        super().__init__()
+        shares = {"sum": 1.0, "average": 1.0 / shape.fields, "attentive": 0.0}
+        self.register_buffer("constant", torch.tensor([shares[name] for name in names]), persistent=False)
+        attends = torch.tensor([float(name == "attentive") for name in names])
+        self.register_buffer("attends", attends, persistent=False)
+        self.attentive = names.index("attentive") if "attentive" in names else None
+        if self.attentive is not None:
+            self.hidden = StackedLinear(stack, shape.dim, shape.dim, generator)
+            self.score = uniform((stack, shape.dim, 1), shape.dim, generator)
+        same = shape.dim == shape.width
+        self.map = None if same else uniform((stack, shape.dim, shape.width), shape.dim, generator)
+
+    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+        stack, (rows, fields, dim) = len(weights), x.shape
+        shares = (weights @ self.constant).reshape(-1, 1, 1).expand(stack, rows, fields)
+        if self.attentive is not None:
+            flat = x.reshape(1, rows * fields, dim).expand(stack, -1, -1)
+            score = torch.bmm(torch.tanh(self.hidden(flat)), self.score).reshape(stack, rows, fields)
+            shares = shares + (weights @ self.attends).reshape(-1, 1, 1) * score.softmax(dim=2)
+        pooled = torch.bmm(shares.transpose(0, 1), x).transpose(0, 1)  # (S, B, D)
+        return pooled if self.map is None else torch.bmm(pooled, self.map)
+
+    def owned(self) -> list[Owned]:
+        if self.attentive is None:
+            return []
+        owner = torch.full((self.score.shape[1],), self.attentive)
+        return [Owned(self.hidden.weight, 2, owner), Owned(self.hidden.bias, 2, owner), Owned(self.score, 1, owner)]
+
+
+class LinearPoolingMixture(Mixture):
+    """One product maps the flattened fields for all experts."""
+
+    def __init__(self, stack: int, shape: BlockShape, generator: torch.Generator) -> None:
+        super().__init__()
+        flat = shape.fields * shape.dim
+        self.weight = uniform((stack, flat, shape.width), flat, generator)
+        self.bias = nn.Parameter(torch.zeros(stack, 1, shape.width))
+
+    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+        scaled = self.weight * weights.unsqueeze(2)
+        matrix = scaled.transpose(0, 1).flatten(1)  # (F D, S H)
+        mapped = (x.flatten(1) @ matrix).unflatten(1, (len(weights), -1)).transpose(0, 1)  # (S, B, H)
+        return mapped + self.bias * weights.unsqueeze(2)
+
+    def owned(self) -> list[Owned]:
+        owner = torch.zeros(self.weight.shape[2], dtype=torch.long)
+        return [Owned(self.weight, 2, owner), Owned(self.bias, 2, owner)]

@@ -1,0 +1,24 @@
+"""Task towers: what a task's gate gathered becomes its logit."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+
+from automtl.nn.stacked import StackedPerceptron
+
+
+class Towers(nn.Module):
+    """T perceptrons in one stack: (T, B, H) -> logits (B, T)."""
+
+    def __init__(
+        self, num_tasks: int, in_dim: int, sizes: Sequence[int], generator: torch.Generator, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        self.layers = StackedPerceptron(num_tasks, in_dim, [*sizes, 1], generator, dropout=dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        logits: Tensor = self.layers(x)
+        return logits.squeeze(2).T

@@ -1,0 +1,30 @@
+"""Multi-layer perceptron: linear, ReLU, linear."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from automtl.operations.base import Block, BlockShape, Operation
+
+if TYPE_CHECKING:
+    import torch
+
+    from automtl.nn.mixture import Mixture
+
+
+@dataclass(frozen=True)
+class MLP(Operation):
+    """One hidden layer of `hidden` units."""
+
+    name = "mlp"
+    blocks = (Block.LAYER,)
+
+    hidden: int
+
+    @staticmethod
+    def mixture(candidates: Sequence[MLP], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
+        from automtl.nn.layers import MLPMixture
+
+        return MLPMixture([c.hidden for c in candidates], stack, shape, generator)

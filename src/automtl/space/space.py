@@ -1,0 +1,130 @@
+"""A search space: named choices over cells. An architecture is a space with one option left in every cell."""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+from automtl.errors import SpaceError
+from automtl.operations import Block, Operation
+from automtl.space.architecture import Architecture, ExpertArchitecture
+
+
+@dataclass(frozen=True)
+class Choice:
+    """`cells`: for each cell (an expert, or the one interaction block) the options left."""
+
+    block: Block
+    cells: tuple[tuple[Operation, ...], ...]
+
+    def __post_init__(self) -> None:
+        for cell in self.cells:
+            if not cell:
+                raise SpaceError(f"a {self.block} cell has no candidate left; name at least one")
+            for option in cell:
+                if self.block not in option.blocks:
+                    raise SpaceError(f"operation '{option}' cannot stand in a {self.block} block")
+            if len(set(cell)) < len(cell):
+                raise SpaceError(f"a {self.block} cell names a candidate twice")
+
+    @property
+    def is_uniform(self) -> bool:
+        """Whether all cells have the same options, in the same order."""
+        return len(set(self.cells)) == 1
+
+    @property
+    def options(self) -> tuple[Operation, ...]:
+        """The options of every cell of a uniform choice."""
+        assert self.is_uniform
+        return self.cells[0]
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """`selection`: for each task the experts it may use, of which it keeps `keep` (all, if there are fewer).
+
+    `homogeneous`: all experts decide alike (an ablation). `gated`: tasks gate all their experts by the input
+    in the supernet too, nothing is selected (an ablation).
+    """
+
+    interaction: Choice
+    pooling: Choice
+    layers: tuple[Choice, ...]
+    selection: tuple[tuple[int, ...], ...]
+    keep: int
+    homogeneous: bool = False
+    gated: bool = False
+
+    def __post_init__(self) -> None:
+        for choice in (self.pooling, *self.layers):
+            if len(choice.cells) != self.num_experts:
+                raise SpaceError(f"a {choice.block} choice has {len(choice.cells)} cells for {self.num_experts} experts")
+        for allowed in self.selection:
+            if not allowed or not all(0 <= expert < self.num_experts for expert in allowed):
+                raise SpaceError("a task's experts must be some of those that exist")
+        if self.keep < 1:
+            raise SpaceError(f"space.keep is {self.keep}; a task needs at least one expert")
+
+    @property
+    def num_experts(self) -> int:
+        """E."""
+        return len(self.pooling.cells)
+
+    @property
+    def num_tasks(self) -> int:
+        """T."""
+        return len(self.selection)
+
+    @property
+    def choices(self) -> tuple[Choice, ...]:
+        """Interaction, pooling, then the layers."""
+        return (self.interaction, self.pooling, *self.layers)
+
+    def size(self) -> int:
+        """Number of architectures."""
+        count = math.prod(math.comb(len(allowed), min(self.keep, len(allowed))) for allowed in self.selection)
+        for choice in self.choices:
+            cells = choice.cells[:1] if self.homogeneous else choice.cells
+            count *= math.prod(len(cell) for cell in cells)
+        return count
+
+    def sample(self, rng: random.Random) -> Architecture:
+        """A uniformly drawn architecture, idle experts removed."""
+        picks = [self._draw(choice, rng) for choice in self.choices]
+        selection = tuple(
+            tuple(sorted(rng.sample(allowed, min(self.keep, len(allowed))))) for allowed in self.selection
+        )
+        return assemble(picks, selection).without_idle_experts()
+
+    def _draw(self, choice: Choice, rng: random.Random) -> list[Operation]:
+        if self.homogeneous:
+            return [rng.choice(choice.cells[0])] * len(choice.cells)
+        return [rng.choice(cell) for cell in choice.cells]
+
+    def narrow(self, architecture: Architecture) -> SearchSpace:
+        """The space that holds this architecture alone."""
+        if len(architecture.selection) != self.num_tasks:
+            raise SpaceError(f"the architecture is for {len(architecture.selection)} tasks, not {self.num_tasks}")
+        experts = architecture.experts
+        return replace(
+            self,
+            interaction=Choice(Block.INTERACTION, ((architecture.interaction,),)),
+            pooling=Choice(Block.POOLING, tuple((expert.pooling,) for expert in experts)),
+            layers=tuple(
+                Choice(Block.LAYER, tuple((expert.layers[depth],) for expert in experts))
+                for depth in range(len(experts[0].layers))
+            ),
+            selection=architecture.selection,
+            keep=max(len(chosen) for chosen in architecture.selection),
+        )
+
+
+def assemble(picks: Sequence[Sequence[Operation]], selection: tuple[tuple[int, ...], ...]) -> Architecture:
+    """The architecture of one pick a cell; picks are in the order of `SearchSpace.choices`."""
+    (interaction,), poolings, *layers = picks
+    experts = tuple(
+        ExpertArchitecture(pooling, tuple(layer[index] for layer in layers)) for index, pooling in enumerate(poolings)
+    )
+    return Architecture(interaction, experts, selection)
