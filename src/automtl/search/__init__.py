@@ -1,0 +1,12 @@
+"""From a search space and data to an architecture: one strategy a file."""
+
+from __future__ import annotations
+
+from automtl.search.base import SearchResult, SearchStrategy
+from automtl.search.differentiable import Differentiable
+from automtl.search.random_search import RandomSearch
+from automtl.search.settings import SearchSettings
+
+STRATEGIES: dict[str, type[SearchStrategy]] = {"automtl": Differentiable, "random": RandomSearch}
+
+__all__ = ["STRATEGIES", "SearchResult", "SearchSettings", "SearchStrategy"]

@@ -1,0 +1,48 @@
+"""What every search strategy is: from a space and data to an architecture."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass, field
+from typing import Any
+
+from automtl.data.batch import Batch
+from automtl.data.layout import Layout
+from automtl.models.settings import NetworkSettings
+from automtl.search.settings import SearchSettings
+from automtl.space.architecture import Architecture
+from automtl.space.space import SearchSpace
+from automtl.training.fit import TrainingSettings
+from automtl.training.progress import Listener
+
+
+@dataclass(frozen=True)
+class SearchResult:
+    """`history`: plain values for JSON."""
+
+    architecture: Architecture
+    seconds: float
+    history: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class SearchProblem:
+    """What a strategy may see: training and validation rows, never test rows."""
+
+    space: SearchSpace
+    layout: Layout
+    train: Batch
+    valid: Batch
+    network: NetworkSettings
+    training: TrainingSettings
+
+
+@dataclass(frozen=True)
+class SearchStrategy(ABC):
+    """A leaf is one way to search."""
+
+    settings: SearchSettings
+
+    @abstractmethod
+    def search(self, problem: SearchProblem, seed: int, listen: Listener) -> SearchResult:
+        """The architecture found. Deterministic by `seed`."""

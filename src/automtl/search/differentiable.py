@@ -1,0 +1,192 @@
+"""Differentiable search with operation-level early stopping (paper, Algorithm 1)."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import nn
+
+from automtl.data.batch import Batch
+from automtl.models.supernet import Supernet
+from automtl.search.auxiliary import auxiliary_weight, diversity
+from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
+from automtl.search.settings import SearchSettings
+from automtl.search.state import Cycle, SearchState
+from automtl.training.fit import Judge
+from automtl.training.losses import MultiTaskLoss
+from automtl.training.progress import Listener, Progress
+
+VALID_ROWS = 20_000  # of a look at the supernet between epochs
+REPORTS = 15  # looks in a search
+
+
+def subset(rows: Batch, count: int, seed: int) -> Batch:
+    """At most `count` rows, drawn without replacement by `seed`."""
+    if len(rows) <= count:
+        return rows
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+    return rows.take(order[:count].sort().values)
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """Steps in all and of the warm-up."""
+
+    total: int
+    warm_up: int
+
+    @staticmethod
+    def of(settings: SearchSettings, steps_per_epoch: int) -> Schedule:
+        """`epochs` of the subset, but at most `max_steps`."""
+        total = min(settings.max_steps, settings.epochs * steps_per_epoch)
+        return Schedule(total, int(total * settings.warm_up))
+
+
+@dataclass(frozen=True)
+class Differentiable(SearchStrategy):
+    """alpha on validation batches; weights and, after a warm-up, beta on training batches; first order."""
+
+    def search(self, problem: SearchProblem, seed: int, listen: Listener) -> SearchResult:
+        start = time.perf_counter()
+        run = Run(problem, self.settings, seed)
+        while not run.finished:
+            run.advance(listen)
+        return run.result(time.perf_counter() - start)
+
+
+class Run:
+    """One search: data and schedule around a SearchState."""
+
+    def __init__(self, problem: SearchProblem, settings: SearchSettings, seed: int) -> None:
+        self.problem, self.settings = problem, settings
+        tasks = problem.layout.tasks
+        generator = torch.Generator().manual_seed(seed)
+        self.loss = MultiTaskLoss(tasks)
+        supernet = Supernet(problem.space, problem.layout, problem.network, generator)
+        self.state = SearchState.new(supernet, settings)
+        train = subset(problem.train, settings.max_rows, seed)
+        valid = subset(problem.valid, settings.max_rows, seed)
+        self.train, self.valid = Cycle(train, settings.batch_size, seed), Cycle(valid, settings.batch_size, seed + 1)
+        self.schedule = Schedule.of(settings, self.train.per_epoch)
+        self.judge = Judge(subset(valid, VALID_ROWS, seed), tasks, self.loss)
+        self.report_every = max(1, self.schedule.total // REPORTS)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done."""
+        return self.state.step >= self.schedule.total
+
+    def advance(self, listen: Listener) -> None:
+        """One step; now and then a look at the validation rows."""
+        state, settings = self.state, self.settings
+        state.supernet.train()
+        checking = settings.early_stopping and state.step > 0 and state.step % settings.stop_every == 0
+        self._move_architecture(checking)
+        loss = self._move_weights(record=settings.early_stopping and (state.step + 1) % settings.stop_every == 0)
+        state.step += 1
+        if state.step % self.report_every == 0 or self.finished:
+            listen(self._report(float(loss)))
+        elif state.step % 10 == 0:
+            listen(Progress("search", state.step, self.schedule.total))
+
+    def _move_architecture(self, checking: bool) -> None:
+        """Weight gradients of the validation pass are computed only where they are compared."""
+        state = self.state
+        batch, alpha = self.valid.batch(state.step), list(state.supernet.logits.parameters())
+        loss = self.loss(state.supernet(batch.features), batch)
+        if checking:
+            state.supernet.zero_grad(set_to_none=True)
+            loss.backward()
+            state.stopping.check(state.step)
+        else:
+            for parameter, gradient in zip(alpha, torch.autograd.grad(loss, alpha, allow_unused=True), strict=True):
+                parameter.grad = gradient
+        state.alpha.step()
+
+    def _move_weights(self, record: bool) -> torch.Tensor:
+        state, settings = self.state, self.settings
+        state.supernet.zero_grad(set_to_none=True)
+        batch = self.train.batch(state.step)
+        loss = self.loss(state.supernet(batch.features), batch)
+        total = loss
+        selecting = state.step >= self.schedule.warm_up and not self.problem.space.gated
+        if selecting and settings.auxiliary_loss:
+            weight = auxiliary_weight(
+                settings.auxiliary_weight, state.step, self.schedule.warm_up, self.schedule.total
+            )
+            total = loss - weight * diversity(state.supernet.selection.weights())
+        total.backward()
+        if record:
+            state.stopping.record()
+        nn.utils.clip_grad_norm_(state.supernet.network.parameters(), settings.gradient_clip)
+        self._cosine_decay()
+        held = state.stopping.hold()
+        state.weights.step()
+        held.restore()
+        if selecting:
+            state.beta.step()
+        return loss.detach()
+
+    def _cosine_decay(self) -> None:
+        share = 0.5 * (1 + math.cos(math.pi * self.state.step / self.schedule.total))
+        for group in self.state.weights.param_groups:
+            group["lr"] = self.settings.learning_rate * share
+
+    def _report(self, loss: float) -> Progress:
+        state, space = self.state, self.problem.space
+        check = self.judge(state.supernet, 0, state.step, loss)
+        architecture = state.supernet.derive()
+        mixing = state.supernet.mixing()
+        differences = state.stopping.differences()
+        state.history.append(
+            {
+                "step": state.step,
+                "train_loss": loss,
+                "valid_loss": check.loss,
+                "valid_auc": check.auc,
+                "alpha": [_rounded(share) for share in mixing.choices],
+                "beta": None if mixing.experts is None else _rounded(mixing.experts),
+                "skips": architecture.num_skips,
+                "stopped": len(state.stopping.stopped()),
+                "gradient_difference": _quantiles(differences),
+            }
+        )
+        strongest = [str(architecture.interaction)]
+        share = mixing.choices[2].detach().mean(0) if space.layers else torch.zeros(0)
+        if space.layers:
+            best = share.topk(min(3, len(share))).indices.tolist()
+            strongest += [str(space.layers[0].options[index]) for index in best]
+        return Progress("search", state.step, self.schedule.total, check.loss, check.auc, tuple(strongest))
+
+    def result(self, seconds: float) -> SearchResult:
+        """The derived architecture and the history."""
+        state = self.state
+        options = [[str(option) for option in choice.options] for choice in self.problem.space.choices]
+        history: dict[str, Any] = {
+            "options": options,
+            "steps": state.step,
+            "warm_up": self.schedule.warm_up,
+            "records": state.history,
+            "stopped": [_named(entry, options) for entry in state.stopping.stopped()],
+        }
+        return SearchResult(state.supernet.derive(), seconds, history)
+
+
+def _named(entry: dict[str, Any], options: Sequence[Sequence[str]]) -> dict[str, Any]:
+    return entry | {"operation": options[entry["choice"]][entry["option"]]}
+
+
+def _rounded(values: torch.Tensor) -> list[list[float]]:
+    return [[round(value, 5) for value in row] for row in values.detach().tolist()]
+
+
+def _quantiles(values: torch.Tensor) -> list[float]:
+    """Minimum, quartiles and maximum."""
+    if not len(values):
+        return []
+    return [round(v, 4) for v in torch.quantile(values, torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])).tolist()]

@@ -1,0 +1,192 @@
+"""The one training loop."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field as Limit
+from pydantic.dataclasses import dataclass as settings_dataclass
+from torch import Tensor, nn
+
+from automtl.data.batch import Batch, iterate
+from automtl.data.schema import CONFIG, Task, TaskKind
+from automtl.nn.embedding import FieldEmbedding
+from automtl.training.losses import MultiTaskLoss
+from automtl.training.metrics import fast_auc, task_rows
+from automtl.training.progress import Listener, Progress, silent
+
+PREDICT_ROWS = 8192  # a batch of prediction
+
+
+@settings_dataclass(frozen=True, config=CONFIG)
+class TrainingSettings:
+    """Adam, early stopping on validation rows with `patience` in checks, best weights restored.
+
+    A table of many rows is checked several times an epoch: after every `check_rows` rows at the latest.
+    """
+
+    epochs: int = Limit(40, ge=1)
+    batch_size: int = Limit(1024, ge=1)
+    learning_rate: float = Limit(1e-3, gt=0)
+    weight_decay: float = Limit(1e-5, ge=0)
+    embedding_weight_decay: float = Limit(1e-4, ge=0)
+    patience: int = Limit(2, ge=1)
+    check_rows: int = Limit(1_000_000_000, ge=1)
+    gradient_clip: float = Limit(10.0, gt=0)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One look at the validation rows: normalised loss (1 is the base rate's), MTL-Loss, AUC by task."""
+
+    epoch: int
+    rows: int
+    train_loss: float
+    score: float
+    loss: float
+    auc: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values."""
+        return dict(self.__dict__)
+
+
+@dataclass(frozen=True)
+class FitResult:
+    """All checks, the index of the best one, and the seconds it took. The model holds the best weights."""
+
+    checks: tuple[Check, ...]
+    best: int
+    seconds: float
+
+    @property
+    def score(self) -> float:
+        """Normalised validation loss of the best check; smaller is better."""
+        return self.checks[self.best].score
+
+
+@contextmanager
+def seeded(seed: int) -> Iterator[None]:
+    """What torch can only draw globally (dropout) is drawn by `seed`; the global state is restored."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        yield
+
+
+def parameter_groups(model: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
+    """Embedding tables apart, with their own weight decay: told by the module that holds them."""
+    tables = [module.table for module in model.modules() if isinstance(module, FieldEmbedding)]
+    apart = {id(table) for table in tables}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in apart]
+    return [
+        {"params": tables, "weight_decay": settings.embedding_weight_decay},
+        {"params": rest, "weight_decay": settings.weight_decay},
+    ]
+
+
+def fit(
+    model: nn.Module,
+    train: Batch,
+    valid: Batch,
+    tasks: Sequence[Task],
+    settings: TrainingSettings,
+    seed: int,
+    listen: Listener = silent,
+    stage: str = "training",
+) -> FitResult:
+    """Train `model` (features -> logits (B, T)) and leave it with the weights that were best on validation rows."""
+    start, loss = time.perf_counter(), MultiTaskLoss(tasks)
+    optimizer = torch.optim.Adam(parameter_groups(model, settings), lr=settings.learning_rate, fused=True)
+    judge = Judge(valid, tasks, loss)
+    checks: list[Check] = []
+    best: dict[str, Tensor] = {}
+    best_index, total = 0, settings.epochs * len(train)
+    with seeded(seed):
+        for epoch, rows, train_loss in _train(model, train, loss, optimizer, settings, seed):
+            checks.append(judge(model, epoch, rows, train_loss))
+            if len(checks) == 1 or checks[-1].score < checks[best_index].score:
+                best_index = len(checks) - 1
+                best = {name: value.detach().clone() for name, value in model.state_dict().items()}
+            listen(Progress(stage, rows, total, checks[-1].loss, checks[-1].auc))
+            if len(checks) - 1 - best_index >= settings.patience:
+                break
+    model.load_state_dict(best)
+    model.eval()
+    return FitResult(tuple(checks), best_index, time.perf_counter() - start)
+
+
+def _train(
+    model: nn.Module,
+    train: Batch,
+    loss: MultiTaskLoss,
+    optimizer: torch.optim.Optimizer,
+    settings: TrainingSettings,
+    seed: int,
+) -> Iterator[tuple[int, int, float]]:
+    """Yields epoch, rows so far and mean training loss whenever the validation rows are due."""
+    generator = torch.Generator().manual_seed(seed)
+    parameters, rows = [p for group in optimizer.param_groups for p in group["params"]], 0
+    for epoch in range(settings.epochs):
+        due, total, steps = settings.check_rows, torch.zeros(()), 0
+        start, model_rows = rows, len(train)
+        for batch in iterate(train, settings.batch_size, generator):
+            model.train()
+            optimizer.zero_grad(set_to_none=True)
+            value = loss(model(batch.features), batch)
+            value.backward()
+            nn.utils.clip_grad_norm_(parameters, settings.gradient_clip)
+            optimizer.step()
+            total += value.detach()
+            steps, rows = steps + 1, rows + len(batch)
+            if rows - start >= due and rows - start < model_rows - settings.check_rows // 2:
+                yield epoch, rows, float(total) / steps
+                due, total, steps = rows - start + settings.check_rows, torch.zeros(()), 0
+        yield epoch, rows, float(total) / max(steps, 1)
+
+
+class Judge:
+    """Scores a model on validation rows: each task's loss over that of its base rate, weighted by task."""
+
+    def __init__(self, valid: Batch, tasks: Sequence[Task], loss: MultiTaskLoss) -> None:
+        self.valid, self.tasks, self.loss = valid, tasks, loss
+        weight = valid.mask * valid.weight.unsqueeze(1)
+        rate = (valid.labels * weight).sum(0) / weight.sum(0).clamp(min=1e-12)
+        base = torch.where(loss.binary, torch.logit(rate.clamp(1e-6, 1 - 1e-6)), rate)
+        self.base = loss.per_task(base.expand_as(valid.labels), valid).clamp(min=1e-6)
+
+    def __call__(self, model: nn.Module, epoch: int, rows: int, train_loss: float) -> Check:
+        logits = predict_logits(model, self.valid)
+        losses = self.loss.per_task(logits, self.valid)
+        score = float((losses / self.base) @ self.loss.weights)
+        return Check(epoch, rows, train_loss, score, float(losses @ self.loss.weights), self._auc(logits.numpy()))
+
+    def _auc(self, logits: np.ndarray) -> dict[str, float]:
+        found = {}
+        for index, task in enumerate(self.tasks):
+            if task.kind is TaskKind.BINARY:
+                rows = task_rows(logits, self.valid, index)
+                found[task.name] = fast_auc(rows.labels, rows.scores, rows.weights)
+        return found
+
+
+@torch.no_grad()
+def predict_logits(model: nn.Module, batch: Batch) -> Tensor:
+    """(N, T) logits without dropout; the mode of the model is restored."""
+    training = model.training
+    model.eval()
+    logits = torch.cat([model(part.features) for part in iterate(batch, PREDICT_ROWS)])
+    model.train(training)
+    return logits
+
+
+def to_scores(logits: Tensor, tasks: Sequence[Task]) -> np.ndarray:
+    """(N, T) probabilities for binary tasks, values for regression."""
+    binary = torch.tensor([task.kind is TaskKind.BINARY for task in tasks])
+    scores: np.ndarray = torch.where(binary, logits.double().sigmoid(), logits.double()).numpy()
+    return scores
