@@ -21,7 +21,7 @@ from automtl.training.fit import Judge
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.progress import Listener, Progress
 
-VALID_ROWS = 20_000  # of a look at the supernet between epochs
+VALID_ROWS = 4_096  # of a look at the supernet between epochs
 REPORTS = 15  # looks in a search
 
 

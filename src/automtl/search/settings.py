@@ -23,7 +23,7 @@ class SearchSettings:
     max_rows: int = Limit(200_000, ge=1)
     batch_size: int = Limit(512, ge=2)
     warm_up: float = Limit(1 / 3, ge=0, lt=1)
-    learning_rate: float = Limit(0.03, gt=0)
+    learning_rate: float = Limit(0.2, gt=0)
     momentum: float = Limit(0.9, ge=0, lt=1)
     weight_decay: float = Limit(3e-4, ge=0)
     gradient_clip: float = Limit(5.0, gt=0)

@@ -1,0 +1,266 @@
+"""Arguments in, recipes called, messages out. No logic; heavy modules are imported where a command needs them."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from automtl._version import __version__
+from automtl.errors import AutomtlError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+app = typer.Typer(
+    help="Search, train and test a multi-task recommendation model for a table of logged behaviour.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+)  # fmt: skip
+
+TableArgument = Annotated[str, typer.Argument(help="CSV, Parquet or Arrow file, folder or glob.", show_default=False)]
+ModelArgument = Annotated[Path, typer.Argument(help="A run folder written by fit.", show_default=False)]
+TaskOption = Annotated[list[str] | None, typer.Option("--task", help="A label column; give one or more.")]
+DropOption = Annotated[list[str] | None, typer.Option("--drop", help="A column that is no input.")]
+SplitColumnOption = Annotated[str | None, typer.Option(help="Column of train, val, test.")]
+TimeOption = Annotated[str | None, typer.Option("--time", help="Time column.")]
+GroupOption = Annotated[str | None, typer.Option("--group", help="Column for GAUC and the split by user.")]
+WeightOption = Annotated[str | None, typer.Option("--weight", help="Sample weights.")]
+SchemaOption = Annotated[Path | None, typer.Option("--schema", help="Schema file; see describe --out.")]
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"automtl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """Search, train and test a multi-task recommendation model for a table of logged behaviour."""
+
+
+@app.command("fit")
+def fit_command(
+    table: TableArgument,
+    task: TaskOption = None,
+    drop: DropOption = None,
+    split_column: SplitColumnOption = None,
+    split: Annotated[str | None, typer.Option(help="random, time or user.")] = None,
+    time: TimeOption = None,
+    group: GroupOption = None,
+    weight: WeightOption = None,
+    schema: SchemaOption = None,
+    config: Annotated[Path | None, typer.Option(help="Settings as TOML or YAML.")] = None,
+    model: Annotated[str | None, typer.Option(help="automtl, single-task, shared-bottom, mmoe, cgc, ple.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="automtl or random.")] = None,
+    schedule: Annotated[str, typer.Option(help="bounded, or published: the paper's schedule.")] = "bounded",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 0,
+    out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/automtl"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run there.")] = False,
+) -> None:
+    """Search an architecture for a table, train it, test it, save it."""
+    from dataclasses import replace
+
+    from automtl.config import make_settings, read_settings
+    from automtl.data.schema import Schema
+    from automtl.errors import SettingsError
+    from automtl.recipes import Roles, fit_table
+    from automtl.search.settings import published
+
+    settings = read_settings(config)
+    if schedule not in ("bounded", "published"):
+        raise SettingsError(f"--schedule '{schedule}': expected 'bounded' or 'published'")
+    if schedule == "published":
+        settings = replace(settings, search=published())
+    if split is not None:
+        settings = replace(settings, split=make_settings({"split": {"method": split}}, "--split").split)
+    given = {name: value for name, value in (("model", model), ("strategy", strategy)) if value is not None}
+    settings = replace(settings, **given)
+    if not task and schema is None:
+        raise SettingsError("no task given; name at least one label column with --task, or give a --schema")
+    roles = Roles(tuple(drop or ()), split_column, weight, group, time)
+    found = None if schema is None else Schema.read(schema)
+    with _Live() as live:
+        run = fit_table(
+            table, task or (), roles=roles, schema=found, settings=settings, seed=seed, out=out, overwrite=overwrite,
+            listen=live.listen,
+        )  # fmt: skip
+    _show_run(run.metrics, run.predictor.spec.architecture, run.predictor.schema.task_names)
+    typer.echo(f"files: {out}")
+
+
+@app.command("evaluate")
+def evaluate_command(model: ModelArgument, table: TableArgument) -> None:
+    """Metrics of a saved model on a labelled table."""
+    from automtl.predictor import Predictor
+
+    _show_metrics(Predictor.load(model).evaluate(table), "metrics")
+
+
+@app.command("predict")
+def predict_command(
+    model: ModelArgument,
+    table: TableArgument,
+    out: Annotated[Path, typer.Option(help="A .parquet, .csv or .arrow file.", show_default=False)],
+) -> None:
+    """Score a table: one column a task, in the table's row order."""
+    from automtl.data.table import write_table
+    from automtl.predictor import Predictor
+
+    scores = Predictor.load(model).predict(table)
+    write_table(scores, out)
+    typer.echo(f"{scores.height} rows scored: {out}")
+
+
+@app.command("inspect")
+def inspect_command(model: ModelArgument) -> None:
+    """The architecture, parameters and metrics of a saved model."""
+    from automtl.models.network import count_parameters
+    from automtl.predictor import Predictor, read_json
+
+    predictor = Predictor.load(model)
+    if (model / "metrics.json").is_file():
+        metrics = read_json(model, "metrics")
+        _show_run(metrics, predictor.spec.architecture, predictor.schema.task_names)
+    else:
+        typer.echo(f"{predictor.spec.model}, {count_parameters(predictor.network):,} parameters")
+
+
+@app.command("describe")
+def describe_command(
+    table: TableArgument,
+    task: TaskOption = None,
+    drop: DropOption = None,
+    split_column: SplitColumnOption = None,
+    time: TimeOption = None,
+    group: GroupOption = None,
+    weight: WeightOption = None,
+    out: Annotated[Path | None, typer.Option(help="Write the schema here, to be edited.")] = None,
+) -> None:
+    """The schema inferred for a table, and each column's role."""
+    from automtl.data.infer import ColumnSummary, infer_schema, summarize
+    from automtl.data.table import read_table
+    from automtl.errors import SchemaError, SettingsError
+
+    if not task:
+        raise SettingsError("no task given; name at least one label column with --task")
+    frame = read_table(table)
+    schema = infer_schema(
+        frame, task, drop=drop or (), split=split_column, weight=weight, group=group, time=time
+    )  # fmt: skip
+    lines: list[ColumnSummary] = summarize(frame, schema)
+    rows = [[s.name, s.type, s.role, f"{s.distinct:,}", f"{s.missing:,}", s.note] for s in lines]
+    _show_table(f"{frame.height:,} rows", ["column", "type", "role", "distinct", "missing", "note"], rows)
+    if out is not None:
+        try:
+            out.write_text(schema.text(), encoding="utf-8")
+        except OSError as error:
+            raise SchemaError(f"'{out}' cannot be written: {error.strerror}") from None
+        typer.echo(f"schema: {out}")
+
+
+@app.command("synthesize")
+def synthesize_command(
+    out: Annotated[Path, typer.Option(help="A .parquet, .csv or .arrow file.", show_default=False)],
+    rows: Annotated[int, typer.Option(min=100)] = 20_000,
+    relatedness: Annotated[float, typer.Option(min=0, max=1)] = 0.2,
+    interaction: Annotated[float, typer.Option(min=0, max=1)] = 0.3,
+    noise: Annotated[float, typer.Option(min=0)] = 0.5,
+    seed: int = 0,
+) -> None:
+    """Write a log with a known answer: tasks click and like share one truth, buy and cart another."""
+    from automtl.data.synthetic import synthetic_log
+    from automtl.data.table import write_table
+
+    write_table(synthetic_log(rows, relatedness=relatedness, interaction=interaction, noise=noise, seed=seed), out)
+    typer.echo(f"{rows:,} rows: {out}")
+
+
+class _Live:
+    """Progress on a terminal: stage, time left, loss, AUC by task, strongest candidates. Silent elsewhere."""
+
+    def __enter__(self) -> _Live:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        self.bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[news]}"),
+            console=console, disable=not console.is_terminal, transient=True,
+        )  # fmt: skip
+        self.stages: dict[str, Any] = {}
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def listen(self, progress: Any) -> None:
+        """Show one event."""
+        if progress.stage not in self.stages:
+            self.stages[progress.stage] = self.bar.add_task(progress.stage, total=progress.total, news="")
+        news = {} if progress.loss is None else {"news": _news(progress)}
+        self.bar.update(self.stages[progress.stage], completed=progress.step, **news)
+
+
+def _news(progress: Any) -> str:
+    parts = [f"loss {progress.loss:.4f}", *(f"{task} {value:.4f}" for task, value in progress.auc.items())]
+    return "  ".join([*parts, *([" ".join(progress.strongest)] if progress.strongest else [])])
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+
+
+def _show_table(title: str, header: list[str], rows: list[list[str]]) -> None:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for index, name in enumerate(header):
+        table.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    _console().print(table)
+
+
+def _show_metrics(metrics: dict[str, Any], title: str) -> None:
+    from automtl.report.text import metric_rows, number, undefined
+
+    _show_table(f"{title}, MTL-Loss {number(metrics['mtl_loss'])}", *metric_rows(metrics))
+    for line in undefined(metrics):
+        typer.echo(line)
+
+
+def _show_run(metrics: dict[str, Any], architecture: Any, tasks: tuple[str, ...]) -> None:
+    if architecture is not None:
+        typer.echo(architecture.draw(tasks))
+    _show_metrics(metrics["validation"], "validation rows")
+    _show_metrics(metrics["test"], "test rows")
+    seconds = metrics["seconds"]
+    typer.echo(
+        f"inputs: {metrics['variant']}; {metrics['parameters']:,} parameters; search {seconds['search']:.0f} s, "
+        f"training {seconds['training']:.0f} s, total {seconds['total']:.0f} s; "
+        f"peak memory {metrics['peak_memory_bytes'] / 2**30:.1f} GiB"
+    )
+
+
+def main() -> None:
+    """The command: a user's mistake is one line on standard error and exit code 2."""
+    try:
+        app()
+    except AutomtlError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("stopped; nothing was written", err=True)
+        sys.exit(130)
+
+
+if __name__ == "__main__":
+    main()

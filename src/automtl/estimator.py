@@ -1,0 +1,77 @@
+"""The estimator in scikit-learn's manner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from automtl.config import Settings, make_settings
+from automtl.errors import SettingsError, suggestion
+from automtl.predictor import Predictor
+from automtl.recipes import Roles, Run, fit_table
+
+
+class AutoMTL:
+    """`AutoMTL(tasks=["click", "buy"]).fit(frame).predict(frame)`.
+
+    `settings`: a Settings object or nested plain values such as `{"search": {"max_steps": 100}}`.
+    """
+
+    def __init__(
+        self, tasks: Sequence[str], *, drop: Sequence[str] = (), split_column: str | None = None,
+        weight: str | None = None, group: str | None = None, time: str | None = None,
+        settings: Settings | dict[str, Any] | None = None, seed: int = 0,
+    ) -> None:  # fmt: skip
+        self.tasks = tasks
+        self.drop = drop
+        self.split_column = split_column
+        self.weight = weight
+        self.group = group
+        self.time = time
+        self.settings = settings
+        self.seed = seed
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """All constructor arguments."""
+        return dict(vars(self)) if not hasattr(self, "run_") else {k: v for k, v in vars(self).items() if k != "run_"}
+
+    def set_params(self, **params: Any) -> AutoMTL:
+        """Change constructor arguments. Raises SettingsError for an unknown one."""
+        for name, value in params.items():
+            if name not in self.get_params():
+                raise SettingsError(f"AutoMTL has no parameter '{name}'{suggestion(name, self.get_params())}")
+            setattr(self, name, value)
+        return self
+
+    def fit(self, frame: Any, y: None = None) -> AutoMTL:
+        """Search and train on a frame or path that holds the label columns."""
+        given = self.settings
+        settings = given if isinstance(given, Settings) else make_settings(given or {})
+        roles = Roles(tuple(self.drop), self.split_column, self.weight, self.group, self.time)
+        self.run_: Run = fit_table(frame, self.tasks, roles=roles, settings=settings, seed=self.seed)
+        return self
+
+    @property
+    def predictor_(self) -> Predictor:
+        """The fitted predictor. Raises SettingsError before `fit`."""
+        if not hasattr(self, "run_"):
+            raise SettingsError("this AutoMTL is not fitted yet; call fit first")
+        return self.run_.predictor
+
+    @property
+    def metrics_(self) -> dict[str, Any]:
+        """Validation and test metrics, cost, parameters."""
+        return self.predictor_ and self.run_.metrics
+
+    def predict(self, frame: Any) -> pl.DataFrame:
+        """One column a task."""
+        return self.predictor_.predict(frame)
+
+    def save(self, folder: Path | str, *, overwrite: bool = False) -> None:
+        """Write the run folder."""
+        self.predictor_.save(
+            folder, {"metrics": self.run_.metrics, "history": self.run_.history}, overwrite=overwrite
+        )

@@ -1,0 +1,201 @@
+"""A saved model: schema, encoder and network in one folder; table in, predictions out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from safetensors import SafetensorError
+from safetensors import numpy as safe_numpy
+from safetensors import torch as safe_torch
+from torch import nn
+
+from automtl._version import __version__
+from automtl.data.batch import Batch
+from automtl.data.encoder import Encoder
+from automtl.data.schema import Schema
+from automtl.data.table import read_table
+from automtl.errors import ModelFolderError, SpaceError
+from automtl.models.baselines import BASELINES
+from automtl.models.network import build
+from automtl.models.settings import NetworkSettings
+from automtl.space import Architecture, SpaceSettings, published_space
+from automtl.training.fit import predict_logits, to_scores
+from automtl.training.metrics import Undefined, Value, evaluate, mtl_loss
+
+FORMAT = 1  # of the folder; a change that older code cannot read raises it
+MANIFEST = "manifest.json"
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What rebuilds the network: 'automtl' with an architecture, or the name of a published model."""
+
+    model: str
+    network: NetworkSettings
+    architecture: Architecture | None = None
+
+    def build(self, encoder: Encoder, seed: int) -> nn.Module:
+        """A new network of this description."""
+        layout = encoder.layout
+        if self.architecture is not None:
+            space = published_space(SpaceSettings(experts=max(len(self.architecture.experts), 1)), layout.num_tasks)
+            return build(space.narrow(self.architecture), layout, self.network, seed)
+        return BASELINES[self.model](layout, self.network, torch.Generator().manual_seed(seed))
+
+
+@dataclass(frozen=True)
+class Predictor:
+    """Everything that scoring a table needs."""
+
+    schema: Schema
+    encoder: Encoder
+    spec: ModelSpec
+    network: nn.Module
+
+    def predict(self, source: Any) -> pl.DataFrame:
+        """One column a task, in the table's row order: a probability (binary) or a value (regression)."""
+        batch = self.encoder.encode(read_table(source), labels=False)
+        scores = to_scores(predict_logits(self.network, batch), self.schema.tasks)
+        return pl.DataFrame({task.name: scores[:, index] for index, task in enumerate(self.schema.tasks)})
+
+    def evaluate(self, source: Any) -> dict[str, Any]:
+        """Metrics by task and the MTL-Loss on a labelled table, as plain values."""
+        return self.evaluate_batch(self.encoder.encode(read_table(source)))
+
+    def evaluate_batch(self, batch: Batch) -> dict[str, Any]:
+        """The same on encoded rows."""
+        scores = to_scores(predict_logits(self.network, batch), self.schema.tasks)
+        found = evaluate(scores, batch, self.schema.tasks)
+        tasks = {task: {name: plain(value) for name, value in values.items()} for task, values in found.items()}
+        return {"tasks": tasks, "mtl_loss": plain(mtl_loss(found, self.schema.tasks))}
+
+    def save(self, folder: Path | str, extras: dict[str, Any] | None = None, *, overwrite: bool = False) -> None:
+        """Write the folder whole or not at all. `extras`: name to plain values, one JSON file each.
+
+        Raises ModelFolderError if the folder exists and is not empty, unless `overwrite` (of a saved model only).
+        """
+        values, arrays = self.encoder.to_state()
+        architecture = None if self.spec.architecture is None else self.spec.architecture.to_dict()
+        model = {"model": self.spec.model, "network": asdict(self.spec.network), "architecture": architecture}
+        files = {
+            "schema.yaml": self.schema.text().encode(),
+            "encoder.json": _json(values),
+            "encoder.safetensors": safe_numpy.save(arrays),
+            "architecture.json": _json(model),
+            "weights.safetensors": safe_torch.save({n: v.contiguous() for n, v in self.network.state_dict().items()}),
+            **{f"{name}.json": _json(content) for name, content in (extras or {}).items()},
+        }
+        write_folder(Path(folder), files, overwrite)
+
+    @staticmethod
+    def load(folder: Path | str) -> Predictor:
+        """Read and verify a folder. Raises ModelFolderError that says what is wrong with it."""
+        folder = Path(folder)
+        verify(folder)
+        try:
+            schema = Schema.read(folder / "schema.yaml")
+            arrays = safe_numpy.load_file(folder / "encoder.safetensors")
+            encoder = Encoder.from_state(schema, read_json(folder, "encoder"), arrays)
+            values = read_json(folder, "architecture")
+            found = values["architecture"]
+            architecture = None if found is None else Architecture.from_dict(found)
+            spec = ModelSpec(values["model"], NetworkSettings(**values["network"]), architecture)
+            network = spec.build(encoder, 0)
+            network.load_state_dict(safe_torch.load_file(folder / "weights.safetensors"))
+        except SpaceError:
+            raise
+        except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
+            raise ModelFolderError(f"'{folder}' is not a complete model: {str(error).splitlines()[0]}; fit again") from None
+        return Predictor(schema, encoder, spec, network.eval())
+
+
+def plain(value: Value) -> float | dict[str, str]:
+    """A metric as JSON: a number, or why it is undefined."""
+    return {"undefined": value.reason} if isinstance(value, Undefined) else value
+
+
+def _json(values: Any) -> bytes:
+    return json.dumps(values, indent=1, default=str).encode()
+
+
+def read_json(folder: Path | str, name: str) -> Any:
+    """One of the folder's JSON files. Raises ModelFolderError."""
+    path = Path(folder) / f"{name}.json"
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ModelFolderError(f"'{path}' cannot be read: {error}") from None
+
+
+def check_target(folder: Path, overwrite: bool) -> None:
+    """Raises ModelFolderError if `folder` must not be written. Called before any work is done."""
+    if folder.is_file():
+        raise ModelFolderError(f"'{folder}' is a file; choose another --out")
+    if folder.is_dir() and any(folder.iterdir()):
+        if not overwrite:
+            raise ModelFolderError(f"'{folder}' is not empty; choose another --out or pass --overwrite")
+        if not (folder / MANIFEST).is_file():
+            raise ModelFolderError(f"'{folder}' holds no automtl model, it is not overwritten; choose another --out")
+
+
+def write_folder(folder: Path, files: dict[str, bytes], overwrite: bool) -> None:
+    """All files and a manifest of their checksums, in a new folder beside the target that then takes its name."""
+    check_target(folder, overwrite)
+    manifest = {
+        "format": FORMAT,
+        "automtl": __version__,
+        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
+    }
+    try:
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    except OSError as error:
+        raise ModelFolderError(f"'{folder}' cannot be written: {error.strerror}") from None
+    try:
+        fresh.chmod(0o755)
+        for name, content in [*files.items(), (MANIFEST, _json(manifest))]:
+            with (fresh / name).open("wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+        old = None
+        if folder.exists():
+            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
+            folder.rename(old / "run")
+        fresh.rename(folder)
+        if old is not None:
+            shutil.rmtree(old)
+    except OSError as error:
+        raise ModelFolderError(f"'{folder}' cannot be written: {error.strerror}") from None
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def verify(folder: Path) -> dict[str, Any]:
+    """The manifest, after checking version and checksums. Raises ModelFolderError that names the file."""
+    if not folder.is_dir():
+        raise ModelFolderError(f"model folder '{folder}' does not exist; check the path")
+    if not (folder / MANIFEST).is_file():
+        raise ModelFolderError(f"'{folder}' has no {MANIFEST}; it is not a model written by automtl")
+    manifest: dict[str, Any] = read_json(folder, "manifest")
+    if manifest.get("format") != FORMAT:
+        raise ModelFolderError(
+            f"'{folder}' has format {manifest.get('format')}, this automtl {__version__} reads {FORMAT}; "
+            f"use automtl {manifest.get('automtl')} or fit again"
+        )
+    for name, checksum in manifest["files"].items():
+        path = folder / name
+        if not path.is_file():
+            raise ModelFolderError(f"'{path}' is missing; restore it or fit again")
+        if hashlib.sha256(path.read_bytes()).hexdigest() != checksum:
+            raise ModelFolderError(f"'{path}' was changed or damaged (checksum differs); restore it or fit again")
+    return manifest

@@ -1,0 +1,224 @@
+"""The public functions: what the command line and the estimator call."""
+
+from __future__ import annotations
+
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from torch import nn
+
+from automtl.config import Settings, Variant
+from automtl.data.batch import Batch
+from automtl.data.encoder import Encoder, EncoderSettings
+from automtl.data.infer import infer_schema, require_columns
+from automtl.data.schema import Condition, Schema
+from automtl.data.split import Split, split_table
+from automtl.data.table import read_table
+from automtl.errors import SettingsError, suggestion
+from automtl.models.baselines import BASELINES
+from automtl.models.network import build, count_parameters
+from automtl.models.settings import NetworkSettings
+from automtl.predictor import ModelSpec, Predictor, check_target
+from automtl.search import STRATEGIES
+from automtl.search.base import SearchProblem, SearchResult
+from automtl.space import published_space
+from automtl.training.fit import FitResult, TrainingSettings, fit
+from automtl.training.progress import Listener, silent
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Columns with a role of their own, and columns to leave out; for tables without a schema file."""
+
+    drop: tuple[str, ...] = ()
+    split: str | None = None
+    weight: str | None = None
+    group: str | None = None
+    time: str | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished fit: the predictor and what `metrics.json` and `history.json` hold."""
+
+    predictor: Predictor
+    metrics: dict[str, Any]
+    history: dict[str, Any]
+    folder: Path | None = None
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Encoded training and validation rows under one variant's settings."""
+
+    variant: str
+    encoder: Encoder
+    network: NetworkSettings
+    training: TrainingSettings
+    train: Batch
+    valid: Batch
+
+
+def resolve_schema(table: pl.DataFrame, tasks: Sequence[str], roles: Roles, schema: Schema | None) -> Schema:
+    """The schema given, with roles of the call on top, or an inferred one."""
+    if schema is None:
+        return infer_schema(
+            table, tasks, drop=roles.drop, split=roles.split, weight=roles.weight, group=roles.group, time=roles.time
+        )
+    kept = tuple(field for field in schema.fields if field.name not in roles.drop)
+    rates = tuple(key for key in schema.rates if not set(key) & set(roles.drop))
+    given = {name: value for name, value in asdict(roles).items() if name != "drop" and value is not None}
+    schema = replace(schema, fields=kept, rates=rates, **given)
+    if tasks:
+        known = {task.name: task for task in schema.tasks}
+        missing = [name for name in tasks if name not in known]
+        if missing:
+            raise SettingsError(f"task '{missing[0]}' is not in the schema file{suggestion(missing[0], known)}")
+        schema = replace(schema, tasks=tuple(known[name] for name in tasks))
+    return schema
+
+
+def check_schema(table: pl.DataFrame, schema: Schema) -> None:
+    """Raises SchemaError where the schema names a column that the table lacks."""
+    require_columns(table, [field.name for field in schema.fields], "field")
+    require_columns(table, schema.task_names, "task")
+    for role in ("weight", "group", "time", "split"):
+        require_columns(table, [getattr(schema, role)], f"{role} column")
+    for task in schema.tasks:
+        if task.condition is not None:
+            require_columns(table, [Condition.parse(task.condition).column], f"condition of task '{task.name}': column")
+
+
+def fit_table(
+    source: Any,
+    tasks: Sequence[str] = (),
+    *,
+    roles: Roles | None = None,
+    schema: Schema | None = None,
+    settings: Settings | None = None,
+    seed: int = 0,
+    out: Path | str | None = None,
+    overwrite: bool = False,
+    listen: Listener = silent,
+) -> Run:
+    """Search, train and test a model for a table; write the run folder if `out` is given.
+
+    The encoder sees training rows, every choice validation rows; test rows are encoded and read once, at the end.
+    """
+    settings, start = settings or Settings(), time.perf_counter()
+    _check_names(settings)
+    if out is not None:
+        check_target(Path(out), overwrite)
+    table = read_table(source)
+    schema = resolve_schema(table, tasks, roles or Roles(), schema)
+    check_schema(table, schema)
+    split = split_table(table, schema, settings.split, seed)
+    prepared, choice = choose_variant(split, schema, settings, seed, listen)
+    found = _search(prepared, settings, seed, listen)
+    spec = ModelSpec(settings.model, prepared.network, found.architecture if found else None)
+    network = spec.build(prepared.encoder, seed)
+    trained = fit(
+        network, prepared.train, prepared.valid, schema.tasks, prepared.training, seed, listen, f"training {settings.model}"
+    )
+    predictor = Predictor(schema, prepared.encoder, spec, network)
+    history = {"variants": choice, "search": found.history if found else None, "training": _checks(trained)}
+    metrics = {
+        "validation": predictor.evaluate_batch(prepared.valid),
+        "test": predictor.evaluate_batch(prepared.encoder.encode(split.test)),
+        "rows": {"train": split.train.height, "validation": split.valid.height, "test": split.test.height},
+        "parameters": count_parameters(network),
+        "variant": prepared.variant,
+        "seed": seed,
+        "seconds": {
+            "search": found.seconds if found else 0.0,
+            "training": trained.seconds,
+            "total": time.perf_counter() - start,
+        },
+        "peak_memory_bytes": peak_memory_bytes(),
+    }
+    if out is not None:
+        extras = {"settings": settings.to_dict() | {"seed": seed}, "metrics": metrics, "history": history}
+        predictor.save(out, extras, overwrite=overwrite)
+    return Run(predictor, metrics, history, None if out is None else Path(out))
+
+
+def _check_names(settings: Settings) -> None:
+    models, strategies = ("automtl", *BASELINES), tuple(STRATEGIES)
+    for what, name, known in (
+        ("model", settings.model, models),
+        ("strategy", settings.strategy, strategies),
+        ("reference", settings.reference, tuple(BASELINES)),
+    ):
+        if name not in known:
+            raise SettingsError(f"{what} '{name}' is unknown{suggestion(name, known)}; known: {', '.join(known)}")
+
+
+def choose_variant(
+    split: Split, schema: Schema, settings: Settings, seed: int, listen: Listener
+) -> tuple[Prepared, list[dict[str, Any]]]:
+    """The variant under which the reference model is best on validation rows, and what each one gave."""
+    variants = _distinct(settings, schema)
+    if len(variants) == 1:
+        return _prepare(split, schema, settings, variants[0], seed), [{"name": variants[0].name, "chosen": True}]
+    best: Prepared | None = None
+    tried: list[tuple[float, str]] = []
+    for variant in variants:
+        prepared = _prepare(split, schema, settings, variant, seed)
+        generator = torch.Generator().manual_seed(seed)
+        model: nn.Module = BASELINES[settings.reference](prepared.encoder.layout, prepared.network, generator)
+        stage = f"choosing inputs: {variant.name}"
+        result = fit(model, prepared.train, prepared.valid, schema.tasks, prepared.training, seed, listen, stage)
+        if best is None or result.score < min(tried)[0]:
+            best = prepared
+        tried.append((result.score, variant.name))
+    assert best is not None
+    return best, [{"name": name, "score": score, "chosen": name == best.variant} for score, name in tried]
+
+
+def _distinct(settings: Settings, schema: Schema) -> list[Variant]:
+    """Variants that differ on this table: without historical rates to leave out, leaving them out is no variant."""
+    if not settings.variants:
+        return [Variant("default")]
+    if schema.rates and settings.encoder.rates:
+        return list(settings.variants)
+    kept = [variant for variant in settings.variants if set(variant.encoder) - {"rates"} or not variant.encoder]
+    return kept or [Variant("default")]
+
+
+def _prepare(split: Split, schema: Schema, settings: Settings, variant: Variant, seed: int) -> Prepared:
+    try:
+        encoding: EncoderSettings = replace(settings.encoder, **variant.encoder)
+        network: NetworkSettings = replace(settings.network, **variant.network)
+        training: TrainingSettings = replace(settings.training, **variant.training)
+    except (TypeError, ValueError) as error:
+        raise SettingsError(f"variant '{variant.name}': {str(error).splitlines()[0]}") from None
+    encoder, train = Encoder.fit(split.train, schema, encoding, seed)
+    return Prepared(variant.name, encoder, network, training, train, encoder.encode(split.valid))
+
+
+def _search(prepared: Prepared, settings: Settings, seed: int, listen: Listener) -> SearchResult | None:
+    if settings.model != "automtl":
+        return None
+    layout = prepared.encoder.layout
+    space = published_space(settings.space, layout.num_tasks)
+    problem = SearchProblem(space, layout, prepared.train, prepared.valid, prepared.network, prepared.training)
+    return STRATEGIES[settings.strategy](settings.search).search(problem, seed, listen)
+
+
+def _checks(trained: FitResult) -> dict[str, Any]:
+    return {"best": trained.best, "checks": [check.to_dict() for check in trained.checks]}
+
+
+def peak_memory_bytes() -> int:
+    """The largest resident size of this process so far."""
+    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return size if sys.platform == "darwin" else size * 1024
+
+

@@ -1,0 +1,1 @@
+"""A run's numbers as text, from plain values only."""

@@ -1,0 +1,31 @@
+"""Metrics as the rows of a table."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+COLUMNS = ("auc", "gauc", "log_loss", "pr_auc", "calibration_error", "rmse", "mae")
+
+
+def metric_rows(metrics: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Header and one row a task; a metric that no task has is left out, an undefined one is a dash."""
+    tasks = metrics["tasks"]
+    used = [name for name in COLUMNS if any(isinstance(values.get(name), float) for values in tasks.values())]
+    rows = [[task, *(number(values.get(name)) for name in used)] for task, values in tasks.items()]
+    return ["task", *used], rows
+
+
+def number(value: Any) -> str:
+    """Four decimals, or a dash."""
+    return f"{value:.4f}" if isinstance(value, float) else "-"
+
+
+def undefined(metrics: Mapping[str, Any]) -> list[str]:
+    """Why a main metric of a task is undefined, a line each; a missing group column is no news."""
+    return [
+        f"{task}: {name} is undefined, {value['undefined']}"
+        for task, values in metrics["tasks"].items()
+        for name, value in values.items()
+        if isinstance(value, Mapping) and name in ("auc", "log_loss", "rmse")
+    ]
