@@ -78,8 +78,7 @@ def fit_command(
         settings = replace(settings, search=published())
     if split is not None:
         settings = replace(settings, split=make_settings({"split": {"method": split}}, "--split").split)
-    given = {name: value for name, value in (("model", model), ("strategy", strategy)) if value is not None}
-    settings = replace(settings, **given)
+    settings = replace(settings, model=model or settings.model, strategy=strategy or settings.strategy)
     if not task and schema is None:
         raise SettingsError("no task given; name at least one label column with --task, or give a --schema")
     roles = Roles(tuple(drop or ()), split_column, weight, group, time)
@@ -203,8 +202,10 @@ class _Live:
         """Show one event."""
         if progress.stage not in self.stages:
             self.stages[progress.stage] = self.bar.add_task(progress.stage, total=progress.total, news="")
-        news = {} if progress.loss is None else {"news": _news(progress)}
-        self.bar.update(self.stages[progress.stage], completed=progress.step, **news)
+        task = self.stages[progress.stage]
+        self.bar.update(task, completed=progress.step)
+        if progress.loss is not None:
+            self.bar.update(task, news=_news(progress))
 
 
 def _news(progress: Any) -> str:

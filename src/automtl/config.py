@@ -44,12 +44,12 @@ class Settings:
     strategy: str = "automtl"
     reference: str = "shared-bottom"
     variants: tuple[Variant, ...] = DEFAULT_VARIANTS
-    split: SplitSettings = field(default_factory=SplitSettings)
-    encoder: EncoderSettings = field(default_factory=EncoderSettings)
-    space: SpaceSettings = field(default_factory=SpaceSettings)
-    network: NetworkSettings = field(default_factory=NetworkSettings)
-    search: SearchSettings = field(default_factory=SearchSettings)
-    training: TrainingSettings = field(default_factory=TrainingSettings)
+    split: SplitSettings = field(default_factory=lambda: SplitSettings())
+    encoder: EncoderSettings = field(default_factory=lambda: EncoderSettings())
+    space: SpaceSettings = field(default_factory=lambda: SpaceSettings())
+    network: NetworkSettings = field(default_factory=lambda: NetworkSettings())
+    search: SearchSettings = field(default_factory=lambda: SearchSettings())
+    training: TrainingSettings = field(default_factory=lambda: TrainingSettings())
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, all of them resolved."""
@@ -79,7 +79,9 @@ def make_settings(values: dict[str, Any], where: str = "settings") -> Settings:
         first = error.errors()[0]
         place = ".".join(str(part) for part in first["loc"])
         if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            raise SettingsError(f"{where}: unknown setting '{place}'{suggestion(str(first['loc'][-1]), _names())}") from None
+            raise SettingsError(
+                f"{where}: unknown setting '{place}'{suggestion(str(first['loc'][-1]), _names())}"
+            ) from None
         raise SettingsError(f"{where}: setting '{place}': {first['msg']}, found {first['input']!r}") from None
 
 

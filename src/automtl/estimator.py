@@ -64,7 +64,8 @@ class AutoMTL:
     @property
     def metrics_(self) -> dict[str, Any]:
         """Validation and test metrics, cost, parameters."""
-        return self.predictor_ and self.run_.metrics
+        assert self.predictor_
+        return self.run_.metrics
 
     def predict(self, frame: Any) -> pl.DataFrame:
         """One column a task."""
@@ -72,6 +73,4 @@ class AutoMTL:
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> None:
         """Write the run folder."""
-        self.predictor_.save(
-            folder, {"metrics": self.run_.metrics, "history": self.run_.history}, overwrite=overwrite
-        )
+        self.predictor_.save(folder, {"metrics": self.run_.metrics, "history": self.run_.history}, overwrite=overwrite)

@@ -114,7 +114,9 @@ class Predictor:
         except SpaceError:
             raise
         except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
-            raise ModelFolderError(f"'{folder}' is not a complete model: {str(error).splitlines()[0]}; fit again") from None
+            raise ModelFolderError(
+                f"'{folder}' is not a complete model: {str(error).splitlines()[0]}; fit again"
+            ) from None
         return Predictor(schema, encoder, spec, network.eval())
 
 

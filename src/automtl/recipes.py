@@ -23,7 +23,7 @@ from automtl.data.split import Split, split_table
 from automtl.data.table import read_table
 from automtl.errors import SettingsError, suggestion
 from automtl.models.baselines import BASELINES
-from automtl.models.network import build, count_parameters
+from automtl.models.network import count_parameters
 from automtl.models.settings import NetworkSettings
 from automtl.predictor import ModelSpec, Predictor, check_target
 from automtl.search import STRATEGIES
@@ -70,7 +70,13 @@ def resolve_schema(table: pl.DataFrame, tasks: Sequence[str], roles: Roles, sche
     """The schema given, with roles of the call on top, or an inferred one."""
     if schema is None:
         return infer_schema(
-            table, tasks, drop=roles.drop, split=roles.split, weight=roles.weight, group=roles.group, time=roles.time
+            table,
+            tasks,
+            drop=roles.drop,
+            split=roles.split,
+            weight=roles.weight,
+            group=roles.group,
+            time=roles.time,
         )
     kept = tuple(field for field in schema.fields if field.name not in roles.drop)
     rates = tuple(key for key in schema.rates if not set(key) & set(roles.drop))
@@ -125,7 +131,14 @@ def fit_table(
     spec = ModelSpec(settings.model, prepared.network, found.architecture if found else None)
     network = spec.build(prepared.encoder, seed)
     trained = fit(
-        network, prepared.train, prepared.valid, schema.tasks, prepared.training, seed, listen, f"training {settings.model}"
+        network,
+        prepared.train,
+        prepared.valid,
+        schema.tasks,
+        prepared.training,
+        seed,
+        listen,
+        f"training {settings.model}",
     )
     predictor = Predictor(schema, prepared.encoder, spec, network)
     history = {"variants": choice, "search": found.history if found else None, "training": _checks(trained)}
@@ -220,5 +233,3 @@ def peak_memory_bytes() -> int:
     """The largest resident size of this process so far."""
     size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return size if sys.platform == "darwin" else size * 1024
-
-

@@ -29,13 +29,13 @@ class EncoderSettings:
     `joint_numeric_above`: with more numeric columns than this they share one field, else each has its own.
     """
 
-    min_count: int = Limit(3, ge=1)
+    min_count: int = Limit(default=3, ge=1)
     rates: bool = True
-    rate_folds: int = Limit(5, ge=2)
-    rate_smoothing: float = Limit(20.0, gt=0)
-    bins: int = Limit(32, ge=0, le=1024)
-    joint_numeric_above: int = Limit(8, ge=0)
-    max_values: int = Limit(50, ge=1)
+    rate_folds: int = Limit(default=5, ge=2)
+    rate_smoothing: float = Limit(default=20.0, gt=0)
+    bins: int = Limit(default=32, ge=0, le=1024)
+    joint_numeric_above: int = Limit(default=8, ge=0)
+    max_values: int = Limit(default=50, ge=1)
 
 
 @dataclass(frozen=True)
@@ -77,11 +77,18 @@ class Encoder:
     @property
     def layout(self) -> Layout:
         """Sizes of the encoded inputs, in the order in which they are embedded."""
-        categorical = [CategoricalLayout(f.name, len(self.vocabularies[f.name])) for f in self._of(FieldKind.CATEGORICAL)]
+        categorical = [
+            CategoricalLayout(f.name, len(self.vocabularies[f.name])) for f in self._of(FieldKind.CATEGORICAL)
+        ]
         if self.settings.bins:
             categorical += [CategoricalLayout(f"{name}:bin", scaler.num_bins) for name, scaler in self.scalers.items()]
         multi = [MultiLayout(f.name, len(self.vocabularies[f.name]), f.pooling) for f in self._of(FieldKind.MULTI)]
-        return Layout(tuple(categorical), tuple(multi), (*self._numeric_groups(), *self._rate_groups()), self.schema.tasks)
+        return Layout(
+            tuple(categorical),
+            tuple(multi),
+            (*self._numeric_groups(), *self._rate_groups()),
+            self.schema.tasks,
+        )
 
     def _numeric_groups(self) -> list[NumericLayout]:
         groups = [

@@ -90,7 +90,12 @@ def infer_schema(
     """A schema for `table`. A group column is also an input; weight, time and split columns are not."""
     require_columns(table, tasks, "task")
     require_columns(table, drop, "dropped column")
-    for what, name in (("split column", split), ("weight column", weight), ("group column", group), ("time column", time)):
+    for what, name in (
+        ("split column", split),
+        ("weight column", weight),
+        ("group column", group),
+        ("time column", time),
+    ):
         require_columns(table, [name], what)
     apart = {*tasks, *drop, split, weight, time}
     fields = tuple(
@@ -139,12 +144,12 @@ def _infer_text(name: str, present: pl.Series, distinct: int) -> Field:
 def _is_delimited(sample: pl.Series, delimiter: str, distinct: int) -> bool:
     """Several short parts a row that recur in other combinations, not text that merely contains the sign."""
     parts = sample.str.split(delimiter)
-    several = float((parts.list.len() > 1).mean() or 0.0)
+    several = (parts.list.len() > 1).sum() / max(parts.len(), 1)
     if several < 0.3 or distinct < 10:
         return False
     flat = parts.explode()
-    clean = flat.str.contains(r"^[\w.-]+$").mean() or 0.0
-    return bool(float(clean) > 0.99 and flat.n_unique() * 2 < distinct + 8)
+    clean = flat.str.contains(r"^[\w.-]+$").sum() / max(flat.len(), 1)
+    return bool(clean > 0.99 and flat.n_unique() * 2 < distinct + 8)
 
 
 def choose_rate_keys(table: pl.DataFrame, fields: Sequence[Field]) -> tuple[tuple[str, ...], ...]:

@@ -55,7 +55,12 @@ class Rates:
 
 
 def smoothed(
-    sums: np.ndarray, counts: np.ndarray, rows: np.ndarray, prior: np.ndarray, binary: np.ndarray, smoothing: float
+    sums: np.ndarray,
+    counts: np.ndarray,
+    rows: np.ndarray,
+    prior: np.ndarray,
+    binary: np.ndarray,
+    smoothing: float,
 ) -> np.ndarray:
     """(V, T + 1): smoothed rates (logits for binary tasks), then the log of one plus the rows."""
     rate = (sums + smoothing * prior) / (counts + smoothing)
@@ -72,7 +77,15 @@ def fit_rates(
     raw = history.raw(known, labels, len(vocabulary), smoothing)
     std = raw.std(0)
     rates = Rates(
-        vocabulary, sums, counts, rows, labels.prior, labels.binary, smoothing, raw.mean(0), np.where(std > 1e-9, std, 1.0)
+        vocabulary,
+        sums,
+        counts,
+        rows,
+        labels.prior,
+        labels.binary,
+        smoothing,
+        raw.mean(0),
+        np.where(std > 1e-9, std, 1.0),
     )
     return rates, rates._standardise(raw)
 

@@ -123,7 +123,9 @@ class Schema:
         except ValidationError as error:
             first = error.errors()[0]
             place = ".".join(str(part) for part in first["loc"])
-            raise SchemaError(f"{where}: entry '{place}': {first['msg']}; see 'automtl describe' for an example") from None
+            raise SchemaError(
+                f"{where}: entry '{place}': {first['msg']}; see 'automtl describe' for an example"
+            ) from None
 
     @staticmethod
     def read(path: Path | str) -> Schema:

@@ -115,7 +115,9 @@ def _read_csv(path: Path) -> pl.DataFrame:
     with opener(path, "rb") as file:
         header = file.readline().decode("utf-8-sig").rstrip("\r\n")
     _refuse_duplicates([part.strip('"') for part in header.split(separator)], f"'{path}'")
-    return pl.read_csv(path, separator=separator, infer_schema_length=100_000, null_values=["", "NULL", "null", "NaN", "nan"])
+    return pl.read_csv(
+        path, separator=separator, infer_schema_length=100_000, null_values=["", "NULL", "null", "NaN", "nan"]
+    )
 
 
 def _first_line(error: BaseException) -> str:

@@ -30,7 +30,13 @@ class Network(nn.Module):
     """Embedding, interaction, experts (pooling and layers), gates or expert weights, towers -> logits (B, T)."""
 
     def __init__(
-        self, space: SearchSpace, layout: Layout, settings: NetworkSettings, *, gated: bool, generator: torch.Generator
+        self,
+        space: SearchSpace,
+        layout: Layout,
+        settings: NetworkSettings,
+        *,
+        gated: bool,
+        generator: torch.Generator,
     ) -> None:
         super().__init__()
         self.embedding = FieldEmbedding(layout, settings.embedding_size, generator)
@@ -38,9 +44,7 @@ class Network(nn.Module):
         self.interaction = Grid(space.interaction, shape, generator)
         self.pooling = Grid(space.pooling, shape, generator)
         self.layers = nn.ModuleList(Grid(choice, shape, generator) for choice in space.layers)
-        self.gate = (
-            Gate(self.embedding.width, space.num_experts, space.selection, generator) if gated else None
-        )
+        self.gate = Gate(self.embedding.width, space.num_experts, space.selection, generator) if gated else None
         self.dropout = nn.Dropout(settings.dropout)
         self.towers = Towers(space.num_tasks, settings.width, settings.towers, generator, settings.dropout)
 

@@ -12,7 +12,7 @@ from automtl.data.schema import CONFIG
 class NetworkSettings:
     """Sizes shared by the searched network and the published models."""
 
-    embedding_size: int = Limit(16, ge=1)
-    width: int = Limit(64, ge=1)
+    embedding_size: int = Limit(default=16, ge=1)
+    width: int = Limit(default=64, ge=1)
     towers: tuple[int, ...] = (128, 64)
-    dropout: float = Limit(0.0, ge=0, lt=1)
+    dropout: float = Limit(default=0.0, ge=0, lt=1)

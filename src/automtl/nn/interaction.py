@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from automtl.nn.mixture import Mixture, Owned
-from automtl.nn.stacked import uniform
 from automtl.nn.shape import BlockShape
+from automtl.nn.stacked import uniform
 
 CROSS_RANK = 32
 

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from automtl.nn.mixture import Mixture, Owned
-from automtl.nn.stacked import SegmentedLinear, StackedLinear, uniform
 from automtl.nn.shape import BlockShape
+from automtl.nn.stacked import SegmentedLinear, StackedLinear, uniform
 
 
 class IdentityMixture(Mixture):
@@ -83,5 +83,3 @@ class ConvolutionMixture(Mixture):
     def owned(self) -> list[Owned]:
         candidates = torch.arange(self.bias.shape[1])
         return [Owned(self.weight, 1, candidates), Owned(self.bias, 1, candidates)]
-
-

@@ -8,8 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from automtl.nn.mixture import Mixture, Owned
-from automtl.nn.stacked import StackedLinear, uniform
 from automtl.nn.shape import BlockShape
+from automtl.nn.stacked import StackedLinear, uniform
 
 
 class FieldPoolingMixture(Mixture):
@@ -45,7 +45,11 @@ class FieldPoolingMixture(Mixture):
         if self.attentive is None:
             return []
         owner = torch.full((self.score.shape[1],), self.attentive)
-        return [Owned(self.hidden.weight, 2, owner), Owned(self.hidden.bias, 2, owner), Owned(self.score, 1, owner)]
+        return [
+            Owned(self.hidden.weight, 2, owner),
+            Owned(self.hidden.bias, 2, owner),
+            Owned(self.score, 1, owner),
+        ]
 
 
 class LinearPoolingMixture(Mixture):

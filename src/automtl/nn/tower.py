@@ -14,7 +14,12 @@ class Towers(nn.Module):
     """T perceptrons in one stack: (T, B, H) -> logits (B, T)."""
 
     def __init__(
-        self, num_tasks: int, in_dim: int, sizes: Sequence[int], generator: torch.Generator, dropout: float = 0.0
+        self,
+        num_tasks: int,
+        in_dim: int,
+        sizes: Sequence[int],
+        generator: torch.Generator,
+        dropout: float = 0.0,
     ) -> None:
         super().__init__()
         self.layers = StackedPerceptron(num_tasks, in_dim, [*sizes, 1], generator, dropout=dropout)

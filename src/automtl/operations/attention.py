@@ -24,7 +24,9 @@ class SelfAttention(Operation):
     heads: int
 
     @staticmethod
-    def mixture(candidates: Sequence[SelfAttention], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
+    def mixture(
+        candidates: Sequence[SelfAttention], stack: int, shape: BlockShape, generator: torch.Generator
+    ) -> Mixture:
         from automtl.nn.interaction import AttentionMixture
 
         return AttentionMixture([c.heads for c in candidates], shape, generator)

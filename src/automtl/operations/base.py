@@ -8,7 +8,7 @@ from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from automtl.nn.shape import BlockShape
+from automtl.nn.shape import BlockShape as BlockShape
 
 if TYPE_CHECKING:
     import torch

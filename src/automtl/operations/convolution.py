@@ -24,7 +24,9 @@ class Convolution(Operation):
     kernel: int
 
     @staticmethod
-    def mixture(candidates: Sequence[Convolution], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
+    def mixture(
+        candidates: Sequence[Convolution], stack: int, shape: BlockShape, generator: torch.Generator
+    ) -> Mixture:
         from automtl.nn.layers import ConvolutionMixture
 
         return ConvolutionMixture([c.kernel for c in candidates], stack, shape, generator)

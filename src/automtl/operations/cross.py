@@ -24,7 +24,9 @@ class CrossNetwork(Operation):
     layers: int
 
     @staticmethod
-    def mixture(candidates: Sequence[CrossNetwork], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
+    def mixture(
+        candidates: Sequence[CrossNetwork], stack: int, shape: BlockShape, generator: torch.Generator
+    ) -> Mixture:
         from automtl.nn.interaction import CrossMixture
 
         return CrossMixture([c.layers for c in candidates], shape, generator)

@@ -58,7 +58,9 @@ class LinearPooling(Operation):
     blocks = (Block.POOLING,)
 
     @staticmethod
-    def mixture(candidates: Sequence[LinearPooling], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
+    def mixture(
+        candidates: Sequence[LinearPooling], stack: int, shape: BlockShape, generator: torch.Generator
+    ) -> Mixture:
         from automtl.nn.pooling import LinearPoolingMixture
 
         return LinearPoolingMixture(stack, shape, generator)

@@ -22,7 +22,9 @@ class InnerProduct(Operation):
     blocks = (Block.INTERACTION,)
 
     @staticmethod
-    def mixture(candidates: Sequence[InnerProduct], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
+    def mixture(
+        candidates: Sequence[InnerProduct], stack: int, shape: BlockShape, generator: torch.Generator
+    ) -> Mixture:
         from automtl.nn.interaction import InnerProductMixture
 
         return InnerProductMixture(shape, generator)
@@ -36,7 +38,9 @@ class OuterProduct(Operation):
     blocks = (Block.INTERACTION,)
 
     @staticmethod
-    def mixture(candidates: Sequence[OuterProduct], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
+    def mixture(
+        candidates: Sequence[OuterProduct], stack: int, shape: BlockShape, generator: torch.Generator
+    ) -> Mixture:
         from automtl.nn.interaction import OuterProductMixture
 
         return OuterProductMixture(shape, generator)

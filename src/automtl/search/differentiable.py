@@ -71,7 +71,10 @@ class Run:
         self.state = SearchState.new(supernet, settings)
         train = subset(problem.train, settings.max_rows, seed)
         valid = subset(problem.valid, settings.max_rows, seed)
-        self.train, self.valid = Cycle(train, settings.batch_size, seed), Cycle(valid, settings.batch_size, seed + 1)
+        self.train, self.valid = (
+            Cycle(train, settings.batch_size, seed),
+            Cycle(valid, settings.batch_size, seed + 1),
+        )
         self.schedule = Schedule.of(settings, self.train.per_epoch)
         self.judge = Judge(subset(valid, VALID_ROWS, seed), tasks, self.loss)
         self.report_every = max(1, self.schedule.total // REPORTS)
@@ -116,9 +119,7 @@ class Run:
         total = loss
         selecting = state.step >= self.schedule.warm_up and not self.problem.space.gated
         if selecting and settings.auxiliary_loss:
-            weight = auxiliary_weight(
-                settings.auxiliary_weight, state.step, self.schedule.warm_up, self.schedule.total
-            )
+            weight = auxiliary_weight(settings.auxiliary_weight, state.step, self.schedule.warm_up, self.schedule.total)
             total = loss - weight * diversity(state.supernet.selection.weights())
         total.backward()
         if record:
@@ -130,7 +131,8 @@ class Run:
         held.restore()
         if selecting:
             state.beta.step()
-        return loss.detach()
+        detached: torch.Tensor = loss.detach()
+        return detached
 
     def _cosine_decay(self) -> None:
         share = 0.5 * (1 + math.cos(math.pi * self.state.step / self.schedule.total))

@@ -54,7 +54,7 @@ class OperationStopping:
 
     def tensors(self) -> dict[str, Tensor]:
         """The whole state, by name; the tensors are the live ones."""
-        found = {}
+        found: dict[str, Tensor] = {}
         for index, watched in enumerate(self.watched):
             found |= {f"{index}.{name}": value for name, value in watched.tensors().items()}
         return found

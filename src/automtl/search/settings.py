@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
@@ -15,34 +17,36 @@ class SearchSettings:
     """Algorithm 1. The defaults bound the cost: rows of a subset, steps in all. `published` lifts the bounds.
 
     `architecture_learning_rate` and `selection_learning_rate` are larger than the published 1e-3, since a bounded
-    search takes a few hundred steps, not tens of thousands: logits must be able to part within the budget.
+    search takes a few hundred steps, not tens of thousands: logits must be able to part within the budget. For the
+    same reason the supernet's weights move by Adam (`optimizer`), where the published schedule has SGD with momentum.
     """
 
-    epochs: int = Limit(15, ge=1)
-    max_steps: int = Limit(300, ge=1)
-    max_rows: int = Limit(200_000, ge=1)
-    batch_size: int = Limit(512, ge=2)
-    warm_up: float = Limit(1 / 3, ge=0, lt=1)
-    learning_rate: float = Limit(0.2, gt=0)
-    momentum: float = Limit(0.9, ge=0, lt=1)
-    weight_decay: float = Limit(3e-4, ge=0)
-    gradient_clip: float = Limit(5.0, gt=0)
-    architecture_learning_rate: float = Limit(0.02, gt=0)
-    architecture_weight_decay: float = Limit(1e-6, ge=0)
-    selection_learning_rate: float = Limit(0.02, gt=0)
-    auxiliary_weight: float = Limit(0.1, ge=0)
+    epochs: int = Limit(default=15, ge=1)
+    max_steps: int = Limit(default=300, ge=1)
+    max_rows: int = Limit(default=200_000, ge=1)
+    batch_size: int = Limit(default=512, ge=2)
+    warm_up: float = Limit(default=1 / 3, ge=0, lt=1)
+    optimizer: Literal["adam", "sgd"] = "adam"
+    learning_rate: float = Limit(default=2e-3, gt=0)
+    momentum: float = Limit(default=0.9, ge=0, lt=1)
+    weight_decay: float = Limit(default=1e-5, ge=0)
+    gradient_clip: float = Limit(default=5.0, gt=0)
+    architecture_learning_rate: float = Limit(default=0.02, gt=0)
+    architecture_weight_decay: float = Limit(default=1e-6, ge=0)
+    selection_learning_rate: float = Limit(default=0.02, gt=0)
+    auxiliary_weight: float = Limit(default=0.1, ge=0)
     auxiliary_loss: bool = True
     early_stopping: bool = True
-    stop_threshold: float = Limit(0.5, gt=0)
-    stop_patience: int = Limit(3, ge=1)
-    stop_smoothing: int = Limit(20, ge=1)
-    stop_every: int = Limit(5, ge=1)
-    trials: int = Limit(6, ge=1)
+    stop_threshold: float = Limit(default=0.5, gt=0)
+    stop_patience: int = Limit(default=3, ge=1)
+    stop_smoothing: int = Limit(default=20, ge=1)
+    stop_every: int = Limit(default=5, ge=1)
+    trials: int = Limit(default=6, ge=1)
 
 
 def published() -> SearchSettings:
     """The paper's schedule: 15 epochs of all rows, batch 1024, its learning rates."""
     return SearchSettings(
-        max_steps=UNBOUNDED, max_rows=UNBOUNDED, batch_size=1024, learning_rate=0.01,
+        max_steps=UNBOUNDED, max_rows=UNBOUNDED, batch_size=1024, optimizer="sgd", learning_rate=0.01, weight_decay=3e-4,
         architecture_learning_rate=1e-3, selection_learning_rate=1e-3,
     )  # fmt: skip

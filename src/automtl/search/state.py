@@ -48,10 +48,7 @@ class SearchState:
         """Fresh optimizers: weights, architecture and selection are told apart by module."""
         return SearchState(
             supernet,
-            torch.optim.SGD(
-                supernet.network.parameters(), lr=settings.learning_rate, momentum=settings.momentum,
-                weight_decay=settings.weight_decay,
-            ),
+            weight_optimizer(supernet, settings),
             torch.optim.Adam(
                 supernet.logits.parameters(), lr=settings.architecture_learning_rate, betas=(0.5, 0.999),
                 weight_decay=settings.architecture_weight_decay,
@@ -94,3 +91,11 @@ class SearchState:
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"weights": self.weights, "alpha": self.alpha, "beta": self.beta}
+
+
+def weight_optimizer(supernet: Supernet, settings: SearchSettings) -> torch.optim.Optimizer:
+    """SGD with momentum, as published, or Adam, which learns enough in a few hundred steps."""
+    parameters, rate, decay = supernet.network.parameters(), settings.learning_rate, settings.weight_decay
+    if settings.optimizer == "sgd":
+        return torch.optim.SGD(parameters, lr=rate, momentum=settings.momentum, weight_decay=decay)
+    return torch.optim.Adam(parameters, lr=rate, weight_decay=decay)

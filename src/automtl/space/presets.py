@@ -30,9 +30,9 @@ class SpaceSettings:
     interactions: tuple[str, ...] = INTERACTIONS
     poolings: tuple[str, ...] = POOLINGS
     expert_layers: tuple[str, ...] = LAYERS
-    experts: int = Limit(8, ge=1)
-    layers: int = Limit(3, ge=1)
-    keep: int | None = Limit(None, ge=1)
+    experts: int = Limit(default=8, ge=1)
+    layers: int = Limit(default=3, ge=1)
+    keep: int | None = Limit(default=None, ge=1)
     interaction: bool = True
     homogeneous: bool = False
     selection: bool = True

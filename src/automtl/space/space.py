@@ -60,7 +60,9 @@ class SearchSpace:
     def __post_init__(self) -> None:
         for choice in (self.pooling, *self.layers):
             if len(choice.cells) != self.num_experts:
-                raise SpaceError(f"a {choice.block} choice has {len(choice.cells)} cells for {self.num_experts} experts")
+                raise SpaceError(
+                    f"a {choice.block} choice has {len(choice.cells)} cells for {self.num_experts} experts"
+                )
         for allowed in self.selection:
             if not allowed or not all(0 <= expert < self.num_experts for expert in allowed):
                 raise SpaceError("a task's experts must be some of those that exist")

@@ -31,14 +31,14 @@ class TrainingSettings:
     A table of many rows is checked several times an epoch: after every `check_rows` rows at the latest.
     """
 
-    epochs: int = Limit(40, ge=1)
-    batch_size: int = Limit(1024, ge=1)
-    learning_rate: float = Limit(1e-3, gt=0)
-    weight_decay: float = Limit(1e-5, ge=0)
-    embedding_weight_decay: float = Limit(1e-4, ge=0)
-    patience: int = Limit(2, ge=1)
-    check_rows: int = Limit(1_000_000_000, ge=1)
-    gradient_clip: float = Limit(10.0, gt=0)
+    epochs: int = Limit(default=40, ge=1)
+    batch_size: int = Limit(default=1024, ge=1)
+    learning_rate: float = Limit(default=1e-3, gt=0)
+    weight_decay: float = Limit(default=1e-5, ge=0)
+    embedding_weight_decay: float = Limit(default=1e-4, ge=0)
+    patience: int = Limit(default=2, ge=1)
+    check_rows: int = Limit(default=1_000_000_000, ge=1)
+    gradient_clip: float = Limit(default=10.0, gt=0)
 
 
 @dataclass(frozen=True)

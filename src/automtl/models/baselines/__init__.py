@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from torch import nn
+
 from automtl.models.baselines.cgc import CGC
 from automtl.models.baselines.mmoe import MMoE
 from automtl.models.baselines.ple import PLE

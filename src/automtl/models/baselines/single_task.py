@@ -19,6 +19,5 @@ class SingleTask(nn.Module):
         alone = (Layout(layout.categorical, layout.multi, layout.numeric, (task,)) for task in layout.tasks)
         self.models = nn.ModuleList(SharedBottom(one, settings, generator) for one in alone)
 
-
     def forward(self, features: Features) -> Tensor:
         return torch.cat([model(features) for model in self.models], dim=1)

@@ -1,0 +1,42 @@
+# Two commands for a fresh machine: `make demo` and `make test`. Each sets up what it needs.
+PYTHON ?= python3
+VENV ?= .venv
+# What pip is told to get torch from. Where there is no GPU the constraint keeps to a tested release;
+# for PyTorch's own CPU builds use TORCH_SOURCE="--index-url <address of the CPU wheels>".
+GPU := $(shell command -v nvidia-smi 2>/dev/null)
+ifeq ($(GPU),)
+TORCH_SOURCE ?= --constraint constraints.txt
+else
+TORCH_SOURCE ?=
+endif
+BIN := $(VENV)/bin
+DEMO ?= runs/demo
+
+.PHONY: demo test check setup clean
+
+setup: $(VENV)/ready
+
+$(VENV)/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet $(TORCH_SOURCE) torch
+	$(BIN)/pip install --quiet $(TORCH_SOURCE) --editable '.[dev]'
+	touch $@
+
+demo: setup
+	mkdir -p runs
+	$(BIN)/automtl synthesize --rows 20000 --out runs/demo.parquet
+	$(BIN)/automtl fit runs/demo.parquet --task click --task like --task buy --task cart \
+		--config examples/demo.yaml --out $(DEMO) --overwrite
+	$(BIN)/automtl predict $(DEMO) runs/demo.parquet --out runs/demo-scores.parquet
+
+test: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+
+check: setup
+	$(BIN)/ruff format --check src tests
+	$(BIN)/ruff check src tests
+	$(BIN)/mypy
+	$(MAKE) test
+
+clean:
+	rm -rf $(VENV) runs build dist src/*.egg-info
