@@ -49,8 +49,8 @@ class Batch:
     def to(self, device: str | torch.device) -> Batch:
         """The same rows on another device."""
         group = None if self.group is None else self.group.to(device)
-        moved = (tensor.to(device) for tensor in (self.labels, self.mask, self.weight))
-        return Batch(self.features.to(device), *moved, group)
+        labels, mask, weight = (tensor.to(device) for tensor in (self.labels, self.mask, self.weight))
+        return Batch(self.features.to(device), labels, mask, weight, group)
 
 
 def iterate(rows: Batch, size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:

@@ -48,7 +48,8 @@ class Scaler:
     def bin(self, values: np.ndarray) -> np.ndarray:
         """(N,) int64: 0 where missing, else 2 plus the number of edges below the value."""
         bins = np.searchsorted(np.asarray(self.edges), values, side="left") + 2
-        return np.where(np.isnan(values), 0, bins).astype(np.int64)
+        ids: np.ndarray = np.where(np.isnan(values), 0, bins).astype(np.int64)
+        return ids
 
 
 def _signed_log(values: np.ndarray) -> np.ndarray:

@@ -99,7 +99,7 @@ def _read_file(path: Path) -> pl.DataFrame:
         if name.endswith(PARQUET_SUFFIXES):
             return pl.read_parquet(path, glob=False)
         if name.endswith(ARROW_SUFFIXES):
-            return pl.read_ipc(path, memory_map=False)
+            return pl.read_ipc(path)
         if name.endswith(CSV_SUFFIXES):
             return _read_csv(path)
     except TableError:

@@ -25,7 +25,7 @@ class FieldEmbedding(nn.Module):
 
     def __init__(self, layout: Layout, dim: int, generator: torch.Generator) -> None:
         super().__init__()
-        sizes = [field.size for field in (*layout.categorical, *layout.multi)]
+        sizes = [field.size for field in layout.categorical] + [field.size for field in layout.multi]
         starts = torch.tensor([0, *sizes]).cumsum(0)
         count = len(layout.categorical)
         self.poolings = tuple(field.pooling for field in layout.multi)
@@ -53,7 +53,7 @@ class FieldEmbedding(nn.Module):
             parts.append(self._pool(ids, index).unsqueeze(1))
         if self.num_groups:
             projected = torch.addmm(self.projection_bias, features.numeric, self.projection * self.block)
-            parts.append(projected.unflatten(1, (self.num_groups, self.dim)))  # (B, G, D)
+            parts.append(projected.reshape(-1, self.num_groups, self.dim))  # (B, G, D)
         return torch.cat(parts, dim=1)
 
     def _pool(self, ids: Tensor, index: int) -> Tensor:

@@ -25,7 +25,7 @@ class Gate(nn.Module):
 
     def shares(self, x: Tensor) -> Tensor:
         """(B, I) -> (B, T, E), rows of T sum to one."""
-        score = (x @ self.weight).unflatten(1, self.closed.shape) + self.bias
+        score = (x @ self.weight).reshape(len(x), *self.closed.shape) + self.bias
         return score.masked_fill(self.closed, float("-inf")).softmax(dim=2)
 
     def forward(self, x: Tensor, experts: Tensor) -> Tensor:

@@ -143,7 +143,7 @@ class AttentionMixture(Mixture):
         return total
 
     def _attend(self, x: Tensor, index: int, heads: int) -> Tensor:
-        parts = (x @ self.project[index][0]).unflatten(2, (3, heads, -1))  # (B, F, 3, heads, size)
+        parts = (x @ self.project[index][0]).reshape(*x.shape[:2], 3, heads, -1)  # (B, F, 3, heads, size)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
         found = nn.functional.scaled_dot_product_attention(query, key, value)  # (B, heads, F, size)
         return found.transpose(1, 2).flatten(2) @ self.out[index][0]

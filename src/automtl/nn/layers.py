@@ -28,7 +28,8 @@ class MLPMixture(Mixture):
         self.contract = SegmentedLinear(stack, hidden, shape.width, generator)
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        return self.contract(torch.relu_(self.expand(x)), weights)
+        out: Tensor = self.contract(torch.relu_(self.expand(x)), weights)
+        return out
 
     def owned(self) -> list[Owned]:
         units, candidates = self.contract.owner, torch.arange(self.contract.bias.shape[1])

@@ -64,7 +64,7 @@ class LinearPoolingMixture(Mixture):
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
         scaled = self.weight * weights.unsqueeze(2)
         matrix = scaled.transpose(0, 1).flatten(1)  # (F D, S H)
-        mapped = (x.flatten(1) @ matrix).unflatten(1, (len(weights), -1)).transpose(0, 1)  # (S, B, H)
+        mapped = (x.flatten(1) @ matrix).reshape(len(x), len(weights), -1).transpose(0, 1)  # (S, B, H)
         return mapped + self.bias * weights.unsqueeze(2)
 
     def owned(self) -> list[Owned]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -61,7 +62,7 @@ class StackedPerceptron(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         dims = [in_dim, *sizes]
-        pairs = zip(dims, dims[1:], strict=False)
+        pairs = pairwise(dims)
         self.layers = nn.ModuleList(StackedLinear(stack, a, b, generator) for a, b in pairs)
         self.activate_last = activate_last
         self.dropout = nn.Dropout(dropout)

@@ -47,6 +47,7 @@ class SearchSettings:
 def published() -> SearchSettings:
     """The paper's schedule: 15 epochs of all rows, batch 1024, its learning rates."""
     return SearchSettings(
-        max_steps=UNBOUNDED, max_rows=UNBOUNDED, batch_size=1024, optimizer="sgd", learning_rate=0.01, weight_decay=3e-4,
+        max_steps=UNBOUNDED,
+        max_rows=UNBOUNDED, batch_size=1024, optimizer="sgd", learning_rate=0.01, weight_decay=3e-4,
         architecture_learning_rate=1e-3, selection_learning_rate=1e-3,
     )  # fmt: skip
