@@ -53,7 +53,8 @@ class Scaler:
 
 
 def _signed_log(values: np.ndarray) -> np.ndarray:
-    return np.sign(values) * np.log1p(np.abs(values))
+    logged: np.ndarray = np.sign(values) * np.log1p(np.abs(values))
+    return logged
 
 
 def _skewness(values: np.ndarray) -> float:

@@ -146,7 +146,8 @@ class AttentionMixture(Mixture):
         parts = (x @ self.project[index][0]).reshape(*x.shape[:2], 3, heads, -1)  # (B, F, 3, heads, size)
         query, key, value = parts.permute(2, 0, 3, 1, 4)
         found = nn.functional.scaled_dot_product_attention(query, key, value)  # (B, heads, F, size)
-        return found.transpose(1, 2).flatten(2) @ self.out[index][0]
+        mapped: Tensor = found.transpose(1, 2).flatten(2) @ self.out[index][0]
+        return mapped
 
     def owned(self) -> list[Owned]:
         return [

@@ -1,0 +1,65 @@
+"""Carry parameters from a wide block or network to a narrower one."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from automtl.models.block import Grid, MixedBlock
+from automtl.models.network import Network
+from automtl.nn.mixture import Mixture
+
+
+@torch.no_grad()
+def copy_candidate(wide: MixedBlock, narrow: MixedBlock, cells: list[int] | None = None) -> None:
+    """Give `narrow` the parameters of its options in `wide`; `cells`: the copies of wide that it takes."""
+    cells = list(range(wide.stack)) if cells is None else cells
+    for members, mixture in zip(narrow.positions, narrow.mixtures, strict=True):
+        wanted = [wide.options.index(narrow.options[index]) for index in members]
+        source = next(i for i, positions in enumerate(wide.positions) if wanted[0] in positions)
+        places = [wide.positions[source].index(index) for index in wanted]
+        origin = wide.mixtures[source]
+        assert isinstance(origin, Mixture) and isinstance(mixture, Mixture)
+        _copy_mixture(origin, mixture, places, cells)
+
+
+def _copy_mixture(wide: Mixture, narrow: Mixture, places: list[int], cells: list[int]) -> None:
+    """Owned parameters in their order, entry by entry; what a family shares by name."""
+    wanted = torch.tensor(places)
+    sources = [owned for owned in wide.owned() if torch.isin(owned.owner, wanted).any()]
+    targets = narrow.owned()
+    for source, target in zip(sources, targets, strict=True):
+        kept = torch.cat([torch.nonzero(source.owner == place).flatten() for place in places])
+        values = source.parameter[cells].index_select(source.dim, kept)
+        spare = values.shape[-1] - target.parameter.shape[-1]
+        if spare > 0:  # a narrower kernel stands in the middle of its padding
+            values = values[..., spare // 2 : values.shape[-1] - spare // 2]
+        target.parameter.copy_(values)
+    owned_ids = {id(owned.parameter) for owned in targets}
+    shared = dict(wide.named_parameters())
+    for name, parameter in narrow.named_parameters():
+        if id(parameter) not in owned_ids:
+            parameter.copy_(shared[name][cells])
+
+
+@torch.no_grad()
+def copy_network(wide: Network, narrow: Network, experts: list[int]) -> None:
+    """Give a derived network the supernet's parameters; `experts`: which of the supernet's it has, in its order.
+
+    Gates exist in the derived network alone and are left as they are.
+    """
+    narrow.embedding.load_state_dict(wide.embedding.state_dict())
+    narrow.towers.load_state_dict(wide.towers.state_dict())
+    _copy_grid(wide.interaction, narrow.interaction, [0])
+    _copy_grid(wide.pooling, narrow.pooling, experts)
+    for source, target in zip(wide.layers, narrow.layers, strict=True):
+        _copy_grid(source, target, experts)
+
+
+def _copy_grid(wide: nn.Module, narrow: nn.Module, experts: list[int]) -> None:
+    assert isinstance(wide, Grid) and isinstance(narrow, Grid) and len(wide.blocks) == 1
+    source = wide.blocks[0]
+    assert isinstance(source, MixedBlock)
+    for cells, block in zip(narrow.groups, narrow.blocks, strict=True):
+        assert isinstance(block, MixedBlock)
+        copy_candidate(source, block, [experts[cell] for cell in cells])

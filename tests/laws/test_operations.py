@@ -1,0 +1,120 @@
+"""What every candidate operation must obey. F fields, D embedding, H width, S experts, B rows."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from torch import Tensor
+
+from automtl.models.block import MixedBlock
+from automtl.models.inherit import copy_candidate
+from automtl.nn.shape import BlockShape
+from automtl.operations import FAMILIES, Block, Operation, operation, text_of
+from automtl.space.presets import INTERACTIONS, LAYERS, POOLINGS
+
+BY_BLOCK = {Block.INTERACTION: INTERACTIONS, Block.POOLING: POOLINGS, Block.LAYER: LAYERS}
+CASES = [(block, operation(text)) for block, texts in BY_BLOCK.items() for text in texts]
+SHAPE = BlockShape(fields=5, dim=8, width=12)
+
+
+def made(block: Block, options: list[Operation], shape: BlockShape = SHAPE, seed: int = 0) -> MixedBlock:
+    stack = 1 if block is Block.INTERACTION else 3
+    wide = MixedBlock(tuple(options), stack, shape, torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        for parameter in wide.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(7)))
+    return wide
+
+
+def inputs(block: Block, shape: BlockShape = SHAPE, rows: int = 4) -> Tensor:
+    size = (3, rows, shape.width) if block is Block.LAYER else (rows, shape.fields, shape.dim)
+    return torch.randn(*size, generator=torch.Generator().manual_seed(3))
+
+
+def all_options(block: Block) -> list[Operation]:
+    return [operation(text) for text in BY_BLOCK[block]]
+
+
+def test_every_registered_operation_is_in_the_published_space() -> None:
+    assert {type(option) for _, option in CASES} == set(FAMILIES.values())
+
+
+@pytest.mark.parametrize(("block", "option"), CASES, ids=str)
+def test_one_hot_mixture_is_the_lone_operation(block: Block, option: Operation) -> None:
+    options = all_options(block)
+    wide, lone = made(block, options), made(block, [option], seed=5)
+    copy_candidate(wide, lone)
+    x, one_hot = inputs(block), torch.zeros(wide.stack, len(options))
+    one_hot[:, options.index(option)] = 1
+    torch.testing.assert_close(wide(x, one_hot), lone(x, torch.ones(lone.stack, 1)))
+
+
+@pytest.mark.parametrize("block", list(Block))
+def test_a_mixture_is_linear_in_its_weights(block: Block) -> None:
+    wide, x = made(block, all_options(block)), inputs(block)
+    first, second = torch.rand(2, wide.stack, len(wide.options))
+    together = wide(x, 2 * first - 3 * second)
+    torch.testing.assert_close(together, 2 * wide(x, first) - 3 * wide(x, second), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("block", [Block.POOLING, Block.LAYER])
+def test_experts_do_not_mix(block: Block) -> None:
+    wide, x = made(block, all_options(block)), inputs(block)
+    weights = torch.rand(3, len(wide.options))
+    before = wide(x, weights)
+    with torch.no_grad():
+        for parameter in wide.parameters():
+            parameter[1] += 1
+    after = wide(x, weights)
+    torch.testing.assert_close(before[[0, 2]], after[[0, 2]])
+    assert not torch.allclose(before[1], after[1])
+
+
+@pytest.mark.parametrize("block", list(Block))
+def test_the_fused_form_equals_a_plain_loop_gradients_included(block: Block) -> None:
+    """Each candidate runs alone, with the parameters of its own, and the outputs are summed by weight."""
+    options = all_options(block)
+    wide, x = made(block, options), inputs(block).requires_grad_()
+    weights = torch.rand(wide.stack, len(options)).requires_grad_()
+    total = torch.zeros(())
+    for index, option in enumerate(options):
+        lone = made(block, [option], seed=index + 20)
+        copy_candidate(wide, lone)
+        total = total + lone(x, torch.ones(wide.stack, 1)) * weights[:, index].reshape(-1, 1, 1)
+    torch.testing.assert_close(wide(x, weights), total, rtol=1e-4, atol=1e-5)
+    probe = torch.randn(total.shape, generator=torch.Generator().manual_seed(9))
+    fused = torch.autograd.grad((wide(x, weights) * probe).sum(), [x, weights])
+    plain = torch.autograd.grad((total * probe).sum(), [x, weights])
+    for a, b in zip(fused, plain, strict=True):
+        torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4)
+
+
+@pytest.mark.parametrize("block", list(Block))
+@pytest.mark.parametrize(("fields", "dim"), [(2, 4), (2, 128), (17, 16), (79, 4), (79, 64)])
+def test_shapes(block: Block, fields: int, dim: int) -> None:
+    shape = BlockShape(fields, dim, 16)
+    wide = made(block, all_options(block), shape)
+    out = wide(inputs(block, shape, rows=2), torch.full((wide.stack, len(wide.options)), 1 / len(wide.options)))
+    assert out.shape == ((2, fields, dim) if block is Block.INTERACTION else (3, 2, 16))
+    assert torch.isfinite(out).all()
+
+
+@pytest.mark.parametrize(("block", "option"), CASES, ids=str)
+def test_owned_parameters_of_a_candidate_alone_decide_its_output(block: Block, option: Operation) -> None:
+    """Moving what other candidates own changes nothing under one-hot weights."""
+    options = all_options(block)
+    wide, x, one_hot = made(block, options), inputs(block), torch.zeros(1, len(options))
+    one_hot[0, options.index(option)] = 1
+    one_hot = one_hot.expand(wide.stack, -1)
+    before = wide(x, one_hot)
+    with torch.no_grad():
+        for members, mixture in zip(wide.positions, wide.mixtures, strict=True):
+            for owned in mixture.owned():
+                other = torch.tensor([float(options[index] != option) for index in members])
+                owned.parameter.add_(owned.spread(other.expand(wide.stack, -1)))
+    torch.testing.assert_close(wide(x, one_hot), before)
+
+
+@pytest.mark.parametrize(("block", "option"), CASES, ids=str)
+def test_text_and_value_are_inverse(block: Block, option: Operation) -> None:
+    assert operation(text_of(option)) == option
