@@ -31,14 +31,17 @@ class Variant:
     training: dict[str, Any] = field(default_factory=dict)
 
 
-DEFAULT_VARIANTS = (Variant("rates"), Variant("ids", encoder={"rates": False}))
+DEFAULT_VARIANTS = (
+    Variant("rates, strong decay", training={"embedding_weight_decay": 1e-3}),
+    Variant("rates"),
+    Variant("ids only", encoder={"rates": False}),
+)
 
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class Settings:
     """`model`: 'automtl' (searched) or a published one. `variants`: what one setting does not fit all tables for;
-    a small reference model tries each, the best on validation rows is used. `finalists`: models retrained from the
-    derived architecture with other seeds, of which the best on validation rows is kept."""
+    a small reference model tries each, the best on validation rows is used."""
 
     model: str = "automtl"
     strategy: str = "automtl"

@@ -45,11 +45,11 @@ def infer_task(table: pl.DataFrame, name: str) -> Task:
     if not column.dtype.is_numeric():
         seen = ", ".join(repr(v) for v in column.unique().sort().head(3).to_list())
         raise SchemaError(f"task '{name}': labels must be 0 and 1 or numbers, found {seen}; convert the column first")
-    values = column.unique().sort()
-    if values.is_in([0, 1]).all():
+    values = column.cast(pl.Float64).unique().sort()
+    if values.is_in([0.0, 1.0]).all():
         return Task(name)
     if values.len() <= 10:
-        odd = values.filter(~values.is_in([0, 1]))[0]
+        odd = f"{values.filter(~values.is_in([0.0, 1.0]))[0]:g}"
         raise SchemaError(
             f"task '{name}': labels are neither 0 and 1 nor a quantity (found {odd}); recode the column, "
             "or declare 'kind: regression' in a schema file"
@@ -120,7 +120,8 @@ def infer_field(column: pl.Series) -> Field | None:
     if column.dtype == pl.Boolean or is_id_name(name):
         return Field(name, FieldKind.CATEGORICAL)
     if column.dtype.is_numeric():
-        return Field(name, FieldKind.NUMERIC if distinct > ID_VALUES else FieldKind.CATEGORICAL)
+        fractional = column.dtype.is_float() and bool((present != present.round()).any())
+        return Field(name, FieldKind.NUMERIC if distinct > ID_VALUES or fractional else FieldKind.CATEGORICAL)
     return None
 
 

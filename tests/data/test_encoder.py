@@ -1,0 +1,146 @@
+"""Encoding: fitted on training rows, never failing on what it has not seen."""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from automtl.data.columns import as_text, holds
+from automtl.data.encoder import Encoder, EncoderSettings
+from automtl.data.infer import infer_schema
+from automtl.data.rates import Earlier, Folds, Labels
+from automtl.data.schema import Field, FieldKind, Schema, Task
+from automtl.data.vocabulary import MISSING, UNKNOWN, Vocabulary
+from automtl.errors import EncodingError, SchemaError
+
+SETTINGS = EncoderSettings(min_count=1)
+
+
+def fitted(log: pl.DataFrame) -> Encoder:
+    return Encoder.fit(log, infer_schema(log, ["click", "buy"], drop=["like", "cart"]), SETTINGS, 0)[0]
+
+
+@given(st.lists(st.one_of(st.none(), st.text(max_size=4)), min_size=1, max_size=30), st.lists(st.text(max_size=4)))
+def test_a_vocabulary_never_fails_and_knows_missing_from_unknown(train: list[str | None], new: list[str]) -> None:
+    vocabulary = Vocabulary.fit(pl.Series(train, dtype=pl.String), 1)
+    ids = vocabulary.encode(pl.Series([*new, None], dtype=pl.String))
+    known = set(train) - {None}
+    assert ids[-1] == MISSING
+    assert all((i == UNKNOWN) == (text not in known) for i, text in zip(ids, new, strict=False))
+    assert ids.max(initial=0) < len(vocabulary)
+
+
+@given(st.lists(st.integers(-(2**63), 2**63 - 1), min_size=1, max_size=20, unique=True))
+def test_integers_of_any_size_stay_apart(values: list[int]) -> None:
+    assert as_text(pl.Series(values)).n_unique() == len(values)
+
+
+def test_whole_floats_and_integers_are_the_same_id() -> None:
+    assert as_text(pl.Series([1.0, None, 3.0])).to_list() == as_text(pl.Series([1, None, 3])).to_list()
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000), st.integers(2, 5))
+def test_the_rate_of_a_row_does_not_depend_on_its_own_label(seed: int, folds: int) -> None:
+    rng = np.random.default_rng(seed)
+    n = 30
+    ids, labels = rng.integers(2, 6, n), rng.integers(0, 2, (n, 2)).astype(float)
+    mask, row = (rng.random((n, 2)) > 0.2).astype(float), int(rng.integers(n))
+    other = labels.copy()
+    other[row] = 1 - other[row]
+    binary = np.array([True, True])
+    for history in (Folds(rng.permutation(n) % folds), Earlier(rng.integers(0, 8, n))):
+        before = history.raw(ids, Labels(labels * mask, mask, binary), 6, 5.0)
+        after = history.raw(ids, Labels(other * mask, mask, binary), 6, 5.0)
+        np.testing.assert_allclose(before[row], after[row])
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.integers(0, 10_000))
+def test_rates_in_time_order_equal_a_plain_loop_over_earlier_rows(seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    n, smoothing = 25, 3.0
+    ids, time = rng.integers(2, 5, n), rng.integers(0, 6, n)
+    labels = rng.normal(size=(n, 1))
+    raw = Earlier(time).raw(ids, Labels(labels, np.ones((n, 1)), np.array([False])), 5, smoothing)
+    for row in range(n):
+        earlier = time < time[row]
+        own = earlier & (ids == ids[row])
+        prior = labels[earlier].sum() / (earlier.sum() + 1)
+        expected = (labels[own].sum() + smoothing * prior) / (own.sum() + smoothing)
+        np.testing.assert_allclose(raw[row], [expected, np.log1p(own.sum())])
+
+
+def test_unseen_ids_nulls_and_other_types_are_encoded(log: pl.DataFrame) -> None:
+    encoder = fitted(log)
+    odd = log.head(3).with_columns(
+        pl.col("user_id").cast(pl.String),
+        pl.Series("item_id", [None, 10**12, 5]),
+        pl.Series("device", ["fridge", None, "tv"]),
+        pl.Series("price", ["1.5", None, "7"]),
+        pl.lit(None).alias("tags"),
+    )
+    batch = encoder.encode(odd, labels=False)
+    assert torch.isfinite(batch.features.numeric).all()
+    same = encoder.encode(log.head(3), labels=False)
+    assert torch.equal(batch.features.categorical[:, 0], same.features.categorical[:, 0])
+
+
+def test_row_order_does_not_matter(log: pl.DataFrame) -> None:
+    encoder, order = fitted(log), np.random.default_rng(0).permutation(log.height)
+    straight, shuffled = encoder.encode(log), encoder.encode(log[order])
+    assert torch.equal(straight.features.numeric[order], shuffled.features.numeric)
+    assert torch.equal(straight.features.categorical[order], shuffled.features.categorical)
+
+
+def test_the_state_of_an_encoder_round_trips(log: pl.DataFrame) -> None:
+    encoder = fitted(log)
+    again = Encoder.from_state(encoder.schema, *encoder.to_state())
+    a, b = encoder.encode(log), again.encode(log)
+    assert torch.equal(a.features.numeric, b.features.numeric)
+    assert torch.equal(a.features.categorical, b.features.categorical)
+    assert encoder.layout == again.layout
+
+
+def test_a_missing_column_at_prediction_is_named_with_the_nearest_one(log: pl.DataFrame) -> None:
+    with pytest.raises(EncodingError, match="'device' is missing.*did you mean 'devices'"):
+        fitted(log).encode(log.rename({"device": "devices"}), labels=False)
+
+
+def test_text_in_a_numeric_column_is_shown(log: pl.DataFrame) -> None:
+    with pytest.raises(EncodingError, match="'price' is numeric in the schema but holds 'cheap'"):
+        fitted(log).encode(log.with_columns(price=pl.lit("cheap")), labels=False)
+
+
+def test_masks_follow_missing_labels_and_conditions() -> None:
+    table = pl.DataFrame({"x": [1, 2, 3, 1] * 5, "click": [1, 0, 1, None] * 5, "buy": [1, 0, 0, 1] * 5})
+    schema = Schema((Field("x", FieldKind.CATEGORICAL),), (Task("click"), Task("buy", condition="click = 1")))
+    _, batch = Encoder.fit(table, schema, SETTINGS, 0)
+    assert batch.mask[:4].tolist() == [[1, 1], [1, 0], [1, 1], [0, 0]]
+    assert batch.labels[3].tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("condition", "expected"),
+    [("x = 2", [0, 1, 0, 0]), ("x != 2", [1, 0, 1, 0]), ("x >= 2", [0, 1, 1, 0]), ("s == 'b'", [0, 1, 0, 0])],
+)
+def test_conditions(condition: str, expected: list[int]) -> None:
+    table = pl.DataFrame({"x": [1, 2, 3, None], "s": ["a", "b", "c", None]})
+    assert holds(table, condition).cast(pl.Int64).to_list() == expected
+
+
+def test_one_class_among_training_rows_is_an_error(log: pl.DataFrame) -> None:
+    flat = log.with_columns(click=pl.lit(0))
+    with pytest.raises(SchemaError, match="'click'.*every label in the training rows is 0"):
+        fitted(flat)
+
+
+def test_an_all_null_column_of_a_schema_is_an_error(log: pl.DataFrame) -> None:
+    schema = infer_schema(log, ["click"])
+    empty = log.with_columns(device=pl.lit(None, dtype=pl.String))
+    with pytest.raises(SchemaError, match="'device' has no value"):
+        Encoder.fit(empty, schema, SETTINGS, 0)

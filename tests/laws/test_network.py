@@ -1,0 +1,97 @@
+"""The heart of the project: an architecture is a space with one option left in every cell."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+from torch import nn
+
+from automtl.models.baselines import BASELINES
+from automtl.models.inherit import copy_network
+from automtl.models.network import Mixing, Network, build
+from automtl.models.settings import NetworkSettings
+from automtl.models.supernet import Supernet
+from automtl.space import Architecture, SpaceSettings, published_space
+from automtl.space.space import assemble
+from tests.conftest import small_batch, small_layout
+
+SETTINGS = NetworkSettings(embedding_size=8, width=12, towers=(6,))
+SPACE = published_space(SpaceSettings(experts=4, layers=2, keep=2), 3)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_one_hot_supernet_equals_the_derived_network(seed: int) -> None:
+    """Zero gate weights with beta of the kept experts as bias; beta at minus infinity on the dropped ones."""
+    rng, layout, batch = random.Random(seed), small_layout(), small_batch(seed=seed)
+    picks = [[rng.choice(cell) for cell in choice.cells] for choice in SPACE.choices]
+    selection = tuple(tuple(sorted(rng.sample(range(4), 2))) for _ in range(3))
+    wide = Network(SPACE, layout, SETTINGS, gated=False, generator=torch.Generator().manual_seed(seed))
+    beta = torch.randn(3, 4)
+    open_ = torch.tensor([[expert in chosen for expert in range(4)] for chosen in selection])
+    one_hot = tuple(
+        torch.stack([torch.tensor([float(option == pick) for option in cell]) for cell, pick in zip(choice.cells, row)])
+        for choice, row in zip(SPACE.choices, picks, strict=True)
+    )
+    mixing = Mixing(one_hot, beta.masked_fill(~open_, float("-inf")).softmax(dim=1))
+    architecture = assemble(picks, selection)
+    used = sorted({expert for chosen in selection for expert in chosen})
+    derived = build(SPACE.narrow(architecture.without_idle_experts()), layout, SETTINGS, seed + 50)
+    copy_network(wide, derived, used)
+    with torch.no_grad():
+        assert derived.gate is not None
+        derived.gate.weight.zero_()
+        derived.gate.bias.copy_(beta[:, used])
+    torch.testing.assert_close(wide(batch.features, mixing), derived(batch.features), rtol=1e-4, atol=1e-5)
+
+
+def test_a_derived_network_holds_no_absent_candidate_and_no_idle_expert() -> None:
+    architecture = SPACE.sample(random.Random(0))
+    network = build(SPACE.narrow(architecture), small_layout(), SETTINGS, 0)
+    for place in network.placed():
+        assert len(place.positions) == 1
+        assert max(place.cells) < len(architecture.experts)
+
+
+def test_architectures_round_trip_through_json_and_hash() -> None:
+    drawn = {SPACE.sample(random.Random(seed)) for seed in range(5)}
+    assert {Architecture.from_json(one.to_json()) for one in drawn} == drawn
+
+
+def test_narrowing_leaves_one_architecture() -> None:
+    architecture = SPACE.sample(random.Random(3))
+    narrow = SPACE.narrow(architecture)
+    assert narrow.size() == 1
+    assert narrow.sample(random.Random(9)) == architecture
+
+
+def test_homogeneous_experts_share_their_options() -> None:
+    alike = replace(SPACE, homogeneous=True)
+    supernet = Supernet(alike, small_layout(), SETTINGS, torch.Generator().manual_seed(0))
+    experts = supernet.derive().experts
+    assert len(set(experts)) == 1
+    assert alike.size() < SPACE.size()
+
+
+def test_the_supernet_keeps_k_experts_for_each_task() -> None:
+    supernet = Supernet(SPACE, small_layout(), SETTINGS, torch.Generator().manual_seed(0))
+    assert all(len(chosen) == 2 for chosen in supernet.derive().selection)
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_published_models_give_a_logit_for_each_row_and_task_and_reach_every_parameter(name: str) -> None:
+    model: nn.Module = BASELINES[name](small_layout(), SETTINGS, torch.Generator().manual_seed(0))
+    batch = small_batch()
+    logits = model(batch.features)
+    assert logits.shape == (40, 3)
+    logits.square().sum().backward()
+    assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_rows_do_not_mix(name: str) -> None:
+    model = BASELINES[name](small_layout(), SETTINGS, torch.Generator().manual_seed(0)).eval()
+    batch = small_batch()
+    torch.testing.assert_close(model(batch.features)[5:9], model(batch.take(slice(5, 9)).features), rtol=1e-4, atol=1e-5)

@@ -1,0 +1,165 @@
+"""Algorithm 1, step by step."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+
+from automtl.models.settings import NetworkSettings
+from automtl.search import STRATEGIES, SearchSettings
+from automtl.search.auxiliary import auxiliary_weight, diversity
+from automtl.search.base import SearchProblem
+from automtl.search.differentiable import Run
+from automtl.search.settings import published
+from automtl.space import SpaceSettings, published_space
+from automtl.training.fit import TrainingSettings
+from automtl.training.progress import silent
+from tests.conftest import small_batch, small_layout
+
+SPACE = published_space(SpaceSettings(experts=3, layers=1, keep=2, expert_layers=("skip", "mlp-16", "hidden-gate")), 3)
+SETTINGS = SearchSettings(max_steps=9, batch_size=16, stop_every=2, trials=2, epochs=3)
+NETWORK = NetworkSettings(embedding_size=4, width=8, towers=(4,))
+TRAINING = TrainingSettings(epochs=1, batch_size=32)
+
+
+def problem() -> SearchProblem:
+    return SearchProblem(SPACE, small_layout(), small_batch(64), small_batch(48, seed=1), NETWORK, TRAINING)
+
+
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_a_strategy_is_deterministic_and_stays_in_the_space(name: str) -> None:
+    first = STRATEGIES[name](SETTINGS).search(problem(), 4, silent)
+    second = STRATEGIES[name](SETTINGS).search(problem(), 4, silent)
+    assert first.architecture == second.architecture
+    assert first.history == second.history
+    assert SPACE.narrow(first.architecture).sample(random.Random(0)) == first.architecture
+
+
+def test_diversity_is_subtracted_so_it_pushes_equal_distributions_apart() -> None:
+    beta = (torch.randn(4, 8, generator=torch.Generator().manual_seed(0)) * 1e-3).requires_grad_()
+    optimizer = torch.optim.SGD([beta], lr=1.0)
+    before = diversity(beta.softmax(1))
+    for _ in range(20):
+        optimizer.zero_grad()
+        (-0.1 * diversity(beta.softmax(1))).backward()
+        optimizer.step()
+    assert diversity(beta.softmax(1)) > 2 * before
+
+
+def test_diversity_has_a_finite_gradient_at_equal_distributions_and_the_papers_value() -> None:
+    equal = torch.full((3, 4), 0.25, requires_grad=True)
+    diversity(equal).backward()
+    assert equal.grad is not None
+    assert torch.isfinite(equal.grad).all()
+    apart = torch.tensor([[1.0, 0.0], [0.0, 1.0]])
+    assert float(diversity(apart)) == pytest.approx(float(torch.log1p(torch.tensor(2.0).sqrt())), abs=1e-6)
+
+
+def test_the_auxiliary_weight_is_constant_in_the_warm_up_and_ends_at_zero() -> None:
+    weights = [auxiliary_weight(0.1, step, 3, 9) for step in range(10)]
+    assert weights[:4] == [0.1] * 4
+    assert weights[9] == 0
+    assert all(a > b for a, b in zip(weights[3:], weights[4:], strict=False))
+
+
+def test_beta_rests_in_the_warm_up_and_moves_after_it() -> None:
+    run = Run(problem(), SETTINGS, 0)
+    beta = run.state.supernet.selection.beta
+    start = beta.detach().clone()
+    for _ in range(run.schedule.warm_up):
+        run.advance(silent)
+        assert torch.equal(beta, start)
+    run.advance(silent)
+    assert not torch.equal(beta, start)
+
+
+def test_the_architecture_step_moves_alpha_alone_and_the_weight_step_does_not_move_alpha() -> None:
+    run = Run(problem(), SETTINGS, 0)
+    supernet = run.state.supernet
+    weights = [p.detach().clone() for p in supernet.network.parameters()]
+    alpha = [p.detach().clone() for p in supernet.logits.parameters()]
+    run._move_architecture(checking=False)
+    assert all(torch.equal(a, b) for a, b in zip(weights, supernet.network.parameters(), strict=True))
+    moved = [p.detach().clone() for p in supernet.logits.parameters()]
+    assert not any(torch.equal(a, b) for a, b in zip(alpha, moved, strict=True))
+    run._move_weights(record=True)
+    assert all(torch.equal(a, b) for a, b in zip(moved, supernet.logits.parameters(), strict=True))
+
+
+def test_gradient_differences_equal_a_plain_computation() -> None:
+    run = Run(problem(), replace(SETTINGS, stop_smoothing=1), 0)
+    state = run.state
+    run._move_weights(record=True)
+    watched = next(w for w in state.stopping.watched if w.place.choice == 2 and len(w.owned) == 4)
+    train = [g.clone() for g in watched.recorded]
+    run._move_architecture(checking=True)
+    valid = [owned.parameter.grad for owned in watched.owned]
+    for copy in range(3):
+        a = torch.cat([g[copy].flatten() for g in train])
+        b = torch.cat([g[copy].flatten() for g in valid if g is not None])
+        cosine = torch.nn.functional.cosine_similarity(a, b, dim=0)
+        torch.testing.assert_close(watched.difference()[copy, 0], 1 - cosine, rtol=1e-4, atol=1e-5)
+    assert not any(g is owned.parameter.grad for g, owned in zip(watched.recorded, watched.owned, strict=True))
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_a_stopped_operation_does_not_move_but_its_alpha_does(optimizer: str) -> None:
+    run = Run(problem(), replace(SETTINGS, optimizer=optimizer, weight_decay=0.1), 0)  # type: ignore[arg-type]
+    for _ in range(3):
+        run.advance(silent)
+    watched = next(w for w in run.state.stopping.watched if w.place.choice == 2 and len(w.owned) == 4)
+    watched.stopped_at[1, 0] = 3
+    before = [owned.parameter.detach().clone() for owned in watched.owned]
+    alpha = run.state.supernet.logits.alpha[2].detach().clone()
+    run.advance(silent)
+    for old, owned in zip(before, watched.owned, strict=True):
+        assert torch.equal(old[1], owned.parameter[1])
+        assert not torch.equal(old[0], owned.parameter[0])
+    assert (alpha[1] != run.state.supernet.logits.alpha[2][1]).all()
+
+
+def test_operations_are_stopped_after_patience_checks_and_small_ones_are_exempt() -> None:
+    run = Run(problem(), replace(SETTINGS, stop_threshold=1e-6, stop_patience=2, max_steps=8), 0)
+    while not run.finished:
+        run.advance(silent)
+    stopped = run.result(0.0).history["stopped"]
+    assert stopped
+    assert min(entry["step"] for entry in stopped) >= 4
+    for watched in run.state.stopping.watched:
+        assert ((watched.stopped_at < 0) | (watched.counts >= 16)).all()
+
+
+def test_without_early_stopping_nothing_stops() -> None:
+    run = Run(problem(), replace(SETTINGS, stop_threshold=1e-6, early_stopping=False), 0)
+    while not run.finished:
+        run.advance(silent)
+    assert not run.result(0.0).history["stopped"]
+
+
+def test_a_search_resumed_from_its_written_state_ends_the_same() -> None:
+    whole, first, second = (Run(problem(), SETTINGS, 3) for _ in range(3))
+    while not whole.finished:
+        whole.advance(silent)
+    for _ in range(5):
+        first.advance(silent)
+    second.state.restore(first.state.tensors(), first.state.plain())
+    while not second.finished:
+        second.advance(silent)
+    for a, b in zip(whole.state.supernet.parameters(), second.state.supernet.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert whole.result(0.0).history == second.result(0.0).history
+
+
+def test_the_published_schedule_is_the_papers() -> None:
+    settings = published()
+    assert (settings.learning_rate, settings.architecture_learning_rate, settings.optimizer) == (0.01, 1e-3, "sgd")
+    assert (settings.stop_threshold, settings.auxiliary_weight, settings.epochs) == (0.5, 0.1, 15)
+
+
+def test_the_budget_bounds_steps_and_rows() -> None:
+    run = Run(problem(), replace(SETTINGS, max_rows=32, max_steps=4), 0)
+    assert run.schedule.total == 4
+    assert len(run.train.rows) == 32

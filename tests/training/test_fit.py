@@ -1,0 +1,54 @@
+"""The training loop."""
+
+from __future__ import annotations
+
+import torch
+
+from automtl.data.schema import Task
+from automtl.models.baselines import BASELINES
+from automtl.models.settings import NetworkSettings
+from automtl.training.fit import Judge, TrainingSettings, fit, parameter_groups, predict_logits, seeded
+from automtl.training.losses import MultiTaskLoss
+from tests.conftest import small_batch, small_layout
+
+TASKS = tuple(Task(f"t{index}") for index in range(3))
+NETWORK = NetworkSettings(embedding_size=4, width=8, towers=(4,), dropout=0.3)
+SETTINGS = TrainingSettings(epochs=6, batch_size=16, learning_rate=0.01, check_rows=32, patience=3)
+
+
+def model(seed: int = 0) -> torch.nn.Module:
+    return BASELINES["mmoe"](small_layout(), NETWORK, torch.Generator().manual_seed(seed))
+
+
+def test_the_best_weights_are_restored() -> None:
+    net, valid = model(), small_batch(60, seed=2)
+    result = fit(net, small_batch(100), valid, TASKS, SETTINGS, 0)
+    assert result.score == min(check.score for check in result.checks)
+    again = Judge(valid, TASKS, MultiTaskLoss(TASKS))(net, 0, 0, 0.0)
+    assert again.score == result.score
+
+
+def test_the_same_seed_gives_the_same_weights_and_leaves_the_global_state_alone() -> None:
+    first, second = model(), model()
+    state = torch.get_rng_state()
+    fit(first, small_batch(100), small_batch(60, seed=2), TASKS, SETTINGS, 5)
+    assert torch.equal(torch.get_rng_state(), state)
+    torch.rand(3)
+    fit(second, small_batch(100), small_batch(60, seed=2), TASKS, SETTINGS, 5)
+    for a, b in zip(first.parameters(), second.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_embedding_tables_have_their_own_weight_decay() -> None:
+    net = model()
+    tables, rest = parameter_groups(net, TrainingSettings(embedding_weight_decay=0.5, weight_decay=0.25))
+    assert [id(p) for p in tables["params"]] == [id(net.embedding.table)]  # type: ignore[union-attr]
+    assert (tables["weight_decay"], rest["weight_decay"]) == (0.5, 0.25)
+    assert len(tables["params"]) + len(rest["params"]) == len(list(net.parameters()))
+
+
+def test_prediction_has_no_dropout_and_keeps_the_mode() -> None:
+    net, batch = model().train(), small_batch()
+    with seeded(0):
+        assert torch.equal(predict_logits(net, batch), predict_logits(net, batch))
+    assert net.training
