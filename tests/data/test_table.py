@@ -106,7 +106,9 @@ def test_splits_cover_all_rows_once(log: pl.DataFrame, method: str) -> None:
 
 
 def test_a_split_column_without_validation_takes_a_fifth_of_training(log: pl.DataFrame) -> None:
-    table = log.with_columns(part=pl.when(pl.int_range(pl.len()) < 1000).then(pl.lit("train")).otherwise(pl.lit("test")))
+    table = log.with_columns(
+        part=pl.when(pl.int_range(pl.len()) < 1000).then(pl.lit("train")).otherwise(pl.lit("test"))
+    )
     parts = split_table(table, infer_schema(table, ["click"], split="part"), SplitSettings(), 0)
     assert (parts.train.height, parts.valid.height, parts.test.height) == (800, 200, 500)
 

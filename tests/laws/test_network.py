@@ -94,4 +94,6 @@ def test_published_models_give_a_logit_for_each_row_and_task_and_reach_every_par
 def test_rows_do_not_mix(name: str) -> None:
     model = BASELINES[name](small_layout(), SETTINGS, torch.Generator().manual_seed(0)).eval()
     batch = small_batch()
-    torch.testing.assert_close(model(batch.features)[5:9], model(batch.take(slice(5, 9)).features), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(
+        model(batch.features)[5:9], model(batch.take(slice(5, 9)).features), rtol=1e-4, atol=1e-5
+    )

@@ -20,7 +20,9 @@ def test_fast_auc_equals_scikit_learn_with_ties_and_weights(seed: int) -> None:
     rng = np.random.default_rng(seed)
     labels, scores, weights = rng.integers(0, 2, 40), rng.integers(0, 6, 40) / 5, rng.random(40)
     labels[:2] = [0, 1]
-    assert fast_auc(labels, scores, weights) == pytest.approx(roc_auc_score(labels, scores, sample_weight=weights), abs=1e-9)
+    assert fast_auc(labels, scores, weights) == pytest.approx(
+        roc_auc_score(labels, scores, sample_weight=weights), abs=1e-9
+    )
 
 
 def test_gauc_is_the_weighted_mean_over_groups_with_both_classes() -> None:

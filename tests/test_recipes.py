@@ -1,0 +1,110 @@
+"""The public functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+
+from automtl import AutoMTL
+from automtl.config import Settings, make_settings
+from automtl.errors import SettingsError
+from automtl.nn.layers import IdentityMixture
+from automtl.operations import Block, Operation
+from automtl.recipes import Roles, Run, fit_table
+from tests.conftest import TINY
+
+
+@dataclass(frozen=True)
+class Doubled(Operation):
+    """An operation from outside the project: twice the input."""
+
+    name = "doubled"
+    blocks = (Block.LAYER,)
+
+    @staticmethod
+    def mixture(candidates: Sequence[Any], stack: int, shape: Any, generator: torch.Generator) -> Any:
+        return DoubledMixture()
+
+
+class DoubledMixture(IdentityMixture):
+    def forward(self, x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+        return 2 * super().forward(x, weights)
+
+
+def with_split(log: pl.DataFrame) -> pl.DataFrame:
+    part = pl.int_range(pl.len()) % 5
+    return log.with_columns(
+        part=pl.when(part == 0).then(pl.lit("test")).when(part == 1).then(pl.lit("val")).otherwise(pl.lit("train"))
+    )
+
+
+def run(table: pl.DataFrame, tiny: Settings, seed: int = 0) -> Run:
+    return fit_table(
+        table, ["click", "buy"], roles=Roles(drop=("like", "cart"), split="part"), settings=tiny, seed=seed
+    )
+
+
+def test_poisoned_test_rows_change_no_weight_and_no_choice(log: pl.DataFrame, tiny: Settings) -> None:
+    table = with_split(log)
+    is_test = pl.col("part") == "test"
+    poisoned = table.with_columns(
+        *(pl.when(is_test).then(1 - pl.col(task)).otherwise(pl.col(task)).alias(task) for task in ("click", "buy")),
+        user_id=pl.when(is_test).then(pl.lit(77)).otherwise(pl.col("user_id")),
+        price=pl.when(is_test).then(pl.lit(1e9)).otherwise(pl.col("price")),
+        device=pl.when(is_test).then(pl.lit("toaster")).otherwise(pl.col("device")),
+    )
+    clean, other = run(table, tiny), run(poisoned, tiny)
+    assert clean.predictor.spec == other.predictor.spec
+    assert clean.history == other.history
+    for a, b in zip(clean.predictor.network.parameters(), other.predictor.network.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert clean.metrics["test"] != other.metrics["test"]
+
+
+def test_the_same_seed_gives_the_same_architecture_and_metrics(log: pl.DataFrame, tiny: Settings) -> None:
+    table = with_split(log)
+    first, second = run(table, tiny, 3), run(table, tiny, 3)
+    assert first.predictor.spec == second.predictor.spec
+    assert first.metrics["test"] == second.metrics["test"]
+
+
+def test_the_estimator_fits_saves_and_predicts_as_the_loaded_folder_does(log: pl.DataFrame, tmp_path: Any) -> None:
+    from automtl import Predictor
+
+    model = AutoMTL(tasks=["click"], drop=["like", "buy", "cart"], settings=TINY, seed=1)
+    with pytest.raises(SettingsError, match="not fitted"):
+        model.predict(log)
+    scores = model.fit(log.to_pandas()).predict(log)
+    model.save(tmp_path / "model")
+    assert Predictor.load(tmp_path / "model").predict(log).equals(scores)
+    assert 0.5 < model.metrics_["validation"]["tasks"]["click"]["auc"] <= 1
+    assert AutoMTL(**model.get_params()).get_params() == model.get_params()
+
+
+def test_regression_missing_labels_weights_and_an_outside_operation(log: pl.DataFrame) -> None:
+    table = log.with_columns(
+        watch=pl.when(pl.col("click") == 1).then(pl.col("price").log1p() + 0.01 * pl.col("hour")),
+        importance=pl.lit(2.0),
+    )
+    changed = {**TINY, "space": {**TINY["space"], "expert_layers": ["skip", "tests.test_recipes:Doubled"]}}
+    roles = Roles(drop=("like", "buy", "cart"), weight="importance")
+    found = fit_table(table, ["click", "watch"], roles=roles, settings=make_settings(changed))
+    tasks = found.metrics["test"]["tasks"]
+    assert set(tasks["watch"]) == {"rmse", "mae", "rows"}
+    assert tasks["watch"]["rows"] < tasks["click"]["rows"]
+    layers = {str(layer) for e in found.predictor.spec.architecture.experts for layer in e.layers}  # type: ignore[union-attr]
+    assert layers <= {"skip", "doubled"}
+
+
+def test_historical_rates_are_left_out_where_validation_rows_say_so(log: pl.DataFrame, tiny: Settings) -> None:
+    found = run(with_split(log), tiny)
+    tried = found.history["variants"]
+    assert [entry["name"] for entry in tried] == ["rates, strong decay", "rates", "ids only"]
+    best = min(tried, key=lambda entry: entry["score"])
+    assert best["chosen"]
+    assert found.metrics["variant"] == best["name"]
