@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from itertools import pairwise
 
 import pytest
 import torch
@@ -62,7 +63,7 @@ def test_the_auxiliary_weight_is_constant_in_the_warm_up_and_ends_at_zero() -> N
     weights = [auxiliary_weight(0.1, step, 3, 9) for step in range(10)]
     assert weights[:4] == [0.1] * 4
     assert weights[9] == 0
-    assert all(a > b for a, b in zip(weights[3:], weights[4:], strict=False))
+    assert all(a > b for a, b in pairwise(weights[3:]))
 
 
 def test_beta_rests_in_the_warm_up_and_moves_after_it() -> None:

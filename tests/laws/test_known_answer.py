@@ -1,0 +1,74 @@
+"""On logs whose answer is known, the search finds it: five fixed seeds, totals over them."""
+
+from __future__ import annotations
+
+from functools import cache
+
+import numpy as np
+import polars as pl
+import pytest
+
+from automtl.data.encoder import Encoder, EncoderSettings
+from automtl.data.infer import infer_schema
+from automtl.data.split import SplitSettings, split_table
+from automtl.data.synthetic import synthetic_log
+from automtl.models.settings import NetworkSettings
+from automtl.search import SearchResult, SearchSettings
+from automtl.search.base import SearchProblem
+from automtl.search.differentiable import Differentiable
+from automtl.space import SpaceSettings, published_space
+from automtl.training.fit import TrainingSettings
+from automtl.training.progress import silent
+
+TASKS = ("click", "like", "buy", "cart")  # click and like share one truth, buy and cart another
+SEEDS = range(5)
+
+
+def found(seed: int, *, auxiliary: bool = True, shuffled: bool = False, interaction: float = 0.0) -> SearchResult:
+    log = synthetic_log(6000, users=50, items=40, noise=0.0, interaction=interaction, seed=seed)
+    if shuffled:
+        rng = np.random.default_rng(seed)
+        log = log.with_columns(pl.Series(task, log[task].to_numpy()[rng.permutation(log.height)]) for task in TASKS)
+    schema = infer_schema(log, TASKS)
+    split = split_table(log, schema, SplitSettings(), seed)
+    encoder, train = Encoder.fit(split.train, schema, EncoderSettings(rates=False), seed)
+    space = published_space(
+        SpaceSettings(
+            experts=8, layers=1, keep=3, expert_layers=("mlp-16", "mlp-32"), poolings=("linear",),
+            interaction=interaction > 0,
+        ),
+        len(TASKS),
+    )  # fmt: skip
+    settings = SearchSettings(
+        max_steps=150, epochs=100, batch_size=256, learning_rate=5e-3, auxiliary_loss=auxiliary
+    )  # fmt: skip
+    network = NetworkSettings(embedding_size=8, width=16, towers=(16,))
+    problem = SearchProblem(space, encoder.layout, train, encoder.encode(split.valid), network, TrainingSettings())
+    return Differentiable(settings).search(problem, seed, silent)
+
+
+@cache
+def more_within_than_across(auxiliary: bool, shuffled: bool) -> float:
+    """Experts that two tasks share: the mean within groups less the mean across them, summed over the seeds."""
+    total = 0.0
+    for seed in SEEDS:
+        chosen = [
+            set(experts) for experts in found(seed, auxiliary=auxiliary, shuffled=shuffled).architecture.selection
+        ]
+        within = (len(chosen[0] & chosen[1]) + len(chosen[2] & chosen[3])) / 2
+        total += within - float(np.mean([len(chosen[a] & chosen[b]) for a in (0, 1) for b in (2, 3)]))
+    return total
+
+
+@pytest.mark.parametrize("auxiliary", [True, False])
+def test_tasks_of_one_group_share_more_experts_than_unrelated_tasks(auxiliary: bool) -> None:
+    assert more_within_than_across(auxiliary, False) > 1
+
+
+@pytest.mark.parametrize("auxiliary", [True, False])
+def test_shuffled_labels_do_not_show_this(auxiliary: bool) -> None:
+    assert more_within_than_across(auxiliary, True) < more_within_than_across(auxiliary, False) / 2
+
+
+def test_with_a_product_interaction_in_the_truth_the_search_does_not_skip() -> None:
+    assert not any(found(seed, interaction=1.0).architecture.interaction.skip for seed in SEEDS)
