@@ -15,6 +15,7 @@ from automtl.data.batch import Batch
 from automtl.models.supernet import Supernet
 from automtl.search.auxiliary import auxiliary_weight, diversity
 from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
+from automtl.search.refine import refine
 from automtl.search.settings import SearchSettings
 from automtl.search.state import Cycle, SearchState
 from automtl.training.fit import Judge
@@ -56,7 +57,12 @@ class Differentiable(SearchStrategy):
         run = Run(problem, self.settings, seed)
         while not run.finished:
             run.advance(listen)
-        return run.result(time.perf_counter() - start)
+        result = run.result(time.perf_counter() - start)
+        if not self.settings.refine:
+            return result
+        architecture, tried = refine(problem, result.architecture, run.train.rows, run.valid.rows, seed, listen)
+        history = result.history | {"finalists": tried}
+        return SearchResult(architecture, time.perf_counter() - start, history)
 
 
 class Run:

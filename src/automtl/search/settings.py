@@ -19,6 +19,7 @@ class SearchSettings:
     `architecture_learning_rate` and `selection_learning_rate` are larger than the published 1e-3, since a bounded
     search takes a few hundred steps, not tens of thousands: logits must be able to part within the budget. For the
     same reason the supernet's weights move by Adam (`optimizer`), where the published schedule has SGD with momentum.
+    `refine` compares poolings by retraining after the search; `trials` are those of the random strategy.
     """
 
     epochs: int = Limit(default=15, ge=1)
@@ -41,6 +42,7 @@ class SearchSettings:
     stop_patience: int = Limit(default=3, ge=1)
     stop_smoothing: int = Limit(default=20, ge=1)
     stop_every: int = Limit(default=5, ge=1)
+    refine: bool = True
     trials: int = Limit(default=6, ge=1)
 
 
@@ -49,5 +51,6 @@ def published() -> SearchSettings:
     return SearchSettings(
         max_steps=UNBOUNDED,
         max_rows=UNBOUNDED, batch_size=1024, optimizer="sgd", learning_rate=0.01, weight_decay=3e-4,
+        refine=False,
         architecture_learning_rate=1e-3, selection_learning_rate=1e-3,
     )  # fmt: skip
