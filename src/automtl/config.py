@@ -41,11 +41,13 @@ DEFAULT_VARIANTS = (
 @settings_dataclass(frozen=True, config=CONFIG)
 class Settings:
     """`model`: 'automtl' (searched) or a published one. `variants`: what one setting does not fit all tables for;
-    a small reference model tries each, the best on validation rows is used."""
+    a small reference model tries each, the best on validation rows is used. `warm_start`: the derived network starts
+    from the supernet's weights, not from new ones."""
 
     model: str = "automtl"
     strategy: str = "automtl"
     reference: str = "shared-bottom"
+    warm_start: bool = False
     variants: tuple[Variant, ...] = DEFAULT_VARIANTS
     split: SplitSettings = field(default_factory=lambda: SplitSettings())
     encoder: EncoderSettings = field(default_factory=lambda: EncoderSettings())

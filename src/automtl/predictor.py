@@ -185,7 +185,13 @@ def write_folder(folder: Path, files: dict[str, bytes], overwrite: bool) -> None
 def verify(folder: Path) -> dict[str, Any]:
     """The manifest, after checking version and checksums. Raises ModelFolderError that names the file."""
     if not folder.is_dir():
-        raise ModelFolderError(f"model folder '{folder}' does not exist; check the path")
+        left = sorted(folder.parent.glob(f".{folder.name}.old.*/run"))
+        remedy = (
+            f"an interrupted overwrite left the earlier model in '{left[-1]}', move it back"
+            if left
+            else "check the path"
+        )
+        raise ModelFolderError(f"model folder '{folder}' does not exist; {remedy}")
     if not (folder / MANIFEST).is_file():
         raise ModelFolderError(f"'{folder}' has no {MANIFEST}; it is not a model written by automtl")
     manifest: dict[str, Any] = read_json(folder, "manifest")

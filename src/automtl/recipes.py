@@ -23,7 +23,7 @@ from automtl.data.split import Split, split_table
 from automtl.data.table import read_table
 from automtl.errors import SettingsError, suggestion
 from automtl.models.baselines import BASELINES
-from automtl.models.network import count_parameters
+from automtl.models.network import Network, count_parameters
 from automtl.models.settings import NetworkSettings
 from automtl.predictor import ModelSpec, Predictor, check_target
 from automtl.search import STRATEGIES
@@ -130,6 +130,8 @@ def fit_table(
     found = _search(prepared, settings, seed, listen)
     spec = ModelSpec(settings.model, prepared.network, found.architecture if found else None)
     network = spec.build(prepared.encoder, seed)
+    if settings.warm_start and found is not None:
+        _start_from_supernet(network, found, settings)
     trained = fit(
         network,
         prepared.train,
@@ -223,6 +225,15 @@ def _search(prepared: Prepared, settings: Settings, seed: int, listen: Listener)
     space = published_space(settings.space, layout.num_tasks)
     problem = SearchProblem(space, layout, prepared.train, prepared.valid, prepared.network, prepared.training)
     return STRATEGIES[settings.strategy](settings.search).search(problem, seed, listen)
+
+
+def _start_from_supernet(network: nn.Module, found: SearchResult, settings: Settings) -> None:
+    if found.supernet is None:
+        raise SettingsError(
+            f"warm_start: strategy '{settings.strategy}' has no supernet to start from; set it to false"
+        )
+    assert isinstance(network, Network)
+    found.supernet.lend(network)
 
 
 def _checks(trained: FitResult) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import polars as pl
 import pytest
@@ -144,3 +146,37 @@ def test_an_all_null_column_of_a_schema_is_an_error(log: pl.DataFrame) -> None:
     empty = log.with_columns(device=pl.lit(None, dtype=pl.String))
     with pytest.raises(SchemaError, match="'device' has no value"):
         Encoder.fit(empty, schema, SETTINGS, 0)
+
+
+def test_an_optional_column_may_be_absent_where_rows_are_scored(log: pl.DataFrame) -> None:
+    schema = infer_schema(log, ["click"], drop=["like", "buy", "cart"])
+    schema = replace(schema, fields=tuple(replace(field, optional=True) for field in schema.fields))
+    encoder, _ = Encoder.fit(log, schema, EncoderSettings(), 0)
+    for name in ("user_id", "price", "tags"):
+        absent = encoder.encode(log.drop(name), labels=False)
+        nulls = encoder.encode(log.with_columns(pl.lit(None, dtype=log.schema[name]).alias(name)), labels=False)
+        assert torch.equal(absent.features.categorical, nulls.features.categorical)
+        assert torch.equal(absent.features.numeric, nulls.features.numeric)
+        assert torch.equal(absent.features.multi[0], nulls.features.multi[0])
+
+
+def test_a_row_of_weight_two_counts_as_two_rows_in_rates(log: pl.DataFrame) -> None:
+    """Rates for new rows; smoothing sees weights that are one on average."""
+    half = log.select("user_id", "click").head(600)
+    twice = pl.concat([half, half, log.select("user_id", "click").slice(600, 600)])
+    weights = half.vstack(log.select("user_id", "click").slice(600, 600)).with_columns(
+        w=pl.Series([2.0] * 600 + [1.0] * 600)
+    )
+    plain = infer_schema(twice, ["click"])
+    weighted = infer_schema(weights, ["click"], weight="w")
+    settings = EncoderSettings(rate_smoothing=1.5 * 20)
+    first = Encoder.fit(twice, plain, settings, 0)[0].rates[("user_id",)]
+    second = Encoder.fit(weights, weighted, replace(settings, rate_smoothing=20.0), 0)[0].rates[("user_id",)]
+    a, b = (
+        dict(zip(first.vocabulary.values, first.sums[2:, 0])),
+        dict(zip(second.vocabulary.values, second.sums[2:, 0])),
+    )
+    assert a.keys() == b.keys()
+    for user, total in a.items():
+        assert b[user] == pytest.approx(total / 1.5)
+    assert first.prior[0] == pytest.approx(second.prior[0])

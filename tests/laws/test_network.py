@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from dataclasses import replace
+from typing import Literal
 
 import pytest
 import torch
@@ -14,31 +15,37 @@ from automtl.models.inherit import copy_network
 from automtl.models.network import Mixing, Network, build
 from automtl.models.settings import NetworkSettings
 from automtl.models.supernet import Supernet
-from automtl.space import Architecture, SpaceSettings, published_space
-from automtl.space.space import assemble
+from automtl.space import Architecture, SearchSpace, SpaceSettings, published_space
 from tests.conftest import small_batch, small_layout
 
 SETTINGS = NetworkSettings(embedding_size=8, width=12, towers=(6,))
 SPACE = published_space(SpaceSettings(experts=4, layers=2, keep=2), 3)
+OWN = published_space(SpaceSettings(experts=4, layers=2, keep=2, expert_interaction=True), 3)
+SPACES = {"published": SPACE, "an interaction in each expert": OWN}
 
 
+@pytest.mark.parametrize("normalization", ["none", "layer"])
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
 @pytest.mark.parametrize("seed", range(4))
-def test_a_one_hot_supernet_equals_the_derived_network(seed: int) -> None:
+def test_a_one_hot_supernet_equals_the_derived_network(
+    seed: int, space: SearchSpace, normalization: Literal["none", "layer"]
+) -> None:
     """Zero gate weights with beta of the kept experts as bias; beta at minus infinity on the dropped ones."""
     rng, layout, batch = random.Random(seed), small_layout(), small_batch(seed=seed)
-    picks = [[rng.choice(cell) for cell in choice.cells] for choice in SPACE.choices]
+    settings = replace(SETTINGS, normalization=normalization)
+    picks = [[rng.choice(cell) for cell in choice.cells] for choice in space.choices]
     selection = tuple(tuple(sorted(rng.sample(range(4), 2))) for _ in range(3))
-    wide = Network(SPACE, layout, SETTINGS, gated=False, generator=torch.Generator().manual_seed(seed))
+    wide = Network(space, layout, settings, gated=False, generator=torch.Generator().manual_seed(seed))
     beta = torch.randn(3, 4)
     open_ = torch.tensor([[expert in chosen for expert in range(4)] for chosen in selection])
     one_hot = tuple(
         torch.stack([torch.tensor([float(option == pick) for option in cell]) for cell, pick in zip(choice.cells, row)])
-        for choice, row in zip(SPACE.choices, picks, strict=True)
+        for choice, row in zip(space.choices, picks, strict=True)
     )
     mixing = Mixing(one_hot, beta.masked_fill(~open_, float("-inf")).softmax(dim=1))
-    architecture = assemble(picks, selection)
+    architecture = space.assemble(picks, selection)
     used = sorted({expert for chosen in selection for expert in chosen})
-    derived = build(SPACE.narrow(architecture.without_idle_experts()), layout, SETTINGS, seed + 50)
+    derived = build(space.narrow(architecture), layout, settings, seed + 50)
     copy_network(wide, derived, used)
     with torch.no_grad():
         assert derived.gate is not None
@@ -55,8 +62,9 @@ def test_a_derived_network_holds_no_absent_candidate_and_no_idle_expert() -> Non
         assert max(place.cells) < len(architecture.experts)
 
 
-def test_architectures_round_trip_through_json_and_hash() -> None:
-    drawn = {SPACE.sample(random.Random(seed)) for seed in range(5)}
+@pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
+def test_architectures_round_trip_through_json_and_hash(space: SearchSpace) -> None:
+    drawn = {space.sample(random.Random(seed)) for seed in range(5)}
     assert {Architecture.from_json(one.to_json()) for one in drawn} == drawn
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -70,7 +70,7 @@ class Encoder:
 
     def encode(self, table: pl.DataFrame, *, labels: bool = True) -> Batch:
         """New rows. Unseen ids never fail. Without `labels`, label columns need not exist and the mask is 0."""
-        self._require(table)
+        table = self._complete(table)
         own = {key: rates.encode(rates.vocabulary.encode(self._key(table, key))) for key, rates in self.rates.items()}
         return self._batch(table, own, labels)
 
@@ -110,13 +110,17 @@ class Encoder:
     def _key(self, table: pl.DataFrame, key: tuple[str, ...]) -> pl.Series:
         return key_column(table, key, {field.name: field for field in self.schema.fields})
 
-    def _require(self, table: pl.DataFrame) -> None:
-        for field in self.schema.fields:
-            if field.name not in table.columns:
+    def _complete(self, table: pl.DataFrame) -> pl.DataFrame:
+        """The table with absent optional columns as nulls. Raises EncodingError where another one is absent."""
+        absent = [field for field in self.schema.fields if field.name not in table.columns]
+        for field in absent:
+            if not field.optional:
                 raise EncodingError(
                     f"column '{field.name}' is missing, the model was trained with it"
-                    f"{suggestion(field.name, table.columns)}; add it (nulls are allowed)"
+                    f"{suggestion(field.name, table.columns)}; add it (nulls are allowed), "
+                    "or train with 'optional: true' in the schema"
                 )
+        return table.with_columns(pl.lit(None, dtype=pl.String).alias(field.name) for field in absent)
 
     def _batch(self, table: pl.DataFrame, own_rates: dict[tuple[str, ...], np.ndarray], labels: bool) -> Batch:
         ids = [self.vocabularies[f.name].encode(as_text(table[f.name])) for f in self._of(FieldKind.CATEGORICAL)]
@@ -215,7 +219,7 @@ def _fit_rates(
     own: dict[tuple[str, ...], np.ndarray] = {}
     if not (settings.rates and schema.rates):
         return fitted, own
-    labels, fields = read_labels(train, schema), {field.name: field for field in schema.fields}
+    labels, fields = _weighted(read_labels(train, schema), train, schema), {f.name: f for f in schema.fields}
     history: Folds | Earlier
     if schema.time is not None:
         require_columns(train, [schema.time], "time column")
@@ -228,6 +232,14 @@ def _fit_rates(
         ids = vocabulary.encode(texts)
         fitted[key], own[key] = fit_rates(vocabulary, ids, labels, history, settings.rate_smoothing)
     return fitted, own
+
+
+def _weighted(labels: Labels, table: pl.DataFrame, schema: Schema) -> Labels:
+    """Labels that count by their row's weight, which is one on average, so that smoothing keeps its meaning."""
+    if schema.weight is None:
+        return labels
+    weight = _weights(table, schema).astype(np.float64)
+    return replace(labels, mask=labels.mask * (weight / weight.mean())[:, None])
 
 
 def read_labels(table: pl.DataFrame, schema: Schema) -> Labels:
@@ -268,8 +280,10 @@ def _weights(table: pl.DataFrame, schema: Schema) -> np.ndarray:
         return np.ones(table.height, np.float32)
     require_columns(table, [schema.weight], "weight column")
     weights = as_numbers(table[schema.weight])
-    if weights.null_count() or float(weights.min() or 0.0) < 0:  # type: ignore[arg-type]
-        raise EncodingError(f"weight column '{schema.weight}' must hold numbers of 0 or more, without nulls")
+    if weights.null_count() or float(weights.min() or 0.0) < 0 or not weights.sum() > 0:  # type: ignore[arg-type]
+        raise EncodingError(
+            f"weight column '{schema.weight}' must hold numbers of 0 or more, not all 0, without nulls; correct it"
+        )
     return weights.to_numpy().astype(np.float32)
 
 

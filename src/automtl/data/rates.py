@@ -17,7 +17,7 @@ from automtl.data.vocabulary import FIRST, Vocabulary
 
 @dataclass(frozen=True)
 class Labels:
-    """values, mask: (N, T) float64; binary: (T,) bool."""
+    """values, mask: (N, T) float64; binary: (T,) bool. A mask may be a row's weight, 1 on average."""
 
     values: np.ndarray
     mask: np.ndarray
@@ -26,7 +26,7 @@ class Labels:
     @property
     def prior(self) -> np.ndarray:
         """(T,) mean label over the rows where it is present."""
-        prior: np.ndarray = (self.values * self.mask).sum(0) / np.maximum(self.mask.sum(0), 1)
+        prior: np.ndarray = (self.values * self.mask).sum(0) / np.maximum(self.mask.sum(0), 1e-12)
         return prior
 
 

@@ -34,12 +34,16 @@ class TaskKind(StrEnum):
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class Field:
-    """One input column. `delimiter` splits a text column of several values; `pooling` joins their embeddings."""
+    """One input column. `delimiter` splits a text column of several values; `pooling` joins their embeddings.
+
+    `optional`: a table to be scored may lack the column; all its values are then missing.
+    """
 
     name: str
     kind: FieldKind
     delimiter: str | None = None
     pooling: Literal["mean", "sum"] = "mean"
+    optional: bool = False
 
 
 @settings_dataclass(frozen=True, config=CONFIG)
@@ -99,11 +103,11 @@ class Schema:
             raise SchemaError(f"column '{twice[0]}' is in the schema twice (as field or task); keep one of them")
         if self.split in names:
             raise SchemaError(f"split column '{self.split}' is also a field or a task; drop it there")
-        known = {field.name for field in self.fields if field.kind is FieldKind.CATEGORICAL or len(self.rates) >= 0}
+        known = {field.name for field in self.fields if field.kind is not FieldKind.MULTI}
         for key in self.rates:
             for name in key:
                 if name not in known:
-                    raise SchemaError(f"rates key '{name}' is not a field{suggestion(name, known)}")
+                    raise SchemaError(f"rates key '{name}' is no field of one value{suggestion(name, known)}")
 
     @property
     def task_names(self) -> tuple[str, ...]:

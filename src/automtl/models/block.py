@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from automtl.nn.mixture import Mixture
 from automtl.nn.shape import BlockShape
-from automtl.operations import Operation
+from automtl.operations import Block, Operation
 from automtl.space.space import Choice
 
 
@@ -42,7 +42,7 @@ class MixedBlock(nn.Module):
 
 @dataclass(frozen=True)
 class PlacedMixture:
-    """Where a mixture stands: choice (0 interaction, 1 pooling, then layers), cells of its copies, option indices."""
+    """Where a mixture stands: choice (as in `SearchSpace.choices`), cells of its copies, option indices."""
 
     choice: int
     cells: tuple[int, ...]
@@ -51,29 +51,37 @@ class PlacedMixture:
 
 
 class Grid(nn.Module):
-    """The cells of one choice. Input: (B, F, D) for interaction and pooling, (E, B, H) for layers."""
+    """The cells of one choice. Input: (B, F, D) for interaction and pooling, (E, B, H) for layers.
+
+    Cells of equal options are stacked, except interactions: with one for each expert, the output is (E, B, F, D),
+    which poolings take, too.
+    """
 
     def __init__(self, choice: Choice, shape: BlockShape, generator: torch.Generator) -> None:
         super().__init__()
-        groups: dict[tuple[Operation, ...], list[int]] = {}
+        groups: dict[object, list[int]] = {}
+        self.alone = choice.block is Block.INTERACTION
         for cell, options in enumerate(choice.cells):
-            groups.setdefault(options, []).append(cell)
+            groups.setdefault(cell if self.alone else options, []).append(cell)
         self.groups = tuple(tuple(cells) for cells in groups.values())
         self.blocks = nn.ModuleList(
-            MixedBlock(options, len(cells), shape, generator) for options, cells in groups.items()
+            MixedBlock(choice.cells[cells[0]], len(cells), shape, generator) for cells in self.groups
         )
         flat = [cell for cells in self.groups for cell in cells]
         self.restore = [flat.index(cell) for cell in range(len(flat))]
 
     def forward(self, x: Tensor, weights: Tensor | None, *, stacked: bool) -> Tensor:
-        """weights: (cells, K) where all cells have the same K options; None where one option is left."""
+        """weights: (cells, K) where all cells have the same K options; None where one option is left.
+
+        `stacked`: x has a copy for each cell.
+        """
         if len(self.groups) == 1:
             return self._run(0, x, weights)
         parts = [
             self._run(index, x[list(cells)] if stacked else x, None if weights is None else weights[list(cells)])
             for index, cells in enumerate(self.groups)
         ]
-        return torch.cat(parts)[self.restore]
+        return torch.stack(parts) if self.alone else torch.cat(parts)[self.restore]
 
     def _run(self, index: int, x: Tensor, weights: Tensor | None) -> Tensor:
         block = self.blocks[index]

@@ -51,15 +51,18 @@ def copy_network(wide: Network, narrow: Network, experts: list[int]) -> None:
     narrow.embedding.load_state_dict(wide.embedding.state_dict())
     narrow.towers.load_state_dict(wide.towers.state_dict())
     _copy_grid(wide.interaction, narrow.interaction, [0])
+    if wide.own is not None and narrow.own is not None:
+        _copy_grid(wide.own, narrow.own, experts)
     _copy_grid(wide.pooling, narrow.pooling, experts)
     for source, target in zip(wide.layers, narrow.layers, strict=True):
         _copy_grid(source, target, experts)
 
 
 def _copy_grid(wide: nn.Module, narrow: nn.Module, experts: list[int]) -> None:
-    assert isinstance(wide, Grid) and isinstance(narrow, Grid) and len(wide.blocks) == 1
-    source = wide.blocks[0]
-    assert isinstance(source, MixedBlock)
+    assert isinstance(wide, Grid) and isinstance(narrow, Grid)
     for cells, block in zip(narrow.groups, narrow.blocks, strict=True):
-        assert isinstance(block, MixedBlock)
-        copy_candidate(source, block, [experts[cell] for cell in cells])
+        wanted = [experts[cell] for cell in cells]
+        group = next(index for index, members in enumerate(wide.groups) if wanted[0] in members)
+        source = wide.blocks[group]
+        assert isinstance(source, MixedBlock) and isinstance(block, MixedBlock)
+        copy_candidate(source, block, [wide.groups[group].index(cell) for cell in wanted])

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import repeat
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +18,11 @@ from automtl.nn.gate import Gate
 from automtl.nn.shape import BlockShape
 from automtl.nn.tower import Towers
 from automtl.space.space import SearchSpace
+
+NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
+    "none": lambda width: nn.Identity(),
+    "layer": lambda width: nn.LayerNorm(width, elementwise_affine=False),
+}
 
 
 @dataclass(frozen=True)
@@ -42,19 +49,22 @@ class Network(nn.Module):
         self.embedding = FieldEmbedding(layout, settings.embedding_size, generator)
         shape = BlockShape(layout.num_fields, settings.embedding_size, settings.width)
         self.interaction = Grid(space.interaction, shape, generator)
+        self.own = None if space.own is None else Grid(space.own, shape, generator)
         self.pooling = Grid(space.pooling, shape, generator)
         self.layers = nn.ModuleList(Grid(choice, shape, generator) for choice in space.layers)
         self.gate = Gate(self.embedding.width, space.num_experts, space.selection, generator) if gated else None
+        self.normalize = NORMALIZATIONS[settings.normalization](settings.width)
         self.dropout = nn.Dropout(settings.dropout)
         self.towers = Towers(space.num_tasks, settings.width, settings.towers, generator, settings.dropout)
 
     def forward(self, features: Features, mixing: Mixing | None = None) -> Tensor:
-        weights: tuple[Tensor | None, ...] = mixing.choices if mixing else (None,) * (2 + len(self.layers))
-        refined = self.interaction(self.embedding(features), weights[0], stacked=False)  # (B, F, D)
-        hidden = self.pooling(refined, weights[1], stacked=False)  # (E, B, H)
-        for layer, share in zip(self.layers, weights[2:], strict=True):
+        weights: Iterator[Tensor | None] = iter(mixing.choices) if mixing else repeat(None)
+        refined = self.interaction(self.embedding(features), next(weights), stacked=False)  # (B, F, D)
+        fields = refined if self.own is None else self.own(refined, next(weights), stacked=False)  # (E, B, F, D)
+        hidden = self.normalize(self.pooling(fields, next(weights), stacked=self.own is not None))  # (E, B, H)
+        for layer, share in zip(self.layers, weights, strict=False):
             hidden = layer(hidden, share, stacked=True)
-        hidden = self.dropout(hidden)
+        hidden = self.dropout(self.normalize(hidden))
         if mixing is not None and mixing.experts is not None:
             gathered = torch.einsum("te,ebh->tbh", mixing.experts, hidden)
         else:
@@ -65,7 +75,8 @@ class Network(nn.Module):
 
     def placed(self) -> list[PlacedMixture]:
         """All mixtures with their places."""
-        grids = (self.interaction, self.pooling, *self.layers)
+        own = () if self.own is None else (self.own,)
+        grids = (self.interaction, *own, self.pooling, *self.layers)
         return [place for index, grid in enumerate(grids) for place in grid.placed(index)]
 
 

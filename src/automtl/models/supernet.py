@@ -7,11 +7,12 @@ from torch import Tensor, nn
 
 from automtl.data.batch import Features
 from automtl.data.layout import Layout
+from automtl.models.inherit import copy_network
 from automtl.models.network import Mixing, Network
 from automtl.models.settings import NetworkSettings
 from automtl.nn.gate import closed_experts
 from automtl.space.architecture import Architecture
-from automtl.space.space import SearchSpace, assemble
+from automtl.space.space import SearchSpace
 
 NOISE = 1e-3  # of new logits, so that equal ones may part
 
@@ -74,15 +75,21 @@ class Supernet(nn.Module):
     @torch.no_grad()
     def derive(self) -> Architecture:
         """The strongest candidate of each cell, the K strongest experts of each task; idle experts are gone."""
-        mixing = self.mixing()
         picks = [
             [cell[best] for cell, best in zip(choice.cells, share.argmax(dim=1).tolist(), strict=True)]
-            for choice, share in zip(self.space.choices, mixing.choices, strict=True)
+            for choice, share in zip(self.space.choices, self.mixing().choices, strict=True)
         ]
-        if mixing.experts is None:
-            selection = self.space.selection
-        else:
-            keep = min(self.space.keep, min(len(allowed) for allowed in self.space.selection))
-            strongest = mixing.experts.topk(keep, dim=1).indices.tolist()
-            selection = tuple(tuple(sorted(chosen)) for chosen in strongest)
-        return assemble(picks, selection).without_idle_experts()
+        return self.space.assemble(picks, self.selected())
+
+    @torch.no_grad()
+    def selected(self) -> tuple[tuple[int, ...], ...]:
+        """For each task its K strongest experts."""
+        if self.space.gated:
+            return self.space.selection
+        keep = min(self.space.keep, min(len(allowed) for allowed in self.space.selection))
+        strongest = self.selection.weights().topk(keep, dim=1).indices.tolist()
+        return tuple(tuple(sorted(chosen)) for chosen in strongest)
+
+    def lend(self, network: Network) -> None:
+        """Give a network derived from this supernet its parameters; gates are new and stay as they are."""
+        copy_network(self.network, network, sorted({expert for chosen in self.selected() for expert in chosen}))

@@ -1,4 +1,4 @@
-"""Mixtures of poolings: fields (B, F, D) to the experts' hidden vectors (S, B, H)."""
+"""Mixtures of poolings: fields, shared (B, F, D) or an expert's own (S, B, F, D), to hidden vectors (S, B, H)."""
 
 from __future__ import annotations
 
@@ -32,13 +32,16 @@ class FieldPoolingMixture(Mixture):
         self.map = None if same else uniform((stack, shape.dim, shape.width), shape.dim, generator)
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        stack, (rows, fields, dim) = len(weights), x.shape
+        stack, (rows, fields, dim) = len(weights), x.shape[-3:]
         shares = (weights @ self.constant).reshape(-1, 1, 1).expand(stack, rows, fields)
         if self.attentive is not None:
-            flat = x.reshape(1, rows * fields, dim).expand(stack, -1, -1)
+            flat = x.reshape(-1, rows * fields, dim).expand(stack, -1, -1)
             score = torch.bmm(torch.tanh(self.hidden(flat)), self.score).reshape(stack, rows, fields)
             shares = shares + (weights @ self.attends).reshape(-1, 1, 1) * score.softmax(dim=2)
-        pooled = torch.bmm(shares.transpose(0, 1), x).transpose(0, 1)  # (S, B, D)
+        if x.dim() == 4:
+            pooled = (shares.unsqueeze(2) @ x).squeeze(2)  # (S, B, D)
+        else:
+            pooled = torch.bmm(shares.transpose(0, 1), x).transpose(0, 1)
         return pooled if self.map is None else torch.bmm(pooled, self.map)
 
     def owned(self) -> list[Owned]:
@@ -63,6 +66,8 @@ class LinearPoolingMixture(Mixture):
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
         scaled = self.weight * weights.unsqueeze(2)
+        if x.dim() == 4:
+            return torch.baddbmm(self.bias * weights.unsqueeze(2), x.flatten(2), scaled)
         matrix = scaled.transpose(0, 1).flatten(1)  # (F D, S H)
         mapped = (x.flatten(1) @ matrix).reshape(len(x), len(weights), -1).transpose(0, 1)  # (S, B, H)
         return mapped + self.bias * weights.unsqueeze(2)

@@ -67,4 +67,4 @@ def text_of(made: Operation) -> str:
     return "-".join([f"{family.__module__}:{family.__qualname__}", *map(str, made.numbers)])
 
 
-__all__ = ["FAMILIES", "Block", "BlockShape", "Operation", "operation", "text_of"]
+__all__ = ["FAMILIES", "Block", "BlockShape", "Identity", "Operation", "operation", "text_of"]

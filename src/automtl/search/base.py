@@ -9,6 +9,7 @@ from typing import Any
 from automtl.data.batch import Batch
 from automtl.data.layout import Layout
 from automtl.models.settings import NetworkSettings
+from automtl.models.supernet import Supernet
 from automtl.search.settings import SearchSettings
 from automtl.space.architecture import Architecture
 from automtl.space.space import SearchSpace
@@ -18,11 +19,12 @@ from automtl.training.progress import Listener
 
 @dataclass(frozen=True)
 class SearchResult:
-    """`history`: plain values for JSON."""
+    """`history`: plain values for JSON. `supernet`: the trained one, where the strategy has one."""
 
     architecture: Architecture
     seconds: float
     history: dict[str, Any] = field(default_factory=dict)
+    supernet: Supernet | None = None
 
 
 @dataclass(frozen=True)

@@ -62,7 +62,7 @@ class Differentiable(SearchStrategy):
             return result
         architecture, tried = refine(problem, result.architecture, run.train.rows, run.valid.rows, seed, listen)
         history = result.history | {"finalists": tried}
-        return SearchResult(architecture, time.perf_counter() - start, history)
+        return SearchResult(architecture, time.perf_counter() - start, history, run.state.supernet)
 
 
 class Run:
@@ -165,10 +165,10 @@ class Run:
             }
         )
         strongest = [str(architecture.interaction)]
-        share = mixing.choices[2].detach().mean(0) if space.layers else torch.zeros(0)
         if space.layers:
+            share = mixing.choices[-1].detach().mean(0)
             best = share.topk(min(3, len(share))).indices.tolist()
-            strongest += [str(space.layers[0].options[index]) for index in best]
+            strongest += [str(space.layers[-1].options[index]) for index in best]
         return Progress("search", state.step, self.schedule.total, check.loss, check.auc, tuple(strongest))
 
     def result(self, seconds: float) -> SearchResult:
@@ -182,7 +182,7 @@ class Run:
             "records": state.history,
             "stopped": [_named(entry, options) for entry in state.stopping.stopped()],
         }
-        return SearchResult(state.supernet.derive(), seconds, history)
+        return SearchResult(state.supernet.derive(), seconds, history, state.supernet)
 
 
 def _named(entry: dict[str, Any], options: Sequence[Sequence[str]]) -> dict[str, Any]:

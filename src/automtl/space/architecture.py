@@ -8,15 +8,35 @@ from dataclasses import dataclass
 from typing import Any
 
 from automtl.errors import SpaceError
-from automtl.operations import Operation, operation, text_of
+from automtl.operations import Identity, Operation, operation, text_of
+
+SKIP = Identity()
 
 
 @dataclass(frozen=True)
 class ExpertArchitecture:
-    """A pooling and the layers after it."""
+    """A pooling and the layers after it. `interaction`: the expert's own, before its pooling (paper, 3.3.2)."""
 
     pooling: Operation
     layers: tuple[Operation, ...]
+    interaction: Operation = SKIP
+
+    @property
+    def blocks(self) -> tuple[Operation, ...]:
+        """All operations in their order; the interaction only where it does something."""
+        own = () if self.interaction.skip else (self.interaction,)
+        return (*own, self.pooling, *self.layers)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; the inverse of `from_dict`."""
+        own = {} if self.interaction.skip else {"interaction": text_of(self.interaction)}
+        return own | {"pooling": text_of(self.pooling), "layers": [text_of(layer) for layer in self.layers]}
+
+    @staticmethod
+    def from_dict(values: Any) -> ExpertArchitecture:
+        """Raises SpaceError, KeyError or TypeError if the values are no expert."""
+        own = operation(values.get("interaction", Identity.name))
+        return ExpertArchitecture(operation(values["pooling"]), tuple(map(operation, values["layers"])), own)
 
 
 @dataclass(frozen=True)
@@ -43,9 +63,7 @@ class Architecture:
         """Plain values; the inverse of `from_dict`."""
         return {
             "interaction": text_of(self.interaction),
-            "experts": [
-                {"pooling": text_of(e.pooling), "layers": [text_of(layer) for layer in e.layers]} for e in self.experts
-            ],
+            "experts": [expert.to_dict() for expert in self.experts],
             "selection": [list(chosen) for chosen in self.selection],
         }
 
@@ -57,10 +75,7 @@ class Architecture:
     def from_dict(values: Any) -> Architecture:
         """Raises SpaceError if the values are no architecture."""
         try:
-            experts = tuple(
-                ExpertArchitecture(operation(e["pooling"]), tuple(operation(text) for text in e["layers"]))
-                for e in values["experts"]
-            )
+            experts = tuple(ExpertArchitecture.from_dict(expert) for expert in values["experts"])
             selection = tuple(tuple(int(expert) for expert in chosen) for chosen in values["selection"])
             interaction = operation(values["interaction"])
         except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -82,7 +97,7 @@ class Architecture:
         lines = ["fields", f"  └─ {self.interaction}  (feature interaction, shared)"]
         for index, expert in enumerate(self.experts):
             users = [task for task, chosen in zip(tasks, self.selection, strict=True) if index in chosen]
-            chain = " → ".join([str(expert.pooling), *map(str, expert.layers)])
+            chain = " → ".join(map(str, expert.blocks))
             lines.append(f"      ├─ expert {index}: {chain}   → {', '.join(users)}")
         for task, chosen in zip(tasks, self.selection, strict=True):
             lines.append(f"  {task}: gate over experts {', '.join(map(str, chosen))} → tower")

@@ -25,6 +25,7 @@ class SpaceSettings:
     """Candidates of each kind of block, counts, and the ablations as switches.
 
     `keep`: experts a task keeps; unset: 6 for up to two tasks, 4 for three, 3 for more.
+    `expert_interaction`: an interaction block inside each expert, too (paper, 3.3.2).
     """
 
     interactions: tuple[str, ...] = INTERACTIONS
@@ -34,6 +35,7 @@ class SpaceSettings:
     layers: int = Limit(default=3, ge=1)
     keep: int | None = Limit(default=None, ge=1)
     interaction: bool = True
+    expert_interaction: bool = False
     homogeneous: bool = False
     selection: bool = True
 
@@ -46,13 +48,15 @@ class SpaceSettings:
 def published_space(settings: SpaceSettings, num_tasks: int) -> SearchSpace:
     """The space of Table 1 as the settings change it. Raises SpaceError for a wrong candidate."""
     interactions = settings.interactions if settings.interaction else ("skip",)
+    interaction = tuple(operation(text) for text in interactions)
     layer = tuple(operation(text) for text in settings.expert_layers)
     return SearchSpace(
-        Choice(Block.INTERACTION, (tuple(operation(text) for text in interactions),)),
+        Choice(Block.INTERACTION, (interaction,)),
         Choice(Block.POOLING, (tuple(operation(text) for text in settings.poolings),) * settings.experts),
         (Choice(Block.LAYER, (layer,) * settings.experts),) * settings.layers,
         (tuple(range(settings.experts)),) * num_tasks,
         settings.keep_for(num_tasks),
         settings.homogeneous,
         not settings.selection,
+        Choice(Block.INTERACTION, (interaction,) * settings.experts) if settings.expert_interaction else None,
     )

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from automtl.errors import SpaceError
-from automtl.operations import Block, Operation
+from automtl.operations import Block, Identity, Operation
 from automtl.space.architecture import Architecture, ExpertArchitecture
 
 
@@ -45,6 +45,7 @@ class Choice:
 class SearchSpace:
     """`selection`: for each task the experts it may use, of which it keeps `keep` (all, if there are fewer).
 
+    `own`: an interaction inside each expert, before its pooling (paper, 3.3.2); usually there is none.
     `homogeneous`: all experts decide alike (an ablation). `gated`: tasks gate all their experts by the input
     in the supernet too, nothing is selected (an ablation).
     """
@@ -56,9 +57,10 @@ class SearchSpace:
     keep: int
     homogeneous: bool = False
     gated: bool = False
+    own: Choice | None = None
 
     def __post_init__(self) -> None:
-        for choice in (self.pooling, *self.layers):
+        for choice in self.choices[1:]:
             if len(choice.cells) != self.num_experts:
                 raise SpaceError(
                     f"a {choice.block} choice has {len(choice.cells)} cells for {self.num_experts} experts"
@@ -81,8 +83,9 @@ class SearchSpace:
 
     @property
     def choices(self) -> tuple[Choice, ...]:
-        """Interaction, pooling, then the layers."""
-        return (self.interaction, self.pooling, *self.layers)
+        """Interaction, the experts' own interactions if there are any, pooling, then the layers."""
+        own = () if self.own is None else (self.own,)
+        return (self.interaction, *own, self.pooling, *self.layers)
 
     def size(self) -> int:
         """Number of architectures."""
@@ -98,7 +101,7 @@ class SearchSpace:
         selection = tuple(
             tuple(sorted(rng.sample(allowed, min(self.keep, len(allowed))))) for allowed in self.selection
         )
-        return assemble(picks, selection).without_idle_experts()
+        return self.assemble(picks, selection)
 
     def _draw(self, choice: Choice, rng: random.Random) -> list[Operation]:
         if self.homogeneous:
@@ -110,8 +113,10 @@ class SearchSpace:
         if len(architecture.selection) != self.num_tasks:
             raise SpaceError(f"the architecture is for {len(architecture.selection)} tasks, not {self.num_tasks}")
         experts = architecture.experts
+        has_own = any(not expert.interaction.skip for expert in experts)
         return replace(
             self,
+            own=Choice(Block.INTERACTION, tuple((e.interaction,) for e in experts)) if has_own else None,
             interaction=Choice(Block.INTERACTION, ((architecture.interaction,),)),
             pooling=Choice(Block.POOLING, tuple((expert.pooling,) for expert in experts)),
             layers=tuple(
@@ -122,11 +127,13 @@ class SearchSpace:
             keep=max(len(chosen) for chosen in architecture.selection),
         )
 
-
-def assemble(picks: Sequence[Sequence[Operation]], selection: tuple[tuple[int, ...], ...]) -> Architecture:
-    """The architecture of one pick a cell; picks are in the order of `SearchSpace.choices`."""
-    (interaction,), poolings, *layers = picks
-    experts = tuple(
-        ExpertArchitecture(pooling, tuple(layer[index] for layer in layers)) for index, pooling in enumerate(poolings)
-    )
-    return Architecture(interaction, experts, selection)
+    def assemble(self, picks: Sequence[Sequence[Operation]], selection: tuple[tuple[int, ...], ...]) -> Architecture:
+        """The architecture of one pick a cell, in the order of `choices`; experts that no task chose are gone."""
+        (interaction,), *rest = picks
+        own = [Identity()] * self.num_experts if self.own is None else rest.pop(0)
+        poolings, *layers = rest
+        experts = tuple(
+            ExpertArchitecture(poolings[index], tuple(layer[index] for layer in layers), own[index])
+            for index in range(self.num_experts)
+        )
+        return Architecture(interaction, experts, selection).without_idle_experts()

@@ -1,0 +1,48 @@
+"""Numeric columns."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from automtl.data.scaler import LIMIT, Scaler
+
+FLOATS = st.floats(-1e12, 1e12)
+
+
+@given(st.lists(FLOATS, min_size=1), st.lists(st.one_of(st.just(float("nan")), FLOATS)))
+def test_any_value_becomes_a_bounded_number_and_a_known_bin(train: list[float], new: list[float]) -> None:
+    scaler, values = Scaler.fit(np.array(train), 8), np.array(new, dtype=float)
+    scaled, bins = scaler.scale(values), scaler.bin(values)
+    assert np.isfinite(scaled).all()
+    assert (np.abs(scaled) <= LIMIT).all()
+    assert ((bins >= 0) & (bins < scaler.num_bins)).all()
+    assert ((bins == 0) == np.isnan(values)).all()
+
+
+@given(st.lists(FLOATS, min_size=2, max_size=50))
+def test_order_is_kept(values: list[float]) -> None:
+    array = np.sort(np.array(values))
+    scaler = Scaler.fit(array, 8)
+    assert (np.diff(scaler.scale(array)[:, 0]) >= 0).all()
+    assert (np.diff(scaler.bin(array)) >= 0).all()
+
+
+def test_a_heavy_tail_is_logged_and_a_normal_column_is_not() -> None:
+    rng = np.random.default_rng(0)
+    assert Scaler.fit(np.exp(rng.normal(size=1000) * 2), 8).log
+    assert not Scaler.fit(rng.normal(size=1000) + 3, 8).log
+
+
+def test_bins_hold_about_equal_shares_of_the_training_rows() -> None:
+    values = np.random.default_rng(0).normal(size=8000)
+    counts = np.bincount(Scaler.fit(values, 8).bin(values))
+    assert (counts[:2] == 0).all()
+    assert (np.abs(counts[2:] - 1000) < 20).all()
+
+
+def test_missing_values_are_told_apart_where_training_rows_had_them() -> None:
+    scaler = Scaler.fit(np.array([1.0, 2.0, np.nan]), 4)
+    assert scaler.scale(np.array([np.nan, 1.5])).shape == (2, 2)
+    assert scaler.scale(np.array([np.nan]))[0].tolist() == [0.0, 1.0]

@@ -1,0 +1,62 @@
+"""The supernet: relaxation, derivation, lending its weights."""
+
+from __future__ import annotations
+
+import torch
+
+from automtl.models.network import build, count_parameters
+from automtl.models.settings import NetworkSettings
+from automtl.models.supernet import Supernet
+from automtl.space import SpaceSettings, published_space
+from tests.conftest import small_batch, small_layout
+
+SETTINGS = NetworkSettings(embedding_size=4, width=8, towers=(4,))
+SPACE = published_space(SpaceSettings(experts=4, layers=2, keep=2), 3)
+
+
+def supernet(seed: int = 0) -> Supernet:
+    return Supernet(SPACE, small_layout(), SETTINGS, torch.Generator().manual_seed(seed))
+
+
+def test_relaxed_weights_sum_to_one() -> None:
+    mixing = supernet().mixing()
+    for share in (*mixing.choices, mixing.experts):
+        assert share is not None
+        torch.testing.assert_close(share.sum(1), torch.ones(len(share)))
+
+
+def test_the_strongest_candidates_and_experts_are_derived() -> None:
+    made = supernet()
+    with torch.no_grad():
+        made.logits.alpha[0][0, 3] = 5
+        made.logits.alpha[1][:, 2] = 5
+        made.logits.alpha[2][:, 6] = 5
+        made.selection.beta[:, 1:3] = 5
+    architecture = made.derive()
+    assert str(architecture.interaction) == "bit-gate"
+    assert [str(e.pooling) for e in architecture.experts] == ["attentive", "attentive"]
+    assert all(str(e.layers[0]) == "mlp-256" for e in architecture.experts)
+    assert architecture.selection == ((0, 1),) * 3
+    assert made.selected() == ((1, 2),) * 3
+
+
+def test_lent_weights_are_those_of_the_experts_that_are_left() -> None:
+    made = supernet()
+    with torch.no_grad():
+        made.logits.alpha[1][:, 3] = 5  # linear pooling
+        made.selection.beta[:, 1:3] = 5
+    network = build(SPACE.narrow(made.derive()), small_layout(), SETTINGS, 9)
+    made.lend(network)
+    wide = next(p for p in made.network.placed() if p.choice == 1 and len(p.positions) == 1).mixture
+    narrow = next(p for p in network.placed() if p.choice == 1).mixture
+    assert torch.equal(narrow.weight, wide.weight[1:3])  # type: ignore[arg-type, index]
+    assert torch.equal(network.embedding.table, made.network.embedding.table)
+    assert network(small_batch().features).shape == (40, 3)
+    assert count_parameters(network) < count_parameters(made)
+
+
+def test_three_modules_hold_weights_alpha_and_beta() -> None:
+    made = supernet()
+    parts = [set(map(id, part.parameters())) for part in (made.network, made.logits, made.selection)]
+    assert not parts[0] & parts[1] | parts[1] & parts[2] | parts[0] & parts[2]
+    assert set(map(id, made.parameters())) == parts[0] | parts[1] | parts[2]

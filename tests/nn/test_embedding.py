@@ -1,0 +1,47 @@
+"""Fields to embeddings, against plain tables."""
+
+from __future__ import annotations
+
+import torch
+from torch import nn
+
+from automtl.nn.embedding import FieldEmbedding
+from tests.conftest import small_batch, small_layout
+
+
+def embedded() -> tuple[FieldEmbedding, torch.Tensor]:
+    module = FieldEmbedding(small_layout(), 4, torch.Generator().manual_seed(0))
+    return module, module(small_batch(6).features)
+
+
+def test_fields_are_embedded_in_their_order_each_from_its_own_range() -> None:
+    module, out = embedded()
+    ids = small_batch(6).features.categorical
+    assert out.shape == (6, 5, 4)
+    torch.testing.assert_close(out[:, 0], module.table[ids[:, 0]])
+    torch.testing.assert_close(out[:, 1], module.table[9 + ids[:, 1]])
+
+
+def test_multi_valued_fields_are_means_over_their_values_without_padding() -> None:
+    module, out = embedded()
+    ids = small_batch(6).features.multi[0]
+    for row in range(6):
+        present = ids[row][ids[row] > 0]
+        mean = module.table[14 + present].mean(0) if len(present) else torch.zeros(4)
+        torch.testing.assert_close(out[row, 2], mean)
+
+
+def test_numeric_groups_are_projected_apart() -> None:
+    module, out = embedded()
+    x = small_batch(6).features.numeric
+    first = nn.functional.linear(x[:, :1], module.projection[:1, :4].T, module.projection_bias[:4])
+    second = nn.functional.linear(x[:, 1:], module.projection[1:, 4:].T, module.projection_bias[4:])
+    torch.testing.assert_close(out[:, 3], first)
+    torch.testing.assert_close(out[:, 4], second)
+
+
+def test_a_group_gets_no_gradient_from_the_others_columns() -> None:
+    module, out = embedded()
+    out[:, 3].sum().backward()
+    assert module.projection.grad is not None
+    assert not module.projection.grad[1:].any()

@@ -1,0 +1,35 @@
+"""Gates."""
+
+from __future__ import annotations
+
+import torch
+
+from automtl.nn.gate import Gate, StackedGate, closed_experts
+
+ALLOWED = [[0, 2], [1], [0, 1, 2]]
+
+
+def test_shares_sum_to_one_over_the_allowed_experts() -> None:
+    shares = Gate(5, 3, ALLOWED, torch.Generator().manual_seed(0)).shares(torch.randn(7, 5))
+    torch.testing.assert_close(shares.sum(2), torch.ones(7, 3))
+    assert not shares[:, closed_experts(3, ALLOWED)].any()
+
+
+def test_a_gate_equals_a_loop_over_tasks_and_experts() -> None:
+    gate = Gate(5, 3, ALLOWED, torch.Generator().manual_seed(0))
+    x, experts = torch.randn(7, 5), torch.randn(3, 7, 4)
+    out, weight = gate(x, experts), gate.weight.reshape(5, 3, 3)
+    for task, allowed in enumerate(ALLOWED):
+        share = (x @ weight[:, task, allowed] + gate.bias[task, allowed]).softmax(1)
+        plain = sum(share[:, [i]] * experts[expert] for i, expert in enumerate(allowed))
+        torch.testing.assert_close(out[task], plain)
+
+
+def test_a_stacked_gate_reads_each_targets_own_input() -> None:
+    gate = StackedGate(5, 3, ALLOWED, torch.Generator().manual_seed(0))
+    x, experts = torch.randn(3, 7, 5), torch.randn(3, 7, 4)
+    before = gate(x, experts)
+    x[1] += 1
+    after = gate(x, experts)
+    assert torch.equal(before[0], after[0])
+    torch.testing.assert_close(after[1], experts[1])  # its only expert

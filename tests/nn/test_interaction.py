@@ -1,0 +1,55 @@
+"""Interactions against their formulas, row by row."""
+
+from __future__ import annotations
+
+import torch
+
+from automtl.nn.interaction import AttentionMixture, CrossMixture, InnerProductMixture, OuterProductMixture
+from automtl.nn.shape import BlockShape
+
+SHAPE = BlockShape(5, 4, 8)
+ONE = torch.ones(1, 1)
+
+
+def make(kind, *arguments):  # type: ignore[no-untyped-def]
+    return kind(*arguments, SHAPE, torch.Generator().manual_seed(0))
+
+
+def test_inner_products_of_all_pairs_are_mapped_back_and_added() -> None:
+    mixture, x = make(InnerProductMixture), torch.randn(3, 5, 4)
+    for row in range(3):
+        for i in range(5):
+            products = torch.stack([x[row, i] @ x[row, j] for j in range(5)])
+            torch.testing.assert_close(mixture(x, ONE)[row, i], x[row, i] + products @ mixture.weight[0])
+
+
+def test_outer_products_are_those_of_the_summed_fields() -> None:
+    mixture, x = make(OuterProductMixture), torch.randn(3, 5, 4)
+    for row in range(3):
+        total = x[row].sum(0)
+        matrix = torch.outer(total, total)  # the sum over all pairs of fields of their outer products
+        pairs = sum(torch.outer(x[row, i], x[row, j]) for i in range(5) for j in range(5))
+        torch.testing.assert_close(matrix, pairs, rtol=1e-4, atol=1e-5)
+        expected = x[row] + x[row] @ matrix @ mixture.weight[0]
+        torch.testing.assert_close(mixture(x, ONE)[row], expected, rtol=1e-4, atol=1e-5)
+
+
+def test_cross_networks_follow_their_recursion() -> None:
+    mixture, x = make(CrossMixture, [3]), torch.randn(6, 5, 4)
+    start = state = x.flatten(1)
+    for layer in range(3):
+        down, up, bias = mixture.down[layer][0, 0], mixture.up[layer][0, 0], mixture.bias[layer][0, 0]
+        state = start * (state @ down @ up + bias) + state
+    torch.testing.assert_close(mixture(x, ONE).flatten(1), state)
+
+
+def test_attention_equals_softmax_of_scaled_products() -> None:
+    mixture, x = make(AttentionMixture, [2]), torch.randn(3, 5, 4)
+    query, key, value = (x @ mixture.project[0][0]).split(4, dim=2)
+    heads = []
+    for head in range(2):
+        part = slice(2 * head, 2 * head + 2)
+        share = (query[..., part] @ key[..., part].transpose(1, 2) / 2**0.5).softmax(2)
+        heads.append(share @ value[..., part])
+    expected = torch.relu(torch.cat(heads, 2) @ mixture.out[0][0] + x @ mixture.residual[0][0])
+    torch.testing.assert_close(mixture(x, ONE), expected)

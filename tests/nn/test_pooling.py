@@ -1,0 +1,40 @@
+"""Poolings against their formulas; own fields for each expert equal one expert at a time."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from automtl.nn.pooling import FieldPoolingMixture, LinearPoolingMixture
+from automtl.nn.shape import BlockShape
+
+NAMES = ("sum", "average", "attentive")
+
+
+@pytest.mark.parametrize(("dim", "width"), [(4, 4), (4, 8)])
+def test_field_poolings_equal_their_formulas(dim: int, width: int) -> None:
+    mixture = FieldPoolingMixture(NAMES, 2, BlockShape(5, dim, width), torch.Generator().manual_seed(0))
+    x = torch.randn(6, 5, dim)
+    for copy in range(2):
+        score = torch.tanh(x @ mixture.hidden.weight[copy] + mixture.hidden.bias[copy]) @ mixture.score[copy]
+        found = (x.sum(1), x.mean(1), (score.softmax(1) * x).sum(1))
+        for k, pooled in enumerate(found):
+            expected = pooled if mixture.map is None else pooled @ mixture.map[copy]
+            weights = torch.zeros(2, 3)
+            weights[:, k] = 1
+            torch.testing.assert_close(mixture(x, weights)[copy], expected, rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("kind", ["fields", "linear"])
+def test_own_fields_of_each_expert_equal_shared_ones_where_they_are_the_same(kind: str) -> None:
+    shape, generator = BlockShape(5, 4, 8), torch.Generator().manual_seed(0)
+    mixture = (
+        FieldPoolingMixture(NAMES, 3, shape, generator)
+        if kind == "fields"
+        else LinearPoolingMixture(3, shape, generator)
+    )
+    weights = torch.rand(3, 3 if kind == "fields" else 1)
+    own = torch.randn(3, 6, 5, 4)
+    apart = mixture(own, weights)
+    for expert in range(3):
+        torch.testing.assert_close(apart[expert], mixture(own[expert], weights)[expert], rtol=1e-4, atol=1e-5)

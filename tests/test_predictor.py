@@ -1,0 +1,91 @@
+"""Saved models: whole or absent."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import polars as pl
+import pytest
+import yaml
+
+from automtl.config import Settings
+from automtl.errors import ModelFolderError
+from automtl.predictor import Predictor, write_folder
+from automtl.recipes import Roles, fit_table
+from tests.conftest import TINY
+
+
+@pytest.fixture(scope="module")
+def predictor(log: pl.DataFrame, tiny: Settings) -> Predictor:
+    return fit_table(log, ["click"], roles=Roles(drop=("like", "buy", "cart")), settings=tiny).predictor
+
+
+def test_a_loaded_model_predicts_the_same(predictor: Predictor, log: pl.DataFrame, tmp_path: Path) -> None:
+    predictor.save(tmp_path / "model")
+    assert Predictor.load(tmp_path / "model").predict(log).equals(predictor.predict(log))
+
+
+def test_one_row_and_many_rows_are_scored_alike(predictor: Predictor, log: pl.DataFrame) -> None:
+    whole = predictor.predict(log.head(20))["click"]
+    alone = pl.concat([predictor.predict(log[index : index + 1]) for index in range(20)])["click"]
+    assert (whole - alone).abs().max() < 1e-5  # type: ignore[operator]
+
+
+def test_a_failing_disk_leaves_the_earlier_model_whole(
+    predictor: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "model"
+    predictor.save(folder)
+    before = {path.name: path.read_bytes() for path in folder.iterdir()}
+    calls = iter(range(100))
+
+    def full(descriptor: int) -> None:
+        if next(calls) == 2:
+            raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(ModelFolderError, match="No space left on device"):
+        predictor.save(folder, overwrite=True)
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_folders_that_hold_no_model_are_never_overwritten(tmp_path: Path) -> None:
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(ModelFolderError, match="holds no automtl model"):
+        write_folder(tmp_path, {}, overwrite=True)
+    assert (tmp_path / "thesis.txt").exists()
+
+
+@pytest.mark.parametrize("moment", [0.0, 0.4, 0.8, 1.2])
+def test_a_killed_fit_leaves_the_earlier_model_or_a_whole_new_one(
+    moment: float, predictor: Predictor, log_file: Path, tmp_path: Path
+) -> None:
+    """Whenever the kill falls, what is there loads and is complete."""
+    folder, config = tmp_path / "model", tmp_path / "tiny.yaml"
+    predictor.save(folder)
+    config.write_text(yaml.safe_dump(TINY))
+    command = [sys.executable, "-m", "automtl.cli", "fit", str(log_file), "--task", "click", "--drop", "like"]
+    process = subprocess.Popen(
+        [*command, "--drop", "buy", "--drop", "cart", "--config", str(config), "--out", str(folder), "--overwrite"],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+    )  # fmt: skip
+    while process.poll() is None and not _imported(process.pid):
+        time.sleep(0.05)
+    time.sleep(moment)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert Predictor.load(folder).schema.task_names == ("click",)
+
+
+def _imported(pid: int) -> bool:
+    """Whether the process has loaded torch, so that its work is about to begin."""
+    try:
+        return "libtorch" in Path(f"/proc/{pid}/maps").read_text()
+    except OSError:
+        return True
