@@ -118,3 +118,20 @@ def test_owned_parameters_of_a_candidate_alone_decide_its_output(block: Block, o
 @pytest.mark.parametrize(("block", "option"), CASES, ids=str)
 def test_text_and_value_are_inverse(block: Block, option: Operation) -> None:
     assert operation(text_of(option)) == option
+
+
+@pytest.mark.parametrize(("block", "option"), CASES, ids=str)
+def test_multiply_adds_are_those_that_torch_counts(block: Block, option: Operation) -> None:
+    from torch.utils.flop_counter import FlopCounterMode
+
+    def flops(rows: int) -> int:
+        x = torch.randn(1, rows, 12) if block is Block.LAYER else torch.randn(rows, 7, 8)
+        with FlopCounterMode(display=False) as counter:
+            made(x, torch.ones(1, 1))
+        return counter.get_total_flops()
+
+    shape = BlockShape(7, 8, 12)
+    made = MixedBlock((option,), 1, shape, torch.Generator().manual_seed(0))
+    size = option.numbers[0] * max(1, 8 // option.numbers[0]) if option.name == "attention" else 0
+    unseen = 2 * 7 * 7 * size  # torch does not count its fused attention on a CPU
+    assert flops(128) - flops(64) == 2 * 64 * (option.multiply_adds(shape) - unseen)

@@ -40,6 +40,11 @@ class MixedBlock(nn.Module):
         return total
 
 
+def _take(x: Tensor, cells: tuple[int, ...]) -> Tensor:
+    """Entries of dimension 0; a view where there is one, since the gradient of an index is slow."""
+    return x.narrow(0, cells[0], 1) if len(cells) == 1 else torch.stack([x[cell] for cell in cells])
+
+
 @dataclass(frozen=True)
 class PlacedMixture:
     """Where a mixture stands: choice (as in `SearchSpace.choices`), cells of its copies, option indices."""
@@ -57,6 +62,8 @@ class Grid(nn.Module):
     which poolings take, too.
     """
 
+    restore: Tensor
+
     def __init__(self, choice: Choice, shape: BlockShape, generator: torch.Generator) -> None:
         super().__init__()
         groups: dict[object, list[int]] = {}
@@ -68,7 +75,8 @@ class Grid(nn.Module):
             MixedBlock(choice.cells[cells[0]], len(cells), shape, generator) for cells in self.groups
         )
         flat = [cell for cells in self.groups for cell in cells]
-        self.restore = [flat.index(cell) for cell in range(len(flat))]
+        order = torch.tensor([flat.index(cell) for cell in range(len(flat))])
+        self.register_buffer("restore", order, persistent=False)
 
     def forward(self, x: Tensor, weights: Tensor | None, *, stacked: bool) -> Tensor:
         """weights: (cells, K) where all cells have the same K options; None where one option is left.
@@ -78,10 +86,10 @@ class Grid(nn.Module):
         if len(self.groups) == 1:
             return self._run(0, x, weights)
         parts = [
-            self._run(index, x[list(cells)] if stacked else x, None if weights is None else weights[list(cells)])
+            self._run(index, _take(x, cells) if stacked else x, None if weights is None else _take(weights, cells))
             for index, cells in enumerate(self.groups)
         ]
-        return torch.stack(parts) if self.alone else torch.cat(parts)[self.restore]
+        return torch.stack(parts) if self.alone else torch.cat(parts).index_select(0, self.restore)
 
     def _run(self, index: int, x: Tensor, weights: Tensor | None) -> Tensor:
         block = self.blocks[index]

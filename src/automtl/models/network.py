@@ -47,7 +47,7 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = FieldEmbedding(layout, settings.embedding_size, generator)
-        shape = BlockShape(layout.num_fields, settings.embedding_size, settings.width)
+        self.shape = shape = BlockShape(layout.num_fields, settings.embedding_size, settings.width)
         self.interaction = Grid(space.interaction, shape, generator)
         self.own = None if space.own is None else Grid(space.own, shape, generator)
         self.pooling = Grid(space.pooling, shape, generator)

@@ -48,6 +48,25 @@ class Selection(nn.Module):
         return self.beta.masked_fill(self.closed, float("-inf")).softmax(dim=1)
 
 
+class Cost(nn.Module):
+    """Multiply-adds for one row: of what the choices decide (expected, under their weights), and of the rest."""
+
+    def __init__(self, space: SearchSpace, network: Network) -> None:
+        super().__init__()
+        for index, choice in enumerate(space.choices):
+            costs = [[float(option.multiply_adds(network.shape)) for option in cell] for cell in choice.cells]
+            self.register_buffer(f"choice_{index}", torch.tensor(costs), persistent=False)  # (cells, K)
+        shape = network.shape
+        gates = space.num_tasks * space.num_experts * (shape.fields * shape.dim + shape.width)
+        sizes = [layer.weight[0].numel() for layer in network.towers.layers.layers]
+        self.fixed = float(gates + space.num_tasks * sum(sizes))
+
+    def forward(self, mixing: Mixing) -> Tensor:
+        """The expected multiply-adds."""
+        decided = [(getattr(self, f"choice_{i}") * share).sum() for i, share in enumerate(mixing.choices)]
+        return self.fixed + torch.stack(decided).sum()
+
+
 class Supernet(nn.Module):
     """`network` holds the weights, `logits` alpha, `selection` beta: three modules, three optimizers."""
 
@@ -59,6 +78,7 @@ class Supernet(nn.Module):
         self.network = Network(space, layout, settings, gated=space.gated, generator=generator)
         self.logits = Logits(space, generator)
         self.selection = Selection(space, generator)
+        self.cost = Cost(space, self.network)
 
     def mixing(self) -> Mixing:
         """Softmax of all logits: the relaxation."""

@@ -8,10 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from automtl.nn.mixture import Mixture, Owned
-from automtl.nn.shape import BlockShape
+from automtl.nn.shape import CROSS_RANK, BlockShape
 from automtl.nn.stacked import uniform
-
-CROSS_RANK = 32
 
 
 def _whole(parameter: nn.Parameter) -> Owned:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from automtl.nn.mixture import Mixture, Owned
+from automtl.nn.perceptron import perceptron
 from automtl.nn.shape import BlockShape
 from automtl.nn.stacked import SegmentedLinear, StackedLinear, uniform
 
@@ -28,11 +29,11 @@ class MLPMixture(Mixture):
         self.contract = SegmentedLinear(stack, hidden, shape.width, generator)
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        out: Tensor = self.contract(torch.relu_(self.expand(x)), weights)
-        return out
+        share, bias = self.contract.share(weights), self.contract.mixed_bias(weights)
+        return perceptron(x, self.expand.weight, self.expand.bias, self.contract.weight, share, bias)
 
     def owned(self) -> list[Owned]:
-        units, candidates = self.contract.owner, torch.arange(self.contract.bias.shape[1])
+        units, candidates = self.contract.owner.argmax(dim=0), torch.arange(self.contract.bias.shape[1])
         return [
             Owned(self.expand.weight, 2, units), Owned(self.expand.bias, 2, units),
             Owned(self.contract.weight, 1, units), Owned(self.contract.bias, 1, candidates),
@@ -73,12 +74,12 @@ class ConvolutionMixture(Mixture):
         self.weight = nn.Parameter(weight * mask)  # (S, K, widest)
         self.bias = nn.Parameter(torch.zeros(stack, len(kernels)))
         shift = torch.arange(shape.width).unsqueeze(1) - torch.arange(shape.width) + widest // 2  # (H in, H out)
-        self.register_buffer("band", shift, persistent=False)
+        band = (shift.flatten() == torch.arange(widest).unsqueeze(1)).float()
+        self.register_buffer("band", band, persistent=False)  # (widest, H H): where each tap stands
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
         kernel = (weights.unsqueeze(2) * self.weight * self.open).sum(dim=1)  # (S, widest)
-        inside = (self.band >= 0) & (self.band < kernel.shape[1])
-        matrix = kernel[:, self.band.clamp(0, kernel.shape[1] - 1)] * inside  # (S, H, H)
+        matrix = (kernel @ self.band).reshape(len(kernel), x.shape[2], x.shape[2])  # (S, H, H)
         return torch.baddbmm((weights * self.bias).sum(1).reshape(-1, 1, 1), x, matrix)
 
     def owned(self) -> list[Owned]:

@@ -37,15 +37,22 @@ class SegmentedLinear(nn.Module):
 
     def __init__(self, stack: int, sizes: Sequence[int], out_dim: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.register_buffer("owner", segments(sizes), persistent=False)
+        owner = torch.eye(len(sizes)).repeat_interleave(torch.tensor(list(sizes)), dim=1)
+        self.register_buffer("owner", owner, persistent=False)  # (K, sum(sizes)): whose unit it is
         parts = [uniform((stack, size, out_dim), size, generator) for size in sizes]
         self.weight = nn.Parameter(torch.cat([part.detach() for part in parts], dim=1))
         self.bias = nn.Parameter(torch.zeros(stack, len(sizes), out_dim))
 
     def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        share = weights[:, self.owner].unsqueeze(2)  # (S, sum(sizes), 1)
-        bias = weights.unsqueeze(1) @ self.bias  # (S, 1, out)
-        return torch.baddbmm(bias, x, share * self.weight)
+        return torch.baddbmm(self.mixed_bias(weights), x, self.share(weights).unsqueeze(2) * self.weight)
+
+    def share(self, weights: Tensor) -> Tensor:
+        """(S, sum(sizes)) the weight of each unit."""
+        return weights @ self.owner
+
+    def mixed_bias(self, weights: Tensor) -> Tensor:
+        """(S, 1, out) the weighted sum of the segments' biases."""
+        return weights.unsqueeze(1) @ self.bias
 
 
 def segments(sizes: Sequence[int]) -> Tensor:

@@ -23,6 +23,11 @@ class SelfAttention(Operation):
 
     heads: int
 
+    def multiply_adds(self, shape: BlockShape) -> int:
+        size = self.heads * max(1, shape.dim // self.heads)
+        projections = shape.fields * shape.dim * (4 * size + shape.dim)
+        return projections + 2 * shape.fields**2 * size
+
     @staticmethod
     def mixture(
         candidates: Sequence[SelfAttention], stack: int, shape: BlockShape, generator: torch.Generator

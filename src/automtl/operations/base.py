@@ -37,6 +37,10 @@ class Operation(ABC):
     def mixture(candidates: Sequence[Any], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
         """The module that runs these candidates, all of one family, for `stack` experts at once."""
 
+    def multiply_adds(self, shape: BlockShape) -> int:
+        """Of its matrix products, for one row and one expert. An operation without products has none."""
+        return 0
+
     @property
     def numbers(self) -> tuple[int, ...]:
         """The values of the leaf's fields."""

@@ -23,6 +23,9 @@ class Convolution(Operation):
 
     kernel: int
 
+    def multiply_adds(self, shape: BlockShape) -> int:
+        return shape.width**2  # run as a band matrix
+
     @staticmethod
     def mixture(
         candidates: Sequence[Convolution], stack: int, shape: BlockShape, generator: torch.Generator

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from automtl.nn.shape import CROSS_RANK
 from automtl.operations.base import Block, BlockShape, Operation
 
 if TYPE_CHECKING:
@@ -22,6 +23,9 @@ class CrossNetwork(Operation):
     blocks = (Block.INTERACTION,)
 
     layers: int
+
+    def multiply_adds(self, shape: BlockShape) -> int:
+        return self.layers * 2 * shape.fields * shape.dim * CROSS_RANK
 
     @staticmethod
     def mixture(

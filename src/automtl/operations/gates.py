@@ -21,6 +21,9 @@ class BitGate(Operation):
     name = "bit-gate"
     blocks = (Block.INTERACTION,)
 
+    def multiply_adds(self, shape: BlockShape) -> int:
+        return shape.fields * shape.dim**2
+
     @staticmethod
     def mixture(candidates: Sequence[BitGate], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
         from automtl.nn.interaction import BitGateMixture
@@ -48,6 +51,9 @@ class HiddenGate(Operation):
 
     name = "hidden-gate"
     blocks = (Block.LAYER,)
+
+    def multiply_adds(self, shape: BlockShape) -> int:
+        return shape.width**2
 
     @staticmethod
     def mixture(candidates: Sequence[HiddenGate], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:

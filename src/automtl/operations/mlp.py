@@ -23,6 +23,9 @@ class MLP(Operation):
 
     hidden: int
 
+    def multiply_adds(self, shape: BlockShape) -> int:
+        return 2 * shape.width * self.hidden
+
     @staticmethod
     def mixture(candidates: Sequence[MLP], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
         from automtl.nn.layers import MLPMixture

@@ -20,6 +20,10 @@ class FieldPooling(Operation):
 
     blocks = (Block.POOLING,)
 
+    def multiply_adds(self, shape: BlockShape) -> int:
+        mapped = 0 if shape.dim == shape.width else shape.dim * shape.width
+        return shape.fields * shape.dim + mapped
+
     @staticmethod
     def mixture(
         candidates: Sequence[FieldPooling], stack: int, shape: BlockShape, generator: torch.Generator
@@ -49,6 +53,9 @@ class AttentivePooling(FieldPooling):
 
     name = "attentive"
 
+    def multiply_adds(self, shape: BlockShape) -> int:
+        return super().multiply_adds(shape) + shape.fields * (shape.dim**2 + shape.dim)
+
 
 @dataclass(frozen=True)
 class LinearPooling(Operation):
@@ -56,6 +63,9 @@ class LinearPooling(Operation):
 
     name = "linear"
     blocks = (Block.POOLING,)
+
+    def multiply_adds(self, shape: BlockShape) -> int:
+        return shape.fields * shape.dim * shape.width
 
     @staticmethod
     def mixture(

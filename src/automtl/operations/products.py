@@ -21,6 +21,9 @@ class InnerProduct(Operation):
     name = "inner-product"
     blocks = (Block.INTERACTION,)
 
+    def multiply_adds(self, shape: BlockShape) -> int:
+        return 2 * shape.fields**2 * shape.dim
+
     @staticmethod
     def mixture(
         candidates: Sequence[InnerProduct], stack: int, shape: BlockShape, generator: torch.Generator
@@ -36,6 +39,9 @@ class OuterProduct(Operation):
 
     name = "outer-product"
     blocks = (Block.INTERACTION,)
+
+    def multiply_adds(self, shape: BlockShape) -> int:
+        return shape.fields * shape.dim + shape.dim**2
 
     @staticmethod
     def mixture(

@@ -105,16 +105,17 @@ class Run:
 
     def _move_architecture(self, checking: bool) -> None:
         """Weight gradients of the validation pass are computed only where they are compared."""
-        state = self.state
-        batch, alpha = self.valid.batch(state.step), list(state.supernet.logits.parameters())
-        loss = self.loss(state.supernet(batch.features), batch)
+        state, batch = self.state, self.valid.batch(self.state.step)
+        supernet = state.supernet
+        supernet.zero_grad(set_to_none=True)
+        supernet.network.requires_grad_(checking)
+        total = loss = self.loss(supernet(batch.features), batch)
+        if self.settings.cost_weight:
+            total = loss + self.settings.cost_weight * loss.detach() * supernet.cost(supernet.mixing()).log()
+        total.backward()
+        supernet.network.requires_grad_(True)
         if checking:
-            state.supernet.zero_grad(set_to_none=True)
-            loss.backward()
             state.stopping.check(state.step)
-        else:
-            for parameter, gradient in zip(alpha, torch.autograd.grad(loss, alpha, allow_unused=True), strict=True):
-                parameter.grad = gradient
         state.alpha.step()
 
     def _move_weights(self, record: bool) -> torch.Tensor:
