@@ -23,8 +23,10 @@ from automtl.data.split import Split, split_table
 from automtl.data.table import read_table
 from automtl.errors import SettingsError, suggestion
 from automtl.models.baselines import BASELINES
+from automtl.models.baselines.base import Baseline
 from automtl.models.network import Network, count_parameters
 from automtl.models.settings import NetworkSettings
+from automtl.nn.embedding import FieldEmbedding
 from automtl.predictor import ModelSpec, Predictor, check_target
 from automtl.search import STRATEGIES
 from automtl.search.base import SearchProblem, SearchResult
@@ -56,7 +58,7 @@ class Run:
 
 @dataclass(frozen=True)
 class Prepared:
-    """Encoded training and validation rows under one variant's settings."""
+    """Encoded training and validation rows under one variant's settings; the embedding its reference model learned."""
 
     variant: str
     encoder: Encoder
@@ -64,6 +66,7 @@ class Prepared:
     training: TrainingSettings
     train: Batch
     valid: Batch
+    embedding: FieldEmbedding | None = None
 
 
 def resolve_schema(table: pl.DataFrame, tasks: Sequence[str], roles: Roles, schema: Schema | None) -> Schema:
@@ -187,11 +190,11 @@ def choose_variant(
     for variant in variants:
         prepared = _prepare(split, schema, settings, variant, seed)
         generator = torch.Generator().manual_seed(seed)
-        model: nn.Module = BASELINES[settings.reference](prepared.encoder.layout, prepared.network, generator)
+        model = BASELINES[settings.reference](prepared.encoder.layout, prepared.network, generator)
         stage = f"choosing inputs: {variant.name}"
         result = fit(model, prepared.train, prepared.valid, schema.tasks, prepared.training, seed, listen, stage)
         if best is None or result.score < min(tried)[0]:
-            best = prepared
+            best = replace(prepared, embedding=model.embedding if isinstance(model, Baseline) else None)
         tried.append((result.score, variant.name))
     assert best is not None
     return best, [{"name": name, "score": score, "chosen": name == best.variant} for score, name in tried]
@@ -223,7 +226,9 @@ def _search(prepared: Prepared, settings: Settings, seed: int, listen: Listener)
         return None
     layout = prepared.encoder.layout
     space = published_space(settings.space, layout.num_tasks)
-    problem = SearchProblem(space, layout, prepared.train, prepared.valid, prepared.network, prepared.training)
+    problem = SearchProblem(
+        space, layout, prepared.train, prepared.valid, prepared.network, prepared.training, prepared.embedding
+    )
     return STRATEGIES[settings.strategy](settings.search).search(problem, seed, listen)
 
 

@@ -51,6 +51,8 @@ def test_a_one_hot_supernet_equals_the_derived_network(
         assert derived.gate is not None
         derived.gate.weight.zero_()
         derived.gate.bias.copy_(beta[:, used])
+    wide.eval()
+    derived.eval()
     torch.testing.assert_close(wide(batch.features, mixing), derived(batch.features), rtol=1e-4, atol=1e-5)
 
 

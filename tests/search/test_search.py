@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from automtl.models.settings import NetworkSettings
+from automtl.nn.embedding import FieldEmbedding
 from automtl.search import STRATEGIES, SearchSettings
 from automtl.search.auxiliary import auxiliary_weight, diversity
 from automtl.search.base import SearchProblem
@@ -164,3 +165,12 @@ def test_the_budget_bounds_steps_and_rows() -> None:
     run = Run(problem(), replace(SETTINGS, max_rows=32, max_steps=4), 0)
     assert run.schedule.total == 4
     assert len(run.train.rows) == 32
+
+
+def test_a_lent_embedding_is_where_the_supernet_starts() -> None:
+    lent = FieldEmbedding(small_layout(), NETWORK.embedding_size, torch.Generator().manual_seed(9))
+    with_it = Run(replace(problem(), embedding=lent), SETTINGS, 0).state.supernet.network.embedding
+    assert torch.equal(with_it.table, lent.table)
+    assert with_it.table is not lent.table
+    without = Run(replace(problem(), embedding=lent), replace(SETTINGS, lent_embedding=False), 0).state.supernet
+    assert not torch.equal(without.network.embedding.table, lent.table)

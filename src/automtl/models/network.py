@@ -13,6 +13,7 @@ from automtl.data.batch import Features
 from automtl.data.layout import Layout
 from automtl.models.block import Grid, PlacedMixture
 from automtl.models.settings import NetworkSettings
+from automtl.nn.dropout import Dropout
 from automtl.nn.embedding import FieldEmbedding
 from automtl.nn.gate import Gate
 from automtl.nn.shape import BlockShape
@@ -54,7 +55,7 @@ class Network(nn.Module):
         self.layers = nn.ModuleList(Grid(choice, shape, generator) for choice in space.layers)
         self.gate = Gate(self.embedding.width, space.num_experts, space.selection, generator) if gated else None
         self.normalize = NORMALIZATIONS[settings.normalization](settings.width)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         self.towers = Towers(space.num_tasks, settings.width, settings.towers, generator, settings.dropout)
 
     def forward(self, features: Features, mixing: Mixing | None = None) -> Tensor:

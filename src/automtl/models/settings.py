@@ -20,5 +20,5 @@ class NetworkSettings:
     embedding_size: int = Limit(default=16, ge=1)
     width: int = Limit(default=64, ge=1)
     towers: tuple[int, ...] = (128, 64)
-    dropout: float = Limit(default=0.0, ge=0, lt=1)
-    normalization: Literal["none", "layer"] = "none"
+    dropout: float = Limit(default=0.2, ge=0, lt=1)
+    normalization: Literal["none", "layer"] = "layer"

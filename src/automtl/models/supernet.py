@@ -11,6 +11,7 @@ from automtl.models.inherit import copy_network
 from automtl.models.network import Mixing, Network
 from automtl.models.settings import NetworkSettings
 from automtl.nn.gate import closed_experts
+from automtl.nn.stacked import StackedLinear
 from automtl.space.architecture import Architecture
 from automtl.space.space import SearchSpace
 
@@ -58,8 +59,8 @@ class Cost(nn.Module):
             self.register_buffer(f"choice_{index}", torch.tensor(costs), persistent=False)  # (cells, K)
         shape = network.shape
         gates = space.num_tasks * space.num_experts * (shape.fields * shape.dim + shape.width)
-        sizes = [layer.weight[0].numel() for layer in network.towers.layers.layers]
-        self.fixed = float(gates + space.num_tasks * sum(sizes))
+        towers = [m.weight.numel() for m in network.towers.modules() if isinstance(m, StackedLinear)]
+        self.fixed = float(gates + sum(towers))
 
     def forward(self, mixing: Mixing) -> Tensor:
         """The expected multiply-adds."""

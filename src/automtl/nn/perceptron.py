@@ -56,7 +56,7 @@ class _Sliced(torch.autograd.Function):
         return out
 
     @staticmethod
-    @torch.autograd.function.once_differentiable  # type: ignore[untyped-decorator]
+    @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         x, expand, expand_bias, contract, share = ctx.saved_tensors
         for_x, for_expand, for_expand_bias, for_contract, for_share, for_bias = ctx.needs_input_grad

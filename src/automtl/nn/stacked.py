@@ -8,6 +8,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from automtl.nn.dropout import Dropout
+
 
 def uniform(shape: Sequence[int], fan_in: int, generator: torch.Generator) -> nn.Parameter:
     """A parameter drawn from U(-b, b) with b = sqrt(1 / fan_in), by the generator given."""
@@ -72,7 +74,7 @@ class StackedPerceptron(nn.Module):
         pairs = pairwise(dims)
         self.layers = nn.ModuleList(StackedLinear(stack, a, b, generator) for a, b in pairs)
         self.activate_last = activate_last
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         last = len(self.layers) - 1

@@ -10,6 +10,7 @@ from automtl.data.batch import Batch
 from automtl.data.layout import Layout
 from automtl.models.settings import NetworkSettings
 from automtl.models.supernet import Supernet
+from automtl.nn.embedding import FieldEmbedding
 from automtl.search.settings import SearchSettings
 from automtl.space.architecture import Architecture
 from automtl.space.space import SearchSpace
@@ -29,7 +30,10 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class SearchProblem:
-    """What a strategy may see: training and validation rows, never test rows."""
+    """What a strategy may see: training and validation rows, never test rows.
+
+    `embedding`: one that a smaller model has learned on the training rows, if there is one.
+    """
 
     space: SearchSpace
     layout: Layout
@@ -37,6 +41,7 @@ class SearchProblem:
     valid: Batch
     network: NetworkSettings
     training: TrainingSettings
+    embedding: FieldEmbedding | None = None
 
 
 @dataclass(frozen=True)

@@ -15,10 +15,10 @@ from automtl.data.batch import Batch
 from automtl.models.supernet import Supernet
 from automtl.search.auxiliary import auxiliary_weight, diversity
 from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
-from automtl.search.refine import refine
 from automtl.search.settings import SearchSettings
 from automtl.search.state import Cycle, SearchState
-from automtl.training.fit import Judge
+from automtl.training.denormal import EVERY, ignore_denormals, remove_tiny
+from automtl.training.fit import Judge, seeded
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.progress import Listener, Progress
 
@@ -54,26 +54,24 @@ class Differentiable(SearchStrategy):
 
     def search(self, problem: SearchProblem, seed: int, listen: Listener) -> SearchResult:
         start = time.perf_counter()
+        ignore_denormals()
         run = Run(problem, self.settings, seed)
         while not run.finished:
             run.advance(listen)
-        result = run.result(time.perf_counter() - start)
-        if not self.settings.refine:
-            return result
-        architecture, tried = refine(problem, result.architecture, run.train.rows, run.valid.rows, seed, listen)
-        history = result.history | {"finalists": tried}
-        return SearchResult(architecture, time.perf_counter() - start, history, run.state.supernet)
+        return run.result(time.perf_counter() - start)
 
 
 class Run:
     """One search: data and schedule around a SearchState."""
 
     def __init__(self, problem: SearchProblem, settings: SearchSettings, seed: int) -> None:
-        self.problem, self.settings = problem, settings
+        self.problem, self.settings, self.seed = problem, settings, seed
         tasks = problem.layout.tasks
         generator = torch.Generator().manual_seed(seed)
         self.loss = MultiTaskLoss(tasks)
         supernet = Supernet(problem.space, problem.layout, problem.network, generator)
+        if settings.lent_embedding and problem.embedding is not None:
+            supernet.network.embedding.load_state_dict(problem.embedding.state_dict())
         self.state = SearchState.new(supernet, settings)
         train = subset(problem.train, settings.max_rows, seed)
         valid = subset(problem.valid, settings.max_rows, seed)
@@ -91,12 +89,13 @@ class Run:
         return self.state.step >= self.schedule.total
 
     def advance(self, listen: Listener) -> None:
-        """One step; now and then a look at the validation rows."""
+        """One step; now and then a look at the validation rows. What a step draws depends on its number alone."""
         state, settings = self.state, self.settings
         state.supernet.train()
         checking = settings.early_stopping and state.step > 0 and state.step % settings.stop_every == 0
-        self._move_architecture(checking)
-        loss = self._move_weights(record=settings.early_stopping and (state.step + 1) % settings.stop_every == 0)
+        with seeded(self.seed * 1_000_003 + state.step):
+            self._move_architecture(checking)
+            loss = self._move_weights(record=settings.early_stopping and (state.step + 1) % settings.stop_every == 0)
         state.step += 1
         if state.step % self.report_every == 0 or self.finished:
             listen(self._report(float(loss)))
@@ -138,6 +137,8 @@ class Run:
         held.restore()
         if selecting:
             state.beta.step()
+        if state.step % EVERY == 0:
+            remove_tiny(state.weights)
         detached: torch.Tensor = loss.detach()
         return detached
 

@@ -20,8 +20,9 @@ class SearchSettings:
     search takes a few hundred steps, not tens of thousands: logits must be able to part within the budget. For the
     same reason the supernet's weights move by Adam (`optimizer`), where the published schedule has SGD with momentum.
     `cost_weight`: what a candidate's cost weighs in the choice. The validation loss is raised by this share of itself
-    for each unit of the logarithm of the multiply-adds: at 0.01 doubling them must lower it by 0.7 %. 0: cost is no matter.
-    `refine` compares poolings by retraining after the search; `trials` are those of the random strategy.
+    for each unit of the logarithm of the multiply-adds: at 0.003 doubling them must lower it by 0.2 %. 0: no matter.
+    `lent_embedding`: the supernet's embedding starts as the reference model's that chose the inputs, where there is
+    one, since a few hundred steps do not learn ids. `trials` are those of the random strategy.
     """
 
     epochs: int = Limit(default=15, ge=1)
@@ -37,7 +38,7 @@ class SearchSettings:
     architecture_learning_rate: float = Limit(default=0.02, gt=0)
     architecture_weight_decay: float = Limit(default=1e-6, ge=0)
     selection_learning_rate: float = Limit(default=0.02, gt=0)
-    cost_weight: float = Limit(default=0.01, ge=0)
+    cost_weight: float = Limit(default=0.003, ge=0)
     auxiliary_weight: float = Limit(default=0.1, ge=0)
     auxiliary_loss: bool = True
     early_stopping: bool = True
@@ -45,7 +46,7 @@ class SearchSettings:
     stop_patience: int = Limit(default=3, ge=1)
     stop_smoothing: int = Limit(default=20, ge=1)
     stop_every: int = Limit(default=5, ge=1)
-    refine: bool = True
+    lent_embedding: bool = True
     trials: int = Limit(default=6, ge=1)
 
 
@@ -54,6 +55,6 @@ def published() -> SearchSettings:
     return SearchSettings(
         max_steps=UNBOUNDED,
         max_rows=UNBOUNDED, batch_size=1024, optimizer="sgd", learning_rate=0.01, weight_decay=3e-4,
-        refine=False, cost_weight=0.0,
+        lent_embedding=False, cost_weight=0.0,
         architecture_learning_rate=1e-3, selection_learning_rate=1e-3,
     )  # fmt: skip

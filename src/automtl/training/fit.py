@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from automtl.data.batch import Batch, iterate
 from automtl.data.schema import CONFIG, Task, TaskKind
 from automtl.nn.embedding import FieldEmbedding
+from automtl.training.denormal import EVERY, ignore_denormals, remove_tiny
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.metrics import fast_auc, task_rows
 from automtl.training.progress import Listener, Progress, silent
@@ -102,6 +103,7 @@ def fit(
 ) -> FitResult:
     """Train `model` (features -> logits (B, T)) and leave it with the weights that were best on validation rows."""
     start, loss = time.perf_counter(), MultiTaskLoss(tasks)
+    ignore_denormals()
     optimizer = torch.optim.Adam(parameter_groups(model, settings), lr=settings.learning_rate, fused=True)
     judge = Judge(valid, tasks, loss)
     checks: list[Check] = []
@@ -144,6 +146,8 @@ def _train(
             optimizer.step()
             total += value.detach()
             steps, rows = steps + 1, rows + len(batch)
+            if steps % EVERY == 0:
+                remove_tiny(optimizer)
             if rows - start >= due and rows - start < model_rows - settings.check_rows // 2:
                 yield epoch, rows, float(total) / steps
                 due, total, steps = rows - start + settings.check_rows, torch.zeros(()), 0

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from automtl.data.batch import Features
 from automtl.data.layout import Layout
 from automtl.models.settings import NetworkSettings
+from automtl.nn.dropout import Dropout
 from automtl.nn.embedding import FieldEmbedding
 from automtl.nn.stacked import StackedPerceptron
 from automtl.nn.tower import Towers
@@ -20,10 +21,12 @@ HIDDEN = 128  # of an expert, before its output of the settings' width
 class Baseline(nn.Module, ABC):
     """Features to logits (B, T): the fields are embedded and flattened, `gather` makes each task's input."""
 
+    embedding: FieldEmbedding
+
     def __init__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> None:
         super().__init__()
         self.embedding = FieldEmbedding(layout, settings.embedding_size, generator)
-        self.dropout = nn.Dropout(settings.dropout)
+        self.dropout = Dropout(settings.dropout)
         self.towers = Towers(layout.num_tasks, settings.width, settings.towers, generator, settings.dropout)
 
     @abstractmethod
