@@ -32,8 +32,8 @@ class Doubled(Operation):
 
 
 class DoubledMixture(IdentityMixture):
-    def forward(self, x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        return 2 * super().forward(x, weights)
+    def forward(self, x: torch.Tensor, weights: torch.Tensor, active: Sequence[int]) -> torch.Tensor:
+        return 2 * super().forward(x, weights, active)
 
 
 def with_split(log: pl.DataFrame) -> pl.DataFrame:
