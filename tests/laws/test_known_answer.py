@@ -37,24 +37,33 @@ def found(
     shuffled: bool = False,
     interaction: float = 0.0,
 ) -> SearchResult:
-    log = synthetic_log(6000, users=50, items=40, noise=0.0, interaction=interaction, seed=seed)
+    log = synthetic_log(
+        30_000 if interaction else 6000, users=50, items=40, noise=0.0, interaction=interaction, seed=seed
+    )
     if shuffled:
         rng = np.random.default_rng(seed)
         log = log.with_columns(pl.Series(task, log[task].to_numpy()[rng.permutation(log.height)]) for task in TASKS)
     schema = infer_schema(log, TASKS)
     split = split_table(log, schema, SplitSettings(), seed)
     encoder, train = Encoder.fit(split.train, schema, EncoderSettings(rates=False), seed)
-    space = published_space(
-        SpaceSettings(
-            experts=8, layers=1, keep=3, expert_layers=("mlp-16", "mlp-32"), poolings=("linear",),
-            interaction=interaction > 0,
-        ),
-        len(TASKS),
-    )  # fmt: skip
+    if interaction:  # where no other block can see a product
+        space = SpaceSettings(experts=8, layers=1, keep=3, expert_layers=("skip",), poolings=("sum",))
+    else:
+        space = SpaceSettings(
+            experts=8, layers=1, keep=3, expert_layers=("mlp-16", "mlp-32"), poolings=("linear",), interaction=False
+        )
     settings = SearchSettings(
-        max_steps=300 if interaction else 150, epochs=100, batch_size=256, learning_rate=5e-3, auxiliary_loss=auxiliary
+        max_steps=300 if interaction else 150, epochs=100, batch_size=256, learning_rate=1e-2 if interaction else 5e-3,
+        auxiliary_loss=auxiliary,
     )  # fmt: skip
-    problem = SearchProblem(space, encoder.layout, train, encoder.encode(split.valid), network, TrainingSettings())
+    problem = SearchProblem(
+        published_space(space, len(TASKS)),
+        encoder.layout,
+        train,
+        encoder.encode(split.valid),
+        network,
+        TrainingSettings(),
+    )
     return Differentiable(settings).search(problem, seed, silent)
 
 

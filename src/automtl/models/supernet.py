@@ -133,3 +133,15 @@ class Supernet(nn.Module):
     def lend(self, network: Network) -> None:
         """Give a network derived from this supernet its parameters; gates are new and stay as they are."""
         copy_network(self.network, network, sorted({expert for chosen in self.selected() for expert in chosen}))
+
+
+class Part(nn.Module):
+    """A supernet that runs some candidates of each choice alone."""
+
+    def __init__(self, supernet: Supernet, active: Sequence[tuple[int, ...]] | None) -> None:
+        super().__init__()
+        self.supernet, self.active = supernet, active
+
+    def forward(self, features: Features) -> Tensor:
+        logits: Tensor = self.supernet(features, self.active)
+        return logits

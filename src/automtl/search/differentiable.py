@@ -12,7 +12,7 @@ import torch
 from torch import nn
 
 from automtl.data.batch import Batch
-from automtl.models.supernet import Supernet
+from automtl.models.supernet import Part, Supernet
 from automtl.search.auxiliary import auxiliary_weight, diversity
 from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
 from automtl.search.economy import Active, draw, drop_hopeless, due
@@ -118,9 +118,12 @@ class Run:
             listen(Progress("search", state.step, self.schedule.total))
 
     def _checking(self, step: int) -> bool:
-        """Whether operations are checked at this step, for which the weights' gradients of the step before are kept."""
+        """Whether operations are checked at this step, for which the weights' gradients of the step before are kept.
+
+        Not in the warm-up: before the embedding has learned, directions of gradients are noise.
+        """
         every = self.settings.stop_every * self.settings.architecture_every
-        return self.settings.early_stopping and step > 0 and step % every == 0
+        return self.settings.early_stopping and step > self.schedule.warm_up and step % every == 0
 
     def _active(self, step: int) -> Active | None:
         count = self.settings.candidates
@@ -176,7 +179,7 @@ class Run:
 
     def _report(self, loss: float) -> Progress:
         state, space = self.state, self.problem.space
-        check = self.judge(state.supernet, 0, state.step, loss)
+        check = self.judge(Part(state.supernet, self._active(state.step - 1)), 0, state.step, loss)
         architecture = state.supernet.derive()
         mixing = state.supernet.mixing()
         differences = state.stopping.difference()

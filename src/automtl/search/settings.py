@@ -63,5 +63,6 @@ def published() -> SearchSettings:
         max_steps=UNBOUNDED,
         max_rows=UNBOUNDED, batch_size=1024, optimizer="sgd", learning_rate=0.01, weight_decay=3e-4,
         lent_embedding=False, cost_weight=0.0,
+        candidates=None, architecture_every=1, drop_at=(),
         architecture_learning_rate=1e-3, selection_learning_rate=1e-3,
     )  # fmt: skip
