@@ -12,7 +12,9 @@ endif
 BIN := $(VENV)/bin
 DEMO ?= runs/demo
 
-.PHONY: demo test check setup clean
+.PHONY: demo test check bench setup clean
+
+BENCHMARKS := supernet-step
 
 setup: $(VENV)/ready
 
@@ -33,10 +35,16 @@ test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
 check: setup
-	$(BIN)/ruff format --check src tests
-	$(BIN)/ruff check src tests
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
 	$(BIN)/mypy
 	$(MAKE) test
+
+# Each ends in one line of JSON. Quiet machine; `make bench-NAME` runs one.
+bench: $(BENCHMARKS:%=bench-%)
+
+bench-%: setup
+	$(BIN)/python benchmarks/$(subst -,_,$*).py
 
 clean:
 	rm -rf $(VENV) runs build dist src/*.egg-info
