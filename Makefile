@@ -14,7 +14,7 @@ DEMO ?= runs/demo
 
 .PHONY: demo test check bench setup clean
 
-BENCHMARKS := supernet-step
+BENCHMARKS := supernet-step search-cost
 
 setup: $(VENV)/ready
 
