@@ -32,3 +32,8 @@ def test_the_seed_decides() -> None:
         first = Dropout(0.3)(x)
     with seeded(3):
         assert torch.equal(Dropout(0.3)(x), first)
+
+
+def test_a_rate_close_to_one_leaves_something() -> None:
+    out = Dropout(0.9999)(torch.ones(100_000))
+    assert torch.isfinite(out).all() and out.any()

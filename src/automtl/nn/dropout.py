@@ -16,7 +16,7 @@ class Dropout(nn.Module):
 
     def __init__(self, rate: float) -> None:
         super().__init__()
-        self.dropped = round(rate * LEVELS)
+        self.dropped = min(round(rate * LEVELS), LEVELS - 1)
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or self.dropped == 0:

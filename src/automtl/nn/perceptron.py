@@ -4,7 +4,7 @@ Legend: S copies, B rows, I inputs, H hidden units, O outputs.
 
 On a CPU the hidden tensor (S, B, H) decides: it leaves the cache, and fresh memory costs more than the arithmetic. So
 wide layers are run a slice of rows at a time, in two buffers that are used again and again, and the backward pass
-computes a slice's hidden units anew instead of keeping them. `benchmarks/supernet_step.py` measures it.
+computes a slice's hidden units anew instead of keeping them. `benchmarks/perceptron.py` measures it.
 """
 
 from __future__ import annotations

@@ -133,7 +133,8 @@ def _train(
 ) -> Iterator[tuple[int, int, float]]:
     """Yields epoch, rows so far and mean training loss whenever the validation rows are due."""
     generator = torch.Generator().manual_seed(seed)
-    parameters, rows = [p for group in optimizer.param_groups for p in group["params"]], 0
+    parameters = [p for group in optimizer.param_groups for p in group["params"]]
+    rows = taken = 0
     for epoch in range(settings.epochs):
         due, total, steps = settings.check_rows, torch.zeros(()), 0
         start, model_rows = rows, len(train)
@@ -146,7 +147,8 @@ def _train(
             optimizer.step()
             total += value.detach()
             steps, rows = steps + 1, rows + len(batch)
-            if steps % EVERY == 0:
+            taken += 1
+            if taken % EVERY == 0:
                 remove_tiny(optimizer)
             if rows - start >= due and rows - start < model_rows - settings.check_rows // 2:
                 yield epoch, rows, float(total) / steps
