@@ -20,6 +20,7 @@ from automtl.search.state import Cycle, SearchState
 from automtl.training.denormal import EVERY, ignore_denormals, remove_tiny
 from automtl.training.fit import Judge, seeded
 from automtl.training.losses import MultiTaskLoss
+from automtl.training.memory import keep_freed_memory
 from automtl.training.progress import Listener, Progress
 
 VALID_ROWS = 4_096  # of a look at the supernet between epochs
@@ -55,6 +56,7 @@ class Differentiable(SearchStrategy):
     def search(self, problem: SearchProblem, seed: int, listen: Listener) -> SearchResult:
         start = time.perf_counter()
         ignore_denormals()
+        keep_freed_memory()
         run = Run(problem, self.settings, seed)
         while not run.finished:
             run.advance(listen)

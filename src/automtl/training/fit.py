@@ -19,6 +19,7 @@ from automtl.data.schema import CONFIG, Task, TaskKind
 from automtl.nn.embedding import FieldEmbedding
 from automtl.training.denormal import EVERY, ignore_denormals, remove_tiny
 from automtl.training.losses import MultiTaskLoss
+from automtl.training.memory import keep_freed_memory
 from automtl.training.metrics import fast_auc, task_rows
 from automtl.training.progress import Listener, Progress, silent
 
@@ -104,6 +105,7 @@ def fit(
     """Train `model` (features -> logits (B, T)) and leave it with the weights that were best on validation rows."""
     start, loss = time.perf_counter(), MultiTaskLoss(tasks)
     ignore_denormals()
+    keep_freed_memory()
     optimizer = torch.optim.Adam(parameter_groups(model, settings), lr=settings.learning_rate, fused=True)
     judge = Judge(valid, tasks, loss)
     checks: list[Check] = []
