@@ -32,8 +32,8 @@ class Doubled(Operation):
 
 
 class DoubledMixture(IdentityMixture):
-    def forward(self, x: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
-        return 2 * super().forward(x, weights)
+    def forward(self, x: torch.Tensor, weights: torch.Tensor, active: Sequence[int]) -> torch.Tensor:
+        return 2 * super().forward(x, weights, active)
 
 
 def with_split(log: pl.DataFrame) -> pl.DataFrame:
@@ -76,7 +76,8 @@ def test_the_same_seed_gives_the_same_architecture_and_metrics(log: pl.DataFrame
 def test_the_estimator_fits_saves_and_predicts_as_the_loaded_folder_does(log: pl.DataFrame, tmp_path: Any) -> None:
     from automtl import Predictor
 
-    model = AutoMTL(tasks=["click"], drop=["like", "buy", "cart"], settings=TINY, seed=1)
+    settings = {**TINY, "training": {"epochs": 20, "batch_size": 64}}
+    model = AutoMTL(tasks=["click"], drop=["like", "buy", "cart"], settings=settings, seed=1)
     with pytest.raises(SettingsError, match="not fitted"):
         model.predict(log)
     scores = model.fit(log.to_pandas()).predict(log)

@@ -15,8 +15,8 @@ from automtl.data.split import SplitSettings, split_table
 from automtl.data.synthetic import synthetic_log
 from automtl.models.settings import NetworkSettings
 from automtl.search import SearchResult, SearchSettings
-from automtl.search.base import SearchProblem
-from automtl.search.differentiable import Differentiable
+from automtl.search.base import SearchProblem, SearchStrategy
+from automtl.search.differentiable import Differentiable, Progressive
 from automtl.space import SpaceSettings, published_space
 from automtl.training.fit import TrainingSettings
 from automtl.training.progress import silent
@@ -36,6 +36,8 @@ def found(
     auxiliary: bool = True,
     shuffled: bool = False,
     interaction: float = 0.0,
+    strategy: type[SearchStrategy] = Differentiable,
+    steps: int = 150,
 ) -> SearchResult:
     log = synthetic_log(
         30_000 if interaction else 6000, users=50, items=40, noise=0.0, interaction=interaction, seed=seed
@@ -53,8 +55,8 @@ def found(
             experts=8, layers=1, keep=3, expert_layers=("mlp-16", "mlp-32"), poolings=("linear",), interaction=False
         )
     settings = SearchSettings(
-        max_steps=300 if interaction else 150, epochs=100, batch_size=256,
-        learning_rate=1e-2 if interaction else 5e-3, auxiliary_loss=auxiliary,
+        max_steps=steps, epochs=100, batch_size=256, learning_rate=1e-2 if interaction else 5e-3,
+        auxiliary_loss=auxiliary,
     )  # fmt: skip
     problem = SearchProblem(
         published_space(space, len(TASKS)),
@@ -64,7 +66,7 @@ def found(
         network,
         TrainingSettings(),
     )
-    return Differentiable(settings).search(problem, seed, silent)
+    return strategy(settings).search(problem, seed, silent)
 
 
 @cache
@@ -91,5 +93,8 @@ def test_shuffled_labels_do_not_show_this(auxiliary: bool) -> None:
     assert more_within_than_across(auxiliary, True) < more_within_than_across(auxiliary, False) / 2
 
 
-def test_with_a_product_interaction_in_the_truth_the_search_does_not_skip() -> None:
-    assert not any(found(seed, SMALL, interaction=1.0).architecture.interaction.skip for seed in SEEDS)
+@pytest.mark.parametrize("strategy", [Differentiable, Progressive])
+def test_with_a_product_interaction_in_the_truth_the_search_does_not_skip(strategy: type[SearchStrategy]) -> None:
+    steps = 300 if strategy is Differentiable else 600  # a progressive one is as cheap at twice the steps
+    results = [found(seed, SMALL, interaction=1.0, strategy=strategy, steps=steps) for seed in SEEDS]
+    assert not any(result.architecture.interaction.skip for result in results)

@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from automtl.models.baselines import BASELINES
+from automtl.models.block import Share
 from automtl.models.inherit import copy_network
 from automtl.models.network import Mixing, Network, build
 from automtl.models.settings import NetworkSettings
@@ -42,7 +43,7 @@ def test_a_one_hot_supernet_equals_the_derived_network(
         torch.stack([torch.tensor([float(option == pick) for option in cell]) for cell, pick in zip(choice.cells, row)])
         for choice, row in zip(space.choices, picks, strict=True)
     )
-    mixing = Mixing(one_hot, beta.masked_fill(~open_, float("-inf")).softmax(dim=1))
+    mixing = Mixing(tuple(map(Share, one_hot)), beta.masked_fill(~open_, float("-inf")).softmax(dim=1))
     architecture = space.assemble(picks, selection)
     used = sorted({expert for chosen in selection for expert in chosen})
     derived = build(space.narrow(architecture), layout, settings, seed + 50)

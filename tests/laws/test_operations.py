@@ -109,10 +109,26 @@ def test_owned_parameters_of_a_candidate_alone_decide_its_output(block: Block, o
     before = wide(x, one_hot)
     with torch.no_grad():
         for members, mixture in zip(wide.positions, wide.mixtures, strict=True):
-            for owned in mixture.owned():
-                other = torch.tensor([float(options[index] != option) for index in members])
-                owned.parameter.add_(owned.spread(other.expand(wide.stack, -1)))
+            for candidate, index in enumerate(members):
+                for parameter in mixture.owned(candidate) if options[index] != option else ():
+                    parameter.add_(1.0)
     torch.testing.assert_close(wide(x, one_hot), before)
+
+
+@pytest.mark.parametrize("block", list(Block))
+def test_candidates_that_are_not_active_weigh_nothing_and_get_no_gradient(block: Block) -> None:
+    options = all_options(block)
+    wide, x = made(block, options), inputs(block)
+    for active in [(1, len(options) - 1), (0, 2, 3), (2,)]:
+        weights = torch.zeros(wide.stack, len(options))
+        weights[:, list(active)] = some = torch.rand(wide.stack, len(active))
+        out = wide(x, some, active)
+        torch.testing.assert_close(out, wide(x, weights), rtol=1e-4, atol=1e-5)
+        wide.zero_grad()
+        out.sum().backward()
+        for members, mixture in zip(wide.positions, wide.mixtures, strict=True):
+            for candidate, index in enumerate(members):
+                assert all((p.grad is not None) == (index in active) for p in mixture.owned(candidate))
 
 
 @pytest.mark.parametrize(("block", "option"), CASES, ids=str)

@@ -20,9 +20,19 @@ def supernet(seed: int = 0) -> Supernet:
 
 def test_relaxed_weights_sum_to_one() -> None:
     mixing = supernet().mixing()
-    for share in (*mixing.choices, mixing.experts):
-        assert share is not None
-        torch.testing.assert_close(share.sum(1), torch.ones(len(share)))
+    assert mixing.experts is not None
+    for weights in (*(share.weights for share in mixing.choices), mixing.experts):
+        torch.testing.assert_close(weights.sum(1), torch.ones(len(weights)))
+
+
+def test_of_active_candidates_alone_the_weights_sum_to_one_and_dropped_ones_weigh_nothing() -> None:
+    made = supernet()
+    active = [(0, 3)] * len(SPACE.choices)
+    for share in made.mixing(active).choices:
+        assert share.weights.shape[1] == 2
+        torch.testing.assert_close(share.weights.sum(1), torch.ones(len(share.weights)))
+    made.logits.still_open(2)[1:5] = False
+    assert (made.mixing().choices[2].weights[:, 1:5] == 0).all()
 
 
 def test_the_strongest_candidates_and_experts_are_derived() -> None:

@@ -20,7 +20,7 @@ def test_inner_products_of_all_pairs_are_mapped_back_and_added() -> None:
     for row in range(3):
         for i in range(5):
             products = torch.stack([x[row, i] @ x[row, j] for j in range(5)])
-            torch.testing.assert_close(mixture(x, ONE)[row, i], x[row, i] + products @ mixture.weight[0])
+            torch.testing.assert_close(mixture(x, ONE, (0,))[row, i], x[row, i] + products @ mixture.weight[0])
 
 
 def test_outer_products_are_those_of_the_summed_fields() -> None:
@@ -31,16 +31,16 @@ def test_outer_products_are_those_of_the_summed_fields() -> None:
         pairs = sum(torch.outer(x[row, i], x[row, j]) for i in range(5) for j in range(5))
         torch.testing.assert_close(matrix, pairs, rtol=1e-4, atol=1e-5)
         expected = x[row] + x[row] @ matrix @ mixture.weight[0]
-        torch.testing.assert_close(mixture(x, ONE)[row], expected, rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(mixture(x, ONE, (0,))[row], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_cross_networks_follow_their_recursion() -> None:
     mixture, x = make(CrossMixture, [3]), torch.randn(6, 5, 4)
     start = state = x.flatten(1)
     for layer in range(3):
-        down, up, bias = mixture.down[layer][0, 0], mixture.up[layer][0, 0], mixture.bias[layer][0, 0]
+        down, up, bias = mixture.down[layer][0], mixture.up[layer][0], mixture.bias[layer][0, 0]
         state = start * (state @ down @ up + bias) + state
-    torch.testing.assert_close(mixture(x, ONE).flatten(1), state)
+    torch.testing.assert_close(mixture(x, ONE, (0,)).flatten(1), state)
 
 
 def test_attention_equals_softmax_of_scaled_products() -> None:
@@ -52,4 +52,4 @@ def test_attention_equals_softmax_of_scaled_products() -> None:
         share = (query[..., part] @ key[..., part].transpose(1, 2) / 2**0.5).softmax(2)
         heads.append(share @ value[..., part])
     expected = torch.relu(torch.cat(heads, 2) @ mixture.out[0][0] + x @ mixture.residual[0][0])
-    torch.testing.assert_close(mixture(x, ONE), expected)
+    torch.testing.assert_close(mixture(x, ONE, (0,)), expected)

@@ -22,7 +22,7 @@ def test_field_poolings_equal_their_formulas(dim: int, width: int) -> None:
             expected = pooled if mixture.map is None else pooled @ mixture.map[copy]
             weights = torch.zeros(2, 3)
             weights[:, k] = 1
-            torch.testing.assert_close(mixture(x, weights)[copy], expected, rtol=1e-4, atol=1e-5)
+            torch.testing.assert_close(mixture(x, weights, (0, 1, 2))[copy], expected, rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["fields", "linear"])
@@ -35,6 +35,8 @@ def test_own_fields_of_each_expert_equal_shared_ones_where_they_are_the_same(kin
     )
     weights = torch.rand(3, 3 if kind == "fields" else 1)
     own = torch.randn(3, 6, 5, 4)
-    apart = mixture(own, weights)
+    apart = mixture(own, weights, range(weights.shape[1]))
     for expert in range(3):
-        torch.testing.assert_close(apart[expert], mixture(own[expert], weights)[expert], rtol=1e-4, atol=1e-5)
+        torch.testing.assert_close(
+            apart[expert], mixture(own[expert], weights, range(weights.shape[1]))[expert], rtol=1e-4, atol=1e-5
+        )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from automtl.nn.stacked import SegmentedLinear, StackedLinear, StackedPerceptron, segments
+from automtl.nn.stacked import StackedLinear, StackedPerceptron, joined, segments
 
 
 def generator() -> torch.Generator:
@@ -20,26 +20,10 @@ def test_stacked_maps_equal_single_maps() -> None:
     torch.testing.assert_close(stacked(x), plain)
 
 
-def test_segments_are_mapped_apart_and_summed_by_weight() -> None:
-    sizes, weights = [2, 5, 1], torch.rand(2, 3)
-    linear, x = SegmentedLinear(2, sizes, 4, generator()), torch.randn(2, 6, 8)
-    with torch.no_grad():
-        linear.bias.normal_()
-    total = torch.zeros(2, 6, 4)
-    for copy in range(2):
-        start = 0
-        for k, size in enumerate(sizes):
-            part = slice(start, start + size)
-            mapped = x[copy, :, part] @ linear.weight[copy, part] + linear.bias[copy, k]
-            total[copy] += weights[copy, k] * mapped
-            start += size
-    torch.testing.assert_close(linear(x, weights), total)
-
-
-def test_each_segment_is_drawn_by_its_own_fan_in() -> None:
-    linear = SegmentedLinear(1, [1, 10_000], 4, generator())
-    assert linear.weight[0, 1:].abs().max() <= 0.01
-    assert linear.weight[0, 0].abs().max() > 0.01
+def test_joined_parts_stand_side_by_side_and_one_part_is_itself() -> None:
+    parts = [torch.randn(2, 3, size) for size in (1, 4, 2)]
+    assert torch.equal(joined(parts, 2), torch.cat(parts, dim=2))
+    assert joined(parts[:1], 2) is parts[0]
 
 
 def test_segments_name_the_owner_of_each_unit() -> None:

@@ -15,6 +15,7 @@ from automtl.search import STRATEGIES, SearchSettings
 from automtl.search.auxiliary import auxiliary_weight, diversity
 from automtl.search.base import SearchProblem
 from automtl.search.differentiable import Run
+from automtl.search.economy import draw
 from automtl.search.settings import published
 from automtl.space import SpaceSettings, published_space
 from automtl.training.fit import TrainingSettings
@@ -22,9 +23,15 @@ from automtl.training.progress import silent
 from tests.conftest import small_batch, small_layout
 
 SPACE = published_space(SpaceSettings(experts=3, layers=1, keep=2, expert_layers=("skip", "mlp-16", "hidden-gate")), 3)
-SETTINGS = SearchSettings(max_steps=9, batch_size=16, stop_every=2, trials=2, epochs=3)
+ALL = {"candidates": None, "architecture_every": 1, "drop_at": ()}  # as the published search
+SETTINGS = SearchSettings(max_steps=9, batch_size=16, stop_every=2, trials=2, epochs=3, **ALL)
 NETWORK = NetworkSettings(embedding_size=4, width=8, towers=(4,))
 TRAINING = TrainingSettings(epochs=1, batch_size=32)
+
+
+def mlp(run: Run) -> int:
+    """Which watched candidate is the MLP of the first layer."""
+    return next(i for i, one in enumerate(run.state.stopping.candidates) if (one.choice, one.option) == (2, 1))
 
 
 def problem() -> SearchProblem:
@@ -95,16 +102,15 @@ def test_gradient_differences_equal_a_plain_computation() -> None:
     run = Run(problem(), replace(SETTINGS, stop_smoothing=1), 0)
     state = run.state
     run._move_weights(record=True)
-    watched = next(w for w in state.stopping.watched if w.place.choice == 2 and len(w.owned) == 4)
-    train = [g.clone() for g in watched.recorded]
+    index = mlp(run)
+    candidate, stopping = state.stopping.candidates[index], state.stopping
+    train = stopping.recorded[index].clone()
     run._move_architecture(checking=True)
-    valid = [owned.parameter.grad for owned in watched.owned]
     for copy in range(3):
-        a = torch.cat([g[copy].flatten() for g in train])
-        b = torch.cat([g[copy].flatten() for g in valid if g is not None])
-        cosine = torch.nn.functional.cosine_similarity(a, b, dim=0)
-        torch.testing.assert_close(watched.difference()[copy, 0], 1 - cosine, rtol=1e-4, atol=1e-5)
-    assert not any(g is owned.parameter.grad for g, owned in zip(watched.recorded, watched.owned, strict=True))
+        b = torch.cat([p.grad[copy].flatten() for p in candidate.parameters if p.grad is not None])
+        cosine = torch.nn.functional.cosine_similarity(train[copy], b, dim=0)
+        torch.testing.assert_close(stopping.difference()[stopping.rows[index]][copy], 1 - cosine, rtol=1e-4, atol=1e-5)
+    assert torch.equal(stopping.recorded[index], train)
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
@@ -112,14 +118,15 @@ def test_a_stopped_operation_does_not_move_but_its_alpha_does(optimizer: str) ->
     run = Run(problem(), replace(SETTINGS, optimizer=optimizer, weight_decay=0.1), 0)  # type: ignore[arg-type]
     for _ in range(3):
         run.advance(silent)
-    watched = next(w for w in run.state.stopping.watched if w.place.choice == 2 and len(w.owned) == 4)
-    watched.stopped_at[1, 0] = 3
-    before = [owned.parameter.detach().clone() for owned in watched.owned]
+    stopping, index = run.state.stopping, mlp(run)
+    stopping.stopped_at[stopping.rows[index]][1] = 3
+    parameters = stopping.candidates[index].parameters
+    before = [parameter.detach().clone() for parameter in parameters]
     alpha = run.state.supernet.logits.alpha[2].detach().clone()
     run.advance(silent)
-    for old, owned in zip(before, watched.owned, strict=True):
-        assert torch.equal(old[1], owned.parameter[1])
-        assert not torch.equal(old[0], owned.parameter[0])
+    for old, parameter in zip(before, parameters, strict=True):
+        assert torch.equal(old[1], parameter[1])
+        assert not torch.equal(old[0], parameter[0])
     assert (alpha[1] != run.state.supernet.logits.alpha[2][1]).all()
 
 
@@ -130,8 +137,7 @@ def test_operations_are_stopped_after_patience_checks_and_small_ones_are_exempt(
     stopped = run.result(0.0).history["stopped"]
     assert stopped
     assert min(entry["step"] for entry in stopped) >= 4
-    for watched in run.state.stopping.watched:
-        assert ((watched.stopped_at < 0) | (watched.counts >= 16)).all()
+    assert all(candidate.count >= 16 for candidate in run.state.stopping.candidates)
 
 
 def test_without_early_stopping_nothing_stops() -> None:
@@ -174,3 +180,41 @@ def test_a_lent_embedding_is_where_the_supernet_starts() -> None:
     assert with_it.table is not lent.table
     without = Run(replace(problem(), embedding=lent), replace(SETTINGS, lent_embedding=False), 0).state.supernet
     assert not torch.equal(without.network.embedding.table, lent.table)
+
+
+ECONOMY = replace(SETTINGS, candidates=2, architecture_every=2, drop_at=(0.5,), drop_keep=0.5, stop_every=1)
+
+
+def test_an_economical_search_runs_few_candidates_and_drops_hopeless_ones() -> None:
+    run = Run(problem(), ECONOMY, 0)
+    logits = run.state.supernet.logits
+    run.advance(silent)
+    ran = [one.parameters[0].grad is not None for one in run.state.stopping.candidates]
+    assert any(ran) and not all(ran)
+    while not run.finished:
+        run.advance(silent)
+    assert [int(logits.still_open(index).sum()) for index in range(3)] == [6, 2, 2]
+    for index, choice in enumerate(run.result(0.0).history["records"][-1]["alpha"]):
+        dropped = [k for k, still in enumerate(logits.still_open(index).tolist()) if not still]
+        assert all(row[k] == 0 for row in choice for k in dropped)
+
+
+def test_within_a_round_every_candidate_has_its_turn() -> None:
+    logits = Run(problem(), ECONOMY, 0).state.supernet.logits
+    seen = {option for step in range(7) for option in draw(logits, step, 2, 0)[0]}
+    assert seen == set(range(13))
+    assert draw(logits, 3, 2, 0) == draw(logits, 3, 2, 0)
+
+
+def test_an_economical_search_resumed_from_its_written_state_ends_the_same() -> None:
+    whole, first, second = (Run(problem(), ECONOMY, 3) for _ in range(3))
+    while not whole.finished:
+        whole.advance(silent)
+    for _ in range(6):
+        first.advance(silent)
+    second.state.restore(first.state.tensors(), first.state.plain())
+    while not second.finished:
+        second.advance(silent)
+    for a, b in zip(whole.state.supernet.parameters(), second.state.supernet.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert whole.result(0.0).history == second.result(0.0).history

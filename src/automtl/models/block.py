@@ -30,11 +30,16 @@ class MixedBlock(nn.Module):
             for members in self.positions
         )
 
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        """weights: (S, K) over all options of a cell."""
+    def forward(self, x: Tensor, weights: Tensor, active: tuple[int, ...] | None = None) -> Tensor:
+        """weights: (S, len(active)) over the options `active` of a cell (None: all of them); others are not run."""
+        active = tuple(range(len(self.options))) if active is None else active
         total: Tensor | None = None
         for members, mixture in zip(self.positions, self.mixtures, strict=True):
-            out = mixture(x, weights if len(members) == weights.shape[1] else weights[:, list(members)])
+            places = [place for place, option in enumerate(active) if option in members]
+            if not places:
+                continue
+            share = weights if len(places) == len(active) else weights[:, places]
+            out = mixture(x, share, tuple(members.index(active[place]) for place in places))
             total = out if total is None else total + out
         assert total is not None
         return total
@@ -43,6 +48,23 @@ class MixedBlock(nn.Module):
 def _take(x: Tensor, cells: tuple[int, ...]) -> Tensor:
     """Entries of dimension 0; a view where there is one, since the gradient of an index is slow."""
     return x.narrow(0, cells[0], 1) if len(cells) == 1 else torch.stack([x[cell] for cell in cells])
+
+
+@dataclass(frozen=True)
+class Share:
+    """What the options of cells weigh: (cells, len(active)) over the options `active` (None: over all)."""
+
+    weights: Tensor
+    active: tuple[int, ...] | None = None
+
+    @property
+    def options(self) -> slice | list[int]:
+        """What picks the entries of these options among all."""
+        return slice(None) if self.active is None else list(self.active)
+
+    def of(self, cells: tuple[int, ...]) -> Share:
+        """That of some cells."""
+        return Share(_take(self.weights, cells), self.active)
 
 
 @dataclass(frozen=True)
@@ -78,24 +100,23 @@ class Grid(nn.Module):
         order = torch.tensor([flat.index(cell) for cell in range(len(flat))])
         self.register_buffer("restore", order, persistent=False)
 
-    def forward(self, x: Tensor, weights: Tensor | None, *, stacked: bool) -> Tensor:
-        """weights: (cells, K) where all cells have the same K options; None where one option is left.
+    def forward(self, x: Tensor, share: Share | None, *, stacked: bool) -> Tensor:
+        """share: of each cell's options, where all cells have the same; None where one option is left.
 
         `stacked`: x has a copy for each cell.
         """
         if len(self.groups) == 1:
-            return self._run(0, x, weights)
+            return self._run(0, x, share)
         parts = [
-            self._run(index, _take(x, cells) if stacked else x, None if weights is None else _take(weights, cells))
+            self._run(index, _take(x, cells) if stacked else x, None if share is None else share.of(cells))
             for index, cells in enumerate(self.groups)
         ]
         return torch.stack(parts) if self.alone else torch.cat(parts).index_select(0, self.restore)
 
-    def _run(self, index: int, x: Tensor, weights: Tensor | None) -> Tensor:
+    def _run(self, index: int, x: Tensor, share: Share | None) -> Tensor:
         block = self.blocks[index]
-        if weights is None:
-            weights = x.new_ones(len(self.groups[index]), 1)
-        out: Tensor = block(x, weights)
+        share = Share(x.new_ones(len(self.groups[index]), 1), None) if share is None else share
+        out: Tensor = block(x, share.weights, share.active)
         return out
 
     def placed(self, choice: int) -> list[PlacedMixture]:

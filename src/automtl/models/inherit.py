@@ -24,21 +24,15 @@ def copy_candidate(wide: MixedBlock, narrow: MixedBlock, cells: list[int] | None
 
 
 def _copy_mixture(wide: Mixture, narrow: Mixture, places: list[int], cells: list[int]) -> None:
-    """Owned parameters in their order, entry by entry; what a family shares by name."""
-    wanted = torch.tensor(places)
-    sources = [owned for owned in wide.owned() if torch.isin(owned.owner, wanted).any()]
-    targets = narrow.owned()
-    for source, target in zip(sources, targets, strict=True):
-        kept = torch.cat([torch.nonzero(source.owner == place).flatten() for place in places])
-        values = source.parameter[cells].index_select(source.dim, kept)
-        spare = values.shape[-1] - target.parameter.shape[-1]
-        if spare > 0:  # a narrower kernel stands in the middle of its padding
-            values = values[..., spare // 2 : values.shape[-1] - spare // 2]
-        target.parameter.copy_(values)
-    owned_ids = {id(owned.parameter) for owned in targets}
+    """What candidates own, one by one; what a family shares by name."""
+    owned: set[int] = set()
+    for candidate, place in enumerate(places):
+        for source, target in zip(wide.owned(place), narrow.owned(candidate), strict=True):
+            target.copy_(source[cells])
+            owned.add(id(target))
     shared = dict(wide.named_parameters())
     for name, parameter in narrow.named_parameters():
-        if id(parameter) not in owned_ids:
+        if id(parameter) not in owned:
             parameter.copy_(shared[name][cells])
 
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from automtl.data.batch import Features
 from automtl.data.layout import Layout
-from automtl.models.block import Grid, PlacedMixture
+from automtl.models.block import Grid, PlacedMixture, Share
 from automtl.models.settings import NetworkSettings
 from automtl.nn.dropout import Dropout
 from automtl.nn.embedding import FieldEmbedding
@@ -28,9 +28,9 @@ NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
 
 @dataclass(frozen=True)
 class Mixing:
-    """Weights of all candidates: one (cells, K) tensor a choice, and (T, E) of experts (None: gates decide)."""
+    """Weights of candidates, a Share for each choice, and (T, E) of experts (None: gates decide)."""
 
-    choices: tuple[Tensor, ...]
+    choices: tuple[Share, ...]
     experts: Tensor | None
 
 
@@ -59,11 +59,11 @@ class Network(nn.Module):
         self.towers = Towers(space.num_tasks, settings.width, settings.towers, generator, settings.dropout)
 
     def forward(self, features: Features, mixing: Mixing | None = None) -> Tensor:
-        weights: Iterator[Tensor | None] = iter(mixing.choices) if mixing else repeat(None)
-        refined = self.interaction(self.embedding(features), next(weights), stacked=False)  # (B, F, D)
-        fields = refined if self.own is None else self.own(refined, next(weights), stacked=False)  # (E, B, F, D)
-        hidden = self.normalize(self.pooling(fields, next(weights), stacked=self.own is not None))  # (E, B, H)
-        for layer, share in zip(self.layers, weights, strict=False):
+        shares: Iterator[Share | None] = iter(mixing.choices) if mixing else repeat(None)
+        refined = self.interaction(self.embedding(features), next(shares), stacked=False)  # (B, F, D)
+        fields = refined if self.own is None else self.own(refined, next(shares), stacked=False)  # (E, B, F, D)
+        hidden = self.normalize(self.pooling(fields, next(shares), stacked=self.own is not None))  # (E, B, H)
+        for layer, share in zip(self.layers, shares, strict=False):
             hidden = layer(hidden, share, stacked=True)
         hidden = self.dropout(self.normalize(hidden))
         if mixing is not None and mixing.experts is not None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
 from automtl.data.batch import Features
 from automtl.data.layout import Layout
+from automtl.models.block import Share
 from automtl.models.inherit import copy_network
 from automtl.models.network import Mixing, Network
 from automtl.models.settings import NetworkSettings
@@ -19,7 +22,7 @@ NOISE = 1e-3  # of new logits, so that equal ones may part
 
 
 class Logits(nn.Module):
-    """alpha: one (cells, K) tensor a choice (one cell if homogeneous)."""
+    """alpha: one (cells, K) tensor a choice (one cell if homogeneous); `open`: which of the K are still candidates."""
 
     def __init__(self, space: SearchSpace, generator: torch.Generator) -> None:
         super().__init__()
@@ -27,6 +30,19 @@ class Logits(nn.Module):
             nn.Parameter(torch.empty(_rows(space, index), len(choice.options)).normal_(0, NOISE, generator=generator))
             for index, choice in enumerate(space.choices)
         )
+        for index, choice in enumerate(space.choices):
+            self.register_buffer(f"open_{index}", torch.ones(len(choice.options), dtype=torch.bool))
+
+    def weights(self, index: int, active: tuple[int, ...] | None) -> Tensor:
+        """(cells, len(active)) softmax over the candidates `active` of a choice (None: all; those dropped weigh 0)."""
+        alpha = self.alpha[index]
+        chosen = alpha.masked_fill(~self.still_open(index), float("-inf")) if active is None else alpha[:, list(active)]
+        return torch.softmax(chosen, dim=1)
+
+    def still_open(self, index: int) -> Tensor:
+        """(K,) whether a candidate of this choice has not been dropped."""
+        found: Tensor = getattr(self, f"open_{index}")
+        return found
 
 
 def _rows(space: SearchSpace, index: int) -> int:
@@ -64,7 +80,10 @@ class Cost(nn.Module):
 
     def forward(self, mixing: Mixing) -> Tensor:
         """The expected multiply-adds."""
-        decided = [(getattr(self, f"choice_{i}") * share).sum() for i, share in enumerate(mixing.choices)]
+        decided = [
+            (getattr(self, f"choice_{i}")[:, share.options] * share.weights).sum()
+            for i, share in enumerate(mixing.choices)
+        ]
         return self.fixed + torch.stack(decided).sum()
 
 
@@ -81,23 +100,23 @@ class Supernet(nn.Module):
         self.selection = Selection(space, generator)
         self.cost = Cost(space, self.network)
 
-    def mixing(self) -> Mixing:
-        """Softmax of all logits: the relaxation."""
-        shares = tuple(
-            alpha.softmax(dim=1).expand(len(choice.cells), -1)
-            for alpha, choice in zip(self.logits.alpha, self.space.choices, strict=True)
-        )
-        return Mixing(shares, None if self.space.gated else self.selection.weights())
+    def mixing(self, active: Sequence[tuple[int, ...]] | None = None) -> Mixing:
+        """Softmax of the logits: the relaxation, over all candidates or over some `active` ones of each choice."""
+        shares = []
+        for index, choice in enumerate(self.space.choices):
+            some = None if active is None else active[index]
+            shares.append(Share(self.logits.weights(index, some).expand(len(choice.cells), -1), some))
+        return Mixing(tuple(shares), None if self.space.gated else self.selection.weights())
 
-    def forward(self, features: Features) -> Tensor:
-        logits: Tensor = self.network(features, self.mixing())
+    def forward(self, features: Features, active: Sequence[tuple[int, ...]] | None = None) -> Tensor:
+        logits: Tensor = self.network(features, self.mixing(active))
         return logits
 
     @torch.no_grad()
     def derive(self) -> Architecture:
         """The strongest candidate of each cell, the K strongest experts of each task; idle experts are gone."""
         picks = [
-            [cell[best] for cell, best in zip(choice.cells, share.argmax(dim=1).tolist(), strict=True)]
+            [cell[best] for cell, best in zip(choice.cells, share.weights.argmax(dim=1).tolist(), strict=True)]
             for choice, share in zip(self.space.choices, self.mixing().choices, strict=True)
         ]
         return self.space.assemble(picks, self.selected())
@@ -114,3 +133,15 @@ class Supernet(nn.Module):
     def lend(self, network: Network) -> None:
         """Give a network derived from this supernet its parameters; gates are new and stay as they are."""
         copy_network(self.network, network, sorted({expert for chosen in self.selected() for expert in chosen}))
+
+
+class Part(nn.Module):
+    """A supernet that runs some candidates of each choice alone."""
+
+    def __init__(self, supernet: Supernet, active: Sequence[tuple[int, ...]] | None) -> None:
+        super().__init__()
+        self.supernet, self.active = supernet, active
+
+    def forward(self, features: Features) -> Tensor:
+        logits: Tensor = self.supernet(features, self.active)
+        return logits

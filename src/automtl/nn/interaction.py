@@ -7,14 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from automtl.nn.mixture import Mixture, Owned
+from automtl.nn.mixture import Mixture
 from automtl.nn.shape import CROSS_RANK, BlockShape
-from automtl.nn.stacked import uniform
-
-
-def _whole(parameter: nn.Parameter) -> Owned:
-    """All of a parameter (1, n, ...) belongs to the family's only candidate."""
-    return Owned(parameter, 1, torch.zeros(parameter.shape[1], dtype=torch.long))
+from automtl.nn.stacked import joined, uniform
 
 
 class InnerProductMixture(Mixture):
@@ -24,12 +19,12 @@ class InnerProductMixture(Mixture):
         super().__init__()
         self.weight = uniform((1, shape.fields, shape.dim), shape.fields, generator)
 
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
         products = torch.bmm(x, x.transpose(1, 2))  # (B, F, F)
         return (x + products @ self.weight[0]) * weights.sum()
 
-    def owned(self) -> list[Owned]:
-        return [_whole(self.weight)]
+    def owned(self, candidate: int) -> list[nn.Parameter]:
+        return [self.weight]
 
 
 class OuterProductMixture(Mixture):
@@ -39,13 +34,13 @@ class OuterProductMixture(Mixture):
         super().__init__()
         self.weight = uniform((1, shape.dim, shape.dim), shape.dim * shape.fields**2, generator)
 
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
         total = x.sum(dim=1, keepdim=True)  # (B, 1, D)
         along = torch.bmm(x, total.transpose(1, 2))  # (B, F, 1)
         return (x + along * (total @ self.weight[0])) * weights.sum()
 
-    def owned(self) -> list[Owned]:
-        return [_whole(self.weight)]
+    def owned(self, candidate: int) -> list[nn.Parameter]:
+        return [self.weight]
 
 
 class BitGateMixture(Mixture):
@@ -55,12 +50,12 @@ class BitGateMixture(Mixture):
         super().__init__()
         self.weight = uniform((1, shape.fields, shape.dim, shape.dim), shape.dim, generator)
 
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
         score = torch.bmm(x.transpose(0, 1), self.weight[0]).transpose(0, 1)  # (B, F, D)
         return x * torch.sigmoid(score) * weights.sum()
 
-    def owned(self) -> list[Owned]:
-        return [_whole(self.weight)]
+    def owned(self, candidate: int) -> list[nn.Parameter]:
+        return [self.weight]
 
 
 class VectorGateMixture(Mixture):
@@ -70,54 +65,48 @@ class VectorGateMixture(Mixture):
         super().__init__()
         self.weight = uniform((1, shape.fields, shape.dim), shape.dim, generator)
 
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
         score = (x * self.weight).sum(dim=2, keepdim=True)
         return x * torch.sigmoid(score) * weights.sum()
 
-    def owned(self) -> list[Owned]:
-        return [_whole(self.weight)]
+    def owned(self, candidate: int) -> list[nn.Parameter]:
+        return [self.weight]
 
 
 class CrossMixture(Mixture):
     """x_{l+1} = x_0 * (U_l V_l x_l + b_l) + x_l (DCN-V2, eq. 2), networks of all depths side by side.
 
-    Networks are ordered by depth, so those that go on after a layer are a tail of the stack.
+    Networks run in order of depth, so those that go on after a layer are a tail of the stack.
     """
 
     def __init__(self, depths: Sequence[int], shape: BlockShape, generator: torch.Generator) -> None:
         super().__init__()
-        self.order = sorted(range(len(depths)), key=lambda index: depths[index])
-        self.first = [
-            next(i for i, index in enumerate(self.order) if depths[index] > layer) for layer in range(max(depths))
-        ]
-        flat, count = shape.fields * shape.dim, len(depths)
-        self.down = nn.ParameterList(
-            uniform((1, count - first, flat, CROSS_RANK), flat, generator) for first in self.first
-        )
-        self.up = nn.ParameterList(
-            uniform((1, count - first, CROSS_RANK, flat), CROSS_RANK, generator) for first in self.first
-        )
-        self.bias = nn.ParameterList(nn.Parameter(torch.zeros(1, count - first, flat)) for first in self.first)
+        self.depths, flat = tuple(depths), shape.fields * shape.dim
+        self.starts = [sum(depths[:index]) for index in range(len(depths))]  # of a network's layers in these lists:
+        layers = range(sum(depths))
+        self.down = nn.ParameterList(uniform((1, flat, CROSS_RANK), flat, generator) for _ in layers)
+        self.up = nn.ParameterList(uniform((1, CROSS_RANK, flat), CROSS_RANK, generator) for _ in layers)
+        self.bias = nn.ParameterList(nn.Parameter(torch.zeros(1, 1, flat)) for _ in layers)
 
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
+        order = sorted(range(len(active)), key=lambda place: self.depths[active[place]])
+        candidates, ordered = [active[place] for place in order], weights[0, order]
         start = x.flatten(1)  # (B, F D)
-        states: Tensor = start.unsqueeze(0).expand(len(self.order), -1, -1)
-        ordered = weights[0, self.order]
+        states: Tensor = start.unsqueeze(0).expand(len(order), -1, -1)
         out, done = torch.zeros_like(start), 0
-        for layer, first in enumerate(self.first):
+        for level in range(self.depths[candidates[-1]]):
+            first = next(i for i, candidate in enumerate(candidates) if self.depths[candidate] > level)
             out = out + torch.einsum("k,kbn->bn", ordered[done:first], states[: first - done])
-            states = states[first - done :]
-            cross = torch.bmm(torch.bmm(states, self.down[layer][0]), self.up[layer][0])
-            states = torch.addcmul(states, start, cross + self.bias[layer][0].unsqueeze(1))
-            done = first
+            states, done = states[first - done :], first
+            layers = [self.starts[candidate] + level for candidate in candidates[first:]]
+            low = torch.bmm(states, joined([self.down[i] for i in layers], 0))
+            up, bias = joined([self.up[i] for i in layers], 0), joined([self.bias[i] for i in layers], 0)
+            states = torch.addcmul(states, start, torch.baddbmm(bias, low, up))
         return (out + torch.einsum("k,kbn->bn", ordered[done:], states)).reshape(x.shape)
 
-    def owned(self) -> list[Owned]:
-        found = []
-        for first, *parameters in zip(self.first, self.down, self.up, self.bias, strict=True):
-            owner = torch.tensor(self.order[first:])
-            found += [Owned(parameter, 1, owner) for parameter in parameters]
-        return found
+    def owned(self, candidate: int) -> list[nn.Parameter]:
+        layers = range(self.starts[candidate], self.starts[candidate] + self.depths[candidate])
+        return [parts[i] for i in layers for parts in (self.down, self.up, self.bias)]
 
 
 class AttentionMixture(Mixture):
@@ -132,10 +121,11 @@ class AttentionMixture(Mixture):
         self.out = nn.ParameterList(uniform((1, size, dim), size, generator) for size in sizes)
         self.residual = nn.ParameterList(uniform((1, dim, dim), dim, generator) for _ in sizes)
 
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
         total: Tensor | None = None
-        for index, heads in enumerate(self.heads):
-            mixed = torch.relu(self._attend(x, index, heads) + x @ self.residual[index][0]) * weights[0, index]
+        for place, index in enumerate(active):
+            attended = self._attend(x, index, self.heads[index])
+            mixed = torch.relu(attended + x @ self.residual[index][0]) * weights[0, place]
             total = mixed if total is None else total + mixed
         assert total is not None
         return total
@@ -147,9 +137,5 @@ class AttentionMixture(Mixture):
         mapped: Tensor = found.transpose(1, 2).flatten(2) @ self.out[index][0]
         return mapped
 
-    def owned(self) -> list[Owned]:
-        return [
-            Owned(parameter, 1, torch.full((parameter.shape[1],), index))
-            for parts in (self.project, self.out, self.residual)
-            for index, parameter in enumerate(parts)
-        ]
+    def owned(self, candidate: int) -> list[nn.Parameter]:
+        return [parts[candidate] for parts in (self.project, self.out, self.residual)]

@@ -7,17 +7,17 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from automtl.nn.mixture import Mixture, Owned
+from automtl.nn.mixture import Mixture
 from automtl.nn.perceptron import perceptron
 from automtl.nn.shape import BlockShape
-from automtl.nn.stacked import SegmentedLinear, StackedLinear, uniform
+from automtl.nn.stacked import StackedLinear, joined, uniform
 
 
 class IdentityMixture(Mixture):
     """The input by weight; serves hidden vectors (S, B, H) and, with S of 1, fields (B, F, D)."""
 
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        return x * weights.sum(dim=1).reshape(-1, 1, 1)
+    def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
+        return x * weights.reshape(-1, 1, 1)
 
 
 class MLPMixture(Mixture):
@@ -25,19 +25,21 @@ class MLPMixture(Mixture):
 
     def __init__(self, hidden: Sequence[int], stack: int, shape: BlockShape, generator: torch.Generator) -> None:
         super().__init__()
-        self.expand = StackedLinear(stack, shape.width, sum(hidden), generator)
-        self.contract = SegmentedLinear(stack, hidden, shape.width, generator)
+        self.hidden, width = tuple(hidden), shape.width
+        self.expand = nn.ParameterList(uniform((stack, width, size), width, generator) for size in hidden)
+        self.expand_bias = nn.ParameterList(nn.Parameter(torch.zeros(stack, 1, size)) for size in hidden)
+        self.contract = nn.ParameterList(uniform((stack, size, width), size, generator) for size in hidden)
+        self.bias = nn.ParameterList(nn.Parameter(torch.zeros(stack, 1, width)) for _ in hidden)
 
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        share, bias = self.contract.share(weights), self.contract.mixed_bias(weights)
-        return perceptron(x, self.expand.weight, self.expand.bias, self.contract.weight, share, bias)
+    def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
+        share = joined([weights[:, k : k + 1].expand(-1, self.hidden[i]) for k, i in enumerate(active)], 1)  # of units
+        bias = weights.unsqueeze(1) @ joined([self.bias[i] for i in active], 1)  # (S, 1, H)
+        expand = joined([self.expand[i] for i in active], 2)
+        expand_bias = joined([self.expand_bias[i] for i in active], 2)
+        return perceptron(x, expand, expand_bias, joined([self.contract[i] for i in active], 1), share, bias)
 
-    def owned(self) -> list[Owned]:
-        units, candidates = self.contract.owner.argmax(dim=0), torch.arange(self.contract.bias.shape[1])
-        return [
-            Owned(self.expand.weight, 2, units), Owned(self.expand.bias, 2, units),
-            Owned(self.contract.weight, 1, units), Owned(self.contract.bias, 1, candidates),
-        ]  # fmt: skip
+    def owned(self, candidate: int) -> list[nn.Parameter]:
+        return [parts[candidate] for parts in (self.expand, self.expand_bias, self.contract, self.bias)]
 
 
 class HiddenGateMixture(Mixture):
@@ -47,12 +49,11 @@ class HiddenGateMixture(Mixture):
         super().__init__()
         self.gate = StackedLinear(stack, shape.width, shape.width, generator)
 
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
         return x * torch.sigmoid(self.gate(x)) * weights.unsqueeze(2)
 
-    def owned(self) -> list[Owned]:
-        owner = torch.zeros(self.gate.weight.shape[2], dtype=torch.long)
-        return [Owned(self.gate.weight, 2, owner), Owned(self.gate.bias, 2, owner)]
+    def owned(self, candidate: int) -> list[nn.Parameter]:
+        return list(self.gate.parameters())
 
 
 class ConvolutionMixture(Mixture):
@@ -61,27 +62,28 @@ class ConvolutionMixture(Mixture):
     The product with the band matrix of that kernel is one batched product.
     """
 
-    open: Tensor
     band: Tensor
 
     def __init__(self, kernels: Sequence[int], stack: int, shape: BlockShape, generator: torch.Generator) -> None:
         super().__init__()
-        widest = max(kernels)
-        place = torch.arange(widest) - widest // 2
-        mask = (place.abs() <= torch.tensor(kernels).unsqueeze(1) // 2).float()
-        self.register_buffer("open", mask, persistent=False)  # (K, widest)
-        weight = torch.stack([uniform((stack, widest), size, generator).detach() for size in kernels], dim=1)
-        self.weight = nn.Parameter(weight * mask)  # (S, K, widest)
-        self.bias = nn.Parameter(torch.zeros(stack, len(kernels)))
-        shift = torch.arange(shape.width).unsqueeze(1) - torch.arange(shape.width) + widest // 2  # (H in, H out)
-        band = (shift.flatten() == torch.arange(widest).unsqueeze(1)).float()
+        self.widest = max(kernels)
+        self.weight = nn.ParameterList(uniform((stack, size), size, generator) for size in kernels)
+        self.bias = nn.ParameterList(nn.Parameter(torch.zeros(stack, 1)) for _ in kernels)
+        place = torch.arange(shape.width)
+        shift = place.unsqueeze(1) - place + self.widest // 2  # (H in, H out)
+        band = (shift.flatten() == torch.arange(self.widest).unsqueeze(1)).float()
         self.register_buffer("band", band, persistent=False)  # (widest, H H): where each tap stands
 
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        kernel = (weights.unsqueeze(2) * self.weight * self.open).sum(dim=1)  # (S, widest)
-        matrix = (kernel @ self.band).reshape(len(kernel), x.shape[2], x.shape[2])  # (S, H, H)
-        return torch.baddbmm((weights * self.bias).sum(1).reshape(-1, 1, 1), x, matrix)
+    def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
+        kernel = torch.stack([self._padded(i) for i in active], dim=1)  # (S, len(active), widest)
+        matrix = ((weights.unsqueeze(1) @ kernel).squeeze(1) @ self.band).reshape(len(kernel), x.shape[2], x.shape[2])
+        bias = (weights * joined([self.bias[i] for i in active], 1)).sum(dim=1)
+        return torch.baddbmm(bias.reshape(-1, 1, 1), x, matrix)
 
-    def owned(self) -> list[Owned]:
-        candidates = torch.arange(self.bias.shape[1])
-        return [Owned(self.weight, 1, candidates), Owned(self.bias, 1, candidates)]
+    def _padded(self, candidate: int) -> Tensor:
+        weight = self.weight[candidate]
+        spare = (self.widest - weight.shape[1]) // 2
+        return nn.functional.pad(weight, (spare, spare))
+
+    def owned(self, candidate: int) -> list[nn.Parameter]:
+        return [self.weight[candidate], self.bias[candidate]]

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from automtl.nn.mixture import Mixture, Owned
+from automtl.nn.mixture import Mixture
 from automtl.nn.shape import BlockShape
 from automtl.nn.stacked import StackedLinear, uniform
 
@@ -31,28 +31,21 @@ class FieldPoolingMixture(Mixture):
         same = shape.dim == shape.width
         self.map = None if same else uniform((stack, shape.dim, shape.width), shape.dim, generator)
 
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
         stack, (rows, fields, dim) = len(weights), x.shape[-3:]
-        shares = (weights @ self.constant).reshape(-1, 1, 1).expand(stack, rows, fields)
-        if self.attentive is not None:
+        shares = (weights @ self.constant[list(active)]).reshape(-1, 1, 1).expand(stack, rows, fields)
+        if self.attentive in active:
             flat = x.reshape(-1, rows * fields, dim).expand(stack, -1, -1)
             score = torch.bmm(torch.tanh(self.hidden(flat)), self.score).reshape(stack, rows, fields)
-            shares = shares + (weights @ self.attends).reshape(-1, 1, 1) * score.softmax(dim=2)
+            shares = shares + (weights @ self.attends[list(active)]).reshape(-1, 1, 1) * score.softmax(dim=2)
         if x.dim() == 4:
             pooled = (shares.unsqueeze(2) @ x).squeeze(2)  # (S, B, D)
         else:
             pooled = torch.bmm(shares.transpose(0, 1), x).transpose(0, 1)
         return pooled if self.map is None else torch.bmm(pooled, self.map)
 
-    def owned(self) -> list[Owned]:
-        if self.attentive is None:
-            return []
-        owner = torch.full((self.score.shape[1],), self.attentive)
-        return [
-            Owned(self.hidden.weight, 2, owner),
-            Owned(self.hidden.bias, 2, owner),
-            Owned(self.score, 1, owner),
-        ]
+    def owned(self, candidate: int) -> list[nn.Parameter]:
+        return [*self.hidden.parameters(), self.score] if candidate == self.attentive else []
 
 
 class LinearPoolingMixture(Mixture):
@@ -64,7 +57,7 @@ class LinearPoolingMixture(Mixture):
         self.weight = uniform((stack, flat, shape.width), flat, generator)
         self.bias = nn.Parameter(torch.zeros(stack, 1, shape.width))
 
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
+    def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
         scaled = self.weight * weights.unsqueeze(2)
         if x.dim() == 4:
             return torch.baddbmm(self.bias * weights.unsqueeze(2), x.flatten(2), scaled)
@@ -72,6 +65,5 @@ class LinearPoolingMixture(Mixture):
         mapped = (x.flatten(1) @ matrix).reshape(len(x), len(weights), -1).transpose(0, 1)  # (S, B, H)
         return mapped + self.bias * weights.unsqueeze(2)
 
-    def owned(self) -> list[Owned]:
-        owner = torch.zeros(self.weight.shape[2], dtype=torch.long)
-        return [Owned(self.weight, 2, owner), Owned(self.bias, 2, owner)]
+    def owned(self, candidate: int) -> list[nn.Parameter]:
+        return [self.weight, self.bias]

@@ -29,32 +29,9 @@ class StackedLinear(nn.Module):
         return torch.baddbmm(self.bias, x, self.weight)
 
 
-class SegmentedLinear(nn.Module):
-    """K linear maps on adjacent segments of the input, summed by weight.
-
-    x: (S, B, sum(sizes)), weights: (S, K) -> (S, B, out). Weighing a segment's rows of the matrix weighs its output.
-    """
-
-    owner: Tensor
-
-    def __init__(self, stack: int, sizes: Sequence[int], out_dim: int, generator: torch.Generator) -> None:
-        super().__init__()
-        owner = torch.eye(len(sizes)).repeat_interleave(torch.tensor(list(sizes)), dim=1)
-        self.register_buffer("owner", owner, persistent=False)  # (K, sum(sizes)): whose unit it is
-        parts = [uniform((stack, size, out_dim), size, generator) for size in sizes]
-        self.weight = nn.Parameter(torch.cat([part.detach() for part in parts], dim=1))
-        self.bias = nn.Parameter(torch.zeros(stack, len(sizes), out_dim))
-
-    def forward(self, x: Tensor, weights: Tensor) -> Tensor:
-        return torch.baddbmm(self.mixed_bias(weights), x, self.share(weights).unsqueeze(2) * self.weight)
-
-    def share(self, weights: Tensor) -> Tensor:
-        """(S, sum(sizes)) the weight of each unit."""
-        return weights @ self.owner
-
-    def mixed_bias(self, weights: Tensor) -> Tensor:
-        """(S, 1, out) the weighted sum of the segments' biases."""
-        return weights.unsqueeze(1) @ self.bias
+def joined(parts: Sequence[Tensor], dim: int) -> Tensor:
+    """The parts one after another; a single part is not copied."""
+    return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=dim)
 
 
 def segments(sizes: Sequence[int]) -> Tensor:

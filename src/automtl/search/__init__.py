@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from automtl.search.base import SearchResult, SearchStrategy
-from automtl.search.differentiable import Differentiable
+from automtl.search.differentiable import Differentiable, Progressive
 from automtl.search.random_search import RandomSearch
 from automtl.search.settings import SearchSettings
 
-STRATEGIES: dict[str, type[SearchStrategy]] = {"automtl": Differentiable, "random": RandomSearch}
+STRATEGIES: dict[str, type[SearchStrategy]] = {
+    "progressive": Progressive, "automtl": Differentiable, "random": RandomSearch,
+}  # fmt: skip
 
 __all__ = ["STRATEGIES", "SearchResult", "SearchSettings", "SearchStrategy"]

@@ -1,20 +1,21 @@
-"""Differentiable search with operation-level early stopping (paper, Algorithm 1)."""
+"""Differentiable search with operation-level early stopping (paper, Algorithm 1), as published or at less cost."""
 
 from __future__ import annotations
 
 import math
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
 from torch import nn
 
 from automtl.data.batch import Batch
-from automtl.models.supernet import Supernet
+from automtl.models.supernet import Part, Supernet
 from automtl.search.auxiliary import auxiliary_weight, diversity
 from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
+from automtl.search.economy import Active, draw, drop_hopeless, due
 from automtl.search.settings import SearchSettings
 from automtl.search.state import Cycle, SearchState
 from automtl.training.denormal import EVERY, ignore_denormals, remove_tiny
@@ -50,8 +51,11 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Differentiable(SearchStrategy):
-    """alpha on validation batches; weights and, after a warm-up, beta on training batches; first order."""
+class Progressive(SearchStrategy):
+    """alpha on validation batches; weights and, after a warm-up, beta on training batches; first order.
+
+    A step runs a few candidates of each choice, hopeless ones are dropped on the way, and alpha moves now and then.
+    """
 
     def search(self, problem: SearchProblem, seed: int, listen: Listener) -> SearchResult:
         start = time.perf_counter()
@@ -61,6 +65,15 @@ class Differentiable(SearchStrategy):
         while not run.finished:
             run.advance(listen)
         return run.result(time.perf_counter() - start)
+
+
+@dataclass(frozen=True)
+class Differentiable(Progressive):
+    """As published: every step runs all candidates and moves alpha; none is dropped."""
+
+    def search(self, problem: SearchProblem, seed: int, listen: Listener) -> SearchResult:
+        settings = replace(self.settings, candidates=None, architecture_every=1, drop_at=())
+        return Progressive(settings).search(problem, seed, listen)
 
 
 class Run:
@@ -94,23 +107,40 @@ class Run:
         """One step; now and then a look at the validation rows. What a step draws depends on its number alone."""
         state, settings = self.state, self.settings
         state.supernet.train()
-        checking = settings.early_stopping and state.step > 0 and state.step % settings.stop_every == 0
         with seeded(self.seed * 1_000_003 + state.step):
-            self._move_architecture(checking)
-            loss = self._move_weights(record=settings.early_stopping and (state.step + 1) % settings.stop_every == 0)
+            if state.step % settings.architecture_every == 0:
+                self._move_architecture(self._checking(state.step))
+            loss = self._move_weights(record=self._checking(state.step + 1))
         state.step += 1
+        if due(state.step, self.schedule.total, settings):
+            drop_hopeless(state.supernet.logits, settings.drop_keep)
         if state.step % self.report_every == 0 or self.finished:
             listen(self._report(float(loss)))
         elif state.step % 10 == 0:
             listen(Progress("search", state.step, self.schedule.total))
 
+    def _checking(self, step: int) -> bool:
+        """Whether operations are checked at this step, for which the weights' gradients of the step before are kept.
+
+        Not in the warm-up: before the embedding has learned, directions of gradients are noise.
+        """
+        every = self.settings.stop_every * self.settings.architecture_every
+        return self.settings.early_stopping and step > self.schedule.warm_up and step % every == 0
+
+    def _active(self, step: int) -> Active | None:
+        count = self.settings.candidates
+        return None if count is None else draw(self.state.supernet.logits, step, count, self.seed)
+
     def _move_architecture(self, checking: bool) -> None:
-        """Weight gradients of the validation pass are computed only where they are compared."""
+        """Weight gradients of the validation pass are computed only where they are compared.
+
+        It runs the candidates of the weights' step before, so that a check compares gradients of the same ones.
+        """
         state, batch = self.state, self.valid.batch(self.state.step)
         supernet = state.supernet
         supernet.zero_grad(set_to_none=True)
         supernet.network.requires_grad_(checking)
-        total = loss = self.loss(supernet(batch.features), batch)
+        total = loss = self.loss(supernet(batch.features, self._active(max(state.step - 1, 0))), batch)
         if self.settings.cost_weight:
             total = loss + self.settings.cost_weight * loss.detach() * supernet.cost(supernet.mixing()).log()
         total.backward()
@@ -123,7 +153,7 @@ class Run:
         state, settings = self.state, self.settings
         state.supernet.zero_grad(set_to_none=True)
         batch = self.train.batch(state.step)
-        loss = self.loss(state.supernet(batch.features), batch)
+        loss = self.loss(state.supernet(batch.features, self._active(state.step)), batch)
         total = loss
         selecting = state.step >= self.schedule.warm_up and not self.problem.space.gated
         if selecting and settings.auxiliary_loss:
@@ -151,17 +181,17 @@ class Run:
 
     def _report(self, loss: float) -> Progress:
         state, space = self.state, self.problem.space
-        check = self.judge(state.supernet, 0, state.step, loss)
+        check = self.judge(Part(state.supernet, self._active(state.step - 1)), 0, state.step, loss)
         architecture = state.supernet.derive()
         mixing = state.supernet.mixing()
-        differences = state.stopping.differences()
+        differences = state.stopping.difference()
         state.history.append(
             {
                 "step": state.step,
                 "train_loss": loss,
                 "valid_loss": check.loss,
                 "valid_auc": check.auc,
-                "alpha": [_rounded(share) for share in mixing.choices],
+                "alpha": [_rounded(share.weights) for share in mixing.choices],
                 "beta": None if mixing.experts is None else _rounded(mixing.experts),
                 "skips": architecture.num_skips,
                 "stopped": len(state.stopping.stopped()),
@@ -170,7 +200,7 @@ class Run:
         )
         strongest = [str(architecture.interaction)]
         if space.layers:
-            share = mixing.choices[-1].detach().mean(0)
+            share = mixing.choices[-1].weights.detach().mean(0)
             best = share.topk(min(3, len(share))).indices.tolist()
             strongest += [str(space.layers[-1].options[index]) for index in best]
         return Progress("search", state.step, self.schedule.total, check.loss, check.auc, tuple(strongest))

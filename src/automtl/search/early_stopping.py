@@ -8,129 +8,138 @@ taken, since noise of single batches alone keeps raw cosines near zero.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from automtl.models.block import PlacedMixture
-from automtl.nn.mixture import Owned
 from automtl.search.settings import SearchSettings
 
 SMALL = 16  # operations with fewer parameters are exempt
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """One candidate in all its copies (S): choice, cells of the copies, option, what it owns (each (S, ...))."""
+
+    choice: int
+    cells: tuple[int, ...]
+    option: int
+    parameters: tuple[nn.Parameter, ...]
+
+    @property
+    def count(self) -> int:
+        """Parameters of one copy."""
+        return sum(parameter[0].numel() for parameter in self.parameters)
+
+    def gradients(self) -> Tensor | None:
+        """(S, count), a copy; None where the last pass did not run it."""
+        found = [parameter.grad for parameter in self.parameters]
+        if any(gradient is None for gradient in found):
+            return None
+        return torch.cat([gradient.flatten(1) for gradient in found if gradient is not None], dim=1)
+
+
+def candidates_of(placed: Sequence[PlacedMixture]) -> list[Candidate]:
+    """All candidates that have enough parameters to be watched."""
+    found = [
+        Candidate(place.choice, place.cells, option, tuple(place.mixture.owned(index)))
+        for place in placed
+        for index, option in enumerate(place.positions)
+    ]
+    return [candidate for candidate in found if candidate.count >= SMALL]
+
+
 class OperationStopping:
-    """Watches all mixtures of a network; `record` training gradients, `check` them against validation gradients."""
+    """Watches all candidates of a network; `record` training gradients, `check` them against validation gradients.
+
+    Statistics of all candidates and copies lie in one row of N; `rows[i]` are those of candidate i.
+    """
 
     def __init__(self, placed: Sequence[PlacedMixture], settings: SearchSettings) -> None:
         self.settings = settings
-        self.watched = [Watched(place) for place in placed if place.mixture.owned()]
+        self.candidates = candidates_of(placed)
+        ends = torch.tensor([0, *(len(candidate.cells) for candidate in self.candidates)]).cumsum(0).tolist()
+        self.rows = [slice(start, end) for start, end in pairwise(ends)]
+        self.products = torch.zeros(3, ends[-1])  # smoothed: train . valid, train . train, valid . valid
+        self.strikes = torch.zeros(ends[-1], dtype=torch.long)
+        self.stopped_at = torch.full((ends[-1],), -1, dtype=torch.long)
+        self.fresh = torch.zeros(len(self.candidates), dtype=torch.bool)
+        self.recorded = [torch.zeros(len(one.cells), one.count) for one in self.candidates]
         self.checks = 0
 
+    @torch.no_grad()
     def record(self) -> None:
         """Keep a copy of the gradients that the training batch left."""
-        for watched in self.watched:
-            watched.record()
+        for index, candidate in enumerate(self.candidates):
+            gradients = candidate.gradients()
+            self.fresh[index] = gradients is not None
+            if gradients is not None:
+                self.recorded[index].copy_(gradients)
 
+    @torch.no_grad()
     def check(self, step: int) -> None:
         """Compare the gradients present (of a validation batch) with those recorded; stop what overfits."""
         self.checks += 1
-        for watched in self.watched:
-            watched.check(step, self.settings)
+        now, seen = torch.zeros_like(self.products), torch.zeros_like(self.strikes, dtype=torch.bool)
+        for candidate, rows, train, fresh in zip(
+            self.candidates, self.rows, self.recorded, self.fresh.tolist(), strict=True
+        ):
+            valid = candidate.gradients() if fresh else None
+            if valid is not None:
+                seen[rows] = True
+                for row, (a, b) in enumerate(((train, valid), (train, train), (valid, valid))):
+                    now[row, rows] = torch.linalg.vecdot(a, b)
+        new = (self.products == 0).all(dim=0)
+        pace = torch.where(new, 1.0, 2 / (self.settings.stop_smoothing + 1)) * seen
+        self.products.lerp_(now, pace.expand_as(now))
+        over = self.difference() > self.settings.stop_threshold
+        self.strikes.copy_(torch.where(seen, (self.strikes + 1) * over, self.strikes))
+        self.stopped_at.masked_fill_((self.strikes >= self.settings.stop_patience) & (self.stopped_at < 0), step)
+
+    def difference(self) -> Tensor:
+        """(N,) one minus the cosine of the smoothed gradients; 0 before the first check."""
+        dot, train, valid = self.products
+        scale = (train * valid).sqrt()
+        return torch.where(scale > 0, 1 - dot / scale.clamp(min=1e-30), torch.zeros_like(dot))
 
     def hold(self) -> Held:
-        """Remember the stopped weights before an optimizer step."""
-        return Held([entry for watched in self.watched for entry in watched.hold()])
-
-    def differences(self) -> Tensor:
-        """All current smoothed differences of operations that are not exempt (n,)."""
-        found = [watched.difference()[watched.counts >= SMALL] for watched in self.watched]
-        return torch.cat(found) if found else torch.zeros(0)
+        """Remember the stopped weights that have gradients, before an optimizer step."""
+        entries = []
+        for candidate, rows in zip(self.candidates, self.rows, strict=True):
+            stopped = torch.nonzero(self.stopped_at[rows] >= 0).flatten()
+            if len(stopped):
+                moving = [p for p in candidate.parameters if p.grad is not None]
+                entries += [(p, stopped, p.detach()[stopped]) for p in moving]
+        return Held(entries)
 
     def stopped(self) -> list[dict[str, Any]]:
         """Where and when operations were stopped: choice, cell, option, step."""
-        return [entry for watched in self.watched for entry in watched.stopped_entries()]
+        return [
+            {"choice": one.choice, "cell": cell, "option": one.option, "step": step}
+            for one, rows in zip(self.candidates, self.rows, strict=True)
+            for cell, step in zip(one.cells, self.stopped_at[rows].tolist(), strict=True)
+            if step >= 0
+        ]
 
     def tensors(self) -> dict[str, Tensor]:
         """The whole state, by name; the tensors are the live ones."""
-        found: dict[str, Tensor] = {}
-        for index, watched in enumerate(self.watched):
-            found |= {f"{index}.{name}": value for name, value in watched.tensors().items()}
-        return found
+        found = {f"recorded.{index}": value for index, value in enumerate(self.recorded)}
+        names = ("products", "strikes", "stopped_at", "fresh")
+        return found | {name: getattr(self, name) for name in names}
 
 
 class Held:
     """Weights of stopped operations, put back after an optimizer step so that neither momentum nor decay moves them."""
 
-    def __init__(self, entries: list[tuple[Owned, Tensor, Tensor]]) -> None:
+    def __init__(self, entries: list[tuple[nn.Parameter, Tensor, Tensor]]) -> None:
         self.entries = entries
 
     @torch.no_grad()
     def restore(self) -> None:
         """Undo the step for stopped operations."""
-        for owned, mask, before in self.entries:
-            owned.parameter.copy_(torch.where(mask, before, owned.parameter))
-
-
-class Watched:
-    """The candidates of one mixture: S copies by K candidates."""
-
-    def __init__(self, place: PlacedMixture) -> None:
-        self.place = place
-        self.owned = place.mixture.owned()
-        shape = (len(place.cells), len(place.positions))
-        ones = [owned.per_candidate(torch.ones_like(owned.parameter), shape[1]) for owned in self.owned]
-        self.counts = torch.stack(ones).sum(0).detach()
-        self.products = torch.zeros(3, *shape)  # smoothed: train . valid, train . train, valid . valid
-        self.strikes = torch.zeros(shape, dtype=torch.long)
-        self.stopped_at = torch.full(shape, -1, dtype=torch.long)
-        self.recorded: list[Tensor] = [torch.zeros_like(owned.parameter) for owned in self.owned]
-
-    def tensors(self) -> dict[str, Tensor]:
-        state = {"products": self.products, "strikes": self.strikes, "stopped_at": self.stopped_at}
-        return state | {f"recorded.{i}": value for i, value in enumerate(self.recorded)}
-
-    @torch.no_grad()
-    def record(self) -> None:
-        for kept, owned in zip(self.recorded, self.owned, strict=True):
-            if owned.parameter.grad is not None:
-                kept.copy_(owned.parameter.grad)
-
-    @torch.no_grad()
-    def check(self, step: int, settings: SearchSettings) -> None:
-        now = torch.zeros_like(self.products)
-        for train, owned in zip(self.recorded, self.owned, strict=True):
-            valid = owned.parameter.grad
-            if valid is None:
-                return
-            for row, product in enumerate((train * valid, train * train, valid * valid)):
-                now[row] += owned.per_candidate(product, self.counts.shape[1])
-        self.products.lerp_(now, 1.0 if not self.products.any() else 2 / (settings.stop_smoothing + 1))
-        over = (self.difference() > settings.stop_threshold) & (self.counts >= SMALL)
-        self.strikes.add_(1).mul_(over)
-        new = (self.strikes >= settings.stop_patience) & (self.stopped_at < 0)
-        self.stopped_at.masked_fill_(new, step)
-
-    def difference(self) -> Tensor:
-        """(S, K) one minus the cosine of the smoothed gradients; 0 before the first check."""
-        dot, train, valid = self.products
-        scale = (train * valid).sqrt()
-        return torch.where(scale > 0, 1 - dot / scale.clamp(min=1e-30), torch.zeros_like(dot))
-
-    def hold(self) -> list[tuple[Owned, Tensor, Tensor]]:
-        stopped = self.stopped_at >= 0
-        if not stopped.any():
-            return []
-        return [(owned, owned.spread(stopped), owned.parameter.detach().clone()) for owned in self.owned]
-
-    def stopped_entries(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "choice": self.place.choice,
-                "cell": self.place.cells[copy],
-                "option": self.place.positions[candidate],
-                "step": int(self.stopped_at[copy, candidate]),
-            }
-            for copy, candidate in torch.nonzero(self.stopped_at >= 0).tolist()
-        ]
+        for parameter, copies, before in self.entries:
+            parameter[copies] = before

@@ -21,6 +21,9 @@ class SearchSettings:
     same reason the supernet's weights move by Adam (`optimizer`), where the published schedule has SGD with momentum.
     `cost_weight`: what a candidate's cost weighs in the choice. The validation loss is raised by this share of itself
     for each unit of the logarithm of the multiply-adds: at 0.003 doubling them must lower it by 0.2 %. 0: no matter.
+    `candidates` a step runs in each choice, drawn anew each step (unset: all); alpha moves every `architecture_every`
+    steps; at each share of the steps in `drop_at` a choice keeps `drop_keep` of its candidates. The `automtl` strategy
+    leaves these three alone.
     `lent_embedding`: the supernet's embedding starts as the reference model's that chose the inputs, where there is
     one, since a few hundred steps do not learn ids. `trials` are those of the random strategy.
     """
@@ -46,6 +49,10 @@ class SearchSettings:
     stop_patience: int = Limit(default=3, ge=1)
     stop_smoothing: int = Limit(default=20, ge=1)
     stop_every: int = Limit(default=5, ge=1)
+    candidates: int | None = Limit(default=2, ge=2)
+    architecture_every: int = Limit(default=2, ge=1)
+    drop_at: tuple[float, ...] = (0.4, 0.6, 0.8)
+    drop_keep: float = Limit(default=0.5, gt=0, le=1)
     lent_embedding: bool = True
     trials: int = Limit(default=6, ge=1)
 
@@ -56,5 +63,6 @@ def published() -> SearchSettings:
         max_steps=UNBOUNDED,
         max_rows=UNBOUNDED, batch_size=1024, optimizer="sgd", learning_rate=0.01, weight_decay=3e-4,
         lent_embedding=False, cost_weight=0.0,
+        candidates=None, architecture_every=1, drop_at=(),
         architecture_learning_rate=1e-3, selection_learning_rate=1e-3,
     )  # fmt: skip

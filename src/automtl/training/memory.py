@@ -26,4 +26,4 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):  # another C library
         return False
     wanted = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 64 * 2**20}
-    return all([mallopt(option, value) == 1 for option, value in wanted.items()])
+    return {mallopt(option, value) for option, value in wanted.items()} == {1}
