@@ -1,0 +1,96 @@
+"""Training rows a second against torch-rechub and deepctr-torch: the same sizes, batch and rows for all, in turns.
+
+A turn is a whole epoch by each library's own means: ours by `automtl.training.fit` (shuffling, batches, forward,
+backward, clipping, Adam, and a look at a few validation rows), torch-rechub's by `MTLTrainer.train_one_epoch` on the
+loader of its `DataGenerator`, deepctr-torch's by `model.fit`. Adam everywhere, no dropout, single precision, as many
+threads.
+
+Two models over 33 categorical fields of size 16 and 7 numeric columns, for four tasks:
+
+wide      an MMoE of 8 experts [128, 64], towers [128, 64]: the arithmetic decides
+narrow    a Shared-Bottom of [64], towers [16]: the overhead decides
+
+What is not the same, as the libraries do not offer it otherwise: our numeric columns are projected into one field of
+16 (the peers take them as they are: 535 inputs against our 544); torch-rechub puts batch normalisation after every
+linear layer, gates included; deepctr-torch has no bias in gates and last layers. The
+operations a row are printed for each.
+Our process keeps freed memory (`automtl.training.memory`), a part of `fit`; the peers run as their users run them.
+
+`floor`: seconds over those that the products of the pass would take at the speed of one large product, measured in the
+same turns. 60 % of the ceiling is a floor of 1.67.
+"""
+
+from __future__ import annotations
+
+import statistics
+from contextlib import ExitStack
+from typing import Any
+
+from torch.utils.flop_counter import FlopCounterMode
+
+import models
+from automtl.data.batch import Batch
+from automtl.training.fit import TrainingSettings, fit
+from automtl.training.losses import MultiTaskLoss
+from common import Seconds, arguments, in_turns, matrix_ceiling, ratio, report
+from peers.host import Peer
+from peers.sizes import NARROW, WIDE, Sizes
+
+PEERS = ("torch-rechub", "deepctr-torch")
+MODELS = {"wide": WIDE, "narrow": NARROW}
+CEILING_FLOP = 1e10  # what the ceiling is told in: seconds of so many operations
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
+    parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
+    parser.add_argument("--rows", type=int, default=32 * 1024, help="rows of an epoch")
+    parser.add_argument("--rounds", type=int, default=5)
+    chosen = parser.parse_args()
+    found = {name: compare(name, MODELS[name], chosen.peers, chosen.rows, chosen.rounds) for name in chosen.models}
+    report("train", found.pop("wide", {}) | found, chosen.out)
+
+
+def compare(name: str, sizes: Sizes, peers: list[str], rows: int, rounds: int) -> dict[str, Any]:
+    """Rows a second, operations a row and ratios of one model. Prints them, too."""
+    ours = Ours(sizes, rows)
+    with ExitStack() as stack:
+        workers = {peer: stack.enter_context(Peer(peer, sizes, rows)) for peer in peers}
+        flops = {"automtl": ours.flops()} | {peer: float(worker.ask("flops")) for peer, worker in workers.items()}
+        runs = {"automtl": ours.epoch, "ceiling": lambda: Seconds(CEILING_FLOP / matrix_ceiling(tries=3))}
+        runs |= {peer: lambda worker=worker: worker.ask("train", rows) for peer, worker in workers.items()}
+        times = in_turns(runs, rounds)
+    floor = [rows * flops["automtl"] / CEILING_FLOP * seconds for seconds in times["ceiling"]]
+    speeds = {library: round(rows / statistics.median(times[library])) for library in flops}
+    for library, speed in speeds.items():
+        print(f"{name}: {library:14}{speed:>10,} rows/s {flops[library] / 1e6:8.3f} MFLOP a row")
+    ratios = {peer.replace("-", "_"): ratio(times[peer], times["automtl"]) for peer in peers}
+    shares = {"floor": ratio(times["automtl"], floor), "ceiling_share": ratio(floor, times["automtl"])}
+    print(f"{name}: ratios {ratios}, share of the ceiling {shares['ceiling_share']:.0%}", flush=True)
+    return ratios | shares | {"rows_per_second": speeds, "flop_per_row": {k: round(v) for k, v in flops.items()}}
+
+
+class Ours:
+    """Our model and rows."""
+
+    def __init__(self, sizes: Sizes, rows: int) -> None:
+        self.sizes, self.model, self.tasks = sizes, models.model(sizes), models.tasks(sizes)
+        self.train: Batch = models.rows(sizes, rows)
+        self.valid = self.train.take(slice(0, sizes.batch))
+        self.settings = TrainingSettings(epochs=1, batch_size=sizes.batch)
+
+    def epoch(self) -> None:
+        """One call of the library's loop."""
+        fit(self.model, self.train, self.valid, self.tasks, self.settings, seed=0)
+
+    def flops(self) -> float:
+        """Operations a row of the products of forward and backward, as torch counts them."""
+        with FlopCounterMode(display=False) as counter:
+            MultiTaskLoss(self.tasks)(self.model(self.valid.features), self.valid).backward()
+        self.model.zero_grad(set_to_none=True)
+        return counter.get_total_flops() / len(self.valid)
+
+
+if __name__ == "__main__":
+    main()
