@@ -12,7 +12,12 @@ endif
 BIN := $(VENV)/bin
 DEMO ?= runs/demo
 
-.PHONY: demo test check setup clean
+# `make bench` runs all of them, `make bench-NAME` one, `make bench-train ARGS="--models wide"` with arguments. Results
+# are written to benchmarks/results; the peers' environments are made under .venv-peers when first needed.
+BENCHMARKS := supernet-step search-cost train encode vocabulary predict
+ARGS ?=
+
+.PHONY: demo test check setup clean bench $(BENCHMARKS:%=bench-%)
 
 setup: $(VENV)/ready
 
@@ -38,5 +43,10 @@ check: setup
 	$(BIN)/mypy
 	$(MAKE) test
 
+bench: $(BENCHMARKS:%=bench-%)
+
+$(BENCHMARKS:%=bench-%): bench-%: setup
+	BENCHMARK_OUT=benchmarks/results/$*.json $(BIN)/python benchmarks/$(subst -,_,$*).py $(ARGS)
+
 clean:
-	rm -rf $(VENV) runs build dist src/*.egg-info
+	rm -rf $(VENV) .venv-peers runs build dist src/*.egg-info

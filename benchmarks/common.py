@@ -29,13 +29,13 @@ class Seconds(float):
     """What a run returns that has timed itself, such as a worker process, which leaves out the pipe to it."""
 
 
-def in_turns(runs: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, list[float]]:
-    """Seconds of each, run in turn so that a drift of the machine's speed meets all alike; one warm-up each.
+def in_turns(runs: Mapping[str, Callable[[], object]], rounds: int, *, warm: bool = True) -> dict[str, list[float]]:
+    """Seconds of each, run in turn so that a drift of the machine's speed meets all alike; `warm`: one more before.
 
     A run that returns `Seconds` is taken at its word.
     """
     found: dict[str, list[float]] = {name: [] for name in runs}
-    for run in runs.values():
+    for run in runs.values() if warm else ():
         run()
     for _ in range(rounds):
         for name, run in runs.items():
@@ -74,10 +74,11 @@ def arguments(description: str | None = None) -> argparse.ArgumentParser:
 
 
 def report(name: str, figures: Mapping[str, Any], out: Path | None = None, packages: Sequence[str] = ()) -> None:
-    """Print figures with what they hang on, as the last line; write it to `out` too.
+    """Print figures with what they hang on, as the last line; write it to `out` or $BENCHMARK_OUT, too.
 
     packages: names of further distributions whose versions matter.
     """
+    out = out or (Path(os.environ["BENCHMARK_OUT"]) if "BENCHMARK_OUT" in os.environ else None)
     about = {"benchmark": name, "machine": machine(), "commit": commit(), "versions": versions(packages)}
     line = json.dumps(about | dict(figures))
     if out is not None:

@@ -14,7 +14,8 @@ What is not the same, as the libraries do not offer it otherwise: our numeric co
 16 (the peers take them as they are: 535 inputs against our 544); torch-rechub puts batch normalisation after every
 linear layer, gates included; deepctr-torch has no bias in gates and last layers. The
 operations a row are printed for each.
-Our process keeps freed memory (`automtl.training.memory`), a part of `fit`; the peers run as their users run them.
+Our process keeps freed memory (`automtl.training.memory`), a part of `fit`; the peers run as their users run them, or
+with `--peers-keep-memory` under the same settings of the allocator.
 
 `floor`: seconds over those that the products of the pass would take at the speed of one large product, measured in the
 same turns. 60 % of the ceiling is a floor of 1.67.
@@ -22,8 +23,10 @@ same turns. 60 % of the ceiling is a floor of 1.67.
 
 from __future__ import annotations
 
+import argparse
 import statistics
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 from torch.utils.flop_counter import FlopCounterMode
@@ -47,20 +50,23 @@ def main() -> None:
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
     parser.add_argument("--rows", type=int, default=32 * 1024, help="rows of an epoch")
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--peers-keep-memory", action="store_true", help="the peers' allocators set as ours is")
     chosen = parser.parse_args()
-    found = {name: compare(name, MODELS[name], chosen.peers, chosen.rows, chosen.rounds) for name in chosen.models}
+    found = {name: compare(name, chosen) for name in chosen.models}
     report("train", found.pop("wide", {}) | found, chosen.out)
 
 
-def compare(name: str, sizes: Sizes, peers: list[str], rows: int, rounds: int) -> dict[str, Any]:
+def compare(name: str, chosen: argparse.Namespace) -> dict[str, Any]:
     """Rows a second, operations a row and ratios of one model. Prints them, too."""
+    sizes, peers, rows = MODELS[name], chosen.peers, chosen.rows
     ours = Ours(sizes, rows)
     with ExitStack() as stack:
-        workers = {peer: stack.enter_context(Peer(peer, sizes, rows)) for peer in peers}
+        start = partial(Peer, sizes=sizes, rows=rows, keep_memory=chosen.peers_keep_memory)
+        workers = {peer: stack.enter_context(start(peer)) for peer in peers}
         flops = {"automtl": ours.flops()} | {peer: float(worker.ask("flops")) for peer, worker in workers.items()}
         runs = {"automtl": ours.epoch, "ceiling": lambda: Seconds(CEILING_FLOP / matrix_ceiling(tries=3))}
         runs |= {peer: lambda worker=worker: worker.ask("train", rows) for peer, worker in workers.items()}
-        times = in_turns(runs, rounds)
+        times = in_turns(runs, chosen.rounds)
     floor = [rows * flops["automtl"] / CEILING_FLOP * seconds for seconds in times["ceiling"]]
     speeds = {library: round(rows / statistics.median(times[library])) for library in flops}
     for library, speed in speeds.items():

@@ -16,6 +16,7 @@ from peers.sizes import Sizes
 HERE = Path(__file__).parent
 ROOT = HERE.parent.parent
 ENVIRONMENTS = ROOT / ".venv-peers"
+KEEP = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": str(2**31 - 1), "MALLOC_TOP_PAD_": str(64 * 2**20)}
 
 
 def environment(name: str) -> Path:
@@ -32,9 +33,12 @@ def environment(name: str) -> Path:
 
 
 class Peer:
-    """A worker process that holds `sizes`' model and `rows` rows of its data. Use it in a `with` statement."""
+    """A worker process that holds `sizes`' model and `rows` rows of its data. Use it in a `with` statement.
 
-    def __init__(self, name: str, sizes: Sizes, rows: int) -> None:
+    keep_memory: tell the worker's allocator what `automtl.training.memory` tells ours.
+    """
+
+    def __init__(self, name: str, sizes: Sizes, rows: int, *, keep_memory: bool = False) -> None:
         self.name = name
         folder = environment(name)
         self.log = (folder / "worker.log").open("w")
@@ -42,7 +46,7 @@ class Peer:
         self.process = subprocess.Popen(
             [folder / "bin" / "python", "-m", module, sizes.text(), str(rows)],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=self.log, text=True, cwd=HERE.parent,
-            env=os.environ | {"BENCHMARK_THREADS": str(torch.get_num_threads())},
+            env=os.environ | {"BENCHMARK_THREADS": str(torch.get_num_threads())} | (KEEP if keep_memory else {}),
         )  # fmt: skip
         while self._answer() != "ready":
             pass  # what a library prints on import

@@ -1,0 +1,162 @@
+"""Prediction: the latency of one encoded row, the rows a second of many, and a table from end to end.
+
+The models are saved and loaded again by `Predictor`: the wide MMoE of `peers.sizes`, and architectures drawn from the
+published space, which stand for what a search finds. One row is scored by `predict_logits`, median and 99th percentile.
+Many encoded rows go to `predict_logits` and `to_scores`, and to deepctr-torch's `predict` with the same MMoE, the same
+rows and batches of the same size, in turns. Last, `Predictor.predict` on a data frame: checks, encoding and all.
+
+`floor`: seconds of many rows over those of the products alone at the speed of one large product, in the same turns.
+"""
+
+from __future__ import annotations
+
+import random
+import statistics
+import tempfile
+import time
+from contextlib import ExitStack
+from pathlib import Path
+
+import polars as pl
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from automtl.data.batch import Batch
+from automtl.data.encoder import Encoder, EncoderSettings
+from automtl.data.schema import Field, FieldKind, Schema
+from automtl.models.settings import NetworkSettings
+from automtl.predictor import ModelSpec, Predictor
+from automtl.space import SpaceSettings, published_space
+from automtl.training.fit import predict_logits, to_scores
+from common import Seconds, arguments, in_turns, matrix_ceiling, ratio, report
+from models import tasks
+from peers.host import Peer
+from peers.sizes import WIDE, Sizes
+
+FITTED_ROWS = 20_000  # what vocabularies are learned from
+TABLE_ROWS = 100_000  # scored from end to end
+WARM_ROWS = 8 * 8192
+PEER = "deepctr-torch"
+CEILING_FLOP = 1e10
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--calls", type=int, default=2000, help="calls with one row")
+    parser.add_argument("--architectures", type=int, default=5, help="drawn from the published space")
+    parser.add_argument("--no-peer", action="store_true", help="ours alone")
+    chosen = parser.parse_args()
+    table = as_table(WIDE, max(chosen.rows, FITTED_ROWS))
+    encoder, few = Encoder.fit(table.head(FITTED_ROWS), schema(WIDE), encoder_settings(), 0)
+    specs = {"mmoe": mmoe(WIDE)} | {f"automtl-{seed}": derived(WIDE, seed) for seed in range(chosen.architectures)}
+    loaded = {name: saved_and_loaded(encoder, spec) for name, spec in specs.items()}
+    latencies = {name: latency(predictor, few, chosen.calls) for name, predictor in loaded.items()}
+    print_latencies(latencies)
+    many = many_rows(loaded["mmoe"], table.head(chosen.rows), chosen.rounds, peer=not chosen.no_peer)
+    ends = from_table(loaded["mmoe"], table.head(TABLE_ROWS))
+    report("predict", many | {"milliseconds_a_row": latencies, "table_rows_per_second": ends}, chosen.out)
+
+
+def as_table(sizes: Sizes, rows: int) -> pl.DataFrame:
+    """The peers' rows as a data frame."""
+    ids, numeric, labels = sizes.data(rows)
+    columns = {f"c{index}": ids[:, index] for index in range(sizes.fields)}
+    columns |= {f"n{index}": numeric[:, index] for index in range(sizes.numeric)}
+    return pl.DataFrame(columns | {task.name: labels[:, index] for index, task in enumerate(tasks(sizes))})
+
+
+def schema(sizes: Sizes) -> Schema:
+    """What the columns mean."""
+    categorical = [Field(f"c{index}", FieldKind.CATEGORICAL) for index in range(sizes.fields)]
+    numeric = [Field(f"n{index}", FieldKind.NUMERIC) for index in range(sizes.numeric)]
+    return Schema((*categorical, *numeric), tasks(sizes))
+
+
+def encoder_settings() -> EncoderSettings:
+    """As many inputs as the peer has: no bins, no historical rates, all numeric columns in one field."""
+    return EncoderSettings(min_count=1, rates=False, bins=0, joint_numeric_above=0)
+
+
+def mmoe(sizes: Sizes) -> ModelSpec:
+    """The wide MMoE."""
+    return ModelSpec("mmoe", NetworkSettings(sizes.embedding, sizes.hidden[-1], sizes.tower))
+
+
+def derived(sizes: Sizes, seed: int) -> ModelSpec:
+    """An architecture from the published space."""
+    architecture = published_space(SpaceSettings(), sizes.tasks).sample(random.Random(seed))
+    return ModelSpec("automtl", NetworkSettings(sizes.embedding), architecture)
+
+
+def saved_and_loaded(encoder: Encoder, spec: ModelSpec) -> Predictor:
+    """The model that a user of the folder gets."""
+    with tempfile.TemporaryDirectory() as folder:
+        Predictor(encoder.schema, encoder, spec, spec.build(encoder, 0)).save(Path(folder) / "model")
+        return Predictor.load(Path(folder) / "model")
+
+
+def latency(predictor: Predictor, rows: Batch, calls: int) -> dict[str, float]:
+    """Milliseconds of scoring one encoded row, after some to warm up."""
+    ones = [rows.take(slice(index, index + 1)) for index in range(100)]
+    found = []
+    for call in range(calls + 200):
+        start = time.perf_counter()
+        predict_logits(predictor.network, ones[call % 100])
+        found.append((time.perf_counter() - start) * 1000)
+    cuts = statistics.quantiles(found[200:], n=100)
+    return {"median": round(cuts[49], 3), "percentile_99": round(cuts[98], 3)}
+
+
+def print_latencies(latencies: dict[str, dict[str, float]]) -> None:
+    """One line a model."""
+    for name, values in latencies.items():
+        print(f"one row: {name:12} median {values['median']:.3f} ms, 99 % below {values['percentile_99']:.3f} ms")
+
+
+def many_rows(predictor: Predictor, table: pl.DataFrame, rounds: int, *, peer: bool) -> dict[str, object]:
+    """Rows a second of encoded rows, and ratios. Prints them, too."""
+    rows, batch = table.height, predictor.encoder.encode(table)
+
+    def ours(part: Batch = batch) -> None:
+        to_scores(predict_logits(predictor.network, part), predictor.schema.tasks)
+
+    ours(batch.take(slice(0, WARM_ROWS)))
+    runs = {"automtl": ours, "ceiling": lambda: Seconds(CEILING_FLOP / matrix_ceiling(tries=3))}
+    with ExitStack() as stack:
+        if peer:
+            worker = stack.enter_context(Peer(PEER, WIDE, rows))
+            worker.ask("predict", WARM_ROWS)
+            runs |= {PEER: lambda: worker.ask("predict", rows)}
+        times = in_turns(runs, rounds, warm=False)
+    ratios = {PEER.replace("-", "_"): ratio(times[PEER], times["automtl"])} if peer else {}
+    floor = [rows * flops(predictor, batch) / CEILING_FLOP * seconds for seconds in times.pop("ceiling")]
+    speeds = {name: round(rows / statistics.median(seconds)) for name, seconds in times.items()}
+    for name, speed in speeds.items():
+        print(f"{rows:,} encoded rows: {name:14}{speed:>10,} rows/s")
+    return ratios | {"floor": ratio(times["automtl"], floor), "rows": rows, "rows_per_second": speeds}
+
+
+def from_table(predictor: Predictor, table: pl.DataFrame) -> dict[str, int]:
+    """Rows a second from a data frame to predictions, and of its encoding alone."""
+    runs = {
+        "predict": lambda: predictor.predict(table),
+        "encode": lambda: predictor.encoder.encode(table, labels=False),
+    }
+    times = in_turns(runs, 3)
+    speeds = {name: round(table.height / statistics.median(seconds)) for name, seconds in times.items()}
+    print(f"{table.height:,} rows of a table: {speeds['predict']:,} rows/s; encoding alone {speeds['encode']:,} rows/s")
+    return speeds
+
+
+def flops(predictor: Predictor, batch: Batch) -> float:
+    """Operations a row of the products of one forward pass."""
+    part = batch.take(slice(0, 1024))
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        predictor.network(part.features)
+    return counter.get_total_flops() / len(part)
+
+
+if __name__ == "__main__":
+    main()
