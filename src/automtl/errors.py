@@ -22,6 +22,10 @@ class EncodingError(AutomtlError):
     """A column of a table cannot be encoded as the schema says."""
 
 
+class StoreError(AutomtlError):
+    """A folder of encoded rows is missing, damaged or of another version."""
+
+
 class SettingsError(AutomtlError):
     """A setting is unknown or out of range."""
 

@@ -1,67 +1,157 @@
-"""Encoded rows as contiguous tensors, cut into batches by slicing."""
+"""Encoded rows as contiguous tensors, cut into batches by slicing; two ways to shuffle them (docs/decisions/0008)."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
+GATHER_BYTES = 8 * 2**20  # of shuffled rows that are gathered at a time
+BLOCK_BYTES = 2**20  # of adjacent rows that are read at a time where rows do not fit in memory
+BLOCKS = 64  # at least so many blocks are mixed at a time
+
 
 @dataclass(frozen=True)
 class Features:
-    """categorical: (B, C) int64; multi: one (B, L) int64 a field, 0 is padding; numeric: (B, N) float32."""
+    """categorical: (B, C); multi: one (B, L) a field, 0 is padding; numeric: (B, N) float32. Ids: int32 or int64."""
 
     categorical: Tensor
     multi: tuple[Tensor, ...]
     numeric: Tensor
 
+    def each(self, change: Callable[[Tensor], Tensor]) -> Features:
+        """Every tensor changed in the same way."""
+        return Features(change(self.categorical), tuple(change(ids) for ids in self.multi), change(self.numeric))
+
     def take(self, index: Tensor | slice) -> Features:
         """Rows by index tensor (copied) or slice (a view)."""
-        return Features(self.categorical[index], tuple(ids[index] for ids in self.multi), self.numeric[index])
+        return self.each(_chosen(index))
 
     def to(self, device: str | torch.device) -> Features:
         """The same rows on another device."""
-        return Features(
-            self.categorical.to(device), tuple(ids.to(device) for ids in self.multi), self.numeric.to(device)
-        )
+        return self.each(lambda tensor: tensor.to(device))
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B rows. labels, mask: (B, T), a label is 0 where its mask is 0; weight: (B,); group: (B,) int64 or None."""
+    """B rows. labels, mask: (B, T), a label is 0 where its mask is 0; weight: (B,); group: (B,) int64 or None.
+
+    window: how many rows a shuffle may hold at a time, where all of them do not fit in memory.
+    """
 
     features: Features
     labels: Tensor
     mask: Tensor
     weight: Tensor
     group: Tensor | None = None
+    window: int | None = None
 
     def __len__(self) -> int:
         return self.features.categorical.shape[0]
 
+    @property
+    def tensors(self) -> tuple[Tensor, ...]:
+        """All tensors, in a fixed order."""
+        group = () if self.group is None else (self.group,)
+        kept = self.features
+        return (kept.categorical, *kept.multi, kept.numeric, self.labels, self.mask, self.weight, *group)
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all tensors together."""
+        return sum(tensor.nbytes for tensor in self.tensors)
+
+    def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
+        """Every tensor changed in the same way."""
+        group = None if self.group is None else change(self.group)
+        labels, mask, weight = change(self.labels), change(self.mask), change(self.weight)
+        return Batch(self.features.each(change), labels, mask, weight, group)
+
     def take(self, index: Tensor | slice) -> Batch:
         """Rows by index tensor (copied) or slice (a view)."""
-        group = None if self.group is None else self.group[index]
-        return Batch(self.features.take(index), self.labels[index], self.mask[index], self.weight[index], group)
+        rows = self.each(_chosen(index))
+        if self.window is None or isinstance(index, Tensor):
+            return rows
+        return Batch(rows.features, rows.labels, rows.mask, rows.weight, rows.group, self.window)
 
     def to(self, device: str | torch.device) -> Batch:
         """The same rows on another device."""
-        group = None if self.group is None else self.group.to(device)
-        labels, mask, weight = (tensor.to(device) for tensor in (self.labels, self.mask, self.weight))
-        return Batch(self.features.to(device), labels, mask, weight, group)
+        return self.each(lambda tensor: tensor.to(device))
+
+
+def _chosen(index: Tensor | slice) -> Callable[[Tensor], Tensor]:
+    """`index_select` copies whole rows, four times as fast as `tensor[index]`."""
+    if isinstance(index, slice) or index.dtype == torch.bool:
+        return lambda tensor: tensor[index]
+    return lambda tensor: tensor.index_select(0, index)
 
 
 def iterate(rows: Batch, size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-    """Batches of `size` rows: slices in order, or, with a generator, rows in a random order.
+    """Batches of `size` rows, the last one of what is left: slices in order, or, with a generator, in a random order.
 
-    The shuffle gathers blocks of 64 batches at a time, so that the copy stays small.
+    Each row comes once. Rows with a smaller `window` than their number are shuffled by blocks.
     """
     if generator is None:
-        for start in range(0, len(rows), size):
-            yield rows.take(slice(start, start + size))
-        return
-    order = torch.randperm(len(rows), generator=generator)
-    for block in order.split(64 * size):
-        yield from iterate(rows.take(block), size)
+        return _in_order(rows, size)
+    if rows.window is None or len(rows) <= rows.window:
+        return _shuffled(rows, size, generator)
+    return _shuffled_by_blocks(rows, size, rows.window, generator)
+
+
+def _in_order(rows: Batch, size: int) -> Iterator[Batch]:
+    for start in range(0, len(rows), size):
+        yield rows.take(slice(start, start + size))
+
+
+def _shuffled(rows: Batch, size: int, generator: torch.Generator) -> Iterator[Batch]:
+    """A permutation of all rows. Several batches are gathered at a time, so that the copy stays small."""
+    dtype = torch.int32 if len(rows) < 2**31 else torch.int64  # the same permutation in half the memory
+    order = torch.randperm(len(rows), generator=generator, dtype=dtype)
+    gathered = max(GATHER_BYTES // _row_bytes(rows) // size, 1) * size
+    for part in order.split(gathered):
+        yield from _in_order(rows.take(part), size)
+
+
+def _shuffled_by_blocks(rows: Batch, size: int, window: int, generator: torch.Generator) -> Iterator[Batch]:
+    """Blocks of adjacent rows in a random order fill a buffer of about `window` rows, which is then shuffled."""
+    window = max(window // size, 1) * size
+    block = max(min(BLOCK_BYTES // _row_bytes(rows), window // BLOCKS), 1)
+    buffer = rows.each(lambda tensor: tensor.new_empty((window, *tensor.shape[1:])))
+    for spans in windows(len(rows), window, block, generator):
+        count = _fill(buffer, rows, spans)
+        yield from _shuffled(buffer.take(slice(0, count)), size, generator)
+
+
+def windows(rows: int, window: int, block: int, generator: torch.Generator) -> Iterator[list[slice]]:
+    """Spans of rows, `window` rows at a time: blocks in a random order, cut at a random place every time."""
+    shift = int(torch.randint(block, (1,), generator=generator))
+    edges = [0, *range(shift or block, rows, block), rows]
+    spans, room = [], window
+    for index in torch.randperm(len(edges) - 1, generator=generator).tolist():
+        start, stop = edges[index], edges[index + 1]
+        while start < stop:
+            end = min(stop, start + room)
+            spans.append(slice(start, end))
+            start, room = end, room - (end - start)
+            if room == 0:
+                yield spans
+                spans, room = [], window
+    if spans:
+        yield spans
+
+
+def _fill(buffer: Batch, rows: Batch, spans: list[slice]) -> int:
+    """Copy the spans one after another; the number of rows."""
+    count = 0
+    for span in spans:
+        end = count + span.stop - span.start
+        for into, tensor in zip(buffer.tensors, rows.tensors, strict=True):
+            into[count:end] = tensor[span]
+        count = end
+    return count
+
+
+def _row_bytes(rows: Batch) -> int:
+    return max(rows.num_bytes // max(len(rows), 1), 1)

@@ -1,0 +1,358 @@
+"""Encoded rows in files: one plain file an array, mapped into memory when read.
+
+A store is a folder. `store.json` says what is in it; each array NAME of it is the file NAME.bin, which holds nothing
+but its elements, row by row. Arrays: `categorical` (N, C), `multi.0`, `multi.1`, ... (N, L) each, `numeric` (N, M),
+`labels` and `mask` (N, T), `weight` (N,) and, where there is a group column, `group` (N,). N rows, C and M columns,
+T tasks, L the longest list of its field. The format is described in docs/decisions/0008-feeding.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import mmap
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, replace
+from io import BufferedWriter
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field as Limit
+from pydantic.dataclasses import dataclass as settings_dataclass
+from torch import Tensor
+
+from automtl._version import __version__
+from automtl.data.batch import Batch, Features
+from automtl.data.layout import Layout
+from automtl.data.schema import CONFIG
+from automtl.errors import StoreError
+
+KIND, FORMAT = "automtl encoded rows", 1  # a change that older code cannot read raises the format
+INDEX = "store.json"
+DTYPES = {"int32": torch.int32, "int64": torch.int64, "float32": torch.float32}
+WINDOW_BYTES = 2**30  # a shuffle by blocks holds at most so much
+MEMORY_SHARE = 4  # a quarter of the machine's memory is for encoded rows
+COPY_ROWS = 65_536
+CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+# A private mapping that reserves no memory, so that a file may be larger than the memory. Python 3.11 lacks the name.
+_GENERIC = sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64")
+NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if _GENERIC else 0)
+
+
+@settings_dataclass(frozen=True, config=CONFIG)
+class FeedingSettings:
+    """Encoded training rows of more than `memory_bytes` are kept in files and shuffled by blocks.
+
+    None: a quarter of the machine's memory. `mapped`: keep them in files at any size. `part_rows`: encoded at a time.
+    """
+
+    memory_bytes: int | None = Limit(default=None, ge=1)
+    mapped: bool = False
+    part_rows: int = Limit(default=1_000_000, ge=1)
+
+    @property
+    def budget_bytes(self) -> int:
+        """`memory_bytes`, or the machine's share."""
+        return self.memory_bytes or machine_memory_bytes() // MEMORY_SHARE
+
+    def uses_files(self, num_bytes: int) -> bool:
+        """Whether encoded rows of this size are kept in files."""
+        return self.mapped or num_bytes > self.budget_bytes
+
+
+def machine_memory_bytes() -> int:
+    """Of the machine, or of the container where that has less."""
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        total = 8 * 2**30  # a guess where the system does not say
+    try:
+        return min(total, int(CGROUP_LIMIT.read_text()))
+    except (OSError, ValueError):
+        return total
+
+
+@dataclass(frozen=True)
+class Array:
+    """One file: its element type, its shape and the SHA-256 of its content."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    sha256: str
+
+    @property
+    def num_bytes(self) -> int:
+        """The size that the file must have."""
+        return math.prod(self.shape) * DTYPES[self.dtype].itemsize
+
+
+@dataclass(frozen=True)
+class Store:
+    """A complete folder of encoded rows; sizes have been checked."""
+
+    folder: Path
+    num_rows: int
+    layout: Layout
+    arrays: dict[str, Array]
+
+    @staticmethod
+    def write(folder: Path | str, parts: Iterable[Batch], layout: Layout) -> Store:
+        """Write parts one after another; the folder appears whole or not at all. Ids are int32 where all fit.
+
+        Raises StoreError if the folder exists or cannot be written. What `parts` raises passes through.
+        """
+        folder = Path(folder)
+        if folder.exists():
+            raise StoreError(f"'{folder}' exists; choose another folder or remove it")
+        try:
+            with _appearing(folder) as fresh:
+                arrays = _write_arrays(fresh, parts, layout)
+                index = {
+                    "kind": KIND,
+                    "format": FORMAT,
+                    "automtl": __version__,
+                    "byte_order": sys.byteorder,
+                    "rows": arrays["weight"].shape[0],
+                    "layout": layout.to_dict(),
+                    "arrays": {name: dict(array.__dict__) for name, array in arrays.items()},
+                }
+                _write_synced(fresh / INDEX, json.dumps(index, indent=1).encode())
+        except OSError as error:
+            raise StoreError(f"'{folder}' cannot be written: {error.strerror or error}") from None
+        return Store.open(folder)
+
+    @staticmethod
+    def open(folder: Path | str) -> Store:
+        """Raises StoreError that names the file that is missing, of another kind, or of another size."""
+        folder = Path(folder)
+        index = _read_index(folder)
+        try:
+            layout = Layout.from_dict(index["layout"])
+            arrays = {
+                name: Array(found["dtype"], tuple(int(size) for size in found["shape"]), found["sha256"])
+                for name, found in index["arrays"].items()
+            }
+            store = Store(folder, int(index["rows"]), layout, arrays)
+            _require_shapes(store)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StoreError(f"'{folder / INDEX}' is damaged ({error}); encode the table again") from None
+        for name, array in arrays.items():
+            _require_size(store.file(name), array.num_bytes)
+        return store
+
+    def file(self, name: str) -> Path:
+        """Where an array lies."""
+        return self.folder / f"{name}.bin"
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all arrays together."""
+        return sum(array.num_bytes for array in self.arrays.values())
+
+    def rows(self, memory_bytes: int | None = None) -> Batch:
+        """All rows, mapped: they are read when they are used, and a change in place never reaches the file.
+
+        If they are larger than `memory_bytes`, they carry a window, and a shuffle goes by blocks.
+        """
+        found = {name: _mapped(self.file(name), array) for name, array in self.arrays.items()}
+        multi = tuple(found[f"multi.{index}"] for index in range(len(self.layout.multi)))
+        features = Features(found["categorical"], multi, found["numeric"])
+        rows = Batch(features, found["labels"], found["mask"], found["weight"], found.get("group"))
+        if memory_bytes is None or self.num_bytes <= memory_bytes:
+            return rows
+        row_bytes = self.num_bytes // self.num_rows
+        return replace(rows, window=max(min(memory_bytes, WINDOW_BYTES) // row_bytes, 1))
+
+    def verify(self) -> None:
+        """Read every file. Raises StoreError that names one whose content is not what was written."""
+        for name, array in self.arrays.items():
+            with self.file(name).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != array.sha256:
+                raise StoreError(
+                    f"'{self.file(name)}' was changed or damaged (checksum differs); encode the table again"
+                )
+
+
+def slices(rows: Batch, size: int) -> Iterator[Batch]:
+    """Rows that are in memory, as parts for `Store.write`."""
+    yield from (rows.take(slice(start, start + size)) for start in range(0, max(len(rows), 1), size))
+
+
+@contextmanager
+def _appearing(folder: Path) -> Iterator[Path]:
+    """A new folder beside the target, which takes its name if the block ends well and is removed if it does not."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        fresh.chmod(0o755)
+        yield fresh
+        fresh.rename(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def _write_arrays(folder: Path, parts: Iterable[Batch], layout: Layout) -> dict[str, Array]:
+    ids = sum(field.size for field in layout.categorical) + sum(field.size for field in layout.multi)
+    id_dtype = "int32" if ids < 2**31 else "int64"  # with the offset of its field, which the embedding adds
+    writers: dict[str, _Writer] = {}
+    with ExitStack() as stack:
+        for part in parts:
+            named = _named(part)
+            if not writers:
+                writers = {name: _Writer(folder / f"{name}.bin", _dtype(name, id_dtype)) for name in named}
+                for writer in writers.values():
+                    stack.callback(writer.close)
+            assert named.keys() == writers.keys(), "parts of one table have the same arrays"
+            for name, tensor in named.items():
+                writers[name].append(tensor.numpy())
+        assert writers, "at least one part, which may have no rows"
+        return {name: writer.finish() for name, writer in writers.items()}
+
+
+def _named(rows: Batch) -> dict[str, Tensor]:
+    multi = {f"multi.{index}": ids for index, ids in enumerate(rows.features.multi)}
+    group = {} if rows.group is None else {"group": rows.group}
+    named = {"categorical": rows.features.categorical, **multi, "numeric": rows.features.numeric}
+    return {**named, "labels": rows.labels, "mask": rows.mask, "weight": rows.weight, **group}
+
+
+def _dtype(name: str, id_dtype: str) -> str:
+    if name == "group":
+        return "int64"
+    return id_dtype if name.split(".")[0] in ("categorical", "multi") else "float32"
+
+
+class _Writer:
+    """One array that grows at its end."""
+
+    def __init__(self, path: Path, dtype: str) -> None:
+        self.path, self.dtype = path, dtype
+        self.file = path.open("wb")
+        self.digest = hashlib.sha256()
+        self.rows = 0
+        self.shape: tuple[int, ...] | None = None  # of one row
+
+    def append(self, values: np.ndarray) -> None:
+        """(n, ...) more rows. Lists of ids may be longer or shorter than before; the shorter ones are padded with 0."""
+        if self.shape is None:
+            self.shape = values.shape[1:]
+        elif values.shape[1:] > self.shape:
+            self._widen(values.shape[1])
+        elif values.shape[1:] < self.shape:
+            values = _padded(values, self.shape[0])
+        self._put(values)
+        self.rows += len(values)
+
+    def finish(self) -> Array:
+        """After the last row: the content is on the disk."""
+        assert self.shape is not None
+        _sync(self.file)
+        return Array(self.dtype, (self.rows, *self.shape), self.digest.hexdigest())
+
+    def close(self) -> None:
+        """Close the file, finished or not."""
+        self.file.close()
+
+    def _put(self, values: np.ndarray) -> None:
+        flat = np.ascontiguousarray(values, np.dtype(self.dtype)).reshape(-1)
+        self.file.write(flat.data)
+        self.digest.update(flat.data)
+
+    def _widen(self, width: int) -> None:
+        """Write the file again with longer rows. Rare: only where a part has a longer list than all before."""
+        assert self.shape is not None
+        self.file.close()
+        narrow = self.path.with_suffix(".narrow")
+        self.path.rename(narrow)
+        self.file, self.digest = self.path.open("wb"), hashlib.sha256()
+        with narrow.open("rb") as file:
+            size = self.shape[0] * np.dtype(self.dtype).itemsize
+            while data := file.read(COPY_ROWS * size):
+                self._put(_padded(np.frombuffer(data, self.dtype).reshape(-1, self.shape[0]), width))
+        narrow.unlink()
+        self.shape = (width,)
+
+
+def _padded(values: np.ndarray, width: int) -> np.ndarray:
+    return np.pad(values, ((0, 0), (0, width - values.shape[1])))
+
+
+def _write_synced(path: Path, content: bytes) -> None:
+    with path.open("wb") as file:
+        file.write(content)
+        _sync(file)
+
+
+def _sync(file: BufferedWriter) -> None:
+    file.flush()
+    os.fsync(file.fileno())
+
+
+def _read_index(folder: Path) -> dict[str, Any]:
+    path = folder / INDEX
+    if not folder.is_dir():
+        raise StoreError(f"folder of encoded rows '{folder}' does not exist; check the path")
+    if not path.is_file():
+        raise StoreError(f"'{folder}' has no {INDEX}; it holds no encoded rows, or writing them was interrupted")
+    try:
+        index = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"'{path}' cannot be read ({error}); encode the table again") from None
+    if not isinstance(index, dict) or index.get("kind") != KIND:
+        raise StoreError(f"'{path}' was not written by automtl; expected a folder of encoded rows")
+    if index.get("format") != FORMAT:
+        raise StoreError(
+            f"'{folder}' has format {index.get('format')}, this automtl {__version__} reads {FORMAT}; "
+            f"use automtl {index.get('automtl')} or encode the table again"
+        )
+    if index.get("byte_order") != sys.byteorder:
+        raise StoreError(f"'{folder}' was written on a machine of another byte order; encode the table again")
+    return index
+
+
+def _require_shapes(store: Store) -> None:
+    """Raises ValueError where the index contradicts itself."""
+    layout = store.layout
+    fixed = {"categorical": len(layout.categorical), "numeric": layout.num_numeric}
+    fixed |= {"labels": layout.num_tasks, "mask": layout.num_tasks}
+    lists = {f"multi.{index}" for index in range(len(layout.multi))}
+    if missing := sorted({*fixed, *lists, "weight"} - set(store.arrays)):
+        raise ValueError(f"array '{missing[0]}' is missing")
+    for name, array in store.arrays.items():
+        if array.dtype not in DTYPES or min(array.shape) < 0:
+            raise ValueError(f"array '{name}' is {array.dtype} of shape {array.shape}")
+        right = (fixed[name],) if name in fixed else array.shape[1:2] if name in lists else ()
+        if array.shape != (store.num_rows, *right):
+            raise ValueError(f"array '{name}' has shape {array.shape}, expected {(store.num_rows, *right)}")
+
+
+def _require_size(path: Path, expected: int) -> None:
+    if not path.is_file():
+        raise StoreError(f"'{path}' is missing; encode the table again")
+    found = path.stat().st_size
+    if found != expected:
+        kind = "truncated" if found < expected else "too long"
+        raise StoreError(f"'{path}' is {kind}: {found} bytes, expected {expected}; encode the table again")
+
+
+def _mapped(path: Path, array: Array) -> Tensor:
+    dtype = DTYPES[array.dtype]
+    if array.num_bytes == 0:
+        return torch.empty(array.shape, dtype=dtype)
+    with path.open("rb") as file:
+        if sys.platform == "win32":
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        else:
+            flags, access = mmap.MAP_PRIVATE | NO_RESERVE, mmap.PROT_READ | mmap.PROT_WRITE
+            content = mmap.mmap(file.fileno(), 0, flags=flags, prot=access)
+    return torch.frombuffer(content, dtype=dtype).reshape(array.shape)

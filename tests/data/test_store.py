@@ -1,0 +1,184 @@
+"""Encoded rows in files."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from automtl.data.batch import Batch, Features, iterate
+from automtl.data.store import FeedingSettings, Store, slices
+from automtl.errors import StoreError
+from tests.conftest import small_batch, small_layout
+
+
+def same(left: Batch, right: Batch) -> bool:
+    pairs = zip(left.tensors, right.tensors, strict=True)
+    return all(a.shape == b.shape and torch.equal(a.double(), b.double()) for a, b in pairs)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    return Store.write(tmp_path / "rows", slices(small_batch(40), 9), small_layout())
+
+
+@pytest.mark.parametrize("part", [1, 7, 100])
+def test_rows_written_in_parts_are_read_back_as_they_were(tmp_path: Path, part: int) -> None:
+    rows = replace(small_batch(40), group=torch.arange(40) * 10**10)
+    found = Store.write(tmp_path / "rows", slices(rows, part), small_layout())
+    assert same(found.rows(), rows)
+    assert found.rows().features.categorical.dtype == torch.int32
+    assert found.num_bytes == sum(path.stat().st_size for path in found.folder.glob("*.bin"))
+    assert found.layout == small_layout()
+    found.verify()
+
+
+@given(widths=st.lists(st.integers(1, 6), min_size=1, max_size=6))
+def test_lists_of_another_length_in_every_part_are_padded(
+    widths: list[int], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    def part(width: int) -> Batch:
+        rows = small_batch(4, seed=width)
+        ids = torch.arange(1, width + 1).expand(4, width)
+        return replace(rows, features=Features(rows.features.categorical, (ids,), rows.features.numeric))
+
+    parts = [part(width) for width in widths]
+    store = Store.write(tmp_path_factory.mktemp("rows") / "rows", parts, small_layout())
+    (found,) = store.rows().features.multi
+    expected = torch.zeros(4 * len(widths), max(widths), dtype=torch.int32)
+    for index, width in enumerate(widths):
+        expected[4 * index : 4 * index + 4, :width] = torch.arange(1, width + 1)
+    assert torch.equal(found, expected)
+    store.verify()
+    assert sorted(path.suffix for path in store.folder.iterdir()) == [".bin"] * 6 + [".json"]
+
+
+def test_a_table_without_rows_can_be_stored(tmp_path: Path) -> None:
+    found = Store.write(tmp_path / "rows", slices(small_batch(0), 5), small_layout()).rows()
+    assert len(found) == 0
+    assert list(iterate(found, 4, torch.Generator().manual_seed(0))) == []
+
+
+def test_mapped_rows_give_the_same_batches_as_rows_in_memory(store: Store) -> None:
+    mapped, held = (
+        list(iterate(rows, 8, torch.Generator().manual_seed(2))) for rows in (store.rows(10**9), small_batch(40))
+    )
+    assert all(same(a, b) for a, b in zip(mapped, held, strict=True))
+
+
+def test_rows_larger_than_the_memory_given_are_shuffled_by_blocks(store: Store) -> None:
+    rows = store.rows(store.num_bytes // 2)
+    assert rows.window == 20
+    parts = list(iterate(rows, 8, torch.Generator().manual_seed(2)))
+    numeric = torch.cat([part.features.numeric for part in parts])
+    assert torch.equal(numeric.sort(0).values, small_batch(40).features.numeric.sort(0).values)
+
+
+def test_a_change_in_place_does_not_reach_the_file(store: Store) -> None:
+    store.rows().labels.fill_(7.0)
+    store.verify()
+    assert same(store.rows(), small_batch(40))
+
+
+def test_an_error_in_a_part_leaves_nothing(tmp_path: Path) -> None:
+    def broken() -> Iterator[Batch]:
+        yield small_batch(5)
+        raise RuntimeError("no more")
+
+    with pytest.raises(RuntimeError, match="no more"):
+        Store.write(tmp_path / "rows", broken(), small_layout())
+    assert list(tmp_path.iterdir()) == []
+
+
+KILLED = """
+import os, signal, sys
+from automtl.data.store import Store
+from tests.conftest import small_batch, small_layout
+def parts():
+    yield small_batch(5)
+    os.kill(os.getpid(), signal.SIGKILL)
+Store.write(sys.argv[1], parts(), small_layout())
+"""
+
+
+def test_a_killed_write_leaves_nothing_that_looks_whole(tmp_path: Path) -> None:
+    target = tmp_path / "rows"
+    environment = {**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])}
+    result = subprocess.run([sys.executable, "-c", KILLED, str(target)], env=environment, check=False)
+    assert result.returncode == -signal.SIGKILL
+    assert not target.exists()
+    (left,) = tmp_path.iterdir()
+    assert left.name.startswith(".rows.")
+    with pytest.raises(StoreError, match="interrupted"):
+        Store.open(left)
+    Store.write(target, slices(small_batch(5), 5), small_layout())
+
+
+def test_what_exists_is_not_overwritten(store: Store) -> None:
+    with pytest.raises(StoreError, match="exists"):
+        Store.write(store.folder, slices(small_batch(5), 5), small_layout())
+    assert same(Store.open(store.folder).rows(), small_batch(40))
+
+
+@pytest.mark.parametrize("name", ["categorical", "multi.0", "numeric", "labels", "mask", "weight"])
+def test_a_truncated_a_missing_and_a_changed_file_are_named(store: Store, name: str) -> None:
+    path = store.file(name)
+    content = path.read_bytes()
+    path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    with pytest.raises(StoreError, match=rf"{name}\.bin' was changed"):
+        Store.open(store.folder).verify()
+    path.write_bytes(content[:-1])
+    with pytest.raises(StoreError, match=rf"{name}\.bin' is truncated: {len(content) - 1} bytes"):
+        Store.open(store.folder)
+    path.unlink()
+    with pytest.raises(StoreError, match=rf"{name}\.bin' is missing"):
+        Store.open(store.folder)
+
+
+def test_folders_that_hold_something_else_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(StoreError, match="does not exist"):
+        Store.open(tmp_path / "nowhere")
+    with pytest.raises(StoreError, match="holds no encoded rows"):
+        Store.open(tmp_path)
+    for content, message in (
+        ("{", "cannot be read"),
+        ("[]", "not written by automtl"),
+        ('{"kind": "x"}', "not written"),
+    ):
+        (tmp_path / "store.json").write_text(content)
+        with pytest.raises(StoreError, match=message):
+            Store.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("format", 99, "has format 99"),
+        ("byte_order", "middle", "byte order"),
+        ("rows", 41, "damaged"),
+        ("arrays", {}, "array 'categorical' is missing"),
+        ("layout", {}, "damaged"),
+    ],
+)
+def test_an_index_that_does_not_fit_is_refused(store: Store, key: str, value: object, message: str) -> None:
+    path = store.folder / "store.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
+    with pytest.raises(StoreError, match=message):
+        Store.open(store.folder)
+
+
+def test_one_rule_says_whether_rows_are_kept_in_files() -> None:
+    assert not FeedingSettings(memory_bytes=100).uses_files(100)
+    assert FeedingSettings(memory_bytes=100).uses_files(101)
+    assert FeedingSettings(mapped=True).uses_files(1)
+    assert FeedingSettings().budget_bytes > 2**20
