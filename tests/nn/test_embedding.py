@@ -45,3 +45,17 @@ def test_a_group_gets_no_gradient_from_the_others_columns() -> None:
     out[:, 3].sum().backward()
     assert module.projection.grad is not None
     assert not module.projection.grad[1:].any()
+
+
+def test_the_gradient_by_rows_is_the_tables_and_names_the_rows_met() -> None:
+    dense, _ = embedded()
+    sparse, _ = embedded()
+    sparse.row_wise = True
+    above, features = torch.randn(6, 5, 4), small_batch(6).features
+    for module in (dense, sparse):
+        module(features).backward(above)
+    assert dense.table.grad is not None and sparse.table.grad is not None
+    torch.testing.assert_close(sparse.table.grad.to_dense(), dense.table.grad)
+    met = {int(i) for i in features.categorical[:, 0]} | {9 + int(i) for i in features.categorical[:, 1]}
+    met |= {14 + int(i) for i in features.multi[0].flatten()}
+    assert set(sparse.table.grad.coalesce().indices()[0].tolist()) == met

@@ -33,3 +33,18 @@ def test_a_stacked_gate_reads_each_targets_own_input() -> None:
     after = gate(x, experts)
     assert torch.equal(before[0], after[0])
     torch.testing.assert_close(after[1], experts[1])  # its only expert
+
+
+def test_a_gates_gradients_equal_those_of_the_loop() -> None:
+    torch.manual_seed(0)
+    gate = Gate(5, 3, ALLOWED, torch.Generator().manual_seed(0))
+    x, experts = torch.randn(7, 5, requires_grad=True), torch.randn(3, 7, 4, requires_grad=True)
+    above, values = torch.randn(3, 7, 4), [x, experts, gate.weight, gate.bias]
+    weight = gate.weight.reshape(5, 3, 3)
+    plain = []
+    for task, allowed in enumerate(ALLOWED):
+        share = (x @ weight[:, task, allowed] + gate.bias[task, allowed]).softmax(1)
+        plain.append(sum((share[:, [i]] * experts[e] for i, e in enumerate(allowed)), start=torch.zeros(7, 4)))
+    wanted = torch.autograd.grad(torch.stack(plain), values, above)
+    for found, gradient in zip(torch.autograd.grad(gate(x, experts), values, above), wanted, strict=True):
+        torch.testing.assert_close(found, gradient)

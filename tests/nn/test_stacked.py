@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 from torch import nn
 
-from automtl.nn.stacked import StackedLinear, StackedPerceptron, joined, segments
+from automtl.nn.stacked import StackedLinear, StackedPerceptron, joined, layer, segments
 
 
 def generator() -> torch.Generator:
@@ -34,3 +35,35 @@ def test_a_perceptron_ends_without_activation_unless_told() -> None:
     x = torch.randn(2, 200, 3)
     assert (StackedPerceptron(2, 3, [4, 2], generator())(x) < 0).any()
     assert (StackedPerceptron(2, 3, [4, 2], generator(), activate_last=True)(x) >= 0).all()
+
+
+@pytest.mark.parametrize("shared", [False, True])
+@pytest.mark.parametrize("activate", [False, True])
+@pytest.mark.parametrize("out", [1, 4])
+def test_a_layer_equals_plain_products_gradients_included(shared: bool, activate: bool, out: int) -> None:
+    torch.manual_seed(0)
+    x = torch.randn((7, 5) if shared else (3, 7, 5), requires_grad=True)
+    weight, bias = torch.randn(3, 5, out, requires_grad=True), torch.randn(3, 1, out, requires_grad=True)
+    mask = (torch.rand(3, 7, out) > 0.4) * 1.5 if activate else None
+    above, values = torch.randn(3, 7, out), [x, weight, bias]
+
+    copies = []
+    for copy in range(3):
+        one = (x if shared else x[copy]) @ weight[copy] + bias[copy]
+        copies.append(torch.relu(one) * mask[copy] if mask is not None else one)
+    plain = torch.stack(copies)
+    fused = layer(x, weight, bias, activate=activate, mask=mask, scale=1.5)
+    torch.testing.assert_close(fused, plain)
+    wanted = torch.autograd.grad(plain, values, above)
+    for found, gradient in zip(torch.autograd.grad(fused, values, above), wanted, strict=True):
+        torch.testing.assert_close(found, gradient)
+
+
+def test_a_layer_follows_autocast() -> None:
+    linear, x = StackedLinear(2, 8, 4, generator()), torch.randn(6, 8, requires_grad=True)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out = linear(x)
+    assert out.dtype is torch.bfloat16
+    out.float().sum().backward()
+    assert x.grad is not None and x.grad.dtype is torch.float32
+    torch.testing.assert_close(out.float(), linear(x), atol=0.05, rtol=0.05)

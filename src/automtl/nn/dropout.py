@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor, nn
 
@@ -17,10 +19,19 @@ class Dropout(nn.Module):
     def __init__(self, rate: float) -> None:
         super().__init__()
         self.dropped = min(round(rate * LEVELS), LEVELS - 1)
+        self.scale = LEVELS / (LEVELS - self.dropped)  # of what is kept
+
+    @property
+    def active(self) -> bool:
+        """Whether anything is dropped."""
+        return self.training and self.dropped > 0
+
+    def mask(self, shape: Sequence[int], like: Tensor) -> Tensor:
+        """A new mask of `like`'s type and device: 0 where a number is dropped, else `scale`."""
+        count = torch.Size(shape).numel()
+        draws = torch.empty((count + 7) // 8, dtype=torch.int64, device=like.device).random_(-(2**63), None)
+        values = draws.view(torch.uint8)[:count].to(like.dtype).view(shape)
+        return values.ge_(self.dropped).mul_(self.scale)
 
     def forward(self, x: Tensor) -> Tensor:
-        if not self.training or self.dropped == 0:
-            return x
-        draws = torch.empty((x.numel() + 7) // 8, dtype=torch.int64, device=x.device).random_(-(2**63), None)
-        mask = (draws.view(torch.uint8)[: x.numel()] >= self.dropped).view(x.shape)
-        return x * mask.to(x.dtype).mul_(LEVELS / (LEVELS - self.dropped))
+        return x * self.mask(x.shape, x) if self.active else x

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
@@ -32,6 +34,7 @@ class FieldEmbedding(nn.Module):
         self.register_buffer("offsets", starts[:count], persistent=False)
         self.register_buffer("multi_offsets", starts[count:-1], persistent=False)
         self.table = nn.Parameter(torch.empty(int(starts[-1]), dim).normal_(0, STD, generator=generator))
+        self.row_wise = False  # whether the table's gradient is sparse; who trains says so
         self.num_fields, self.dim, self.num_groups = layout.num_fields, dim, len(layout.numeric)
         columns = [len(group.columns) for group in layout.numeric]
         owner = segments(columns) if columns else torch.zeros(0, dtype=torch.long)
@@ -48,17 +51,45 @@ class FieldEmbedding(nn.Module):
         return self.num_fields * self.dim
 
     def forward(self, features: Features) -> Tensor:
-        parts = [nn.functional.embedding(features.categorical + self.offsets, self.table)]  # (B, C, D)
+        found = self._found(features)
+        parts = [found[0]]  # (B, C, D)
         for index, ids in enumerate(features.multi):
-            parts.append(self._pool(ids, index).unsqueeze(1))
+            parts.append(self._pool(found[1 + index], ids > 0, index))
         if self.num_groups:
             projected = torch.addmm(self.projection_bias, features.numeric, self.projection * self.block)
             parts.append(projected.reshape(-1, self.num_groups, self.dim))  # (B, G, D)
         return torch.cat(parts, dim=1)
 
-    def _pool(self, ids: Tensor, index: int) -> Tensor:
-        """(B, L) ids, 0 is padding -> (B, D). A row without values is 0."""
-        present = (ids > 0).unsqueeze(2).to(self.table.dtype)
-        found = nn.functional.embedding(ids + self.multi_offsets[index], self.table) * present
-        total = found.sum(dim=1)
-        return total / present.sum(dim=1).clamp(min=1) if self.poolings[index] == "mean" else total
+    def _found(self, features: Features) -> list[Tensor]:
+        """Of all fields in one lookup: (B, C, D), then (B, L, D) a multi-valued field."""
+        ids = [features.categorical + self.offsets]
+        ids += [values + self.multi_offsets[index] for index, values in enumerate(features.multi)]
+        flat = ids[0].reshape(-1) if len(ids) == 1 else torch.cat([values.reshape(-1) for values in ids])
+        found: Tensor = _Lookup.apply(self.table, flat, self.row_wise)  # type: ignore[no-untyped-call]
+        parts = [found] if len(ids) == 1 else found.split([values.numel() for values in ids])
+        return [part.view(*values.shape, self.dim) for part, values in zip(parts, ids, strict=True)]
+
+    def _pool(self, found: Tensor, given: Tensor, index: int) -> Tensor:
+        """(B, L, D) values, (B, L) which are given and not padding -> (B, 1, D). A row without values is 0."""
+        present = given.unsqueeze(2).to(found.dtype)
+        total = (found * present).sum(dim=1, keepdim=True)
+        return total / present.sum(dim=1, keepdim=True).clamp(min=1) if self.poolings[index] == "mean" else total
+
+
+class _Lookup(torch.autograd.Function):
+    """Rows of a table (V, D) by ids (n,). The gradient is the table's, or, if `row_wise`, sparse: of the ids met."""
+
+    @staticmethod
+    def forward(ctx: Any, table: Tensor, ids: Tensor, row_wise: bool) -> Tensor:
+        ctx.save_for_backward(ids)
+        ctx.shape, ctx.row_wise = table.shape, row_wise
+        return table.index_select(0, ids)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+        (ids,) = ctx.saved_tensors
+        if not ctx.row_wise:
+            return gradient.new_zeros(ctx.shape).index_add_(0, ids, gradient), None, None
+        found = torch.sparse_coo_tensor(ids[None], gradient, ctx.shape, check_invariants=False)
+        return found, None, None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import pairwise
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -17,8 +18,88 @@ def uniform(shape: Sequence[int], fan_in: int, generator: torch.Generator) -> nn
     return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound, generator=generator))
 
 
+def layer(
+    x: Tensor, weight: Tensor, bias: Tensor, *, activate: bool = False, mask: Tensor | None = None, scale: float = 1.0
+) -> Tensor:
+    """x weight + bias, then ReLU if `activate`, then times `mask` (of 0 and `scale`; only with ReLU): (S, B, out).
+
+    x: (S, B, in), or (B, in) for an input that all copies read; weight: (S, in, out), bias: (S, 1, out).
+    """
+    kind = x.device.type
+    if torch.is_autocast_enabled(kind):
+        dtype = torch.get_autocast_dtype(kind)
+        x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)
+        with torch.autocast(kind, enabled=False):
+            return layer(x, weight, bias, activate=activate, mask=None if mask is None else mask.to(dtype), scale=scale)
+    out: Tensor = _Layer.apply(x, weight, bias, activate, mask, scale)  # type: ignore[no-untyped-call]
+    return out
+
+
+class _Layer(torch.autograd.Function):
+    """One node in place of three: what ReLU and dropout let pass is read off the output.
+
+    An input that all copies read is not repeated: its gradient is summed product by product.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, activate: bool, mask: Tensor | None, scale: float
+    ) -> Tensor:
+        out = _map(x, weight, bias)
+        if activate:
+            out.relu_()
+        if mask is not None:
+            out.mul_(mask)
+        ctx.save_for_backward(x, weight, out if activate else None)
+        ctx.scale = scale if mask is not None else 1.0
+        return out
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, weight, out = ctx.saved_tensors
+        for_x, for_weight, for_bias = ctx.needs_input_grad[:3]
+        gradient = gradient.contiguous()
+        if out is not None:
+            gradient = torch.ops.aten.threshold_backward(gradient, out, 0)
+        if ctx.scale != 1.0:
+            gradient.mul_(ctx.scale)
+        return (
+            _input_gradient(gradient, weight, shared=x.dim() == 2) if for_x else None,
+            _weight_gradient(x, gradient) if for_weight else None,
+            gradient.sum(dim=1, keepdim=True) if for_bias else None,
+            None, None, None,
+        )  # fmt: skip
+
+
+def _map(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
+    """(S, B, in) or (B, in), (S, in, out) -> (S, B, out)."""
+    stack, _, size = weight.shape
+    if x.dim() == 2:
+        return torch.baddbmm(bias, x.expand(stack, -1, -1), weight)
+    if size == 1:  # a row of numbers for each copy: the product that reads x along its rows is quicker
+        return torch.baddbmm(bias, weight.transpose(1, 2), x.transpose(1, 2)).view(stack, -1, 1)
+    return torch.baddbmm(bias, x, weight)
+
+
+def _input_gradient(gradient: Tensor, weight: Tensor, *, shared: bool) -> Tensor:
+    if shared:
+        start = gradient.new_empty(gradient.shape[1], weight.shape[1])
+        return torch.addbmm(start, gradient, weight.transpose(1, 2), beta=0)
+    if weight.shape[2] == 1:
+        return gradient * weight.transpose(1, 2)
+    return torch.bmm(gradient, weight.transpose(1, 2))
+
+
+def _weight_gradient(x: Tensor, gradient: Tensor) -> Tensor:
+    """(S, in, out)."""
+    if gradient.shape[2] == 1 and x.dim() == 3:
+        return torch.bmm(gradient.transpose(1, 2), x).transpose(1, 2)
+    return torch.bmm(x.expand(len(gradient), -1, -1).transpose(1, 2), gradient)
+
+
 class StackedLinear(nn.Module):
-    """S independent linear maps: x (S, B, in) -> (S, B, out)."""
+    """S independent linear maps: x (S, B, in), or (B, in) for all copies -> (S, B, out)."""
 
     def __init__(self, stack: int, in_dim: int, out_dim: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -26,7 +107,7 @@ class StackedLinear(nn.Module):
         self.bias = nn.Parameter(torch.zeros(stack, 1, out_dim))
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.baddbmm(self.bias, x, self.weight)
+        return layer(x, self.weight, self.bias)
 
 
 def joined(parts: Sequence[Tensor], dim: int) -> Tensor:
@@ -40,7 +121,7 @@ def segments(sizes: Sequence[int]) -> Tensor:
 
 
 class StackedPerceptron(nn.Module):
-    """S multi-layer perceptrons with ReLU between layers: (S, B, in) -> (S, B, sizes[-1])."""
+    """S multi-layer perceptrons with ReLU between layers: (S, B, in), or (B, in) for all -> (S, B, sizes[-1])."""
 
     def __init__(
         self, stack: int, in_dim: int, sizes: Sequence[int], generator: torch.Generator, *,
@@ -55,8 +136,12 @@ class StackedPerceptron(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         last = len(self.layers) - 1
-        for index, layer in enumerate(self.layers):
-            x = layer(x)
-            if index < last or self.activate_last:
-                x = self.dropout(torch.relu(x))
+        for index, linear in enumerate(self.layers):
+            assert isinstance(linear, StackedLinear)
+            activate = index < last or self.activate_last
+            mask = None
+            if activate and self.dropout.active:
+                stack, _, out_dim = linear.weight.shape
+                mask = self.dropout.mask((stack, x.shape[-2], out_dim), x)
+            x = layer(x, linear.weight, linear.bias, activate=activate, mask=mask, scale=self.dropout.scale)
         return x

@@ -43,9 +43,8 @@ class Experts(nn.Module):
 
     def __init__(self, count: int, in_dim: int, width: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.count = count
         self.layers = StackedPerceptron(count, in_dim, (HIDDEN, width), generator, activate_last=True)
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.layers(x if x.dim() == 3 else x.expand(self.count, -1, -1))
+        out: Tensor = self.layers(x)
         return out
