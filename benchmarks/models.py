@@ -1,6 +1,8 @@
-"""Our models of the peers' sizes, and data for them. H width, T tasks."""
+"""Our models of the peers' sizes, what they cost, and data for them. H width, T tasks."""
 
 from __future__ import annotations
+
+from itertools import pairwise
 
 import torch
 from torch import Tensor, nn
@@ -47,6 +49,18 @@ def model(sizes: Sizes) -> nn.Module:
     settings = NetworkSettings(sizes.embedding, width, sizes.tower, dropout=0.0)
     kind = MMoE if sizes.experts else OneLayerBottom
     return kind(layout(sizes), settings, torch.Generator().manual_seed(0))
+
+
+def multiply_adds(sizes: Sizes) -> int:
+    """Of all products of a row's forward pass; another two of each in the backward pass.
+
+    Counted from the sizes, since torch's counter does not see every kernel; for plain layers the two agree.
+    """
+    inputs, width, towers = (sizes.fields + 1) * sizes.embedding, sizes.hidden[-1], (*sizes.tower, 1)
+    experts = max(sizes.experts, 1) * sum(a * b for a, b in pairwise((inputs, *sizes.hidden)))
+    gates = sizes.tasks * sizes.experts * (inputs + width)  # the scores, and the experts weighed by them
+    numeric = sizes.numeric * sizes.embedding
+    return experts + gates + numeric + sizes.tasks * sum(a * b for a, b in pairwise((width, *towers)))
 
 
 def rows(sizes: Sizes, count: int) -> Batch:

@@ -1,26 +1,33 @@
 """Prediction: the latency of one encoded row, the rows a second of many, and a table from end to end.
 
-The models are saved and loaded again by `Predictor`: the wide MMoE of `peers.sizes`, and architectures drawn from the
-published space, which stand for what a search finds. One row is scored by `predict_logits`, median and 99th percentile.
-Many encoded rows go to `predict_logits` and `to_scores`, and to deepctr-torch's `predict` with the same MMoE, the same
-rows and batches of the same size, in turns. Last, `Predictor.predict` on a data frame: checks, encoding and all.
+One row: the wide MMoE of `peers.sizes`, and architectures drawn from the published space, which stand for what a search
+finds, each saved and loaded again by `Predictor`, are given one encoded row by `predict_logits`. Median and 99th
+percentile.
+
+A table: `Predictor.predict` on a data frame, checks, encoding and all.
+
+Many encoded rows: `predict_logits` and `to_scores` against deepctr-torch's `predict`, the same models (see `train.py`
+for what they are and where the libraries differ) and rows, in turns. Ours goes by batches of its own size; the peer
+gets batches of 1024, with which it was fastest of 256 (its default), 1024 and 8192.
 
 `floor`: seconds of many rows over those of the products alone at the speed of one large product, in the same turns.
 """
 
 from __future__ import annotations
 
+import argparse
 import random
 import statistics
 import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
+from typing import Any
 
 import polars as pl
-import torch
-from torch.utils.flop_counter import FlopCounterMode
+from torch import nn
 
+import models
 from automtl.data.batch import Batch
 from automtl.data.encoder import Encoder, EncoderSettings
 from automtl.data.schema import Field, FieldKind, Schema
@@ -31,11 +38,12 @@ from automtl.training.fit import predict_logits, to_scores
 from common import Seconds, arguments, in_turns, matrix_ceiling, ratio, report
 from models import tasks
 from peers.host import Peer
-from peers.sizes import WIDE, Sizes
+from peers.sizes import NARROW, WIDE, Sizes
 
 FITTED_ROWS = 20_000  # what vocabularies are learned from
 TABLE_ROWS = 100_000  # scored from end to end
 WARM_ROWS = 8 * 8192
+MODELS = {"wide": WIDE, "narrow": NARROW}
 PEER = "deepctr-torch"
 CEILING_FLOP = 1e10
 
@@ -48,15 +56,17 @@ def main() -> None:
     parser.add_argument("--architectures", type=int, default=5, help="drawn from the published space")
     parser.add_argument("--no-peer", action="store_true", help="ours alone")
     chosen = parser.parse_args()
-    table = as_table(WIDE, max(chosen.rows, FITTED_ROWS))
+    table = as_table(WIDE, TABLE_ROWS)
     encoder, few = Encoder.fit(table.head(FITTED_ROWS), schema(WIDE), encoder_settings(), 0)
     specs = {"mmoe": mmoe(WIDE)} | {f"automtl-{seed}": derived(WIDE, seed) for seed in range(chosen.architectures)}
     loaded = {name: saved_and_loaded(encoder, spec) for name, spec in specs.items()}
     latencies = {name: latency(predictor, few, chosen.calls) for name, predictor in loaded.items()}
     print_latencies(latencies)
-    many = many_rows(loaded["mmoe"], table.head(chosen.rows), chosen.rounds, peer=not chosen.no_peer)
-    ends = from_table(loaded["mmoe"], table.head(TABLE_ROWS))
-    report("predict", many | {"milliseconds_a_row": latencies, "table_rows_per_second": ends}, chosen.out)
+    ends = from_table(loaded["mmoe"], table)
+    networks = {"wide": loaded["mmoe"].network, "narrow": models.model(NARROW).eval()}
+    many = {name: many_rows(name, networks[name], models.rows(MODELS[name], chosen.rows), chosen) for name in MODELS}
+    about = {"milliseconds_a_row": latencies, "table_rows_per_second": ends}
+    report("predict", many.pop("wide") | many | about, chosen.out)
 
 
 def as_table(sizes: Sizes, rows: int) -> pl.DataFrame:
@@ -115,26 +125,26 @@ def print_latencies(latencies: dict[str, dict[str, float]]) -> None:
         print(f"one row: {name:12} median {values['median']:.3f} ms, 99 % below {values['percentile_99']:.3f} ms")
 
 
-def many_rows(predictor: Predictor, table: pl.DataFrame, rounds: int, *, peer: bool) -> dict[str, object]:
+def many_rows(name: str, network: nn.Module, batch: Batch, chosen: argparse.Namespace) -> dict[str, Any]:
     """Rows a second of encoded rows, and ratios. Prints them, too."""
-    rows, batch = table.height, predictor.encoder.encode(table)
+    sizes, rows = MODELS[name], len(batch)
 
     def ours(part: Batch = batch) -> None:
-        to_scores(predict_logits(predictor.network, part), predictor.schema.tasks)
+        to_scores(predict_logits(network, part), tasks(sizes))
 
     ours(batch.take(slice(0, WARM_ROWS)))
     runs = {"automtl": ours, "ceiling": lambda: Seconds(CEILING_FLOP / matrix_ceiling(tries=3))}
     with ExitStack() as stack:
-        if peer:
-            worker = stack.enter_context(Peer(PEER, WIDE, rows))
+        if not chosen.no_peer:
+            worker = stack.enter_context(Peer(PEER, sizes, rows))
             worker.ask("predict", WARM_ROWS)
             runs |= {PEER: lambda: worker.ask("predict", rows)}
-        times = in_turns(runs, rounds, warm=False)
-    ratios = {PEER.replace("-", "_"): ratio(times[PEER], times["automtl"])} if peer else {}
-    floor = [rows * flops(predictor, batch) / CEILING_FLOP * seconds for seconds in times.pop("ceiling")]
-    speeds = {name: round(rows / statistics.median(seconds)) for name, seconds in times.items()}
-    for name, speed in speeds.items():
-        print(f"{rows:,} encoded rows: {name:14}{speed:>10,} rows/s")
+        times = in_turns(runs, chosen.rounds, warm=False)
+    floor = [rows * 2 * models.multiply_adds(sizes) / CEILING_FLOP * seconds for seconds in times.pop("ceiling")]
+    speeds = {library: round(rows / statistics.median(seconds)) for library, seconds in times.items()}
+    for library, speed in speeds.items():
+        print(f"{name}, {rows:,} encoded rows: {library:14}{speed:>10,} rows/s", flush=True)
+    ratios = {} if chosen.no_peer else {PEER.replace("-", "_"): ratio(times[PEER], times["automtl"])}
     return ratios | {"floor": ratio(times["automtl"], floor), "rows": rows, "rows_per_second": speeds}
 
 
@@ -148,14 +158,6 @@ def from_table(predictor: Predictor, table: pl.DataFrame) -> dict[str, int]:
     speeds = {name: round(table.height / statistics.median(seconds)) for name, seconds in times.items()}
     print(f"{table.height:,} rows of a table: {speeds['predict']:,} rows/s; encoding alone {speeds['encode']:,} rows/s")
     return speeds
-
-
-def flops(predictor: Predictor, batch: Batch) -> float:
-    """Operations a row of the products of one forward pass."""
-    part = batch.take(slice(0, 1024))
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        predictor.network(part.features)
-    return counter.get_total_flops() / len(part)
 
 
 if __name__ == "__main__":

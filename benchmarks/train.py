@@ -12,10 +12,11 @@ narrow    a Shared-Bottom of [64], towers [16]: the overhead decides
 
 What is not the same, as the libraries do not offer it otherwise: our numeric columns are projected into one field of
 16 (the peers take them as they are: 535 inputs against our 544); torch-rechub puts batch normalisation after every
-linear layer, gates included; deepctr-torch has no bias in gates and last layers. The
-operations a row are printed for each.
-Our process keeps freed memory (`automtl.training.memory`), a part of `fit`; the peers run as their users run them, or
-with `--peers-keep-memory` under the same settings of the allocator.
+linear layer, gates included; deepctr-torch has no bias in gates and last layers. The operations a
+row are printed for each.
+
+Our process keeps freed memory (`automtl.training.memory`), a part of `fit`; the peers run as their users run them. With
+`--peers-keep-memory` their allocators are set as ours is, to tell whether a ratio hangs on it.
 
 `floor`: seconds over those that the products of the pass would take at the speed of one large product, measured in the
 same turns. 60 % of the ceiling is a floor of 1.67.
@@ -26,15 +27,11 @@ from __future__ import annotations
 import argparse
 import statistics
 from contextlib import ExitStack
-from functools import partial
 from typing import Any
-
-from torch.utils.flop_counter import FlopCounterMode
 
 import models
 from automtl.data.batch import Batch
 from automtl.training.fit import TrainingSettings, fit
-from automtl.training.losses import MultiTaskLoss
 from common import Seconds, arguments, in_turns, matrix_ceiling, ratio, report
 from peers.host import Peer
 from peers.sizes import NARROW, WIDE, Sizes
@@ -53,28 +50,36 @@ def main() -> None:
     parser.add_argument("--peers-keep-memory", action="store_true", help="the peers' allocators set as ours is")
     chosen = parser.parse_args()
     found = {name: compare(name, chosen) for name in chosen.models}
-    report("train", found.pop("wide", {}) | found, chosen.out)
+    report("train", found.pop("wide", {}) | found | {"peers_keep_memory": chosen.peers_keep_memory}, chosen.out)
 
 
 def compare(name: str, chosen: argparse.Namespace) -> dict[str, Any]:
     """Rows a second, operations a row and ratios of one model. Prints them, too."""
-    sizes, peers, rows = MODELS[name], chosen.peers, chosen.rows
+    sizes, rows = MODELS[name], chosen.rows
     ours = Ours(sizes, rows)
     with ExitStack() as stack:
-        start = partial(Peer, sizes=sizes, rows=rows, keep_memory=chosen.peers_keep_memory)
-        workers = {peer: stack.enter_context(start(peer)) for peer in peers}
-        flops = {"automtl": ours.flops()} | {peer: float(worker.ask("flops")) for peer, worker in workers.items()}
+        keep = chosen.peers_keep_memory
+        workers = {peer: stack.enter_context(Peer(peer, sizes, rows, keep_memory=keep)) for peer in chosen.peers}
         runs = {"automtl": ours.epoch, "ceiling": lambda: Seconds(CEILING_FLOP / matrix_ceiling(tries=3))}
         runs |= {peer: lambda worker=worker: worker.ask("train", rows) for peer, worker in workers.items()}
         times = in_turns(runs, chosen.rounds)
-    floor = [rows * flops["automtl"] / CEILING_FLOP * seconds for seconds in times["ceiling"]]
-    speeds = {library: round(rows / statistics.median(times[library])) for library in flops}
+        counted = {peer: round(worker.ask("flops")) for peer, worker in workers.items()}
+    return figures(name, rows, times, {"automtl": 6 * models.multiply_adds(sizes)} | counted)
+
+
+def figures(name: str, rows: int, times: dict[str, list[float]], flops: dict[str, int]) -> dict[str, Any]:
+    """The times of `rows` rows as rows a second and ratios."""
+    floor = [rows * flops["automtl"] / CEILING_FLOP * seconds for seconds in times.pop("ceiling")]
+    speeds = {library: round(rows / statistics.median(seconds)) for library, seconds in times.items()}
+    ratios = {library: ratio(seconds, times["automtl"]) for library, seconds in times.items()}
     for library, speed in speeds.items():
-        print(f"{name}: {library:14}{speed:>10,} rows/s {flops[library] / 1e6:8.3f} MFLOP a row")
-    ratios = {peer.replace("-", "_"): ratio(times[peer], times["automtl"]) for peer in peers}
-    shares = {"floor": ratio(times["automtl"], floor), "ceiling_share": ratio(floor, times["automtl"])}
-    print(f"{name}: ratios {ratios}, share of the ceiling {shares['ceiling_share']:.0%}", flush=True)
-    return ratios | shares | {"rows_per_second": speeds, "flop_per_row": {k: round(v) for k, v in flops.items()}}
+        cost, than = flops[library] / 1e6, f", ours {ratios[library]} times as fast" if library in PEERS else ""
+        print(f"{name}: {library:14}{speed:>8,} rows/s, {cost:.3f} MFLOP a row{than}")
+    share = ratio(floor, times["automtl"])
+    print(f"{name}: {share:.0%} of the speed of one large product", flush=True)
+    found = {peer.replace("-", "_"): ratios[peer] for peer in ratios if peer in PEERS}
+    shares = {"floor": ratio(times["automtl"], floor), "ceiling_share": share}
+    return found | shares | {"rows_per_second": speeds, "flop_per_row": flops}
 
 
 class Ours:
@@ -83,19 +88,12 @@ class Ours:
     def __init__(self, sizes: Sizes, rows: int) -> None:
         self.sizes, self.model, self.tasks = sizes, models.model(sizes), models.tasks(sizes)
         self.train: Batch = models.rows(sizes, rows)
-        self.valid = self.train.take(slice(0, sizes.batch))
+        self.valid = self.train.take(slice(0, 256))
         self.settings = TrainingSettings(epochs=1, batch_size=sizes.batch)
 
     def epoch(self) -> None:
         """One call of the library's loop."""
         fit(self.model, self.train, self.valid, self.tasks, self.settings, seed=0)
-
-    def flops(self) -> float:
-        """Operations a row of the products of forward and backward, as torch counts them."""
-        with FlopCounterMode(display=False) as counter:
-            MultiTaskLoss(self.tasks)(self.model(self.valid.features), self.valid).backward()
-        self.model.zero_grad(set_to_none=True)
-        return counter.get_total_flops() / len(self.valid)
 
 
 if __name__ == "__main__":
