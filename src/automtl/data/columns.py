@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import polars as pl
 
 from automtl.data.schema import Condition, Field, FieldKind
@@ -28,7 +29,36 @@ def as_numbers(column: pl.Series) -> pl.Series:
         numbers = column.cast(pl.Float64)
     else:
         raise EncodingError(f"column '{column.name}' is numeric in the schema but has type {column.dtype}")
-    return numbers.set((~numbers.is_finite()).fill_null(False), None)
+    return _finite(numbers)
+
+
+def _finite(numbers: pl.Series) -> pl.Series:
+    """NaN and infinity as null; the column itself where there is none."""
+    finite = numbers.is_finite()
+    return numbers if finite.all() else numbers.set((~finite).fill_null(False), None)
+
+
+def as_integers(column: pl.Series) -> pl.Series | None:
+    """Int64 where `as_text` would write such a number in every row, else None. An Int64 column is not copied."""
+    if column.dtype.is_float():
+        column = _finite(column)
+        if not ((column == column.round()) & (column.abs() < 2.0**53)).all():
+            return None
+        return column.cast(pl.Int64)
+    if column.dtype == pl.Boolean or column.dtype == pl.Null or column.dtype.is_integer():
+        integers = column.cast(pl.Int64, strict=False)
+        return integers if integers.null_count() == column.null_count() else None
+    return None
+
+
+def whole_texts(texts: pl.Series) -> pl.Series:
+    """Int64 where a text is the one way to write that number, else null."""
+    if texts.dtype != pl.String:
+        return texts
+    numbers = texts.cast(pl.Int64, strict=False)
+    if numbers.null_count() == texts.len():
+        return numbers
+    return numbers.set((numbers.cast(pl.String) != texts).fill_null(False), None)
 
 
 def as_text(column: pl.Series) -> pl.Series:
@@ -36,7 +66,7 @@ def as_text(column: pl.Series) -> pl.Series:
     if isinstance(column.dtype, pl.List | pl.Array | pl.Struct):
         raise EncodingError(f"column '{column.name}' is categorical in the schema but has type {column.dtype}")
     if column.dtype.is_float():
-        column = column.set((~column.is_finite()).fill_null(False), None)
+        column = _finite(column)
         whole = column.is_null() | ((column == column.round()) & (column.abs() < 2.0**53))
         if whole.all():
             return column.cast(pl.Int64).cast(pl.String)
@@ -47,37 +77,36 @@ def as_text(column: pl.Series) -> pl.Series:
     return column.cast(pl.String)
 
 
-def as_lists(column: pl.Series, field: Field, max_values: int) -> pl.Series:
-    """List of String, at most `max_values` a row; null parts are left out."""
+def as_parts(column: pl.Series, field: Field, max_values: int) -> tuple[pl.Series, np.ndarray]:
+    """The values of all rows one after another, at most `max_values` a row, and how many each row has, (N,) int64.
+
+    Null and empty parts are left out.
+    """
     if isinstance(column.dtype, pl.Array):
         column = column.arr.to_list()
-    if not isinstance(column.dtype, pl.List):
-        text = as_text(column)
-        split = text.str.split(field.delimiter) if field.delimiter else text.reshape((-1, 1)).arr.to_list()
-        lists = split.list.eval(pl.element().str.strip_chars())
+    if isinstance(column.dtype, pl.List):
+        inner = column.dtype.inner
+        if isinstance(inner, pl.List | pl.Array | pl.Struct):
+            raise EncodingError(f"column '{column.name}' holds {column.dtype}; a multi-valued field is a list of ids")
+        lists = column.list.eval(pl.element().filter(pl.element().is_finite())) if inner.is_float() else column
+    elif field.delimiter:
+        lists = as_text(column).str.split(field.delimiter).list.eval(pl.element().str.strip_chars())
         lists = lists.list.eval(pl.element().filter(pl.element() != ""))
     else:
-        sizes = column.list.len().fill_null(0)
-        lists = _regroup(as_text(column.filter(sizes > 0).explode()), sizes)
-    return lists.list.drop_nulls().list.head(max_values).alias(column.name)
-
-
-def _regroup(texts: pl.Series, sizes: pl.Series) -> pl.Series:
-    row = pl.Series(range(sizes.len()), dtype=pl.UInt32)
-    owner = row.repeat_by(sizes).explode()
-    grouped = pl.DataFrame({"row": owner, "text": texts}).group_by("row", maintain_order=True).agg("text")
-    return pl.DataFrame({"row": row}).join(grouped, on="row", how="left", maintain_order="left")["text"]
+        texts = as_text(column).str.strip_chars()
+        texts = texts.set((texts == "").fill_null(False), None)
+        return texts.drop_nulls(), texts.is_not_null().to_numpy().astype(np.int64)
+    lists = lists.list.drop_nulls().list.head(max_values)
+    sizes = lists.list.len().fill_null(0).to_numpy().astype(np.int64)
+    return lists.filter(pl.Series(sizes > 0)).explode().alias(column.name), sizes
 
 
 def key_column(table: pl.DataFrame, names: tuple[str, ...], fields: dict[str, Field]) -> pl.Series:
-    """The text by which rows share a history: one column or several joined. Null where a part is null."""
-    parts = []
-    for name in names:
-        numeric = fields[name].kind is FieldKind.NUMERIC
-        parts.append(as_text(as_numbers(table[name]) if numeric else table[name]).alias(name))
+    """The values by which rows share a history: a raw column or the joined texts of several, null where one is null."""
+    parts = [as_numbers(table[n]) if fields[n].kind is FieldKind.NUMERIC else table[n] for n in names]
     if len(parts) == 1:
         return parts[0]
-    return pl.DataFrame(parts).select(pl.concat_str(pl.all(), separator=JOINT)).to_series()
+    return pl.DataFrame([as_text(part) for part in parts]).select(pl.concat_str(pl.all(), separator=JOINT)).to_series()
 
 
 def holds(table: pl.DataFrame, condition: str) -> pl.Series:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import polars as pl
@@ -12,14 +14,19 @@ from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.data.batch import Batch, Features
-from automtl.data.columns import as_lists, as_numbers, as_text, holds, key_column
+from automtl.data.codes import Codes, hash_integers, hash_texts
+from automtl.data.columns import as_numbers, as_parts, as_text, holds, key_column
 from automtl.data.infer import check_labels, require_columns
 from automtl.data.layout import CategoricalLayout, Layout, MultiLayout, NumericLayout
 from automtl.data.rates import Earlier, Folds, Labels, Rates, fit_rates
 from automtl.data.scaler import Scaler
 from automtl.data.schema import CONFIG, Field, FieldKind, Schema, TaskKind
-from automtl.data.vocabulary import Vocabulary
+from automtl.data.vocabulary import SLICE, Vocabulary, slices
 from automtl.errors import EncodingError, SchemaError, suggestion
+
+Parts = tuple[np.ndarray, np.ndarray]  # ids of all rows one after another (int32), and how many each row has (int64)
+Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 
 @settings_dataclass(frozen=True, config=CONFIG)
@@ -52,27 +59,44 @@ class Encoder:
     def fit(train: pl.DataFrame, schema: Schema, settings: EncoderSettings, seed: int) -> tuple[Encoder, Batch]:
         """The encoder and the encoded training rows, whose historical rates are out of fold.
 
-        Raises SchemaError or EncodingError that names the column.
+        Columns are fitted in parallel, a slice of rows at a time. Raises SchemaError or EncodingError that names the
+        column.
         """
         require_columns(train, [field.name for field in schema.fields], "field")
         for task in schema.tasks:
             check_labels(train, task, "training")
+        _check_weights(train, schema)
         _require_both_classes(train, schema)
-        vocabularies, scalers = {}, {}
-        for field in schema.fields:
-            if field.kind is FieldKind.NUMERIC:
-                scalers[field.name] = Scaler.fit(_numbers(train, field), settings.bins)
-            else:
-                vocabularies[field.name] = Vocabulary.fit(_texts(train, field, settings), settings.min_count)
-        fitted, own = _fit_rates(train, schema, settings, seed)
-        encoder = Encoder(schema, settings, vocabularies, scalers, fitted)
-        return encoder, encoder._batch(train, own, labels=True)
+        fitted = in_threads(lambda field: _fit_field(train[field.name], field, settings), schema.fields)
+        named = {field.name: part for field, part in zip(schema.fields, fitted, strict=True)}
+        encoder = Encoder(
+            schema,
+            settings,
+            {name: part for name, part in named.items() if isinstance(part, Vocabulary)},
+            {name: part for name, part in named.items() if isinstance(part, Scaler)},
+            {},
+        )
+        arrays = encoder._arrays(train.height, len(schema.rates) if settings.rates else 0)
+        for place, (key, rates, own) in enumerate(_fit_rates(train, schema, settings, seed)):
+            arrays.numeric[:, encoder._rate_columns(place)] = own
+            encoder.rates[key] = rates
+        return encoder, encoder._fill(train, arrays, Numbering(), labels=True, rates=False)
 
     def encode(self, table: pl.DataFrame, *, labels: bool = True) -> Batch:
         """New rows. Unseen ids never fail. Without `labels`, label columns need not exist and the mask is 0."""
-        table = self._complete(table)
-        own = {key: rates.encode(rates.vocabulary.encode(self._key(table, key))) for key, rates in self.rates.items()}
-        return self._batch(table, own, labels)
+        table = self._checked(table, labels)
+        return self._fill(table, self._arrays(table.height, len(self.rates)), Numbering(), labels=labels)
+
+    def encode_parts(self, table: pl.DataFrame, rows: int = 1 << 18, *, labels: bool = True) -> Iterator[Batch]:
+        """`encode`, `rows` rows at a time, so that memory does not grow with the table.
+
+        Multi-valued fields are as wide as the part needs; a group has one number in all parts.
+        """
+        table, groups = self._checked(table, labels), Numbering()
+        return (
+            self._fill(part, self._arrays(part.height, len(self.rates)), groups, labels=labels)
+            for part in table.iter_slices(rows)
+        )
 
     @property
     def layout(self) -> Layout:
@@ -107,8 +131,13 @@ class Encoder:
     def _of(self, kind: FieldKind) -> list[Field]:
         return [field for field in self.schema.fields if field.kind is kind]
 
-    def _key(self, table: pl.DataFrame, key: tuple[str, ...]) -> pl.Series:
-        return key_column(table, key, {field.name: field for field in self.schema.fields})
+    def _checked(self, table: pl.DataFrame, labels: bool) -> pl.DataFrame:
+        """The complete table. Raises what can only be told from all rows."""
+        if labels:
+            for task in self.schema.tasks:
+                check_labels(table, task, "given")
+            _check_weights(table, self.schema)
+        return self._complete(table)
 
     def _complete(self, table: pl.DataFrame) -> pl.DataFrame:
         """The table with absent optional columns as nulls. Raises EncodingError where another one is absent."""
@@ -122,49 +151,95 @@ class Encoder:
                 )
         return table.with_columns(pl.lit(None, dtype=pl.String).alias(field.name) for field in absent)
 
-    def _batch(self, table: pl.DataFrame, own_rates: dict[tuple[str, ...], np.ndarray], labels: bool) -> Batch:
-        ids = [self.vocabularies[f.name].encode(as_text(table[f.name])) for f in self._of(FieldKind.CATEGORICAL)]
-        columns = []
-        for name, scaler in self.scalers.items():
-            values = as_numbers(table[name]).fill_null(float("nan")).to_numpy()
-            columns.append(scaler.scale(values))
-            if self.settings.bins:
-                ids.append(scaler.bin(values))
-        columns += [own_rates[key] for key in self.rates]
-        features = Features(
-            torch.from_numpy(_stack(ids, table.height, np.int64)),
-            tuple(torch.from_numpy(self._multi(table[f.name], f)) for f in self._of(FieldKind.MULTI)),
-            torch.from_numpy(np.concatenate(columns, axis=1) if columns else np.zeros((table.height, 0), np.float32)),
-        )
-        found = read_labels(table, self.schema) if labels else _no_labels(table.height, self.schema)
-        return Batch(
-            features,
-            torch.from_numpy(found.values.astype(np.float32)),
-            torch.from_numpy(found.mask.astype(np.float32)),
-            torch.from_numpy(_weights(table, self.schema) if labels else np.ones(table.height, np.float32)),
-            _groups(table, self.schema),
+    def _arrays(self, rows: int, num_keys: int) -> Arrays:
+        """Room for the result; nothing is written yet."""
+        columns = len(self._of(FieldKind.CATEGORICAL)) + (len(self.scalers) if self.settings.bins else 0)
+        tasks = len(self.schema.tasks)
+        numbers = self._rate_columns(num_keys).start
+        return Arrays(
+            np.empty((rows, columns), np.int32),
+            np.empty((rows, numbers), np.float32),
+            np.zeros((rows, tasks), np.float32),
+            np.zeros((rows, tasks), np.float32),
+            np.ones(rows, np.float32),
         )
 
-    def _multi(self, column: pl.Series, field: Field) -> np.ndarray:
-        """(N, L) int64, padded with 0."""
-        lists = as_lists(column, field, self.settings.max_values)
-        sizes = lists.list.len().fill_null(0).to_numpy().astype(np.int64)
-        out = np.zeros((len(sizes), max(int(sizes.max(initial=1)), 1)), np.int64)
-        flat = lists.filter(pl.Series(sizes > 0)).explode()
-        row = np.repeat(np.arange(len(sizes)), sizes)
-        place = np.arange(len(row)) - np.repeat(np.cumsum(sizes) - sizes, sizes)
-        if len(row):
-            out[row, place] = self.vocabularies[field.name].encode(flat)
-        return out
+    def _rate_columns(self, place: int) -> slice:
+        """The numeric columns of the rates of the key at `place`."""
+        width = len(self.schema.tasks) + 1
+        start = sum(scaler.width for scaler in self.scalers.values()) + place * width
+        return slice(start, start + width)
+
+    def _fill(
+        self, table: pl.DataFrame, arrays: Arrays, groups: Numbering, *, labels: bool, rates: bool = True
+    ) -> Batch:
+        """Encode slice by slice, in parallel, right into `arrays`."""
+        starts = range(0, table.height, SLICE)
+        if len(starts) > 1:
+            in_threads(lambda name: self._prepare(table, name), self.vocabularies)
+        multi = in_threads(
+            lambda start: self._fill_slice(
+                table.slice(start, SLICE), arrays.slice(start, start + SLICE), labels, rates
+            ),
+            starts,
+        )
+        features = Features(
+            torch.from_numpy(arrays.categorical),
+            tuple(
+                torch.from_numpy(_padded([part[i] for part in multi])) for i in range(len(self._of(FieldKind.MULTI)))
+            ),
+            torch.from_numpy(arrays.numeric),
+        )
+        group = self.schema.group if self.schema.group in table.columns else None
+        numbers = None if group is None else torch.from_numpy(groups.number(table[group]))
+        return Batch(
+            features,
+            torch.from_numpy(arrays.labels),
+            torch.from_numpy(arrays.mask),
+            torch.from_numpy(arrays.weight),
+            numbers,
+        )
+
+    def _prepare(self, table: pl.DataFrame, name: str) -> None:
+        """Make the look-up table of a vocabulary once, before the threads meet there."""
+        if name in {field.name for field in self._of(FieldKind.CATEGORICAL)}:
+            self.vocabularies[name].encode(table[name].head(1))
+
+    def _fill_slice(self, part: pl.DataFrame, arrays: Arrays, labels: bool, rates: bool) -> list[Parts]:
+        for place, field in enumerate(self._of(FieldKind.CATEGORICAL)):
+            arrays.categorical[:, place] = self.vocabularies[field.name].encode(part[field.name])
+        self._fill_numbers(part, arrays)
+        for place, (key, known) in enumerate(self.rates.items() if rates else ()):
+            column = key_column(part, key, {field.name: field for field in self.schema.fields})
+            arrays.numeric[:, self._rate_columns(place)] = known.encode(known.vocabulary.encode(column))
+        if labels:
+            found = _label_columns(part, self.schema)
+            arrays.labels[:], arrays.mask[:] = found.values, found.mask
+            if self.schema.weight is not None:
+                arrays.weight[:] = as_numbers(part[self.schema.weight]).to_numpy()
+        return [self._multi(part[field.name], field) for field in self._of(FieldKind.MULTI)]
+
+    def _fill_numbers(self, part: pl.DataFrame, arrays: Arrays) -> None:
+        column, bins = 0, len(self._of(FieldKind.CATEGORICAL))
+        for place, (name, scaler) in enumerate(self.scalers.items()):
+            values = _numbers(as_numbers(part[name]))
+            arrays.numeric[:, column : column + scaler.width] = scaler.scale(values)
+            if self.settings.bins:
+                arrays.categorical[:, bins + place] = scaler.bin(values)
+            column += scaler.width
+
+    def _multi(self, column: pl.Series, field: Field) -> Parts:
+        flat, sizes = as_parts(column, field, self.settings.max_values)
+        return self.vocabularies[field.name].encode(flat), sizes
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Plain values for JSON, and arrays."""
         values: dict[str, Any] = {
             "settings": asdict(self.settings),
-            "vocabularies": {name: v.values.to_list() for name, v in self.vocabularies.items()},
+            "vocabularies": {name: v.texts() for name, v in self.vocabularies.items()},
             "scalers": {name: asdict(scaler) for name, scaler in self.scalers.items()},
             "rates": [
-                {"key": list(key), "values": r.vocabulary.values.to_list(), "smoothing": r.smoothing}
+                {"key": list(key), "values": r.vocabulary.texts(), "smoothing": r.smoothing}
                 for key, r in self.rates.items()
             ],
         }
@@ -193,32 +268,97 @@ class Encoder:
 RATE_ARRAYS = ("sums", "counts", "rows", "prior", "binary", "mean", "std")
 
 
-def _numbers(table: pl.DataFrame, field: Field) -> np.ndarray:
-    numbers = as_numbers(table[field.name])
-    if numbers.null_count() == table.height:
+@dataclass(frozen=True)
+class Arrays:
+    """categorical: (N, C) int32; numeric: (N, n), labels, mask: (N, T), weight: (N,), float32."""
+
+    categorical: np.ndarray
+    numeric: np.ndarray
+    labels: np.ndarray
+    mask: np.ndarray
+    weight: np.ndarray
+
+    def slice(self, start: int, stop: int) -> Arrays:
+        """Views of some rows."""
+        parts = (self.categorical, self.numeric, self.labels, self.mask, self.weight)
+        return Arrays(*(part[start:stop] for part in parts))
+
+
+class Numbering:
+    """A number for each value of a group column, from 1 in order of arrival; 0 for null."""
+
+    def __init__(self) -> None:
+        self._codes = Codes()
+
+    def number(self, column: pl.Series) -> np.ndarray:
+        """(N,) int64. The same value has the same number in every column of one type that is given."""
+        return np.concatenate([np.zeros(0, np.int64), *map(self._number, slices(column))])
+
+    def _number(self, part: pl.Series) -> np.ndarray:
+        numbers = np.zeros(part.len(), np.int64)
+        if part.dtype in (pl.Int64, pl.Int32, pl.Int16, pl.Int8, pl.UInt32, pl.UInt16, pl.UInt8):
+            keys = part.drop_nulls().cast(pl.Int64).to_numpy()
+            present, hashes = part.is_not_null(), hash_integers(keys)
+        else:
+            texts = as_text(part)
+            present, (keys, hashes) = texts.is_not_null(), hash_texts(texts.drop_nulls())
+        numbers[present.to_numpy()] = self._codes.add(keys, hashes)[0]
+        return numbers
+
+
+def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
+    """The results in the order of the items, by as many threads as torch may use; polars and numpy release Python's
+    lock."""
+    listed = list(items)
+    if len(listed) < 2 or torch.get_num_threads() == 1:
+        return [work(item) for item in listed]
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        return list(pool.map(work, listed))
+
+
+def _fit_field(column: pl.Series, field: Field, settings: EncoderSettings) -> Vocabulary | Scaler:
+    """Raises SchemaError where there is no value at all."""
+
+    def parts() -> Iterator[pl.Series]:
+        for part in slices(column):
+            if field.kind is FieldKind.NUMERIC:
+                part = as_numbers(part)
+            yield as_parts(part, field, settings.max_values)[0] if field.kind is FieldKind.MULTI else part
+
+    if not any(_has_value(part) for part in parts()):
         raise SchemaError(f"column '{field.name}' has no value in the training rows; drop it")
+    if field.kind is FieldKind.NUMERIC:
+        return Scaler.fit_parts(map(_numbers, parts()), column.len(), settings.bins)
+    if field.kind is FieldKind.MULTI:
+        return Vocabulary.fit_parts(parts(), settings.min_count)
+    return Vocabulary.fit(column, settings.min_count)
+
+
+def _has_value(part: pl.Series) -> bool:
+    return bool(part.is_finite().any()) if part.dtype.is_float() else part.null_count() < part.len()
+
+
+def _numbers(numbers: pl.Series) -> np.ndarray:
+    """(n,) float64, NaN where null."""
     return numbers.fill_null(float("nan")).to_numpy()
 
 
-def _texts(table: pl.DataFrame, field: Field, settings: EncoderSettings) -> pl.Series:
-    column = table[field.name]
-    if field.kind is FieldKind.MULTI:
-        lists = as_lists(column, field, settings.max_values)
-        texts = lists.filter((lists.list.len() > 0).fill_null(False)).explode()
-    else:
-        texts = as_text(column)
-    if texts.null_count() == texts.len():
-        raise SchemaError(f"column '{field.name}' has no value in the training rows; drop it")
-    return texts
+def _padded(parts: list[Parts]) -> np.ndarray:
+    """(N, L) int32 from the parts of all slices, padded with 0; L is at least 1."""
+    width = max([1, *(int(sizes.max(initial=1)) for _, sizes in parts)])
+    out, start = np.zeros((sum(len(sizes) for _, sizes in parts), width), np.int32), 0
+    for ids, sizes in parts:
+        out[start : start + len(sizes)][np.arange(width) < sizes[:, None]] = ids
+        start += len(sizes)
+    return out
 
 
 def _fit_rates(
     train: pl.DataFrame, schema: Schema, settings: EncoderSettings, seed: int
-) -> tuple[dict[tuple[str, ...], Rates], dict[tuple[str, ...], np.ndarray]]:
-    fitted: dict[tuple[str, ...], Rates] = {}
-    own: dict[tuple[str, ...], np.ndarray] = {}
+) -> Iterator[tuple[tuple[str, ...], Rates, np.ndarray]]:
+    """Key by key: the rates and the (N, T + 1) inputs of the training rows, of which one key's exist at a time."""
     if not (settings.rates and schema.rates):
-        return fitted, own
+        return
     labels, fields = _weighted(read_labels(train, schema), train, schema), {f.name: f for f in schema.fields}
     history: Folds | Earlier
     if schema.time is not None:
@@ -227,26 +367,21 @@ def _fit_rates(
     else:
         history = Folds(np.random.default_rng(seed).permutation(train.height) % settings.rate_folds)
     for key in schema.rates:
-        texts = key_column(train, key, fields)
-        vocabulary = Vocabulary.fit(texts, 1)
-        ids = vocabulary.encode(texts)
-        fitted[key], own[key] = fit_rates(vocabulary, ids, labels, history, settings.rate_smoothing)
-    return fitted, own
-
-
-def _weighted(labels: Labels, table: pl.DataFrame, schema: Schema) -> Labels:
-    """Labels that count by their row's weight, which is one on average, so that smoothing keeps its meaning."""
-    if schema.weight is None:
-        return labels
-    weight = _weights(table, schema).astype(np.float64)
-    return replace(labels, mask=labels.mask * (weight / weight.mean())[:, None])
+        column = key_column(train, key, fields)
+        vocabulary = Vocabulary.fit(column, 1)
+        yield key, *fit_rates(vocabulary, vocabulary.encode(column), labels, history, settings.rate_smoothing)
 
 
 def read_labels(table: pl.DataFrame, schema: Schema) -> Labels:
     """Label values (0 where absent) and the mask of rows on which each task holds. Raises SchemaError."""
-    values, mask = [], []
     for task in schema.tasks:
         check_labels(table, task, "given")
+    return _label_columns(table, schema)
+
+
+def _label_columns(table: pl.DataFrame, schema: Schema) -> Labels:
+    values, mask = [], []
+    for task in schema.tasks:
         column = table[task.name].cast(pl.Float64)
         present = column.is_not_null()
         if task.condition is not None:
@@ -258,41 +393,36 @@ def read_labels(table: pl.DataFrame, schema: Schema) -> Labels:
 
 
 def _require_both_classes(train: pl.DataFrame, schema: Schema) -> None:
-    labels = read_labels(train, schema)
-    for index, task in enumerate(schema.tasks):
-        present = labels.values[labels.mask[:, index] > 0, index]
-        if len(present) == 0:
+    def extremes(part: pl.DataFrame) -> np.ndarray:
+        found = _label_columns(part, schema)
+        low, high = np.where(found.mask > 0, found.values, np.inf), np.where(found.mask > 0, found.values, -np.inf)
+        return np.stack([low.min(0, initial=np.inf), -high.max(0, initial=-np.inf)])
+
+    low, high = np.min(in_threads(extremes, train.iter_slices(SLICE)), axis=0) * [[1], [-1]]  # (T,) each
+    for task, least, most in zip(schema.tasks, low, high, strict=True):
+        if least > most:
             raise SchemaError(f"task '{task.name}': no training row has a label under its condition")
-        if present.min() == present.max():
+        if least == most:
             raise SchemaError(
-                f"task '{task.name}': every label in the training rows is {present[0]:g}; "
+                f"task '{task.name}': every label in the training rows is {least:g}; "
                 "drop the task or split so that both classes occur"
             )
 
 
-def _no_labels(rows: int, schema: Schema) -> Labels:
-    zeros = np.zeros((rows, len(schema.tasks)))
-    return Labels(zeros, zeros, np.zeros(len(schema.tasks), bool))
-
-
-def _weights(table: pl.DataFrame, schema: Schema) -> np.ndarray:
+def _check_weights(table: pl.DataFrame, schema: Schema) -> None:
     if schema.weight is None:
-        return np.ones(table.height, np.float32)
+        return
     require_columns(table, [schema.weight], "weight column")
     weights = as_numbers(table[schema.weight])
     if weights.null_count() or float(weights.min() or 0.0) < 0 or not weights.sum() > 0:  # type: ignore[arg-type]
         raise EncodingError(
             f"weight column '{schema.weight}' must hold numbers of 0 or more, not all 0, without nulls; correct it"
         )
-    return weights.to_numpy().astype(np.float32)
 
 
-def _groups(table: pl.DataFrame, schema: Schema) -> torch.Tensor | None:
-    if schema.group is None or schema.group not in table.columns:
-        return None
-    codes = as_text(table[schema.group]).rank("dense").fill_null(0).cast(pl.Int64)
-    return torch.from_numpy(codes.to_numpy().copy())
-
-
-def _stack(ids: list[np.ndarray], rows: int, dtype: type) -> np.ndarray:
-    return np.stack(ids, axis=1) if ids else np.zeros((rows, 0), dtype)
+def _weighted(labels: Labels, table: pl.DataFrame, schema: Schema) -> Labels:
+    """Labels that count by their row's weight, which is one on average, so that smoothing keeps its meaning."""
+    if schema.weight is None:
+        return labels
+    weight = as_numbers(table[schema.weight]).to_numpy()
+    return replace(labels, mask=labels.mask * (weight / weight.mean())[:, None])

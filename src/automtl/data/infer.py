@@ -68,11 +68,10 @@ def check_labels(table: pl.DataFrame, task: Task, rows: str) -> None:
     if column.len() == 0:
         raise SchemaError(f"task '{task.name}': every label is null in the {rows} rows; give labelled rows")
     if task.kind is TaskKind.REGRESSION:
-        if not column.cast(pl.Float64).is_finite().all():
+        if column.dtype.is_float() and not column.is_finite().all():
             raise SchemaError(f"task '{task.name}': a label is infinite or NaN; remove it or make it null")
         return
-    values = column.cast(pl.Float64).unique()
-    odd = values.filter(~values.is_in([0.0, 1.0]))
+    odd = column.head(0) if column.dtype == pl.Boolean else column.filter((column != 0) & (column != 1))
     if odd.len():
         raise SchemaError(f"task '{task.name}': labels must be 0 and 1, found {odd[0]:g}; recode the column")
 

@@ -8,6 +8,7 @@ Training rows get these out of fold (or, with a time column, from strictly earli
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -46,8 +47,12 @@ class Rates:
 
     def encode(self, ids: np.ndarray) -> np.ndarray:
         """(N, T + 1) float32 from ids of this key, by the statistics of all training rows."""
-        raw = smoothed(self.sums, self.counts, self.rows, self.prior, self.binary, self.smoothing)
-        return self._standardise(raw[ids])
+        return self.table.take(ids, axis=0)
+
+    @cached_property
+    def table(self) -> np.ndarray:
+        """(V, T + 1) float32: the inputs of each id."""
+        return self._standardise(smoothed(self.sums, self.counts, self.rows, self.prior, self.binary, self.smoothing))
 
     def _standardise(self, raw: np.ndarray) -> np.ndarray:
         scaled: np.ndarray = np.clip((raw - self.mean) / self.std, -LIMIT, LIMIT).astype(np.float32)
@@ -73,7 +78,7 @@ def fit_rates(
 ) -> tuple[Rates, np.ndarray]:
     """The statistics of all training rows, and the (N, T + 1) inputs of the training rows themselves."""
     known = np.where(ids >= FIRST, ids, 0)
-    sums, counts, rows = _totals(known, labels, np.ones(len(ids)), len(vocabulary))
+    sums, counts, rows = _totals(known, labels, len(vocabulary))
     raw = history.raw(known, labels, len(vocabulary), smoothing)
     std = raw.std(0)
     rates = Rates(
@@ -90,13 +95,12 @@ def fit_rates(
     return rates, rates._standardise(raw)
 
 
-def _totals(ids: np.ndarray, labels: Labels, use: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Label sums (V, T), label counts (V, T) and rows (V,) over the rows where `use` is 1. Unknown (1) stays 0."""
+def _totals(ids: np.ndarray, labels: Labels, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Label sums (V, T), label counts (V, T) and rows (V,). Unknown (1) stays 0."""
     tasks = range(labels.values.shape[1])
-    seen = labels.mask * use[:, None]
-    sums = np.stack([np.bincount(ids, labels.values[:, k] * seen[:, k], size) for k in tasks], axis=1)
-    counts = np.stack([np.bincount(ids, seen[:, k], size) for k in tasks], axis=1)
-    return sums, counts, np.bincount(ids, use, size)
+    sums = np.stack([np.bincount(ids, labels.values[:, k] * labels.mask[:, k], size) for k in tasks], axis=1)
+    counts = np.stack([np.bincount(ids, labels.mask[:, k], size) for k in tasks], axis=1)
+    return sums, counts, np.bincount(ids, minlength=size).astype(np.float64)
 
 
 @dataclass(frozen=True)
@@ -106,14 +110,16 @@ class Folds:
     fold: np.ndarray
 
     def raw(self, ids: np.ndarray, labels: Labels, size: int, smoothing: float) -> np.ndarray:
-        """(N, T + 1) not standardised; the prior, too, is that of the other folds."""
+        """(N, T + 1) not standardised; the prior, too, is that of the other folds. Each row is read twice."""
         out = np.empty((len(ids), labels.values.shape[1] + 1))
+        every = _totals(ids, labels, size)
         for fold in range(int(self.fold.max()) + 1):
-            other = self.fold != fold
-            sums, counts, rows = _totals(ids, labels, other.astype(float), size)
-            prior = Labels(labels.values[other], labels.mask[other], labels.binary).prior
+            own = np.flatnonzero(self.fold == fold)
+            inside = _totals(ids[own], Labels(labels.values[own], labels.mask[own], labels.binary), size)
+            sums, counts, rows = (whole - part for whole, part in zip(every, inside, strict=True))
+            prior = sums.sum(0) / np.maximum(counts.sum(0), 1e-12)
             table = smoothed(sums, counts, rows, prior, labels.binary, smoothing)
-            out[~other] = table[ids[~other]]
+            out[own] = table.take(ids[own], axis=0)
         return out
 
 

@@ -1,37 +1,214 @@
-"""Texts to ids: 0 is missing, 1 is unknown, known values start at 2."""
+"""Values to ids: 0 is missing, 1 is unknown, known values start at 2.
+
+A whole number is one value whether it comes as an integer, a whole float or a text; on the way it stays a number.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 
 import numpy as np
 import polars as pl
 
+from automtl.data.codes import Codes, hash_integers, hash_texts
+from automtl.data.columns import as_integers, as_text, whole_texts
+
 MISSING, UNKNOWN, FIRST = 0, 1, 2
+SLICE = 1 << 18  # rows handled at a time, so that temporaries stay in the cache
+WIDEST = 1 << 24  # the widest range of whole numbers that is counted in an array, not in a hash table
 
 
 class Vocabulary:
-    """The known values of one field, most frequent first (ties by value)."""
+    """The known values of one field, most frequent first; ties: whole numbers by size, then texts by their bytes.
 
-    def __init__(self, values: Sequence[str]) -> None:
-        self.values = pl.Series("value", values, dtype=pl.String)
-        ids = np.arange(FIRST, FIRST + len(self.values), dtype=np.int64)
-        self._table = pl.DataFrame({"value": self.values, "id": ids})
+    `values`: Int64 where all are whole numbers, else String; the i-th has id FIRST + i.
+    """
+
+    def __init__(self, values: Sequence[str] | pl.Series) -> None:
+        if not isinstance(values, pl.Series):
+            values = pl.Series("value", values, dtype=pl.String)
+        if values.dtype == pl.String:
+            values = _whole_if_all(values)
+        self.values = values.alias("value")
 
     def __len__(self) -> int:
         """Number of ids, those for missing and unknown included."""
         return FIRST + self.values.len()
 
     @staticmethod
-    def fit(texts: pl.Series, min_count: int) -> Vocabulary:
-        """All values that occur at least `min_count` times."""
-        counts = texts.drop_nulls().alias("value").value_counts(name="rows")
-        kept = counts.filter(pl.col("rows") >= min_count).sort(["rows", "value"], descending=[True, False])
-        return Vocabulary(kept["value"].to_list())
+    def fit(column: pl.Series, min_count: int) -> Vocabulary:
+        """All values of a raw column that occur at least `min_count` times."""
+        if column.dtype.is_integer() and column.len() > column.null_count():
+            low, high = int(column.min()), int(column.max())  # type: ignore[arg-type]
+            if low >= -(2**63) and high < 2**63 and high - low < min(max(column.len(), SLICE), WIDEST):
+                counted = _count_window(column, low, high)
+                return Vocabulary(_frequent(counted, _counted(pl.Series(dtype=pl.String), Codes()), min_count)["value"])
+        return Vocabulary.fit_parts(slices(column), min_count)
 
-    def encode(self, texts: pl.Series) -> np.ndarray:
-        """(N,) int64 ids; never fails on a value that was not seen."""
-        rows = pl.DataFrame({"value": texts.cast(pl.String)})
-        ids = rows.join(self._table, on="value", how="left", maintain_order="left")["id"]
-        missing = texts.is_null().to_numpy()
-        return np.where(missing, MISSING, ids.fill_null(UNKNOWN).to_numpy()).astype(np.int64)
+    @staticmethod
+    def fit_parts(parts: Iterable[pl.Series], min_count: int) -> Vocabulary:
+        """The same from slices of a column, of which one at a time is looked at."""
+        counter = Counter()
+        for part in parts:
+            counter.add(part)
+        return counter.vocabulary(min_count)
+
+    def texts(self) -> list[str]:
+        """The values as text, for a file."""
+        texts: list[str] = self.values.cast(pl.String).to_list()
+        return texts
+
+    def encode(self, column: pl.Series) -> np.ndarray:
+        """(N,) int32 ids of a raw column; never fails on a value that was not seen."""
+        return np.concatenate([np.zeros(0, np.int32), *map(self._encode_slice, slices(column))])
+
+    def _encode_slice(self, column: pl.Series) -> np.ndarray:
+        integers = as_integers(column)
+        if integers is not None:
+            missing = integers.is_null() if integers.null_count() else None
+            ids = self._by_integer.ids(integers.fill_null(0).to_numpy())
+        else:
+            texts = as_text(column)
+            missing = texts.is_null() if texts.null_count() else None
+            ids = np.maximum(self._by_text.find(*hash_texts(texts)), UNKNOWN)
+        if missing is not None:
+            ids[missing.to_numpy()] = MISSING
+        return ids
+
+    @cached_property
+    def _by_integer(self) -> _Window | _Scattered:
+        numbers = self.values if self.values.dtype == pl.Int64 else whole_texts(self.values)
+        whole = np.flatnonzero(numbers.is_not_null().to_numpy())
+        keys, ids = numbers.drop_nulls().to_numpy(), (whole + FIRST).astype(np.int32)
+        low, high = (int(keys.min()), int(keys.max())) if len(keys) else (0, 0)
+        if high - low < 4 * len(keys) + SLICE:
+            return _Window(keys, ids, low, high)
+        return _Scattered(_table(keys, hash_integers(keys), ids))
+
+    @cached_property
+    def _by_text(self) -> Codes:
+        return _table(*hash_texts(self.values.cast(pl.String)), np.arange(FIRST, len(self), dtype=np.int32))
+
+
+class _Window:
+    """Ids of whole numbers between `low` and `high`, in an array."""
+
+    def __init__(self, keys: np.ndarray, ids: np.ndarray, low: int, high: int) -> None:
+        self._low = np.int64(low).view(np.uint64)
+        self._ids = np.full(high - low + 2, UNKNOWN, np.int32)  # the last stands for all outside
+        self._ids[keys.view(np.uint64) - self._low] = ids
+
+    def ids(self, keys: np.ndarray) -> np.ndarray:
+        place = np.minimum(keys.view(np.uint64) - self._low, np.uint64(len(self._ids) - 1))
+        ids: np.ndarray = self._ids.take(place.view(np.int64))
+        return ids
+
+
+class _Scattered:
+    """Ids of whole numbers that lie far apart."""
+
+    def __init__(self, codes: Codes) -> None:
+        self._codes = codes
+
+    def ids(self, keys: np.ndarray) -> np.ndarray:
+        ids: np.ndarray = np.maximum(self._codes.find(keys, hash_integers(keys)), UNKNOWN)
+        return ids
+
+
+class Counter:
+    """How often each value occurs, counted a slice at a time; memory grows with the values, not with the rows."""
+
+    def __init__(self) -> None:
+        self._integers, self._texts = Codes(), Codes()
+        self._values: list[pl.Series] = [pl.Series(dtype=pl.String)]
+
+    def add(self, part: pl.Series) -> None:
+        """Count the values of a raw column; nulls are left out."""
+        integers = as_integers(part)
+        if integers is not None:
+            keys = integers.drop_nulls().to_numpy()
+            self._integers.count(keys, hash_integers(keys))
+            return
+        texts = as_text(part).drop_nulls()
+        fresh = self._texts.count(*hash_texts(texts))
+        self._values.append(texts.gather(fresh))
+
+    def vocabulary(self, min_count: int) -> Vocabulary:
+        """The values of at least `min_count` rows. Ends the counting: its table may become the vocabulary's."""
+        integers = _counted(pl.Series(self._integers.keys), self._integers)
+        texts = _counted(pl.concat(self._values), self._texts)
+        kept = _frequent(integers, texts, min_count)
+        vocabulary = Vocabulary(kept["value"])
+        if 2 * kept.height < integers.height + texts.height:
+            return vocabulary  # most values are rare: a table of the others is made when it is needed, and is smaller
+        if vocabulary.values.dtype == pl.Int64 and texts.height == 0:
+            self._integers.relabel(_ids_by_code(kept["code"], self._integers.size))
+            vocabulary.__dict__["_by_integer"] = _Scattered(self._integers)
+        elif integers.height == 0 and vocabulary.values.dtype == pl.String and kept["code"].null_count() == 0:
+            self._texts.relabel(_ids_by_code(kept["code"], self._texts.size))
+            vocabulary.__dict__["_by_text"] = self._texts
+        return vocabulary
+
+
+def slices(column: pl.Series, rows: int = SLICE) -> Iterator[pl.Series]:
+    """Views of `rows` rows each."""
+    for start in range(0, column.len(), rows):
+        yield column.slice(start, rows)
+
+
+def _whole_if_all(texts: pl.Series) -> pl.Series:
+    """Int64 if every text is one; the first rows mostly tell."""
+    if whole_texts(texts.head(100)).null_count():
+        return texts
+    numbers = whole_texts(texts)
+    return texts if numbers.null_count() else numbers
+
+
+def _table(keys: np.ndarray, hashes: np.ndarray, ids: np.ndarray) -> Codes:
+    table = Codes(len(keys))
+    codes, _ = table.add(keys, hashes)
+    by_code = np.empty(table.size, np.int32)
+    by_code[codes - 1] = ids
+    table.relabel(by_code)
+    return table
+
+
+def _ids_by_code(codes: pl.Series, size: int) -> np.ndarray:
+    """(size,) int32: the id of each code, where `codes` are in the order of ids and the others are unknown."""
+    ids = np.full(size, UNKNOWN, np.int32)
+    ids[codes.to_numpy() - 1] = np.arange(FIRST, FIRST + codes.len(), dtype=np.int32)
+    return ids
+
+
+def _counted(values: pl.Series, codes: Codes) -> pl.DataFrame:
+    """Columns value, rows and code."""
+    rows, code = pl.Series("rows", codes.counts[1 : codes.size + 1]), np.arange(1, codes.size + 1)
+    return pl.DataFrame([values.alias("value"), rows, pl.Series("code", code, dtype=pl.Int64)])
+
+
+def _count_window(column: pl.Series, low: int, high: int) -> pl.DataFrame:
+    """Values and rows of whole numbers from `low` to `high`."""
+    counts = np.zeros(high - low + 1, np.int64)
+    for part in slices(column):
+        place = part.drop_nulls().cast(pl.Int64).to_numpy() - low
+        if len(counts) <= SLICE:
+            counts += np.bincount(place, minlength=len(counts))
+        else:
+            np.add.at(counts, place, 1)
+    seen = np.flatnonzero(counts)
+    return pl.DataFrame({"value": seen + low, "rows": counts[seen], "code": seen})
+
+
+def _frequent(integers: pl.DataFrame, texts: pl.DataFrame, min_count: int) -> pl.DataFrame:
+    """The values of at least `min_count` rows in the order of their ids; code is null where texts became numbers."""
+    numbers = whole_texts(texts["value"])
+    if numbers.null_count() < texts.height:
+        moved = texts.with_columns(value=numbers).filter(numbers.is_not_null())
+        merged = pl.concat([integers, moved]).group_by("value").agg(pl.col("rows").sum())
+        integers, texts = merged.with_columns(code=pl.lit(None, dtype=pl.Int64)), texts.filter(numbers.is_null())
+    integers, texts = (part.filter(part["rows"] >= min_count).sort("value") for part in (integers, texts))
+    if texts.height:
+        integers = integers.with_columns(pl.col("value").cast(pl.String))
+    together = pl.concat([integers, texts]) if texts.height else integers
+    return together[np.argsort(-together["rows"].to_numpy(), kind="stable")]

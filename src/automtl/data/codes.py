@@ -1,0 +1,128 @@
+"""Hash tables in numpy: keys to codes 1, 2, 3 ..., filled and read a slice of rows at a time.
+
+No row is a Python object. Symbols: n rows of a slice, V keys, P places (a power of two, at least 2 V). A key is looked
+for from the place that its hash names onwards, until a place is empty. Whole numbers are their own key; a text's key is
+a 64-bit hash and its place comes from a second, independent one, so that two texts are taken for one only if both
+agree: among a million texts with a chance of about 1e-13.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import polars as pl
+
+SMALLEST = 1 << 10  # places of an empty table
+ABSENT = 0  # the code of a key that is not in the table
+
+
+def hash_integers(keys: np.ndarray) -> np.ndarray:
+    """(n,) uint64 from (n,) int64; all 64 bits of the key reach the upper bits of the hash."""
+    mixed = keys.view(np.uint64) ^ (keys.view(np.uint64) >> np.uint64(32))
+    mixed *= np.uint64(0xD6E8FEB86659FD93)
+    mixed ^= mixed >> np.uint64(32)
+    mixed *= np.uint64(0x9E3779B97F4A7C15)
+    return mixed
+
+
+def hash_texts(texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
+    """Keys (n,) int64 and hashes (n,) uint64 of a String column."""
+    return texts.hash(seed=1).to_numpy().view(np.int64), hash_integers(texts.hash(seed=2).to_numpy().view(np.int64))
+
+
+class Codes:
+    """Keys and their codes, in a fixed order for a fixed order of `add`; `counts`: rows of each key so far."""
+
+    def __init__(self, expected: int = 0) -> None:
+        self.size = 0
+        self.counts = np.zeros(max(expected, SMALLEST) + 1, np.int64)  # by code, the first is unused
+        self._keys = np.zeros_like(self.counts)
+        self._hashes = np.zeros(len(self.counts), np.uint64)
+        self._make_places(expected)
+
+    @property
+    def keys(self) -> np.ndarray:
+        """(V,) int64, in the order of their codes."""
+        return self._keys[1 : self.size + 1]
+
+    def find(self, keys: np.ndarray, hashes: np.ndarray) -> np.ndarray:
+        """(n,) int32 codes, ABSENT where a key is not in the table."""
+        place = (hashes >> self._shift).view(np.int64)
+        found = self._codes.take(place)
+        other = np.flatnonzero((self._stored.take(place) != keys) & (found != ABSENT))
+        while len(other):
+            place[other] = (place[other] + 1) & (len(self._codes) - 1)
+            here = place[other]
+            code = self._codes[here]
+            found[other] = code
+            other = other[(self._stored[here] != keys[other]) & (code != ABSENT)]
+        return found
+
+    def add(self, keys: np.ndarray, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) int32 codes of all keys, and the rows at which new ones stand, in the order of their codes."""
+        self._reserve(len(keys))
+        codes = self.find(keys, hashes)
+        rows = np.flatnonzero(codes == ABSENT)
+        place = (hashes[rows] >> self._shift).view(np.int64)
+        fresh = []
+        while len(rows):
+            found = self._codes[place]
+            empty = np.flatnonzero(found == ABSENT)
+            claimed = place[empty]
+            self._codes[claimed] = rows[empty] + 1  # where several rows want a place, one of them stays
+            stays = self._codes[claimed] == rows[empty] + 1
+            won = rows[empty[stays]]
+            self._store(keys[won], hashes[won], claimed[stays])
+            fresh.append(won)
+            found = self._codes[place]
+            same = self._stored[place] == keys[rows]
+            codes[rows[same]] = found[same]
+            rows, place = rows[~same], (place[~same] + 1) & (len(self._codes) - 1)
+        return codes, np.concatenate(fresh) if fresh else np.zeros(0, np.int64)
+
+    def count(self, keys: np.ndarray, hashes: np.ndarray) -> np.ndarray:
+        """Adds one to the count of each row's key; returns the rows at which new keys stand, as `add` does."""
+        codes, fresh = self.add(keys, hashes)
+        np.add.at(self.counts, codes.astype(np.int64), 1)
+        return fresh
+
+    def relabel(self, codes: np.ndarray) -> None:
+        """`find` returns codes[i] for the i-th key from now on. Nothing may be added afterwards."""
+        taken = np.flatnonzero(self._codes)
+        self._codes[taken] = codes[self._codes[taken] - 1]
+        self.counts, self._hashes = self.counts[:0], self._hashes[:0]
+
+    def _make_places(self, expected: int) -> None:
+        places = max(SMALLEST, 1 << (2 * expected - 1).bit_length() if expected else 0)
+        self._shift = np.uint64(64 - (places.bit_length() - 1))
+        self._codes = np.zeros(places, np.int32)
+        self._stored = np.zeros(places, np.int64)
+
+    def _store(self, keys: np.ndarray, hashes: np.ndarray, places: np.ndarray) -> None:
+        first = self.size + 1
+        self.size += len(keys)
+        self._keys[first : self.size + 1], self._hashes[first : self.size + 1] = keys, hashes
+        self._stored[places] = keys
+        self._codes[places] = np.arange(first, self.size + 1, dtype=np.int32)
+
+    def _reserve(self, more: int) -> None:
+        needed = self.size + more
+        if needed >= len(self._keys):
+            grow = needed + needed // 2 + 1 - len(self._keys)
+            self._keys, self._hashes, self.counts = (
+                np.concatenate([array, np.zeros(grow, array.dtype)])
+                for array in (self._keys, self._hashes, self.counts)
+            )
+        if 2 * needed > len(self._codes):
+            self._make_places(needed + needed // 2)
+            self._place_all()
+
+    def _place_all(self) -> None:
+        """Put every key (all differ) into the fresh table."""
+        waiting = np.arange(1, self.size + 1)
+        place = (self._hashes[waiting] >> self._shift).view(np.int64)
+        while len(waiting):
+            empty = self._codes[place] == ABSENT
+            self._codes[place[empty]] = waiting[empty]
+            won = self._codes[place] == waiting
+            self._stored[place[won]] = self._keys[waiting[won]]
+            waiting, place = waiting[~won], (place[~won] + 1) & (len(self._codes) - 1)
