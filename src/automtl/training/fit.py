@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,6 +22,7 @@ from automtl.training.losses import MultiTaskLoss
 from automtl.training.memory import keep_freed_memory
 from automtl.training.metrics import fast_auc, task_rows
 from automtl.training.progress import Listener, Progress, silent
+from automtl.training.rowwise import RowWiseAdam, pays_by_rows
 
 PREDICT_ROWS = 8192  # a batch of prediction
 
@@ -31,6 +32,7 @@ class TrainingSettings:
     """Adam, early stopping on validation rows with `patience` in checks, best weights restored.
 
     A table of many rows is checked several times an epoch: after every `check_rows` rows at the latest.
+    `embedding_updates`: of all rows of the embedding tables in every step, or of those it meets; auto: by their number.
     """
 
     epochs: int = Limit(default=40, ge=1)
@@ -41,6 +43,7 @@ class TrainingSettings:
     patience: int = Limit(default=2, ge=1)
     check_rows: int = Limit(default=1_000_000_000, ge=1)
     gradient_clip: float = Limit(default=10.0, gt=0)
+    embedding_updates: Literal["auto", "dense", "row-wise"] = "auto"
 
 
 @dataclass(frozen=True)
@@ -83,13 +86,68 @@ def seeded(seed: int) -> Iterator[None]:
 
 def parameter_groups(model: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
     """Embedding tables apart, with their own weight decay: told by the module that holds them."""
-    tables = [module.table for module in model.modules() if isinstance(module, FieldEmbedding)]
+    tables = [module.table for module in embeddings(model)]
     apart = {id(table) for table in tables}
     rest = [parameter for parameter in model.parameters() if id(parameter) not in apart]
     return [
         {"params": tables, "weight_decay": settings.embedding_weight_decay},
         {"params": rest, "weight_decay": settings.weight_decay},
     ]
+
+
+def embeddings(model: nn.Module) -> list[FieldEmbedding]:
+    """The modules that hold embedding tables."""
+    return [module for module in model.modules() if isinstance(module, FieldEmbedding)]
+
+
+def by_rows(model: nn.Module, train: Batch, settings: TrainingSettings) -> list[FieldEmbedding]:
+    """The embeddings whose tables are moved by the rows that a step meets. The one place that decides it."""
+    if settings.embedding_updates != "auto":
+        return embeddings(model) if settings.embedding_updates == "row-wise" else []
+    features = train.features
+    ids = min(settings.batch_size, len(train)) * sum(
+        part[0].numel() for part in (features.categorical, *features.multi)
+    )
+    return [module for module in embeddings(model) if pays_by_rows(len(module.table), ids)]
+
+
+class Updates:
+    """All parameters of a model, moved by Adam; some embedding tables by rows. Close it when done."""
+
+    def __init__(self, model: nn.Module, train: Batch, settings: TrainingSettings) -> None:
+        self.apart = by_rows(model, train, settings)
+        for module in self.apart:
+            module.row_wise = True
+        tables = [module.table for module in self.apart]
+        ids = {id(table) for table in tables}
+        groups = parameter_groups(model, settings)
+        for group in groups:
+            group["params"] = [parameter for parameter in group["params"] if id(parameter) not in ids]
+        self.clip = settings.gradient_clip
+        self.dense = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
+        self.rows = RowWiseAdam(tables, settings.learning_rate, settings.embedding_weight_decay)
+        self.parameters = [parameter for group in groups for parameter in group["params"]]
+        self.taken = 0
+
+    def step(self, loss: Tensor) -> None:
+        """One step down the gradient of `loss`, which is cut to the norm of the settings."""
+        self.dense.zero_grad(set_to_none=True)
+        loss.backward()
+        gradients = self.rows.gradients()
+        every = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
+        every += [gradient.values for gradient in gradients]
+        norm = nn.utils.get_total_norm(every, foreach=True)
+        torch._foreach_mul_(every, (self.clip / (norm + 1e-6)).clamp(max=1.0))
+        self.dense.step()
+        self.rows.step(gradients)
+        self.taken += 1
+        if self.taken % EVERY == 0:
+            remove_tiny(self.dense)
+
+    def close(self) -> None:
+        """The embeddings are as before."""
+        for module in self.apart:
+            module.row_wise = False
 
 
 def fit(
@@ -106,13 +164,13 @@ def fit(
     start, loss = time.perf_counter(), MultiTaskLoss(tasks)
     ignore_denormals()
     keep_freed_memory()
-    optimizer = torch.optim.Adam(parameter_groups(model, settings), lr=settings.learning_rate, fused=True)
+    updates = Updates(model, train, settings)
     judge = Judge(valid, tasks, loss)
     checks: list[Check] = []
     best: dict[str, Tensor] = {}
     best_index, total = 0, settings.epochs * len(train)
     with seeded(seed):
-        for epoch, rows, train_loss in _train(model, train, loss, optimizer, settings, seed):
+        for epoch, rows, train_loss in _train(model, train, loss, updates, settings, seed):
             checks.append(judge(model, epoch, rows, train_loss))
             if len(checks) == 1 or checks[-1].score < checks[best_index].score:
                 best_index = len(checks) - 1
@@ -120,6 +178,7 @@ def fit(
             listen(Progress(stage, rows, total, checks[-1].loss, checks[-1].auc))
             if len(checks) - 1 - best_index >= settings.patience:
                 break
+    updates.close()
     model.load_state_dict(best)
     model.eval()
     return FitResult(tuple(checks), best_index, time.perf_counter() - start)
@@ -129,29 +188,22 @@ def _train(
     model: nn.Module,
     train: Batch,
     loss: MultiTaskLoss,
-    optimizer: torch.optim.Optimizer,
+    updates: Updates,
     settings: TrainingSettings,
     seed: int,
 ) -> Iterator[tuple[int, int, float]]:
     """Yields epoch, rows so far and mean training loss whenever the validation rows are due."""
     generator = torch.Generator().manual_seed(seed)
-    parameters = [p for group in optimizer.param_groups for p in group["params"]]
-    rows = taken = 0
+    rows = 0
     for epoch in range(settings.epochs):
         due, total, steps = settings.check_rows, torch.zeros(()), 0
         start, model_rows = rows, len(train)
         for batch in iterate(train, settings.batch_size, generator):
             model.train()
-            optimizer.zero_grad(set_to_none=True)
             value = loss(model(batch.features), batch)
-            value.backward()
-            nn.utils.clip_grad_norm_(parameters, settings.gradient_clip)
-            optimizer.step()
+            updates.step(value)
             total += value.detach()
             steps, rows = steps + 1, rows + len(batch)
-            taken += 1
-            if taken % EVERY == 0:
-                remove_tiny(optimizer)
             if rows - start >= due and rows - start < model_rows - settings.check_rows // 2:
                 yield epoch, rows, float(total) / steps
                 due, total, steps = rows - start + settings.check_rows, torch.zeros(()), 0

@@ -1,0 +1,97 @@
+"""Adam for a model's parameters, and for embedding tables by the rows that a step meets.
+
+Adam with weight decay moves every row of a table in every step: rows that are not met decay, and their momentum runs
+out. The cost of a step then grows with the vocabulary. Here a row is moved when it is met, and what it missed since
+then is made up for in closed form. V rows of a table, D its width, n ids of a batch, U distinct ones.
+
+Legend of a row: t steps of training so far, of which it missed k since it was met last; v its second moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from automtl.training.denormal import TINY
+
+BETA, EPSILON = 0.999, 1e-8  # of the second moment; of the root
+WIDE_TABLE = 4  # a table is moved by rows if it has more than so many rows for an id of a batch
+
+
+def pays_by_rows(rows: int, ids: int) -> bool:
+    """Whether a table of so many rows is better moved by rows, when a batch has so many ids."""
+    return rows > WIDE_TABLE * ids
+
+
+def sum_by_row(ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """ids (n,), values (n, D) -> the distinct ids (U,) in order, and each one's sum (U, D)."""
+    ordered, order = ids.sort(stable=True)
+    rows, counts = torch.unique_consecutive(ordered, return_counts=True)
+    return rows, nn.functional.embedding_bag(order, values, counts.cumsum(0) - counts, mode="sum")
+
+
+@dataclass(frozen=True)
+class RowGradient:
+    """Of some rows (U,) of a table, the gradients (U, D)."""
+
+    table: nn.Parameter
+    rows: Tensor
+    values: Tensor
+
+
+class RowWiseAdam:
+    """Adam without momentum, and with one second moment a row, on tables (V, D) whose gradients are sparse.
+
+    Momentum only spreads a step over those after it: a row that is met rarely moves as far in all without. Weight decay
+    is Adam's own, a part of the gradient: a row that is not met shrinks by decay / root(v) of itself in a step, which
+    `move` makes up for when it is met again. Docs/decisions/0009 compares this with other forms.
+    """
+
+    def __init__(self, tables: Sequence[nn.Parameter], learning_rate: float, weight_decay: float) -> None:
+        self.tables, self.learning_rate, self.weight_decay = tuple(tables), learning_rate, weight_decay
+        self.steps = 0
+        # (V, 2): v, and the step that met the row last: side by side, as a row's are read and written together. Filled,
+        # since memory that is only promised costs a page fault when it is touched.
+        self.state = [table.new_empty(len(table), 2).zero_() for table in tables]
+
+    @torch.no_grad()
+    def gradients(self) -> list[RowGradient]:
+        """Of each table, summed by row. Consumes the tables' gradients."""
+        found = []
+        for table in self.tables:
+            gradient = table.grad
+            table.grad = None
+            if gradient is not None:
+                found.append(RowGradient(table, *sum_by_row(gradient._indices()[0], gradient._values())))
+        return found
+
+    @torch.no_grad()
+    def step(self, gradients: Sequence[RowGradient]) -> None:
+        """Move the rows that have a gradient."""
+        self.steps += 1
+        given = {id(gradient.table): gradient for gradient in gradients}
+        for table, state in zip(self.tables, self.state, strict=True):
+            if id(table) in given:
+                gradient = given[id(table)]
+                values, kept = table.index_select(0, gradient.rows), state.index_select(0, gradient.rows)
+                self.move(values, kept, gradient.values)
+                table.index_copy_(0, gradient.rows, values)
+                state.index_copy_(0, gradient.rows, kept)
+
+    def move(self, values: Tensor, state: Tensor, gradient: Tensor) -> None:
+        """Values (U, D) and state (U, 2) of rows with these gradients (U, D), in place."""
+        moment, met = state[:, :1], state[:, 1:]
+        missed = (self.steps - 1) - met  # (U, 1)
+        if self.weight_decay:
+            root = (moment * BETA ** (missed / 2)).sqrt_().add_(EPSILON)  # halfway through what it missed
+            values.mul_(torch.exp_(missed * (-self.learning_rate * self.weight_decay) / root))
+            gradient = gradient.add(values, alpha=self.weight_decay)
+        square = torch.linalg.vecdot(gradient, gradient).unsqueeze(1) / gradient.shape[1]
+        moment.mul_(BETA ** (missed + 1)).add_(square, alpha=1 - BETA)
+        met.fill_(self.steps)
+        root = (moment / (1 - BETA**self.steps)).sqrt_().add_(EPSILON)
+        values.addcdiv_(gradient, root, value=-self.learning_rate)
+        values.copy_(nn.functional.hardshrink(values, TINY))
