@@ -14,6 +14,7 @@ from pydantic.dataclasses import dataclass as settings_dataclass
 from automtl.data.encoder import EncoderSettings
 from automtl.data.schema import CONFIG
 from automtl.data.split import SplitSettings
+from automtl.data.store import FeedingSettings
 from automtl.errors import SettingsError, suggestion
 from automtl.models.settings import NetworkSettings
 from automtl.search.settings import SearchSettings
@@ -51,6 +52,7 @@ class Settings:
     variants: tuple[Variant, ...] = DEFAULT_VARIANTS
     split: SplitSettings = field(default_factory=lambda: SplitSettings())
     encoder: EncoderSettings = field(default_factory=lambda: EncoderSettings())
+    feeding: FeedingSettings = field(default_factory=lambda: FeedingSettings())
     space: SpaceSettings = field(default_factory=lambda: SpaceSettings())
     network: NetworkSettings = field(default_factory=lambda: NetworkSettings())
     search: SearchSettings = field(default_factory=lambda: SearchSettings())

@@ -20,6 +20,7 @@ from automtl.data.encoder import Encoder, EncoderSettings
 from automtl.data.infer import infer_schema, require_columns
 from automtl.data.schema import Condition, Schema
 from automtl.data.split import Split, split_table
+from automtl.data.store import Feeder, feeding
 from automtl.data.table import read_table
 from automtl.errors import SettingsError, suggestion
 from automtl.models.baselines import BASELINES
@@ -129,7 +130,18 @@ def fit_table(
     schema = resolve_schema(table, tasks, roles or Roles(), schema)
     check_schema(table, schema)
     split = split_table(table, schema, settings.split, seed)
-    prepared, choice = choose_variant(split, schema, settings, seed, listen)
+    with feeding(settings.feeding, out) as feeder:
+        run = _fit(split, schema, settings, seed, feeder, listen)
+    run.metrics["seconds"]["total"] = time.perf_counter() - start
+    if out is None:
+        return run
+    extras = {"settings": settings.to_dict() | {"seed": seed}, "metrics": run.metrics, "history": run.history}
+    run.predictor.save(out, extras, overwrite=overwrite)
+    return replace(run, folder=Path(out))
+
+
+def _fit(split: Split, schema: Schema, settings: Settings, seed: int, feeder: Feeder, listen: Listener) -> Run:
+    prepared, choice = choose_variant(split, schema, settings, seed, feeder, listen)
     found = _search(prepared, settings, seed, listen)
     spec = ModelSpec(settings.model, prepared.network, found.architecture if found else None)
     network = spec.build(prepared.encoder, seed)
@@ -149,7 +161,7 @@ def fit_table(
     history = {"variants": choice, "search": found.history if found else None, "training": _checks(trained)}
     metrics = {
         "validation": predictor.evaluate_batch(prepared.valid),
-        "test": predictor.evaluate_batch(prepared.encoder.encode(split.test)),
+        "test": predictor.evaluate_batch(feeder.encode(prepared.encoder, split.test, like=prepared.train)),
         "rows": {"train": split.train.height, "validation": split.valid.height, "test": split.test.height},
         "parameters": count_parameters(network),
         "variant": prepared.variant,
@@ -157,14 +169,10 @@ def fit_table(
         "seconds": {
             "search": found.seconds if found else 0.0,
             "training": trained.seconds,
-            "total": time.perf_counter() - start,
         },
         "peak_memory_bytes": peak_memory_bytes(),
     }
-    if out is not None:
-        extras = {"settings": settings.to_dict() | {"seed": seed}, "metrics": metrics, "history": history}
-        predictor.save(out, extras, overwrite=overwrite)
-    return Run(predictor, metrics, history, None if out is None else Path(out))
+    return Run(predictor, metrics, history)
 
 
 def _check_names(settings: Settings) -> None:
@@ -179,16 +187,19 @@ def _check_names(settings: Settings) -> None:
 
 
 def choose_variant(
-    split: Split, schema: Schema, settings: Settings, seed: int, listen: Listener
+    split: Split, schema: Schema, settings: Settings, seed: int, feeder: Feeder, listen: Listener
 ) -> tuple[Prepared, list[dict[str, Any]]]:
     """The variant under which the reference model is best on validation rows, and what each one gave."""
     variants = _distinct(settings, schema)
     if len(variants) == 1:
-        return _prepare(split, schema, settings, variants[0], seed), [{"name": variants[0].name, "chosen": True}]
+        return _prepare(split, schema, settings, variants[0], seed, feeder), [
+            {"name": variants[0].name, "chosen": True}
+        ]
     best: Prepared | None = None
+    prepared: Prepared | None = None
     tried: list[tuple[float, str]] = []
     for variant in variants:
-        prepared = _prepare(split, schema, settings, variant, seed)
+        prepared = _prepare(split, schema, settings, variant, seed, feeder, prepared)
         generator = torch.Generator().manual_seed(seed)
         model = BASELINES[settings.reference](prepared.encoder.layout, prepared.network, generator)
         stage = f"choosing inputs: {variant.name}"
@@ -210,15 +221,28 @@ def _distinct(settings: Settings, schema: Schema) -> list[Variant]:
     return kept or [Variant("default")]
 
 
-def _prepare(split: Split, schema: Schema, settings: Settings, variant: Variant, seed: int) -> Prepared:
+def _prepare(
+    split: Split,
+    schema: Schema,
+    settings: Settings,
+    variant: Variant,
+    seed: int,
+    feeder: Feeder,
+    before: Prepared | None = None,
+) -> Prepared:
+    """The rows of the variant before are taken over where this one encodes them alike."""
     try:
         encoding: EncoderSettings = replace(settings.encoder, **variant.encoder)
         network: NetworkSettings = replace(settings.network, **variant.network)
         training: TrainingSettings = replace(settings.training, **variant.training)
     except (TypeError, ValueError) as error:
         raise SettingsError(f"variant '{variant.name}': {str(error).splitlines()[0]}") from None
+    if before is not None and before.encoder.settings == encoding:
+        return Prepared(variant.name, before.encoder, network, training, before.train, before.valid)
     encoder, train = Encoder.fit(split.train, schema, encoding, seed)
-    return Prepared(variant.name, encoder, network, training, train, encoder.encode(split.valid))
+    train = feeder.hold(train, encoder.layout)
+    valid = feeder.encode(encoder, split.valid, like=train)
+    return Prepared(variant.name, encoder, network, training, train, valid)
 
 
 def _search(prepared: Prepared, settings: Settings, seed: int, listen: Listener) -> SearchResult | None:

@@ -109,7 +109,7 @@ def _shuffled(rows: Batch, size: int, generator: torch.Generator) -> Iterator[Ba
     """A permutation of all rows. Several batches are gathered at a time, so that the copy stays small."""
     dtype = torch.int32 if len(rows) < 2**31 else torch.int64  # the same permutation in half the memory
     order = torch.randperm(len(rows), generator=generator, dtype=dtype)
-    gathered = max(GATHER_BYTES // _row_bytes(rows) // size, 1) * size
+    gathered = max(GATHER_BYTES // row_bytes(rows) // size, 1) * size
     for part in order.split(gathered):
         yield from _in_order(rows.take(part), size)
 
@@ -117,7 +117,7 @@ def _shuffled(rows: Batch, size: int, generator: torch.Generator) -> Iterator[Ba
 def _shuffled_by_blocks(rows: Batch, size: int, window: int, generator: torch.Generator) -> Iterator[Batch]:
     """Blocks of adjacent rows in a random order fill a buffer of about `window` rows, which is then shuffled."""
     window = max(window // size, 1) * size
-    block = max(min(BLOCK_BYTES // _row_bytes(rows), window // BLOCKS), 1)
+    block = max(min(BLOCK_BYTES // row_bytes(rows), window // BLOCKS), 1)
     buffer = rows.each(lambda tensor: tensor.new_empty((window, *tensor.shape[1:])))
     for spans in windows(len(rows), window, block, generator):
         count = _fill(buffer, rows, spans)
@@ -153,5 +153,6 @@ def _fill(buffer: Batch, rows: Batch, spans: list[slice]) -> int:
     return count
 
 
-def _row_bytes(rows: Batch) -> int:
+def row_bytes(rows: Batch) -> int:
+    """Of one row, at least 1."""
     return max(rows.num_bytes // max(len(rows), 1), 1)

@@ -25,13 +25,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import torch
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 from torch import Tensor
 
 from automtl._version import __version__
-from automtl.data.batch import Batch, Features
+from automtl.data.batch import Batch, Features, row_bytes
+from automtl.data.encoder import Encoder
 from automtl.data.layout import Layout
 from automtl.data.schema import CONFIG
 from automtl.errors import StoreError
@@ -42,7 +44,7 @@ DTYPES = {"int32": torch.int32, "int64": torch.int64, "float32": torch.float32}
 WINDOW_BYTES = 2**30  # a shuffle by blocks holds at most so much
 MEMORY_SHARE = 4  # a quarter of the machine's memory is for encoded rows
 COPY_ROWS = 65_536
-CGROUP_LIMIT = Path("/sys/fs/cgroup/memory.max")
+CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 # A private mapping that reserves no memory, so that a file may be larger than the memory. Python 3.11 lacks the name.
 _GENERIC = sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64")
 NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if _GENERIC else 0)
@@ -75,10 +77,12 @@ def machine_memory_bytes() -> int:
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
         total = 8 * 2**30  # a guess where the system does not say
-    try:
-        return min(total, int(CGROUP_LIMIT.read_text()))
-    except (OSError, ValueError):
-        return total
+    for path in CONTAINER_LIMITS:
+        try:
+            total = min(total, int(Path(path).read_text()))
+        except (OSError, ValueError):
+            continue  # no such file, or "max"
+    return total
 
 
 @dataclass(frozen=True)
@@ -169,8 +173,7 @@ class Store:
         rows = Batch(features, found["labels"], found["mask"], found["weight"], found.get("group"))
         if memory_bytes is None or self.num_bytes <= memory_bytes:
             return rows
-        row_bytes = self.num_bytes // self.num_rows
-        return replace(rows, window=max(min(memory_bytes, WINDOW_BYTES) // row_bytes, 1))
+        return replace(rows, window=max(min(memory_bytes, WINDOW_BYTES) // row_bytes(rows), 1))
 
     def verify(self) -> None:
         """Read every file. Raises StoreError that names one whose content is not what was written."""
@@ -181,6 +184,45 @@ class Store:
                 raise StoreError(
                     f"'{self.file(name)}' was changed or damaged (checksum differs); encode the table again"
                 )
+
+
+@dataclass(frozen=True)
+class Feeder:
+    """Holds encoded rows in memory or, where they are too many, in files that `feeding` removes."""
+
+    settings: FeedingSettings
+    beside: Path | None
+    files: ExitStack
+
+    def hold(self, rows: Batch, layout: Layout) -> Batch:
+        """Rows that have been encoded at once; they are moved to files or stay."""
+        if not self.settings.uses_files(rows.num_bytes):
+            return rows
+        return self._stored(slices(rows, self.settings.part_rows), layout)
+
+    def encode(self, encoder: Encoder, table: pl.DataFrame, like: Batch) -> Batch:
+        """Rows of a table, encoded part by part if they go to files; `like`: rows of the same width."""
+        if not self.settings.uses_files(table.height * row_bytes(like)):
+            return encoder.encode(table)
+        return self._stored(encoder.encode_parts(table, self.settings.part_rows), encoder.layout)
+
+    def _stored(self, parts: Iterable[Batch], layout: Layout) -> Batch:
+        name, parent = ("automtl", None) if self.beside is None else (f".{self.beside.name}", self.beside.parent)
+        try:
+            if parent is not None:
+                parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix=f"{name}.rows.", dir=parent))
+        except OSError as error:
+            raise StoreError(f"no folder for encoded rows in '{parent}': {error.strerror or error}") from None
+        self.files.callback(shutil.rmtree, folder, ignore_errors=True)
+        return Store.write(folder / "encoded", parts, layout).rows(self.settings.budget_bytes)
+
+
+@contextmanager
+def feeding(settings: FeedingSettings, beside: Path | str | None = None) -> Iterator[Feeder]:
+    """A feeder for the block. Its files, if it needs any, lie beside that path, or else where temporary files go."""
+    with ExitStack() as files:
+        yield Feeder(settings, None if beside is None else Path(beside), files)
 
 
 def slices(rows: Batch, size: int) -> Iterator[Batch]:
