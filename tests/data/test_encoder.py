@@ -11,8 +11,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from automtl.data.columns import as_text, holds
-from automtl.data.encoder import Encoder, EncoderSettings
+from automtl.data.columns import as_parts, as_text, holds
+from automtl.data.encoder import Encoder, EncoderSettings, Numbering
 from automtl.data.infer import infer_schema
 from automtl.data.rates import Earlier, Folds, Labels
 from automtl.data.schema import Field, FieldKind, Schema, Task
@@ -97,6 +97,64 @@ def test_row_order_does_not_matter(log: pl.DataFrame) -> None:
     straight, shuffled = encoder.encode(log), encoder.encode(log[order])
     assert torch.equal(straight.features.numeric[order], shuffled.features.numeric)
     assert torch.equal(straight.features.categorical[order], shuffled.features.categorical)
+
+
+@pytest.mark.parametrize("rows", [1, 7, 400, 5000])
+def test_parts_of_a_table_are_encoded_as_the_whole_is(log: pl.DataFrame, rows: int) -> None:
+    log = log.head(800).with_columns(joined=pl.col("tags").list.join("|"), w=pl.int_range(pl.len()) + 1.0)
+    schema = infer_schema(log, ["click", "buy"], drop=["like", "cart"], group="user_id", weight="w")
+    encoder, _ = Encoder.fit(log, schema, SETTINGS, 0)
+    table = log.head(rows * 20)
+    whole, parts = encoder.encode(table), list(encoder.encode_parts(table, rows))
+    assert [len(part) for part in parts] == [len(piece) for piece in table.iter_slices(rows)]
+    for name in ("categorical", "numeric"):
+        together = torch.cat([getattr(part.features, name) for part in parts])
+        assert torch.equal(together, getattr(whole.features, name))
+    for name in ("labels", "mask", "weight"):
+        assert torch.equal(torch.cat([getattr(part, name) for part in parts]), getattr(whole, name))
+    groups = [torch.cat([part.group for part in parts]).tolist(), whole.group.tolist()]
+    assert len(set(zip(*groups))) == len(set(groups[0])) == len(set(groups[1]))
+    for index, ids in enumerate(whole.features.multi):
+        width = ids.shape[1]
+        padded = [torch.nn.functional.pad(m, (0, width - m.shape[1])) for m in (p.features.multi[index] for p in parts)]
+        assert torch.equal(torch.cat(padded), ids)
+
+
+def test_fitting_and_encoding_do_not_hang_on_slices_or_threads(log: pl.DataFrame, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    schema = infer_schema(log, ["click", "buy"], drop=["like", "cart"])
+    encoder, batch = Encoder.fit(log, schema, SETTINGS, 0)
+    monkeypatch.setattr("automtl.data.encoder.SLICE", 100)
+    monkeypatch.setattr("automtl.data.vocabulary.SLICE", 100)
+    monkeypatch.setattr("torch.get_num_threads", lambda: 3)
+    other, again = Encoder.fit(log, schema, SETTINGS, 0)
+    assert other.to_state()[0]["vocabularies"] == encoder.to_state()[0]["vocabularies"]
+    assert torch.equal(batch.features.categorical, again.features.categorical)
+    torch.testing.assert_close(batch.features.numeric, again.features.numeric)
+    torch.testing.assert_close(other.encode(log).features.numeric, encoder.encode(log).features.numeric)
+
+
+@given(st.lists(st.one_of(st.none(), st.lists(st.one_of(st.none(), st.integers(0, 5)), max_size=5)), max_size=20))
+def test_lists_of_numbers_and_of_their_texts_have_the_same_parts(rows: list[list[int | None] | None]) -> None:
+    field, numbers = Field("m", FieldKind.MULTI), pl.Series("m", rows, dtype=pl.List(pl.Int64))
+    expected = [[part for part in row or [] if part is not None][:3] for row in rows]
+    for column in (numbers, numbers.cast(pl.List(pl.String)), numbers.cast(pl.List(pl.Float64))):
+        flat, sizes = as_parts(column, field, 3)
+        assert as_text(flat).to_list() == [str(part) for row in expected for part in row]
+        assert sizes.tolist() == [len(row) for row in expected]
+    joined = pl.Series("m", [None if row is None else " |".join(map(str, row)) for row in expected], dtype=pl.String)
+    flat, sizes = as_parts(joined, replace(field, delimiter="|"), 3)
+    assert flat.to_list() == [str(part) for row in expected for part in row]
+    assert sizes.tolist() == [len(row) for row in expected]
+
+
+@given(st.lists(st.one_of(st.none(), st.sampled_from(["a", "b", "10", "1"])), min_size=1, max_size=20))
+def test_groups_are_numbered_alike_in_all_parts(values: list[str | None]) -> None:
+    for column in (pl.Series("g", values), pl.Series("g", values).cast(pl.Int64, strict=False)):
+        numbering = Numbering()
+        numbers = np.concatenate([numbering.number(column[:5]), numbering.number(column[5:])])
+        pairs = set(zip(column.to_list(), numbers.tolist()))
+        assert len(pairs) == len(set(column.to_list())) == len(set(numbers.tolist()))
+        assert all((value is None) == (number == 0) for value, number in pairs)
 
 
 def test_the_state_of_an_encoder_round_trips(log: pl.DataFrame) -> None:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automtl.data.scaler import LIMIT, Scaler
+from automtl.data.scaler import LIMIT, Moments, Scaler
 
 FLOATS = st.floats(-1e12, 1e12)
 
@@ -46,3 +47,32 @@ def test_missing_values_are_told_apart_where_training_rows_had_them() -> None:
     scaler = Scaler.fit(np.array([1.0, 2.0, np.nan]), 4)
     assert scaler.scale(np.array([np.nan, 1.5])).shape == (2, 2)
     assert scaler.scale(np.array([np.nan]))[0].tolist() == [0.0, 1.0]
+
+
+@given(st.lists(st.floats(-1e6, 1e6), min_size=1, max_size=40), st.integers(1, 9))
+def test_a_scaler_of_slices_is_that_of_the_whole(values: list[float], rows: int) -> None:
+    array = np.array(values)
+    whole = Scaler.fit(array, 8)
+    parts = Scaler.fit_parts((array[i : i + rows] for i in range(0, len(array), rows)), len(array), 8)
+    assert parts.edges == whole.edges
+    if parts.log == whole.log:  # a symmetric column may go either way
+        np.testing.assert_allclose([parts.mean, parts.std], [whole.mean, whole.std], rtol=1e-6, atol=1e-6)
+
+
+@given(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=30), st.lists(st.floats(-1e3, 1e3), max_size=30))
+def test_moments_add_up(first: list[float], second: list[float]) -> None:
+    together = np.array(first + second)
+    added = Moments.of(np.array(first)) + Moments.of(np.array(second))
+    centred = together - together.mean()
+    np.testing.assert_allclose(added.mean, together.mean(), atol=1e-9)
+    np.testing.assert_allclose(added.second, (centred**2).sum(), rtol=1e-9, atol=1e-6)
+    np.testing.assert_allclose(added.third, (centred**3).sum(), rtol=1e-6, atol=1e-1)
+
+
+def test_edges_of_a_large_column_come_from_a_sample(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = np.random.default_rng(0).normal(size=50_000)
+    exact = Scaler.fit(values, 8).edges
+    monkeypatch.setattr("automtl.data.scaler.SAMPLE", 10_000)
+    sampled = Scaler.fit(values, 8).edges
+    assert sampled == Scaler.fit(values, 8).edges
+    np.testing.assert_allclose(sampled, exact, atol=0.1)

@@ -62,20 +62,18 @@ class Codes:
         self._reserve(len(keys))
         codes = self.find(keys, hashes)
         rows = np.flatnonzero(codes == ABSENT)
-        place = (hashes[rows] >> self._shift).view(np.int64)
+        place = (hashes.take(rows) >> self._shift).view(np.int64)
         fresh = []
         while len(rows):
-            found = self._codes[place]
-            empty = np.flatnonzero(found == ABSENT)
-            claimed = place[empty]
-            self._codes[claimed] = rows[empty] + 1  # where several rows want a place, one of them stays
-            stays = self._codes[claimed] == rows[empty] + 1
-            won = rows[empty[stays]]
-            self._store(keys[won], hashes[won], claimed[stays])
+            empty = np.flatnonzero(self._codes.take(place) == ABSENT)
+            claimed, claims = place.take(empty), rows.take(empty) + 1
+            self._codes[claimed] = claims  # where several rows want a place, one of them stays
+            stays = np.flatnonzero(self._codes.take(claimed) == claims)
+            won = claims.take(stays) - 1
+            self._store(keys.take(won), hashes.take(won), claimed.take(stays))
             fresh.append(won)
-            found = self._codes[place]
-            same = self._stored[place] == keys[rows]
-            codes[rows[same]] = found[same]
+            same = self._stored.take(place) == keys.take(rows)
+            codes[rows[same]] = self._codes.take(place[same])
             rows, place = rows[~same], (place[~same] + 1) & (len(self._codes) - 1)
         return codes, np.concatenate(fresh) if fresh else np.zeros(0, np.int64)
 

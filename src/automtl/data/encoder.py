@@ -285,7 +285,7 @@ class Arrays:
 
 
 class Numbering:
-    """A number for each value of a group column, from 1 in order of arrival; 0 for null."""
+    """A number for each value of a group column, from 1; 0 for null. Which one a value gets hangs on the slices."""
 
     def __init__(self) -> None:
         self._codes = Codes()
