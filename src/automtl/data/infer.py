@@ -11,7 +11,7 @@ from automtl.data.schema import Condition, Field, FieldKind, Schema, Task, TaskK
 from automtl.errors import SchemaError, suggestion
 
 ID_VALUES = 50  # a column with more distinct values than this is an id (if not a quantity)
-MAX_PAIRS = 4
+SAMPLE = 100_000  # first rows, which often tell enough
 DELIMITERS = (",", "|", ";", " ")
 
 
@@ -111,11 +111,11 @@ def infer_field(column: pl.Series) -> Field | None:
     name, present = column.name, column.drop_nulls()
     if isinstance(column.dtype, pl.List | pl.Array):
         return Field(name, FieldKind.MULTI) if present.len() else None
-    distinct = present.n_unique()
+    distinct = _at_least(present)
     if distinct == 0 or (distinct == 1 and present.len() == column.len()):
         return None
     if column.dtype in (pl.String, pl.Categorical, pl.Enum):
-        return _infer_text(name, present.cast(pl.String), distinct)
+        return _infer_text(name, present.cast(pl.String), present.n_unique())
     if column.dtype == pl.Boolean or is_id_name(name):
         return Field(name, FieldKind.CATEGORICAL)
     if column.dtype.is_numeric():
@@ -131,7 +131,7 @@ def is_id_name(name: str) -> bool:
 
 
 def _infer_text(name: str, present: pl.Series, distinct: int) -> Field:
-    sample = present.head(100_000)
+    sample = present.head(SAMPLE)
     numbers = sample.str.strip_chars().cast(pl.Float64, strict=False)
     if numbers.null_count() == 0 and distinct > ID_VALUES and not is_id_name(name):
         return Field(name, FieldKind.NUMERIC)
@@ -153,12 +153,15 @@ def _is_delimited(sample: pl.Series, delimiter: str, distinct: int) -> bool:
 
 
 def choose_rate_keys(table: pl.DataFrame, fields: Sequence[Field]) -> tuple[tuple[str, ...], ...]:
-    """Keys whose historical rates become inputs: every column of more than ID_VALUES distinct values, and the
-    pairs of the two largest ids with a small context column whose values repeat for an id."""
+    """Keys whose historical rates become inputs: every column of more than ID_VALUES distinct values."""
     single = [f for f in fields if f.kind is not FieldKind.MULTI]
-    counts = {f.name: table[f.name].n_unique() for f in single}
-    large = [f.name for f in single if counts[f.name] > ID_VALUES]
-    return tuple((name,) for name in large)
+    return tuple((f.name,) for f in single if _at_least(table[f.name]) > ID_VALUES)
+
+
+def _at_least(column: pl.Series) -> int:
+    """The number of distinct values; of a long column, of its first rows if these already have more than ID_VALUES."""
+    found = column.head(SAMPLE).n_unique()
+    return found if found > ID_VALUES or column.len() <= SAMPLE else column.n_unique()
 
 
 def summarize(table: pl.DataFrame, schema: Schema) -> list[ColumnSummary]:
