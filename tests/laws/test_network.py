@@ -61,7 +61,7 @@ def test_a_derived_network_holds_no_absent_candidate_and_no_idle_expert() -> Non
     architecture = SPACE.sample(random.Random(0))
     network = build(SPACE.narrow(architecture), small_layout(), SETTINGS, 0)
     for place in network.placed():
-        assert len(place.positions) == 1
+        assert len(place.options) == 1
         assert max(place.cells) < len(architecture.experts)
 
 

@@ -14,7 +14,7 @@ from automtl.nn.embedding import FieldEmbedding
 from automtl.search import STRATEGIES, SearchSettings
 from automtl.search.auxiliary import auxiliary_weight, diversity
 from automtl.search.base import SearchProblem
-from automtl.search.differentiable import Run
+from automtl.search.differentiable import Run, Schedule
 from automtl.search.economy import draw
 from automtl.search.settings import published
 from automtl.space import SpaceSettings, published_space
@@ -23,15 +23,17 @@ from automtl.training.progress import silent
 from tests.conftest import small_batch, small_layout
 
 SPACE = published_space(SpaceSettings(experts=3, layers=1, keep=2, expert_layers=("skip", "mlp-16", "hidden-gate")), 3)
-ALL = {"candidates": None, "architecture_every": 1, "drop_at": ()}  # as the published search
-SETTINGS = SearchSettings(max_steps=9, batch_size=16, stop_every=2, trials=2, epochs=3, **ALL)
+ALL = {
+    "candidates": None, "trained_candidates": None, "architecture_every": 1, "drop_at": (), "stable_looks": None,
+}  # as the published search  # fmt: skip
+SETTINGS = SearchSettings(min_steps=1, max_steps=9, batch_size=16, stop_every=2, trials=2, epochs=3, **ALL)
 NETWORK = NetworkSettings(embedding_size=4, width=8, towers=(4,))
 TRAINING = TrainingSettings(epochs=1, batch_size=32)
 
 
 def mlp(run: Run) -> int:
     """Which watched candidate is the MLP of the first layer."""
-    return next(i for i, one in enumerate(run.state.stopping.candidates) if (one.choice, one.option) == (2, 1))
+    return next(i for i, one in enumerate(run.state.stopping.candidates) if (one.choice, one.option) == (2, "mlp-16"))
 
 
 def problem() -> SearchProblem:
@@ -173,6 +175,14 @@ def test_the_budget_bounds_steps_and_rows() -> None:
     assert len(run.train.rows) == 32
 
 
+@pytest.mark.parametrize(("rows", "steps"), [(1000, 200), (56_000, 200), (300_000, 586), (10_000_000, 781)])
+def test_small_tables_get_the_least_number_of_steps_and_large_ones_a_sample(rows: int, steps: int) -> None:
+    settings = SearchSettings()
+    subset = min(rows, settings.max_rows)
+    total = Schedule.of(settings, max(subset // settings.batch_size, 1)).total
+    assert total == pytest.approx(steps, abs=1)
+
+
 def test_a_lent_embedding_is_where_the_supernet_starts() -> None:
     lent = FieldEmbedding(small_layout(), NETWORK.embedding_size, torch.Generator().manual_seed(9))
     with_it = Run(replace(problem(), embedding=lent), SETTINGS, 0).state.supernet.network.embedding
@@ -182,28 +192,67 @@ def test_a_lent_embedding_is_where_the_supernet_starts() -> None:
     assert not torch.equal(without.network.embedding.table, lent.table)
 
 
-ECONOMY = replace(SETTINGS, candidates=2, architecture_every=2, drop_at=(0.5,), drop_keep=0.5, stop_every=1)
+ECONOMY = replace(
+    SETTINGS, candidates=2, trained_candidates=1, architecture_every=2, drop_at=(0.3, 0.6), drop_keep=0.5, stop_every=1
+)
 
 
-def test_an_economical_search_runs_few_candidates_and_drops_hopeless_ones() -> None:
-    run = Run(problem(), ECONOMY, 0)
-    logits = run.state.supernet.logits
+def options(run: Run) -> list[int]:
+    return [len(choice.options) for choice in run.state.supernet.space.choices]
+
+
+def test_a_pass_runs_few_candidates() -> None:
+    run = Run(problem(), replace(ECONOMY, early_stopping=False), 0)
     run.advance(silent)
-    ran = [one.parameters[0].grad is not None for one in run.state.stopping.candidates]
-    assert any(ran) and not all(ran)
+    layer = [one for one in run.state.stopping.candidates if one.choice == 0]
+    assert sum(one.parameters[0].grad is not None for one in layer) <= 1
+
+
+def test_the_supernet_is_built_narrower_and_its_weights_moments_and_statistics_go_on() -> None:
+    run = Run(problem(), ECONOMY, 0)
+    while options(run) == [13, 4, 3]:
+        run.advance(silent)
+    assert options(run) == [6, 2, 2]
+    state = run.state
+    known = {id(p) for group in state.weights.param_groups for p in group["params"]}
+    assert known == {id(p) for p in state.supernet.network.parameters()}
+    assert {id(p) for p in state.weights.state} <= known
+    assert all(state.alpha.state[p]["exp_avg"].shape == p.shape for p in state.supernet.logits.alpha)
     while not run.finished:
         run.advance(silent)
-    assert [int(logits.still_open(index).sum()) for index in range(3)] == [6, 2, 2]
-    for index, choice in enumerate(run.result(0.0).history["records"][-1]["alpha"]):
-        dropped = [k for k, still in enumerate(logits.still_open(index).tolist()) if not still]
-        assert all(row[k] == 0 for row in choice for k in dropped)
+    last = run.result(0.0).history["records"][-1]["alpha"]
+    assert [len(row) for row in (choice[0] for choice in last)] == [13, 4, 3]
+    assert all(sum(weight > 0 for weight in choice[0]) == left for choice, left in zip(last, options(run), strict=True))
+    assert options(run)[0] == 1  # the one interaction is decided
+
+
+def test_narrowing_changes_neither_weights_nor_what_the_supernet_computes() -> None:
+    supernet = Run(problem(), SETTINGS, 0).state.supernet.eval()
+    kept = [[1, 7, 12], [0, 3], [1, 2]]
+    features = small_batch(8).features
+    before = supernet(features, [tuple(places) for places in kept])
+    weights = {id(parameter) for parameter in supernet.network.parameters()}
+    supernet.keep(kept)
+    torch.testing.assert_close(supernet(features), before)
+    assert {id(parameter) for parameter in supernet.network.parameters()} < weights
+
+
+def test_a_search_ends_early_where_the_architecture_rests() -> None:
+    steady = replace(
+        ECONOMY, max_steps=60, min_steps=60, stable_looks=2, architecture_learning_rate=1e-9,
+        selection_learning_rate=1e-9, drop_at=(0.2,),
+    )  # fmt: skip
+    run = Run(problem(), steady, 0)
+    while not run.finished:
+        run.advance(silent)
+    assert 12 < run.state.step < 30
 
 
 def test_within_a_round_every_candidate_has_its_turn() -> None:
-    logits = Run(problem(), ECONOMY, 0).state.supernet.logits
-    seen = {option for step in range(7) for option in draw(logits, step, 2, 0)[0]}
+    supernet = Run(problem(), ECONOMY, 0).state.supernet
+    seen = {option for step in range(7) for option in draw(supernet, step, 2, 0)[0]}
     assert seen == set(range(13))
-    assert draw(logits, 3, 2, 0) == draw(logits, 3, 2, 0)
+    assert draw(supernet, 3, 2, 0) == draw(supernet, 3, 2, 0)
 
 
 def test_an_economical_search_resumed_from_its_written_state_ends_the_same() -> None:

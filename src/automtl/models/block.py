@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -45,6 +46,35 @@ class MixedBlock(nn.Module):
         return total
 
 
+def candidate_parameters(wide: MixedBlock, narrow: MixedBlock) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
+    """Parameters of `wide` and what they are in `narrow`, whose options are some of wide's.
+
+    What candidates own goes one by one; what a family shares, by name.
+    """
+    for members, mixture in zip(narrow.positions, narrow.mixtures, strict=True):
+        wanted = [wide.options.index(narrow.options[index]) for index in members]
+        family = next(i for i, positions in enumerate(wide.positions) if wanted[0] in positions)
+        origin, owned = wide.mixtures[family], set()
+        assert isinstance(origin, Mixture) and isinstance(mixture, Mixture)
+        for candidate, place in enumerate(wanted):
+            sources = origin.owned(wide.positions[family].index(place))
+            for source, target in zip(sources, mixture.owned(candidate), strict=True):
+                owned.add(id(target))
+                yield source, target
+        shared = dict(origin.named_parameters())
+        for name, parameter in mixture.named_parameters():
+            if id(parameter) not in owned:
+                yield shared[name], parameter
+
+
+def adopt_candidates(wide: MixedBlock, narrow: MixedBlock) -> None:
+    """Make `narrow` hold the very parameters of `wide`, so that an optimizer that knows them still does."""
+    sources = {id(target): source for source, target in candidate_parameters(wide, narrow)}
+    for module in narrow.modules():
+        for name, parameter in list(module.named_parameters(recurse=False)):
+            setattr(module, name, sources[id(parameter)])
+
+
 def _take(x: Tensor, cells: tuple[int, ...]) -> Tensor:
     """Entries of dimension 0; a view where there is one, since the gradient of an index is slow."""
     return x.narrow(0, cells[0], 1) if len(cells) == 1 else torch.stack([x[cell] for cell in cells])
@@ -69,11 +99,11 @@ class Share:
 
 @dataclass(frozen=True)
 class PlacedMixture:
-    """Where a mixture stands: choice (as in `SearchSpace.choices`), cells of its copies, option indices."""
+    """Where a mixture stands: choice (as in `SearchSpace.choices`), cells of its copies, its candidates."""
 
     choice: int
     cells: tuple[int, ...]
-    positions: tuple[int, ...]
+    options: tuple[Operation, ...]
     mixture: Mixture
 
 
@@ -88,6 +118,7 @@ class Grid(nn.Module):
 
     def __init__(self, choice: Choice, shape: BlockShape, generator: torch.Generator) -> None:
         super().__init__()
+        self.shape = shape
         groups: dict[object, list[int]] = {}
         self.alone = choice.block is Block.INTERACTION
         for cell, options in enumerate(choice.cells):
@@ -119,6 +150,15 @@ class Grid(nn.Module):
         out: Tensor = block(x, share.weights, share.active)
         return out
 
+    def keep(self, places: Sequence[int]) -> None:
+        """Build all blocks anew with the options at these places alone; their parameters are taken over."""
+        for index, block in enumerate(self.blocks):
+            assert isinstance(block, MixedBlock)
+            options = tuple(block.options[place] for place in places)
+            narrow = MixedBlock(options, block.stack, self.shape, torch.Generator())
+            adopt_candidates(block, narrow)
+            self.blocks[index] = narrow
+
     def placed(self, choice: int) -> list[PlacedMixture]:
         """All mixtures with their places."""
         found = []
@@ -126,5 +166,6 @@ class Grid(nn.Module):
             assert isinstance(block, MixedBlock)
             for positions, mixture in zip(block.positions, block.mixtures, strict=True):
                 assert isinstance(mixture, Mixture)
-                found.append(PlacedMixture(choice, cells, positions, mixture))
+                options = tuple(block.options[position] for position in positions)
+                found.append(PlacedMixture(choice, cells, options, mixture))
         return found

@@ -5,35 +5,16 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from automtl.models.block import Grid, MixedBlock
+from automtl.models.block import Grid, MixedBlock, candidate_parameters
 from automtl.models.network import Network
-from automtl.nn.mixture import Mixture
 
 
 @torch.no_grad()
 def copy_candidate(wide: MixedBlock, narrow: MixedBlock, cells: list[int] | None = None) -> None:
     """Give `narrow` the parameters of its options in `wide`; `cells`: the copies of wide that it takes."""
     cells = list(range(wide.stack)) if cells is None else cells
-    for members, mixture in zip(narrow.positions, narrow.mixtures, strict=True):
-        wanted = [wide.options.index(narrow.options[index]) for index in members]
-        source = next(i for i, positions in enumerate(wide.positions) if wanted[0] in positions)
-        places = [wide.positions[source].index(index) for index in wanted]
-        origin = wide.mixtures[source]
-        assert isinstance(origin, Mixture) and isinstance(mixture, Mixture)
-        _copy_mixture(origin, mixture, places, cells)
-
-
-def _copy_mixture(wide: Mixture, narrow: Mixture, places: list[int], cells: list[int]) -> None:
-    """What candidates own, one by one; what a family shares by name."""
-    owned: set[int] = set()
-    for candidate, place in enumerate(places):
-        for source, target in zip(wide.owned(place), narrow.owned(candidate), strict=True):
-            target.copy_(source[cells])
-            owned.add(id(target))
-    shared = dict(wide.named_parameters())
-    for name, parameter in narrow.named_parameters():
-        if id(parameter) not in owned:
-            parameter.copy_(shared[name][cells])
+    for source, target in candidate_parameters(wide, narrow):
+        target.copy_(source[cells])
 
 
 @torch.no_grad()

@@ -74,11 +74,16 @@ class Network(nn.Module):
         logits: Tensor = self.towers(gathered)
         return logits
 
+    @property
+    def grids(self) -> list[Grid]:
+        """The grid of each choice, in the order of `SearchSpace.choices`."""
+        own = () if self.own is None else (self.own,)
+        found = [self.interaction, *own, self.pooling, *self.layers]
+        return [grid for grid in found if isinstance(grid, Grid)]
+
     def placed(self) -> list[PlacedMixture]:
         """All mixtures with their places."""
-        own = () if self.own is None else (self.own,)
-        grids = (self.interaction, *own, self.pooling, *self.layers)
-        return [place for index, grid in enumerate(grids) for place in grid.placed(index)]
+        return [place for index, grid in enumerate(self.grids) for place in grid.placed(index)]
 
 
 def build(space: SearchSpace, layout: Layout, settings: NetworkSettings, seed: int) -> Network:

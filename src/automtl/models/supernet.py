@@ -22,7 +22,7 @@ NOISE = 1e-3  # of new logits, so that equal ones may part
 
 
 class Logits(nn.Module):
-    """alpha: one (cells, K) tensor a choice (one cell if homogeneous); `open`: which of the K are still candidates."""
+    """alpha: one (cells, K) tensor a choice (one cell if homogeneous)."""
 
     def __init__(self, space: SearchSpace, generator: torch.Generator) -> None:
         super().__init__()
@@ -30,19 +30,11 @@ class Logits(nn.Module):
             nn.Parameter(torch.empty(_rows(space, index), len(choice.options)).normal_(0, NOISE, generator=generator))
             for index, choice in enumerate(space.choices)
         )
-        for index, choice in enumerate(space.choices):
-            self.register_buffer(f"open_{index}", torch.ones(len(choice.options), dtype=torch.bool))
 
-    def weights(self, index: int, active: tuple[int, ...] | None) -> Tensor:
-        """(cells, len(active)) softmax over the candidates `active` of a choice (None: all; those dropped weigh 0)."""
+    def weights(self, index: int, active: tuple[int, ...] | None = None) -> Tensor:
+        """(cells, len(active)) softmax over the candidates `active` of a choice (None: all)."""
         alpha = self.alpha[index]
-        chosen = alpha.masked_fill(~self.still_open(index), float("-inf")) if active is None else alpha[:, list(active)]
-        return torch.softmax(chosen, dim=1)
-
-    def still_open(self, index: int) -> Tensor:
-        """(K,) whether a candidate of this choice has not been dropped."""
-        found: Tensor = getattr(self, f"open_{index}")
-        return found
+        return torch.softmax(alpha if active is None else alpha[:, list(active)], dim=1)
 
 
 def _rows(space: SearchSpace, index: int) -> int:
@@ -111,6 +103,20 @@ class Supernet(nn.Module):
     def forward(self, features: Features, active: Sequence[tuple[int, ...]] | None = None) -> Tensor:
         logits: Tensor = self.network(features, self.mixing(active))
         return logits
+
+    @torch.no_grad()
+    def keep(self, kept: Sequence[Sequence[int]]) -> None:
+        """Become the supernet of the space that keeps these options of each choice.
+
+        Weights of what is kept are the same parameters as before; logits are new ones with the old values.
+        """
+        self.space = self.space.restrict(kept)
+        for grid, places in zip(self.network.grids, kept, strict=True):
+            grid.keep(places)
+        for index, places in enumerate(kept):
+            self.logits.alpha[index] = nn.Parameter(self.logits.alpha[index][:, list(places)].clone())
+        self.cost = Cost(self.space, self.network)
+        self.to(self.selection.beta.device)
 
     @torch.no_grad()
     def derive(self) -> Architecture:

@@ -32,17 +32,21 @@ class FieldPoolingMixture(Mixture):
         self.map = None if same else uniform((stack, shape.dim, shape.width), shape.dim, generator)
 
     def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
-        stack, (rows, fields, dim) = len(weights), x.shape[-3:]
-        shares = (weights @ self.constant[list(active)]).reshape(-1, 1, 1).expand(stack, rows, fields)
+        options = list(active)
+        pooled = (weights @ self.constant[options]).reshape(-1, 1, 1) * x.sum(dim=-2)  # (S, B, D)
         if self.attentive in active:
-            flat = x.reshape(-1, rows * fields, dim).expand(stack, -1, -1)
-            score = torch.bmm(torch.tanh(self.hidden(flat)), self.score).reshape(stack, rows, fields)
-            shares = shares + (weights @ self.attends[list(active)]).reshape(-1, 1, 1) * score.softmax(dim=2)
-        if x.dim() == 4:
-            pooled = (shares.unsqueeze(2) @ x).squeeze(2)  # (S, B, D)
-        else:
-            pooled = torch.bmm(shares.transpose(0, 1), x).transpose(0, 1)
+            pooled = pooled + (weights @ self.attends[options]).reshape(-1, 1, 1) * self._attend(x)
         return pooled if self.map is None else torch.bmm(pooled, self.map)
+
+    def _attend(self, x: Tensor) -> Tensor:
+        """The sum over fields by softmax(v tanh(W e)): (S, B, D)."""
+        stack, (rows, fields, dim) = len(self.score), x.shape[-3:]
+        flat = x.reshape(-1, rows * fields, dim).expand(stack, -1, -1)
+        score = torch.bmm(torch.tanh(self.hidden(flat)), self.score).reshape(stack, rows, fields)
+        share = score.softmax(dim=2)
+        if x.dim() == 4:
+            return (share.unsqueeze(2) @ x).squeeze(2)
+        return torch.bmm(share.transpose(0, 1), x).transpose(0, 1)
 
     def owned(self, candidate: int) -> list[nn.Parameter]:
         return [*self.hidden.parameters(), self.score] if candidate == self.attentive else []

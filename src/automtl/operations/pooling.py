@@ -21,8 +21,7 @@ class FieldPooling(Operation):
     blocks = (Block.POOLING,)
 
     def multiply_adds(self, shape: BlockShape) -> int:
-        mapped = 0 if shape.dim == shape.width else shape.dim * shape.width
-        return shape.fields * shape.dim + mapped
+        return 0 if shape.dim == shape.width else shape.dim * shape.width
 
     @staticmethod
     def mixture(
@@ -54,7 +53,7 @@ class AttentivePooling(FieldPooling):
     name = "attentive"
 
     def multiply_adds(self, shape: BlockShape) -> int:
-        return super().multiply_adds(shape) + shape.fields * (shape.dim**2 + shape.dim)
+        return super().multiply_adds(shape) + shape.fields * (shape.dim**2 + 2 * shape.dim)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -15,7 +14,7 @@ from automtl.data.batch import Batch
 from automtl.models.supernet import Part, Supernet
 from automtl.search.auxiliary import auxiliary_weight, diversity
 from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
-from automtl.search.economy import Active, draw, drop_hopeless, due
+from automtl.search.economy import Active, draw, due, last_due, leading, promising
 from automtl.search.settings import SearchSettings
 from automtl.search.state import Cycle, SearchState
 from automtl.training.denormal import EVERY, ignore_denormals, remove_tiny
@@ -45,8 +44,9 @@ class Schedule:
 
     @staticmethod
     def of(settings: SearchSettings, steps_per_epoch: int) -> Schedule:
-        """`epochs` of the subset, but at most `max_steps`."""
-        total = min(settings.max_steps, settings.epochs * steps_per_epoch)
+        """`epochs` of the subset, but at least `min_steps` and at most `max_steps`."""
+        wanted = round(settings.epochs * steps_per_epoch)
+        total = min(settings.max_steps, max(settings.min_steps, wanted))
         return Schedule(total, int(total * settings.warm_up))
 
 
@@ -54,7 +54,8 @@ class Schedule:
 class Progressive(SearchStrategy):
     """alpha on validation batches; weights and, after a warm-up, beta on training batches; first order.
 
-    A step runs a few candidates of each choice, hopeless ones are dropped on the way, and alpha moves now and then.
+    A pass runs a few candidates of each choice, alpha moves now and then, and the supernet is built narrower on the
+    way: hopeless candidates go, at last all that lead nowhere. It ends early where the architecture rests.
     """
 
     def search(self, problem: SearchProblem, seed: int, listen: Listener) -> SearchResult:
@@ -72,7 +73,9 @@ class Differentiable(Progressive):
     """As published: every step runs all candidates and moves alpha; none is dropped."""
 
     def search(self, problem: SearchProblem, seed: int, listen: Listener) -> SearchResult:
-        settings = replace(self.settings, candidates=None, architecture_every=1, drop_at=())
+        settings = replace(
+            self.settings, candidates=None, trained_candidates=None, architecture_every=1, drop_at=(), stable_looks=None
+        )
         return Progressive(settings).search(problem, seed, listen)
 
 
@@ -88,7 +91,7 @@ class Run:
         if settings.lent_embedding and problem.embedding is not None:
             supernet.network.embedding.load_state_dict(problem.embedding.state_dict())
         self.state = SearchState.new(supernet, settings)
-        train = subset(problem.train, settings.max_rows, seed)
+        train = subset(problem.train, min(settings.max_rows, settings.max_steps * settings.batch_size), seed)
         valid = subset(problem.valid, settings.max_rows, seed)
         self.train, self.valid = (
             Cycle(train, settings.batch_size, seed),
@@ -100,7 +103,12 @@ class Run:
 
     @property
     def finished(self) -> bool:
-        """Whether all steps are done."""
+        """Whether all steps are done, or the architecture was the same at `stable_looks` looks after all dropping."""
+        looks = self.settings.stable_looks
+        if looks is not None and self.state.step > self.schedule.total * max(self.settings.drop_at, default=0):
+            last = [record["architecture"] for record in self.state.history[-looks:]]
+            if len(last) == looks and all(architecture == last[0] for architecture in last):
+                return True
         return self.state.step >= self.schedule.total
 
     def advance(self, listen: Listener) -> None:
@@ -113,7 +121,8 @@ class Run:
             loss = self._move_weights(record=self._checking(state.step + 1))
         state.step += 1
         if due(state.step, self.schedule.total, settings):
-            drop_hopeless(state.supernet.logits, settings.drop_keep)
+            last = last_due(state.step, self.schedule.total, settings)
+            state.keep(leading(state.supernet) if last else promising(state.supernet, settings.drop_keep))
         if state.step % self.report_every == 0 or self.finished:
             listen(self._report(float(loss)))
         elif state.step % 10 == 0:
@@ -128,19 +137,25 @@ class Run:
         return self.settings.early_stopping and step > self.schedule.warm_up and step % every == 0
 
     def _active(self, step: int) -> Active | None:
-        count = self.settings.candidates
-        return None if count is None else draw(self.state.supernet.logits, step, count, self.seed)
+        """What the weights' pass of a step runs: fewer candidates than the architecture's, unless they are recorded."""
+        recorded = self._checking(step + 1)
+        count = self.settings.candidates if recorded else self.settings.trained_candidates
+        return None if count is None else draw(self.state.supernet, step, count, self.seed)
+
+    def _compared(self) -> Active | None:
+        """What the architecture's pass runs: where directions of gradients are compared, what was recorded before."""
+        step, count = self.state.step, self.settings.candidates
+        if self._checking(step):
+            return self._active(step - 1)
+        return None if count is None else draw(self.state.supernet, step, count, self.seed + 1)
 
     def _move_architecture(self, checking: bool) -> None:
-        """Weight gradients of the validation pass are computed only where they are compared.
-
-        It runs the candidates of the weights' step before, so that a check compares gradients of the same ones.
-        """
+        """Weight gradients of the validation pass are computed only where they are compared."""
         state, batch = self.state, self.valid.batch(self.state.step)
         supernet = state.supernet
         supernet.zero_grad(set_to_none=True)
         supernet.network.requires_grad_(checking)
-        total = loss = self.loss(supernet(batch.features, self._active(max(state.step - 1, 0))), batch)
+        total = loss = self.loss(supernet(batch.features, self._compared()), batch)
         if self.settings.cost_weight:
             total = loss + self.settings.cost_weight * loss.detach() * supernet.cost(supernet.mixing()).log()
         total.backward()
@@ -180,8 +195,8 @@ class Run:
             group["lr"] = self.settings.learning_rate * share
 
     def _report(self, loss: float) -> Progress:
-        state, space = self.state, self.problem.space
-        check = self.judge(Part(state.supernet, self._active(state.step - 1)), 0, state.step, loss)
+        state = self.state
+        check = self.judge(Part(state.supernet, leading(state.supernet)), 0, state.step, loss)
         architecture = state.supernet.derive()
         mixing = state.supernet.mixing()
         differences = state.stopping.difference()
@@ -191,19 +206,31 @@ class Run:
                 "train_loss": loss,
                 "valid_loss": check.loss,
                 "valid_auc": check.auc,
-                "alpha": [_rounded(share.weights) for share in mixing.choices],
+                "alpha": self._strengths(),
                 "beta": None if mixing.experts is None else _rounded(mixing.experts),
+                "architecture": architecture.to_dict(),
                 "skips": architecture.num_skips,
                 "stopped": len(state.stopping.stopped()),
                 "gradient_difference": _quantiles(differences),
             }
         )
         strongest = [str(architecture.interaction)]
-        if space.layers:
+        if state.supernet.space.layers:
             share = mixing.choices[-1].weights.detach().mean(0)
             best = share.topk(min(3, len(share))).indices.tolist()
-            strongest += [str(space.layers[-1].options[index]) for index in best]
+            strongest += [str(state.supernet.space.layers[-1].options[index]) for index in best]
         return Progress("search", state.step, self.schedule.total, check.loss, check.auc, tuple(strongest))
+
+    def _strengths(self) -> list[list[list[float]]]:
+        """Weights of all candidates that there were at the start, for each choice (cells, K); 0 where given up."""
+        found = []
+        spaces = zip(self.problem.space.choices, self.state.supernet.space.choices, strict=True)
+        for index, (first, now) in enumerate(spaces):
+            share = self.state.supernet.logits.weights(index).detach()
+            whole = share.new_zeros(len(share), len(first.options))
+            whole[:, [first.options.index(option) for option in now.options]] = share
+            found.append(_rounded(whole))
+        return found
 
     def result(self, seconds: float) -> SearchResult:
         """The derived architecture and the history."""
@@ -211,16 +238,13 @@ class Run:
         options = [[str(option) for option in choice.options] for choice in self.problem.space.choices]
         history: dict[str, Any] = {
             "options": options,
+            "left": [[str(option) for option in choice.options] for choice in state.supernet.space.choices],
             "steps": state.step,
             "warm_up": self.schedule.warm_up,
             "records": state.history,
-            "stopped": [_named(entry, options) for entry in state.stopping.stopped()],
+            "stopped": state.stopping.stopped(),
         }
         return SearchResult(state.supernet.derive(), seconds, history, state.supernet)
-
-
-def _named(entry: dict[str, Any], options: Sequence[Sequence[str]]) -> dict[str, Any]:
-    return entry | {"operation": options[entry["choice"]][entry["option"]]}
 
 
 def _rounded(values: torch.Tensor) -> list[list[float]]:

@@ -27,7 +27,7 @@ class Candidate:
 
     choice: int
     cells: tuple[int, ...]
-    option: int
+    option: str
     parameters: tuple[nn.Parameter, ...]
 
     @property
@@ -46,9 +46,9 @@ class Candidate:
 def candidates_of(placed: Sequence[PlacedMixture]) -> list[Candidate]:
     """All candidates that have enough parameters to be watched."""
     found = [
-        Candidate(place.choice, place.cells, option, tuple(place.mixture.owned(index)))
+        Candidate(place.choice, place.cells, str(option), tuple(place.mixture.owned(index)))
         for place in placed
-        for index, option in enumerate(place.positions)
+        for index, option in enumerate(place.options)
     ]
     return [candidate for candidate in found if candidate.count >= SMALL]
 
@@ -70,6 +70,21 @@ class OperationStopping:
         self.fresh = torch.zeros(len(self.candidates), dtype=torch.bool)
         self.recorded = [torch.zeros(len(one.cells), one.count) for one in self.candidates]
         self.checks = 0
+        self.past: list[dict[str, Any]] = []  # stopped candidates that are no longer there
+
+    @torch.no_grad()
+    def keep(self, placed: Sequence[PlacedMixture]) -> OperationStopping:
+        """The same for a narrowed network that holds some of these candidates' parameters."""
+        kept = OperationStopping(placed, self.settings)
+        before = {id(one.parameters[0]): index for index, one in enumerate(self.candidates)}
+        for index, candidate in enumerate(kept.candidates):
+            old = before.pop(id(candidate.parameters[0]))
+            kept.products[:, kept.rows[index]] = self.products[:, self.rows[old]]
+            kept.strikes[kept.rows[index]] = self.strikes[self.rows[old]]
+            kept.stopped_at[kept.rows[index]] = self.stopped_at[self.rows[old]]
+            kept.recorded[index], kept.fresh[index] = self.recorded[old], self.fresh[old]
+        kept.checks, kept.past = self.checks, [*self.past, *self._stopped(sorted(before.values()))]
+        return kept
 
     @torch.no_grad()
     def record(self) -> None:
@@ -117,10 +132,13 @@ class OperationStopping:
         return Held(entries)
 
     def stopped(self) -> list[dict[str, Any]]:
-        """Where and when operations were stopped: choice, cell, option, step."""
+        """Where and when operations were stopped: choice, cell, operation, step."""
+        return [*self.past, *self._stopped(range(len(self.candidates)))]
+
+    def _stopped(self, indices: Sequence[int]) -> list[dict[str, Any]]:
         return [
-            {"choice": one.choice, "cell": cell, "option": one.option, "step": step}
-            for one, rows in zip(self.candidates, self.rows, strict=True)
+            {"choice": one.choice, "cell": cell, "operation": one.option, "step": step}
+            for one, rows in ((self.candidates[index], self.rows[index]) for index in indices)
             for cell, step in zip(one.cells, self.stopped_at[rows].tolist(), strict=True)
             if step >= 0
         ]

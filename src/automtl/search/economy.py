@@ -1,4 +1,4 @@
-"""What a step of a search runs: all candidates, or a few drawn ones of those that are not hopeless yet."""
+"""What a step of a search runs: all candidates, or a few drawn ones; and which are given up on the way."""
 
 from __future__ import annotations
 
@@ -7,43 +7,50 @@ from collections.abc import Sequence
 
 import torch
 
-from automtl.models.supernet import Logits
+from automtl.models.supernet import Supernet
 from automtl.search.settings import SearchSettings
 
 Active = Sequence[tuple[int, ...]]
 
 
-def draw(logits: Logits, step: int, count: int, seed: int) -> Active:
-    """`count` open candidates of each choice, the same for all its cells; in a round of steps each has its turn.
-
-    A function of the step and of what is open.
-    """
-    return [_draw(_open(logits, index), step, count, f"{seed} {index}") for index in range(len(logits.alpha))]
+def draw(supernet: Supernet, step: int, count: int, seed: int) -> Active:
+    """`count` candidates of each choice, the same for all its cells; in a round of steps each has its turn."""
+    sizes = [len(choice.options) for choice in supernet.space.choices]
+    return [_draw(size, step, count, f"{seed} {index}") for index, size in enumerate(sizes)]
 
 
-def _open(logits: Logits, index: int) -> list[int]:
-    return torch.nonzero(logits.still_open(index)).flatten().tolist()
-
-
-def _draw(options: list[int], step: int, count: int, seed: str) -> tuple[int, ...]:
-    if len(options) <= count:
-        return tuple(options)
-    per_round = -(-len(options) // count)
+def _draw(options: int, step: int, count: int, seed: str) -> tuple[int, ...]:
+    if options <= count:
+        return tuple(range(options))
+    per_round = -(-options // count)
     turn, place = divmod(step, per_round)
-    order = random.Random(f"{seed} {turn}").sample(options, len(options))
+    order = random.Random(f"{seed} {turn}").sample(range(options), options)
     return tuple(sorted((order + order)[place * count : (place + 1) * count]))
 
 
 @torch.no_grad()
-def drop_hopeless(logits: Logits, share: float) -> None:
-    """Of each choice keep this share of the open candidates, two at least: those that some cell weighs most."""
-    for index in range(len(logits.alpha)):
-        still = logits.still_open(index)
-        best = logits.weights(index, None).amax(dim=0)  # 0 where dropped
-        keep = max(2, round(int(still.sum()) * share))
-        still.zero_()[best.topk(min(keep, len(best))).indices] = True
+def promising(supernet: Supernet, share: float) -> Active:
+    """Of each choice the places of this share of the candidates, two at least: those that some cell weighs most."""
+    kept = []
+    for index in range(len(supernet.space.choices)):
+        best = supernet.logits.weights(index).amax(dim=0)
+        count = min(len(best), max(2, round(len(best) * share)))
+        kept.append(tuple(sorted(best.topk(count).indices.tolist())))
+    return kept
+
+
+@torch.no_grad()
+def leading(supernet: Supernet) -> Active:
+    """Of each choice the places of the candidates that lead in some cell: where all agree, the choice is closed."""
+    weights = (supernet.logits.weights(index) for index in range(len(supernet.space.choices)))
+    return [tuple(sorted(set(share.argmax(dim=1).tolist()))) for share in weights]
 
 
 def due(step: int, total: int, settings: SearchSettings) -> bool:
-    """Whether candidates are dropped after this many steps."""
+    """Whether candidates are given up after this many steps."""
     return step in {int(total * moment) for moment in settings.drop_at}
+
+
+def last_due(step: int, total: int, settings: SearchSettings) -> bool:
+    """Whether this is the last time."""
+    return bool(settings.drop_at) and step == int(total * max(settings.drop_at))

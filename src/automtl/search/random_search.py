@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 import time
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from automtl.models.network import build
 from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
@@ -22,12 +22,11 @@ class RandomSearch(SearchStrategy):
         settings = self.settings
         train = subset(problem.train, settings.max_rows, seed)
         valid = subset(problem.valid, settings.max_rows, seed)
-        training = replace(problem.training, epochs=min(problem.training.epochs, settings.epochs))
         trials = []
         for trial in range(settings.trials):
             architecture = problem.space.sample(rng)
             network = build(problem.space.narrow(architecture), problem.layout, problem.network, seed)
-            result = fit(network, train, valid, problem.layout.tasks, training, seed)
+            result = fit(network, train, valid, problem.layout.tasks, problem.training, seed)
             trials.append((result.score, trial, architecture))
             best = min(trials, key=lambda entry: entry[:2])[2]
             check = result.checks[result.best]

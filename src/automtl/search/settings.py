@@ -14,23 +14,28 @@ UNBOUNDED = 1_000_000_000
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class SearchSettings:
-    """Algorithm 1. The defaults bound the cost: rows of a subset, steps in all. `published` lifts the bounds.
+    """Algorithm 1. The defaults bound the cost, `published` lifts the bounds.
 
+    A search takes `epochs` of a subset of at most `max_rows` rows, but at least `min_steps` and at most `max_steps`:
+    one look at each row of a table of medium size, several at those of a small one, a sample of a large one.
     `architecture_learning_rate` and `selection_learning_rate` are larger than the published 1e-3, since a bounded
     search takes a few hundred steps, not tens of thousands: logits must be able to part within the budget. For the
     same reason the supernet's weights move by Adam (`optimizer`), where the published schedule has SGD with momentum.
     `cost_weight`: what a candidate's cost weighs in the choice. The validation loss is raised by this share of itself
     for each unit of the logarithm of the multiply-adds: at 0.003 doubling them must lower it by 0.2 %. 0: no matter.
-    `candidates` a step runs in each choice, drawn anew each step (unset: all); alpha moves every `architecture_every`
-    steps; at each share of the steps in `drop_at` a choice keeps `drop_keep` of its candidates. The `automtl` strategy
-    leaves these three alone.
+    `candidates` are drawn in each choice for a pass that moves alpha, `trained_candidates` for one that moves weights
+    (unset: all run); alpha moves every `architecture_every` steps; at each share of the steps in `drop_at` a choice
+    keeps `drop_keep` of its candidates, at the last one those that lead in some expert. The search ends early where
+    `stable_looks` looks after that (there are 15 in a search) found the same architecture. The `automtl` strategy
+    leaves these alone.
     `lent_embedding`: the supernet's embedding starts as the reference model's that chose the inputs, where there is
     one, since a few hundred steps do not learn ids. `trials` are those of the random strategy.
     """
 
-    epochs: int = Limit(default=15, ge=1)
-    max_steps: int = Limit(default=300, ge=1)
-    max_rows: int = Limit(default=200_000, ge=1)
+    epochs: float = Limit(default=1.0, gt=0)
+    min_steps: int = Limit(default=200, ge=1)
+    max_steps: int = Limit(default=800, ge=1)
+    max_rows: int = Limit(default=400_000, ge=1)
     batch_size: int = Limit(default=512, ge=2)
     warm_up: float = Limit(default=1 / 3, ge=0, lt=1)
     optimizer: Literal["adam", "sgd"] = "adam"
@@ -50,9 +55,11 @@ class SearchSettings:
     stop_smoothing: int = Limit(default=20, ge=1)
     stop_every: int = Limit(default=5, ge=1)
     candidates: int | None = Limit(default=2, ge=2)
+    trained_candidates: int | None = Limit(default=1, ge=1)
     architecture_every: int = Limit(default=2, ge=1)
-    drop_at: tuple[float, ...] = (0.4, 0.6, 0.8)
+    drop_at: tuple[float, ...] = (0.3, 0.5, 0.7)
     drop_keep: float = Limit(default=0.5, gt=0, le=1)
+    stable_looks: int | None = Limit(default=3, ge=2)
     lent_embedding: bool = True
     trials: int = Limit(default=6, ge=1)
 
@@ -60,9 +67,9 @@ class SearchSettings:
 def published() -> SearchSettings:
     """The paper's schedule: 15 epochs of all rows, batch 1024, its learning rates."""
     return SearchSettings(
-        max_steps=UNBOUNDED,
+        epochs=15, min_steps=1, max_steps=UNBOUNDED,
         max_rows=UNBOUNDED, batch_size=1024, optimizer="sgd", learning_rate=0.01, weight_decay=3e-4,
         lent_embedding=False, cost_weight=0.0,
-        candidates=None, architecture_every=1, drop_at=(),
+        candidates=None, trained_candidates=None, architecture_every=1, drop_at=(), stable_looks=None,
         architecture_learning_rate=1e-3, selection_learning_rate=1e-3,
     )  # fmt: skip

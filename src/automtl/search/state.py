@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -68,12 +69,37 @@ class SearchState:
                         found[f"{title}.{index}.{name}"] = value
         return {name: value.detach().clone() for name, value in found.items()}
 
+    def keep(self, kept: Sequence[Sequence[int]]) -> None:
+        """Narrow the supernet to these options of each choice; optimizers and statistics go with what is left."""
+        old = list(self.supernet.logits.alpha)
+        self.supernet.keep(kept)
+        self.stopping = self.stopping.keep(self.supernet.network.placed())
+        left = set(map(id, self.supernet.network.parameters()))
+        for group in self.weights.param_groups:
+            group["params"] = [parameter for parameter in group["params"] if id(parameter) in left]
+        for parameter in [p for p in self.weights.state if id(p) not in left]:
+            del self.weights.state[parameter]
+        for before, after, places in zip(old, self.supernet.logits.alpha, kept, strict=True):
+            moments = self.alpha.state.pop(before, {})
+            self.alpha.state[after] = {
+                name: value[:, list(places)] if value.shape == before.shape else value
+                for name, value in moments.items()
+            }
+        self.alpha.param_groups[0]["params"] = list(self.supernet.logits.alpha)
+
     def plain(self) -> dict[str, Any]:
-        """What is left: counters and history, for JSON."""
-        return {"step": self.step, "checks": self.stopping.checks, "history": self.history}
+        """What is left: what is still open, counters and history, for JSON."""
+        return {
+            "step": self.step, "checks": self.stopping.checks, "past": self.stopping.past, "history": self.history,
+            "options": [[str(option) for option in choice.options] for choice in self.supernet.space.choices],
+        }  # fmt: skip
 
     def restore(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
         """Put back what `tensors` and `plain` gave, into a state made with the same settings."""
+        own = [[str(option) for option in choice.options] for choice in self.supernet.space.choices]
+        if own != plain["options"]:
+            self.keep([[all_.index(o) for o in some] for all_, some in zip(own, plain["options"], strict=True)])
+        self.stopping.past = list(plain["past"])
         prefix = "supernet."
         self.supernet.load_state_dict({n[len(prefix) :]: v for n, v in tensors.items() if n.startswith(prefix)})
         with torch.no_grad():

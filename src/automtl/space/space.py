@@ -127,6 +127,17 @@ class SearchSpace:
             keep=max(len(chosen) for chosen in architecture.selection),
         )
 
+    def restrict(self, kept: Sequence[Sequence[int]]) -> SearchSpace:
+        """The space in which every cell of a choice keeps the options at these places."""
+        limited = [
+            replace(choice, cells=tuple(tuple(cell[place] for place in places) for cell in choice.cells))
+            for choice, places in zip(self.choices, kept, strict=True)
+        ]
+        interaction, *rest = limited
+        own = None if self.own is None else rest.pop(0)
+        pooling, *layers = rest
+        return replace(self, interaction=interaction, own=own, pooling=pooling, layers=tuple(layers))
+
     def assemble(self, picks: Sequence[Sequence[Operation]], selection: tuple[tuple[int, ...], ...]) -> Architecture:
         """The architecture of one pick a cell, in the order of `choices`; experts that no task chose are gone."""
         (interaction,), *rest = picks
