@@ -11,13 +11,16 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+import polars as pl
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
 from automtl.data.batch import Batch, Features, iterate
-from automtl.data.store import FeedingSettings, Store, slices
+from automtl.data.encoder import Encoder, EncoderSettings
+from automtl.data.infer import infer_schema
+from automtl.data.store import FeedingSettings, Store, feeding, slices
 from automtl.errors import StoreError
 from tests.conftest import small_batch, small_layout
 
@@ -182,3 +185,26 @@ def test_one_rule_says_whether_rows_are_kept_in_files() -> None:
     assert FeedingSettings(memory_bytes=100).uses_files(101)
     assert FeedingSettings(mapped=True).uses_files(1)
     assert FeedingSettings().budget_bytes > 2**20
+
+
+def test_a_table_encoded_part_by_part_is_what_it_is_when_encoded_at_once(log: pl.DataFrame, tmp_path: Path) -> None:
+    table = log.with_columns(tags=pl.concat_list("hour", "hour").list.head(pl.col("hour") % 3))
+    schema = infer_schema(table, ["click"], drop=("like", "buy", "cart"), group="user_id")
+    encoder, rows = Encoder.fit(table, schema, EncoderSettings(), 0)
+    with feeding(FeedingSettings(mapped=True, part_rows=100), tmp_path / "run") as feeder:
+        assert same(feeder.hold(rows, encoder.layout), rows)
+        parts, whole = feeder.encode(encoder, table, like=rows), encoder.encode(table)
+        assert same(replace(parts, group=None), replace(whole, group=None))
+        assert parts.group is not None
+        assert whole.group is not None
+        pairs = torch.stack([parts.group, whole.group], dim=1).unique(dim=0)  # the same groups, whatever their numbers
+        assert len(pairs) == len(parts.group.unique()) == len(whole.group.unique())
+        assert len(list(tmp_path.iterdir())) == 2
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_rows_that_fit_stay_in_memory_and_nothing_is_written(log: pl.DataFrame, tmp_path: Path) -> None:
+    rows = small_batch(5)
+    with feeding(FeedingSettings(), tmp_path / "run") as feeder:
+        assert feeder.hold(rows, small_layout()) is rows
+        assert list(tmp_path.iterdir()) == []

@@ -202,7 +202,7 @@ class Feeder:
 
     def encode(self, encoder: Encoder, table: pl.DataFrame, like: Batch) -> Batch:
         """Rows of a table, encoded part by part if they go to files; `like`: rows of the same width."""
-        if not self.settings.uses_files(table.height * row_bytes(like)):
+        if table.height == 0 or not self.settings.uses_files(table.height * row_bytes(like)):
             return encoder.encode(table)
         return self._stored(encoder.encode_parts(table, self.settings.part_rows), encoder.layout)
 
