@@ -81,7 +81,6 @@ def test_a_step_moves_met_rows_alone_and_clips_as_a_whole_table_would() -> None:
         met |= {14 + i for i in batch.features.multi[0].flatten().tolist()}
         if form == "row-wise":
             assert set(moved.nonzero().flatten().tolist()) <= met
-        updates.close()
     rest = norms[0][torch.arange(len(norms[0])) != 0]  # without the table's
     torch.testing.assert_close(rest, norms[1])
 

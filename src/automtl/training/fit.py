@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
@@ -14,17 +14,18 @@ from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 from torch import Tensor, nn
 
-from automtl.data.batch import Batch, iterate
+from automtl.data.batch import Batch, Features, iterate
 from automtl.data.schema import CONFIG, Task, TaskKind
 from automtl.nn.embedding import FieldEmbedding
 from automtl.training.denormal import EVERY, ignore_denormals, remove_tiny
+from automtl.training.hardware import device_of, find_device, precision
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.memory import keep_freed_memory
 from automtl.training.metrics import fast_auc, task_rows
 from automtl.training.progress import Listener, Progress, silent
 from automtl.training.rowwise import RowWiseAdam, pays_by_rows
 
-PREDICT_ROWS = 8192  # a batch of prediction
+PREDICT_ROWS = 1024  # a batch of prediction: its hidden units stay in cache
 
 
 @settings_dataclass(frozen=True, config=CONFIG)
@@ -33,6 +34,8 @@ class TrainingSettings:
 
     A table of many rows is checked several times an epoch: after every `check_rows` rows at the latest.
     `embedding_updates`: of all rows of the embedding tables in every step, or of those it meets; auto: by their number.
+    `precision`: of products in training. `compile`: by torch.compile, which needs a C++ compiler and some minutes.
+    `device`: auto is a graphics card if there is one.
     """
 
     epochs: int = Limit(default=40, ge=1)
@@ -44,6 +47,9 @@ class TrainingSettings:
     check_rows: int = Limit(default=1_000_000_000, ge=1)
     gradient_clip: float = Limit(default=10.0, gt=0)
     embedding_updates: Literal["auto", "dense", "row-wise"] = "auto"
+    precision: Literal["full", "bf16"] = "full"
+    compile: bool = False
+    device: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -79,7 +85,7 @@ class FitResult:
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """What torch can only draw globally (dropout) is drawn by `seed`; the global state is restored."""
-    with torch.random.fork_rng(devices=[]):
+    with torch.random.fork_rng():
         torch.manual_seed(seed)
         yield
 
@@ -112,7 +118,7 @@ def by_rows(model: nn.Module, train: Batch, settings: TrainingSettings) -> list[
 
 
 class Updates:
-    """All parameters of a model, moved by Adam; some embedding tables by rows. Close it when done."""
+    """All parameters of a model, moved by Adam; some embedding tables by rows: `updating` makes one."""
 
     def __init__(self, model: nn.Module, train: Batch, settings: TrainingSettings) -> None:
         self.apart = by_rows(model, train, settings)
@@ -131,7 +137,8 @@ class Updates:
 
     def step(self, loss: Tensor) -> None:
         """One step down the gradient of `loss`, which is cut to the norm of the settings."""
-        self.dense.zero_grad(set_to_none=True)
+        for parameter in self.parameters:
+            parameter.grad = None
         loss.backward()
         gradients = self.rows.gradients()
         every = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
@@ -144,9 +151,15 @@ class Updates:
         if self.taken % EVERY == 0:
             remove_tiny(self.dense)
 
-    def close(self) -> None:
-        """The embeddings are as before."""
-        for module in self.apart:
+
+@contextmanager
+def updating(model: nn.Module, train: Batch, settings: TrainingSettings) -> Iterator[Updates]:
+    """Updates of a model; afterwards its embeddings have whole gradients again."""
+    updates = Updates(model, train, settings)
+    try:
+        yield updates
+    finally:
+        for module in updates.apart:
             module.row_wise = False
 
 
@@ -160,17 +173,20 @@ def fit(
     listen: Listener = silent,
     stage: str = "training",
 ) -> FitResult:
-    """Train `model` (features -> logits (B, T)) and leave it with the weights that were best on validation rows."""
-    start, loss = time.perf_counter(), MultiTaskLoss(tasks)
+    """Train `model` (features -> logits (B, T)) and leave it with the weights that were best on validation rows.
+
+    It is trained on the device of the settings, and left on the processor.
+    """
+    start = time.perf_counter()
     ignore_denormals()
     keep_freed_memory()
-    updates = Updates(model, train, settings)
-    judge = Judge(valid, tasks, loss)
+    model.to(find_device(settings.device))
+    judge = Judge(valid, tasks, MultiTaskLoss(tasks))
     checks: list[Check] = []
     best: dict[str, Tensor] = {}
     best_index, total = 0, settings.epochs * len(train)
-    with seeded(seed):
-        for epoch, rows, train_loss in _train(model, train, loss, updates, settings, seed):
+    with seeded(seed), updating(model, train, settings) as updates:
+        for epoch, rows, train_loss in _train(model, train, MultiTaskLoss(tasks), updates, settings, seed):
             checks.append(judge(model, epoch, rows, train_loss))
             if len(checks) == 1 or checks[-1].score < checks[best_index].score:
                 best_index = len(checks) - 1
@@ -178,9 +194,8 @@ def fit(
             listen(Progress(stage, rows, total, checks[-1].loss, checks[-1].auc))
             if len(checks) - 1 - best_index >= settings.patience:
                 break
-    updates.close()
     model.load_state_dict(best)
-    model.eval()
+    model.eval().cpu()
     return FitResult(tuple(checks), best_index, time.perf_counter() - start)
 
 
@@ -193,21 +208,39 @@ def _train(
     seed: int,
 ) -> Iterator[tuple[int, int, float]]:
     """Yields epoch, rows so far and mean training loss whenever the validation rows are due."""
-    generator = torch.Generator().manual_seed(seed)
+    generator, device = torch.Generator().manual_seed(seed), device_of(model)
+    loss.to(device)
+    losses = _losses(model, loss, settings, device)
     rows = 0
     for epoch in range(settings.epochs):
-        due, total, steps = settings.check_rows, torch.zeros(()), 0
+        due, total, steps = settings.check_rows, torch.zeros((), device=device), 0
         start, model_rows = rows, len(train)
+        model.train()
         for batch in iterate(train, settings.batch_size, generator):
-            model.train()
-            value = loss(model(batch.features), batch)
+            value = losses(batch if device.type == "cpu" else batch.to(device))
             updates.step(value)
             total += value.detach()
             steps, rows = steps + 1, rows + len(batch)
             if rows - start >= due and rows - start < model_rows - settings.check_rows // 2:
                 yield epoch, rows, float(total) / steps
-                due, total, steps = rows - start + settings.check_rows, torch.zeros(()), 0
+                due, total, steps = rows - start + settings.check_rows, torch.zeros((), device=device), 0
         yield epoch, rows, float(total) / max(steps, 1)
+
+
+def _losses(
+    model: nn.Module, loss: MultiTaskLoss, settings: TrainingSettings, device: torch.device
+) -> Callable[[Batch], Tensor]:
+    """The total loss of a batch, in the precision of the settings."""
+    run: Callable[[Features], Tensor] = torch.compile(model) if settings.compile else model
+    numbers = precision(settings.precision, device)
+
+    def value(batch: Batch) -> Tensor:
+        with numbers:
+            logits = run(batch.features)
+        found: Tensor = loss(logits.float(), batch)
+        return found
+
+    return value
 
 
 class Judge:
@@ -235,12 +268,15 @@ class Judge:
         return found
 
 
-@torch.no_grad()
+@torch.inference_mode()
 def predict_logits(model: nn.Module, batch: Batch) -> Tensor:
-    """(N, T) logits without dropout; the mode of the model is restored."""
-    training = model.training
+    """(N, T) logits without dropout, on the processor; the mode of the model is restored."""
+    training, device = model.training, device_of(model)
     model.eval()
-    logits = torch.cat([model(part.features) for part in iterate(batch, PREDICT_ROWS)])
+    if len(batch) <= PREDICT_ROWS:
+        logits: Tensor = model(batch.features.to(device)).cpu()
+    else:
+        logits = torch.cat([model(part.features.to(device)).cpu() for part in iterate(batch, PREDICT_ROWS)])
     model.train(training)
     return logits
 

@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from automtl.training.denormal import TINY
+from automtl.training.hardware import in_large_pages
 
 BETA, EPSILON = 0.999, 1e-8  # of the second moment; of the root
 WIDE_TABLE = 4  # a table is moved by rows if it has more than so many rows for an id of a batch
@@ -55,7 +56,9 @@ class RowWiseAdam:
         self.steps = 0
         # (V, 2): v, and the step that met the row last: side by side, as a row's are read and written together. Filled,
         # since memory that is only promised costs a page fault when it is touched.
-        self.state = [table.new_empty(len(table), 2).zero_() for table in tables]
+        self.state = [in_large_pages(table.new_empty(len(table), 2).zero_()) for table in tables]
+        for table in tables:
+            table.data = in_large_pages(table.data)
 
     @torch.no_grad()
     def gradients(self) -> list[RowGradient]:

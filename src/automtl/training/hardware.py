@@ -1,0 +1,75 @@
+"""Where and how precisely a model is trained and run: what the settings say against what this machine has."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from functools import cache
+
+import torch
+from torch import Tensor, nn
+
+from automtl.errors import SettingsError
+
+HUGE_PAGE = 2**21  # bytes
+MADV_HUGEPAGE = 14  # of madvise(2)
+LARGE = 2**26  # bytes of a tensor from which large pages are asked for
+
+
+def find_device(name: str) -> torch.device:
+    """The device of a setting; auto: a graphics card if there is one. Raises SettingsError that says what there is."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError:
+        raise SettingsError(f"training.device: '{name}' is no device; use auto, cpu, cuda or cuda:N") from None
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        count = torch.cuda.device_count()
+        raise SettingsError(f"training.device: there is no '{name}' ({count} graphics cards found); use auto or cpu")
+    return device
+
+
+def device_of(model: nn.Module) -> torch.device:
+    """Where a model's parameters are."""
+    return next(model.parameters()).device
+
+
+def has_bf16(device: torch.device) -> bool:
+    """Whether the device multiplies numbers of 16 bits. A processor that does not takes a hundred times as long."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported())
+    return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
+
+
+def precision(name: str, device: torch.device) -> AbstractContextManager[object]:
+    """A context for forward passes. Raises SettingsError if the device has no such numbers."""
+    if name == "bf16" and not has_bf16(device):
+        raise SettingsError("training.precision: this machine has no instructions for bf16; use full")
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=name == "bf16")
+
+
+@cache
+def _madvise() -> Callable[..., int] | None:
+    if not sys.platform.startswith("linux"):
+        return None
+    try:
+        found: Callable[..., int] = ctypes.CDLL(None).madvise
+    except (OSError, AttributeError):
+        return None
+    return found
+
+
+def in_large_pages(values: Tensor) -> Tensor:
+    """A copy whose rows are reached with fewer misses of the processor's page table; small tensors as they are."""
+    count = values.numel() * values.element_size()
+    advise = _madvise()
+    if advise is None or values.device.type != "cpu" or count < LARGE:
+        return values
+    room = torch.empty(count + 2 * HUGE_PAGE, dtype=torch.uint8)
+    skipped = -room.data_ptr() % HUGE_PAGE
+    start = ctypes.c_void_p(room.data_ptr() + skipped)
+    advise(start, ctypes.c_size_t(-(-count // HUGE_PAGE) * HUGE_PAGE), MADV_HUGEPAGE)  # a refusal costs speed alone
+    return room[skipped : skipped + count].view(values.dtype).view(values.shape).copy_(values)
