@@ -43,10 +43,10 @@ IDS = [*DENSE, *SCATTERED, *TEXTS, *SHORT]
 ROUNDS = 3
 
 
-def make_table(rows: int, seed: int = 0) -> pl.DataFrame:
+def make_table(rows: int, distinct: int | None = None, seed: int = 0) -> pl.DataFrame:
     """See the head of this file. Values of rank r are drawn about as often as r ** -2/3."""
     rng = np.random.default_rng(seed)
-    high = min(max(rows // 5, 10), 1_000_000)
+    high = distinct or min(max(rows // 5, 10), 1_000_000)
 
     def ids(distinct: int) -> np.ndarray:
         drawn = (rng.random(rows) ** 3 * distinct).astype(np.int64)
@@ -180,6 +180,7 @@ def side_of(run: str, path: Path, rows: int) -> dict[str, float]:
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--rows", type=int, default=1_000_000)
+    parser.add_argument("--distinct", type=int, help="values of the widest columns (default: a fifth of the rows)")
     parser.add_argument("--runs", nargs="*", choices=RUNS, default=list(RUNS), help="which sides to run")
     parser.add_argument("--run", choices=RUNS, help="run one side here and print its figures (used by the parent)")
     parser.add_argument("--table", type=Path, help="the Parquet file for --run")
@@ -189,7 +190,7 @@ def main() -> None:
         return
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "table.parquet"
-        make_table(given.rows).write_parquet(path)
+        make_table(given.rows, given.distinct).write_parquet(path)
         sides = {run: side_of(run, path, given.rows) for run in given.runs}
     figures: dict[str, Any] = {"rows": given.rows, "sides": sides}
     theirs = [side for run, side in sides.items() if run.startswith("pandas")]

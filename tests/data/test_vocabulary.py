@@ -68,6 +68,9 @@ def test_ids_are_those_of_a_plain_dictionary_of_texts(train: pl.Series, new: pl.
     assert fitted.texts() == known
     assert fitted.encode(train).tolist() == plain_ids(known, as_text(train).to_list())
     assert fitted.encode(new).tolist() == plain_ids(known, as_text(new).to_list())
+    own = np.empty((train.len(), 2), np.int32)
+    assert Vocabulary.fit_encode(train, min_count, own[:, 1]).texts() == known
+    assert own[:, 1].tolist() == fitted.encode(train).tolist()
     again = Vocabulary(fitted.texts())
     assert again.encode(new).tolist() == fitted.encode(new).tolist()
 
@@ -107,6 +110,9 @@ def test_a_large_column_is_encoded_as_a_small_one_is() -> None:
         known = plain_order(as_text(column).to_list(), 2)
         assert fitted.texts() == known
         assert fitted.encode(column).tolist() == plain_ids(known, as_text(column).to_list())
+        own = np.empty(column.len(), np.int32)
+        Vocabulary.fit_encode(column, 2, own)
+        np.testing.assert_array_equal(own, fitted.encode(column))
         assert fitted.encode(column).dtype == np.int32
 
 
@@ -148,3 +154,9 @@ def test_a_saved_order_of_values_is_kept() -> None:
     assert Vocabulary(["7", "10", "9"]).encode(pl.Series(["9", "10", "7"])).tolist() == [4, 3, 2]
     assert Vocabulary(["7", "x", "9"]).encode(pl.Series([9, 8, 7])).tolist() == [4, 1, 2]
     assert vocabulary.UNKNOWN == 1
+
+
+@given(st.lists(st.one_of(st.integers(1, 5), st.integers(65_530, 65_540), st.integers(1, 2**40)), max_size=40))
+def test_values_are_ordered_by_their_rows_and_ties_stay(rows: list[int]) -> None:
+    expected = sorted(range(len(rows)), key=lambda place: -rows[place])
+    assert vocabulary._most_first(np.array(rows, np.int64)).tolist() == expected

@@ -26,7 +26,9 @@ def hash_integers(keys: np.ndarray) -> np.ndarray:
 
 def hash_texts(texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
     """Keys (n,) int64 and hashes (n,) uint64 of a String column."""
-    return texts.hash(seed=1).to_numpy().view(np.int64), hash_integers(texts.hash(seed=2).to_numpy().view(np.int64))
+    text = pl.col("text")
+    both = pl.DataFrame([texts.alias("text")]).select(key=text.hash(seed=1), place=text.hash(seed=2))
+    return both["key"].to_numpy().view(np.int64), hash_integers(both["place"].to_numpy().view(np.int64))
 
 
 class Codes:
@@ -77,17 +79,20 @@ class Codes:
             rows, place = rows[~same], (place[~same] + 1) & (len(self._codes) - 1)
         return codes, np.concatenate(fresh) if fresh else np.zeros(0, np.int64)
 
-    def count(self, keys: np.ndarray, hashes: np.ndarray) -> np.ndarray:
-        """Adds one to the count of each row's key; returns the rows at which new keys stand, as `add` does."""
+    def count(self, keys: np.ndarray, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Adds one to the count of each row's key; returns what `add` does."""
         codes, fresh = self.add(keys, hashes)
-        np.add.at(self.counts, codes.astype(np.int64), 1)
-        return fresh
+        if 2 * self.size < len(codes):
+            self.counts[: self.size + 1] += np.bincount(codes, minlength=self.size + 1)
+        else:
+            np.add.at(self.counts, codes.astype(np.int64), 1)
+        return codes, fresh
 
     def relabel(self, codes: np.ndarray) -> None:
         """`find` returns codes[i] for the i-th key from now on. Nothing may be added afterwards."""
         taken = np.flatnonzero(self._codes)
         self._codes[taken] = codes[self._codes[taken] - 1]
-        self.counts, self._hashes = self.counts[:0], self._hashes[:0]
+        self.counts, self._keys, self._hashes = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint64)
 
     def _make_places(self, expected: int) -> None:
         places = max(SMALLEST, 1 << (2 * expected - 1).bit_length() if expected else 0)

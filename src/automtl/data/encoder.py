@@ -67,7 +67,13 @@ class Encoder:
             check_labels(train, task, "training")
         _check_weights(train, schema)
         _require_both_classes(train, schema)
-        fitted = in_threads(lambda field: _fit_field(train[field.name], field, settings), schema.fields)
+        categorical = [field.name for field in schema.fields if field.kind is FieldKind.CATEGORICAL]
+        numbers = sum(field.kind is FieldKind.NUMERIC for field in schema.fields) if settings.bins else 0
+        ids = np.empty((train.height, len(categorical) + numbers), np.int32)
+        places = {name: ids[:, place] for place, name in enumerate(categorical)}
+        fitted = in_threads(
+            lambda field: _fit_field(train[field.name], field, settings, places.get(field.name)), schema.fields
+        )
         named = {field.name: part for field, part in zip(schema.fields, fitted, strict=True)}
         encoder = Encoder(
             schema,
@@ -76,11 +82,11 @@ class Encoder:
             {name: part for name, part in named.items() if isinstance(part, Scaler)},
             {},
         )
-        arrays = encoder._arrays(train.height, len(schema.rates) if settings.rates else 0)
+        arrays = replace(encoder._arrays(train.height, len(schema.rates) if settings.rates else 0), categorical=ids)
         for place, (key, rates, own) in enumerate(_fit_rates(train, schema, settings, seed)):
             arrays.numeric[:, encoder._rate_columns(place)] = own
             encoder.rates[key] = rates
-        return encoder, encoder._fill(train, arrays, Numbering(), labels=True, rates=False)
+        return encoder, encoder._fill(train, arrays, Numbering(), labels=True, own=True)
 
     def encode(self, table: pl.DataFrame, *, labels: bool = True) -> Batch:
         """New rows. Unseen ids never fail. Without `labels`, label columns need not exist and the mask is 0."""
@@ -171,16 +177,14 @@ class Encoder:
         return slice(start, start + width)
 
     def _fill(
-        self, table: pl.DataFrame, arrays: Arrays, groups: Numbering, *, labels: bool, rates: bool = True
+        self, table: pl.DataFrame, arrays: Arrays, groups: Numbering, *, labels: bool, own: bool = False
     ) -> Batch:
-        """Encode slice by slice, in parallel, right into `arrays`."""
+        """Encode slice by slice, in parallel, right into `arrays`; with `own`, ids and rates are there already."""
         starts = range(0, table.height, SLICE)
-        if len(starts) > 1:
+        if len(starts) > 1 and not own:
             in_threads(lambda name: self._prepare(table, name), self.vocabularies)
         multi = in_threads(
-            lambda start: self._fill_slice(
-                table.slice(start, SLICE), arrays.slice(start, start + SLICE), labels, rates
-            ),
+            lambda start: self._fill_slice(table.slice(start, SLICE), arrays.slice(start, start + SLICE), labels, own),
             starts,
         )
         features = Features(
@@ -205,11 +209,11 @@ class Encoder:
         if name in {field.name for field in self._of(FieldKind.CATEGORICAL)}:
             self.vocabularies[name].encode(table[name].head(1))
 
-    def _fill_slice(self, part: pl.DataFrame, arrays: Arrays, labels: bool, rates: bool) -> list[Parts]:
-        for place, field in enumerate(self._of(FieldKind.CATEGORICAL)):
+    def _fill_slice(self, part: pl.DataFrame, arrays: Arrays, labels: bool, own: bool) -> list[Parts]:
+        for place, field in enumerate(() if own else self._of(FieldKind.CATEGORICAL)):
             arrays.categorical[:, place] = self.vocabularies[field.name].encode(part[field.name])
         self._fill_numbers(part, arrays)
-        for place, (key, known) in enumerate(self.rates.items() if rates else ()):
+        for place, (key, known) in enumerate(() if own else self.rates.items()):
             column = key_column(part, key, {field.name: field for field in self.schema.fields})
             arrays.numeric[:, self._rate_columns(place)] = known.encode(known.vocabulary.encode(column))
         if labels:
@@ -316,8 +320,10 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Re
         return list(pool.map(work, listed))
 
 
-def _fit_field(column: pl.Series, field: Field, settings: EncoderSettings) -> Vocabulary | Scaler:
-    """Raises SchemaError where there is no value at all."""
+def _fit_field(
+    column: pl.Series, field: Field, settings: EncoderSettings, ids: np.ndarray | None
+) -> Vocabulary | Scaler:
+    """The ids of a categorical column go into `ids`, (N,) int32. Raises SchemaError where there is no value at all."""
 
     def parts() -> Iterator[pl.Series]:
         for part in slices(column):
@@ -329,9 +335,9 @@ def _fit_field(column: pl.Series, field: Field, settings: EncoderSettings) -> Vo
         raise SchemaError(f"column '{field.name}' has no value in the training rows; drop it")
     if field.kind is FieldKind.NUMERIC:
         return Scaler.fit_parts(map(_numbers, parts()), column.len(), settings.bins)
-    if field.kind is FieldKind.MULTI:
+    if ids is None:
         return Vocabulary.fit_parts(parts(), settings.min_count)
-    return Vocabulary.fit(column, settings.min_count)
+    return Vocabulary.fit_encode(column, settings.min_count, ids)
 
 
 def _has_value(part: pl.Series) -> bool:

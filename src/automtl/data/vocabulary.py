@@ -39,12 +39,21 @@ class Vocabulary:
     @staticmethod
     def fit(column: pl.Series, min_count: int) -> Vocabulary:
         """All values of a raw column that occur at least `min_count` times."""
-        if column.dtype.is_integer() and column.len() > column.null_count():
-            low, high = int(column.min()), int(column.max())  # type: ignore[arg-type]
-            if low >= -(2**63) and high < 2**63 and high - low < min(max(column.len(), SLICE), WIDEST):
-                counted = _count_window(column, low, high)
-                return Vocabulary(_frequent(counted, _counted(pl.Series(dtype=pl.String), Codes()), min_count)["value"])
-        return Vocabulary.fit_parts(slices(column), min_count)
+        return _fit_window(column, min_count) or Vocabulary.fit_parts(slices(column), min_count)
+
+    @staticmethod
+    def fit_encode(column: pl.Series, min_count: int, out: np.ndarray) -> Vocabulary:
+        """`fit`, and the ids of the column itself into `out`, (N,) int32, without looking each value up again."""
+        vocabulary, by_code = _fit_window(column, min_count), None
+        if vocabulary is None:
+            counter = Counter()
+            for start, part in zip(range(0, column.len(), SLICE), slices(column)):
+                out[start : start + SLICE] = counter.add(part)
+            vocabulary, by_code = counter.vocabulary(min_count), counter.ids
+        for start, part in zip(range(0, column.len(), SLICE), slices(column)):
+            ids = vocabulary.encode(part) if by_code is None else by_code.take(out[start : start + SLICE])
+            out[start : start + SLICE] = ids
+        return vocabulary
 
     @staticmethod
     def fit_parts(parts: Iterable[pl.Series], min_count: int) -> Vocabulary:
@@ -117,22 +126,28 @@ class _Scattered:
 
 
 class Counter:
-    """How often each value occurs, counted a slice at a time; memory grows with the values, not with the rows."""
+    """How often each value occurs, counted a slice at a time; memory grows with the values, not with the rows.
+
+    `ids`: once the vocabulary is made, the id of each code that `add` returned; None where forms were mixed.
+    """
 
     def __init__(self) -> None:
         self._integers, self._texts = Codes(), Codes()
         self._values: list[pl.Series] = [pl.Series(dtype=pl.String)]
+        self.ids: np.ndarray | None = None
 
-    def add(self, part: pl.Series) -> None:
-        """Count the values of a raw column; nulls are left out."""
+    def add(self, part: pl.Series) -> np.ndarray:
+        """Count the values of a raw column. (n,) int32: a code for each row, 0 for null."""
         integers = as_integers(part)
         if integers is not None:
             keys = integers.drop_nulls().to_numpy()
-            self._integers.count(keys, hash_integers(keys))
-            return
-        texts = as_text(part).drop_nulls()
-        fresh = self._texts.count(*hash_texts(texts))
-        self._values.append(texts.gather(fresh))
+            codes, _ = self._integers.count(keys, hash_integers(keys))
+            return _spread(codes, integers)
+        texts = as_text(part)
+        present = texts.drop_nulls()
+        codes, fresh = self._texts.count(*hash_texts(present))
+        self._values.append(present.gather(fresh))
+        return _spread(codes, texts)
 
     def vocabulary(self, min_count: int) -> Vocabulary:
         """The values of at least `min_count` rows. Ends the counting: its table may become the vocabulary's."""
@@ -140,19 +155,19 @@ class Counter:
         texts = _counted(pl.concat(self._values), self._texts)
         kept = _frequent(integers, texts, min_count)
         vocabulary = Vocabulary(kept["value"])
-        if 2 * kept.height < integers.height + texts.height:
-            return vocabulary  # most values are rare: a table of the others is made when it is needed, and is smaller
-        if vocabulary.values.dtype == pl.Int64 and texts.height == 0:
-            self._integers.relabel(_ids_by_code(kept["code"], self._integers.size))
-            vocabulary.__dict__["_by_integer"] = _Scattered(self._integers)
-        elif integers.height == 0 and vocabulary.values.dtype == pl.String and kept["code"].null_count() == 0:
-            self._texts.relabel(_ids_by_code(kept["code"], self._texts.size))
-            vocabulary.__dict__["_by_text"] = self._texts
+        if (integers.height and texts.height) or kept["code"].null_count():
+            return vocabulary
+        table = self._integers if integers.height else self._texts
+        self.ids = _ids_by_code(kept["code"], table.size)
+        if 2 * kept.height >= table.size:  # else one that is made when it is needed will be much smaller
+            table.relabel(self.ids[1:])
+            vocabulary.__dict__.update({"_by_integer": _Scattered(table)} if integers.height else {"_by_text": table})
         return vocabulary
 
 
-def slices(column: pl.Series, rows: int = SLICE) -> Iterator[pl.Series]:
-    """Views of `rows` rows each."""
+def slices(column: pl.Series, rows: int | None = None) -> Iterator[pl.Series]:
+    """Views of `rows` rows each, SLICE if not told."""
+    rows = rows or SLICE
     for start in range(0, column.len(), rows):
         yield column.slice(start, rows)
 
@@ -175,9 +190,10 @@ def _table(keys: np.ndarray, hashes: np.ndarray, ids: np.ndarray) -> Codes:
 
 
 def _ids_by_code(codes: pl.Series, size: int) -> np.ndarray:
-    """(size,) int32: the id of each code, where `codes` are in the order of ids and the others are unknown."""
-    ids = np.full(size, UNKNOWN, np.int32)
-    ids[codes.to_numpy() - 1] = np.arange(FIRST, FIRST + codes.len(), dtype=np.int32)
+    """(size + 1,) int32: the id of each code; `codes` are in the order of ids, others are unknown, 0 is missing."""
+    ids = np.full(size + 1, UNKNOWN, np.int32)
+    ids[0] = MISSING
+    ids[codes.to_numpy()] = np.arange(FIRST, FIRST + codes.len(), dtype=np.int32)
     return ids
 
 
@@ -185,6 +201,26 @@ def _counted(values: pl.Series, codes: Codes) -> pl.DataFrame:
     """Columns value, rows and code."""
     rows, code = pl.Series("rows", codes.counts[1 : codes.size + 1]), np.arange(1, codes.size + 1)
     return pl.DataFrame([values.alias("value"), rows, pl.Series("code", code, dtype=pl.Int64)])
+
+
+def _spread(codes: np.ndarray, column: pl.Series) -> np.ndarray:
+    """Codes of the rows that are not null, to all rows."""
+    if column.null_count() == 0:
+        return codes
+    spread = np.zeros(column.len(), np.int32)
+    spread[column.is_not_null().to_numpy()] = codes
+    return spread
+
+
+def _fit_window(column: pl.Series, min_count: int) -> Vocabulary | None:
+    """The vocabulary of whole numbers that lie near together; None for other columns."""
+    if not column.dtype.is_integer() or column.len() == column.null_count():
+        return None
+    low, high = int(column.min()), int(column.max())  # type: ignore[arg-type]
+    if low < -(2**63) or high >= 2**63 or high - low >= min(max(column.len(), SLICE), WIDEST):
+        return None
+    no_texts = _counted(pl.Series(dtype=pl.String), Codes())
+    return Vocabulary(_frequent(_count_window(column, low, high), no_texts, min_count)["value"])
 
 
 def _count_window(column: pl.Series, low: int, high: int) -> pl.DataFrame:
@@ -211,4 +247,13 @@ def _frequent(integers: pl.DataFrame, texts: pl.DataFrame, min_count: int) -> pl
     if texts.height:
         integers = integers.with_columns(pl.col("value").cast(pl.String))
     together = pl.concat([integers, texts]) if texts.height else integers
-    return together[np.argsort(-together["rows"].to_numpy(), kind="stable")]
+    return together[_most_first(together["rows"].to_numpy())]
+
+
+def _most_first(rows: np.ndarray) -> np.ndarray:
+    """Order by descending rows, equal ones as they stand; nearly all fit 16 bits, which numpy sorts by their digits."""
+    top = np.iinfo(np.uint16).max
+    order = np.argsort((top - np.minimum(rows, top)).astype(np.uint16), kind="stable")
+    head = order[: int((rows >= top).sum())]
+    order[: len(head)] = head[np.argsort(-rows[head], kind="stable")]
+    return order
