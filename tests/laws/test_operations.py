@@ -49,6 +49,22 @@ def test_one_hot_mixture_is_the_lone_operation(block: Block, option: Operation) 
     torch.testing.assert_close(wide(x, one_hot), lone(x, torch.ones(lone.stack, 1)))
 
 
+@pytest.mark.parametrize(("block", "option"), CASES, ids=str)
+def test_the_short_way_of_a_lone_candidate_is_that_of_weight_one_gradients_included(
+    block: Block, option: Operation
+) -> None:
+    wide, x, place = made(block, all_options(block)), inputs(block).requires_grad_(), all_options(block).index(option)
+    short, full = wide(x, None, (place,)), wide(x, torch.ones(wide.stack, 1), (place,))
+    torch.testing.assert_close(short, full)
+    probe = torch.randn(full.shape, generator=torch.Generator().manual_seed(9))
+    wanted = [x, *(p for p in wide.parameters())]
+    ways = [torch.autograd.grad((out * probe).sum(), wanted, allow_unused=True) for out in (short, full)]
+    for a, b in zip(*ways, strict=True):
+        assert (a is None) == (b is None)
+        if a is not None:
+            torch.testing.assert_close(a, b, rtol=1e-4, atol=1e-4)
+
+
 @pytest.mark.parametrize("block", list(Block))
 def test_a_mixture_is_linear_in_its_weights(block: Block) -> None:
     wide, x = made(block, all_options(block)), inputs(block)

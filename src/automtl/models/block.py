@@ -31,9 +31,14 @@ class MixedBlock(nn.Module):
             for members in self.positions
         )
 
-    def forward(self, x: Tensor, weights: Tensor, active: tuple[int, ...] | None = None) -> Tensor:
-        """weights: (S, len(active)) over the options `active` of a cell (None: all of them); others are not run."""
+    def forward(self, x: Tensor, weights: Tensor | None, active: tuple[int, ...] | None = None) -> Tensor:
+        """weights: (S, len(active)) over the options `active` of a cell (None: all of them); others are not run.
+
+        No weights: there is one option, which weighs 1.
+        """
         active = tuple(range(len(self.options))) if active is None else active
+        if weights is None:
+            return self._lone(x, *active)
         total: Tensor | None = None
         for members, mixture in zip(self.positions, self.mixtures, strict=True):
             places = [place for place, option in enumerate(active) if option in members]
@@ -44,6 +49,12 @@ class MixedBlock(nn.Module):
             total = out if total is None else total + out
         assert total is not None
         return total
+
+    def _lone(self, x: Tensor, option: int) -> Tensor:
+        family = next(index for index, members in enumerate(self.positions) if option in members)
+        mixture = self.mixtures[family]
+        assert isinstance(mixture, Mixture)
+        return mixture.lone(x, self.positions[family].index(option))
 
 
 def candidate_parameters(wide: MixedBlock, narrow: MixedBlock) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
@@ -82,7 +93,10 @@ def _take(x: Tensor, cells: tuple[int, ...]) -> Tensor:
 
 @dataclass(frozen=True)
 class Share:
-    """What the options of cells weigh: (cells, len(active)) over the options `active` (None: over all)."""
+    """What the options of cells weigh: (cells, len(active)) over the options `active` (None: over all).
+
+    A cell's weights sum to one, so that an option alone weighs 1.
+    """
 
     weights: Tensor
     active: tuple[int, ...] | None = None
@@ -146,8 +160,10 @@ class Grid(nn.Module):
 
     def _run(self, index: int, x: Tensor, share: Share | None) -> Tensor:
         block = self.blocks[index]
-        share = Share(x.new_ones(len(self.groups[index]), 1), None) if share is None else share
-        out: Tensor = block(x, share.weights, share.active)
+        if share is None:
+            out: Tensor = block(x, None)
+        else:
+            out = block(x, share.weights if share.weights.shape[1] > 1 else None, share.active)
         return out
 
     def keep(self, places: Sequence[int]) -> None:

@@ -20,8 +20,11 @@ class InnerProductMixture(Mixture):
         self.weight = uniform((1, shape.fields, shape.dim), shape.fields, generator)
 
     def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
+        return self.lone(x, 0) * weights.sum()
+
+    def lone(self, x: Tensor, candidate: int) -> Tensor:
         products = torch.bmm(x, x.transpose(1, 2))  # (B, F, F)
-        return (x + products @ self.weight[0]) * weights.sum()
+        return x + products @ self.weight[0]
 
     def owned(self, candidate: int) -> list[nn.Parameter]:
         return [self.weight]
@@ -35,9 +38,12 @@ class OuterProductMixture(Mixture):
         self.weight = uniform((1, shape.dim, shape.dim), shape.dim * shape.fields**2, generator)
 
     def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
+        return self.lone(x, 0) * weights.sum()
+
+    def lone(self, x: Tensor, candidate: int) -> Tensor:
         total = x.sum(dim=1, keepdim=True)  # (B, 1, D)
         along = torch.bmm(x, total.transpose(1, 2))  # (B, F, 1)
-        return (x + along * (total @ self.weight[0])) * weights.sum()
+        return x + along * (total @ self.weight[0])
 
     def owned(self, candidate: int) -> list[nn.Parameter]:
         return [self.weight]
@@ -51,8 +57,11 @@ class BitGateMixture(Mixture):
         self.weight = uniform((1, shape.fields, shape.dim, shape.dim), shape.dim, generator)
 
     def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
+        return self.lone(x, 0) * weights.sum()
+
+    def lone(self, x: Tensor, candidate: int) -> Tensor:
         score = torch.bmm(x.transpose(0, 1), self.weight[0]).transpose(0, 1)  # (B, F, D)
-        return x * torch.sigmoid(score) * weights.sum()
+        return x * torch.sigmoid(score)
 
     def owned(self, candidate: int) -> list[nn.Parameter]:
         return [self.weight]
@@ -66,8 +75,11 @@ class VectorGateMixture(Mixture):
         self.weight = uniform((1, shape.fields, shape.dim), shape.dim, generator)
 
     def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
+        return self.lone(x, 0) * weights.sum()
+
+    def lone(self, x: Tensor, candidate: int) -> Tensor:
         score = (x * self.weight).sum(dim=2, keepdim=True)
-        return x * torch.sigmoid(score) * weights.sum()
+        return x * torch.sigmoid(score)
 
     def owned(self, candidate: int) -> list[nn.Parameter]:
         return [self.weight]
@@ -104,6 +116,13 @@ class CrossMixture(Mixture):
             states = torch.addcmul(states, start, torch.baddbmm(bias, low, up))
         return (out + torch.einsum("k,kbn->bn", ordered[done:], states)).reshape(x.shape)
 
+    def lone(self, x: Tensor, candidate: int) -> Tensor:
+        start = state = x.flatten(1)
+        for index in range(self.starts[candidate], self.starts[candidate] + self.depths[candidate]):
+            low = state @ self.down[index][0]
+            state = torch.addcmul(state, start, torch.addmm(self.bias[index][0], low, self.up[index][0]))
+        return state.reshape(x.shape)
+
     def owned(self, candidate: int) -> list[nn.Parameter]:
         layers = range(self.starts[candidate], self.starts[candidate] + self.depths[candidate])
         return [parts[i] for i in layers for parts in (self.down, self.up, self.bias)]
@@ -124,11 +143,13 @@ class AttentionMixture(Mixture):
     def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
         total: Tensor | None = None
         for place, index in enumerate(active):
-            attended = self._attend(x, index, self.heads[index])
-            mixed = torch.relu(attended + x @ self.residual[index][0]) * weights[0, place]
+            mixed = self.lone(x, index) * weights[0, place]
             total = mixed if total is None else total + mixed
         assert total is not None
         return total
+
+    def lone(self, x: Tensor, candidate: int) -> Tensor:
+        return torch.relu(self._attend(x, candidate, self.heads[candidate]) + x @ self.residual[candidate][0])
 
     def _attend(self, x: Tensor, index: int, heads: int) -> Tensor:
         parts = (x @ self.project[index][0]).reshape(*x.shape[:2], 3, heads, -1)  # (B, F, 3, heads, size)

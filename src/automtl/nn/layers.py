@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from automtl.nn.mixture import Mixture
 from automtl.nn.perceptron import perceptron
 from automtl.nn.shape import BlockShape
-from automtl.nn.stacked import StackedLinear, joined, uniform
+from automtl.nn.stacked import StackedLinear, joined, layer, uniform
 
 
 class IdentityMixture(Mixture):
@@ -18,6 +18,9 @@ class IdentityMixture(Mixture):
 
     def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
         return x * weights.reshape(-1, 1, 1)
+
+    def lone(self, x: Tensor, candidate: int) -> Tensor:
+        return x
 
 
 class MLPMixture(Mixture):
@@ -38,6 +41,10 @@ class MLPMixture(Mixture):
         expand_bias = joined([self.expand_bias[i] for i in active], 2)
         return perceptron(x, expand, expand_bias, joined([self.contract[i] for i in active], 1), share, bias)
 
+    def lone(self, x: Tensor, candidate: int) -> Tensor:
+        hidden = layer(x, self.expand[candidate], self.expand_bias[candidate], activate=True)
+        return layer(hidden, self.contract[candidate], self.bias[candidate])
+
     def owned(self, candidate: int) -> list[nn.Parameter]:
         return [parts[candidate] for parts in (self.expand, self.expand_bias, self.contract, self.bias)]
 
@@ -50,7 +57,10 @@ class HiddenGateMixture(Mixture):
         self.gate = StackedLinear(stack, shape.width, shape.width, generator)
 
     def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
-        return x * torch.sigmoid(self.gate(x)) * weights.unsqueeze(2)
+        return self.lone(x, 0) * weights.unsqueeze(2)
+
+    def lone(self, x: Tensor, candidate: int) -> Tensor:
+        return x * torch.sigmoid(self.gate(x))
 
     def owned(self, candidate: int) -> list[nn.Parameter]:
         return list(self.gate.parameters())
@@ -79,6 +89,12 @@ class ConvolutionMixture(Mixture):
         matrix = ((weights.unsqueeze(1) @ kernel).squeeze(1) @ self.band).reshape(len(kernel), x.shape[2], x.shape[2])
         bias = (weights * joined([self.bias[i] for i in active], 1)).sum(dim=1)
         return torch.baddbmm(bias.reshape(-1, 1, 1), x, matrix)
+
+    def lone(self, x: Tensor, candidate: int) -> Tensor:
+        kernel, width = self.weight[candidate], x.shape[2]
+        spare = (self.widest - kernel.shape[1]) // 2
+        matrix = (kernel @ self.band[spare : self.widest - spare]).view(-1, width, width)
+        return torch.baddbmm(self.bias[candidate].unsqueeze(2), x, matrix)
 
     def _padded(self, candidate: int) -> Tensor:
         weight = self.weight[candidate]

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from automtl.nn.mixture import Mixture
 from automtl.nn.shape import BlockShape
-from automtl.nn.stacked import StackedLinear, uniform
+from automtl.nn.stacked import StackedLinear, layer, uniform
 
 
 class FieldPoolingMixture(Mixture):
@@ -24,10 +24,12 @@ class FieldPoolingMixture(Mixture):
         self.register_buffer("constant", torch.tensor([shares[name] for name in names]), persistent=False)
         attends = torch.tensor([float(name == "attentive") for name in names])
         self.register_buffer("attends", attends, persistent=False)
+        self.names = tuple(names)
         self.attentive = names.index("attentive") if "attentive" in names else None
         if self.attentive is not None:
             self.hidden = StackedLinear(stack, shape.dim, shape.dim, generator)
             self.score = uniform((stack, shape.dim, 1), shape.dim, generator)
+        self.stack = stack
         same = shape.dim == shape.width
         self.map = None if same else uniform((stack, shape.dim, shape.width), shape.dim, generator)
 
@@ -37,6 +39,15 @@ class FieldPoolingMixture(Mixture):
         if self.attentive in active:
             pooled = pooled + (weights @ self.attends[options]).reshape(-1, 1, 1) * self._attend(x)
         return pooled if self.map is None else torch.bmm(pooled, self.map)
+
+    def lone(self, x: Tensor, candidate: int) -> Tensor:
+        if candidate == self.attentive:
+            pooled = self._attend(x)
+        else:
+            pooled = x.mean(dim=-2) if self.names[candidate] == "average" else x.sum(dim=-2)
+        if self.map is None:
+            return pooled if pooled.dim() == 3 else pooled.expand(self.stack, -1, -1)
+        return torch.bmm(pooled if pooled.dim() == 3 else pooled.expand(self.stack, -1, -1), self.map)
 
     def _attend(self, x: Tensor) -> Tensor:
         """The sum over fields by softmax(v tanh(W e)): (S, B, D)."""
@@ -68,6 +79,9 @@ class LinearPoolingMixture(Mixture):
         matrix = scaled.transpose(0, 1).flatten(1)  # (F D, S H)
         mapped = (x.flatten(1) @ matrix).reshape(len(x), len(weights), -1).transpose(0, 1)  # (S, B, H)
         return mapped + self.bias * weights.unsqueeze(2)
+
+    def lone(self, x: Tensor, candidate: int) -> Tensor:
+        return layer(x.flatten(-2), self.weight, self.bias)
 
     def owned(self, candidate: int) -> list[nn.Parameter]:
         return [self.weight, self.bias]
