@@ -25,7 +25,7 @@ from automtl.training.metrics import fast_auc, task_rows
 from automtl.training.progress import Listener, Progress, silent
 from automtl.training.rowwise import RowWiseAdam, pays_by_rows
 
-PREDICT_ROWS = 1024  # a batch of prediction: its hidden units stay in cache
+PREDICT_ROWS = 2048  # a batch of prediction: its hidden units stay in cache
 
 
 @settings_dataclass(frozen=True, config=CONFIG)
