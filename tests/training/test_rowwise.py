@@ -108,8 +108,10 @@ def test_training_by_rows_learns() -> None:
 def test_rows_pay_where_the_table_is_large_against_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pays_by_rows(10_000_000, 33 * 1024)
     assert not pays_by_rows(10_000, 33 * 1024)
+    assert not pays_by_rows(27_406, 2 * 1024)
     net, train = model(), small_batch(100)
     assert by_rows(net, train, replace(SETTINGS, embedding_updates="auto")) == []
+    monkeypatch.setattr("automtl.training.rowwise.SMALL_TABLE", 10)
     monkeypatch.setattr("automtl.training.rowwise.WIDE_TABLE", 1)
     assert by_rows(net, train, replace(SETTINGS, embedding_updates="auto", batch_size=1)) == [net.embedding]
     assert by_rows(net, train, SETTINGS) == [net.embedding]

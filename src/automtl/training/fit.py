@@ -85,7 +85,7 @@ class FitResult:
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
     """What torch can only draw globally (dropout) is drawn by `seed`; the global state is restored."""
-    with torch.random.fork_rng():
+    with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield
 

@@ -19,12 +19,13 @@ from automtl.training.denormal import TINY
 from automtl.training.hardware import in_large_pages
 
 BETA, EPSILON = 0.999, 1e-8  # of the second moment; of the root
-WIDE_TABLE = 4  # a table is moved by rows if it has more than so many rows for an id of a batch
+SMALL_TABLE = 2**17  # rows of a table that is cheap to move whole, and
+WIDE_TABLE = 8  # rows more for each id of a batch: what moving a row that is met costs, in rows moved whole
 
 
 def pays_by_rows(rows: int, ids: int) -> bool:
     """Whether a table of so many rows is better moved by rows, when a batch has so many ids."""
-    return rows > WIDE_TABLE * ids
+    return rows > SMALL_TABLE + WIDE_TABLE * ids
 
 
 def sum_by_row(ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
