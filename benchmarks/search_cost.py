@@ -1,84 +1,227 @@
-"""What search and retraining cost, in trainings of one MMoE on the same encoded rows.
+"""What search and retraining cost, in trainings of one MMoE, and what the cheaper search loses against the published.
 
-All of it as `automtl fit` does it. The choice of inputs is left out on both sides, being the same for every model; D,
-batch, early stopping and checks are the same. The published schedule is timed for some steps and multiplied.
+For each seed, on the same encoded rows: an MMoE trained to convergence; the default strategy's search and the
+retraining of what it found; and, if asked for, the published schedule's search and retraining. The choice of inputs
+(small reference models on validation rows) is made once a seed and left out on all sides, being the same for every
+model; D, batch, early stopping and checks are the same. Test rows are read once for each trained model.
 
-    python benchmarks/search_cost.py TABLE --task NAME ... [--drop NAME ...] [--split-column NAME]
+    python benchmarks/search_cost.py TABLE --task NAME ... [--drop NAME ...] [--split-column NAME] [--seeds 5]
+        [--published] [--records FILE] [--user COLUMN --every 5]
+
+The cost of the published schedule is estimated from some of its steps; `--published` runs it whole and compares test AUC.
+`--records` keeps a line of JSON for each finished training, and a run goes on where an earlier one stopped; `--only`
+makes one kind of them and no report. `--every 5` takes every fifth user.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
+import statistics
 import time
-from dataclasses import replace
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
 
+import polars as pl
 import torch
+from scipy.stats import ttest_rel
+from torch import nn
 
 from automtl.config import Settings
-from automtl.data.encoder import Encoder
+from automtl.data.batch import Batch
 from automtl.data.split import split_table
 from automtl.data.synthetic import synthetic_log
 from automtl.data.table import read_table
 from automtl.models.baselines import BASELINES
 from automtl.models.network import build
-from automtl.recipes import Roles, resolve_schema
+from automtl.recipes import Prepared, Roles, choose_variant, resolve_schema
 from automtl.search import STRATEGIES
-from automtl.search.base import SearchProblem
+from automtl.search.base import SearchProblem, SearchResult
 from automtl.search.differentiable import Run
 from automtl.search.settings import published
 from automtl.space import published_space
-from automtl.training.fit import fit
+from automtl.training.fit import fit, predict_logits
+from automtl.training.metrics import fast_auc, task_rows
 from automtl.training.progress import silent
-from common import report
+from common import arguments, commit, report
 
 PUBLISHED_STEPS = 3  # timed, of all those that the published schedule takes
+Record = dict[str, Any]
 
 
-def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+def parsed() -> argparse.Namespace:
+    parser = arguments(__doc__)
     parser.add_argument("table", nargs="?", help="a synthetic log of 100,000 rows, if left out")
     parser.add_argument("--task", action="append", default=[])
     parser.add_argument("--drop", action="append", default=[])
     parser.add_argument("--split-column")
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--no-rates", action="store_true", help="without historical rates")
-    given = parser.parse_args()
-    settings, seed = Settings(), given.seed
-    table = read_table(given.table) if given.table else synthetic_log(100_000, users=2000, items=1000)
-    tasks = given.task or ["click", "like", "buy", "cart"]
-    schema = resolve_schema(table, tasks, Roles(drop=tuple(given.drop), split=given.split_column), None)
-    split = split_table(table, schema, settings.split, seed)
-    encoder, train = Encoder.fit(split.train, schema, replace(settings.encoder, rates=not given.no_rates), seed)
-    valid, layout = encoder.encode(split.valid), encoder.layout
+    parser.add_argument("--user", help="the column of users, for --every")
+    parser.add_argument("--every", type=int, default=1)
+    parser.add_argument("--seeds", type=int, default=1)
+    parser.add_argument("--first-seed", type=int, default=0)
+    parser.add_argument("--published", action="store_true")
+    parser.add_argument("--only", choices=["mmoe", "default", "published"])
+    parser.add_argument("--records", type=Path)
+    return parser.parse_args()
 
-    network = BASELINES["mmoe"](layout, settings.network, torch.Generator().manual_seed(seed))
-    mmoe = fit(network, train, valid, schema.tasks, settings.training, seed)
 
-    space = published_space(settings.space, layout.num_tasks)
-    problem = SearchProblem(space, layout, train, valid, settings.network, settings.training)
-    found = STRATEGIES[settings.strategy](settings.search).search(problem, seed, silent)
-    derived = build(space.narrow(found.architecture), layout, settings.network, seed)
-    retrained = fit(derived, train, valid, schema.tasks, settings.training, seed)
+class Records:
+    """Finished trainings by seed and name, in a file if there is one."""
 
-    run = Run(problem, published(), seed)
-    run.advance(silent)
-    start = time.perf_counter()
-    for _ in range(PUBLISHED_STEPS):
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        lines = path.read_text(encoding="utf-8").splitlines() if path is not None and path.exists() else []
+        self.found: dict[tuple[int, str], Record] = {(r["seed"], r["name"]): r for r in map(json.loads, lines)}
+
+    def get(self, seed: int, name: str, make: Callable[[], Record]) -> Record:
+        """The record, made if it is not there."""
+        if (seed, name) not in self.found:
+            about = {"seed": seed, "name": name, "commit": commit(), "threads": torch.get_num_threads()}
+            record = about | make()
+            self.found[seed, name] = record
+            print(json.dumps(record), flush=True)
+            if self.path is not None:
+                with self.path.open("a", encoding="utf-8") as file:
+                    file.write(json.dumps(record) + "\n")
+        return self.found[seed, name]
+
+
+class Seed:
+    """All models of one seed; data are prepared when the first of them needs it."""
+
+    def __init__(self, given: argparse.Namespace, seed: int) -> None:
+        self.given, self.seed, self.settings = given, seed, Settings()
+        self.made: tuple[Prepared, Batch] | None = None
+
+    def data(self) -> tuple[Prepared, Batch]:
+        """Encoded rows under the inputs that the reference model prefers, and the encoded test rows."""
+        if self.made is None:
+            given = self.given
+            table = read_table(given.table) if given.table else synthetic_log(100_000, users=2000, items=1000)
+            if given.every > 1:
+                table = every_user(table, given.user, given.every)
+            roles = Roles(drop=tuple(given.drop), split=given.split_column)
+            schema = resolve_schema(table, given.task or ["click", "like", "buy", "cart"], roles, None)
+            split = split_table(table, schema, self.settings.split, self.seed)
+            prepared, _ = choose_variant(split, schema, self.settings, self.seed, silent)
+            self.made = prepared, prepared.encoder.encode(split.test)
+        return self.made
+
+    def trained(self, network: nn.Module) -> Record:
+        """Train to convergence: seconds, validation score, test AUC by task."""
+        prepared, test = self.data()
+        tasks = prepared.encoder.schema.tasks
+        result = fit(network, prepared.train, prepared.valid, tasks, prepared.training, self.seed)
+        logits = predict_logits(network, test).numpy()
+        rows = [task_rows(logits, test, index) for index in range(len(tasks))]
+        aucs = [fast_auc(r.labels, r.scores, r.weights) for r in rows]
+        return {
+            "training_seconds": round(result.seconds, 2), "checks": len(result.checks), "valid": result.score,
+            "test_auc": dict(zip((task.name for task in tasks), aucs, strict=True)), "variant": prepared.variant,
+        }  # fmt: skip
+
+    def mmoe(self) -> Record:
+        prepared, _ = self.data()
+        generator = torch.Generator().manual_seed(self.seed)
+        return self.trained(BASELINES["mmoe"](prepared.encoder.layout, prepared.network, generator))
+
+    def problem(self) -> SearchProblem:
+        prepared, _ = self.data()
+        layout = prepared.encoder.layout
+        space = published_space(self.settings.space, layout.num_tasks)
+        return SearchProblem(
+            space, layout, prepared.train, prepared.valid, prepared.network, prepared.training, prepared.embedding
+        )
+
+    def searched(self, found: SearchResult) -> Record:
+        """Retrain what a search found."""
+        prepared, _ = self.data()
+        space = self.problem().space.narrow(found.architecture)
+        record = self.trained(build(space, prepared.encoder.layout, prepared.network, self.seed))
+        return record | {
+            "search_seconds": round(found.seconds, 2), "steps": found.history["steps"],
+            "architecture": found.architecture.to_dict(),
+        }  # fmt: skip
+
+    def default(self) -> Record:
+        strategy = STRATEGIES[self.settings.strategy](self.settings.search)
+        return self.searched(strategy.search(self.problem(), self.seed, silent))
+
+    def published(self) -> Record:
+        return self.searched(STRATEGIES["automtl"](published()).search(self.problem(), self.seed, silent))
+
+    def published_steps(self) -> Record:
+        """The published search's time, estimated."""
+        run = Run(self.problem(), published(), self.seed)
         run.advance(silent)
-    published_seconds = (time.perf_counter() - start) / PUBLISHED_STEPS * run.schedule.total
+        start = time.perf_counter()
+        for _ in range(PUBLISHED_STEPS):
+            run.advance(silent)
+        seconds = (time.perf_counter() - start) / PUBLISHED_STEPS * run.schedule.total
+        return {"search_seconds": round(seconds, 1), "steps": run.schedule.total}
 
-    print(f"MMoE {mmoe.seconds:.1f} s, validation {mmoe.score:.4f}")
-    print(f"search {found.seconds:.1f} s, retraining {retrained.seconds:.1f} s, validation {retrained.score:.4f}")
-    print(f"published search about {published_seconds:.0f} s ({run.schedule.total} steps, {PUBLISHED_STEPS} timed)")
-    report(
-        "search-cost",
-        {
-            "mmoe": round((found.seconds + retrained.seconds) / mmoe.seconds, 2),
-            "published_mmoe": round((published_seconds + retrained.seconds) / mmoe.seconds, 1),
-            "validation_loss": {"mmoe": round(mmoe.score, 4), "automtl": round(retrained.score, 4)},
-            "seed": seed,
+
+def every_user(table: pl.DataFrame, user: str, every: int) -> pl.DataFrame:
+    """The rows of every n-th user, in the order of their ids."""
+    users = table[user].unique().sort()
+    return table.filter(pl.col(user).is_in(users.gather_every(every).implode()))
+
+
+def cost(record: Record) -> float:
+    """Seconds of search and training."""
+    return float(record.get("search_seconds", 0.0)) + float(record["training_seconds"])
+
+
+def median_ratio(tops: list[float], bottoms: list[float]) -> float:
+    return round(statistics.median(a / b for a, b in zip(tops, bottoms, strict=True)), 2)
+
+
+def compared(ours: list[Record], theirs: list[Record]) -> dict[str, dict[str, float]]:
+    """For each task the mean difference of test AUC over seeds, and the p-value of the paired t-test."""
+    found = {}
+    for task in ours[0]["test_auc"]:
+        a, b = ([record["test_auc"][task] for record in records] for records in (ours, theirs))
+        means = {"ours": statistics.fmean(a), "theirs": statistics.fmean(b)}
+        p = float(ttest_rel(a, b).pvalue) if len(a) > 1 else float("nan")
+        found[task] = {name: round(value, 5) for name, value in means.items()} | {
+            "difference": round(means["ours"] - means["theirs"], 5), "p": round(p, 4),
+        }  # fmt: skip
+    return found
+
+
+def main() -> None:
+    given = parsed()
+    records = Records(given.records)
+    seeds = [Seed(given, number) for number in range(given.first_seed, given.first_seed + given.seeds)]
+    if given.only is not None:
+        for seed in seeds:
+            records.get(seed.seed, given.only, getattr(seed, given.only))
+        return
+    mmoe, ours, full = [], [], []
+    for seed in seeds:
+        mmoe.append(records.get(seed.seed, "mmoe", seed.mmoe))
+        ours.append(records.get(seed.seed, "default", seed.default))
+        if given.published:
+            full.append(records.get(seed.seed, "published", seed.published))
+        seed.made = None
+    steps = records.get(given.first_seed, "published steps", seeds[0].published_steps)
+    trainings = [cost(record) for record in mmoe]
+    figures: dict[str, Any] = {
+        "table": Path(given.table).name if given.table else "synthetic", "every": given.every, "seeds": given.seeds,
+        "mmoe": median_ratio([cost(record) for record in ours], trainings),
+        "seconds": {
+            "mmoe": [record["training_seconds"] for record in mmoe],
+            "search": [record["search_seconds"] for record in ours],
+            "retraining": [record["training_seconds"] for record in ours],
         },
-    )
+        "against_mmoe": compared(ours, mmoe),
+    }  # fmt: skip
+    whole = steps["search_seconds"] + ours[0]["training_seconds"]
+    figures["published_mmoe"] = round(whole / trainings[0], 1)
+    if full:
+        figures["against_published"] = compared(ours, full)
+    report("search-cost", figures, given.out)
 
 
 if __name__ == "__main__":

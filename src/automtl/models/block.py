@@ -87,8 +87,13 @@ def adopt_candidates(wide: MixedBlock, narrow: MixedBlock) -> None:
 
 
 def _take(x: Tensor, cells: tuple[int, ...]) -> Tensor:
-    """Entries of dimension 0; a view where there is one, since the gradient of an index is slow."""
-    return x.narrow(0, cells[0], 1) if len(cells) == 1 else torch.stack([x[cell] for cell in cells])
+    """Entries of dimension 0."""
+    return _together(x.unbind(0), cells)
+
+
+def _together(copies: Sequence[Tensor], cells: Sequence[int]) -> Tensor:
+    """Some copies as one tensor. Copies come from `unbind`, whose gradient is one stack; that of an index is slow."""
+    return copies[cells[0]].unsqueeze(0) if len(cells) == 1 else torch.stack([copies[cell] for cell in cells])
 
 
 @dataclass(frozen=True)
@@ -128,8 +133,6 @@ class Grid(nn.Module):
     which poolings take, too.
     """
 
-    restore: Tensor
-
     def __init__(self, choice: Choice, shape: BlockShape, generator: torch.Generator) -> None:
         super().__init__()
         self.shape = shape
@@ -142,8 +145,7 @@ class Grid(nn.Module):
             MixedBlock(choice.cells[cells[0]], len(cells), shape, generator) for cells in self.groups
         )
         flat = [cell for cells in self.groups for cell in cells]
-        order = torch.tensor([flat.index(cell) for cell in range(len(flat))])
-        self.register_buffer("restore", order, persistent=False)
+        self.order = [flat.index(cell) for cell in range(len(flat))]
 
     def forward(self, x: Tensor, share: Share | None, *, stacked: bool) -> Tensor:
         """share: of each cell's options, where all cells have the same; None where one option is left.
@@ -152,11 +154,15 @@ class Grid(nn.Module):
         """
         if len(self.groups) == 1:
             return self._run(0, x, share)
+        copies = x.unbind(0) if stacked else ()
         parts = [
-            self._run(index, _take(x, cells) if stacked else x, None if share is None else share.of(cells))
+            self._run(index, _together(copies, cells) if stacked else x, None if share is None else share.of(cells))
             for index, cells in enumerate(self.groups)
         ]
-        return torch.stack(parts) if self.alone else torch.cat(parts).index_select(0, self.restore)
+        if self.alone:
+            return torch.stack(parts)
+        outs = [copy for part in parts for copy in part.unbind(0)]
+        return torch.stack([outs[place] for place in self.order])
 
     def _run(self, index: int, x: Tensor, share: Share | None) -> Tensor:
         block = self.blocks[index]
