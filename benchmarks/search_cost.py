@@ -8,9 +8,9 @@ model; D, batch, early stopping and checks are the same. Test rows are read once
     python benchmarks/search_cost.py TABLE --task NAME ... [--drop NAME ...] [--split-column NAME] [--seeds 5]
         [--published] [--records FILE] [--user COLUMN --every 5]
 
-The cost of the published schedule is estimated from some of its steps; `--published` runs it whole and compares test AUC.
-`--records` keeps a line of JSON for each finished training, and a run goes on where an earlier one stopped; `--only`
-makes one kind of them and no report. `--every 5` takes every fifth user.
+The cost of the published schedule is estimated from some of its steps; `--published` runs it whole and compares test
+AUC. `--records` keeps a line of JSON for each finished training, and a run goes on where an earlier one stopped;
+`--only` makes one kind of them and no report. `--every 5` takes every fifth user.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ from torch import nn
 from automtl.config import Settings
 from automtl.data.batch import Batch
 from automtl.data.split import split_table
+from automtl.data.store import feeding
 from automtl.data.synthetic import synthetic_log
 from automtl.data.table import read_table
 from automtl.models.baselines import BASELINES
@@ -104,7 +105,8 @@ class Seed:
             roles = Roles(drop=tuple(given.drop), split=given.split_column)
             schema = resolve_schema(table, given.task or ["click", "like", "buy", "cart"], roles, None)
             split = split_table(table, schema, self.settings.split, self.seed)
-            prepared, _ = choose_variant(split, schema, self.settings, self.seed, silent)
+            with feeding(self.settings.feeding) as feeder:
+                prepared, _ = choose_variant(split, schema, self.settings, self.seed, feeder, silent)
             self.made = prepared, prepared.encoder.encode(split.test)
         return self.made
 
