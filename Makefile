@@ -17,7 +17,7 @@ DEMO ?= runs/demo
 BENCHMARKS := supernet-step search-cost train encode vocabulary predict
 ARGS ?=
 
-.PHONY: demo test check setup clean bench $(BENCHMARKS:%=bench-%)
+.PHONY: demo test check setup clean bench bench-curves $(BENCHMARKS:%=bench-%)
 
 setup: $(VENV)/ready
 
@@ -47,6 +47,11 @@ bench: $(BENCHMARKS:%=bench-%)
 
 $(BENCHMARKS:%=bench-%): bench-%: setup
 	BENCHMARK_OUT=benchmarks/results/$*.json $(BIN)/python benchmarks/$(subst -,_,$*).py $(ARGS)
+
+# Cost curves, some minutes: into benchmarks/results/curves.json and docs/images.
+bench-curves: setup
+	$(BIN)/pip install --quiet $(TORCH_SOURCE) --editable '.[plots]'
+	$(BIN)/python benchmarks/curves.py $(ARGS)
 
 clean:
 	rm -rf $(VENV) .venv-peers runs build dist src/*.egg-info
