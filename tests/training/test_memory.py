@@ -12,7 +12,10 @@ from automtl.training.memory import keep_freed_memory
 print(keep_freed_memory())
 for _ in range(10):
     torch.empty(2**24).fill_(1.0)  # 64 MiB
-print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    torch.empty(2**24).fill_(1.0)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
@@ -26,10 +29,10 @@ def run(switch: str) -> tuple[str, int]:
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="the allocator of glibc")
-def test_large_temporaries_are_faulted_in_once_and_the_switch_turns_it_off() -> None:
+def test_large_temporaries_are_soon_faulted_in_for_good_and_the_switch_turns_it_off() -> None:
     told, kept = run("1")
     if told == "False":
         pytest.skip("this C library has no mallopt")
     off, returned = run("0")
     assert off == "False"
-    assert kept + 5 * 2**14 < returned  # nine times 64 MiB in pages of 4 KiB, less a margin
+    assert kept < returned / 4  # the latter: ten times 64 MiB, by the page

@@ -31,6 +31,9 @@ def layer(
         x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)
         with torch.autocast(kind, enabled=False):
             return layer(x, weight, bias, activate=activate, mask=None if mask is None else mask.to(dtype), scale=scale)
+    if not torch.is_grad_enabled() and mask is None:  # without the node, which costs as much as a small product
+        mapped = _map(x, weight, bias)
+        return mapped.relu_() if activate else mapped
     out: Tensor = _Layer.apply(x, weight, bias, activate, mask, scale)  # type: ignore[no-untyped-call]
     return out
 
