@@ -6,6 +6,8 @@ loss and gradients of the architecture are compared with ours before anything is
 own, with the allocator as Python starts it; `plain_loop_same_allocator` is the ratio against one that keeps freed
 memory, as ours does.
 
+`plain_loop_bf16` has our products in bf16, where the processor has instructions for it, against the same plain loop.
+
 The floor is the time of all matrix products of both passes at the speed of one large product.
 """
 
@@ -15,6 +17,7 @@ import argparse
 import multiprocessing
 import os
 import time
+from collections.abc import Callable
 from multiprocessing.connection import Connection
 from types import TracebackType
 
@@ -28,6 +31,7 @@ from automtl.models.settings import NetworkSettings
 from automtl.models.supernet import Supernet
 from automtl.space import SpaceSettings, published_space
 from automtl.training.denormal import ignore_denormals
+from automtl.training.hardware import has_bf16, precision
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.memory import SWITCH, keep_freed_memory
 from common import Seconds, arguments, in_turns, matrix_ceiling, memory_ceiling, ratio, report
@@ -49,11 +53,13 @@ def made(given: argparse.Namespace) -> tuple[Supernet, Batch]:
     return wide, Batch(features, labels, torch.ones_like(labels), torch.ones(given.rows))
 
 
-def step(model: nn.Module, batch: Batch, loss: MultiTaskLoss) -> Tensor:
+def step(model: nn.Module, batch: Batch, loss: MultiTaskLoss, numbers: str = "full") -> Tensor:
     """Both passes; the loss of the last."""
     for _ in range(2):
         model.zero_grad(set_to_none=True)
-        value = loss(model(batch.features), batch)
+        with precision(numbers, torch.device("cpu")):
+            logits = model(batch.features)
+        value = loss(logits.float(), batch)
         value.backward()
     return value.detach()
 
@@ -121,7 +127,11 @@ def main() -> None:
     loss = MultiTaskLoss(TASKS)
     compare(wide, PlainSupernet(wide), batch, loss)
     with PlainProcess(given, keep_memory=False) as plain, PlainProcess(given, keep_memory=True) as warm:
-        runs = {"ours": lambda: step(wide, batch, loss), "plain": plain, "plain, same allocator": warm}
+        runs: dict[str, Callable[[], object]] = {
+            "ours": lambda: step(wide, batch, loss), "plain": plain, "plain, same allocator": warm
+        }  # fmt: skip
+        if has_bf16(torch.device("cpu")):
+            runs["ours, bf16"] = lambda: step(wide, batch, loss, "bf16")
         times = in_turns(runs, given.rounds)
     ceiling, bandwidth, work = matrix_ceiling(), memory_ceiling(), flops(wide, given.rows)
     for name, seconds in times.items():
@@ -132,6 +142,7 @@ def main() -> None:
         {
             "plain_loop": ratio(times["plain"], times["ours"]),
             "plain_loop_same_allocator": ratio(times["plain, same allocator"], times["ours"]),
+            "plain_loop_bf16": ratio(times["plain"], times["ours, bf16"]) if "ours, bf16" in times else None,
             "floor": ratio(times["ours"], [work / ceiling] * given.rounds),
             "gflops_ceiling": round(ceiling / 1e9),
             "memory_gb_per_second": round(bandwidth / 1e9, 1),

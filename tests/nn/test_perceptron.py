@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from automtl.nn.perceptron import perceptron
+from automtl.training.hardware import has_bf16
 
 
 def definition(x: Tensor, expand: Tensor, expand_bias: Tensor, contract: Tensor, share: Tensor, bias: Tensor) -> Tensor:
@@ -34,3 +35,15 @@ def test_outputs_and_the_gradients_that_are_needed_equal_the_definition(needed: 
     above = torch.randn(plain.shape, generator=torch.Generator().manual_seed(1))
     for a, b in zip(torch.autograd.grad(fused, wanted, above), torch.autograd.grad(plain, wanted, above)):
         torch.testing.assert_close(a, b, rtol=1e-3, atol=1e-4 * float(b.abs().max()))
+
+
+@pytest.mark.skipif(not has_bf16(torch.device("cpu")), reason="this processor has no instructions for bf16")
+def test_in_bf16_outputs_and_gradients_are_those_of_the_definition_to_three_digits() -> None:
+    values = inputs(2, 20, 6, 11, 5)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        low = perceptron(*values)
+    assert low.dtype == torch.bfloat16
+    plain = definition(*values)
+    for a, b in zip(torch.autograd.grad(low.float().sum(), values), torch.autograd.grad(plain.sum(), values)):
+        assert a.dtype == torch.float32
+        torch.testing.assert_close(a, b, rtol=0.05, atol=0.03 * float(b.abs().max()))

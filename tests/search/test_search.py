@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import replace
 from itertools import pairwise
@@ -19,6 +20,7 @@ from automtl.search.economy import draw
 from automtl.search.settings import published
 from automtl.space import SpaceSettings, published_space
 from automtl.training.fit import TrainingSettings
+from automtl.training.hardware import has_bf16
 from automtl.training.progress import silent
 from tests.conftest import small_batch, small_layout
 
@@ -267,3 +269,11 @@ def test_an_economical_search_resumed_from_its_written_state_ends_the_same() -> 
     for a, b in zip(whole.state.supernet.parameters(), second.state.supernet.parameters(), strict=True):
         assert torch.equal(a, b)
     assert whole.result(0.0).history == second.result(0.0).history
+
+
+@pytest.mark.skipif(not has_bf16(torch.device("cpu")), reason="this processor has no instructions for bf16")
+def test_a_search_runs_in_the_precision_of_training() -> None:
+    low = replace(problem(), training=replace(TRAINING, precision="bf16"))
+    found = STRATEGIES["progressive"](ECONOMY).search(low, 0, silent)
+    assert found.architecture == STRATEGIES["progressive"](ECONOMY).search(low, 0, silent).architecture
+    assert all(math.isfinite(record["valid_loss"]) for record in found.history["records"])

@@ -21,6 +21,12 @@ def perceptron(x: Tensor, expand: Tensor, expand_bias: Tensor, contract: Tensor,
     x: (S, B, I), expand: (S, I, H), expand_bias: (S, 1, H), contract: (S, H, O), share: (S, H), the weight of each
     hidden unit, bias: (S, 1, O) -> (S, B, O).
     """
+    kind = x.device.type
+    if torch.is_autocast_enabled(kind):
+        dtype = torch.get_autocast_dtype(kind)
+        low = [values.to(dtype) for values in (x, expand, expand_bias, contract, share, bias)]
+        with torch.autocast(kind, enabled=False):
+            return perceptron(*low)
     out: Tensor = _Perceptron.apply(x, expand, expand_bias, contract, share, bias)  # type: ignore[no-untyped-call]
     return out
 

@@ -19,6 +19,7 @@ from automtl.search.settings import SearchSettings
 from automtl.search.state import Cycle, SearchState
 from automtl.training.denormal import EVERY, ignore_denormals, remove_tiny
 from automtl.training.fit import Judge, seeded
+from automtl.training.hardware import precision
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.memory import keep_freed_memory
 from automtl.training.progress import Listener, Progress
@@ -87,6 +88,7 @@ class Run:
         tasks = problem.layout.tasks
         generator = torch.Generator().manual_seed(seed)
         self.loss = MultiTaskLoss(tasks)
+        self.precision = precision(problem.training.precision, torch.device("cpu"))
         supernet = Supernet(problem.space, problem.layout, problem.network, generator)
         if settings.lent_embedding and problem.embedding is not None:
             supernet.network.embedding.load_state_dict(problem.embedding.state_dict())
@@ -149,13 +151,20 @@ class Run:
             return self._active(step - 1)
         return None if count is None else draw(self.state.supernet, step, count, self.seed + 1)
 
+    def _loss(self, batch: Batch, active: Active | None) -> torch.Tensor:
+        """The total loss, by products in the precision of training."""
+        with self.precision:
+            logits = self.state.supernet(batch.features, active)
+        found: torch.Tensor = self.loss(logits.float(), batch)
+        return found
+
     def _move_architecture(self, checking: bool) -> None:
         """Weight gradients of the validation pass are computed only where they are compared."""
         state, batch = self.state, self.valid.batch(self.state.step)
         supernet = state.supernet
         supernet.zero_grad(set_to_none=True)
         supernet.network.requires_grad_(checking)
-        total = loss = self.loss(supernet(batch.features, self._compared()), batch)
+        total = loss = self._loss(batch, self._compared())
         if self.settings.cost_weight:
             total = loss + self.settings.cost_weight * loss.detach() * supernet.cost(supernet.mixing()).log()
         total.backward()
@@ -168,7 +177,7 @@ class Run:
         state, settings = self.state, self.settings
         state.supernet.zero_grad(set_to_none=True)
         batch = self.train.batch(state.step)
-        loss = self.loss(state.supernet(batch.features, self._active(state.step)), batch)
+        loss = self._loss(batch, self._active(state.step))
         total = loss
         selecting = state.step >= self.schedule.warm_up and not self.problem.space.gated
         if selecting and settings.auxiliary_loss:
