@@ -251,7 +251,7 @@ def table(point: Point, batches: int) -> tuple[Any, Any]:
 
 # Steps of a run, runs, and what makes the step.
 RUNS: Mapping[str, tuple[int, int, Callable[[Point], Callable[[], None]]]] = {
-    "published": (1, 4, published_step),
+    "published": (1, 7, published_step),
     "progressive": (14, 3, progressive_step),
     "derived": (3, 7, lambda point: training_step(derived_model, point)),
     "mmoe": (3, 9, lambda point: training_step(mmoe_model, point)),
@@ -262,7 +262,7 @@ RUNS: Mapping[str, tuple[int, int, Callable[[Point], Callable[[], None]]]] = {
 
 
 def read_results() -> dict[str, Any]:
-    """By axis: machine, commit, versions, curves by kind."""
+    """By axis and kind: machine, commit, versions and points."""
     found: dict[str, Any] = json.loads(RESULTS.read_text(encoding="utf-8")) if RESULTS.exists() else {}
     return {axis: found[axis] for axis in AXES if axis in found}
 
@@ -272,11 +272,9 @@ def save(axis: str, curves: Mapping[str, Any]) -> None:
     from common import commit, machine, versions
 
     results = read_results()
-    kept = results.get(axis, {}).get("curves", {})
     about = {"machine": machine(), "commit": commit(), "versions": versions()}
-    results[axis] = about | {
-        "curves": {kind: curves.get(kind, kept.get(kind)) for kind in KINDS if kind in kept | curves}
-    }
+    found = results.get(axis, {}) | {kind: about | {"points": points} for kind, points in curves.items()}
+    results[axis] = {kind: found[kind] for kind in KINDS if kind in found}
     RESULTS.parent.mkdir(parents=True, exist_ok=True)
     RESULTS.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
 
@@ -302,7 +300,7 @@ def draw(axis: str, found: Mapping[str, Any]) -> Path:
         for panel, (key, label) in zip(
             panels, (("milliseconds", "milliseconds a step"), ("megabytes", "peak memory, MB")), strict=True
         ):
-            draw_panel(panel, axis, found["curves"], key, label)
+            draw_panel(panel, axis, found, key, label)
         handles, names = panels[0].get_legend_handles_labels()
         figure.legend(handles, names, loc="outside upper center", ncols=4, frameon=False, fontsize=9)
         path = IMAGES / f"cost-{axis}.svg"
@@ -316,7 +314,8 @@ def draw_panel(panel: Any, axis: str, curves: Mapping[str, Any], key: str, label
     """One figure over one axis, both on scales where a straight line of slope one is a cost in proportion."""
     from matplotlib.ticker import LogLocator
 
-    for kind, points in curves.items():
+    for kind, found in curves.items():
+        points = found["points"]
         places, heights = [point[axis] for point in points], [point[key] for point in points]
         panel.plot(
             places, heights, color=COLOURS[kind], marker=MARKERS[kind], markersize=5, linewidth=1.6, label=KINDS[kind]

@@ -59,14 +59,15 @@ def test_an_axis_measured_again_leaves_the_others_and_kinds_left_out(
     curves.save("tasks", {"mmoe": [4]})
     found = json.loads(curves.RESULTS.read_text())
     assert list(curves.read_results()) == ["rows", "tasks"]
-    assert found["tasks"]["curves"] == {"derived": [2], "mmoe": [4]}
-    assert found["rows"]["curves"] == {"mmoe": [3]} and found["rows"]["machine"] and found["rows"]["versions"]
+    assert {kind: curve["points"] for kind, curve in found["tasks"].items()} == {"derived": [2], "mmoe": [4]}
+    assert found["rows"]["mmoe"]["points"] == [3]
+    assert all(found["rows"]["mmoe"][about] for about in ("machine", "versions"))
 
 
 def test_the_same_figures_are_drawn_as_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("matplotlib")
     monkeypatch.setattr(curves, "IMAGES", tmp_path)
     points = [{"tasks": 1, "milliseconds": 2.0, "megabytes": 3.0}, {"tasks": 2, "milliseconds": 3.0, "megabytes": 9.0}]
-    first = curves.draw("tasks", {"curves": {"mmoe": points}}).read_bytes()
-    assert curves.draw("tasks", {"curves": {"mmoe": points}}).read_bytes() == first
+    first = curves.draw("tasks", {"mmoe": {"points": points}}).read_bytes()
+    assert curves.draw("tasks", {"mmoe": {"points": points}}).read_bytes() == first
     assert b"<dc:date>" not in first and len(first) < 60_000
