@@ -26,7 +26,8 @@ from tests.conftest import small_batch, small_layout
 
 SPACE = published_space(SpaceSettings(experts=3, layers=1, keep=2, expert_layers=("skip", "mlp-16", "hidden-gate")), 3)
 ALL = {
-    "candidates": None, "trained_candidates": None, "architecture_every": 1, "drop_at": (), "stable_looks": None,
+    "candidates": None, "trained_candidates": None, "architecture_every": 1, "architecture_rest": 0.0, "drop_at": (),
+    "stable_looks": None,
 }  # as the published search  # fmt: skip
 SETTINGS = SearchSettings(min_steps=1, max_steps=9, batch_size=16, stop_every=2, trials=2, epochs=3, **ALL)
 NETWORK = NetworkSettings(embedding_size=4, width=8, towers=(4,))
@@ -277,3 +278,13 @@ def test_a_search_runs_in_the_precision_of_training() -> None:
     found = STRATEGIES["progressive"](ECONOMY).search(low, 0, silent)
     assert found.architecture == STRATEGIES["progressive"](ECONOMY).search(low, 0, silent).architecture
     assert all(math.isfinite(record["valid_loss"]) for record in found.history["records"])
+
+
+def test_alpha_rests_at_first_and_moves_every_second_step_afterwards() -> None:
+    run = Run(problem(), replace(ECONOMY, architecture_rest=0.5, max_steps=8, min_steps=8, drop_at=()), 0)
+    moved = []
+    while not run.finished:
+        before = run.state.supernet.logits.alpha[0].detach().clone()
+        run.advance(silent)
+        moved.append(not torch.equal(before, run.state.supernet.logits.alpha[0]))
+    assert moved == [False] * 4 + [True, False] * 2

@@ -38,17 +38,18 @@ def subset(rows: Batch, count: int, seed: int) -> Batch:
 
 @dataclass(frozen=True)
 class Schedule:
-    """Steps in all and of the warm-up."""
+    """Steps in all, of the warm-up, and those in which alpha rests."""
 
     total: int
     warm_up: int
+    rest: int = 0
 
     @staticmethod
     def of(settings: SearchSettings, steps_per_epoch: int) -> Schedule:
         """`epochs` of the subset, but at least `min_steps` and at most `max_steps`."""
         wanted = round(settings.epochs * steps_per_epoch)
         total = min(settings.max_steps, max(settings.min_steps, wanted))
-        return Schedule(total, int(total * settings.warm_up))
+        return Schedule(total, int(total * settings.warm_up), int(total * settings.architecture_rest))
 
 
 @dataclass(frozen=True)
@@ -75,8 +76,9 @@ class Differentiable(Progressive):
 
     def search(self, problem: SearchProblem, seed: int, listen: Listener) -> SearchResult:
         settings = replace(
-            self.settings, candidates=None, trained_candidates=None, architecture_every=1, drop_at=(), stable_looks=None
-        )
+            self.settings, candidates=None, trained_candidates=None, architecture_every=1, architecture_rest=0.0,
+            drop_at=(), stable_looks=None,
+        )  # fmt: skip
         return Progressive(settings).search(problem, seed, listen)
 
 
@@ -118,7 +120,7 @@ class Run:
         state, settings = self.state, self.settings
         state.supernet.train()
         with seeded(self.seed * 1_000_003 + state.step):
-            if state.step % settings.architecture_every == 0:
+            if state.step >= self.schedule.rest and state.step % settings.architecture_every == 0:
                 self._move_architecture(self._checking(state.step))
             loss = self._move_weights(record=self._checking(state.step + 1))
         state.step += 1

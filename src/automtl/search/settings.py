@@ -24,8 +24,9 @@ class SearchSettings:
     `cost_weight`: what a candidate's cost weighs in the choice. The validation loss is raised by this share of itself
     for each unit of the logarithm of the multiply-adds: at 0.003 doubling them must lower it by 0.2 %. 0: no matter.
     `candidates` are drawn in each choice for a pass that moves alpha, `trained_candidates` for one that moves weights
-    (unset: all run); alpha moves every `architecture_every` steps; at each share of the steps in `drop_at` a choice
-    keeps `drop_keep` of its candidates, at the last one those that lead in some expert. The search ends early where
+    (unset: all run). alpha rests for the share `architecture_rest` of the steps, in which the weights learn something
+    to choose by, then moves every `architecture_every` steps. At each share of the steps in `drop_at` a choice keeps
+    `drop_keep` of its candidates, at the last one those that lead in some expert. The search ends early where
     `stable_looks` looks after that (there are 15 in a search) found the same architecture. The `automtl` strategy
     leaves these alone.
     `lent_embedding`: the supernet's embedding starts as the reference model's that chose the inputs, where there is
@@ -57,7 +58,8 @@ class SearchSettings:
     candidates: int | None = Limit(default=2, ge=2)
     trained_candidates: int | None = Limit(default=1, ge=1)
     architecture_every: int = Limit(default=2, ge=1)
-    drop_at: tuple[float, ...] = (0.3, 0.5, 0.7)
+    architecture_rest: float = Limit(default=0.2, ge=0, lt=1)
+    drop_at: tuple[float, ...] = (0.4, 0.6, 0.8)
     drop_keep: float = Limit(default=0.5, gt=0, le=1)
     stable_looks: int | None = Limit(default=3, ge=2)
     lent_embedding: bool = True
@@ -70,6 +72,7 @@ def published() -> SearchSettings:
         epochs=15, min_steps=1, max_steps=UNBOUNDED,
         max_rows=UNBOUNDED, batch_size=1024, optimizer="sgd", learning_rate=0.01, weight_decay=3e-4,
         lent_embedding=False, cost_weight=0.0,
-        candidates=None, trained_candidates=None, architecture_every=1, drop_at=(), stable_looks=None,
+        candidates=None, trained_candidates=None, architecture_every=1, architecture_rest=0.0,
+        drop_at=(), stable_looks=None,
         architecture_learning_rate=1e-3, selection_learning_rate=1e-3,
     )  # fmt: skip
