@@ -108,8 +108,8 @@ def curve(kind: str, axis: str) -> list[dict[str, float]]:
 
 def measured(kind: str, point: Point) -> dict[str, float]:
     """Milliseconds of a step and megabytes at the peak, in this process."""
+    from automtl.memory import keep_freed_memory
     from automtl.training.denormal import ignore_denormals
-    from automtl.training.memory import keep_freed_memory
 
     ignore_denormals()
     keep_freed_memory()
@@ -155,7 +155,7 @@ def resident_bytes(what: str) -> int:
 
 
 def search_step(point: Point, settings: Any) -> Callable[[], None]:
-    """A step of a search past its warm-up, on made-up rows."""
+    """A step of a search past its warm-up and alpha's rest, on made-up rows."""
     from automtl.models.settings import NetworkSettings
     from automtl.search.base import SearchProblem
     from automtl.search.differentiable import Run
@@ -167,7 +167,8 @@ def search_step(point: Point, settings: Any) -> Callable[[], None]:
     space = published_space(SpaceSettings(experts=point.experts), point.tasks)
     train, valid = rows.take(slice(0, 3 * point.rows)), rows.take(slice(3 * point.rows, None))
     problem = SearchProblem(space, sizes, train, valid, NetworkSettings(EMBEDDING), TrainingSettings())
-    run = Run(problem, replace(settings, batch_size=point.rows, warm_up=0.0, min_steps=2000, max_steps=2000), 0)
+    late = replace(settings, batch_size=point.rows, warm_up=0.0, architecture_rest=0.0, min_steps=2000, max_steps=2000)
+    run = Run(problem, late, 0)
     return lambda: run.advance(silent)
 
 

@@ -22,7 +22,7 @@ from automtl.data.batch import GATHER_BYTES, Batch, Features, iterate, row_bytes
 from automtl.data.layout import CategoricalLayout, Layout, NumericLayout
 from automtl.data.schema import Task
 from automtl.data.store import Store, slices
-from automtl.training.memory import keep_freed_memory
+from automtl.memory import keep_freed_memory
 from common import arguments, in_turns, ratio, report
 
 VALUES, NUMERIC, TASKS = 1000, 8, 2

@@ -27,13 +27,13 @@ from torch import Tensor, nn
 from automtl.data.batch import Batch, Features
 from automtl.data.layout import CategoricalLayout, Layout
 from automtl.data.schema import Task
+from automtl.memory import SWITCH, keep_freed_memory
 from automtl.models.settings import NetworkSettings
 from automtl.models.supernet import Supernet
 from automtl.space import SpaceSettings, published_space
 from automtl.training.denormal import ignore_denormals
 from automtl.training.hardware import has_bf16, precision
 from automtl.training.losses import MultiTaskLoss
-from automtl.training.memory import SWITCH, keep_freed_memory
 from common import Seconds, arguments, in_turns, matrix_ceiling, memory_ceiling, ratio, report
 from plain_supernet import PlainSupernet
 

@@ -15,7 +15,7 @@ What is not the same, as the libraries do not offer it otherwise: our numeric co
 linear layer, gates included; deepctr-torch has no bias in gates and last layers. The operations a
 row are printed for each.
 
-Our process keeps freed memory (`automtl.training.memory`), a part of `fit`; the peers run as their users run them. With
+Our process keeps freed memory (`automtl.memory`), a part of `fit`; the peers run as their users run them. With
 `--peers-keep-memory` their allocators are set as ours is, to tell whether a ratio hangs on it.
 
 `floor`: seconds over those that the products of the pass would take at the speed of one large product, measured in the

@@ -15,10 +15,10 @@ from dataclasses import replace
 
 import models
 from automtl.data.batch import iterate
+from automtl.memory import keep_freed_memory
 from automtl.training.denormal import ignore_denormals
 from automtl.training.fit import TrainingSettings, Updates
 from automtl.training.losses import MultiTaskLoss
-from automtl.training.memory import keep_freed_memory
 from common import arguments, in_turns, ratio, report
 from peers.sizes import WIDE
 

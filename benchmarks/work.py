@@ -239,8 +239,10 @@ def published_pass() -> Callable[[], object]:
 
 
 def search_round(**changed: Any) -> Callable[[], object]:
-    """A round of steps of the default search past its warm-up, before candidates are given up."""
-    settings = replace(SearchSettings(), warm_up=0.0, min_steps=800, batch_size=SIZES.batch, **changed)
+    """A round of steps of the default search past its warm-up and alpha's rest, before candidates are given up."""
+    settings = replace(
+        SearchSettings(), warm_up=0.0, architecture_rest=0.0, min_steps=800, batch_size=SIZES.batch, **changed
+    )
     run = Run(problem(), settings, 0)
     run.advance(silent)
 

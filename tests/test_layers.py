@@ -9,8 +9,8 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "automtl"
 ORDER = (
-    ("errors", "_version"), ("data",), ("nn",), ("operations",), ("space",), ("models", "training"), ("search",),
-    ("report", "predictor"), ("config",), ("recipes",), ("estimator",), ("cli",), ("__init__",),
+    ("errors", "_version", "memory"), ("data",), ("nn",), ("operations",), ("space",), ("models", "training"),
+    ("search",), ("report", "predictor"), ("config",), ("recipes",), ("estimator",), ("cli",), ("__init__",),
 )  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 

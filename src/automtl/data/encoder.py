@@ -23,6 +23,7 @@ from automtl.data.scaler import Scaler
 from automtl.data.schema import CONFIG, Field, FieldKind, Schema, TaskKind
 from automtl.data.vocabulary import SLICE, Vocabulary, slices
 from automtl.errors import EncodingError, SchemaError, suggestion
+from automtl.memory import keep_freed_memory
 
 Parts = tuple[np.ndarray, np.ndarray]  # ids of all rows one after another (int32), and how many each row has (int64)
 Item = TypeVar("Item")
@@ -62,6 +63,7 @@ class Encoder:
         Columns are fitted in parallel, a slice of rows at a time. Raises SchemaError or EncodingError that names the
         column.
         """
+        keep_freed_memory()
         require_columns(train, [field.name for field in schema.fields], "field")
         for task in schema.tasks:
             check_labels(train, task, "training")
@@ -90,6 +92,7 @@ class Encoder:
 
     def encode(self, table: pl.DataFrame, *, labels: bool = True) -> Batch:
         """New rows. Unseen ids never fail. Without `labels`, label columns need not exist and the mask is 0."""
+        keep_freed_memory()
         table = self._checked(table, labels)
         return self._fill(table, self._arrays(table.height, len(self.rates)), Numbering(), labels=labels)
 

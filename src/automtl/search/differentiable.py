@@ -11,6 +11,7 @@ import torch
 from torch import nn
 
 from automtl.data.batch import Batch
+from automtl.memory import keep_freed_memory
 from automtl.models.supernet import Part, Supernet
 from automtl.search.auxiliary import auxiliary_weight, diversity
 from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
@@ -21,7 +22,6 @@ from automtl.training.denormal import EVERY, ignore_denormals, remove_tiny
 from automtl.training.fit import Judge, seeded
 from automtl.training.hardware import precision
 from automtl.training.losses import MultiTaskLoss
-from automtl.training.memory import keep_freed_memory
 from automtl.training.progress import Listener, Progress
 
 VALID_ROWS = 4_096  # of a look at the supernet between epochs

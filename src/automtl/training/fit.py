@@ -16,11 +16,11 @@ from torch import Tensor, nn
 
 from automtl.data.batch import Batch, Features, iterate
 from automtl.data.schema import CONFIG, Task, TaskKind
+from automtl.memory import keep_freed_memory
 from automtl.nn.embedding import FieldEmbedding
 from automtl.training.denormal import EVERY, ignore_denormals, remove_tiny
 from automtl.training.hardware import device_of, find_device, precision
 from automtl.training.losses import MultiTaskLoss
-from automtl.training.memory import keep_freed_memory
 from automtl.training.metrics import fast_auc, task_rows
 from automtl.training.progress import Listener, Progress, silent
 from automtl.training.rowwise import RowWiseAdam, pays_by_rows
@@ -272,12 +272,14 @@ class Judge:
 def predict_logits(model: nn.Module, batch: Batch) -> Tensor:
     """(N, T) logits without dropout, on the processor; the mode of the model is restored."""
     training, device = model.training, device_of(model)
-    model.eval()
+    if training:  # walking all modules takes as long as a small model needs for a row
+        model.eval()
     if len(batch) <= PREDICT_ROWS:
         logits: Tensor = model(batch.features.to(device)).cpu()
     else:
         logits = torch.cat([model(part.features.to(device)).cpu() for part in iterate(batch, PREDICT_ROWS)])
-    model.train(training)
+    if training:
+        model.train()
     return logits
 
 

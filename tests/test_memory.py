@@ -8,7 +8,7 @@ import pytest
 
 FILLED = """
 import resource, torch
-from automtl.training.memory import keep_freed_memory
+from automtl.memory import keep_freed_memory
 print(keep_freed_memory())
 for _ in range(10):
     torch.empty(2**24).fill_(1.0)  # 64 MiB

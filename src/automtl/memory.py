@@ -2,7 +2,7 @@
 
 The GNU C library gives large blocks back to the system at once, and every new one then costs a page fault per 4 KiB:
 filling 64 MiB of fresh memory takes up to nine times as long as filling the same memory again. Training allocates the
-same large temporaries in every step.
+same large temporaries in every step, encoding in every slice.
 """
 
 from __future__ import annotations
