@@ -9,7 +9,7 @@ process held resident, less what it held when torch and the library were loaded:
 rows, temporaries, and what training keeps of freed memory.
 
 A step of the search as published moves alpha on a validation batch, and weights and beta on a training batch. A step of
-the default search runs one drawn candidate of each choice, every second one also moves alpha; the mean over a round in
+the progressive search runs one drawn candidate of each choice, every second one also moves alpha; the mean over a round in
 which each candidate has its turn is taken, before any is given up. The derived model has one fixed pattern of
 operations, and all experts of its space.
 
@@ -53,7 +53,7 @@ AXES: Mapping[str, tuple[int, ...]] = {
 }
 KINDS = {
     "published": "search step, as published",
-    "progressive": "search step, default",
+    "progressive": "search step, progressive",
     "derived": "training step, derived model",
     "mmoe": "training step, MMoE",
 }

@@ -46,7 +46,7 @@ class Settings:
     from the supernet's weights, not from new ones."""
 
     model: str = "automtl"
-    strategy: str = "progressive"
+    strategy: str = "automtl"
     reference: str = "shared-bottom"
     warm_start: bool = False
     variants: tuple[Variant, ...] = DEFAULT_VARIANTS

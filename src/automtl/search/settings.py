@@ -16,8 +16,8 @@ UNBOUNDED = 1_000_000_000
 class SearchSettings:
     """Algorithm 1. The defaults bound the cost, `published` lifts the bounds.
 
-    A search takes `epochs` of a subset of at most `max_rows` rows, but at least `min_steps` and at most `max_steps`:
-    one look at each row of a table of medium size, several at those of a small one, a sample of a large one.
+    A search takes `epochs` of a subset of at most `max_rows` rows, but at least `min_steps` and at most `max_steps`.
+    `progressive` gives settings by which it looks once at each row of a table of medium size.
     `architecture_learning_rate` and `selection_learning_rate` are larger than the published 1e-3, since a bounded
     search takes a few hundred steps, not tens of thousands: logits must be able to part within the budget. For the
     same reason the supernet's weights move by Adam (`optimizer`), where the published schedule has SGD with momentum.
@@ -34,9 +34,9 @@ class SearchSettings:
     """
 
     epochs: float = Limit(default=1.0, gt=0)
-    min_steps: int = Limit(default=200, ge=1)
-    max_steps: int = Limit(default=800, ge=1)
-    max_rows: int = Limit(default=400_000, ge=1)
+    min_steps: int = Limit(default=300, ge=1)
+    max_steps: int = Limit(default=300, ge=1)
+    max_rows: int = Limit(default=200_000, ge=1)
     batch_size: int = Limit(default=512, ge=2)
     warm_up: float = Limit(default=1 / 3, ge=0, lt=1)
     optimizer: Literal["adam", "sgd"] = "adam"
@@ -64,6 +64,11 @@ class SearchSettings:
     stable_looks: int | None = Limit(default=3, ge=2)
     lent_embedding: bool = True
     trials: int = Limit(default=6, ge=1)
+
+
+def progressive() -> SearchSettings:
+    """Those that the progressive strategy was measured with: 200 to 800 steps, by the size of the table."""
+    return SearchSettings(min_steps=200, max_steps=800, max_rows=400_000)
 
 
 def published() -> SearchSettings:
