@@ -10,7 +10,8 @@ from pathlib import Path
 SOURCE = Path(__file__).parents[1] / "src" / "automtl"
 ORDER = (
     ("errors", "_version", "memory"), ("data",), ("nn",), ("operations",), ("space",), ("models", "training"),
-    ("search",), ("report", "predictor"), ("config",), ("recipes",), ("estimator",), ("cli",), ("__init__",),
+    ("search",), ("report", "predictor"), ("config",), ("contenders",), ("recipes",), ("estimator",), ("cli",),
+    ("__init__",),
 )  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 

@@ -1,0 +1,57 @@
+"""Who takes part in comparisons, by name: the searched model, controls, ablations and published models."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+from automtl.config import Settings
+from automtl.errors import SettingsError, suggestion
+from automtl.models.baselines import BASELINES
+from automtl.search import STRATEGIES
+from automtl.search.settings import published
+
+DEFAULT = {"model": "automtl", "strategy": Settings().strategy}
+ABLATIONS: dict[str, dict[str, Any]] = {
+    "no-interaction": {"space": {"interaction": False}},
+    "homogeneous": {"space": {"homogeneous": True}},
+    "no-selection": {"space": {"selection": False}},
+    "no-auxiliary-loss": {"search": {"auxiliary_loss": False}},
+    "no-oles": {"search": {"early_stopping": False}},
+}
+
+
+@dataclass(frozen=True)
+class Contender:
+    """`changes`: plain values of the settings that make it what it is, nested as in a settings file."""
+
+    name: str
+    changes: dict[str, Any] = field(default_factory=dict)
+
+    def settings(self, base: Settings) -> Settings:
+        """`base` with the changes; everything else is as it was."""
+        found: Settings = _changed(base, self.changes)
+        return found
+
+
+def _changed(value: Any, changes: dict[str, Any]) -> Any:
+    nested = {key: _changed(getattr(value, key), new) for key, new in changes.items() if isinstance(new, dict)}
+    return replace(value, **(changes | nested))
+
+
+def contender(name: str) -> Contender:
+    """The one of this name. Raises SettingsError that lists all names."""
+    if name not in CONTENDERS:
+        known = ", ".join(CONTENDERS)
+        raise SettingsError(f"contender '{name}' is unknown{suggestion(name, CONTENDERS)}; known: {known}")
+    return CONTENDERS[name]
+
+
+def _table() -> dict[str, dict[str, Any]]:
+    searched = {name: {"model": "automtl", "strategy": name} for name in STRATEGIES} | {"automtl": DEFAULT}
+    schedule = {"published": DEFAULT | {"search": asdict(published())}}
+    ablations = {name: DEFAULT | changes for name, changes in ABLATIONS.items()}
+    return searched | schedule | ablations | {name: {"model": name} for name in BASELINES}
+
+
+CONTENDERS = {name: Contender(name, changes) for name, changes in _table().items()}
