@@ -1,4 +1,4 @@
-"""The public functions: what the command line and the estimator call."""
+"""From a table to a trained, tested and saved model."""
 
 from __future__ import annotations
 

@@ -94,7 +94,7 @@ def test_regression_missing_labels_weights_and_an_outside_operation(log: pl.Data
         watch=pl.when(pl.col("click") == 1).then(pl.col("price").log1p() + 0.01 * pl.col("hour")),
         importance=pl.lit(2.0),
     )
-    changed = {**TINY, "space": {**TINY["space"], "expert_layers": ["skip", "tests.test_recipes:Doubled"]}}
+    changed = {**TINY, "space": {**TINY["space"], "expert_layers": ["skip", "tests.recipes.test_fit:Doubled"]}}
     roles = Roles(drop=("like", "buy", "cart"), weight="importance")
     found = fit_table(table, ["click", "watch"], roles=roles, settings=make_settings(changed))
     tasks = found.metrics["test"]["tasks"]

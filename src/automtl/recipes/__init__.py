@@ -1,0 +1,18 @@
+"""The public functions: what the command line and the estimator call."""
+
+from __future__ import annotations
+
+from automtl.recipes.fit import (
+    Prepared,
+    Roles,
+    Run,
+    check_schema,
+    choose_variant,
+    fit_table,
+    peak_memory_bytes,
+    resolve_schema,
+)
+
+__all__ = [
+    "Prepared", "Roles", "Run", "check_schema", "choose_variant", "fit_table", "peak_memory_bytes", "resolve_schema",
+]  # fmt: skip
