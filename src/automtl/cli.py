@@ -10,6 +10,7 @@ import typer
 
 from automtl._version import __version__
 from automtl.errors import AutomtlError
+from automtl.models.names import MODEL_NAMES
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -55,7 +56,7 @@ def fit_command(
     weight: WeightOption = None,
     schema: SchemaOption = None,
     config: Annotated[Path | None, typer.Option(help="Settings as TOML or YAML.")] = None,
-    model: Annotated[str | None, typer.Option(help="automtl, single-task, shared-bottom, mmoe, cgc, ple.")] = None,
+    model: Annotated[str | None, typer.Option(help=f"{', '.join(MODEL_NAMES)}.")] = None,
     strategy: Annotated[str | None, typer.Option(help="progressive, automtl or random.")] = None,
     schedule: Annotated[str, typer.Option(help="bounded, or published: the paper's schedule.")] = "bounded",
     seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 0,

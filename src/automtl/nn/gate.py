@@ -50,9 +50,13 @@ class StackedGate(nn.Module):
         self.register_buffer("closed", closed_experts(num_experts, allowed), persistent=False)
         self.score = StackedLinear(len(allowed), in_dim, num_experts, generator)
 
+    def shares(self, x: Tensor) -> Tensor:
+        """(T, B, I) -> (T, B, E), rows of E sum to one."""
+        score: Tensor = self.score(x)
+        return score.masked_fill(self.closed.unsqueeze(1), float("-inf")).softmax(dim=2)
+
     def forward(self, x: Tensor, experts: Tensor) -> Tensor:
-        score = self.score(x).masked_fill(self.closed.unsqueeze(1), float("-inf"))  # (T, B, E)
-        return torch.einsum("tbe,ebh->tbh", score.softmax(dim=2), experts)
+        return torch.einsum("tbe,ebh->tbh", self.shares(x), experts)
 
 
 def closed_experts(num_experts: int, allowed: Sequence[Sequence[int]]) -> Tensor:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
 
 from automtl.data.batch import Features
 from automtl.data.layout import Layout
+from automtl.data.schema import Task
 from automtl.models.settings import NetworkSettings
 from automtl.nn.dropout import Dropout
 from automtl.nn.embedding import FieldEmbedding
-from automtl.nn.stacked import StackedPerceptron
+from automtl.nn.stacked import StackedLinear, StackedPerceptron, layer
 from automtl.nn.tower import Towers
 
 HIDDEN = 128  # of an expert, before its output of the settings' width
@@ -28,6 +30,10 @@ class Baseline(nn.Module, ABC):
         self.embedding = FieldEmbedding(layout, settings.embedding_size, generator)
         self.dropout = Dropout(settings.dropout)
         self.towers = Towers(layout.num_tasks, settings.width, settings.towers, generator, settings.dropout)
+
+    @staticmethod
+    def check(tasks: Sequence[Task]) -> None:
+        """Raises SettingsError that names a task which the model cannot serve; most serve all."""
 
     @abstractmethod
     def gather(self, x: Tensor) -> Tensor:
@@ -48,3 +54,31 @@ class Experts(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         out: Tensor = self.layers(x)
         return out
+
+
+class OwnedExperts(nn.Module):
+    """G owners with `each` experts, which read their owner's input: (G, B, I), or (B, I) for all -> (G each, B, H).
+
+    `sizes`: units of one or more layers, with ReLU in between and, if `activate_last`, at the end. The first layers of
+    an owner's experts are one product, so that no input is repeated.
+    """
+
+    def __init__(
+        self, owners: int, each: int, in_dim: int, sizes: Sequence[int], generator: torch.Generator, *,
+        activate_last: bool = True,
+    ) -> None:  # fmt: skip
+        super().__init__()
+        self.each, self.activate_first = each, activate_last or len(sizes) > 1
+        self.first = StackedLinear(owners, in_dim, each * sizes[0], generator)
+        self.rest = StackedPerceptron(owners * each, sizes[0], sizes[1:], generator, activate_last=activate_last)
+
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = layer(x, self.first.weight, self.first.bias, activate=self.activate_first)  # (G, B, each H)
+        apart = hidden.unflatten(2, (self.each, -1)).transpose(1, 2).flatten(0, 1)  # (G each, B, H)
+        out: Tensor = self.rest(apart)
+        return out
+
+
+def owned_by(owner: int, each: int) -> range:
+    """The experts of one owner, in the order of `OwnedExperts`."""
+    return range(owner * each, (owner + 1) * each)

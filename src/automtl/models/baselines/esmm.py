@@ -1,0 +1,62 @@
+"""Entire space multi-task model (Ma et al., SIGIR 2018, eq. 1-3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from automtl.data.batch import Features
+from automtl.data.layout import Layout
+from automtl.data.schema import Condition, Task, TaskKind
+from automtl.errors import SettingsError
+from automtl.models.baselines.base import Baseline, Experts
+from automtl.models.settings import NetworkSettings
+
+
+class ESMM(Baseline):
+    """A network for each task on a shared embedding; tasks are a chain in the order given, over all rows.
+
+    Task 1 is p_1 = sigmoid(z_1), task k is p_k = p_(k-1) sigmoid(z_k): each step's probability given the one before is
+    learned through the product alone (eq. 3), and p_k never exceeds p_(k-1). The paper has two tasks, click and click
+    & conversion. Labels that do not imply the label before fit such a chain badly.
+    """
+
+    def __init__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> None:
+        self.check(layout.tasks)
+        super().__init__(layout, settings, generator)
+        self.bottoms = Experts(layout.num_tasks, self.embedding.width, settings.width, generator)
+
+    @staticmethod
+    def check(tasks: Sequence[Task]) -> None:
+        names = {task.name for task in tasks}
+        for task in tasks:
+            if task.kind is not TaskKind.BINARY:
+                raise SettingsError(f"model 'esmm' chains probabilities, task '{task.name}' is a regression; drop it")
+            if task.condition is not None and Condition.parse(task.condition).column in names:
+                raise SettingsError(
+                    f"model 'esmm' learns task '{task.name}' on all rows, as a step after the task before it; "
+                    f"remove its condition '{task.condition}' or choose another model"
+                )
+
+    def gather(self, x: Tensor) -> Tensor:
+        out: Tensor = self.bottoms(x)
+        return out
+
+    def forward(self, features: Features) -> Tensor:
+        return chain(super().forward(features))
+
+
+def chain(steps: Tensor) -> Tensor:
+    """Logits z of each step's probability (B, T) -> logits of the products p_k = sigmoid(z_1) ... sigmoid(z_k).
+
+    With n the negative of a logit, 1 / p = 1 + exp(n), so 1 + exp(n_k) = (1 + exp(n_(k-1))) (1 + exp(-z_k)) and
+    n_k = log(exp(n_(k-1)) + exp(-z_k) + exp(n_(k-1) - z_k)): finite for all z, and its gradients are a softmax.
+    """
+    first, *others = (-steps.float()).unbind(dim=1)
+    found = [first]
+    for step in others:
+        before = found[-1]
+        found.append(torch.logsumexp(torch.stack([before, step, before + step]), dim=0))
+    return -torch.stack(found, dim=1)

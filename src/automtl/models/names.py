@@ -1,0 +1,8 @@
+"""Names of the models that can be trained. No torch, so that the command line's help stays quick."""
+
+from __future__ import annotations
+
+BASELINE_NAMES = (
+    "single-task", "shared-bottom", "mmoe", "cgc", "ple", "aitm", "esmm", "cross-stitch", "stem", "adatt", "home",
+)  # fmt: skip
+MODEL_NAMES = ("automtl", *BASELINE_NAMES)

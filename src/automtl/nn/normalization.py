@@ -1,0 +1,33 @@
+"""Batch normalisation of many copies at once. S copies, B rows, H width."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+MOMENTUM, EPSILON = 0.1, 1e-5
+
+
+class StackedBatchNorm(nn.Module):
+    """Ioffe & Szegedy, ICML 2015, for each copy and unit alone: (S, B, H) -> (S, B, H).
+
+    A training batch of one row has no variance; it is normalised by the running statistics.
+    """
+
+    mean: Tensor
+    variance: Tensor
+
+    def __init__(self, stack: int, width: int) -> None:
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(stack * width))
+        self.shift = nn.Parameter(torch.zeros(stack * width))
+        self.register_buffer("mean", torch.zeros(stack * width))
+        self.register_buffer("variance", torch.ones(stack * width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        stack, rows, width = x.shape
+        flat = x.transpose(0, 1).reshape(rows, stack * width)
+        normal = nn.functional.batch_norm(
+            flat, self.mean, self.variance, self.scale, self.shift, self.training and rows > 1, MOMENTUM, EPSILON
+        )
+        return normal.view(rows, stack, width).transpose(0, 1)
