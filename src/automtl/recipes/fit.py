@@ -23,7 +23,7 @@ from automtl.data.split import Split, split_table
 from automtl.data.store import Feeder, feeding
 from automtl.data.table import read_table
 from automtl.errors import SettingsError, suggestion
-from automtl.models.baselines import BASELINES
+from automtl.models.baselines import BASELINES, check_tasks
 from automtl.models.baselines.base import Baseline
 from automtl.models.network import Network, count_parameters
 from automtl.models.settings import NetworkSettings
@@ -129,6 +129,8 @@ def fit_table(
     table = read_table(source)
     schema = resolve_schema(table, tasks, roles or Roles(), schema)
     check_schema(table, schema)
+    for model in {settings.model, settings.reference}:
+        check_tasks(model, schema.tasks)
     split = split_table(table, schema, settings.split, seed)
     with feeding(settings.feeding, out) as feeder:
         run = _fit(split, schema, settings, seed, feeder, listen)
