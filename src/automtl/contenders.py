@@ -49,9 +49,12 @@ def contender(name: str) -> Contender:
 
 def _table() -> dict[str, dict[str, Any]]:
     searched = {name: {"model": "automtl", "strategy": name} for name in STRATEGIES} | {"automtl": DEFAULT}
-    schedule = {"published": DEFAULT | {"search": asdict(published())}}
+    schedules = {
+        "darts-second-order": searched["darts"] | {"search": {"second_order": True}},
+        "published": DEFAULT | {"search": asdict(published())},
+    }
     ablations = {name: DEFAULT | changes for name, changes in ABLATIONS.items()}
-    return searched | schedule | ablations | {name: {"model": name} for name in BASELINES}
+    return searched | schedules | ablations | {name: {"model": name} for name in BASELINES}
 
 
 CONTENDERS = {name: Contender(name, changes) for name, changes in _table().items()}

@@ -68,3 +68,17 @@ def test_three_modules_hold_weights_alpha_and_beta() -> None:
     parts = [set(map(id, part.parameters())) for part in (made.network, made.logits, made.selection)]
     assert not parts[0] & parts[1] | parts[1] & parts[2] | parts[0] & parts[2]
     assert set(map(id, made.parameters())) == parts[0] | parts[1] | parts[2]
+
+
+def test_an_auxiliary_skip_adds_the_input_beside_every_block_that_keeps_the_shape() -> None:
+    """Where skips are all there is, each of the four blocks gives its input, and a half of it by the auxiliary skip."""
+    chain = SpaceSettings(
+        interactions=("skip",), poolings=("sum",), expert_layers=("skip",), layers=2, expert_interaction=True
+    )
+    settings = NetworkSettings(embedding_size=8, width=8, normalization="none", dropout=0.0)
+    made = Supernet(published_space(chain, 3), small_layout(), settings, torch.Generator().manual_seed(0))
+    reached: list[torch.Tensor] = []
+    made.network.towers.register_forward_pre_hook(lambda _, inputs: reached.append(inputs[0].detach()))
+    for made.auxiliary_skip in (0.0, 0.5):
+        made(small_batch().features)
+    torch.testing.assert_close(reached[1], reached[0] * 1.5**4)

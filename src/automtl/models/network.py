@@ -28,10 +28,14 @@ NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
 
 @dataclass(frozen=True)
 class Mixing:
-    """Weights of candidates, a Share for each choice, and (T, E) of experts (None: gates decide)."""
+    """Weights of candidates, a Share for each choice, and (T, E) of experts (None: gates decide).
+
+    `auxiliary_skip`: that of a skip connection beside every block that keeps the shape (Chu et al., DARTS-, eq. 3).
+    """
 
     choices: tuple[Share, ...]
     experts: Tensor | None
+    auxiliary_skip: float = 0.0
 
 
 class Network(nn.Module):
@@ -60,11 +64,15 @@ class Network(nn.Module):
 
     def forward(self, features: Features, mixing: Mixing | None = None) -> Tensor:
         shares: Iterator[Share | None] = iter(mixing.choices) if mixing else repeat(None)
-        refined = self.interaction(self.embedding(features), next(shares), stacked=False)  # (B, F, D)
-        fields = refined if self.own is None else self.own(refined, next(shares), stacked=False)  # (E, B, F, D)
+        skip = mixing.auxiliary_skip if mixing else 0.0
+        fields = self.embedding(features)
+        refined = _beside(fields, self.interaction(fields, next(shares), stacked=False), skip)  # (B, F, D)
+        fields = refined
+        if self.own is not None:
+            fields = _beside(refined, self.own(refined, next(shares), stacked=False), skip)  # (E, B, F, D)
         hidden = self.normalize(self.pooling(fields, next(shares), stacked=self.own is not None))  # (E, B, H)
         for layer, share in zip(self.layers, shares, strict=False):
-            hidden = layer(hidden, share, stacked=True)
+            hidden = _beside(hidden, layer(hidden, share, stacked=True), skip)
         hidden = self.dropout(self.normalize(hidden))
         if mixing is not None and mixing.experts is not None:
             gathered = torch.einsum("te,ebh->tbh", mixing.experts, hidden)
@@ -84,6 +92,11 @@ class Network(nn.Module):
     def placed(self) -> list[PlacedMixture]:
         """All mixtures with their places."""
         return [place for index, grid in enumerate(self.grids) for place in grid.placed(index)]
+
+
+def _beside(x: Tensor, out: Tensor, skip: float) -> Tensor:
+    """A block's output, and its input by the weight of the auxiliary skip connection."""
+    return torch.add(out, x, alpha=skip) if skip else out
 
 
 def build(space: SearchSpace, layout: Layout, settings: NetworkSettings, seed: int) -> Network:

@@ -80,7 +80,12 @@ class Cost(nn.Module):
 
 
 class Supernet(nn.Module):
-    """`network` holds the weights, `logits` alpha, `selection` beta: three modules, three optimizers."""
+    """`network` holds the weights, `logits` alpha, `selection` beta: three modules, three optimizers.
+
+    `auxiliary_skip`: the present weight of the skip connections beside blocks, of searches that have them.
+    """
+
+    auxiliary_skip = 0.0
 
     def __init__(
         self, space: SearchSpace, layout: Layout, settings: NetworkSettings, generator: torch.Generator
@@ -98,7 +103,8 @@ class Supernet(nn.Module):
         for index, choice in enumerate(self.space.choices):
             some = None if active is None else active[index]
             shares.append(Share(self.logits.weights(index, some).expand(len(choice.cells), -1), some))
-        return Mixing(tuple(shares), None if self.space.gated else self.selection.weights())
+        experts = None if self.space.gated else self.selection.weights()
+        return Mixing(tuple(shares), experts, self.auxiliary_skip)
 
     def forward(self, features: Features, active: Sequence[tuple[int, ...]] | None = None) -> Tensor:
         logits: Tensor = self.network(features, self.mixing(active))

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from dataclasses import dataclass, replace
+from abc import abstractmethod
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -16,8 +18,9 @@ from automtl.models.supernet import Part, Supernet
 from automtl.search.auxiliary import auxiliary_weight, diversity
 from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
 from automtl.search.economy import Active, draw, due, last_due, leading, promising
-from automtl.search.settings import SearchSettings
+from automtl.search.settings import SearchSettings, whole
 from automtl.search.state import Cycle, SearchState
+from automtl.search.unrolled import unrolled_gradients
 from automtl.training.denormal import EVERY, ignore_denormals, remove_tiny
 from automtl.training.fit import Judge, seeded
 from automtl.training.hardware import precision
@@ -53,40 +56,64 @@ class Schedule:
 
 
 @dataclass(frozen=True)
-class Progressive(SearchStrategy):
-    """alpha on validation batches; weights and, after a warm-up, beta on training batches; first order.
+class Rules:
+    """How a strategy departs from Algorithm 1.
 
-    A pass runs a few candidates of each choice, alpha moves now and then, and the supernet is built narrower on the
-    way: hopeless candidates go, at last all that lead nowhere. It ends early where the architecture rests.
+    `joint`: beta moves with alpha, on validation batches. `second_order`: alpha and beta look one step of the weights
+    ahead. `auxiliary_skip`: a skip connection beside the mixtures, whose weight goes from 1 to 0.
     """
+
+    joint: bool = False
+    second_order: bool = False
+    auxiliary_skip: bool = False
+
+
+ALGORITHM_1 = Rules()
+
+
+@dataclass(frozen=True)
+class DifferentiableStrategy(SearchStrategy):
+    """A leaf says by what settings and rules the run goes."""
+
+    @abstractmethod
+    def begin(self, problem: SearchProblem, seed: int) -> Run:
+        """A run at its first step."""
 
     def search(self, problem: SearchProblem, seed: int, listen: Listener) -> SearchResult:
         start = time.perf_counter()
         ignore_denormals()
         keep_freed_memory()
-        run = Run(problem, self.settings, seed)
+        run = self.begin(problem, seed)
         while not run.finished:
             run.advance(listen)
         return run.result(time.perf_counter() - start)
 
 
 @dataclass(frozen=True)
-class Differentiable(Progressive):
+class Progressive(DifferentiableStrategy):
+    """alpha on validation batches; weights and, after a warm-up, beta on training batches; first order.
+
+    A pass runs a few candidates of each choice, alpha moves now and then, and the supernet is built narrower on the
+    way: hopeless candidates go, at last all that lead nowhere. It ends early where the architecture rests.
+    """
+
+    def begin(self, problem: SearchProblem, seed: int) -> Run:
+        return Run(problem, self.settings, seed)
+
+
+@dataclass(frozen=True)
+class Differentiable(DifferentiableStrategy):
     """As published: every step runs all candidates and moves alpha; none is dropped."""
 
-    def search(self, problem: SearchProblem, seed: int, listen: Listener) -> SearchResult:
-        settings = replace(
-            self.settings, candidates=None, trained_candidates=None, architecture_every=1, architecture_rest=0.0,
-            drop_at=(), stable_looks=None,
-        )  # fmt: skip
-        return Progressive(settings).search(problem, seed, listen)
+    def begin(self, problem: SearchProblem, seed: int) -> Run:
+        return Run(problem, whole(self.settings), seed)
 
 
 class Run:
     """One search: data and schedule around a SearchState."""
 
-    def __init__(self, problem: SearchProblem, settings: SearchSettings, seed: int) -> None:
-        self.problem, self.settings, self.seed = problem, settings, seed
+    def __init__(self, problem: SearchProblem, settings: SearchSettings, seed: int, rules: Rules = ALGORITHM_1) -> None:
+        self.problem, self.settings, self.seed, self.rules = problem, settings, seed, rules
         tasks = problem.layout.tasks
         generator = torch.Generator().manual_seed(seed)
         self.loss = MultiTaskLoss(tasks)
@@ -119,7 +146,9 @@ class Run:
         """One step; now and then a look at the validation rows. What a step draws depends on its number alone."""
         state, settings = self.state, self.settings
         state.supernet.train()
-        with seeded(self.seed * 1_000_003 + state.step):
+        if self.rules.auxiliary_skip:
+            state.supernet.auxiliary_skip = auxiliary_weight(1.0, state.step, 0, self.schedule.total - 1)
+        with self._seeded():
             if state.step >= self.schedule.rest and state.step % settings.architecture_every == 0:
                 self._move_architecture(self._checking(state.step))
             loss = self._move_weights(record=self._checking(state.step + 1))
@@ -132,13 +161,18 @@ class Run:
         elif state.step % 10 == 0:
             listen(Progress("search", state.step, self.schedule.total))
 
+    def _seeded(self) -> AbstractContextManager[None]:
+        """What is dropped in this step."""
+        return seeded(self.seed * 1_000_003 + self.state.step)
+
     def _checking(self, step: int) -> bool:
         """Whether operations are checked at this step, for which the weights' gradients of the step before are kept.
 
-        Not in the warm-up: before the embedding has learned, directions of gradients are noise.
+        Not in the warm-up: before the embedding has learned, directions of gradients are noise. Without early stopping
+        they are measured all the same, for the history.
         """
         every = self.settings.stop_every * self.settings.architecture_every
-        return self.settings.early_stopping and step > self.schedule.warm_up and step % every == 0
+        return step > self.schedule.warm_up and step % every == 0
 
     def _active(self, step: int) -> Active | None:
         """What the weights' pass of a step runs: fewer candidates than the architecture's, unless they are recorded."""
@@ -161,19 +195,39 @@ class Run:
         return found
 
     def _move_architecture(self, checking: bool) -> None:
-        """Weight gradients of the validation pass are computed only where they are compared."""
-        state, batch = self.state, self.valid.batch(self.state.step)
-        supernet = state.supernet
-        supernet.zero_grad(set_to_none=True)
-        supernet.network.requires_grad_(checking)
-        total = loss = self._loss(batch, self._compared())
-        if self.settings.cost_weight:
-            total = loss + self.settings.cost_weight * loss.detach() * supernet.cost(supernet.mixing()).log()
-        total.backward()
-        supernet.network.requires_grad_(True)
+        """alpha, and beta if both go together."""
+        state = self.state
+        state.supernet.zero_grad(set_to_none=True)
+        if self.rules.second_order:
+            self._look_ahead()
+        else:
+            state.supernet.network.requires_grad_(checking)  # weights' gradients are computed where they are compared
+            self._choice_loss().backward()
+            state.supernet.network.requires_grad_(True)
         if checking:
             state.stopping.check(state.step)
         state.alpha.step()
+        if self.rules.joint:
+            state.beta.step()
+
+    def _choice_loss(self) -> torch.Tensor:
+        """That of a validation batch, raised by what the choices cost."""
+        supernet = self.state.supernet
+        loss = self._loss(self.valid.batch(self.state.step), self._compared())
+        if self.settings.cost_weight:
+            loss = loss + self.settings.cost_weight * loss.detach() * supernet.cost(supernet.mixing()).log()
+        return loss
+
+    def _look_ahead(self) -> None:
+        state, batch = self.state, self.train.batch(self.state.step)
+
+        def train_loss() -> torch.Tensor:
+            with self._seeded():
+                return self._loss(batch, self._active(state.step))
+
+        choices = [*state.supernet.logits.parameters(), *state.supernet.selection.parameters()]
+        weights = list(state.supernet.network.parameters())
+        unrolled_gradients(train_loss, self._choice_loss, weights, choices, self._learning_rate)
 
     def _move_weights(self, record: bool) -> torch.Tensor:
         state, settings = self.state, self.settings
@@ -181,7 +235,8 @@ class Run:
         batch = self.train.batch(state.step)
         loss = self._loss(batch, self._active(state.step))
         total = loss
-        selecting = state.step >= self.schedule.warm_up and not self.problem.space.gated
+        resting = self.rules.joint or state.step < self.schedule.warm_up
+        selecting = not resting and not self.problem.space.gated
         if selecting and settings.auxiliary_loss:
             weight = auxiliary_weight(settings.auxiliary_weight, state.step, self.schedule.warm_up, self.schedule.total)
             total = loss - weight * diversity(state.supernet.selection.weights())
@@ -189,7 +244,8 @@ class Run:
         if record:
             state.stopping.record()
         nn.utils.clip_grad_norm_(state.supernet.network.parameters(), settings.gradient_clip)
-        self._cosine_decay()
+        for group in state.weights.param_groups:
+            group["lr"] = self._learning_rate
         held = state.stopping.hold()
         state.weights.step()
         held.restore()
@@ -200,10 +256,10 @@ class Run:
         detached: torch.Tensor = loss.detach()
         return detached
 
-    def _cosine_decay(self) -> None:
-        share = 0.5 * (1 + math.cos(math.pi * self.state.step / self.schedule.total))
-        for group in self.state.weights.param_groups:
-            group["lr"] = self.settings.learning_rate * share
+    @property
+    def _learning_rate(self) -> float:
+        """That of the weights in this step: it decays by a cosine."""
+        return self.settings.learning_rate * 0.5 * (1 + math.cos(math.pi * self.state.step / self.schedule.total))
 
     def _report(self, loss: float) -> Progress:
         state = self.state

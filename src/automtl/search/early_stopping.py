@@ -97,7 +97,10 @@ class OperationStopping:
 
     @torch.no_grad()
     def check(self, step: int) -> None:
-        """Compare the gradients present (of a validation batch) with those recorded; stop what overfits."""
+        """Compare the gradients present (of a validation batch) with those recorded; stop what overfits.
+
+        Without early stopping the differences are known all the same.
+        """
         self.checks += 1
         now, seen = torch.zeros_like(self.products), torch.zeros_like(self.strikes, dtype=torch.bool)
         for candidate, rows, train, fresh in zip(
@@ -111,6 +114,8 @@ class OperationStopping:
         new = (self.products == 0).all(dim=0)
         pace = torch.where(new, 1.0, 2 / (self.settings.stop_smoothing + 1)) * seen
         self.products.lerp_(now, pace.expand_as(now))
+        if not self.settings.early_stopping:
+            return
         over = self.difference() > self.settings.stop_threshold
         self.strikes.copy_(torch.where(seen, (self.strikes + 1) * over, self.strikes))
         self.stopped_at.masked_fill_((self.strikes >= self.settings.stop_patience) & (self.stopped_at < 0), step)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field as Limit
@@ -30,7 +31,8 @@ class SearchSettings:
     `stable_looks` looks after that (there are 15 in a search) found the same architecture. The `automtl` strategy
     leaves these alone.
     `lent_embedding`: the supernet's embedding starts as the reference model's that chose the inputs, where there is
-    one, since a few hundred steps do not learn ids. `trials` are those of the random strategy.
+    one, since a few hundred steps do not learn ids. `second_order` is of `darts` and `darts-minus` alone.
+    `trials` are those of the random strategy.
     """
 
     epochs: float = Limit(default=1.0, gt=0)
@@ -63,6 +65,7 @@ class SearchSettings:
     drop_keep: float = Limit(default=0.5, gt=0, le=1)
     stable_looks: int | None = Limit(default=3, ge=2)
     lent_embedding: bool = True
+    second_order: bool = False
     trials: int = Limit(default=6, ge=1)
 
 
@@ -71,13 +74,24 @@ def progressive() -> SearchSettings:
     return SearchSettings(min_steps=200, max_steps=800, max_rows=400_000)
 
 
+def whole(settings: SearchSettings) -> SearchSettings:
+    """Every step runs all candidates and moves alpha; none is dropped."""
+    return replace(
+        settings, candidates=None, trained_candidates=None, architecture_every=1, architecture_rest=0.0,
+        drop_at=(), stable_looks=None,
+    )  # fmt: skip
+
+
+def plain(settings: SearchSettings) -> SearchSettings:
+    """The whole search without what steadies it: no warm-up, no auxiliary loss, nothing is stopped."""
+    return replace(whole(settings), warm_up=0.0, auxiliary_loss=False, early_stopping=False)
+
+
 def published() -> SearchSettings:
     """The paper's schedule: 15 epochs of all rows, batch 1024, its learning rates."""
-    return SearchSettings(
+    return whole(SearchSettings(
         epochs=15, min_steps=1, max_steps=UNBOUNDED,
         max_rows=UNBOUNDED, batch_size=1024, optimizer="sgd", learning_rate=0.01, weight_decay=3e-4,
         lent_embedding=False, cost_weight=0.0,
-        candidates=None, trained_candidates=None, architecture_every=1, architecture_rest=0.0,
-        drop_at=(), stable_looks=None,
         architecture_learning_rate=1e-3, selection_learning_rate=1e-3,
-    )  # fmt: skip
+    ))  # fmt: skip
