@@ -32,7 +32,7 @@ from automtl.predictor import ModelSpec, Predictor, check_target
 from automtl.search import STRATEGIES
 from automtl.search.base import SearchProblem, SearchResult
 from automtl.space import published_space
-from automtl.training.fit import FitResult, TrainingSettings, fit
+from automtl.training.fit import FitResult, TrainingSettings, balancing_of, fit
 from automtl.training.progress import Listener, silent
 
 
@@ -186,6 +186,7 @@ def _check_names(settings: Settings) -> None:
     ):
         if name not in known:
             raise SettingsError(f"{what} '{name}' is unknown{suggestion(name, known)}; known: {', '.join(known)}")
+    balancing_of(settings.training, nn.Module(), torch.full((2,), 0.5))  # whether what it needs is installed
 
 
 def choose_variant(

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -16,8 +17,10 @@ from torch import Tensor, nn
 
 from automtl.data.batch import Batch, Features, iterate
 from automtl.data.schema import CONFIG, Task, TaskKind
+from automtl.errors import SettingsError
 from automtl.memory import keep_freed_memory
 from automtl.nn.embedding import FieldEmbedding
+from automtl.training.balancing import Balancing, BalancingName, find_balancing
 from automtl.training.denormal import EVERY, ignore_denormals, remove_tiny
 from automtl.training.hardware import device_of, find_device, precision
 from automtl.training.losses import MultiTaskLoss
@@ -34,6 +37,7 @@ class TrainingSettings:
 
     A table of many rows is checked several times an epoch: after every `check_rows` rows at the latest.
     `embedding_updates`: of all rows of the embedding tables in every step, or of those it meets; auto: by their number.
+    `balancing`: how the losses of the tasks become one step; all but equal need the extra of that name.
     `precision`: of products in training. `compile`: by torch.compile, which needs a C++ compiler and some minutes.
     `device`: auto is a graphics card if there is one.
     """
@@ -47,6 +51,7 @@ class TrainingSettings:
     check_rows: int = Limit(default=1_000_000_000, ge=1)
     gradient_clip: float = Limit(default=10.0, gt=0)
     embedding_updates: Literal["auto", "dense", "row-wise"] = "auto"
+    balancing: BalancingName = "equal"
     precision: Literal["full", "bf16"] = "full"
     compile: bool = False
     device: str = "auto"
@@ -211,36 +216,50 @@ def _train(
     generator, device = torch.Generator().manual_seed(seed), device_of(model)
     loss.to(device)
     losses = _losses(model, loss, settings, device)
+    balance = balancing_of(settings, model, loss.weights)
     rows = 0
     for epoch in range(settings.epochs):
-        due, total, steps = settings.check_rows, torch.zeros((), device=device), 0
+        due, total, steps = settings.check_rows, torch.zeros_like(loss.weights), 0
         start, model_rows = rows, len(train)
         model.train()
         for batch in iterate(train, settings.batch_size, generator):
-            value = losses(batch if device.type == "cpu" else batch.to(device))
-            updates.step(value)
-            total += value.detach()
+            again = partial(losses, batch if device.type == "cpu" else batch.to(device))
+            found = again()
+            updates.step(balance.total(found))
+            balance.after_step(again)
+            total += found.detach()
             steps, rows = steps + 1, rows + len(batch)
             if rows - start >= due and rows - start < model_rows - settings.check_rows // 2:
-                yield epoch, rows, float(total) / steps
-                due, total, steps = rows - start + settings.check_rows, torch.zeros((), device=device), 0
-        yield epoch, rows, float(total) / max(steps, 1)
+                yield epoch, rows, float(total @ loss.weights) / steps
+                due, total, steps = rows - start + settings.check_rows, torch.zeros_like(loss.weights), 0
+        balance.after_epoch()
+        yield epoch, rows, float(total @ loss.weights) / max(steps, 1)
 
 
 def _losses(
     model: nn.Module, loss: MultiTaskLoss, settings: TrainingSettings, device: torch.device
 ) -> Callable[[Batch], Tensor]:
-    """The total loss of a batch, in the precision of the settings."""
+    """The losses (T,) of a batch, in the precision of the settings."""
     run: Callable[[Features], Tensor] = torch.compile(model) if settings.compile else model
     numbers = precision(settings.precision, device)
 
     def value(batch: Batch) -> Tensor:
         with numbers:
             logits = run(batch.features)
-        found: Tensor = loss(logits.float(), batch)
-        return found
+        return loss.per_task(logits.float(), batch)
 
     return value
+
+
+def balancing_of(settings: TrainingSettings, model: nn.Module, weights: Tensor) -> Balancing:
+    """The balancing of the settings for a model and tasks of these weights. Raises SettingsError."""
+    found = find_balancing(settings.balancing, model, weights, settings.learning_rate)
+    if settings.compile and found.keeps_graph:
+        raise SettingsError(
+            f"training.balancing '{settings.balancing}' takes several gradients of a step, which a compiled model does "
+            "not keep; set training.compile to false"
+        )
+    return found
 
 
 class Judge:
