@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -87,7 +87,7 @@ def fit_command(
     with _Live() as live:
         run = fit_table(
             table, task or (), roles=roles, schema=found, settings=settings, seed=seed, out=out, overwrite=overwrite,
-            listen=live.listen,
+            listen=live.listen, warn=_warn,
         )  # fmt: skip
     _show_run(run.metrics, run.predictor.spec.architecture, run.predictor.schema.task_names)
     typer.echo(f"files: {out}")
@@ -163,6 +163,45 @@ def describe_command(
         typer.echo(f"schema: {out}")
 
 
+@app.command("check")
+def check_command(
+    table: TableArgument,
+    task: TaskOption = None,
+    drop: DropOption = None,
+    split_column: SplitColumnOption = None,
+    split: Annotated[str | None, typer.Option(help="random, time or user.")] = None,
+    time: TimeOption = None,
+    group: GroupOption = None,
+    weight: WeightOption = None,
+    schema: SchemaOption = None,
+    seed: Annotated[int, typer.Option(help="Of the split and the sampled rows.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the findings here, as JSON.")] = None,
+) -> None:
+    """Look for what spoils a model: inputs that tell the answer, drift, duplicated rows, constant columns."""
+    import json
+
+    from automtl.config import make_settings
+    from automtl.data.files import write_text
+    from automtl.data.schema import Schema
+    from automtl.errors import SettingsError
+    from automtl.recipes import Roles, check_table
+
+    if not task and schema is None:
+        raise SettingsError("no task given; name at least one label column with --task, or give a --schema")
+    settings = make_settings({"split": {"method": split or "random"}}, "--split")
+    roles = Roles(tuple(drop or ()), split_column, weight, group, time)
+    read = None if schema is None else Schema.read(schema)
+    found = check_table(table, task or (), roles=roles, schema=read, settings=settings, seed=seed)
+    if found:
+        rows = [[f.column, f.level, f.check, f.evidence, f.remedy] for f in found]
+        _show_table(f"{len(found)} findings", ["column", "level", "check", "evidence", "what to do"], rows, "left")
+    else:
+        typer.echo("nothing found")
+    if out is not None:
+        write_text(out, json.dumps([finding.to_dict() for finding in found], indent=1))
+        typer.echo(f"findings: {out}")
+
+
 @app.command("synthesize")
 def synthesize_command(
     out: Annotated[Path, typer.Option(help="A .parquet, .csv or .arrow file.", show_default=False)],
@@ -178,6 +217,16 @@ def synthesize_command(
 
     write_table(synthetic_log(rows, relatedness=relatedness, interaction=interaction, noise=noise, seed=seed), out)
     typer.echo(f"{rows:,} rows: {out}")
+
+
+def _warn(findings: tuple[Any, ...], shown: int = 5) -> None:
+    """Warnings of the data checks on standard error, a line each; notes only by their number."""
+    warnings = [finding for finding in findings if finding.level == "warning"]
+    for finding in warnings[:shown]:
+        typer.echo(f"warning: '{finding.column}' {finding.evidence}; {finding.remedy}", err=True)
+    left = len(findings) - len(warnings[:shown])
+    if left:
+        typer.echo(f"the data checks have {left} more findings, 'automtl check' shows them", err=True)
 
 
 class _Live:
@@ -220,12 +269,12 @@ def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else 140, highlight=False)
 
 
-def _show_table(title: str, header: list[str], rows: list[list[str]]) -> None:
+def _show_table(title: str, header: list[str], rows: list[list[str]], justify: Literal["left", "right"] = "right") -> None:
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")
     for index, name in enumerate(header):
-        table.add_column(name, justify="left" if index == 0 else "right", overflow="fold")
+        table.add_column(name, justify="left" if index == 0 else justify, overflow="fold")
     for row in rows:
         table.add_row(*row)
     _console().print(table)

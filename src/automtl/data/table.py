@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 
+from automtl.data.files import whole
 from automtl.errors import TableError
 
 CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
@@ -130,18 +131,10 @@ def write_table(table: pl.DataFrame, path: Path) -> None:
     name = path.name.lower()
     if not name.endswith((*PARQUET_SUFFIXES, *ARROW_SUFFIXES, ".csv")):
         raise TableError(f"'{path}': cannot write this ending; use .parquet, .csv or .arrow")
-    if not path.parent.is_dir():
-        raise TableError(f"folder '{path.parent}' does not exist; make it first")
-    part = path.with_name(f".{path.name}.part")
-    try:
+    with whole(path) as part:
         if name.endswith(PARQUET_SUFFIXES):
             table.write_parquet(part)
         elif name.endswith(".csv"):
             table.write_csv(part)
         else:
             table.write_ipc(part)
-        part.replace(path)
-    except OSError as error:
-        raise TableError(f"'{path}' cannot be written: {_first_line(error)}") from None
-    finally:
-        part.unlink(missing_ok=True)

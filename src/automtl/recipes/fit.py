@@ -5,7 +5,7 @@ from __future__ import annotations
 import resource
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from automtl.config import Settings, Variant
 from automtl.data.batch import Batch
 from automtl.data.encoder import Encoder, EncoderSettings
 from automtl.data.infer import infer_schema, require_columns
+from automtl.data.quality import Finding, check_quality
 from automtl.data.schema import Condition, Schema
 from automtl.data.split import Split, split_table
 from automtl.data.store import Feeder, feeding
@@ -117,10 +118,11 @@ def fit_table(
     out: Path | str | None = None,
     overwrite: bool = False,
     listen: Listener = silent,
+    warn: Callable[[tuple[Finding, ...]], None] = lambda found: None,
 ) -> Run:
     """Search, train and test a model for a table; write the run folder if `out` is given.
 
-    The encoder sees training rows, every choice validation rows; test rows are encoded and read once, at the end.
+    `warn` is told what the checks of the data find, before anything is trained; they stop nothing. The encoder sees training rows, every choice validation rows; test rows are encoded and read once, at the end.
     """
     settings, start = settings or Settings(), time.perf_counter()
     _check_names(settings)
@@ -132,14 +134,34 @@ def fit_table(
     for model in {settings.model, settings.reference}:
         check_tasks(model, schema.tasks)
     split = split_table(table, schema, settings.split, seed)
+    findings = check_quality(split, schema, seed)
+    warn(findings)
     with feeding(settings.feeding, out) as feeder:
         run = _fit(split, schema, settings, seed, feeder, listen)
+    run.metrics["findings"] = [finding.to_dict() for finding in findings]
     run.metrics["seconds"]["total"] = time.perf_counter() - start
     if out is None:
         return run
     extras = {"settings": settings.to_dict() | {"seed": seed}, "metrics": run.metrics, "history": run.history}
     run.predictor.save(out, extras, overwrite=overwrite)
     return replace(run, folder=Path(out))
+
+
+def check_table(
+    source: Any,
+    tasks: Sequence[str] = (),
+    *,
+    roles: Roles | None = None,
+    schema: Schema | None = None,
+    settings: Settings | None = None,
+    seed: int = 0,
+) -> tuple[Finding, ...]:
+    """What the checks of the data find in a table, split as `fit_table` would."""
+    table, roles = read_table(source), roles or Roles()
+    schema = resolve_schema(table, tasks, roles, schema)
+    check_schema(table, schema)
+    left = table.drop(roles.drop, strict=False)
+    return check_quality(split_table(left, schema, (settings or Settings()).split, seed), schema, seed)
 
 
 def _fit(split: Split, schema: Schema, settings: Settings, seed: int, feeder: Feeder, listen: Listener) -> Run:

@@ -1,0 +1,38 @@
+"""Files that appear whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from automtl.errors import TableError
+
+
+@contextmanager
+def whole(path: Path) -> Iterator[Path]:
+    """A hidden neighbour to write to, which takes the name of `path` at the end, unless there is an error.
+
+    Raises TableError where the file cannot be written.
+    """
+    if not path.parent.is_dir():
+        raise TableError(f"folder '{path.parent}' does not exist; make it first")
+    if path.is_dir():
+        raise TableError(f"'{path}' is a folder; give the name of a file")
+    part = path.with_name(f".{path.name}.part")
+    try:
+        yield part
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(path)
+    except OSError as error:
+        raise TableError(f"'{path}' cannot be written: {error.strerror or error}") from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def write_text(path: Path, text: str) -> None:
+    """UTF-8, whole or not at all."""
+    with whole(path) as part:
+        part.write_text(text, encoding="utf-8")

@@ -1,0 +1,30 @@
+"""Checks of a table before training (docs/check.md). A check is a function of an Audit and a line in CHECKS."""
+
+from __future__ import annotations
+
+from automtl.data.quality.base import Audit, Check, Finding
+from automtl.data.quality.columns import constant_columns, ids_of_few_rows, missing_values
+from automtl.data.quality.leakage import follows_a_label, predicts_a_label
+from automtl.data.quality.parts import drifting_columns, duplicated_rows, label_rates
+from automtl.data.schema import Schema
+from automtl.data.split import Split
+
+CHECKS: dict[str, Check] = {
+    "leakage": predicts_a_label,
+    "outcome": follows_a_label,
+    "label rate": label_rates,
+    "duplicates": duplicated_rows,
+    "constant": constant_columns,
+    "missing": missing_values,
+    "seen once": ids_of_few_rows,
+    "drift": drifting_columns,
+}
+
+__all__ = ["CHECKS", "Audit", "Check", "Finding", "check_quality"]
+
+
+def check_quality(split: Split, schema: Schema, seed: int = 0) -> tuple[Finding, ...]:
+    """What all checks find, warnings first. Reads test rows' inputs and label rates, chooses nothing by them."""
+    audit = Audit.of(split, schema, seed)
+    found = [finding for check in CHECKS.values() for finding in check(audit)]
+    return tuple(sorted(found, key=lambda finding: finding.level != "warning"))

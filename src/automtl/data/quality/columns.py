@@ -1,0 +1,61 @@
+"""Columns that carry little: constant, mostly missing, ids of one row."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import polars as pl
+
+from automtl.data.infer import ID_VALUES
+from automtl.data.quality.base import Audit, Finding, seen
+from automtl.data.schema import FieldKind
+
+MISSING = 0.5  # share of rows
+SEEN_ONCE = 0.1  # share of training rows
+UNSEEN = 0.2  # share of test rows
+
+
+def constant_columns(audit: Audit) -> Iterator[Finding]:
+    """Columns of one value (or none) on training rows; of those without a role in the schema, too."""
+    schema, table = audit.schema, audit.whole.train
+    apart = {*schema.task_names, schema.weight, schema.group, schema.time, schema.split}
+    for name in table.columns:
+        column = table[name]
+        if name in apart or column.head(1000).n_unique() > 1 or column.n_unique() > 1:
+            continue
+        evidence = f"holds {column[0]!r} in all {table.height:,} training rows"
+        yield Finding("constant", "note", name, evidence, 1.0, f"it tells nothing: --drop '{name}'")
+
+
+def missing_values(audit: Audit) -> Iterator[Finding]:
+    """Inputs that are null or NaN in more than MISSING of the training rows."""
+    table = audit.whole.train
+    for field in audit.schema.fields:
+        column = table[field.name]
+        nan = int(column.is_nan().sum()) if column.dtype.is_float() else 0
+        share = (column.null_count() + nan) / table.height
+        if MISSING < share < 1:
+            remedy = f"check how it is recorded; --drop '{field.name}' if it is not available when scoring"
+            yield Finding(
+                "missing", "note", field.name, f"is missing in {seen(table.height, share)}", share, remedy
+            )  # fmt: skip
+
+
+def ids_of_few_rows(audit: Audit) -> Iterator[Finding]:
+    """Ids whose values mostly occur once, or of which many test rows have values that training rows never had."""
+    train, test = audit.whole.train, audit.test
+    for field in audit.single_fields:
+        if field.kind is not FieldKind.CATEGORICAL or train[field.name].n_unique() <= ID_VALUES:
+            continue
+        counts = train[field.name].drop_nulls().value_counts(name="rows")
+        once = int((counts["rows"] == 1).sum())
+        if once > SEEN_ONCE * train.height:
+            evidence = f"{once:,} of its {counts.height:,} values occur once, in {seen(train.height, once / train.height)}"
+            remedy = f"an id of one row cannot be learned: give a coarser column, or --drop '{field.name}'"
+            yield Finding("seen once", "note", field.name, evidence, once / train.height, remedy)
+        known = pl.Series(counts[field.name]).cast(pl.String).implode()
+        fresh = 1 - float(test[field.name].drop_nulls().cast(pl.String).is_in(known).mean() or 0.0)  # type: ignore[arg-type]
+        if fresh > UNSEEN:
+            evidence = f"is new in {seen(test.height, fresh)} of the test part"
+            remedy = "scores of such rows rest on the other columns; describe the id by columns of its properties"
+            yield Finding("unseen", "note", field.name, evidence, fresh, remedy)

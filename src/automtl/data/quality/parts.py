@@ -1,0 +1,94 @@
+"""Training, validation and test rows compared: drift of inputs, label rates, rows that occur twice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from automtl.data.quality.base import Audit, Finding, grouping, seen
+
+PARTS = ("train", "valid", "test")
+DRIFT = 0.25  # the usual bound for a major shift
+COMMON = 20  # groups of a column that are compared one by one, the rest is one group
+CHANGE = 0.25  # of a label's rate, relative
+NOISE = 6.0  # standard errors
+TWICE = 0.01  # share of rows
+SHARED = 0.05  # share of test rows
+
+
+def drifting_columns(audit: Audit) -> Iterator[Finding]:
+    """Inputs whose distribution differs between training rows and validation or test rows."""
+    for field in audit.single_fields:
+        column = audit.train[field.name]
+        group = grouping(field, column)
+        base = group(column)
+        other = {part: group(getattr(audit, part)[field.name]) for part in PARTS[1:]}
+        part, value = max(
+            ((name, population_stability(base, rows)) for name, rows in other.items()), key=lambda pair: pair[1]
+        )
+        if value > DRIFT:
+            evidence = f"population stability index {value:.2f} between training and {part} rows (above {DRIFT})"
+            remedy = f"is it recorded alike in both? --drop '{field.name}' if it only tells the time or the part"
+            yield Finding("drift", "note", field.name, evidence, value, remedy)
+
+
+def population_stability(base: pl.Series, other: pl.Series) -> float:
+    """Sum of (q - p) log(q / p) over the COMMON most frequent groups of `base` and the rest; 0: the same shares.
+
+    Half a row is added to each count, so that an empty group stays finite.
+    """
+    common = base.drop_nulls().value_counts(sort=True, name="rows").head(COMMON)[base.name].implode()
+
+    def shares(column: pl.Series) -> np.ndarray:
+        kept = column.drop_nulls()
+        inside = kept.filter(kept.is_in(common)).rename("group").value_counts(name="rows")
+        frame = common.explode().rename("group").to_frame().join(inside, on="group", how="left").fill_null(0)
+        counts = [*frame["rows"].to_list(), kept.len() - inside["rows"].sum(), column.null_count()]
+        smooth = np.array(counts, np.float64) + 0.5
+        shares: np.ndarray = smooth / smooth.sum()
+        return shares
+
+    p, q = shares(base), shares(other)
+    return float(((q - p) * np.log(q / p)).sum())
+
+
+def label_rates(audit: Audit) -> Iterator[Finding]:
+    """Labels of one class in a part, and rates that differ between the parts by more than noise."""
+    labels = {part: audit.labels(getattr(audit.whole, part)) for part in PARTS}
+    for task in audit.schema.task_names:
+        columns = {part: table[task].drop_nulls() for part, table in labels.items()}
+        rates = {part: float(column.mean() or 0.0) for part, column in columns.items()}  # type: ignore[arg-type]
+        told = ", ".join(f"{part} {rate:.4g}" for part, rate in rates.items())
+        single = [part for part, rate in rates.items() if rate in (0.0, 1.0)]
+        if single:
+            remedy = "its metrics are undefined there: use other parts or more rows"
+            yield Finding("one class", "warning", task, f"one class in {single[0]} rows ({told})", 0.0, remedy, task)
+            continue
+        changes = {part: abs(rates[part] - rates["train"]) / rates["train"] for part in PARTS[1:]}
+        part = max(changes, key=lambda name: changes[name])
+        variance = rates["train"] * (1 - rates["train"])
+        error = math.sqrt(variance / columns["train"].len() + variance / columns[part].len())
+        if changes[part] > CHANGE and abs(rates[part] - rates["train"]) > NOISE * error:
+            remedy = "are the parts of one population, sampled alike? calibration will be off by as much"
+            evidence = f"rate of label 1: {told}"
+            yield Finding("label rate", "note", task, evidence, changes[part], remedy, task)
+
+
+def duplicated_rows(audit: Audit) -> Iterator[Finding]:
+    """Rows that agree in all inputs and labels, within the table and between test and training rows."""
+    names = [*dict.fromkeys([*(field.name for field in audit.schema.fields), *audit.schema.task_names])]
+    train, valid, test = (getattr(audit.whole, part).select(names).hash_rows() for part in PARTS)
+    rows = pl.concat([train, valid, test])
+    share = 1 - rows.n_unique() / rows.len()
+    if share > TWICE:
+        evidence = f"{seen(rows.len(), share)} repeat an earlier row in all inputs and labels"
+        remedy = "if one event was logged several times, keep one row; if not, ignore this"
+        yield Finding("duplicates", "note", ", ".join(names[:3]) + " ...", evidence, share, remedy)
+    shared = float(test.is_in(train.unique().implode()).mean())  # type: ignore[arg-type]
+    if shared > SHARED:
+        evidence = f"{seen(test.len(), shared)} of the test part are training rows, too"
+        remedy = "test metrics are too good: remove the copies, or split by user or time"
+        yield Finding("shared rows", "warning", ", ".join(names[:3]) + " ...", evidence, shared, remedy)
