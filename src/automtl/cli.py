@@ -269,7 +269,9 @@ def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else 140, highlight=False)
 
 
-def _show_table(title: str, header: list[str], rows: list[list[str]], justify: Literal["left", "right"] = "right") -> None:
+def _show_table(
+    title: str, header: list[str], rows: list[list[str]], justify: Literal["left", "right"] = "right"
+) -> None:
     from rich.table import Table
 
     table = Table(title=title, title_justify="left")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from automtl.recipes.check import check_table
 from automtl.recipes.fit import (
     Prepared,
     Roles,
@@ -14,5 +15,6 @@ from automtl.recipes.fit import (
 )
 
 __all__ = [
-    "Prepared", "Roles", "Run", "check_schema", "choose_variant", "fit_table", "peak_memory_bytes", "resolve_schema",
+    "Prepared", "Roles", "Run", "check_schema", "check_table", "choose_variant", "fit_table", "peak_memory_bytes",
+    "resolve_schema",
 ]  # fmt: skip

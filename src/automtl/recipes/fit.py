@@ -122,7 +122,8 @@ def fit_table(
 ) -> Run:
     """Search, train and test a model for a table; write the run folder if `out` is given.
 
-    `warn` is told what the checks of the data find, before anything is trained; they stop nothing. The encoder sees training rows, every choice validation rows; test rows are encoded and read once, at the end.
+    `warn` is told what the checks of the data find, before anything is trained; they stop nothing. The
+    encoder sees training rows, every choice validation rows; test rows are encoded and read once, at the end.
     """
     settings, start = settings or Settings(), time.perf_counter()
     _check_names(settings)
@@ -145,23 +146,6 @@ def fit_table(
     extras = {"settings": settings.to_dict() | {"seed": seed}, "metrics": run.metrics, "history": run.history}
     run.predictor.save(out, extras, overwrite=overwrite)
     return replace(run, folder=Path(out))
-
-
-def check_table(
-    source: Any,
-    tasks: Sequence[str] = (),
-    *,
-    roles: Roles | None = None,
-    schema: Schema | None = None,
-    settings: Settings | None = None,
-    seed: int = 0,
-) -> tuple[Finding, ...]:
-    """What the checks of the data find in a table, split as `fit_table` would."""
-    table, roles = read_table(source), roles or Roles()
-    schema = resolve_schema(table, tasks, roles, schema)
-    check_schema(table, schema)
-    left = table.drop(roles.drop, strict=False)
-    return check_quality(split_table(left, schema, (settings or Settings()).split, seed), schema, seed)
 
 
 def _fit(split: Split, schema: Schema, settings: Settings, seed: int, feeder: Feeder, listen: Listener) -> Run:

@@ -50,7 +50,9 @@ def ids_of_few_rows(audit: Audit) -> Iterator[Finding]:
         counts = train[field.name].drop_nulls().value_counts(name="rows")
         once = int((counts["rows"] == 1).sum())
         if once > SEEN_ONCE * train.height:
-            evidence = f"{once:,} of its {counts.height:,} values occur once, in {seen(train.height, once / train.height)}"
+            evidence = (
+                f"{once:,} of its {counts.height:,} values occur once, in {seen(train.height, once / train.height)}"
+            )
             remedy = f"an id of one row cannot be learned: give a coarser column, or --drop '{field.name}'"
             yield Finding("seen once", "note", field.name, evidence, once / train.height, remedy)
         known = pl.Series(counts[field.name]).cast(pl.String).implode()

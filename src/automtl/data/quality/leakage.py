@@ -73,7 +73,7 @@ def _grouped_auc(score: np.ndarray, positives: np.ndarray, negatives: np.ndarray
 
 
 def follows_a_label(audit: Audit) -> Iterator[Finding]:
-    """Numbers (or booleans) that are mostly 0 and otherwise nearly always mean label 1, on training and validation rows."""
+    """Numbers and booleans, mostly 0, that otherwise nearly always mean label 1; on training and validation rows."""
     rows = pl.concat([audit.whole.train, audit.whole.valid])
     labels = audit.labels(rows)
     for field in audit.single_fields:
@@ -97,7 +97,10 @@ def _follows(field: Field, inside: pl.Series, label: pl.Series) -> Finding | Non
     exceptions = (1 - rate) / (1 - base)
     if exceptions > EXCEPTIONS or count * divergence(rate, base) < SURPRISE:
         return None
-    evidence = f"where it is not 0 ({count:,} rows), '{label.name}' is 1 in {100 * rate:.3g} %, against {100 * base:.3g} % overall"
+    evidence = (
+        f"where it is not 0 ({count:,} rows), '{label.name}' is 1 in {100 * rate:.3g} %, "
+        f"against {100 * base:.3g} % overall"
+    )
     return Finding("outcome", "warning", field.name, evidence, exceptions, DROP.format(field.name), label.name)
 
 

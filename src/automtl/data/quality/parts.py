@@ -87,7 +87,7 @@ def duplicated_rows(audit: Audit) -> Iterator[Finding]:
         evidence = f"{seen(rows.len(), share)} repeat an earlier row in all inputs and labels"
         remedy = "if one event was logged several times, keep one row; if not, ignore this"
         yield Finding("duplicates", "note", ", ".join(names[:3]) + " ...", evidence, share, remedy)
-    shared = float(test.is_in(train.unique().implode()).mean())  # type: ignore[arg-type]
+    shared = float(test.is_in(train.unique().implode()).mean())
     if shared > SHARED:
         evidence = f"{seen(test.len(), shared)} of the test part are training rows, too"
         remedy = "test metrics are too good: remove the copies, or split by user or time"

@@ -1,0 +1,88 @@
+"""What every check of the data must obey; a new check needs a line in FLAWS."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+
+import numpy as np
+import polars as pl
+import pytest
+
+from automtl.data.infer import infer_schema
+from automtl.data.quality import CHECKS, Finding, check_quality
+from automtl.data.split import Split
+
+ROWS = {"train": 3000, "valid": 1000, "test": 1000}
+Change = Callable[[pl.DataFrame, str], pl.DataFrame]
+
+
+def honest(part: str) -> pl.DataFrame:
+    """Columns that tell something about the labels, none of which tells all."""
+    rng, rows = np.random.default_rng(list(ROWS).index(part)), ROWS[part]
+    user, item, price = rng.integers(0, 150, rows), rng.integers(0, 80, rows), rng.normal(size=rows)
+    rate = 1 / (1 + np.exp(-(np.sin(user * 7.0) + np.cos(item * 3.0) + price)))
+    click = rng.random(rows) < rate
+    buy = click & (rng.random(rows) < 0.3)
+    columns = {"user": user, "item": item, "price": price, "hour": rng.integers(0, 24, rows)}
+    return pl.DataFrame({**columns, "click": click.astype(np.int8), "buy": buy.astype(np.int8)})
+
+
+def findings(change: Change = lambda table, part: table) -> tuple[Finding, ...]:
+    parts = {part: change(honest(part), part) for part in ROWS}
+    return check_quality(Split(**parts), infer_schema(parts["train"].clear().vstack(parts["train"]), ["click", "buy"]))
+
+
+def _rate(table: pl.DataFrame, part: str) -> pl.DataFrame:
+    return table.with_columns(click=pl.lit(1, pl.Int8)) if part == "test" else table
+
+
+FLAWS: dict[str, tuple[str, Change]] = {
+    "leakage": ("told", lambda t, _: t.with_columns(told=pl.when(pl.col("click") == 1).then(7.5).otherwise(-2.25))),
+    "outcome": ("paid", lambda t, _: t.with_columns(paid=pl.col("buy") * 9.5 * (pl.col("user") < 40))),
+    "label rate": ("click", _rate),
+    "duplicates": ("user, item, price ...", lambda t, _: pl.concat([t, t.head(200)])),
+    "constant": ("price", lambda t, part: t.with_columns(price=pl.lit(1.0)) if part == "train" else t),
+    "missing": ("price", lambda t, _: t.with_columns(price=pl.when(pl.col("user") < 30).then("price"))),
+    "seen once": ("row", lambda t, part: t.with_columns(row=pl.int_range(pl.len()).cast(pl.String) + part)),
+    "drift": ("price", lambda t, part: t.with_columns(price=pl.col("price") + 2 * (part == "test"))),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_each_check_names_the_column_that_was_spoiled(name: str) -> None:
+    column, change = FLAWS[name]
+    split = Split(**{part: change(honest(part), part) for part in ROWS})
+    schema = infer_schema(pl.concat([split.train, split.valid, split.test]), ["click", "buy"])
+    found = [finding for finding in check_quality(split, schema) if finding.column == column]
+    assert found, name
+    for finding in found:
+        assert any(character.isdigit() for character in finding.evidence)
+        assert finding.remedy
+    assert json.loads(json.dumps([finding.to_dict() for finding in found]))
+
+
+def test_an_honest_table_has_no_findings() -> None:
+    assert findings() == ()
+
+
+@pytest.mark.parametrize("name", CHECKS)
+def test_no_check_fails_on_odd_columns(name: str) -> None:
+    def odd(table: pl.DataFrame, part: str) -> pl.DataFrame:
+        return table.with_columns(
+            nothing=pl.lit(None, pl.Float64), text=pl.lit("x") + pl.col("user").cast(pl.String),
+            flag=pl.col("hour") > 5, several=pl.concat_list("user", "item"), infinite=pl.lit(np.inf),
+            price=pl.col("price").cast(pl.Decimal(10, 2)),
+            click=pl.when(pl.col("hour") > 3).then("click"), day=pl.date(2024, 1, 1),
+        )  # fmt: skip
+
+    split = Split(**{part: odd(honest(part), part) for part in ROWS})
+    schema = infer_schema(pl.concat([split.train, split.valid, split.test]), ["click", "buy"])
+    found = check_quality(split, schema)
+    assert not [finding for finding in found if finding.level == "warning"]
+    assert all(finding.check for finding in found)
+
+
+def test_the_same_seed_gives_the_same_findings() -> None:
+    change = FLAWS["drift"][1]
+    assert findings(change) == findings(change)
