@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from automtl.data.infer import check_labels
 from automtl.data.quality.base import Audit, Check, Finding
 from automtl.data.quality.columns import constant_columns, ids_of_few_rows, missing_values
 from automtl.data.quality.leakage import follows_a_label, predicts_a_label
@@ -24,7 +25,12 @@ __all__ = ["CHECKS", "Audit", "Check", "Finding", "check_quality"]
 
 
 def check_quality(split: Split, schema: Schema, seed: int = 0) -> tuple[Finding, ...]:
-    """What all checks find, warnings first. Reads test rows' inputs and label rates, chooses nothing by them."""
+    """What all checks find, warnings first. Reads test rows' inputs and label rates, chooses nothing by them.
+
+    Raises SchemaError where the training labels are none that can be learned, as a fit does.
+    """
+    for task in schema.tasks:
+        check_labels(split.train, task, "training")
     audit = Audit.of(split, schema, seed)
     found = [finding for check in CHECKS.values() for finding in check(audit)]
     return tuple(sorted(found, key=lambda finding: finding.level != "warning"))
