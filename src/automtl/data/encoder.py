@@ -68,7 +68,7 @@ class Encoder:
         for task in schema.tasks:
             check_labels(train, task, "training")
         _check_weights(train, schema)
-        _require_both_classes(train, schema)
+        require_both_classes(train, schema)
         categorical = [field.name for field in schema.fields if field.kind is FieldKind.CATEGORICAL]
         numbers = sum(field.kind is FieldKind.NUMERIC for field in schema.fields) if settings.bins else 0
         ids = np.empty((train.height, len(categorical) + numbers), np.int32)
@@ -401,7 +401,9 @@ def _label_columns(table: pl.DataFrame, schema: Schema) -> Labels:
     return Labels(np.stack(values, axis=1), np.stack(mask, axis=1), binary)
 
 
-def _require_both_classes(train: pl.DataFrame, schema: Schema) -> None:
+def require_both_classes(train: pl.DataFrame, schema: Schema) -> None:
+    """Raises SchemaError that names a task whose training labels are all alike, or of which no row has a label."""
+
     def extremes(part: pl.DataFrame) -> np.ndarray:
         found = _label_columns(part, schema)
         low, high = np.where(found.mask > 0, found.values, np.inf), np.where(found.mask > 0, found.values, -np.inf)

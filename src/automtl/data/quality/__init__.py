@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from automtl.data.encoder import require_both_classes
 from automtl.data.infer import check_labels
 from automtl.data.quality.base import Audit, Check, Finding
 from automtl.data.quality.columns import constant_columns, ids_of_few_rows, missing_values
@@ -31,6 +32,7 @@ def check_quality(split: Split, schema: Schema, seed: int = 0) -> tuple[Finding,
     """
     for task in schema.tasks:
         check_labels(split.train, task, "training")
+    require_both_classes(split.train, schema)
     audit = Audit.of(split, schema, seed)
     found = [finding for check in CHECKS.values() for finding in check(audit)]
     return tuple(sorted(found, key=lambda finding: finding.level != "warning"))
