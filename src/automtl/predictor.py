@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import polars as pl
 import torch
 from safetensors import SafetensorError
@@ -64,7 +65,7 @@ class Predictor:
     def predict(self, source: Any) -> pl.DataFrame:
         """One column a task, in the table's row order: a probability (binary) or a value (regression)."""
         batch = self.encoder.encode(read_table(source), labels=False)
-        scores = to_scores(predict_logits(self.network, batch), self.schema.tasks)
+        scores = self.scores(batch)
         return pl.DataFrame({task.name: scores[:, index] for index, task in enumerate(self.schema.tasks)})
 
     def evaluate(self, source: Any) -> dict[str, Any]:
@@ -73,13 +74,27 @@ class Predictor:
 
     def evaluate_batch(self, batch: Batch) -> dict[str, Any]:
         """The same on encoded rows."""
-        scores = to_scores(predict_logits(self.network, batch), self.schema.tasks)
+        return self.evaluate_scores(self.scores(batch), batch)
+
+    def scores(self, batch: Batch) -> np.ndarray:
+        """(N, T) probabilities or values of encoded rows."""
+        return to_scores(predict_logits(self.network, batch), self.schema.tasks)
+
+    def evaluate_scores(self, scores: np.ndarray, batch: Batch) -> dict[str, Any]:
+        """The same for scores that are there already."""
         found = evaluate(scores, batch, self.schema.tasks)
         tasks = {task: {name: plain(value) for name, value in values.items()} for task, values in found.items()}
         return {"tasks": tasks, "mtl_loss": plain(mtl_loss(found, self.schema.tasks))}
 
-    def save(self, folder: Path | str, extras: dict[str, Any] | None = None, *, overwrite: bool = False) -> None:
-        """Write the folder whole or not at all. `extras`: name to plain values, one JSON file each.
+    def save(
+        self,
+        folder: Path | str,
+        extras: dict[str, Any] | None = None,
+        *,
+        overwrite: bool = False,
+        texts: dict[str, str] | None = None,
+    ) -> None:
+        """Write the folder whole or not at all. `extras`: name to plain values, one JSON file each; `texts`: files.
 
         Raises ModelFolderError if the folder exists and is not empty, unless `overwrite` (of a saved model only).
         """
@@ -93,6 +108,7 @@ class Predictor:
             "architecture.json": _json(model),
             "weights.safetensors": safe_torch.save({n: v.contiguous() for n, v in self.network.state_dict().items()}),
             **{f"{name}.json": _json(content) for name, content in (extras or {}).items()},
+            **{name: text.encode() for name, text in (texts or {}).items()},
         }
         write_folder(Path(folder), files, overwrite)
 
