@@ -50,8 +50,8 @@ def call(*arguments: object) -> int:
 def test_a_run_folder_holds_everything_and_no_pickle(run_folder: Path) -> None:
     names = {path.name for path in run_folder.iterdir()}
     assert names == {
-        "architecture.json", "encoder.json", "encoder.safetensors", "history.json", "manifest.json", "metrics.json",
-        "schema.yaml", "settings.json", "weights.safetensors",
+        "architecture.json", "curves.json", "encoder.json", "encoder.safetensors", "history.json", "manifest.json",
+        "metrics.json", "report.html", "schema.yaml", "settings.json", "weights.safetensors",
     }  # fmt: skip
     history = json.loads((run_folder / "history.json").read_text())
     assert {"alpha", "beta", "valid_auc", "stopped", "gradient_difference"} <= set(history["search"]["records"][0])

@@ -40,3 +40,9 @@ def test_describing_things_imports_no_torch() -> None:
     code = "import sys, automtl, automtl.cli, automtl.space, automtl.data.schema; print('torch' in sys.modules)"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "False"
+
+
+def test_drawing_is_imported_only_to_draw() -> None:
+    code = "import sys, automtl.recipes, automtl.report.folder; print({'matplotlib', 'jinja2'} & set(sys.modules))"
+    result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert result.stdout.strip() == "set()"

@@ -130,6 +130,20 @@ def inspect_command(model: ModelArgument) -> None:
         typer.echo(f"{predictor.spec.model}, {count_parameters(predictor.network):,} parameters")
 
 
+@app.command("report")
+def report_command(
+    folder: Annotated[Path, typer.Argument(help="A folder written by fit or compare.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="The page; report.html unless --pictures is given.")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="A folder for the pictures as SVG files.")] = None,
+    png: Annotated[bool, typer.Option("--png", help="The pictures as PNG files, too.")] = False,
+) -> None:
+    """One HTML page about a run or comparison, or its pictures as files."""
+    from automtl.recipes.report import report_folder
+
+    written = report_folder(folder, out, pictures, png=png)
+    typer.echo(f"report: {written[-1]}" if pictures is None else f"{len(written)} files: {pictures}")
+
+
 @app.command("describe")
 def describe_command(
     table: TableArgument,

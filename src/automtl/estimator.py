@@ -73,4 +73,5 @@ class AutoMTL:
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> None:
         """Write the run folder."""
-        self.predictor_.save(folder, {"metrics": self.run_.metrics, "history": self.run_.history}, overwrite=overwrite)
+        assert self.predictor_
+        self.run_.save(folder, overwrite=overwrite)

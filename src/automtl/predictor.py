@@ -44,6 +44,11 @@ class ModelSpec:
     network: NetworkSettings
     architecture: Architecture | None = None
 
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values, as `architecture.json` holds them."""
+        architecture = None if self.architecture is None else self.architecture.to_dict()
+        return {"model": self.model, "network": asdict(self.network), "architecture": architecture}
+
     def build(self, encoder: Encoder, seed: int) -> nn.Module:
         """A new network of this description."""
         layout = encoder.layout
@@ -99,13 +104,11 @@ class Predictor:
         Raises ModelFolderError if the folder exists and is not empty, unless `overwrite` (of a saved model only).
         """
         values, arrays = self.encoder.to_state()
-        architecture = None if self.spec.architecture is None else self.spec.architecture.to_dict()
-        model = {"model": self.spec.model, "network": asdict(self.spec.network), "architecture": architecture}
         files = {
             "schema.yaml": self.schema.text().encode(),
             "encoder.json": _json(values),
             "encoder.safetensors": safe_numpy.save(arrays),
-            "architecture.json": _json(model),
+            "architecture.json": _json(self.spec.to_dict()),
             "weights.safetensors": safe_torch.save({n: v.contiguous() for n, v in self.network.state_dict().items()}),
             **{f"{name}.json": _json(content) for name, content in (extras or {}).items()},
             **{name: text.encode() for name, text in (texts or {}).items()},

@@ -14,6 +14,7 @@ import polars as pl
 import torch
 from torch import nn
 
+from automtl._version import __version__
 from automtl.config import Settings, Variant
 from automtl.data.batch import Batch
 from automtl.data.encoder import Encoder, EncoderSettings
@@ -26,13 +27,17 @@ from automtl.data.table import read_table
 from automtl.errors import SettingsError, suggestion
 from automtl.models.baselines import BASELINES, check_tasks
 from automtl.models.baselines.base import Baseline
+from automtl.models.gates import mean_gate_weights
 from automtl.models.network import Network, count_parameters
 from automtl.models.settings import NetworkSettings
 from automtl.nn.embedding import FieldEmbedding
 from automtl.predictor import ModelSpec, Predictor, check_target
+from automtl.report.folder import attempted_report
+from automtl.report.run import RunValues
 from automtl.search import STRATEGIES
 from automtl.search.base import SearchProblem, SearchResult
 from automtl.space import published_space
+from automtl.training.curves import label_summary, task_curves
 from automtl.training.fit import FitResult, TrainingSettings, balancing_of, fit
 from automtl.training.progress import Listener, silent
 
@@ -50,12 +55,22 @@ class Roles:
 
 @dataclass(frozen=True)
 class Run:
-    """A finished fit: the predictor and what `metrics.json` and `history.json` hold."""
+    """A finished fit: the predictor and what the JSON files of its folder hold."""
 
     predictor: Predictor
     metrics: dict[str, Any]
     history: dict[str, Any]
+    curves: dict[str, Any]
+    settings: dict[str, Any]
     folder: Path | None = None
+
+    def save(self, folder: Path | str, *, overwrite: bool = False) -> Run:
+        """Write the run folder, with its report. Raises ModelFolderError as `Predictor.save` does."""
+        extras = {name: getattr(self, name) for name in ("settings", "metrics", "history", "curves")}
+        model, schema = self.predictor.spec.to_dict(), self.predictor.schema.to_dict()
+        texts = attempted_report(RunValues(model=model, schema=schema, version=__version__, **extras))
+        self.predictor.save(folder, extras, overwrite=overwrite, texts=texts)
+        return replace(self, folder=Path(folder))
 
 
 @dataclass(frozen=True)
@@ -141,11 +156,7 @@ def fit_table(
         run = _fit(split, schema, settings, seed, feeder, listen)
     run.metrics["findings"] = [finding.to_dict() for finding in findings]
     run.metrics["seconds"]["total"] = time.perf_counter() - start
-    if out is None:
-        return run
-    extras = {"settings": settings.to_dict() | {"seed": seed}, "metrics": run.metrics, "history": run.history}
-    run.predictor.save(out, extras, overwrite=overwrite)
-    return replace(run, folder=Path(out))
+    return run if out is None else run.save(out, overwrite=overwrite)
 
 
 def _fit(split: Split, schema: Schema, settings: Settings, seed: int, feeder: Feeder, listen: Listener) -> Run:
@@ -167,9 +178,11 @@ def _fit(split: Split, schema: Schema, settings: Settings, seed: int, feeder: Fe
     )
     predictor = Predictor(schema, prepared.encoder, spec, network)
     history = {"variants": choice, "search": found.history if found else None, "training": _checks(trained)}
+    test = feeder.encode(prepared.encoder, split.test, like=prepared.train)
+    scores = predictor.scores(test)
     metrics = {
         "validation": predictor.evaluate_batch(prepared.valid),
-        "test": predictor.evaluate_batch(feeder.encode(prepared.encoder, split.test, like=prepared.train)),
+        "test": predictor.evaluate_scores(scores, test),
         "rows": {"train": split.train.height, "validation": split.valid.height, "test": split.test.height},
         "parameters": count_parameters(network),
         "variant": prepared.variant,
@@ -180,7 +193,13 @@ def _fit(split: Split, schema: Schema, settings: Settings, seed: int, feeder: Fe
         },
         "peak_memory_bytes": peak_memory_bytes(),
     }
-    return Run(predictor, metrics, history)
+    parts = {"train": prepared.train, "validation": prepared.valid, "test": test}
+    curves = {
+        "gates": mean_gate_weights(network, prepared.valid),
+        "labels": {name: label_summary(rows, schema.tasks) for name, rows in parts.items()},
+        "tasks": task_curves(scores, test, schema.tasks),
+    }
+    return Run(predictor, metrics, history, curves, settings.to_dict() | {"seed": seed})
 
 
 def _check_names(settings: Settings) -> None:

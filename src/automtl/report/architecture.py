@@ -1,0 +1,198 @@
+"""The drawing of a found architecture: fields, interaction, experts layer by layer, gates and towers (Figure 6)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from automtl.report.style import GROUND, MUTED, SURFACE, TEXT, colour
+from automtl.report.words import clean, percent, shorten
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+BOX, GAP, ROW = (92.0, 28.0), 12.0, 44.0  # size of an operation's box, between boxes, between experts
+INPUT_WIDTH, FAN, LINKS, TASK_WIDTH = 124.0, 46.0, 170.0, 132.0
+MARGIN, HEAD = 10.0, 30.0
+LABEL = 14.5  # height of an expert's name beside a task
+THICK = 9.0  # of a link that has all the weight
+SKIP = "skip"
+
+
+@dataclass(frozen=True)
+class Box:
+    """Left, centre, width and height, in pixels from the top."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+
+    @property
+    def right(self) -> float:
+        return self.x + self.width
+
+
+def columns_of(expert: Mapping[str, Any], own: bool) -> list[str]:
+    """An expert's operations in their order; `own`: some expert has an interaction of its own."""
+    return [*([expert.get("interaction", SKIP)] if own else []), expert["pooling"], *expert["layers"]]
+
+
+def headings(architecture: Mapping[str, Any]) -> list[str]:
+    """What the columns of `columns_of` are."""
+    own = ["interaction"] if has_own(architecture) else []
+    return [*own, "pooling", *(f"layer {index + 1}" for index in range(len(architecture["experts"][0]["layers"])))]
+
+
+def has_own(architecture: Mapping[str, Any]) -> bool:
+    """Whether an expert has an interaction of its own."""
+    return any("interaction" in expert for expert in architecture["experts"])
+
+
+def describe(architecture: Mapping[str, Any], tasks: Sequence[str]) -> str:
+    """The architecture in words."""
+    parts = [f"Feature interaction: {architecture['interaction']}."]
+    for index, expert in enumerate(architecture["experts"]):
+        chain = ", ".join(columns_of(expert, "interaction" in expert))
+        users = [task for task, chosen in zip(tasks, architecture["selection"], strict=True) if index in chosen]
+        parts.append(f"Expert {index}: {chain}; used by {', '.join(users)}.")
+    return clean(" ".join(parts))
+
+
+def draw_architecture(
+    architecture: Mapping[str, Any],
+    tasks: Sequence[str],
+    fields: Sequence[str] = (),
+    gates: Sequence[Sequence[float]] | None = None,
+) -> Figure:
+    """`fields`: lines of the first box. `gates`: (T, E) mean gate weights, the thickness of links; None: not known."""
+    from matplotlib.figure import Figure
+
+    titles, experts = headings(architecture), architecture["experts"]
+    heights = [max(40.0, LABEL * len(chosen) + 8) for chosen in architecture["selection"]]
+    inner = max(ROW * len(experts), sum(heights) + 12 * len(heights), 150.0)
+    left = MARGIN + INPUT_WIDTH + FAN + 28
+    end = left + len(titles) * (BOX[0] + GAP) - GAP
+    total = end + LINKS + TASK_WIDTH + MARGIN
+    figure = Figure(figsize=(total / 72, (HEAD + inner + MARGIN) / 72))
+    axes = figure.add_axes((0, 0, 1, 1))
+    axes.set(xlim=(0, total), ylim=(HEAD + inner + MARGIN, 0))
+    axes.set_axis_off()
+    source = _inputs(axes, architecture["interaction"], fields, HEAD + inner / 2)
+    rows = [HEAD + inner * (index + 0.5) / len(experts) for index in range(len(experts))]
+    for place, title in enumerate(titles):
+        _word(axes, left + place * (BOX[0] + GAP) + BOX[0] / 2, HEAD / 2, title, MUTED)
+    _word(axes, total - MARGIN - TASK_WIDTH / 2, HEAD / 2, "gate and tower of", MUTED)
+    for index, (expert, y) in enumerate(zip(experts, rows, strict=True)):
+        _expert(axes, f"E{index}", columns_of(expert, has_own(architecture)), left, y, source)
+    targets = _targets(heights, inner, total - MARGIN - TASK_WIDTH)
+    _links(axes, architecture["selection"], gates, end, rows, targets)
+    for index, (task, box) in enumerate(zip(tasks, targets, strict=True)):
+        _box(axes, box, shorten(task, 19), edge=colour(index), weight="bold")
+    return figure
+
+
+def _inputs(axes: Axes, interaction: str, fields: Sequence[str], y: float) -> Box:
+    """Fields above the shared interaction block."""
+    height = 22.0 + 14 * len(fields)
+    top = Box(MARGIN, y - 12 - height / 2, INPUT_WIDTH, height)
+    below = Box(MARGIN, y + 40, INPUT_WIDTH, 44)
+    _box(axes, top, "")
+    _word(axes, top.x + top.width / 2, top.y - height / 2 + 13, "fields", TEXT, weight="bold")
+    for index, line in enumerate(fields):
+        _word(axes, top.x + top.width / 2, top.y - height / 2 + 28 + 14 * index, shorten(line, 19), MUTED, size=10.5)
+    _arrow(axes, (top.x + top.width / 2, top.y + height / 2), (top.x + top.width / 2, below.y - below.height / 2))
+    _box(axes, below, "", dashed=interaction == SKIP)
+    _word(axes, below.x + below.width / 2, below.y - 8, "interaction", MUTED, size=10.5)
+    _word(axes, below.x + below.width / 2, below.y + 8, shorten(interaction, 17), TEXT, weight="bold")
+    return below
+
+
+def _expert(axes: Axes, name: str, operations: Sequence[str], left: float, y: float, source: Box) -> None:
+    _curve(axes, (source.right, source.y), (left - 28, y), MUTED, 0.9)
+    _word(axes, left - 14, y, name, TEXT, weight="bold")
+    for place, operation in enumerate(operations):
+        box = Box(left + place * (BOX[0] + GAP), y, *BOX)
+        if place:
+            axes.plot([box.x - GAP, box.x], [y, y], color=MUTED, linewidth=1.2, zorder=1)
+        _box(axes, box, shorten(operation, 14), dashed=operation == SKIP)
+
+
+def _targets(heights: Sequence[float], inner: float, x: float) -> list[Box]:
+    """Boxes of the tasks, spread over the height."""
+    free = (inner - sum(heights)) / len(heights)
+    boxes, top = [], HEAD
+    for height in heights:
+        boxes.append(Box(x, top + free / 2 + height / 2, TASK_WIDTH, height))
+        top += height + free
+    return boxes
+
+
+def _links(
+    axes: Axes,
+    selection: Sequence[Sequence[int]],
+    gates: Sequence[Sequence[float]] | None,
+    start: float,
+    rows: Sequence[float],
+    targets: Sequence[Box],
+) -> None:
+    """From experts to tasks; each ends beside its expert's name and weight."""
+    room = 28 if gates is None else 68
+    for task, (chosen, box) in enumerate(zip(selection, targets, strict=True)):
+        for place, expert in enumerate(sorted(chosen)):
+            weight = None if gates is None else gates[task][expert]
+            users = [other for other, experts in enumerate(selection) if expert in experts]
+            leave = rows[expert] + 5.0 * (users.index(task) - (len(users) - 1) / 2)
+            arrive = box.y + LABEL * (place - (len(chosen) - 1) / 2)
+            label = f"E{expert}" if weight is None else f"E{expert} {percent(round(weight, 2))}"
+            thick = 1.6 if weight is None else 0.7 + THICK * weight
+            _curve(axes, (start, leave), (box.x - room, arrive), colour(task), thick)
+            _word(axes, box.x - 4, arrive, label, TEXT, size=10.5, align="right")
+
+
+def _box(axes: Axes, box: Box, text: str, *, edge: str = MUTED, dashed: bool = False, weight: str = "normal") -> None:
+    from matplotlib.patches import FancyBboxPatch
+
+    axes.add_patch(
+        FancyBboxPatch(
+            (box.x, box.y - box.height / 2),
+            box.width,
+            box.height,
+            boxstyle="round,pad=0,rounding_size=5",
+            facecolor=GROUND if dashed else SURFACE,
+            edgecolor=edge,
+            linewidth=1.2,
+            linestyle=(0, (3, 2)) if dashed else "-",
+            zorder=2,
+        )
+    )
+    _word(axes, box.x + box.width / 2, box.y, text, MUTED if dashed else TEXT, weight=weight)
+
+
+def _word(
+    axes: Axes,
+    x: float,
+    y: float,
+    text: str,
+    tint: str,
+    *,
+    weight: str = "normal",
+    size: float = 11,
+    align: Any = "center",
+) -> None:
+    axes.text(x, y, text, ha=align, va="center", color=tint, fontsize=size, weight=weight, zorder=4)
+
+
+def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
+    axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": MUTED, "linewidth": 1.2})
+
+
+def _curve(axes: Axes, start: tuple[float, float], end: tuple[float, float], tint: str, thick: float) -> None:
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    middle = (start[0] + end[0]) / 2
+    path = Path([start, (middle, start[1]), (middle, end[1]), end], [1, 4, 4, 4])
+    axes.add_patch(PathPatch(path, facecolor="none", edgecolor=tint, linewidth=thick, alpha=0.85, zorder=1))

@@ -1,0 +1,273 @@
+"""Charts of one panel, small enough for a phone. Lines are named where they end, so that no colour needs a legend."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+from automtl.report.style import GROUND, LINE, MARKERS, MUTED, TEXT, colour, dash
+from automtl.report.words import shorten, width
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+WIDTH, HEIGHT = 350, 250  # of a panel, in pixels of the page
+LABEL_GAP = 13.5  # pixels between the middles of two labels
+SIGN = 6.6  # pixels of a narrow sign of the labels
+LABEL_ROOM = 16  # signs of a label beside a panel
+
+
+@dataclass(frozen=True)
+class Line:
+    """A named sequence of points; `muted`: there to compare with. `index`: its colour, dash and marker."""
+
+    name: str
+    x: Sequence[float]
+    y: Sequence[float]
+    index: int = 0
+    muted: bool = False
+    steps: bool = False
+
+
+@dataclass(frozen=True)
+class Mark:
+    """A vertical (at `x`) or horizontal (at `y`) line with a word to it."""
+
+    name: str
+    x: float | None = None
+    y: float | None = None
+
+
+def panel(
+    height: float = HEIGHT,
+    left: float = 56,
+    right: float = 10,
+    top: float = 18,
+    bottom: float = 44,
+    wide: float = WIDTH,
+) -> tuple[Figure, Axes]:
+    """A figure of one set of axes; margins in pixels."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(wide / 72, height / 72))
+    box = (left / wide, bottom / height, 1 - (left + right) / wide, 1 - (top + bottom) / height)
+    return figure, figure.add_axes(box)
+
+
+def lines(
+    series: Sequence[Line],
+    x_label: str,
+    y_label: str,
+    *,
+    marks: Sequence[Mark] = (),
+    limits: tuple[float, float] | None = None,
+    whole: bool = False,
+) -> Figure:
+    """Lines over x, each with its name at its end. `whole`: y counts things."""
+    from matplotlib.ticker import MaxNLocator
+
+    named = [line for line in series if not line.muted]
+    room = max((width(shorten(line.name, LABEL_ROOM)) for line in named if line.name), default=0)
+    figure, axes = panel(right=14 + SIGN * room)
+    for line in sorted(series, key=lambda line: not line.muted):
+        _draw(axes, line)
+    axes.set_xlabel(x_label)
+    axes.set_ylabel(y_label)
+    axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=whole))
+    axes.margins(x=0.02)
+    if limits is not None:
+        axes.set_ylim(*limits)
+    for mark in marks:
+        _mark(axes, mark)
+    _name_ends(axes, named)
+    return figure
+
+
+def _draw(axes: Axes, line: Line) -> None:
+    style: dict[str, Any] = {"color": LINE, "linewidth": 1.0} if line.muted else {
+        "color": colour(line.index), "linestyle": dash(line.index), "zorder": 3,
+    }  # fmt: skip
+    if not line.muted and len(line.x) <= 20:
+        style |= {"marker": MARKERS[line.index % len(MARKERS)], "markeredgecolor": GROUND, "markeredgewidth": 0.6}
+    axes.plot(line.x, line.y, drawstyle="steps-post" if line.steps else "default", **style)
+
+
+def _mark(axes: Axes, mark: Mark) -> None:
+    across = axes.get_xaxis_transform() if mark.y is None else axes.get_yaxis_transform()
+    if mark.x is not None:
+        axes.axvline(mark.x, color=MUTED, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
+        low, high = axes.get_xlim()
+        late = mark.x > low + 0.6 * (high - low)
+        axes.text(
+            mark.x, 1.0, f" {mark.name} ", transform=across, ha="right" if late else "left", va="bottom",
+            color=MUTED, fontsize=10,
+        )  # fmt: skip
+    elif mark.y is not None:
+        axes.axhline(mark.y, color=MUTED, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
+        axes.text(0.01, mark.y, mark.name, transform=across, ha="left", va="bottom", color=MUTED, fontsize=10)
+
+
+def _name_ends(axes: Axes, named: Sequence[Line]) -> None:
+    """Names right of the last points, moved apart where they would overlap."""
+    ends = [line for line in named if len(line.y) and line.name]
+    low, high = axes.get_ylim()
+    pixels = axes.get_window_extent().height
+    wanted = [(line.y[-1] - low) / (high - low) * pixels for line in ends]
+    for line, place in zip(ends, spread(wanted, LABEL_GAP, pixels), strict=True):
+        axes.annotate(
+            shorten(line.name, LABEL_ROOM), (1.0, place / pixels), xycoords="axes fraction", xytext=(6, 0),
+            textcoords="offset points", va="center", color=colour(line.index), fontsize=11, annotation_clip=False,
+        )  # fmt: skip
+
+
+def spread(wanted: Sequence[float], gap: float, top: float) -> list[float]:
+    """Places near the wanted ones, at least `gap` apart and, if there is room, between 0 and `top`."""
+    order = sorted(range(len(wanted)), key=lambda index: wanted[index])
+    places = list(wanted)
+    for before, after in pairwise(order):
+        places[after] = max(places[after], places[before] + gap)
+    ceiling = max(top, 0.0)
+    for index in reversed(order):
+        places[index] = min(places[index], ceiling)
+        ceiling = places[index] - gap
+    return places
+
+
+def heat(
+    values: Sequence[Sequence[float]],
+    rows: Sequence[str],
+    x: Sequence[int],
+    x_label: str,
+    outlined: Sequence[int] = (),
+    y_label: str = "",
+) -> Figure:
+    """(rows, len(x)) values from 0 to the largest one as depth of colour; the last column's values are printed.
+
+    `outlined` rows are marked as chosen.
+    """
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    room = max(width(shorten(name, LABEL_ROOM)) for name in rows)
+    figure, axes = panel(62 + 20 * len(rows), left=14 + SIGN * room, right=56)
+    peak = max((max(row) for row in values if len(row)), default=0.0) or 1.0
+    cells = [Rectangle((column, row), 0.94, 0.9) for row in range(len(rows)) for column in range(len(x))]
+    depths = [max(values[row][column], 0) / peak for row in range(len(rows)) for column in range(len(x))]
+    faces = [(*_rgb(colour(0)), round(0.04 + 0.96 * depth, 3)) for depth in depths]
+    axes.add_collection(PatchCollection(cells, facecolors=faces, edgecolors="none"))
+    axes.set(xlim=(0, len(x)), ylim=(len(rows), 0), xlabel=x_label, ylabel=y_label)
+    axes.set_yticks([row + 0.45 for row in range(len(rows))], [shorten(name, LABEL_ROOM) for name in rows])
+    shown = range(0, len(x), max(1, len(x) // 4))
+    axes.set_xticks([column + 0.47 for column in shown], [str(x[column]) for column in shown])
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
+    for row in range(len(rows)):
+        chosen = row in outlined
+        axes.text(
+            len(x) + 0.15, row + 0.45, f"{values[row][-1]:.2f}{' ●' if chosen else ''}", va="center",
+            color=TEXT if chosen else MUTED, fontsize=10.5, weight="bold" if chosen else "normal", clip_on=False,
+        )  # fmt: skip
+    return figure
+
+
+def _rgb(value: str) -> tuple[float, float, float]:
+    return int(value[1:3], 16) / 255, int(value[3:5], 16) / 255, int(value[5:7], 16) / 255
+
+
+def band(
+    x: Sequence[float], quantiles: Sequence[Sequence[float]], x_label: str, y_label: str, marks: Sequence[Mark] = ()
+) -> Figure:
+    """Minimum, quartiles and maximum (5 values an x) as two bands and a line."""
+    figure, axes = panel(right=86)
+    low, first, middle, third, high = zip(*quantiles, strict=True)
+    axes.fill_between(x, low, high, color=colour(0), alpha=0.15, linewidth=0)
+    axes.fill_between(x, first, third, color=colour(0), alpha=0.3, linewidth=0)
+    axes.plot(x, middle, color=colour(0))
+    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.margins(x=0.02)
+    for mark in marks:
+        _mark(axes, mark)
+    names = ("lowest", "quarter", "median", "3 quarters", "highest")
+    _name_ends(axes, [Line(name, x, values) for name, values in zip(names, (low, first, middle, third, high))])
+    return figure
+
+
+def square(curve: Sequence[Sequence[float]], x_label: str, y_label: str, *, dots: bool, index: int) -> Figure:
+    """A curve beside the diagonal; both axes have the same scale and start at 0."""
+    figure, axes = panel(310)
+    end = max((max(point) for point in curve), default=1.0) * 1.04 if dots else 1.0
+    axes.plot([0, end], [0, end], color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
+    xs, ys = [point[0] for point in curve], [point[1] for point in curve]
+    axes.plot(xs, ys, color=colour(index), marker="o" if dots else None, linewidth=1.2 if dots else 1.8)
+    axes.set(xlabel=x_label, ylabel=y_label, xlim=(0, end), ylim=(0, end))
+    return figure
+
+
+def intervals(
+    rows: Sequence[tuple[str, Sequence[float], float, float]], x_label: str, outlined: int | None = None
+) -> Figure:
+    """(name, points, mean, deviation) a row: small points, and the mean with a bar of one deviation each way."""
+    room = max(width(shorten(name, LABEL_ROOM)) for name, *_ in rows)
+    figure, axes = panel(26 * len(rows) + 62, left=16 + SIGN * room, right=16)
+    for place, (_, points, mean, deviation) in enumerate(rows):
+        tint = colour(0 if place == outlined else 1)
+        axes.plot([mean - deviation, mean + deviation], [place, place], color=tint, linewidth=2.5, alpha=0.45)
+        axes.plot(points, [place + 0.22] * len(points), "o", color=tint, markersize=3.2, alpha=0.8)
+        axes.plot([mean], [place], MARKERS[2] if place == outlined else MARKERS[1], color=tint, markersize=6.5)
+    axes.set_yticks(range(len(rows)), [shorten(name, LABEL_ROOM) for name, *_ in rows])
+    for place, label in enumerate(axes.get_yticklabels()):
+        label.set_color(TEXT)
+        label.set_fontweight("bold" if place == outlined else "normal")
+    axes.set(xlabel=x_label, ylim=(len(rows) - 0.4, -0.6))
+    axes.tick_params(length=0)
+    axes.locator_params(axis="x", nbins=4)
+    return figure
+
+
+def scatter(
+    points: Sequence[tuple[str, float, float]],
+    x_label: str,
+    y_label: str,
+    outlined: str,
+    form: Callable[[float], str],
+) -> Figure:
+    """Named points over a logarithmic x; names are moved apart."""
+    from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+    figure, axes = panel(300, left=62)
+    xs = [x for _, x, _ in points]
+    axes.set_xscale("log")
+    axes.set_xlim(min(xs) / 1.6, max(xs) * 1.6)
+    for name, x, y in points:
+        mine = name == outlined
+        axes.plot([x], [y], MARKERS[2] if mine else MARKERS[0], color=colour(0 if mine else 1), markersize=8, zorder=3)
+    axes.margins(y=0.15)
+    axes.set(xlabel=x_label, ylabel=y_label)
+    axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5), numticks=6))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
+    axes.xaxis.set_minor_formatter(NullFormatter())
+    _name_points(axes, points, outlined)
+    return figure
+
+
+def _name_points(axes: Axes, points: Sequence[tuple[str, float, float]], outlined: str) -> None:
+    """Names beside their points, left of those in the right half; each half's names are moved apart."""
+    low, high = axes.get_ylim()
+    pixels = axes.get_window_extent().height
+    left, end = axes.get_xlim()
+    middle = (left * end) ** 0.5
+    for right in (False, True):
+        half = [point for point in points if (point[1] > middle) is right]
+        wanted = [(y - low) / (high - low) * pixels for _, _, y in half]
+        for (name, x, y), place in zip(half, spread(wanted, LABEL_GAP, pixels), strict=True):
+            axes.annotate(
+                shorten(name, LABEL_ROOM), (x, y),
+                xytext=(-9 if right else 9, place - (y - low) / (high - low) * pixels),
+                textcoords="offset points", ha="right" if right else "left", va="center", fontsize=10.5,
+                color=TEXT, weight="bold" if name == outlined else "normal",
+            )  # fmt: skip

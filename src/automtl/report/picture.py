@@ -1,0 +1,100 @@
+"""A drawing and the words for those who do not see it; as part of a page, as an SVG or PNG file."""
+
+from __future__ import annotations
+
+import io
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from xml.etree import ElementTree
+
+from automtl.report.style import COLOURS
+from automtl.report.words import clean
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+SVG, LINK = "http://www.w3.org/2000/svg", "{http://www.w3.org/1999/xlink}href"
+FONT = re.compile(r"(font(?:-family)?:[^;]*?)'DejaVu Sans'[^;]*")
+REFERENCE = re.compile(r"#([\w-]+)")
+PNG_DPI = 144
+
+
+@dataclass(frozen=True)
+class Picture:
+    """`name`: of a file and an id; `note`: what a reader must know to read it; `description`: what it shows."""
+
+    name: str
+    title: str
+    description: str
+    figure: Figure
+    note: str = ""
+    wide: bool = False
+
+    def svg(self) -> str:
+        """A file of its own: light colours on a white ground."""
+        return '<?xml version="1.0" encoding="UTF-8"?>\n' + _text(self._tree(transparent=False))
+
+    def inline(self) -> str:
+        """Part of a page: colours and font are those of its style, ids are unique to the picture."""
+        root = self._tree(transparent=True)
+        for element in root.iter():
+            if "style" in element.attrib:
+                element.set("style", _with_variables(element.get("style", "")))
+            if LINK in element.attrib:
+                element.set("href", element.attrib.pop(LINK))
+        return _text(root)
+
+    def png(self) -> bytes:
+        """Twice the size of the SVG."""
+        out = io.BytesIO()
+        self.figure.savefig(out, format="png", dpi=PNG_DPI, metadata={"Software": None})
+        return out.getvalue()
+
+    def _tree(self, *, transparent: bool) -> ElementTree.Element:
+        out = io.BytesIO()
+        nothing = {"Date": None, "Creator": None, "Format": None, "Type": None}
+        self.figure.savefig(out, format="svg", transparent=transparent, metadata=nothing)
+        root = ElementTree.fromstring(out.getvalue())
+        for tag in ("metadata", "title"):
+            for element in root.findall(f"{{{SVG}}}{tag}"):
+                root.remove(element)
+        _own_ids(root, self.name)
+        for index, (tag, words) in enumerate((("title", self.title), ("desc", self.description))):
+            element = ElementTree.Element(f"{{{SVG}}}{tag}", {"id": f"{self.name}-{tag}"})
+            element.text = clean(words)
+            root.insert(index, element)
+        root.set("role", "img")
+        root.set("aria-labelledby", f"{self.name}-title {self.name}-desc")
+        return root
+
+
+def _own_ids(root: ElementTree.Element, prefix: str) -> None:
+    """Ids that are referred to get a prefix, the others go."""
+    used = {
+        name
+        for element in root.iter()
+        for key, value in element.attrib.items()
+        if key == LINK or "url(" in value
+        for name in REFERENCE.findall(value)
+    }
+    for element in root.iter():
+        for key, value in list(element.attrib.items()):
+            if key == "id" and value in used:
+                element.set(key, f"{prefix}-{value}")
+            elif key == "id":
+                del element.attrib[key]
+            elif key == LINK or "url(" in value:
+                element.set(key, REFERENCE.sub(rf"#{prefix}-\1", value))
+
+
+def _with_variables(style: str) -> str:
+    for name, (light, _) in COLOURS.items():
+        style = style.replace(light, f"var(--{name})")
+    return FONT.sub(r"\1var(--font)", style)
+
+
+def _text(root: ElementTree.Element) -> str:
+    ElementTree.register_namespace("", SVG)
+    ElementTree.register_namespace("xlink", "http://www.w3.org/1999/xlink")
+    return ElementTree.tostring(root, encoding="unicode")

@@ -1,0 +1,400 @@
+"""What the report of a run shows: tables and pictures, from the plain values of its folder."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from automtl.report.architecture import columns_of, describe, draw_architecture, has_own, headings
+from automtl.report.charts import Line, Mark, band, heat, lines, square
+from automtl.report.picture import Picture
+from automtl.report.text import COLUMNS
+from automtl.report.words import amount, clean, percent, reason, rounded, seconds, size
+
+STRONGEST = 4  # candidates of a choice that are named in its picture
+MAIN = ("auc", "rmse")  # metric of a task at the top of the page
+METRIC_NAMES = {
+    "auc": "AUC", "gauc": "GAUC", "log_loss": "log loss", "pr_auc": "PR-AUC", "calibration_error": "calibration error",
+    "rmse": "RMSE", "mae": "MAE", "mtl_loss": "MTL-Loss",
+}  # fmt: skip
+
+
+@dataclass(frozen=True)
+class RunValues:
+    """The JSON files of a run folder. `curves`, `settings`: empty for folders that were written without them."""
+
+    model: Mapping[str, Any]
+    schema: Mapping[str, Any]
+    metrics: Mapping[str, Any]
+    history: Mapping[str, Any]
+    settings: Mapping[str, Any]
+    curves: Mapping[str, Any]
+    version: str
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the tasks, in order."""
+        return [task["name"] for task in self.schema["tasks"]]
+
+    @property
+    def records(self) -> list[Mapping[str, Any]]:
+        """The search's looks at the validation rows; other strategies than differentiable ones have none."""
+        return list((self.history.get("search") or {}).get("records", ()))
+
+
+def slug(index: int, name: str) -> str:
+    """Part of a file name and an id."""
+    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24]
+    return f"{index + 1}-{plain}" if plain else str(index + 1)
+
+
+def run_pictures(run: RunValues) -> dict[str, list[Picture]]:
+    """All pictures that the values allow, by section."""
+    groups = {
+        "architecture": _architecture(run),
+        "selection": _selection(run),
+        "strength": _strength(run),
+        "search": _search(run),
+        "training": _training(run),
+        "test": _test(run),
+    }
+    return {name: list(pictures) for name, pictures in groups.items()}
+
+
+def _architecture(run: RunValues) -> Iterator[Picture]:
+    found = run.model.get("architecture")
+    if found is not None:
+        yield architecture_picture(found, run.tasks, field_lines(run.schema), run.curves.get("gates"))
+
+
+def architecture_picture(
+    architecture: Mapping[str, Any], tasks: Sequence[str], fields: Sequence[str] = (), gates: Any = None
+) -> Picture:
+    """The drawing with its text."""
+    words = (
+        "The thicker a link, the more weight the task's gate gives the expert, as a mean over validation rows."
+        if gates
+        else "Links show which task uses which expert; mean gate weights were not recorded."
+    )
+    note = f"{words} Dashed boxes are skips: they hand on what they get."
+    figure = draw_architecture(architecture, tasks, fields, gates)
+    return Picture(
+        "architecture", "From the inputs to the tasks", describe(architecture, tasks), figure, note, wide=True
+    )
+
+
+def field_lines(schema: Mapping[str, Any]) -> list[str]:
+    """Counts of fields by kind."""
+    kinds = [field["kind"] for field in schema["fields"]]
+    names = {"multi": "multi-valued"}
+    counts = [f"{kinds.count(kind)} {names.get(kind, kind)}" for kind in dict.fromkeys(kinds)]
+    rates = len(schema.get("rates", ()))
+    return [*counts, *([f"rates of {rates} keys"] if rates else [])]
+
+
+def _selection(run: RunValues) -> Iterator[Picture]:
+    """Figure 3 of the paper: for each task the weights of all experts at each look."""
+    records = [record for record in run.records if record.get("beta")]
+    if not records:
+        return
+    steps = [record["step"] for record in records]
+    last = records[-1]
+    for index, task in enumerate(run.tasks):
+        values = [list(expert) for expert in zip(*(record["beta"][index] for record in records), strict=True)]
+        keep = len(last["architecture"]["selection"][index])
+        order = sorted(range(len(values)), key=lambda expert: -values[expert][-1])
+        chosen = sorted(order[:keep])
+        words = ", ".join(f"expert {expert} {values[expert][-1]:.2f}" for expert in order[:keep])
+        figure = heat(values, [f"expert {expert}" for expert in range(len(values))], steps, "search step", chosen)
+        name = f"selection-{slug(index, task)}"
+        yield Picture(name, clean(task), f"Weights of experts at the last step, those kept: {words}.", figure)
+
+
+def choice_names(run: RunValues) -> list[str]:
+    """What the choices of a search are, in the order in which its records hold them."""
+    count = len(run.history["search"]["options"])
+    own = ["experts' interaction"] if run.settings.get("space", {}).get("expert_interaction") else []
+    first = ["interaction", *own, "pooling"]
+    return [*first, *(f"layer {index + 1}" for index in range(count - len(first)))]
+
+
+def _strength(run: RunValues) -> Iterator[Picture]:
+    """Mean weight of each candidate over the cells of a choice, at each look."""
+    records = run.records
+    if not records:
+        return
+    steps = [record["step"] for record in records]
+    for choice, (title, options) in enumerate(zip(choice_names(run), run.history["search"]["options"], strict=True)):
+        if len(options) < 2:
+            continue
+        means = [_means(record["alpha"][choice]) for record in records]
+        courses = [[mean[option] for mean in means] for option in range(len(options))]
+        order = sorted(range(len(options)), key=lambda option: -courses[option][-1])
+        series = [
+            Line(options[option], steps, courses[option], place, muted=place >= STRONGEST)
+            for place, option in enumerate(order)
+        ]
+        words = ", ".join(f"{options[option]} {courses[option][-1]:.3f}" for option in order)
+        cells = len(records[0]["alpha"][choice])
+        where = "" if cells == 1 else f", mean over {cells} experts"
+        title = f"{title.capitalize()}{where}"
+        figure = lines(series, "search step", "weight", limits=(0, max(map(max, courses)) * 1.08))
+        yield Picture(f"strength-{slug(choice, choice_names(run)[choice])}", title, f"At the end: {words}.", figure)
+
+
+def _means(cells: Sequence[Sequence[float]]) -> list[float]:
+    return [sum(column) / len(cells) for column in zip(*cells, strict=True)]
+
+
+def _search(run: RunValues) -> Iterator[Picture]:
+    records = run.records
+    if not records:
+        return
+    steps = [record["step"] for record in records]
+    search = run.history["search"]
+    warm = Mark("warm-up ends", x=search["warm_up"])
+    losses = [[record[name] for record in records] for name in ("train_loss", "valid_loss")]
+    yield Picture(
+        "search-loss", "Loss of the supernet",
+        f"Validation loss from {losses[1][0]:.4f} to {losses[1][-1]:.4f} over {steps[-1]} steps.",
+        lines([Line("training", steps, losses[0], 1), Line("validation", steps, losses[1], 0)], "search step", "loss",
+              marks=[warm]),
+    )  # fmt: skip
+    skips = [record["skips"] for record in records]
+    room = 1 + sum(len(expert["layers"]) for expert in records[-1]["architecture"]["experts"])
+    yield Picture(
+        "skips", "Skip connections in the architecture of each look",
+        f"{skips[0]} at the first look, {skips[-1]} at the last one; at most {max(skips)}. "
+        f"The last architecture has {room} places for them.",
+        lines([Line("skips", steps, skips, 0, steps=True)], "search step", "skips", limits=(0, max(*skips, 4) + 1),
+              whole=True),
+    )  # fmt: skip
+    stopped = [record["stopped"] for record in records]
+    yield Picture(
+        "stopped", "Operations stopped so far",
+        f"{stopped[-1]} copies of candidate operations were stopped by the end.",
+        lines([Line("stopped", steps, stopped, 1, steps=True)], "search step", "operations",
+              limits=(0, max(*stopped, 4) * 1.1), whole=True, marks=[warm]),
+    )  # fmt: skip
+    yield from _differences(run)
+
+
+def _differences(run: RunValues) -> Iterator[Picture]:
+    found = [(record["step"], record["gradient_difference"]) for record in run.records]
+    seen = [(step, values) for step, values in found if len(values) == 5 and any(values)]
+    if not seen:
+        return
+    steps, quantiles = [step for step, _ in seen], [values for _, values in seen]
+    threshold = run.settings.get("search", {}).get("stop_threshold")
+    marks = [] if threshold is None else [Mark(f"threshold {threshold:g}", y=threshold)]
+    yield Picture(
+        "gradient-differences", "Difference of training and validation gradients",
+        f"Over all watched operations; at the last step the lowest is {quantiles[-1][0]:.2f}, the median "
+        f"{quantiles[-1][2]:.2f}, the highest {quantiles[-1][4]:.2f}.",
+        band(steps, quantiles, "search step", "1 − cosine", marks),
+        "0: both point the same way, 1: they have nothing in common, 2: they are opposed.",
+    )  # fmt: skip
+
+
+def _training(run: RunValues) -> Iterator[Picture]:
+    training = run.history.get("training") or {}
+    checks = training.get("checks", ())
+    if not checks:
+        return
+    x = list(range(1, len(checks) + 1))
+    best = Mark("best check", x=training["best"] + 1)
+    losses = [[check[name] for check in checks] for name in ("train_loss", "loss")]
+    chosen = checks[training["best"]]
+    yield Picture(
+        "training-loss", "Loss",
+        f"Best validation loss {chosen['loss']:.4f} at check {training['best'] + 1} of {len(x)}.",
+        lines([Line("training", x, losses[0], 1), Line("validation", x, losses[1], 0)], "check", "loss", marks=[best]),
+    )  # fmt: skip
+    series = [
+        Line(task, x, [check["auc"][task] for check in checks], index)
+        for index, task in enumerate(run.tasks)
+        if all(_is_number(check["auc"].get(task)) for check in checks)
+    ]
+    if series:
+        words = ", ".join(f"{line.name} {line.y[training['best']]:.4f}" for line in series)
+        figure = lines(series, "check", "AUC", marks=[best])
+        yield Picture("training-auc", "AUC on validation rows", f"At the best check: {words}.", figure)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and value == value
+
+
+def _test(run: RunValues) -> Iterator[Picture]:
+    for index, task in enumerate(run.tasks):
+        curves = run.curves.get("tasks", {}).get(task, {})
+        metrics = run.metrics["test"]["tasks"].get(task, {})
+        if curves.get("roc"):
+            yield Picture(
+                f"roc-{slug(index, task)}", f"ROC: {clean(task)}", f"Area under the curve {rounded(metrics['auc'])}.",
+                square(curves["roc"], "false positive rate", "true positive rate", dots=False, index=index),
+                f"AUC {rounded(metrics['auc'])}; dashed: a guess.",
+            )  # fmt: skip
+        if curves.get("calibration"):
+            error = rounded(metrics["calibration_error"])
+            yield Picture(
+                f"calibration-{slug(index, task)}", f"Calibration: {clean(task)}",
+                f"Expected calibration error {error}.",
+                square(curves["calibration"], "mean score", "share of positive labels", dots=True, index=index),
+                f"Calibration error {error}; dashed: as often as predicted.",
+            )  # fmt: skip
+
+
+def run_page(run: RunValues) -> dict[str, Any]:
+    """What the template of a run shows, pictures and tables."""
+    metrics = run.metrics
+    return {
+        "title": f"automtl: {run.model['model']}",
+        "run": run,
+        "pictures": run_pictures(run),
+        "highlights": [_highlight(task, metrics["test"]["tasks"][task]) for task in run.tasks],
+        "metric_names": METRIC_NAMES,
+        "parts": [(name, metric_table(metrics[name])) for name in ("validation", "test")],
+        "cost": _cost(run),
+        "labels": _labels(run),
+        "fields": _fields(run.schema),
+        "experts": _experts(run),
+        "stopped": _stopped(run),
+        "settings": _settings(run.settings),
+        "gaps": _gaps(run),
+    }
+
+
+def _highlight(task: str, values: Mapping[str, Any]) -> dict[str, str | None]:
+    name = next(name for name in MAIN if name in values)
+    return {"task": task, "metric": METRIC_NAMES[name], "value": rounded(values[name]), "reason": reason(values[name])}
+
+
+def metric_table(metrics: Mapping[str, Any]) -> dict[str, Any]:
+    """Columns that some task has, a row a task, and why values are undefined. A missing group column is no news."""
+    tasks = metrics["tasks"]
+    used = [name for name in COLUMNS if any(_is_number(values.get(name)) for values in tasks.values())]
+    rows = [
+        (task, [rounded(values.get(name)) for name in used], amount(values["rows"])) for task, values in tasks.items()
+    ]
+    notes = [
+        f"{clean(task)}: {METRIC_NAMES[name]} is undefined: {reason(value)}."
+        for task, values in tasks.items()
+        for name, value in values.items()
+        if reason(value) and (name in used or name in ("auc", "log_loss", "rmse"))
+    ]
+    if reason(metrics["mtl_loss"]):
+        notes.append(f"MTL-Loss is undefined: {reason(metrics['mtl_loss'])}.")
+    return {"columns": [METRIC_NAMES[name] for name in used], "rows": rows, "notes": notes,
+            "total": rounded(metrics["mtl_loss"])}  # fmt: skip
+
+
+def _cost(run: RunValues) -> list[tuple[str, str]]:
+    metrics, spent = run.metrics, run.metrics["seconds"]
+    flops = metrics.get("flops_per_row")
+    return [
+        ("parameters", amount(metrics["parameters"])),
+        *([("FLOPs per row", amount(flops))] if flops is not None else []),
+        ("search", seconds(spent.get("search"))),
+        ("training", seconds(spent.get("training"))),
+        ("all in all", seconds(spent.get("total"))),
+        ("peak memory", size(metrics.get("peak_memory_bytes"))),
+        ("inputs chosen", clean(metrics.get("variant", "–"))),
+        ("seed", str(metrics.get("seed", "–"))),
+    ]
+
+
+def _labels(run: RunValues) -> list[tuple[str, str, list[str]]]:
+    """Split, its rows, and by task the mean label (with the rows that have one, where some have none)."""
+    rows = []
+    for part, count in run.metrics["rows"].items():
+        found = run.curves.get("labels", {}).get(part, {})
+        cells = []
+        for task in run.schema["tasks"]:
+            values = found.get(task["name"], {})
+            mean = values.get("mean")
+            shown = percent(mean) if task.get("kind", "binary") == "binary" else rounded(mean)
+            partial = values and values["rows"] != count
+            cells.append(f"{shown} of {amount(values['rows'])}" if partial else shown)
+        rows.append((part, amount(count), cells))
+    return rows
+
+
+def _fields(schema: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    kinds: dict[str, list[str]] = {}
+    for field in schema["fields"]:
+        kinds.setdefault({"multi": "multi-valued"}.get(field["kind"], field["kind"]), []).append(field["name"])
+    rates = [" × ".join(key) for key in schema.get("rates", ())]
+    return [*kinds.items(), *([("historical rates by", rates)] if rates else [])]
+
+
+def _experts(run: RunValues) -> dict[str, Any] | None:
+    found = run.model.get("architecture")
+    return None if found is None else expert_table(found, run.tasks, run.curves.get("gates"))
+
+
+def expert_table(architecture: Mapping[str, Any], tasks: Sequence[str], gates: Any = None) -> dict[str, Any]:
+    """The architecture as a table: a row an expert, its operations, and its weight in each task."""
+    rows = []
+    for index, expert in enumerate(architecture["experts"]):
+        weights = [
+            ("" if index not in chosen else "yes" if not gates else percent(gates[task][index]))
+            for task, chosen in enumerate(architecture["selection"])
+        ]
+        rows.append((f"E{index}", columns_of(expert, has_own(architecture)), weights))
+    return {"interaction": architecture["interaction"], "columns": headings(architecture), "tasks": tasks, "rows": rows}
+
+
+def _stopped(run: RunValues) -> dict[str, Any] | None:
+    """Operation by choice: how many of its copies were stopped, and at which step the first one was."""
+    stopped = (run.history.get("search") or {}).get("stopped")
+    if not stopped:
+        return None
+    names = choice_names(run)
+    cells = [len(choice) for choice in run.records[0]["alpha"]]
+    places: dict[tuple[str, int], list[int]] = {}
+    for entry in stopped:
+        places.setdefault((entry["operation"], entry["choice"]), []).append(entry["step"])
+    choices = sorted({choice for _, choice in places})
+    operations = list(dict.fromkeys(entry["operation"] for entry in stopped))
+
+    def cell(operation: str, choice: int) -> str:
+        steps = places.get((operation, choice))
+        return f"{len(steps)} of {cells[choice]}, from step {min(steps)}" if steps else ""
+
+    rows = [(operation, [cell(operation, choice) for choice in choices]) for operation in operations]
+    return {"columns": [names[choice] for choice in choices], "rows": rows, "count": len(stopped)}
+
+
+def _settings(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """Dotted names and values."""
+    rows: list[tuple[str, str]] = []
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            rows += [(f"{name}.{inner}", text) for inner, text in _settings(value)]
+        else:
+            rows.append((name, _plain(value)))
+    return rows
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_plain(inner)}" for name, inner in value.items() if inner not in ({}, ()))
+    return "; ".join(map(_plain, value)) if isinstance(value, list | tuple) else str(value)
+
+
+def _gaps(run: RunValues) -> list[str]:
+    """Why parts are missing."""
+    found = []
+    if not run.curves:
+        found.append(
+            "This folder was written without curves.json: label rates, gate weights, ROC and calibration curves are "
+            "left out. Fit again to have them."
+        )
+    if run.model.get("architecture") is None:
+        found.append(f"'{run.model['model']}' is a published model: it has no search and no architecture to draw.")
+    elif not run.records:
+        found.append("The search strategy of this run keeps no course of candidates: its pictures are left out.")
+    return found

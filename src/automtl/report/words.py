@@ -1,0 +1,68 @@
+"""Names and numbers as they are shown. Names come from users' tables: anything may stand in them."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Mapping
+from typing import Any
+
+HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\ufffe\uffff]")  # change the direction of what follows; no characters
+
+
+def clean(text: object) -> str:
+    """One line without control characters, which XML cannot hold."""
+    spaced = " ".join(HIDDEN.sub("\ufffd", str(text)).split())
+    return "".join("\ufffd" if unicodedata.category(sign) in ("Cc", "Cs") else sign for sign in spaced)
+
+
+def width(text: str) -> int:
+    """How many narrow signs fill as much of a line."""
+    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
+
+
+def shorten(text: object, room: int) -> str:
+    """At most `room` narrow signs; the middle is left out, since names that are alike differ at their ends."""
+    whole = clean(text)
+    if width(whole) <= room:
+        return whole
+    start, end = whole, whole
+    while width(start) > (room - 1) // 2:
+        start = start[:-1]
+    while width(end) > room - 1 - width(start):
+        end = end[1:]
+    return f"{start}…{end}"
+
+
+def rounded(value: Any, digits: int = 4) -> str:
+    """A number with so many decimals, or a dash."""
+    return f"{value:.{digits}f}" if isinstance(value, int | float) else "–"
+
+
+def percent(value: Any) -> str:
+    """A share as per cent with three significant digits, or a dash."""
+    return f"{100 * value:.3g} %" if isinstance(value, int | float) else "–"
+
+
+def amount(value: Any) -> str:
+    """A count with thousands set apart, or a dash."""
+    return f"{value:,.0f}" if isinstance(value, int | float) else "–"
+
+
+def seconds(value: Any) -> str:
+    """A duration in the unit that suits it."""
+    if not isinstance(value, int | float):
+        return "–"
+    if value < 120:
+        return f"{value:.1f} s" if value < 10 else f"{value:.0f} s"
+    return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
+
+
+def size(value: Any) -> str:
+    """Bytes as GiB."""
+    return f"{value / 2**30:.2f} GiB" if isinstance(value, int | float) else "–"
+
+
+def reason(value: Any) -> str | None:
+    """Why a metric is undefined, if it is."""
+    return clean(value["undefined"]) if isinstance(value, Mapping) and "undefined" in value else None
