@@ -43,6 +43,6 @@ def test_describing_things_imports_no_torch() -> None:
 
 
 def test_drawing_is_imported_only_to_draw() -> None:
-    code = "import sys, automtl.recipes, automtl.report.folder; print({'matplotlib', 'jinja2'} & set(sys.modules))"
+    code = "import sys, automtl.cli, automtl.report.folder; print({'matplotlib', 'jinja2'} & set(sys.modules))"
     result = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert result.stdout.strip() == "set()"

@@ -1,0 +1,134 @@
+"""The report of a run, from plain values."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from html.parser import HTMLParser
+from xml.etree import ElementTree
+
+import pytest
+
+from automtl.report.folder import attempted_report, run_picture_files, run_report
+from tests.report.values import NAMES, run_values
+
+VOID = {"meta", "link", "br"}
+
+
+class Page(HTMLParser):
+    """Elements and text of a page; complains where tags do not match."""
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.open: list[str] = []
+        self.seen: list[tuple[str, dict[str, str | None]]] = []
+        self.words: list[str] = []
+        self.feed(text)
+        assert not self.open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.seen.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    def ids(self) -> list[str]:
+        return [attributes["id"] or "" for _, attributes in self.seen if "id" in attributes]
+
+
+@pytest.fixture(scope="module")
+def page() -> str:
+    return run_report(run_values())
+
+
+def test_names_that_mean_harm_are_shown_as_text(page: str) -> None:
+    found = Page(page)
+    assert "script" not in {tag for tag, _ in found.seen}
+    assert NAMES[0] in found.words
+    assert NAMES[2] in found.words
+    assert "line break\ufffd\ufffd" in found.words
+    assert not re.search(r"[\x00-\x08\x0b-\x1f]", page)
+    assert not any(name.startswith("on") for _, attributes in found.seen for name in attributes)
+
+
+def test_the_page_needs_no_network_and_runs_no_code(page: str) -> None:
+    found = Page(page)
+    links = [value or "" for _, a in found.seen for name, value in a.items() if name in ("href", "src", "xlink:href")]
+    assert all(link.startswith(("#", "data:,")) for link in links)
+    assert not re.search(r"url\((?!#)|@import", page)
+    assert any("default-src 'none'" in (a.get("content") or "") for _, a in found.seen)
+
+
+def test_ids_are_unique_and_every_reference_has_its_target(page: str) -> None:
+    found = Page(page)
+    ids = found.ids()
+    assert len(ids) == len(set(ids))
+    links = {(a.get("href") or "")[1:] for _, a in found.seen if (a.get("href") or "").startswith("#")}
+    labels = {name for _, a in found.seen for name in (a.get("aria-labelledby") or "").split()}
+    paths = set(re.findall(r"url\(#([^)]+)\)", page))
+    assert links | labels | paths <= set(ids)
+    assert paths
+
+
+def test_every_drawing_has_a_title_and_a_description(page: str) -> None:
+    drawings = [attributes for tag, attributes in Page(page).seen if tag == "svg"]
+    assert (
+        len(drawings) == 26
+    )  # architecture, 5 selections, 5 choices, 4 of the search, 2 of training, 4 + 5 + 2 of test
+    assert all(drawing["role"] == "img" and drawing["aria-labelledby"] for drawing in drawings)
+
+
+def test_undefined_metrics_have_their_reason(page: str) -> None:
+    words = " ".join(Page(page).words)
+    assert "AUC is undefined: every label is 0." in words
+    assert "MTL-Loss is undefined" in words
+    assert "there is no group column" not in words
+
+
+def test_colours_in_a_page_are_variables_of_its_style(page: str) -> None:
+    for drawing in re.findall(r"<svg.*?</svg>", page, flags=re.DOTALL):
+        assert not re.findall(r"(?:fill|stroke): #(?!000000|ffffff)\w+", drawing)
+
+
+def test_the_same_values_give_the_same_bytes_and_a_small_page(page: str) -> None:
+    assert run_report(run_values()) == page
+    assert len(page.encode()) < 1_500_000
+
+
+def test_pictures_are_files_of_their_own() -> None:
+    files = run_picture_files(run_values(tasks=("click", "buy"), looks=3), png=True)
+    assert {"architecture.svg", "architecture.png", "selection-1-click.svg", "roc-1-click.png"} <= set(files)
+    for name, content in files.items():
+        if name.endswith(".svg"):
+            root = ElementTree.fromstring(content)
+            assert "var(--" not in content.decode()
+            assert root.find("{http://www.w3.org/2000/svg}desc") is not None
+        else:
+            assert content.startswith(b"\x89PNG")
+
+
+def test_a_published_model_and_an_old_folder_say_what_is_missing() -> None:
+    run = run_values(tasks=("click",), looks=2)
+    published = replace(
+        run,
+        model={"model": "mmoe", "architecture": None},
+        history={**run.history, "search": None},
+        curves={},
+        settings={},
+    )
+    words = " ".join(Page(run_report(published)).words)
+    assert "'mmoe' is a published model: it has no search" in words
+    assert "written without curves.json" in words
+
+
+def test_a_report_that_cannot_be_made_is_a_warning() -> None:
+    with pytest.warns(RuntimeWarning, match="report could not be made"):
+        assert attempted_report(replace(run_values(tasks=("click",)), metrics={})) == {}

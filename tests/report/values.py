@@ -1,0 +1,90 @@
+"""A run and its values: everything a report shows, with names that mean harm."""
+
+from __future__ import annotations
+
+import math
+import random
+from typing import Any
+
+from automtl.report.run import RunValues
+
+NAMES = ("<script>alert(1)</script>", '$\\frac{1}{2}$ & "quotes"', "点击率" * 12, "line\nbreak\x00\x1b", "a_very_" * 12)
+OPERATIONS = ("skip", "mlp-1024", "my_package.some_module.layers:AnOperationOfMine", "conv-7")
+
+
+def architecture(num_experts: int = 8, num_tasks: int = 5, keep: int = 3, layers: int = 3) -> dict[str, Any]:
+    """Drawn at random, the same each time."""
+    rng = random.Random(0)
+    experts = [
+        {"pooling": "attentive", "layers": [rng.choice(OPERATIONS) for _ in range(layers)]} for _ in range(num_experts)
+    ]
+    selection = [sorted(rng.sample(range(num_experts), keep)) for _ in range(num_tasks)]
+    return {"interaction": "attention-8", "experts": experts, "selection": selection}
+
+
+def run_values(tasks: tuple[str, ...] = NAMES, looks: int = 16, num_experts: int = 8) -> RunValues:
+    """A run of a differentiable search over these tasks; the last task's AUC is undefined on test rows."""
+    found = architecture(num_experts, len(tasks))
+    metrics = {
+        "auc": 0.75, "gauc": {"undefined": "there is no group column"}, "log_loss": 0.5, "pr_auc": 0.4,
+        "calibration_error": 0.01, "rows": 2000.0,
+    }  # fmt: skip
+    undefined = {"auc": {"undefined": "every label is 0"}, "pr_auc": {"undefined": "every label is 0"}}
+    test = {task: metrics | (undefined if task == tasks[-1] else {}) for task in tasks}
+    fields = [{"name": name, "kind": kind} for name, kind in zip(NAMES, ["categorical", "numeric", "multi"] * 2)]
+    curve = [[index / 19, math.sqrt(index / 19)] for index in range(20)]
+    return RunValues(
+        model={"model": "automtl", "network": {}, "architecture": found},
+        schema={"fields": fields, "tasks": [{"name": t, "kind": "binary"} for t in tasks], "rates": [[NAMES[0]]]},
+        metrics={
+            "validation": {"tasks": dict.fromkeys(tasks, metrics), "mtl_loss": 0.5},
+            "test": {"tasks": test, "mtl_loss": {"undefined": f"task '{tasks[-1]}': every label is 0"}},
+            "rows": {"train": 14000, "validation": 2000, "test": 4000}, "parameters": 243152,
+            "variant": "rates", "seed": 0, "seconds": {"search": 48.6, "training": 7.0, "total": 61.2},
+            "peak_memory_bytes": 861614080,
+        },
+        history={"search": _search(found, looks, len(tasks), num_experts), "training": _training(tasks)},
+        settings={"seed": 0, "space": {"experts": num_experts}, "search": {"stop_threshold": 0.5}, "variants": []},
+        curves={
+            "gates": [[0.0 if e not in chosen else 1 / len(chosen) for e in range(num_experts)]
+                      for chosen in found["selection"]],
+            "labels": {part: {task: {"rows": 10, "mean": 0.25} for task in tasks} for part in ("train", "test")},
+            "tasks": {task: {"roc": curve if task != tasks[-1] else [], "calibration": curve} for task in tasks},
+        },
+        version="0.1.0",
+    )  # fmt: skip
+
+
+def _search(found: dict[str, Any], looks: int, num_tasks: int, num_experts: int) -> dict[str, Any]:
+    options = [["skip", "cross-1", "attention-8"], ["sum", "attentive"], *[list(OPERATIONS)] * 3]
+    rng = random.Random(1)
+    records = [
+        {
+            "step": 10 * look, "train_loss": 0.6 - look / 100, "valid_loss": 0.62 - look / 100, "valid_auc": {},
+            "alpha": [[_shares(rng, len(names)) for _ in range(1 if choice == 0 else num_experts)]
+                      for choice, names in enumerate(options)],
+            "beta": [_shares(rng, num_experts) for _ in range(num_tasks)],
+            "architecture": found, "skips": look % 4, "stopped": 3 * look,
+            "gradient_difference": [0.2, 0.5, 0.7, 0.9, 1.2] if look > 4 else [0.0] * 5,
+        }
+        for look in range(1, looks + 1)
+    ]  # fmt: skip
+    stopped = [
+        {"choice": 2, "cell": cell, "operation": OPERATIONS[2], "step": 40 + cell} for cell in range(num_experts)
+    ]
+    return {"options": options, "left": options, "steps": 10 * looks, "warm_up": 50, "records": records,
+            "stopped": stopped}  # fmt: skip
+
+
+def _shares(rng: random.Random, count: int) -> list[float]:
+    drawn = [rng.random() for _ in range(count)]
+    return [value / sum(drawn) for value in drawn]
+
+
+def _training(tasks: tuple[str, ...]) -> dict[str, Any]:
+    checks = [
+        {"epoch": epoch, "rows": 1000 * epoch, "train_loss": 0.7 - epoch / 50, "score": 0.9, "loss": 0.6 - epoch / 60,
+         "auc": {task: 0.6 + epoch / 40 + place / 200 for place, task in enumerate(tasks)}}
+        for epoch in range(6)
+    ]  # fmt: skip
+    return {"best": 3, "checks": checks}
