@@ -32,7 +32,7 @@ class SearchSettings:
     leaves these alone.
     `lent_embedding`: the supernet's embedding starts as the reference model's that chose the inputs, where there is
     one, since a few hundred steps do not learn ids. `second_order` is of `darts` and `darts-minus` alone.
-    `trials` are those of the random strategy.
+    `trials` are those of the random strategy; unset: as many as cost what the `automtl` search does.
     """
 
     epochs: float = Limit(default=1.0, gt=0)
@@ -66,7 +66,7 @@ class SearchSettings:
     stable_looks: int | None = Limit(default=3, ge=2)
     lent_embedding: bool = True
     second_order: bool = False
-    trials: int = Limit(default=6, ge=1)
+    trials: int | None = Limit(default=None, ge=1)
 
 
 def progressive() -> SearchSettings:
