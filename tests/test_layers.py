@@ -9,7 +9,8 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "automtl"
 ORDER = (
-    ("errors", "_version", "memory"), ("data",), ("nn",), ("operations",), ("space",), ("models", "training"),
+    ("errors", "_version", "memory", "statistics"), ("data",), ("nn",), ("operations",), ("space",), 
+    ("models", "training"),
     ("search",), ("report", "predictor"), ("config",), ("contenders",), ("recipes",), ("estimator",), ("cli",),
     ("__init__",),
 )  # fmt: skip

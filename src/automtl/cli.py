@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from automtl._version import __version__
-from automtl.errors import AutomtlError
+from automtl.errors import AutomtlError, SettingsError
 from automtl.models.names import MODEL_NAMES
 
 if TYPE_CHECKING:
@@ -29,6 +29,10 @@ TimeOption = Annotated[str | None, typer.Option("--time", help="Time column.")]
 GroupOption = Annotated[str | None, typer.Option("--group", help="Column for GAUC and the split by user.")]
 WeightOption = Annotated[str | None, typer.Option("--weight", help="Sample weights.")]
 SchemaOption = Annotated[Path | None, typer.Option("--schema", help="Schema file; see describe --out.")]
+
+SplitOption = Annotated[str | None, typer.Option(help="random, time or user.")]
+ConfigOption = Annotated[Path | None, typer.Option(help="Settings as TOML or YAML.")]
+COMPARED = "automtl,shared-bottom,mmoe,ple"
 
 
 def _version(value: bool) -> None:
@@ -50,12 +54,12 @@ def fit_command(
     task: TaskOption = None,
     drop: DropOption = None,
     split_column: SplitColumnOption = None,
-    split: Annotated[str | None, typer.Option(help="random, time or user.")] = None,
+    split: SplitOption = None,
     time: TimeOption = None,
     group: GroupOption = None,
     weight: WeightOption = None,
     schema: SchemaOption = None,
-    config: Annotated[Path | None, typer.Option(help="Settings as TOML or YAML.")] = None,
+    config: ConfigOption = None,
     model: Annotated[str | None, typer.Option(help=f"{', '.join(MODEL_NAMES)}.")] = None,
     strategy: Annotated[str | None, typer.Option(help="automtl, darts, darts-minus, progressive or random.")] = None,
     schedule: Annotated[str, typer.Option(help="bounded, or published: the paper's schedule.")] = "bounded",
@@ -66,19 +70,15 @@ def fit_command(
     """Search an architecture for a table, train it, test it, save it."""
     from dataclasses import replace
 
-    from automtl.config import make_settings, read_settings
     from automtl.data.schema import Schema
-    from automtl.errors import SettingsError
     from automtl.recipes import Roles, fit_table
     from automtl.search.settings import published
 
-    settings = read_settings(config)
+    settings = _settings(config, split)
     if schedule not in ("bounded", "published"):
         raise SettingsError(f"--schedule '{schedule}': expected 'bounded' or 'published'")
     if schedule == "published":
         settings = replace(settings, search=published())
-    if split is not None:
-        settings = replace(settings, split=make_settings({"split": {"method": split}}, "--split").split)
     settings = replace(settings, model=model or settings.model, strategy=strategy or settings.strategy)
     if not task and schema is None:
         raise SettingsError("no task given; name at least one label column with --task, or give a --schema")
@@ -91,6 +91,56 @@ def fit_command(
         )  # fmt: skip
     _show_run(run.metrics, run.predictor.spec.architecture, run.predictor.schema.task_names)
     typer.echo(f"files: {out}")
+
+
+@app.command("compare")
+def compare_command(
+    table: TableArgument,
+    task: TaskOption = None,
+    models: Annotated[str, typer.Option(help="Names, with commas between; or paper, or all.")] = COMPARED,
+    seeds: Annotated[int, typer.Option(min=1, help="Trainings of each model.")] = 5,
+    trials: Annotated[int, typer.Option(min=1, help="Settings tried for each model; 1: the defaults.")] = 6,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; one a core if not given.")] = None,
+    reference_model: Annotated[str | None, typer.Option(help="Held against the others; else the searched one.")] = None,
+    drop: DropOption = None,
+    split_column: SplitColumnOption = None,
+    split: SplitOption = None,
+    split_seed: Annotated[int, typer.Option(help="Of a split at random.")] = 0,
+    time: TimeOption = None,
+    group: GroupOption = None,
+    weight: WeightOption = None,
+    schema: SchemaOption = None,
+    config: ConfigOption = None,
+    out: Annotated[Path, typer.Option(help="The folder of the comparison.")] = Path("runs/comparison"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Discard an earlier comparison there.")] = False,
+) -> None:
+    """Hold models against each other under equal conditions, and say what is more than noise.
+
+    An interrupted comparison goes on where it stopped when the command is given again.
+    """
+    from automtl.data.schema import Schema
+    from automtl.recipes import Roles, compare_table
+
+    settings = _settings(config, split)
+    if not task and schema is None:
+        raise SettingsError("no task given; name at least one label column with --task, or give a --schema")
+    standing = _Standing()
+    try:
+        with standing:
+            found = compare_table(
+                table, task or (), models=[name.strip() for name in models.split(",")],
+                roles=Roles(tuple(drop or ()), split_column, weight, group, time),
+                schema=None if schema is None else Schema.read(schema), settings=settings, seeds=seeds, trials=trials,
+                jobs=jobs, split_seed=split_seed, reference_model=reference_model, out=out, overwrite=overwrite,
+                audience=standing.hear,
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; {standing.text()} in {out}: the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
+    _show_comparison(found)
+    typer.echo(f"files: {out}")
+    if any(model["failed"] for model in found["models"].values()):
+        raise typer.Exit(1)
 
 
 @app.command("evaluate")
@@ -158,7 +208,7 @@ def describe_command(
     """The schema inferred for a table, and each column's role."""
     from automtl.data.infer import ColumnSummary, infer_schema, summarize
     from automtl.data.table import read_table
-    from automtl.errors import SchemaError, SettingsError
+    from automtl.errors import SchemaError
 
     if not task:
         raise SettingsError("no task given; name at least one label column with --task")
@@ -275,6 +325,68 @@ class _Live:
 def _news(progress: Any) -> str:
     parts = [f"loss {progress.loss:.4f}", *(f"{task} {value:.4f}" for task, value in progress.auc.items())]
     return "  ".join([*parts, *([" ".join(progress.strongest)] if progress.strongest else [])])
+
+
+class _Standing:
+    """How far a comparison is: one line that changes on a terminal, a line for each ended job elsewhere."""
+
+    def __enter__(self) -> _Standing:
+        from rich.console import Console
+        from rich.live import Live
+
+        self.last: Any = None
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.live = Live("", console=self.console, transient=True) if self.console.is_terminal else None
+        if self.live is not None:
+            self.live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.live is not None:
+            self.live.stop()
+
+    def hear(self, standing: Any) -> None:
+        """Show one standing."""
+        self.last = standing
+        if standing.failure is not None:
+            self.console.print(f"{standing.ended}: failed, {standing.failure}", markup=False)
+        if self.live is not None:
+            self.live.update(f"{self.text()}; now {', '.join(standing.running)}")
+        elif standing.ended is not None:
+            self.console.print(f"{self.text()}; {standing.ended} ended", markup=False)
+
+    def text(self) -> str:
+        """Jobs done, and the time left."""
+        from automtl.report.comparison_text import duration
+
+        if self.last is None:
+            return "no job is done"
+        left = "" if self.last.seconds_left is None else f", about {duration(self.last.seconds_left)} left"
+        return f"{self.last.done} of {self.last.total} jobs are done{left}"
+
+
+def _settings(config: Path | None, split: str | None) -> Any:
+    """Settings of the file, with the split of the command line."""
+    from dataclasses import replace
+
+    from automtl.config import make_settings, read_settings
+
+    settings = read_settings(config)
+    if split is None:
+        return settings
+    return replace(settings, split=make_settings({"split": {"method": split}}, "--split").split)
+
+
+def _show_comparison(found: dict[str, Any]) -> None:
+    from automtl.report.comparison_text import comparison_tables, failures
+
+    for title, header, rows in comparison_tables(found):
+        _show_table(title, header, rows)
+    for verdict in found["verdicts"].values():
+        typer.echo(verdict["sentence"])
+    typer.echo(found["sentence"])
+    for line in failures(found):
+        typer.echo(line, err=True)
 
 
 def _console() -> Console:

@@ -38,6 +38,10 @@ class ModelFolderError(AutomtlError):
     """A saved model is missing, damaged or of another version."""
 
 
+class ComparisonError(AutomtlError):
+    """A comparison cannot be begun, continued or written."""
+
+
 def suggestion(name: str, known: Iterable[str]) -> str:
     """The end of a message: '; did you mean ...?' if a known name is near, else the empty string."""
     near = difflib.get_close_matches(name, list(known), n=1)

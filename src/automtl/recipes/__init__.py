@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from automtl.recipes.check import check_table
+from automtl.recipes.compare import compare_table
 from automtl.recipes.fit import (
     Prepared,
     Roles,
@@ -10,11 +11,10 @@ from automtl.recipes.fit import (
     check_schema,
     choose_variant,
     fit_table,
-    peak_memory_bytes,
     resolve_schema,
 )
 
 __all__ = [
-    "Prepared", "Roles", "Run", "check_schema", "check_table", "choose_variant", "fit_table", "peak_memory_bytes",
+    "Prepared", "Roles", "Run", "check_schema", "check_table", "choose_variant", "compare_table", "fit_table",
     "resolve_schema",
 ]  # fmt: skip

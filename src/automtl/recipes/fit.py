@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import resource
-import sys
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -25,6 +23,7 @@ from automtl.data.split import Split, split_table
 from automtl.data.store import Feeder, feeding
 from automtl.data.table import read_table
 from automtl.errors import SettingsError, suggestion
+from automtl.memory import peak_memory_bytes
 from automtl.models.baselines import BASELINES, check_tasks
 from automtl.models.baselines.base import Baseline
 from automtl.models.gates import mean_gate_weights
@@ -141,7 +140,7 @@ def fit_table(
     encoder sees training rows, every choice validation rows; test rows are encoded and read once, at the end.
     """
     settings, start = settings or Settings(), time.perf_counter()
-    _check_names(settings)
+    check_names(settings)
     if out is not None:
         check_target(Path(out), overwrite)
     table = read_table(source)
@@ -161,7 +160,7 @@ def fit_table(
 
 def _fit(split: Split, schema: Schema, settings: Settings, seed: int, feeder: Feeder, listen: Listener) -> Run:
     prepared, choice = choose_variant(split, schema, settings, seed, feeder, listen)
-    found = _search(prepared, settings, seed, listen)
+    found = search_architecture(prepared, settings, seed, listen)
     spec = ModelSpec(settings.model, prepared.network, found.architecture if found else None)
     network = spec.build(prepared.encoder, seed)
     if settings.warm_start and found is not None:
@@ -202,7 +201,8 @@ def _fit(split: Split, schema: Schema, settings: Settings, seed: int, feeder: Fe
     return Run(predictor, metrics, history, curves, settings.to_dict() | {"seed": seed})
 
 
-def _check_names(settings: Settings) -> None:
+def check_names(settings: Settings) -> None:
+    """Raises SettingsError where a model or a strategy is unknown."""
     models, strategies = ("automtl", *BASELINES), tuple(STRATEGIES)
     for what, name, known in (
         ("model", settings.model, models),
@@ -218,16 +218,14 @@ def choose_variant(
     split: Split, schema: Schema, settings: Settings, seed: int, feeder: Feeder, listen: Listener
 ) -> tuple[Prepared, list[dict[str, Any]]]:
     """The variant under which the reference model is best on validation rows, and what each one gave."""
-    variants = _distinct(settings, schema)
+    variants = distinct_variants(settings, schema)
     if len(variants) == 1:
-        return _prepare(split, schema, settings, variants[0], seed, feeder), [
-            {"name": variants[0].name, "chosen": True}
-        ]
+        return prepare(split, schema, settings, variants[0], seed, feeder), [{"name": variants[0].name, "chosen": True}]
     best: Prepared | None = None
     prepared: Prepared | None = None
     tried: list[tuple[float, str]] = []
     for variant in variants:
-        prepared = _prepare(split, schema, settings, variant, seed, feeder, prepared)
+        prepared = prepare(split, schema, settings, variant, seed, feeder, prepared)
         generator = torch.Generator().manual_seed(seed)
         model = BASELINES[settings.reference](prepared.encoder.layout, prepared.network, generator)
         stage = f"choosing inputs: {variant.name}"
@@ -239,7 +237,7 @@ def choose_variant(
     return best, [{"name": name, "score": score, "chosen": name == best.variant} for score, name in tried]
 
 
-def _distinct(settings: Settings, schema: Schema) -> list[Variant]:
+def distinct_variants(settings: Settings, schema: Schema) -> list[Variant]:
     """Variants that differ on this table: without historical rates to leave out, leaving them out is no variant."""
     if not settings.variants:
         return [Variant("default")]
@@ -249,7 +247,7 @@ def _distinct(settings: Settings, schema: Schema) -> list[Variant]:
     return kept or [Variant("default")]
 
 
-def _prepare(
+def prepare(
     split: Split,
     schema: Schema,
     settings: Settings,
@@ -258,7 +256,7 @@ def _prepare(
     feeder: Feeder,
     before: Prepared | None = None,
 ) -> Prepared:
-    """The rows of the variant before are taken over where this one encodes them alike."""
+    """Rows encoded under a variant; those of the variant before are taken over where this one encodes them alike."""
     try:
         encoding: EncoderSettings = replace(settings.encoder, **variant.encoder)
         network: NetworkSettings = replace(settings.network, **variant.network)
@@ -273,7 +271,8 @@ def _prepare(
     return Prepared(variant.name, encoder, network, training, train, valid)
 
 
-def _search(prepared: Prepared, settings: Settings, seed: int, listen: Listener) -> SearchResult | None:
+def search_architecture(prepared: Prepared, settings: Settings, seed: int, listen: Listener) -> SearchResult | None:
+    """What the strategy of the settings finds; None for a published model."""
     if settings.model != "automtl":
         return None
     layout = prepared.encoder.layout
@@ -295,9 +294,3 @@ def _start_from_supernet(network: nn.Module, found: SearchResult, settings: Sett
 
 def _checks(trained: FitResult) -> dict[str, Any]:
     return {"best": trained.best, "checks": [check.to_dict() for check in trained.checks]}
-
-
-def peak_memory_bytes() -> int:
-    """The largest resident size of this process so far."""
-    size = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return size if sys.platform == "darwin" else size * 1024

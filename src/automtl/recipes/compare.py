@@ -1,0 +1,146 @@
+"""Compare the searched model with others under equal conditions."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from automtl._version import __version__
+from automtl.config import Settings
+from automtl.contenders import contender
+from automtl.data.schema import Schema
+from automtl.data.split import Split, split_table
+from automtl.data.table import read_table
+from automtl.errors import SettingsError, suggestion
+from automtl.recipes.conductor import Audience, Conductor, nobody
+from automtl.recipes.courses import Finish, Plan, choose_inputs, take_part
+from automtl.recipes.fit import Roles, check_names, check_schema, distinct_variants, resolve_schema
+from automtl.recipes.jobs import Brief, begin, run_job
+from automtl.recipes.records import Records, table_digest, to_json, write_file
+from automtl.recipes.summary import assemble
+from automtl.recipes.tuning import require_tuning
+from automtl.recipes.workers import working
+
+FORMAT = 1  # of comparison.json and of the records
+PAPER = ("automtl", "single-task", "shared-bottom", "mmoe", "cgc", "ple")
+DEFAULT_MODELS = ("automtl", "shared-bottom", "mmoe", "ple")
+
+
+def compare_table(
+    source: Any,
+    tasks: Sequence[str] = (),
+    *,
+    models: Sequence[str] = DEFAULT_MODELS,
+    roles: Roles | None = None,
+    schema: Schema | None = None,
+    settings: Settings | None = None,
+    seeds: int | Sequence[int] = 5,
+    trials: int = 6,
+    jobs: int | None = None,
+    split_seed: int = 0,
+    reference_model: str | None = None,
+    out: Path | str = Path("runs/comparison"),
+    overwrite: bool = False,
+    audience: Audience = nobody,
+) -> dict[str, Any]:
+    """Train contenders under equal conditions, tuned alike on validation rows; what `comparison.json` holds.
+
+    All seeds share one split. A comparison that was interrupted goes on where it stopped, if it is called again with
+    the same table, schema and settings; models, seeds and trials may be added. `jobs`: processes, one a core if None.
+    A model that fails is reported in its entry (`failed`) and leaves the others alone.
+
+    Processes are started anew, so a script that calls this needs `if __name__ == "__main__":`.
+    """
+    settings, out = settings or Settings(), Path(out)
+    names = resolve_models(models)
+    chosen = {name: contender(name).settings(settings) for name in names}
+    _check(chosen, settings, trials, reference_model)
+    table = read_table(source)
+    schema = resolve_schema(table, tasks, roles or Roles(), schema)
+    check_schema(table, schema)
+    split = split_table(table, schema, settings.split, split_seed)
+    brief = Brief(
+        source if isinstance(source, str | Path) else table, table_digest(table), schema, settings.split, split_seed,
+        Records(out / "records"),
+    )  # fmt: skip
+    brief.records.open(_identity(brief, settings), overwrite)
+    plan = Plan(tuple(distinct_variants(settings, schema)), _seeds(seeds), trials)
+    finishes = _conduct(brief, settings, chosen, plan, jobs or os.cpu_count() or 1, audience, out)
+    found = assemble(_header(source, split, schema, plan), finishes, reference_model, brief.records, schema)
+    write_file(out / "comparison.json", to_json(found))
+    return found
+
+
+def resolve_models(names: Sequence[str]) -> tuple[str, ...]:
+    """Names of contenders; 'paper' stands for the paper's models, 'all' for all. Raises SettingsError."""
+    from automtl.contenders import CONTENDERS
+
+    groups = {"paper": PAPER, "all": tuple(CONTENDERS)}
+    found = dict.fromkeys(single for name in names for single in groups.get(name, (name,)))
+    for name in found:
+        contender(name)
+    return tuple(found)
+
+
+def _check(chosen: dict[str, Settings], settings: Settings, trials: int, reference: str | None) -> None:
+    if not chosen:
+        raise SettingsError("no model to compare; name some with --models")
+    if reference is not None and reference not in chosen:
+        raise SettingsError(f"--reference-model '{reference}' is not compared{suggestion(reference, chosen)}")
+    if settings.warm_start:
+        raise SettingsError("warm_start: a comparison keeps no supernet to start from; set it to false")
+    if trials < 1:
+        raise SettingsError(f"--trials {trials}: expected at least 1, which is the default settings")
+    for made in chosen.values():
+        check_names(made)
+    require_tuning(trials)
+
+
+def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
+    found = tuple(range(seeds)) if isinstance(seeds, int) else tuple(seeds)
+    if not found or len(set(found)) < len(found):
+        raise SettingsError(f"seeds {seeds}: expected at least one, each once")
+    return found
+
+
+def _identity(brief: Brief, settings: Settings) -> dict[str, Any]:
+    """What all jobs hang on."""
+    return {
+        "format": FORMAT, "automtl": __version__, "table": brief.table_digest, "split seed": brief.split_seed,
+        "schema": brief.schema.to_dict(), "settings": settings.to_dict() | {"feeding": None},
+    }  # fmt: skip
+
+
+def _header(source: Any, split: Split, schema: Schema, plan: Plan) -> dict[str, Any]:
+    rows = {"train": split.train.height, "validation": split.valid.height, "test": split.test.height}
+    name = Path(source).name if isinstance(source, str | Path) else "data frame"
+    return {
+        "format": FORMAT, "automtl": __version__, "table": {"name": name, "rows": rows},
+        "seeds": list(plan.seeds), "trials": plan.trials,
+    }  # fmt: skip
+
+
+def _conduct(
+    brief: Brief, settings: Settings, chosen: dict[str, Settings], plan: Plan, jobs: int, audience: Audience, out: Path
+) -> list[Finish]:
+    """All jobs that have no record yet, in processes of their own."""
+    choice = choose_inputs(settings, plan)
+    planned = Counter({("inputs", kind): count for kind, count in choice.planned.items()})
+    for name, own in chosen.items():
+        planned.update(
+            {(name, kind): count for kind, count in take_part(name, own, plan.variants[0], plan).planned.items()}
+        )
+    encoded = out / "encoded"
+    threads = max((os.cpu_count() or 1) // jobs, 1)
+    shutil.rmtree(encoded, ignore_errors=True)
+    try:
+        with working(jobs, threads, run_job, begin, (brief, settings.feeding, encoded / "rows")) as workers:
+            conductor = Conductor(workers, brief.records, audience, planned)
+            (inputs,) = conductor.conduct([choice])
+            return conductor.conduct([take_part(name, own, inputs, plan) for name, own in chosen.items()])
+    finally:
+        shutil.rmtree(encoded, ignore_errors=True)

@@ -1,0 +1,167 @@
+"""The course of a model through a comparison: search, tuning on validation rows, then one test for each seed.
+
+A course is a generator: it yields jobs, is sent their outcomes, and returns what became of the model. So all courses
+go on side by side, each at its own step.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Generator, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Generic, TypeAlias, TypeVar
+
+from automtl.config import Settings, Variant
+from automtl.recipes.jobs import Job, Kind
+from automtl.recipes.records import Record
+from automtl.recipes.tuning import Tuned, first_points, further_points
+from automtl.recipes.workers import Failure
+
+Result = TypeVar("Result")
+Outcome: TypeAlias = Record | Failure
+Steps: TypeAlias = Generator[list[Job], list[Outcome], Result]
+
+
+@dataclass(frozen=True)
+class Course(Generic[Result]):
+    """`planned`: how many jobs of each kind it takes, unless it fails."""
+
+    name: str
+    planned: Counter[Kind]
+    steps: Steps[Result]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What is the same for all models. The first seed serves tuning."""
+
+    variants: tuple[Variant, ...]
+    seeds: tuple[int, ...]
+    trials: int
+
+
+@dataclass(frozen=True)
+class Finish:
+    """A model at the end of its course. `entry`: its part of comparison.json; `tested`: names of records, by seed."""
+
+    name: str
+    searched: bool
+    entry: dict[str, Any]
+    tested: tuple[str, ...]
+
+    @property
+    def failed(self) -> bool:
+        """Whether a job that it needs has no result."""
+        return self.entry["failed"] is not None
+
+
+class _CourseError(Exception):
+    """A job without which the course cannot go on has no result."""
+
+
+def choose_inputs(settings: Settings, plan: Plan) -> Course[Variant]:
+    """The variant under which the small reference model is best on validation rows; the first one if all fail."""
+    base = replace(settings, model=settings.reference)
+    variants = plan.variants if len(plan.variants) > 1 else ()
+    jobs = [_job("inputs", base, Kind.TRIAL, Tuned.default(base, variant), plan.seeds[0]) for variant in variants]
+
+    def steps() -> Steps[Variant]:
+        scores = [_score(outcome) for outcome in (yield jobs)]
+        return plan.variants[scores.index(min(scores)) if scores else 0]
+
+    return Course("inputs", Counter({Kind.TRIAL: len(jobs)}), steps())
+
+
+def take_part(name: str, settings: Settings, inputs: Variant, plan: Plan) -> Course[Finish]:
+    """`settings`: the contender's. `inputs`: those chosen for all models, where tuning begins."""
+    searches, trials = len(plan.seeds) * _is_searched(settings), plan.trials if plan.trials > 1 else 0
+    planned = Counter({Kind.SEARCH: searches, Kind.TRIAL: trials, Kind.TEST: len(plan.seeds)})
+    return Course(name, planned, _steps(name, settings, inputs, plan))
+
+
+def _steps(name: str, settings: Settings, inputs: Variant, plan: Plan) -> Steps[Finish]:
+    searched, seeds, tuning, failed = _is_searched(settings), [], _tuning([], []), None
+    tests: list[Job] = []
+    try:
+        searches = (yield from _search(name, settings, inputs, plan)) if searched else [{} for _ in plan.seeds]
+        points, scores = yield from _tune(name, settings, inputs, plan, searches[0])
+        tuning = _tuning(points, scores)
+        best = points[scores.index(min(scores))]
+        tests = [
+            _job(name, settings, Kind.TEST, best, seed, found) for seed, found in zip(plan.seeds, searches, strict=True)
+        ]
+        records = _needed((yield tests))
+        seeds = [_of_seed(record, found) for record, found in zip(records, searches, strict=True)]
+    except _CourseError as error:
+        failed = str(error)
+    entry = {"searched": searched, "seeds": seeds, "tuning": tuning, "failed": failed}
+    return Finish(name, searched, entry, tuple(job.name for job in tests))
+
+
+def _search(name: str, settings: Settings, inputs: Variant, plan: Plan) -> Steps[list[Record]]:
+    """Under the default settings, once for each seed."""
+    default = Tuned.default(settings, inputs)
+    return _needed((yield [_job(name, settings, Kind.SEARCH, default, seed) for seed in plan.seeds]))
+
+
+def _tune(
+    name: str, settings: Settings, inputs: Variant, plan: Plan, found: Record
+) -> Steps[tuple[list[Tuned], list[float]]]:
+    """Points and their scores at the first seed. The default settings must work, others may fail."""
+
+    def trials(points: Sequence[Tuned]) -> list[Job]:
+        return [_job(name, settings, Kind.TRIAL, point, plan.seeds[0], found) for point in points]
+
+    if plan.trials == 1:
+        return [Tuned.default(settings, inputs)], [float("nan")]
+    points = first_points(settings, inputs, plan.variants, plan.trials)
+    outcomes = yield trials(points)
+    _needed(outcomes[:1])
+    scores = [_score(outcome) for outcome in outcomes]
+    further = further_points(settings, points[scores.index(min(scores))].inputs, plan.trials - len(points))
+    outcomes = yield trials(further)
+    return [*points, *further], [*scores, *(_score(outcome) for outcome in outcomes)]
+
+
+def _job(name: str, settings: Settings, kind: Kind, point: Tuned, seed: int, found: Record | None = None) -> Job:
+    return Job(kind, point.apply(settings), seed, (found or {}).get("architecture"), name)
+
+
+def _is_searched(settings: Settings) -> bool:
+    return settings.model == "automtl"
+
+
+def _needed(outcomes: Sequence[Outcome]) -> list[Record]:
+    """The records. Raises _CourseError with the messages of those that failed, each once."""
+    failures = dict.fromkeys(outcome.message for outcome in outcomes if isinstance(outcome, Failure))
+    if failures:
+        raise _CourseError("; ".join(failures))
+    return [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
+
+
+def _score(outcome: Outcome) -> float:
+    """Of validation rows; smaller is better."""
+    return float("inf") if isinstance(outcome, Failure) else float(outcome["score"])
+
+
+def _tuning(points: Sequence[Tuned], scores: Sequence[float]) -> Record:
+    trials = [
+        {"settings": point.to_dict(), "score": score if abs(score) < float("inf") else None}
+        for point, score in zip(points, scores, strict=True)
+    ]
+    chosen = points[scores.index(min(scores))].to_dict() if points else None
+    return {"chosen": chosen, "trials": trials}
+
+
+def _of_seed(record: Record, found: Record) -> Record:
+    """A seed's part of the entry."""
+    return {
+        "seed": record["seed"],
+        "validation": record["validation"],
+        "test": record["test"],
+        "parameters": record["parameters"],
+        "flops_per_row": record["flops_per_row"],
+        "seconds": {"search": found.get("seconds", 0.0), "training": record["seconds"]},
+        "peak_memory_bytes": max(record["peak_memory_bytes"], found.get("peak_memory_bytes", 0)),
+        "architecture": found.get("architecture"),
+    }

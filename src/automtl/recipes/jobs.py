@@ -1,0 +1,200 @@
+"""The jobs of a comparison: a search, a training judged on validation rows, a training tested on test rows."""
+
+from __future__ import annotations
+
+import time
+import traceback
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from enum import StrEnum
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from automtl.config import Settings
+from automtl.data.batch import Batch
+from automtl.data.encoder import EncoderSettings
+from automtl.data.schema import Schema
+from automtl.data.split import Split, SplitSettings, split_table
+from automtl.data.store import Feeder, FeedingSettings
+from automtl.data.table import read_table
+from automtl.errors import AutomtlError, ComparisonError
+from automtl.memory import forget_peak, peak_memory_bytes
+from automtl.models.baselines import BASELINES, check_tasks
+from automtl.models.baselines.base import Baseline
+from automtl.models.network import count_parameters
+from automtl.predictor import ModelSpec, Predictor
+from automtl.recipes.fit import Prepared, prepare, search_architecture
+from automtl.recipes.records import Record, Records, digest, table_digest
+from automtl.recipes.workers import Failure
+from automtl.space import Architecture
+from automtl.training.fit import fit
+from automtl.training.progress import silent
+
+FLOP_ROWS = 1024  # counted together
+
+
+class Kind(StrEnum):
+    """What a job gives: an architecture, a score on validation rows, metrics on test rows."""
+
+    SEARCH = "search"
+    TRIAL = "trial"
+    TEST = "test"
+
+
+@dataclass(frozen=True)
+class Job:
+    """All that decides the outcome, besides the table. `settings` have one variant: the inputs and tuned settings.
+
+    `architecture`: of a searched model that is to be trained, as plain values. `model`: the contender's name, for
+    people; jobs that do the same are the same.
+    """
+
+    kind: Kind
+    settings: Settings
+    seed: int
+    architecture: Record | None = None
+    model: str = field(default="", compare=False)
+
+    @cached_property
+    def name(self) -> str:
+        """Of its record."""
+        settings = self.settings.to_dict() | {"feeding": None}
+        return f"{self.kind}-{digest([self.kind, settings, self.seed, self.architecture])}"
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return f"{self.model} {self.kind} {self.seed}"
+
+
+@dataclass(frozen=True)
+class Brief:
+    """What every process of a comparison knows. `source`: a path, or a data frame."""
+
+    source: Any
+    table_digest: str
+    schema: Schema
+    split_settings: SplitSettings
+    split_seed: int
+    records: Records
+
+
+class Workspace:
+    """The rows of one process; encoded rows are kept for the next job that wants them alike."""
+
+    def __init__(self, brief: Brief, feeder: Feeder) -> None:
+        self.brief, self.feeder = brief, feeder
+        self.kept: dict[EncoderSettings, Prepared] = {}
+
+    @cached_property
+    def split(self) -> Split:
+        """Raises ComparisonError if the table is not the one that the comparison began with."""
+        table = read_table(self.brief.source)
+        if table_digest(table) != self.brief.table_digest:
+            raise ComparisonError(f"'{self.brief.source}' has changed while it was compared; start again")
+        return split_table(table, self.brief.schema, self.brief.split_settings, self.brief.split_seed)
+
+    def prepared(self, settings: Settings) -> Prepared:
+        """Encoded rows and the settings of training, under the one variant of the settings."""
+        (variant,) = settings.variants
+        encoding = replace(settings.encoder, **variant.encoder)
+        found = prepare(
+            self.split, self.brief.schema, settings, variant, self.brief.split_seed, self.feeder,
+            self.kept.get(encoding),
+        )  # fmt: skip
+        self.kept[encoding] = found
+        return found
+
+    def run(self, job: Job) -> None:
+        """Do a job and write its record."""
+        check_tasks(job.settings.model, self.brief.schema.tasks)
+        forget_peak()
+        start = time.perf_counter()
+        prepared = self.prepared(job.settings)
+        if job.kind is Kind.SEARCH:
+            record, scores = _searched(job, prepared), None
+        else:
+            record, scores = self._trained(job, prepared)
+        record |= {"peak_memory_bytes": peak_memory_bytes(), "job_seconds": time.perf_counter() - start}
+        self.brief.records.put(job.name, {"model": job.model, "seed": job.seed} | record, scores)
+
+    def _trained(self, job: Job, prepared: Prepared) -> tuple[Record, np.ndarray | None]:
+        architecture = None if job.architecture is None else Architecture.from_dict(job.architecture)
+        spec, schema = ModelSpec(job.settings.model, prepared.network, architecture), self.brief.schema
+        network = spec.build(prepared.encoder, job.seed)
+        result = fit(network, prepared.train, prepared.valid, schema.tasks, prepared.training, job.seed)
+        predictor = Predictor(schema, prepared.encoder, spec, network)
+        record = {
+            "score": result.score,
+            "seconds": result.seconds,
+            "validation": predictor.evaluate_batch(prepared.valid),
+        }
+        if job.kind is Kind.TRIAL:
+            return record, None
+        test = self.feeder.encode(prepared.encoder, self.split.test, like=prepared.train)
+        scores = predictor.scores(test)
+        self.brief.records.keep_rows(_judged_by(test))
+        return record | {
+            "test": predictor.evaluate_scores(scores, test),
+            "parameters": count_parameters(network),
+            "flops_per_row": flops_per_row(network, test),
+        }, scores
+
+
+def _searched(job: Job, prepared: Prepared) -> Record:
+    """The architecture found, and the seconds it took with the reference model that lends its embedding."""
+    start = time.perf_counter()
+    if job.settings.search.lent_embedding:
+        generator = torch.Generator().manual_seed(job.seed)
+        reference = BASELINES[job.settings.reference](prepared.encoder.layout, prepared.network, generator)
+        tasks = prepared.encoder.schema.tasks
+        fit(reference, prepared.train, prepared.valid, tasks, prepared.training, job.seed)
+        prepared = replace(prepared, embedding=reference.embedding if isinstance(reference, Baseline) else None)
+    found = search_architecture(prepared, job.settings, job.seed, silent)
+    assert found is not None, "only searched models have search jobs"
+    seconds = time.perf_counter() - start
+    return {"architecture": found.architecture.to_dict(), "seconds": seconds, "history": found.history}
+
+
+def _judged_by(test: Batch) -> dict[str, np.ndarray]:
+    """What metrics need besides scores."""
+    arrays = {"labels": test.labels, "mask": test.mask, "weight": test.weight}
+    group = {} if test.group is None else {"group": test.group}
+    return {name: tensor.numpy() for name, tensor in (arrays | group).items()}
+
+
+@torch.inference_mode()
+def flops_per_row(model: nn.Module, rows: Batch) -> int:
+    """Of one prediction: two for every multiply-add of a product of matrices."""
+    part = rows.take(slice(0, FLOP_ROWS))
+    with FlopCounterMode(display=False) as counter:
+        model(part.features)
+    return round(int(counter.get_total_flops()) / len(part))
+
+
+_workspace: Workspace | None = None  # of this process
+
+
+def begin(brief: Brief, feeding_settings: FeedingSettings, beside: Path) -> None:
+    """What a process does once. Files of encoded rows go beside the path given."""
+    global _workspace
+    _workspace = Workspace(brief, Feeder(feeding_settings, beside, ExitStack()))
+
+
+def run_job(job: Job) -> Failure | None:
+    """A record, or why there is none."""
+    assert _workspace is not None
+    try:
+        _workspace.run(job)
+    except AutomtlError as error:
+        return Failure(str(error))
+    except Exception as error:
+        place = traceback.extract_tb(error.__traceback__)[-1]
+        return Failure(f"{type(error).__name__}: {error} ({Path(place.filename).name}, line {place.lineno})")
+    return None

@@ -1,0 +1,153 @@
+"""Finished jobs of a comparison, in files, so that an interrupted one goes on where it stopped.
+
+A record is one JSON file, and beside it the scores of the test rows, where the job scored them. It appears whole or not
+at all, under a name made from everything that decides its outcome.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from automtl.errors import ComparisonError
+
+IDENTITY, ROWS = "identity.json", "rows.npz"
+Record = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Records:
+    """The folder of records of one comparison."""
+
+    folder: Path
+
+    def open(self, identity: Record, overwrite: bool) -> None:
+        """Make the folder, or go on with what is in it. Raises ComparisonError if that belongs to something else.
+
+        `identity`: plain values of all that every job hangs on. `overwrite` removes earlier records first.
+        """
+        try:
+            if overwrite and (self.folder / IDENTITY).is_file():
+                shutil.rmtree(self.folder)
+            self.folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ComparisonError(f"'{self.folder}' cannot be written: {error.strerror}") from None
+        identity = json.loads(to_json(identity))
+        path = self.folder / IDENTITY
+        if not path.is_file():
+            write_file(path, to_json(identity))
+        elif (found := _read(path)) != identity:
+            raise ComparisonError(
+                f"'{self.folder.parent}' holds a comparison of something else ({_difference(found, identity)}); choose "
+                f"another --out, or pass --overwrite to discard its {self.count} finished jobs"
+            )
+
+    @property
+    def count(self) -> int:
+        """Of finished jobs."""
+        return sum(path.name != IDENTITY for path in self.folder.glob("*.json"))
+
+    def get(self, name: str) -> Record | None:
+        """The record, if that job is finished."""
+        path = self.folder / f"{name}.json"
+        return _read(path) if path.is_file() else None
+
+    def put(self, name: str, record: Record, scores: np.ndarray | None = None) -> None:
+        """Scores go first: the record says that all is there."""
+        if scores is not None:
+            write_file(self.folder / f"{name}.npy", _bytes(scores))
+        write_file(self.folder / f"{name}.json", to_json(record))
+
+    def scores(self, name: str) -> np.ndarray:
+        """(N, T) float32, of the test rows."""
+        found: np.ndarray = np.load(self.folder / f"{name}.npy", allow_pickle=False)
+        return found
+
+    def keep_rows(self, arrays: Mapping[str, np.ndarray]) -> None:
+        """What the metrics need of the test rows besides scores; written once."""
+        if not (self.folder / ROWS).is_file():
+            content = io.BytesIO()
+            np.savez(content, **arrays)  # type: ignore[arg-type]
+            write_file(self.folder / ROWS, content.getvalue())
+
+    def rows(self) -> dict[str, np.ndarray]:
+        """Arrays kept by `keep_rows`."""
+        with np.load(self.folder / ROWS, allow_pickle=False) as found:
+            return dict(found)
+
+
+def to_json(values: Any) -> bytes:
+    """Readable, the same bytes for the same values."""
+    return json.dumps(values, indent=1, default=str).encode()
+
+
+def digest(values: Any) -> str:
+    """Of plain values, whatever the order of their names."""
+    return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:12]
+
+
+def table_digest(table: pl.DataFrame) -> str:
+    """Of the content of a table, wherever it came from and however it is kept in memory."""
+    found = hashlib.sha256()
+    for column in table.rechunk():
+        found.update(f"{column.name} {column.dtype} {len(column)}".encode())
+        found.update(column.hash(seed=0).to_numpy().tobytes())
+    return found.hexdigest()[:12]
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Whole or not at all: written beside the target, synced, renamed. Raises ComparisonError."""
+    try:
+        handle, fresh = tempfile.mkstemp(prefix=".", suffix=path.suffix + ".part", dir=path.parent)
+        try:
+            with os.fdopen(handle, "wb") as file:
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(fresh, 0o644)
+            os.replace(fresh, path)
+        finally:
+            Path(fresh).unlink(missing_ok=True)
+    except OSError as error:
+        raise ComparisonError(f"'{path}' cannot be written: {error.strerror}") from None
+
+
+def _bytes(array: np.ndarray) -> bytes:
+    content = io.BytesIO()
+    np.save(content, array.astype(np.float32), allow_pickle=False)
+    return content.getvalue()
+
+
+def _read(path: Path) -> Record:
+    try:
+        found: Record = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ComparisonError(f"'{path}' cannot be read ({error}); remove it, and the job is done again") from None
+    return found
+
+
+def _difference(there: Record, here: Record) -> str:
+    """The first value that differs, as a user would name it."""
+    places = dict(_leaves(there)), dict(_leaves(here))
+    name = next(name for name in [*places[1], *places[0]] if places[0].get(name) != places[1].get(name))
+    return f"{name}: {places[0].get(name)} there, {places[1].get(name)} now"
+
+
+def _leaves(values: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    pairs = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else None
+    if pairs is None:
+        yield place, values
+    else:
+        for name, value in pairs:
+            yield from _leaves(value, f"{place}.{name}" if place else str(name))
