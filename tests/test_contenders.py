@@ -9,7 +9,7 @@ import pytest
 from automtl.config import Settings, make_settings
 from automtl.contenders import ABLATIONS, CONTENDERS, contender
 from automtl.errors import SettingsError
-from automtl.models.names import BASELINE_NAMES
+from automtl.models.names import RIVAL_NAMES
 from automtl.search import STRATEGIES
 from automtl.search.settings import published
 
@@ -25,7 +25,7 @@ def test_a_contender_changes_what_it_names_and_keeps_the_rest(name: str) -> None
 
 
 def test_every_strategy_ablation_and_published_model_takes_part_and_no_two_are_the_same() -> None:
-    assert set(CONTENDERS) >= {*STRATEGIES, *ABLATIONS, *BASELINE_NAMES, "published"}
+    assert set(CONTENDERS) >= {*STRATEGIES, *ABLATIONS, *RIVAL_NAMES, "published"}
     found = [contender(name).settings(Settings()) for name in CONTENDERS]
     assert all(a != b for i, a in enumerate(found) for b in found[:i])
 

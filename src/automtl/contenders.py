@@ -7,7 +7,7 @@ from typing import Any
 
 from automtl.config import Settings
 from automtl.errors import SettingsError, suggestion
-from automtl.models.names import BASELINE_NAMES
+from automtl.models.names import RIVAL_NAMES
 from automtl.search import STRATEGIES
 from automtl.search.settings import published
 
@@ -54,7 +54,7 @@ def _table() -> dict[str, dict[str, Any]]:
         "published": DEFAULT | {"search": asdict(published())},
     }
     ablations = {name: DEFAULT | changes for name, changes in ABLATIONS.items()}
-    return searched | schedules | ablations | {name: {"model": name} for name in BASELINE_NAMES}
+    return searched | schedules | ablations | {name: {"model": name} for name in RIVAL_NAMES}
 
 
 CONTENDERS = {name: Contender(name, changes) for name, changes in _table().items()}

@@ -25,15 +25,17 @@ from automtl.data.encoder import Encoder
 from automtl.data.schema import Schema
 from automtl.data.table import read_table
 from automtl.errors import ModelFolderError, SpaceError
-from automtl.models.baselines import BASELINES
 from automtl.models.network import build
+from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
+from automtl.models.trees import TreeModel
 from automtl.space import Architecture, SpaceSettings, published_space
 from automtl.training.fit import predict_logits, to_scores
 from automtl.training.metrics import Undefined, Value, evaluate, mtl_loss
 
 FORMAT = 1  # of the folder; a change that older code cannot read raises it
 MANIFEST = "manifest.json"
+WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -55,7 +57,7 @@ class ModelSpec:
         if self.architecture is not None:
             space = published_space(SpaceSettings(experts=max(len(self.architecture.experts), 1)), layout.num_tasks)
             return build(space.narrow(self.architecture), layout, self.network, seed)
-        return BASELINES[self.model](layout, self.network, torch.Generator().manual_seed(seed))
+        return MODELS[self.model](layout, self.network, torch.Generator().manual_seed(seed))
 
 
 @dataclass(frozen=True)
@@ -109,7 +111,7 @@ class Predictor:
             "encoder.json": _json(values),
             "encoder.safetensors": safe_numpy.save(arrays),
             "architecture.json": _json(self.spec.to_dict()),
-            "weights.safetensors": safe_torch.save({n: v.contiguous() for n, v in self.network.state_dict().items()}),
+            **_learned(self.network),
             **{f"{name}.json": _json(content) for name, content in (extras or {}).items()},
             **{name: text.encode() for name, text in (texts or {}).items()},
         }
@@ -129,7 +131,7 @@ class Predictor:
             architecture = None if found is None else Architecture.from_dict(found)
             spec = ModelSpec(values["model"], NetworkSettings(**values["network"]), architecture)
             network = spec.build(encoder, 0)
-            network.load_state_dict(safe_torch.load_file(folder / "weights.safetensors"))
+            _restore(network, folder)
         except SpaceError:
             raise
         except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
@@ -137,6 +139,26 @@ class Predictor:
                 f"'{folder}' is not a complete model: {str(error).splitlines()[0]}; fit again"
             ) from None
         return Predictor(schema, encoder, spec, network.eval())
+
+
+def _learned(network: nn.Module) -> dict[str, bytes]:
+    """The files that hold what a model has learned."""
+    if isinstance(network, TreeModel):
+        return {_tree_file(task): text.encode() for task, text in enumerate(network.texts())}
+    return {WEIGHTS: safe_torch.save({name: value.contiguous() for name, value in network.state_dict().items()})}
+
+
+def _restore(network: nn.Module, folder: Path) -> None:
+    """The inverse of `_learned`."""
+    if isinstance(network, TreeModel):
+        files = [folder / _tree_file(task) for task in range(len(network.tasks))]
+        network.restore([file.read_text(encoding="utf-8") for file in files])
+    else:
+        network.load_state_dict(safe_torch.load_file(folder / WEIGHTS))
+
+
+def _tree_file(task: int) -> str:
+    return f"trees.{task}.txt"
 
 
 def plain(value: Value) -> float | dict[str, str]:

@@ -15,7 +15,7 @@ from automtl.data.layout import CategoricalLayout, Layout
 from automtl.data.schema import Task, TaskKind
 from automtl.data.synthetic import synthetic_log
 from automtl.errors import SettingsError
-from automtl.models.baselines import BASELINES, check_tasks
+from automtl.models.baselines import BASELINES
 from automtl.models.baselines.adatt import Fusion
 from automtl.models.baselines.aitm import Transfer
 from automtl.models.baselines.base import HIDDEN, Experts, OwnedExperts
@@ -23,7 +23,8 @@ from automtl.models.baselines.cross_stitch import CrossStitch
 from automtl.models.baselines.esmm import ESMM, chain
 from automtl.models.baselines.home import task_groups
 from automtl.models.baselines.stem import STEM
-from automtl.models.names import BASELINE_NAMES
+from automtl.models.names import BASELINE_NAMES, RIVAL_NAMES
+from automtl.models.registry import MODELS, check_model
 from automtl.models.settings import NetworkSettings
 from automtl.predictor import Predictor
 from automtl.recipes import Roles, fit_table
@@ -39,6 +40,7 @@ def build(name: str, num_tasks: int = 3, seed: int = 0, layout: Layout | None = 
 
 def test_the_names_on_the_command_line_are_the_models() -> None:
     assert tuple(BASELINES) == BASELINE_NAMES
+    assert tuple(MODELS) == RIVAL_NAMES
 
 
 @pytest.mark.parametrize("num_tasks", [1, 2, 3])
@@ -85,7 +87,7 @@ def easy() -> pl.DataFrame:
     return synthetic_log(4000, users=40, items=30, noise=0.0, seed=3)
 
 
-@pytest.mark.parametrize("name", BASELINES)
+@pytest.mark.parametrize("name", MODELS)
 def test_it_learns_and_a_loaded_one_predicts_the_same(name: str, easy: pl.DataFrame, tmp_path: Path) -> None:
     training = {"epochs": 4, "batch_size": 128, "learning_rate": 5e-3}
     settings = make_settings({**TINY, "model": name, "variants": [], "training": training})
@@ -138,10 +140,10 @@ def test_gradients_of_the_chain_are_finite_at_extremes(extreme: float) -> None:
 def test_tasks_that_are_no_step_of_a_chain_are_refused(task: Task, message: str) -> None:
     tasks = (Task("click"), task)
     with pytest.raises(SettingsError, match=message):
-        check_tasks("esmm", tasks)
+        check_model("esmm", tasks)
     with pytest.raises(SettingsError, match=message):
         ESMM(replace(small_layout(), tasks=tasks), SETTINGS, torch.Generator())
-    check_tasks("mmoe", tasks)
+    check_model("mmoe", tasks)
 
 
 # Cross-stitch

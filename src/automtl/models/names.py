@@ -5,4 +5,5 @@ from __future__ import annotations
 BASELINE_NAMES = (
     "single-task", "shared-bottom", "mmoe", "cgc", "ple", "aitm", "esmm", "cross-stitch", "stem", "adatt", "home",
 )  # fmt: skip
-MODEL_NAMES = ("automtl", *BASELINE_NAMES)
+RIVAL_NAMES = (*BASELINE_NAMES, "lightgbm")
+MODEL_NAMES = ("automtl", *RIVAL_NAMES)

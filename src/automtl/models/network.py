@@ -19,6 +19,7 @@ from automtl.nn.gate import Gate
 from automtl.nn.shape import BlockShape
 from automtl.nn.tower import Towers
 from automtl.space.space import SearchSpace
+from automtl.training.fit import SelfTrained
 
 NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
     "none": lambda width: nn.Identity(),
@@ -106,4 +107,6 @@ def build(space: SearchSpace, layout: Layout, settings: NetworkSettings, seed: i
 
 def count_parameters(model: nn.Module) -> int:
     """Trainable numbers in a model."""
+    if isinstance(model, SelfTrained):
+        return model.num_parameters
     return sum(parameter.numel() for parameter in model.parameters())

@@ -24,10 +24,10 @@ from automtl.data.store import Feeder, feeding
 from automtl.data.table import read_table
 from automtl.errors import SettingsError, suggestion
 from automtl.memory import peak_memory_bytes
-from automtl.models.baselines import BASELINES, check_tasks
 from automtl.models.baselines.base import Baseline
 from automtl.models.gates import mean_gate_weights
 from automtl.models.network import Network, count_parameters
+from automtl.models.registry import MODELS, check_model
 from automtl.models.settings import NetworkSettings
 from automtl.nn.embedding import FieldEmbedding
 from automtl.predictor import ModelSpec, Predictor, check_target
@@ -37,7 +37,7 @@ from automtl.search import STRATEGIES
 from automtl.search.base import SearchProblem, SearchResult
 from automtl.space import published_space
 from automtl.training.curves import label_summary, task_curves
-from automtl.training.fit import FitResult, TrainingSettings, balancing_of, fit
+from automtl.training.fit import FitResult, SelfTrained, TrainingSettings, balancing_of, fit
 from automtl.training.progress import Listener, silent
 
 
@@ -147,7 +147,7 @@ def fit_table(
     schema = resolve_schema(table, tasks, roles or Roles(), schema)
     check_schema(table, schema)
     for model in {settings.model, settings.reference}:
-        check_tasks(model, schema.tasks)
+        check_model(model, schema.tasks)
     split = split_table(table, schema, settings.split, seed)
     findings = check_quality(split, schema, seed)
     warn(findings)
@@ -203,11 +203,11 @@ def _fit(split: Split, schema: Schema, settings: Settings, seed: int, feeder: Fe
 
 def check_names(settings: Settings) -> None:
     """Raises SettingsError where a model or a strategy is unknown."""
-    models, strategies = ("automtl", *BASELINES), tuple(STRATEGIES)
+    models, strategies = ("automtl", *MODELS), tuple(STRATEGIES)
     for what, name, known in (
         ("model", settings.model, models),
         ("strategy", settings.strategy, strategies),
-        ("reference", settings.reference, tuple(BASELINES)),
+        ("reference", settings.reference, tuple(MODELS)),
     ):
         if name not in known:
             raise SettingsError(f"{what} '{name}' is unknown{suggestion(name, known)}; known: {', '.join(known)}")
@@ -217,8 +217,12 @@ def check_names(settings: Settings) -> None:
 def choose_variant(
     split: Split, schema: Schema, settings: Settings, seed: int, feeder: Feeder, listen: Listener
 ) -> tuple[Prepared, list[dict[str, Any]]]:
-    """The variant under which the reference model is best on validation rows, and what each one gave."""
+    """The variant under which the reference model is best on validation rows, and what each one gave.
+
+    Trees are their own reference.
+    """
     variants = distinct_variants(settings, schema)
+    reference = settings.model if _trains_itself(settings.model) else settings.reference
     if len(variants) == 1:
         return prepare(split, schema, settings, variants[0], seed, feeder), [{"name": variants[0].name, "chosen": True}]
     best: Prepared | None = None
@@ -227,7 +231,7 @@ def choose_variant(
     for variant in variants:
         prepared = prepare(split, schema, settings, variant, seed, feeder, prepared)
         generator = torch.Generator().manual_seed(seed)
-        model = BASELINES[settings.reference](prepared.encoder.layout, prepared.network, generator)
+        model = MODELS[reference](prepared.encoder.layout, prepared.network, generator)
         stage = f"choosing inputs: {variant.name}"
         result = fit(model, prepared.train, prepared.valid, schema.tasks, prepared.training, seed, listen, stage)
         if best is None or result.score < min(tried)[0]:
@@ -238,13 +242,22 @@ def choose_variant(
 
 
 def distinct_variants(settings: Settings, schema: Schema) -> list[Variant]:
-    """Variants that differ on this table: without historical rates to leave out, leaving them out is no variant."""
+    """Variants that differ on this table and to this model.
+
+    Without historical rates to leave out, leaving them out is no variant; to trees, inputs alone are different.
+    """
     if not settings.variants:
         return [Variant("default")]
-    if schema.rates and settings.encoder.rates:
-        return list(settings.variants)
-    kept = [variant for variant in settings.variants if set(variant.encoder) - {"rates"} or not variant.encoder]
+    kept = list(settings.variants)
+    if not (schema.rates and settings.encoder.rates):
+        kept = [variant for variant in kept if set(variant.encoder) - {"rates"} or not variant.encoder]
+    if _trains_itself(settings.model):
+        kept = [one for place, one in enumerate(kept) if one.encoder not in [v.encoder for v in kept[:place]]]
     return kept or [Variant("default")]
+
+
+def _trains_itself(model: str) -> bool:
+    return issubclass(MODELS.get(model, nn.Module), SelfTrained)
 
 
 def prepare(

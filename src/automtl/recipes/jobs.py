@@ -25,9 +25,9 @@ from automtl.data.store import Feeder, FeedingSettings
 from automtl.data.table import read_table
 from automtl.errors import AutomtlError, ComparisonError
 from automtl.memory import forget_peak, peak_memory_bytes
-from automtl.models.baselines import BASELINES, check_tasks
 from automtl.models.baselines.base import Baseline
 from automtl.models.network import count_parameters
+from automtl.models.registry import MODELS, check_model
 from automtl.predictor import ModelSpec, Predictor
 from automtl.recipes.fit import Prepared, prepare, search_architecture
 from automtl.recipes.records import Record, Records, digest, table_digest
@@ -113,7 +113,7 @@ class Workspace:
 
     def run(self, job: Job) -> None:
         """Do a job and write its record."""
-        check_tasks(job.settings.model, self.brief.schema.tasks)
+        check_model(job.settings.model, self.brief.schema.tasks)
         forget_peak()
         start = time.perf_counter()
         prepared = self.prepared(job.settings)
@@ -152,7 +152,7 @@ def _searched(job: Job, prepared: Prepared) -> Record:
     start = time.perf_counter()
     if job.settings.search.lent_embedding:
         generator = torch.Generator().manual_seed(job.seed)
-        reference = BASELINES[job.settings.reference](prepared.encoder.layout, prepared.network, generator)
+        reference = MODELS[job.settings.reference](prepared.encoder.layout, prepared.network, generator)
         tasks = prepared.encoder.schema.tasks
         fit(reference, prepared.train, prepared.valid, tasks, prepared.training, job.seed)
         prepared = replace(prepared, embedding=reference.embedding if isinstance(reference, Baseline) else None)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
@@ -21,6 +22,7 @@ from automtl.errors import SettingsError
 from automtl.memory import keep_freed_memory
 from automtl.nn.embedding import FieldEmbedding
 from automtl.training.balancing import Balancing, BalancingName, find_balancing
+from automtl.training.boosting import TreeSettings
 from automtl.training.denormal import EVERY, ignore_denormals, remove_tiny
 from automtl.training.hardware import device_of, find_device, precision
 from automtl.training.losses import MultiTaskLoss
@@ -39,7 +41,7 @@ class TrainingSettings:
     `embedding_updates`: of all rows of the embedding tables in every step, or of those it meets; auto: by their number.
     `balancing`: how the losses of the tasks become one step; all but equal need the extra of that name.
     `precision`: of products in training. `compile`: by torch.compile, which needs a C++ compiler and some minutes.
-    `device`: auto is a graphics card if there is one.
+    `device`: auto is a graphics card if there is one. `trees`: of boosted trees, which none of the others concern.
     """
 
     epochs: int = Limit(default=40, ge=1)
@@ -55,6 +57,7 @@ class TrainingSettings:
     precision: Literal["full", "bf16"] = "full"
     compile: bool = False
     device: str = "auto"
+    trees: TreeSettings = field(default_factory=lambda: TreeSettings())
 
 
 @dataclass(frozen=True)
@@ -85,6 +88,21 @@ class FitResult:
     def score(self) -> float:
         """Normalised validation loss of the best check; smaller is better."""
         return self.checks[self.best].score
+
+
+class SelfTrained(nn.Module, ABC):
+    """A model that gradients do not train: `fit` leaves it to its own way to learn."""
+
+    @abstractmethod
+    def learn(
+        self, train: Batch, valid: Batch, settings: TrainingSettings, seed: int, listen: Listener, stage: str
+    ) -> list[float]:
+        """Learn, deterministically by `seed`, and return each task's loss on the training rows."""
+
+    @property
+    @abstractmethod
+    def num_parameters(self) -> int:
+        """Numbers that were learned."""
 
 
 @contextmanager
@@ -185,8 +203,12 @@ def fit(
     start = time.perf_counter()
     ignore_denormals()
     keep_freed_memory()
-    model.to(find_device(settings.device))
     judge = Judge(valid, tasks, MultiTaskLoss(tasks))
+    if isinstance(model, SelfTrained):
+        losses = model.learn(train, valid, settings, seed, listen, stage)
+        check = judge(model, 0, len(train), float(torch.tensor(losses, dtype=torch.float32) @ judge.loss.weights))
+        return FitResult((check,), 0, time.perf_counter() - start)
+    model.to(find_device(settings.device))
     checks: list[Check] = []
     best: dict[str, Tensor] = {}
     best_index, total = 0, settings.epochs * len(train)

@@ -33,8 +33,9 @@ def find_device(name: str) -> torch.device:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where a model's parameters are."""
-    return next(model.parameters()).device
+    """Where a model's parameters are; a model without any runs on the processor."""
+    first = next(model.parameters(), None)
+    return torch.device("cpu") if first is None else first.device
 
 
 def has_bf16(device: torch.device) -> bool:

@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 from torch import nn
 
-from automtl.data.schema import Task
 from automtl.models.baselines.adatt import AdaTT
 from automtl.models.baselines.aitm import AITM
-from automtl.models.baselines.base import Baseline
 from automtl.models.baselines.cgc import CGC
 from automtl.models.baselines.cross_stitch import CrossStitch
 from automtl.models.baselines.esmm import ESMM
@@ -25,12 +21,4 @@ BASELINES: dict[str, type[nn.Module]] = {
     "esmm": ESMM, "cross-stitch": CrossStitch, "stem": STEM, "adatt": AdaTT, "home": HoME,
 }  # fmt: skip
 
-
-def check_tasks(model: str, tasks: Sequence[Task]) -> None:
-    """Raises SettingsError where a published model cannot serve these tasks; other names are not looked at."""
-    kind = BASELINES.get(model, nn.Module)
-    if issubclass(kind, Baseline):
-        kind.check(tasks)
-
-
-__all__ = ["BASELINES", "check_tasks"]
+__all__ = ["BASELINES"]

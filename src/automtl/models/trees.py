@@ -1,0 +1,103 @@
+"""Gradient-boosted trees, one booster a task, by LightGBM (Ke et al., NeurIPS 2017). B rows, T tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from automtl.data.batch import Batch, Features
+from automtl.data.layout import Layout
+from automtl.data.schema import Task
+from automtl.errors import SettingsError
+from automtl.models.settings import NetworkSettings
+from automtl.training.boosting import Examples, boost
+from automtl.training.fit import SelfTrained, TrainingSettings
+from automtl.training.progress import Listener
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
+
+CATEGORIES = 64  # a field of up to so many ids is split by sets of ids, a larger one by how frequent an id is
+VALUES = 32  # the most frequent values of a multi-valued field, each an input
+
+
+class TreeInputs:
+    """The encoded inputs as a matrix (B, C) of float32: what trees can use of a row.
+
+    Categorical fields: their ids, which are ordered by frequency in training rows. Bins of numeric columns are left
+    out: trees bin the numbers. Multi-valued fields: how many values there are, and whether each of the most frequent
+    ones is among them. Numeric columns, historical rates included, as they are.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        bins = {f"{name}:bin" for group in layout.numeric for name in group.columns}
+        kept = [(place, field.size) for place, field in enumerate(layout.categorical) if field.name not in bins]
+        self.kept = [place for place, _ in kept]
+        self.sets = [column for column, (_, size) in enumerate(kept) if size <= CATEGORIES]
+        self.values = [range(2, min(field.size, VALUES + 2)) for field in layout.multi]  # 0 missing, 1 unknown
+
+    def matrix(self, features: Features) -> np.ndarray:
+        """(B, C)."""
+        parts = [features.categorical[:, self.kept].float()]
+        for ids, values in zip(features.multi, self.values, strict=True):
+            parts.append((ids > 0).sum(dim=1, keepdim=True).float())
+            parts += [(ids == value).any(dim=1, keepdim=True).float() for value in values]
+        found: np.ndarray = torch.cat([*parts, features.numeric], dim=1).numpy()
+        return found
+
+
+class TreeModel(SelfTrained):
+    """Features -> logits (B, T), or values of regression tasks. What its inputs are, the layout alone decides."""
+
+    def __init__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> None:
+        super().__init__()
+        self.check(layout.tasks)
+        self.inputs, self.tasks = TreeInputs(layout), layout.tasks
+        self.boosters: list[Booster] = []
+
+    @staticmethod
+    def check(tasks: Sequence[Task]) -> None:
+        """Raises SettingsError where LightGBM is not installed."""
+        try:
+            import lightgbm  # noqa: F401
+        except (ImportError, OSError):  # OSError: without the system's OpenMP library
+            raise SettingsError("model 'lightgbm' needs LightGBM; run: pip install 'automtl[trees]'") from None
+
+    def forward(self, features: Features) -> Tensor:
+        matrix, threads = self.inputs.matrix(features), torch.get_num_threads()
+        scores = [booster.predict(matrix, raw_score=True, num_threads=threads) for booster in self.boosters]
+        return torch.from_numpy(np.stack(scores, axis=1)).float()
+
+    def learn(
+        self, train: Batch, valid: Batch, settings: TrainingSettings, seed: int, listen: Listener, stage: str
+    ) -> list[float]:
+        inputs, checks = self.inputs.matrix(train.features), self.inputs.matrix(valid.features)
+        boosted = [
+            boost(
+                task.kind, Examples.of(inputs, train, index), Examples.of(checks, valid, index), self.inputs.sets,
+                settings.trees, seed, listen, f"{stage}: {task.name}",
+            )
+            for index, task in enumerate(self.tasks)
+        ]  # fmt: skip
+        self.restore([each.text for each in boosted])
+        return [each.train_loss for each in boosted]
+
+    @property
+    def num_parameters(self) -> int:
+        """Thresholds and leaves of all trees."""
+        trees = [tree for booster in self.boosters for tree in booster.dump_model()["tree_info"]]
+        return sum(2 * int(tree["num_leaves"]) - 1 for tree in trees)
+
+    def texts(self) -> list[str]:
+        """The boosters in LightGBM's text format, one a task."""
+        return [booster.model_to_string() for booster in self.boosters]
+
+    def restore(self, texts: Sequence[str]) -> None:
+        """The inverse of `texts`."""
+        from lightgbm import Booster
+
+        self.boosters = [Booster(model_str=text) for text in texts]

@@ -1,0 +1,113 @@
+"""Boosted trees of one task, by LightGBM (extra `trees`). N rows, C columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from pydantic import Field as Limit
+from pydantic.dataclasses import dataclass as settings_dataclass
+
+from automtl.data.batch import Batch
+from automtl.data.schema import CONFIG, TaskKind
+from automtl.training.progress import Listener, Progress
+
+REPORT_ROUNDS = 10  # between two reports of progress
+UNCHECKED_ROUNDS = 100  # where a task has no validation row that could end the training
+
+
+@settings_dataclass(frozen=True, config=CONFIG)
+class TreeSettings:
+    """LightGBM's parameters; training ends after `patience` rounds without a better validation loss."""
+
+    rounds: int = Limit(default=2000, ge=1)
+    patience: int = Limit(default=50, ge=1)
+    learning_rate: float = Limit(default=0.05, gt=0)
+    leaves: int = Limit(default=31, ge=2)
+    min_leaf_rows: int = Limit(default=50, ge=1)
+    column_share: float = Limit(default=0.8, gt=0, le=1)
+    row_share: float = Limit(default=0.8, gt=0, le=1)
+    l2: float = Limit(default=1.0, ge=0)
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows of one task. inputs: (N, C) float32; labels, weights: (N,) float32."""
+
+    inputs: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray
+
+    @staticmethod
+    def of(inputs: np.ndarray, batch: Batch, task: int) -> Examples:
+        """The rows that have a label of the task and weigh something."""
+        keep = (batch.mask[:, task].numpy() > 0) & (batch.weight.numpy() > 0)
+        everything = bool(keep.all())
+        return Examples(
+            inputs if everything else inputs[keep],
+            np.ascontiguousarray(batch.labels[:, task].numpy()[keep]),
+            np.ascontiguousarray(batch.weight.numpy()[keep]),
+        )
+
+
+@dataclass(frozen=True)
+class Boosted:
+    """A booster in LightGBM's text format, cut after its best round, and its loss on the training rows there."""
+
+    text: str
+    train_loss: float
+
+
+def boost(
+    kind: TaskKind, train: Examples, valid: Examples, sets: list[int], settings: TreeSettings, seed: int,
+    listen: Listener, stage: str,
+) -> Boosted:  # fmt: skip
+    """`sets`: columns that hold ids. Deterministic by `seed` and the number of torch's threads."""
+    import lightgbm
+
+    parameters = _parameters(kind, settings, seed)
+    rows = lightgbm.Dataset(
+        train.inputs, train.labels, weight=train.weights, categorical_feature=sets, params=parameters
+    )
+    checked = len(valid.labels) > 0
+    judges = [rows, rows.create_valid(valid.inputs, valid.labels, weight=valid.weights)] if checked else [rows]
+    rounds = settings.rounds if checked else min(settings.rounds, UNCHECKED_ROUNDS)
+    losses: dict[str, dict[str, list[float]]] = {}
+    callbacks = [lightgbm.record_evaluation(losses), _reporter(listen, stage, rounds)]
+    if checked:
+        callbacks.append(lightgbm.early_stopping(settings.patience, verbose=False))
+    booster = lightgbm.train(
+        parameters, rows, rounds, valid_sets=judges, valid_names=["training", "validation"][: len(judges)],
+        callbacks=callbacks,
+    )  # fmt: skip
+    (curve,) = losses["training"].values()
+    return Boosted(booster.model_to_string(), curve[booster.best_iteration - 1])
+
+
+def _parameters(kind: TaskKind, settings: TreeSettings, seed: int) -> dict[str, Any]:
+    return {
+        "objective": "binary" if kind is TaskKind.BINARY else "regression",
+        "metric": "binary_logloss" if kind is TaskKind.BINARY else "l2",
+        "learning_rate": settings.learning_rate,
+        "num_leaves": settings.leaves,
+        "min_data_in_leaf": settings.min_leaf_rows,
+        "feature_fraction": settings.column_share,
+        "bagging_fraction": settings.row_share,
+        "bagging_freq": 1,
+        "lambda_l2": settings.l2,
+        "seed": seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": torch.get_num_threads(),
+        "verbosity": -1,
+    }
+
+
+def _reporter(listen: Listener, stage: str, rounds: int) -> Any:
+    def report(state: Any) -> None:
+        if state.iteration % REPORT_ROUNDS == 0:
+            listen(Progress(stage, state.iteration, rounds, state.evaluation_result_list[-1][2], {}))
+
+    return report
