@@ -9,10 +9,10 @@ from pathlib import Path
 
 SOURCE = Path(__file__).parents[1] / "src" / "automtl"
 ORDER = (
-    ("errors", "_version", "memory", "statistics"), ("data",), ("nn",), ("operations",), ("space",), 
+    ("errors", "_version", "memory", "statistics"), ("data",), ("nn",), ("operations",), ("space",),
     ("models", "training"),
-    ("search",), ("report", "predictor"), ("config",), ("contenders",), ("recipes",), ("estimator",), ("cli",),
-    ("__init__",),
+    ("search",), ("report", "predictor", "trackers"), ("config",), ("contenders",), ("recipes",),
+    ("estimator",), ("cli",), ("__init__",),
 )  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -69,10 +70,14 @@ def fit_command(
     seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 0,
     out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/automtl"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run there.")] = False,
+    tracker: Annotated[list[str] | None, typer.Option("--tracker", help="tensorboard or mlflow; one or both.")] = None,
+    tracker_folder: Annotated[Path | None, typer.Option(help="Where trackers write; runs/tracking.")] = None,
+    tracking_uri: Annotated[str | None, typer.Option(help="MLflow's server; files in that folder without it.")] = None,
 ) -> None:
     """Search an architecture for a table, train it, test it, save it."""
     from dataclasses import replace
 
+    from automtl.config import make_settings
     from automtl.data.schema import Schema
     from automtl.recipes import Roles, fit_table
     from automtl.search.settings import published
@@ -83,6 +88,9 @@ def fit_command(
     if schedule == "published":
         settings = replace(settings, search=published())
     settings = replace(settings, model=model or settings.model, strategy=strategy or settings.strategy)
+    trackers = make_settings({"trackers": tracker or settings.trackers}, "--tracker").trackers
+    folder, uri = str(tracker_folder or settings.tracker_folder), tracking_uri or settings.tracking_uri
+    settings = replace(settings, trackers=trackers, tracker_folder=folder, tracking_uri=uri)
     if not task and schema is None:
         raise SettingsError("no task given; name at least one label column with --task, or give a --schema")
     roles = Roles(tuple(drop or ()), split_column, weight, group, time)
@@ -94,6 +102,8 @@ def fit_command(
         )  # fmt: skip
     _show_run(run.metrics, run.predictor.spec.architecture, run.predictor.schema.task_names)
     typer.echo(f"files: {out}")
+    if settings.trackers:
+        typer.echo(f"tracked: {settings.tracking_uri or settings.tracker_folder}")
 
 
 @app.command("compare")
@@ -469,7 +479,8 @@ def _show_run(metrics: dict[str, Any], architecture: Any, tasks: tuple[str, ...]
 
 
 def main() -> None:
-    """The command: a user's mistake is one line on standard error and exit code 2."""
+    """The command: a user's mistake is one line on standard error and exit code 2; a warning is one line, too."""
+    warnings.formatwarning = lambda message, *rest, **named: f"warning: {message}\n"
     try:
         app()
     except AutomtlError as error:

@@ -19,6 +19,7 @@ from automtl.errors import SettingsError, suggestion
 from automtl.models.settings import NetworkSettings
 from automtl.search.settings import SearchSettings
 from automtl.space.presets import SpaceSettings
+from automtl.trackers import TrackerName
 from automtl.training.fit import TrainingSettings
 
 
@@ -43,12 +44,16 @@ DEFAULT_VARIANTS = (
 class Settings:
     """`model`: 'automtl' (searched) or a published one. `variants`: what one setting does not fit all tables for;
     a small reference model tries each, the best on validation rows is used. `warm_start`: the derived network starts
-    from the supernet's weights, not from new ones."""
+    from the supernet's weights, not from new ones. `trackers` write into `tracker_folder`, MLflow to `tracking_uri` (or
+    what MLFLOW_TRACKING_URI says), if there is one."""
 
     model: str = "automtl"
     strategy: str = "automtl"
     reference: str = "shared-bottom"
     warm_start: bool = False
+    trackers: tuple[TrackerName, ...] = ()
+    tracker_folder: str = "runs/tracking"
+    tracking_uri: str | None = None
     variants: tuple[Variant, ...] = DEFAULT_VARIANTS
     split: SplitSettings = field(default_factory=lambda: SplitSettings())
     encoder: EncoderSettings = field(default_factory=lambda: EncoderSettings())

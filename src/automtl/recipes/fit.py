@@ -36,6 +36,7 @@ from automtl.report.run import RunValues
 from automtl.search import STRATEGIES
 from automtl.search.base import SearchProblem, SearchResult
 from automtl.space import published_space
+from automtl.trackers import Tracked, Trackers
 from automtl.training.curves import label_summary, task_curves
 from automtl.training.fit import FitResult, SelfTrained, TrainingSettings, balancing_of, fit
 from automtl.training.progress import Listener, silent
@@ -151,10 +152,14 @@ def fit_table(
     split = split_table(table, schema, settings.split, seed)
     findings = check_quality(split, schema, seed)
     warn(findings)
-    with feeding(settings.feeding, out) as feeder:
-        run = _fit(split, schema, settings, seed, feeder, listen)
-    run.metrics["findings"] = [finding.to_dict() for finding in findings]
-    run.metrics["seconds"]["total"] = time.perf_counter() - start
+    name = f"{settings.model}-{seed}" if out is None else Path(out).name
+    tracked = Tracked(name, settings.to_dict() | {"seed": seed}, Path(settings.tracker_folder), settings.tracking_uri)
+    with feeding(settings.feeding, out) as feeder, Trackers(settings.trackers, tracked, listen) as trackers:
+        run = _fit(split, schema, settings, seed, feeder, trackers.listen)
+        run.metrics["findings"] = [finding.to_dict() for finding in findings]
+        run.metrics["seconds"]["total"] = time.perf_counter() - start
+        found = run.predictor.spec.architecture
+        trackers.finish(run.metrics, None if found is None else found.draw(schema.task_names))
     return run if out is None else run.save(out, overwrite=overwrite)
 
 

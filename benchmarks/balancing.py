@@ -1,0 +1,90 @@
+"""What each balancing of task losses gives and costs: published models, trained alike but for it.
+
+    python benchmarks/balancing.py TABLE --task NAME ... [--drop NAME ...] [--split-column NAME] [--model NAME ...]
+
+On the encoded rows that the reference model prefers (chosen with equal weights, for all). Seconds are the processor's,
+of an epoch and its look at the validation rows; `times`: over those of equal weights. Test rows are read once for each
+trained model.
+"""
+
+from __future__ import annotations
+
+import argparse
+import time
+from dataclasses import replace
+from typing import Any
+
+import torch
+from torch import nn
+
+from automtl.config import Settings
+from automtl.data.batch import Batch
+from automtl.data.split import split_table
+from automtl.data.store import feeding
+from automtl.data.synthetic import synthetic_log
+from automtl.data.table import read_table
+from automtl.models.baselines import BASELINES
+from automtl.recipes import Prepared, Roles, choose_variant, resolve_schema
+from automtl.training.balancing import BALANCINGS
+from automtl.training.fit import balancing_of, fit, predict_logits
+from automtl.training.metrics import fast_auc, task_rows
+from automtl.training.progress import silent
+from common import arguments, report
+
+
+def parsed() -> argparse.Namespace:
+    parser = arguments(__doc__)
+    parser.add_argument("table", nargs="?", help="a synthetic log of 20,000 rows, if left out")
+    parser.add_argument("--task", action="append", default=[])
+    parser.add_argument("--drop", action="append", default=[])
+    parser.add_argument("--split-column")
+    parser.add_argument("--model", action="append", default=[], help="mmoe and shared-bottom, if left out")
+    parser.add_argument("--seed", type=int, default=0)
+    return parser.parse_args()
+
+
+def prepare(given: argparse.Namespace) -> tuple[Prepared, Batch]:
+    """Encoded rows under the inputs that the reference model prefers, and the encoded test rows."""
+    table = read_table(given.table) if given.table else synthetic_log(20_000)
+    roles, settings = Roles(drop=tuple(given.drop), split=given.split_column), Settings()
+    schema = resolve_schema(table, given.task or ["click", "like", "buy", "cart"], roles, None)
+    split = split_table(table, schema, settings.split, given.seed)
+    with feeding(settings.feeding) as feeder:
+        prepared, _ = choose_variant(split, schema, settings, given.seed, feeder, silent)
+    return prepared, prepared.encoder.encode(split.test)
+
+
+def train(prepared: Prepared, test: Batch, name: str, balancing: Any, seed: int) -> dict[str, Any]:
+    """One model: its validation score, test AUC by task, and time."""
+    layout = prepared.encoder.layout
+    model = BASELINES[name](layout, prepared.network, torch.Generator().manual_seed(seed))
+    training = replace(prepared.training, balancing=balancing)
+    balancing_of(training, nn.Module(), torch.ones(2))  # the packages are imported before the clock runs
+    start = time.process_time()
+    result = fit(model, prepared.train, prepared.valid, layout.tasks, training, seed)
+    seconds = time.process_time() - start
+    logits = predict_logits(model, test).numpy()
+    rows = [task_rows(logits, test, index) for index in range(layout.num_tasks)]
+    return {
+        "model": name, "balancing": balancing, "validation": round(result.score, 5),
+        "test_auc": [round(fast_auc(r.labels, r.scores, r.weights), 5) for r in rows],
+        "checks": len(result.checks), "best": result.best,
+        "seconds_per_check": round(seconds / len(result.checks), 3),
+    }  # fmt: skip
+
+
+def main() -> None:
+    given = parsed()
+    prepared, test = prepare(given)
+    found = []
+    for name in given.model or ["mmoe", "shared-bottom"]:
+        trained = [train(prepared, test, name, balancing, given.seed) for balancing in BALANCINGS]
+        for record in trained:
+            record["times"] = round(record["seconds_per_check"] / trained[0]["seconds_per_check"], 2)
+            print(record, flush=True)
+        found += trained
+    report("balancing", {"variant": prepared.variant, "seed": given.seed, "found": found}, given.out, ["torchjd"])
+
+
+if __name__ == "__main__":
+    main()

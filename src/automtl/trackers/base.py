@@ -1,0 +1,70 @@
+"""What every tracker is. Plain values in, files (or a server's records) out."""
+
+from __future__ import annotations
+
+import json
+import re
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from automtl.training.progress import Progress
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """The run that is tracked. folder: for files; uri: of a server, where there is one."""
+
+    name: str
+    settings: dict[str, Any]
+    folder: Path
+    uri: str | None = None
+
+
+class Tracker(ABC):
+    """Made when a run starts. Its methods may fail: `Trackers` makes a warning of that."""
+
+    @abstractmethod
+    def progress(self, progress: Progress) -> None:
+        """One event that carries a loss."""
+
+    @abstractmethod
+    def finish(self, metrics: dict[str, Any], architecture: str | None) -> None:
+        """The final metrics, and the architecture as text, where one was searched."""
+
+    @abstractmethod
+    def close(self, complete: bool) -> None:
+        """Called once, whether the run came to its end or not."""
+
+
+def curves(progress: Progress) -> dict[str, float]:
+    """Tag to value: `stage/loss` and `stage/auc/task`, in letters that all tools allow."""
+    values = {"loss": progress.loss} | {f"auc/{task}": value for task, value in progress.auc.items()}
+    return {tag(f"{progress.stage}/{name}"): value for name, value in values.items() if value is not None}
+
+
+def numbers(values: dict[str, Any], prefix: str = "") -> dict[str, float]:
+    """All numbers of nested values by path, `test/tasks/click/auc`; what is undefined is left out."""
+    return {tag(path): float(v) for path, v in _leaves(values, prefix, "/") if isinstance(v, (int, float))}
+
+
+def parameters(settings: dict[str, Any]) -> dict[str, str]:
+    """All settings by path, `training.batch_size`, as text; lists as JSON."""
+    found = _leaves(settings, "", ".")
+    return {path: v if isinstance(v, str) else json.dumps(v, default=str) for path, v in found}
+
+
+def tag(name: str) -> str:
+    """The name with letters, digits, `_`, `-`, `.`, `/` and spaces alone."""
+    return re.sub(r"[^\w./ -]+", "", name, flags=re.ASCII)
+
+
+def _leaves(values: dict[str, Any], prefix: str, separator: str) -> Iterator[tuple[str, Any]]:
+    for name, value in values.items():
+        path = f"{prefix}{separator}{name}" if prefix else name
+        if isinstance(value, dict):
+            yield from _leaves(value, path, separator)
+        else:
+            yield path, value

@@ -1,0 +1,79 @@
+"""All trackers of a run as one listener. A tracker that fails is given up, with a warning; the run goes on."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Sequence
+from typing import Any, Literal
+
+from automtl.errors import SettingsError
+from automtl.trackers.base import Tracked, Tracker
+from automtl.training.progress import Listener, Progress
+
+TrackerName = Literal["tensorboard", "mlflow"]
+
+
+def _tensorboard(run: Tracked) -> Tracker:
+    from automtl.trackers.tensorboard import TensorBoard
+
+    return TensorBoard(run)
+
+
+def _mlflow(run: Tracked) -> Tracker:
+    from automtl.trackers.mlflow import MLflow
+
+    return MLflow(run)
+
+
+TRACKERS: dict[str, Callable[[Tracked], Tracker]] = {"tensorboard": _tensorboard, "mlflow": _mlflow}
+
+
+class Trackers:
+    """`with Trackers(names, run, listen) as trackers: ...; trackers.finish(...)`; `listen` hears each event, too.
+
+    Raises SettingsError where a tracker's extra is not installed; after that, nothing.
+    """
+
+    def __init__(self, names: Sequence[TrackerName], run: Tracked, listen: Listener) -> None:
+        self.forward = listen
+        self.running: dict[str, Tracker] = {}
+        self.complete = False
+        for name in dict.fromkeys(names):
+            try:
+                self.running[name] = TRACKERS[name](run)
+            except ImportError as error:
+                raise SettingsError(
+                    f"tracker '{name}' needs a package that is not installed ({error}); pip install 'automtl[{name}]'"
+                ) from None
+            except Exception as error:
+                _given_up(name, error)
+
+    def __enter__(self) -> Trackers:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._tell(lambda tracker: tracker.close(self.complete))
+
+    def listen(self, progress: Progress) -> None:
+        """A Listener."""
+        self.forward(progress)
+        if progress.loss is not None:
+            self._tell(lambda tracker: tracker.progress(progress))
+
+    def finish(self, metrics: dict[str, Any], architecture: str | None) -> None:
+        """The run came to its end."""
+        self._tell(lambda tracker: tracker.finish(metrics, architecture))
+        self.complete = True
+
+    def _tell(self, act: Callable[[Tracker], None]) -> None:
+        for name, tracker in list(self.running.items()):
+            try:
+                act(tracker)
+            except Exception as error:
+                del self.running[name]
+                _given_up(name, error)
+
+
+def _given_up(name: str, error: Exception) -> None:
+    reason = (str(error).splitlines() or [type(error).__name__])[0]
+    warnings.warn(f"tracker '{name}' stopped: {reason}; the fit goes on without it", stacklevel=4)
