@@ -4,44 +4,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
-from html.parser import HTMLParser
 from xml.etree import ElementTree
 
 import pytest
 
-from automtl.report.folder import attempted_report, run_picture_files, run_report
+from automtl.report.folder import attempted, run_picture_files, run_report
+from tests.report.page import Page
 from tests.report.values import NAMES, run_values
-
-VOID = {"meta", "link", "br"}
-
-
-class Page(HTMLParser):
-    """Elements and text of a page; complains where tags do not match."""
-
-    def __init__(self, text: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.seen: list[tuple[str, dict[str, str | None]]] = []
-        self.words: list[str] = []
-        self.feed(text)
-        assert not self.open
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append((tag, dict(attrs)))
-        if tag not in VOID:
-            self.open.append(tag)
-
-    def handle_startendtag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.seen.append((tag, dict(attrs)))
-
-    def handle_endtag(self, tag: str) -> None:
-        assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.words.append(data)
-
-    def ids(self) -> list[str]:
-        return [attributes["id"] or "" for _, attributes in self.seen if "id" in attributes]
 
 
 @pytest.fixture(scope="module")
@@ -130,5 +99,6 @@ def test_a_published_model_and_an_old_folder_say_what_is_missing() -> None:
 
 
 def test_a_report_that_cannot_be_made_is_a_warning() -> None:
+    broken = replace(run_values(tasks=("click",)), metrics={})
     with pytest.warns(RuntimeWarning, match="report could not be made"):
-        assert attempted_report(replace(run_values(tasks=("click",)), metrics={})) == {}
+        assert attempted(lambda: run_report(broken), "the model is") == {}

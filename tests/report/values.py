@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import random
+import statistics
 from typing import Any
 
 from automtl.report.run import RunValues
@@ -88,3 +89,61 @@ def _training(tasks: tuple[str, ...]) -> dict[str, Any]:
         for epoch in range(6)
     ]  # fmt: skip
     return {"best": 3, "checks": checks}
+
+
+def comparison_values(tasks: tuple[str, ...] = NAMES[:3]) -> dict[str, Any]:
+    """Three models that ended well on these tasks, and one that failed."""
+    rng = random.Random(2)
+    names = ("automtl", "mmoe", "shared-bottom", "a-contender-with-a-rather-long-name")
+    models = {name: _contender(rng, tasks, name == "automtl", 0.70 - place / 50) for place, name in enumerate(names)}
+    models[NAMES[0]] = {
+        "seeds": [], "summary": {"tasks": {}, "mtl_loss": {"mean": None, "std": None, "n": 0}},
+        "tuning": {"chosen": None, "trials": []}, "failed": f"no convergence in {NAMES[0]}",
+    }  # fmt: skip
+    verdicts = {task: _verdict(task, place) for place, task in enumerate(tasks)}
+    return {
+        "format": 1, "automtl": "0.1.0", "reference": "automtl", "seeds": [0, 1, 2], "trials": 6,
+        "table": {"name": NAMES[0], "rows": {"train": 14000, "validation": 2000, "test": 4000}},
+        "tasks": [{"name": task, "kind": "binary", "positive_rate": 0.02} for task in tasks],
+        "models": models, "verdicts": verdicts, "sentence": "automtl is better on some tasks",
+    }  # fmt: skip
+
+
+def _contender(rng: random.Random, tasks: tuple[str, ...], searched: bool, level: float) -> dict[str, Any]:
+    found = [{task: {"auc": level + rng.random() / 50, "log_loss": 0.5, "rows": 9.0} for task in tasks} for _ in "123"]
+    seeds = [
+        {"seed": seed, "validation": {"tasks": values, "mtl_loss": 0.5}, "test": {"tasks": values, "mtl_loss": 0.5},
+         "parameters": int(1e6 * level), "flops_per_row": 1e5 * level if searched else None, "peak_memory_bytes": 2**30,
+         "seconds": {"search": 50.0 if searched else 0.0, "training": 20.0},
+         "architecture": architecture(num_tasks=len(tasks)) if searched else None}
+        for seed, values in enumerate(found)
+    ]  # fmt: skip
+    summary = {
+        task: {"auc": _spread([values[task]["auc"] for values in found]), "log_loss": _spread([0.5] * 3)}
+        for task in tasks
+    }
+    return {
+        "seeds": seeds, "summary": {"tasks": summary, "mtl_loss": _spread([1.2 - level] * 3)}, "failed": None,
+        "tuning": {"chosen": {"learning_rate": 1e-3, "width": "64"}, "trials": [{"settings": {}, "score": 0.9}] * 6},
+    }  # fmt: skip
+
+
+def _spread(values: list[float]) -> dict[str, float]:
+    return {"mean": statistics.fmean(values), "std": statistics.stdev(values), "n": len(values)}
+
+
+def _verdict(task: str, place: int) -> dict[str, Any]:
+    if place == 2:
+        return {
+            "metric": "auc",
+            "rival": None,
+            "verdict": "undefined",
+            "sentence": f"automtl cannot be judged on {task}",
+        }
+    difference = 0.012 - 0.01 * place
+    return {
+        "metric": "auc", "rival": "mmoe", "ours": 0.7, "theirs": 0.7 - difference, "difference": difference,
+        "interval": [difference - 0.005, difference + 0.005], "t_p": 0.01, "bootstrap_p": 0.01, "holm_t_p": 0.02,
+        "holm_bootstrap_p": 0.02, "verdict": ("better", "within noise")[place],
+        "sentence": f"automtl is better than mmoe on {task}",
+    }  # fmt: skip

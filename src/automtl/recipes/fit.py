@@ -31,7 +31,7 @@ from automtl.models.registry import MODELS, check_model
 from automtl.models.settings import NetworkSettings
 from automtl.nn.embedding import FieldEmbedding
 from automtl.predictor import ModelSpec, Predictor, check_target
-from automtl.report.folder import attempted_report
+from automtl.report.folder import attempted, run_report
 from automtl.report.run import RunValues
 from automtl.search import STRATEGIES
 from automtl.search.base import SearchProblem, SearchResult
@@ -68,7 +68,8 @@ class Run:
         """Write the run folder, with its report. Raises ModelFolderError as `Predictor.save` does."""
         extras = {name: getattr(self, name) for name in ("settings", "metrics", "history", "curves")}
         model, schema = self.predictor.spec.to_dict(), self.predictor.schema.to_dict()
-        texts = attempted_report(RunValues(model=model, schema=schema, version=__version__, **extras))
+        values = RunValues(model=model, schema=schema, version=__version__, **extras)
+        texts = attempted(lambda: run_report(values), "the model is")
         self.predictor.save(folder, extras, overwrite=overwrite, texts=texts)
         return replace(self, folder=Path(folder))
 

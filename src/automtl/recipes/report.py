@@ -2,30 +2,60 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from automtl.data.schema import Schema
 from automtl.errors import ModelFolderError
 from automtl.predictor import read_json, verify
-from automtl.report.folder import PAGE, run_picture_files, run_report
+from automtl.report.folder import (
+    PAGE,
+    comparison_picture_files,
+    comparison_report,
+    run_picture_files,
+    run_report,
+)
 from automtl.report.run import RunValues
+
+COMPARISON, COMPARISON_FORMAT = "comparison.json", 1
 
 
 def report_folder(
     folder: Path | str, out: Path | str | None = None, pictures: Path | str | None = None, *, png: bool = False
 ) -> list[Path]:
-    """Write the report of a run folder to `out`, or its pictures into the folder `pictures`; returns what was written.
+    """Write the report of a run or comparison to `out`, or its pictures into a folder; returns what was written.
 
-    Without either, the page goes beside the working directory's files as `report.html`. Raises ModelFolderError.
+    Without either, the page is report.html in the working directory. Raises ModelFolderError.
     """
-    run = read_run(Path(folder))
-    files = {} if pictures is None else {Path(pictures) / n: c for n, c in run_picture_files(run, png=png).items()}
+    folder = Path(folder)
+    page, drawn = _comparison(folder, png) if (folder / COMPARISON).is_file() else _run(folder, png)
+    files = {} if pictures is None else {Path(pictures) / name: content for name, content in drawn().items()}
     if out is not None or pictures is None:
-        files[Path(out or PAGE)] = run_report(run).encode()
+        files[Path(out or PAGE)] = page().encode()
     for path, content in files.items():
         _write(path, content)
     return list(files)
+
+
+def _run(folder: Path, png: bool) -> tuple[Callable[[], str], Callable[[], dict[str, bytes]]]:
+    run = read_run(folder)
+    return lambda: run_report(run), lambda: run_picture_files(run, png=png)
+
+
+def _comparison(folder: Path, png: bool) -> tuple[Callable[[], str], Callable[[], dict[str, bytes]]]:
+    found = read_comparison(folder)
+    return lambda: comparison_report(found), lambda: comparison_picture_files(found, png=png)
+
+
+def read_comparison(folder: Path) -> dict[str, Any]:
+    """What comparison.json holds. Raises ModelFolderError where it cannot be read."""
+    found = read_json(folder, COMPARISON.removesuffix(".json"))
+    if not isinstance(found, dict) or found.get("format") != COMPARISON_FORMAT:
+        raise ModelFolderError(
+            f"'{folder / COMPARISON}' is no comparison of format {COMPARISON_FORMAT}; compare again with this automtl"
+        )
+    return found
 
 
 def read_run(folder: Path) -> RunValues:

@@ -271,3 +271,20 @@ def _name_points(axes: Axes, points: Sequence[tuple[str, float, float]], outline
                 textcoords="offset points", ha="right" if right else "left", va="center", fontsize=10.5,
                 color=TEXT, weight="bold" if name == outlined else "normal",
             )  # fmt: skip
+
+
+def gains(rows: Sequence[tuple[str, float, float, float]], x_label: str) -> Figure:
+    """(name, difference, low, high) a row, beside the line of no difference."""
+    room = max(width(shorten(name, LABEL_ROOM)) for name, *_ in rows)
+    figure, axes = panel(30 * len(rows) + 62, left=16 + SIGN * room, right=16)
+    axes.axvline(0, color=MUTED, linewidth=1.2)
+    for place, (_, difference, low, high) in enumerate(rows):
+        tint = colour(0) if low > 0 else colour(1) if high < 0 else MUTED
+        axes.plot([low, high], [place, place], color=tint, linewidth=2.2)
+        axes.plot([difference], [place], "D", color=tint, markersize=7)
+        axes.text(difference, place - 0.22, f"{difference:+.4f}", ha="center", va="bottom", fontsize=10)
+    axes.set_yticks(range(len(rows)), [shorten(name, LABEL_ROOM) for name, *_ in rows])
+    axes.set(xlabel=x_label, ylim=(len(rows) - 0.4, -0.8))
+    axes.tick_params(length=0)
+    axes.locator_params(axis="x", nbins=4)
+    return figure

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
+from automtl.report.comparison import comparison_page, comparison_pictures
 from automtl.report.page import render
 from automtl.report.picture import Picture
 from automtl.report.run import RunValues, run_page, run_pictures
@@ -19,27 +21,40 @@ def run_report(run: RunValues) -> str:
         return render("run.html", run_page(run))
 
 
-def attempted_report(run: RunValues) -> dict[str, str]:
-    """The page by its file name; nothing, with a warning, where it cannot be made: no report is worth losing a run."""
+def comparison_report(found: Mapping[str, Any]) -> str:
+    """The page of a comparison: what comparison.json holds."""
+    with drawing():
+        return render("comparison.html", comparison_page(found))
+
+
+def attempted(report: Callable[[], str], kept: str) -> dict[str, str]:
+    """The page by its file name; nothing, with a warning, where it cannot be made: no report is worth losing a run.
+
+    `kept`: what is saved without it.
+    """
     try:
-        return {PAGE: run_report(run)}
+        return {PAGE: report()}
     except Exception as error:
         warnings.warn(
-            f"the report could not be made ({error!r}); the model is saved without it, "
-            "'automtl report FOLDER' tries again", RuntimeWarning, stacklevel=3,
+            f"the report could not be made ({error!r}); {kept} saved without it, 'automtl report FOLDER' tries again",
+            RuntimeWarning, stacklevel=3,
         )  # fmt: skip
         return {}
 
 
-def picture_files(pictures: Mapping[str, list[Picture]], *, png: bool) -> Iterator[tuple[str, bytes]]:
-    """File name and content of every picture as SVG, and as PNG."""
-    for picture in (picture for group in pictures.values() for picture in group):
-        yield f"{picture.name}.svg", picture.svg().encode()
-        if png:
-            yield f"{picture.name}.png", picture.png()
-
-
 def run_picture_files(run: RunValues, *, png: bool) -> dict[str, bytes]:
-    """All pictures of a run."""
+    """File name and content of every picture of a run as SVG, and as PNG."""
     with drawing():
-        return dict(picture_files(run_pictures(run), png=png))
+        return _files(run_pictures(run), png)
+
+
+def comparison_picture_files(found: Mapping[str, Any], *, png: bool) -> dict[str, bytes]:
+    """The same of a comparison."""
+    with drawing():
+        return _files(comparison_pictures(found), png)
+
+
+def _files(pictures: Mapping[str, list[Picture]], png: bool) -> dict[str, bytes]:
+    flat = [picture for group in pictures.values() for picture in group]
+    drawn = {f"{picture.name}.svg": picture.svg().encode() for picture in flat}
+    return drawn | ({f"{picture.name}.png": picture.png() for picture in flat} if png else {})

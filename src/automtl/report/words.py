@@ -66,3 +66,11 @@ def size(value: Any) -> str:
 def reason(value: Any) -> str | None:
     """Why a metric is undefined, if it is."""
     return clean(value["undefined"]) if isinstance(value, Mapping) and "undefined" in value else None
+
+
+def scaled(value: float) -> str:
+    """Three digits and a unit: 1.5k, 20M."""
+    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if value >= unit:
+            return f"{value / unit:.3g}{name}"
+    return f"{value:.3g}"

@@ -1,0 +1,61 @@
+"""The report of a comparison, from plain values."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from automtl.errors import ModelFolderError
+from automtl.recipes.report import report_folder
+from automtl.report.folder import comparison_report
+from tests.report.page import Page
+from tests.report.values import NAMES, comparison_values
+
+
+@pytest.fixture(scope="module")
+def page() -> Page:
+    return Page(comparison_report(comparison_values()))
+
+
+def test_verdicts_come_first_and_marks_are_words(page: Page) -> None:
+    words = "\n".join(page.words)
+    assert words.index("automtl is better than mmoe") < words.index("Results")
+    assert words.count("▲ better") == words.count("≈ within noise") == 1
+    assert page.words.count("best rival") == 2 + 1  # marks, and the head of the table of tests
+    assert " (best)" in page.words
+
+
+def test_a_failed_model_is_named_with_its_message(page: Page) -> None:
+    assert f"no convergence in {NAMES[0]}" in page.words
+    assert "script" not in {tag for tag, _ in page.seen}
+
+
+def test_all_pictures_are_there(page: Page) -> None:
+    drawn = {attributes["id"] for tag, attributes in page.seen if tag == "figure"}
+    assert {"picture-gains", "picture-cost-parameters", "picture-cost-seconds", "picture-architecture"} <= drawn
+    assert "picture-cost-flops-per-row" not in drawn  # one model alone has them
+    assert sum(str(name).startswith("picture-seeds") for name in drawn) == 3
+    assert len(page.ids()) == len(set(page.ids()))
+
+
+def test_a_comparison_without_verdicts_or_results_has_a_page() -> None:
+    values = comparison_values()
+    models = {name: model for name, model in values["models"].items() if model["failed"]}
+    bare = Page(comparison_report(values | {"verdicts": {}, "models": models}))
+    assert "Failed models" in bare.words
+
+
+def test_a_saved_comparison_is_reported_and_another_format_refused(tmp_path: Path) -> None:
+    file = tmp_path / "comparison.json"
+    file.write_text(json.dumps(comparison_values()))
+    written = report_folder(tmp_path, tmp_path / "out" / "page.html", tmp_path / "pictures")
+    assert (tmp_path / "out" / "page.html") in written
+    assert len(list((tmp_path / "pictures").iterdir())) == len(written) - 1
+    for path in (tmp_path / "pictures").iterdir():
+        ElementTree.parse(path)
+    file.write_text('{"format": 9}')
+    with pytest.raises(ModelFolderError, match="no comparison of format 1"):
+        report_folder(tmp_path)
