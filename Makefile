@@ -50,7 +50,6 @@ $(BENCHMARKS:%=bench-%): bench-%: setup
 
 # Cost curves, some minutes: into benchmarks/results/curves.json and docs/images.
 bench-curves: setup
-	$(BIN)/pip install --quiet $(TORCH_SOURCE) --editable '.[plots]'
 	$(BIN)/python benchmarks/curves.py $(ARGS)
 
 clean:

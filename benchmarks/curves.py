@@ -287,10 +287,8 @@ MARKERS = {"published": "o", "progressive": "s", "derived": "^", "mmoe": "D"}
 
 def draw(axis: str, found: Mapping[str, Any]) -> Path:
     """Time and memory along an axis as SVG, the same bytes for the same figures."""
-    try:
-        import matplotlib
-    except ImportError:
-        raise SystemExit("drawing needs matplotlib: pip install 'automtl[plots]'") from None
+    import matplotlib
+
     matplotlib.use("svg")
     from matplotlib import pyplot as plt
 

@@ -90,7 +90,7 @@ def draw_architecture(
     targets = _targets(heights, inner, total - MARGIN - TASK_WIDTH)
     _links(axes, architecture["selection"], gates, end, rows, targets)
     for index, (task, box) in enumerate(zip(tasks, targets, strict=True)):
-        _box(axes, box, shorten(task, 19), edge=colour(index), weight="bold")
+        _box(axes, box, shorten(task, 17), edge=colour(index), weight="bold")
     return figure
 
 
@@ -102,11 +102,11 @@ def _inputs(axes: Axes, interaction: str, fields: Sequence[str], y: float) -> Bo
     _box(axes, top, "")
     _word(axes, top.x + top.width / 2, top.y - height / 2 + 13, "fields", TEXT, weight="bold")
     for index, line in enumerate(fields):
-        _word(axes, top.x + top.width / 2, top.y - height / 2 + 28 + 14 * index, shorten(line, 19), MUTED, size=10.5)
+        _word(axes, top.x + top.width / 2, top.y - height / 2 + 28 + 14 * index, shorten(line, 18), MUTED, size=10.5)
     _arrow(axes, (top.x + top.width / 2, top.y + height / 2), (top.x + top.width / 2, below.y - below.height / 2))
     _box(axes, below, "", dashed=interaction == SKIP)
     _word(axes, below.x + below.width / 2, below.y - 8, "interaction", MUTED, size=10.5)
-    _word(axes, below.x + below.width / 2, below.y + 8, shorten(interaction, 17), TEXT, weight="bold")
+    _word(axes, below.x + below.width / 2, below.y + 8, shorten(interaction, 15), TEXT, weight="bold")
     return below
 
 
@@ -117,7 +117,7 @@ def _expert(axes: Axes, name: str, operations: Sequence[str], left: float, y: fl
         box = Box(left + place * (BOX[0] + GAP), y, *BOX)
         if place:
             axes.plot([box.x - GAP, box.x], [y, y], color=MUTED, linewidth=1.2, zorder=1)
-        _box(axes, box, shorten(operation, 14), dashed=operation == SKIP)
+        _box(axes, box, shorten(operation, 12), dashed=operation == SKIP)
 
 
 def _targets(heights: Sequence[float], inner: float, x: float) -> list[Box]:

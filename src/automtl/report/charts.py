@@ -8,7 +8,7 @@ from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from automtl.report.style import GROUND, LINE, MARKERS, MUTED, TEXT, colour, dash
-from automtl.report.words import shorten, width
+from automtl.report.words import shorten, signed, width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -262,7 +262,7 @@ def _name_points(axes: Axes, points: Sequence[tuple[str, float, float]], outline
     left, end = axes.get_xlim()
     middle = (left * end) ** 0.5
     for right in (False, True):
-        half = [point for point in points if (point[1] > middle) is right]
+        half = [point for point in points if bool(point[1] > middle) is right]
         wanted = [(y - low) / (high - low) * pixels for _, _, y in half]
         for (name, x, y), place in zip(half, spread(wanted, LABEL_GAP, pixels), strict=True):
             axes.annotate(
@@ -282,7 +282,7 @@ def gains(rows: Sequence[tuple[str, float, float, float]], x_label: str) -> Figu
         tint = colour(0) if low > 0 else colour(1) if high < 0 else MUTED
         axes.plot([low, high], [place, place], color=tint, linewidth=2.2)
         axes.plot([difference], [place], "D", color=tint, markersize=7)
-        axes.text(difference, place - 0.22, f"{difference:+.4f}", ha="center", va="bottom", fontsize=10)
+        axes.text(difference, place - 0.22, signed(difference), ha="center", va="bottom", fontsize=10)
     axes.set_yticks(range(len(rows)), [shorten(name, LABEL_ROOM) for name, *_ in rows])
     axes.set(xlabel=x_label, ylim=(len(rows) - 0.4, -0.8))
     axes.tick_params(length=0)

@@ -10,7 +10,7 @@ from automtl.report.charts import gains, intervals, scatter
 from automtl.report.picture import Picture
 from automtl.report.run import METRIC_NAMES, architecture_picture, expert_table, slug
 from automtl.report.text import COLUMNS
-from automtl.report.words import amount, clean, rounded, scaled, seconds, size
+from automtl.report.words import amount, clean, rounded, scaled, seconds, signed, size
 
 Values = Mapping[str, Any]
 LARGER_IS_BETTER = ("auc", "gauc", "pr_auc")
@@ -182,11 +182,10 @@ def _judged(task: str, verdict: Values) -> tuple[str, list[str]]:
     """A row of the table of tests."""
     interval = verdict.get("interval")
     p_values = [rounded(verdict.get(name)) for name in ("holm_t_p", "holm_bootstrap_p")]
-    shown = "–" if not interval else f"{interval[0]:+.4f} to {interval[1]:+.4f}"
-    difference = verdict.get("difference")
+    shown = "–" if not interval else " to ".join(map(signed, interval))
     return task, [
         METRIC_NAMES[verdict["metric"]], verdict.get("rival") or "–", rounded(verdict.get("ours")),
-        rounded(verdict.get("theirs")), "–" if difference is None else f"{difference:+.4f}", shown, *p_values,
+        rounded(verdict.get("theirs")), signed(verdict.get("difference")), shown, *p_values,
         verdict["verdict"],
     ]  # fmt: skip
 

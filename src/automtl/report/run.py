@@ -58,7 +58,8 @@ def run_pictures(run: RunValues) -> dict[str, list[Picture]]:
         "strength": _strength(run),
         "search": _search(run),
         "training": _training(run),
-        "test": _test(run),
+        "roc": _roc(run),
+        "calibration": _calibration(run),
     }
     return {name: list(pictures) for name, pictures in groups.items()}
 
@@ -165,15 +166,15 @@ def _search(run: RunValues) -> Iterator[Picture]:
     skips = [record["skips"] for record in records]
     room = 1 + sum(len(expert["layers"]) for expert in records[-1]["architecture"]["experts"])
     yield Picture(
-        "skips", "Skip connections in the architecture of each look",
-        f"{skips[0]} at the first look, {skips[-1]} at the last one; at most {max(skips)}. "
-        f"The last architecture has {room} places for them.",
+        "skips", "Skip connections",
+        f"In the architecture of each look: {skips[0]} at the first one, {skips[-1]} at the last; at most {max(skips)}."
+        f" The last architecture has {room} places for them.",
         lines([Line("skips", steps, skips, 0, steps=True)], "search step", "skips", limits=(0, max(*skips, 4) + 1),
               whole=True),
     )  # fmt: skip
     stopped = [record["stopped"] for record in records]
     yield Picture(
-        "stopped", "Operations stopped so far",
+        "stopped", "Operations stopped",
         f"{stopped[-1]} copies of candidate operations were stopped by the end.",
         lines([Line("stopped", steps, stopped, 1, steps=True)], "search step", "operations",
               limits=(0, max(*stopped, 4) * 1.1), whole=True, marks=[warm]),
@@ -190,7 +191,7 @@ def _differences(run: RunValues) -> Iterator[Picture]:
     threshold = run.settings.get("search", {}).get("stop_threshold")
     marks = [] if threshold is None else [Mark(f"threshold {threshold:g}", y=threshold)]
     yield Picture(
-        "gradient-differences", "Difference of training and validation gradients",
+        "gradient-differences", "Gradients: training against validation",
         f"Over all watched operations; at the last step the lowest is {quantiles[-1][0]:.2f}, the median "
         f"{quantiles[-1][2]:.2f}, the highest {quantiles[-1][4]:.2f}.",
         band(steps, quantiles, "search step", "1 − cosine", marks),
@@ -227,24 +228,26 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and value == value
 
 
-def _test(run: RunValues) -> Iterator[Picture]:
+def _roc(run: RunValues) -> Iterator[Picture]:
+    for index, task, curve, metrics in _curves(run, "roc"):
+        area = f"AUC {rounded(metrics['auc'])}"
+        figure = square(curve, "false positive rate", "true positive rate", dots=False, index=index)
+        yield Picture(f"roc-{slug(index, task)}", clean(task), f"ROC curve; {area}.", figure, area)
+
+
+def _calibration(run: RunValues) -> Iterator[Picture]:
+    for index, task, curve, metrics in _curves(run, "calibration"):
+        error = f"calibration error {rounded(metrics['calibration_error'])}"
+        figure = square(curve, "mean score", "share of positive labels", dots=True, index=index)
+        yield Picture(f"calibration-{slug(index, task)}", clean(task), f"Calibration curve; {error}.", figure, error)
+
+
+def _curves(run: RunValues, name: str) -> Iterator[tuple[int, str, Sequence[Sequence[float]], Mapping[str, Any]]]:
+    """Place, task, points and test metrics of each task that has such a curve."""
     for index, task in enumerate(run.tasks):
-        curves = run.curves.get("tasks", {}).get(task, {})
-        metrics = run.metrics["test"]["tasks"].get(task, {})
-        if curves.get("roc"):
-            yield Picture(
-                f"roc-{slug(index, task)}", f"ROC: {clean(task)}", f"Area under the curve {rounded(metrics['auc'])}.",
-                square(curves["roc"], "false positive rate", "true positive rate", dots=False, index=index),
-                f"AUC {rounded(metrics['auc'])}; dashed: a guess.",
-            )  # fmt: skip
-        if curves.get("calibration"):
-            error = rounded(metrics["calibration_error"])
-            yield Picture(
-                f"calibration-{slug(index, task)}", f"Calibration: {clean(task)}",
-                f"Expected calibration error {error}.",
-                square(curves["calibration"], "mean score", "share of positive labels", dots=True, index=index),
-                f"Calibration error {error}; dashed: as often as predicted.",
-            )  # fmt: skip
+        curve = run.curves.get("tasks", {}).get(task, {}).get(name)
+        if curve:
+            yield index, task, curve, run.metrics["test"]["tasks"][task]
 
 
 def run_page(run: RunValues) -> dict[str, Any]:

@@ -39,6 +39,11 @@ def rounded(value: Any, digits: int = 4) -> str:
     return f"{value:.{digits}f}" if isinstance(value, int | float) else "–"
 
 
+def signed(value: Any) -> str:
+    """A difference with four decimals and its sign, or a dash."""
+    return f"{value:+.4f}".replace("-", "−") if isinstance(value, int | float) else "–"
+
+
 def percent(value: Any) -> str:
     """A share as per cent with three significant digits, or a dash."""
     return f"{100 * value:.3g} %" if isinstance(value, int | float) else "–"
