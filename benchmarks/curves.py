@@ -9,8 +9,8 @@ process held resident, less what it held when torch and the library were loaded:
 rows, temporaries, and what training keeps of freed memory.
 
 A step of the search as published moves alpha on a validation batch, and weights and beta on a training batch. A step of
-the progressive search runs one drawn candidate of each choice, every second one also moves alpha; the mean over a round in
-which each candidate has its turn is taken, before any is given up. The derived model has one fixed pattern of
+the progressive search runs one drawn candidate of each choice, every second one also moves alpha; the mean over a round
+in which each candidate has its turn is taken, before any is given up. The derived model has one fixed pattern of
 operations, and all experts of its space.
 
 Results go to benchmarks/results/curves.json, axis by axis, so that some can be measured again; `--draw` alone draws

@@ -74,7 +74,7 @@ def test_the_same_values_give_the_same_bytes_and_a_small_page(page: str) -> None
 
 def test_pictures_are_files_of_their_own() -> None:
     files = run_picture_files(run_values(tasks=("click",), looks=3), png=True)
-    assert {"architecture.svg", "architecture.png", "selection-1-click.svg", "roc-1-click.png"} <= set(files)
+    assert {"architecture.svg", "architecture.png", "selection-1-click.svg", "calibration-1-click.png"} <= set(files)
     for name, content in files.items():
         if name.endswith(".svg"):
             root = ElementTree.fromstring(content)

@@ -24,6 +24,7 @@ from automtl.recipes.records import Records, table_digest, to_json, write_file
 from automtl.recipes.summary import assemble
 from automtl.recipes.tuning import require_tuning
 from automtl.recipes.workers import working
+from automtl.report.folder import attempted, comparison_report
 
 FORMAT = 1  # of comparison.json and of the records
 PAPER = ("automtl", "single-task", "shared-bottom", "mmoe", "cgc", "ple")
@@ -72,6 +73,8 @@ def compare_table(
     finishes = _conduct(brief, settings, chosen, plan, jobs or os.cpu_count() or 1, audience, out)
     found = assemble(_header(source, split, schema, plan), finishes, reference_model, brief.records, schema)
     write_file(out / "comparison.json", to_json(found))
+    for name, page in attempted(lambda: comparison_report(found), "the comparison is").items():
+        write_file(out / name, page.encode())
     return found
 
 
