@@ -150,9 +150,9 @@ def compare_command(
     except KeyboardInterrupt:
         typer.echo(f"stopped; {standing.text()} in {out}: the same command goes on from there", err=True)
         raise typer.Exit(130) from None
-    _show_comparison(found)
+    failures = _show_comparison(found)
     typer.echo(f"files: {out}")
-    if any(model["failed"] for model in found["models"].values()):
+    if failures:
         raise typer.Exit(1)
 
 
@@ -426,7 +426,8 @@ def _settings(config: Path | None, split: str | None) -> Any:
     return replace(settings, split=make_settings({"split": {"method": split}}, "--split").split)
 
 
-def _show_comparison(found: dict[str, Any]) -> None:
+def _show_comparison(found: dict[str, Any]) -> list[str]:
+    """Print it; what failed."""
     from automtl.report.comparison_text import comparison_tables, failures
 
     for title, header, rows in comparison_tables(found):
@@ -434,8 +435,10 @@ def _show_comparison(found: dict[str, Any]) -> None:
     for verdict in found["verdicts"].values():
         typer.echo(verdict["sentence"])
     typer.echo(found["sentence"])
-    for line in failures(found):
+    lines = failures(found)
+    for line in lines:
         typer.echo(line, err=True)
+    return lines
 
 
 def _console() -> Console:

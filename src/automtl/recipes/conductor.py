@@ -51,6 +51,7 @@ class Conductor:
         self.outcomes: dict[str, Outcome] = {}
         self.seconds: dict[tuple[str, Kind], list[float]] = defaultdict(list)
         self.waiting: dict[int, tuple[Course[Any], list[Job]]] = {}
+        self.again: set[str] = set()
         self.kept = 0
 
     def conduct(self, courses: Sequence[Course[Result]]) -> list[Result]:
@@ -82,6 +83,7 @@ class Conductor:
         """Take what is in the records; if there is none, start what can be started and wait until something ends."""
         running = {job.name for job, _ in self.workers.running.values()}
         due = {job.name: job for job in jobs if job.name not in self.outcomes and job.name not in running}
+        due = dict(sorted(due.items(), key=lambda item: item[0] in self.again))
         found = {name: record for name in due if (record := self.records.get(name)) is not None}
         for name, record in found.items():
             self.kept += 1
@@ -92,6 +94,9 @@ class Conductor:
             self.workers.start(job)
         self._tell()
         for job, failure in self.workers.finished(LOOK_SECONDS):
+            if failure is not None and failure.killed and job.name not in self.again:
+                self.again.add(job.name)  # once more, and not at once
+                continue
             outcome = failure or self.records.get(job.name)
             assert outcome is not None, "a job without a failure has written its record"
             self._end(job, outcome)

@@ -66,8 +66,7 @@ def choose_inputs(settings: Settings, plan: Plan) -> Course[Variant]:
     jobs = [_job("inputs", base, Kind.TRIAL, Tuned.default(base, variant), plan.seeds[0]) for variant in variants]
 
     def steps() -> Steps[Variant]:
-        scores = [_score(outcome) for outcome in (yield jobs)]
-        return plan.variants[scores.index(min(scores)) if scores else 0]
+        return plan.variants[_best((yield jobs))]
 
     return Course("inputs", Counter({Kind.TRIAL: len(jobs)}), steps())
 
@@ -84,9 +83,8 @@ def _steps(name: str, settings: Settings, inputs: Variant, plan: Plan) -> Steps[
     tests: list[Job] = []
     try:
         searches = (yield from _search(name, settings, inputs, plan)) if searched else [{} for _ in plan.seeds]
-        points, scores = yield from _tune(name, settings, inputs, plan, searches[0])
-        tuning = _tuning(points, scores)
-        best = points[scores.index(min(scores))]
+        points, outcomes = yield from _tune(name, settings, inputs, plan, searches[0])
+        tuning, best = _tuning(points, outcomes), points[_best(outcomes)]
         tests = [
             _job(name, settings, Kind.TEST, best, seed, found) for seed, found in zip(plan.seeds, searches, strict=True)
         ]
@@ -106,21 +104,20 @@ def _search(name: str, settings: Settings, inputs: Variant, plan: Plan) -> Steps
 
 def _tune(
     name: str, settings: Settings, inputs: Variant, plan: Plan, found: Record
-) -> Steps[tuple[list[Tuned], list[float]]]:
-    """Points and their scores at the first seed. The default settings must work, others may fail."""
+) -> Steps[tuple[list[Tuned], list[Outcome]]]:
+    """Points and what they gave at the first seed. The default settings must work, others may fail."""
 
     def trials(points: Sequence[Tuned]) -> list[Job]:
         return [_job(name, settings, Kind.TRIAL, point, plan.seeds[0], found) for point in points]
 
     if plan.trials == 1:
-        return [Tuned.default(settings, inputs)], [float("nan")]
+        return [Tuned.default(settings, inputs)], [{"score": None}]
     points = first_points(settings, inputs, plan.variants, plan.trials)
     outcomes = yield trials(points)
     _needed(outcomes[:1])
-    scores = [_score(outcome) for outcome in outcomes]
-    further = further_points(settings, points[scores.index(min(scores))].inputs, plan.trials - len(points))
-    outcomes = yield trials(further)
-    return [*points, *further], [*scores, *(_score(outcome) for outcome in outcomes)]
+    further = further_points(settings, points[_best(outcomes)].inputs, plan.trials - len(points))
+    more = yield trials(further)
+    return [*points, *further], [*outcomes, *more]
 
 
 def _job(name: str, settings: Settings, kind: Kind, point: Tuned, seed: int, found: Record | None = None) -> Job:
@@ -139,18 +136,19 @@ def _needed(outcomes: Sequence[Outcome]) -> list[Record]:
     return [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
 
 
-def _score(outcome: Outcome) -> float:
-    """Of validation rows; smaller is better."""
-    return float("inf") if isinstance(outcome, Failure) else float(outcome["score"])
+def _best(outcomes: Sequence[Outcome]) -> int:
+    """The place of the smallest score on validation rows; the first one if there is none."""
+    scored = [(outcome["score"], place) for place, outcome in enumerate(outcomes) if not isinstance(outcome, Failure)]
+    return min(scored)[1] if len(scored) > 1 else scored[0][1] if scored else 0
 
 
-def _tuning(points: Sequence[Tuned], scores: Sequence[float]) -> Record:
-    trials = [
-        {"settings": point.to_dict(), "score": score if abs(score) < float("inf") else None}
-        for point, score in zip(points, scores, strict=True)
-    ]
-    chosen = points[scores.index(min(scores))].to_dict() if points else None
-    return {"chosen": chosen, "trials": trials}
+def _tuning(points: Sequence[Tuned], outcomes: Sequence[Outcome]) -> Record:
+    """`score`: of validation rows, smaller is better; None where nothing else was tried, or the trial failed."""
+    trials = []
+    for point, outcome in zip(points, outcomes, strict=True):
+        found = {"failed": outcome.message} if isinstance(outcome, Failure) else {"score": outcome["score"]}
+        trials.append({"settings": point.to_dict(), "score": None} | found)
+    return {"chosen": points[_best(outcomes)].to_dict() if points else None, "trials": trials}
 
 
 def _of_seed(record: Record, found: Record) -> Record:

@@ -20,9 +20,10 @@ Job = TypeVar("Job")
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job has no result."""
+    """Why a job has no result. `killed`: its process ended without a word, so that another try may do better."""
 
     message: str
+    killed: bool = False
 
 
 class Workers(Generic[Job]):
@@ -63,7 +64,7 @@ class Workers(Generic[Job]):
         except BrokenProcessPool:
             process.shutdown(wait=False)
             process = self._process()
-            found = Failure("its process was killed, which the system does when memory runs out; try fewer --jobs")
+            found = Failure("its process was killed, as by a system out of memory; try fewer --jobs", killed=True)
         self.idle.append(process)
         return job, found
 

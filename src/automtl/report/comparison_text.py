@@ -18,8 +18,13 @@ def comparison_tables(comparison: Mapping[str, Any]) -> list[Table]:
 
 
 def failures(comparison: Mapping[str, Any]) -> list[str]:
-    """Why models have no result, a line each."""
-    return [f"{name} failed: {model['failed']}" for name, model in comparison["models"].items() if model["failed"]]
+    """Why models or trials have no result, a line each."""
+    lines = []
+    for name, model in comparison["models"].items():
+        trials = [trial["failed"] for trial in model["tuning"]["trials"] if "failed" in trial]
+        lines += [f"{name} failed: {model['failed']}"] if model["failed"] else []
+        lines += [f"{name}: a trial of its tuning failed: {message}" for message in trials]
+    return lines
 
 
 def _task_table(comparison: Mapping[str, Any], task: str) -> Table:
