@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 from automtl._version import __version__
-from automtl.config import Settings
+from automtl.config import Settings, Variant
 from automtl.contenders import contender
 from automtl.data.schema import Schema
 from automtl.data.split import Split, split_table
 from automtl.data.table import read_table
 from automtl.errors import SettingsError, suggestion
 from automtl.recipes.conductor import Audience, Conductor, nobody
-from automtl.recipes.courses import Finish, Plan, choose_inputs, take_part
+from automtl.recipes.courses import Course, Finish, Plan, choose_inputs, take_part
 from automtl.recipes.fit import Roles, check_names, check_schema, distinct_variants, resolve_schema
-from automtl.recipes.jobs import Brief, begin, run_job
+from automtl.recipes.jobs import Brief, Kind, begin, run_job
 from automtl.recipes.records import Records, table_digest, to_json, write_file
 from automtl.recipes.summary import assemble
 from automtl.recipes.tuning import require_tuning
@@ -69,7 +69,7 @@ def compare_table(
         Records(out / "records"),
     )  # fmt: skip
     brief.records.open(_identity(brief, settings), overwrite)
-    plan = Plan(tuple(distinct_variants(settings, schema)), _seeds(seeds), trials)
+    plan = Plan(_seeds(seeds), trials)
     finishes = _conduct(brief, settings, chosen, plan, jobs or os.cpu_count() or 1, audience, out)
     found = assemble(_header(source, split, schema, plan), finishes, reference_model, brief.records, schema)
     write_file(out / "comparison.json", to_json(found))
@@ -113,7 +113,7 @@ def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
 def _identity(brief: Brief, settings: Settings) -> dict[str, Any]:
     """What all jobs hang on."""
     return {
-        "format": FORMAT, "automtl": __version__, "table": brief.table_digest, "split seed": brief.split_seed,
+        "format": FORMAT, "automtl": __version__, "table content": brief.table_digest, "split seed": brief.split_seed,
         "schema": brief.schema.to_dict(), "settings": settings.to_dict() | {"feeding": None},
     }  # fmt: skip
 
@@ -131,12 +131,18 @@ def _conduct(
     brief: Brief, settings: Settings, chosen: dict[str, Settings], plan: Plan, jobs: int, audience: Audience, out: Path
 ) -> list[Finish]:
     """All jobs that have no record yet, in processes of their own."""
-    choice = choose_inputs(settings, plan)
-    planned = Counter({("inputs", kind): count for kind, count in choice.planned.items()})
-    for name, own in chosen.items():
-        planned.update(
-            {(name, kind): count for kind, count in take_part(name, own, plan.variants[0], plan).planned.items()}
-        )
+    variants = distinct_variants(settings, brief.schema)
+    choice = choose_inputs(settings, variants, plan)
+
+    def courses(inputs: Variant) -> list[Course[Finish]]:
+        return [
+            take_part(name, own, inputs, distinct_variants(own, brief.schema), plan) for name, own in chosen.items()
+        ]
+
+    planned: Counter[tuple[str, Kind]] = Counter()
+    every: list[Course[Any]] = [choice, *courses(variants[0])]
+    for course in every:
+        planned.update({(course.name, kind): count for kind, count in course.planned.items()})
     encoded = out / "encoded"
     threads = max((os.cpu_count() or 1) // jobs, 1)
     shutil.rmtree(encoded, ignore_errors=True)
@@ -144,6 +150,6 @@ def _conduct(
         with working(jobs, threads, run_job, begin, (brief, settings.feeding, encoded / "rows")) as workers:
             conductor = Conductor(workers, brief.records, audience, planned)
             (inputs,) = conductor.conduct([choice])
-            return conductor.conduct([take_part(name, own, inputs, plan) for name, own in chosen.items()])
+            return conductor.conduct(courses(inputs))
     finally:
         shutil.rmtree(encoded, ignore_errors=True)

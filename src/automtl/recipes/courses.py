@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeAlias, TypeVar
 from automtl.config import Settings, Variant
 from automtl.recipes.jobs import Job, Kind
 from automtl.recipes.records import Record
-from automtl.recipes.tuning import Tuned, first_points, further_points
+from automtl.recipes.tuning import Tuned, first_points, further_points, trains_itself
 from automtl.recipes.workers import Failure
 
 Result = TypeVar("Result")
@@ -35,7 +35,6 @@ class Course(Generic[Result]):
 class Plan:
     """What is the same for all models. The first seed serves tuning."""
 
-    variants: tuple[Variant, ...]
     seeds: tuple[int, ...]
     trials: int
 
@@ -59,31 +58,37 @@ class _CourseError(Exception):
     """A job without which the course cannot go on has no result."""
 
 
-def choose_inputs(settings: Settings, plan: Plan) -> Course[Variant]:
+def choose_inputs(settings: Settings, variants: Sequence[Variant], plan: Plan) -> Course[Variant]:
     """The variant under which the small reference model is best on validation rows; the first one if all fail."""
     base = replace(settings, model=settings.reference)
-    variants = plan.variants if len(plan.variants) > 1 else ()
-    jobs = [_job("inputs", base, Kind.TRIAL, Tuned.default(base, variant), plan.seeds[0]) for variant in variants]
+    points = [Tuned.default(base, variant) for variant in variants] if len(variants) > 1 else []
+    jobs = [_job("inputs", base, Kind.TRIAL, point, plan.seeds[0]) for point in points]
 
     def steps() -> Steps[Variant]:
-        return plan.variants[_best((yield jobs))]
+        return variants[_best((yield jobs))]
 
     return Course("inputs", Counter({Kind.TRIAL: len(jobs)}), steps())
 
 
-def take_part(name: str, settings: Settings, inputs: Variant, plan: Plan) -> Course[Finish]:
-    """`settings`: the contender's. `inputs`: those chosen for all models, where tuning begins."""
+def take_part(
+    name: str, settings: Settings, inputs: Variant, variants: Sequence[Variant], plan: Plan
+) -> Course[Finish]:
+    """`settings`: the contender's. `inputs`: those chosen for all models, where tuning begins. `variants`: its own."""
+    if trains_itself(settings):  # judges its inputs itself, as in a fit
+        inputs = next(variant for variant in variants if variant.encoder == inputs.encoder)
+        plan = replace(plan, trials=max(plan.trials, len(variants)))
+    ordered = [inputs, *(variant for variant in variants if variant != inputs)]
     searches, trials = len(plan.seeds) * _is_searched(settings), plan.trials if plan.trials > 1 else 0
     planned = Counter({Kind.SEARCH: searches, Kind.TRIAL: trials, Kind.TEST: len(plan.seeds)})
-    return Course(name, planned, _steps(name, settings, inputs, plan))
+    return Course(name, planned, _steps(name, settings, ordered, plan))
 
 
-def _steps(name: str, settings: Settings, inputs: Variant, plan: Plan) -> Steps[Finish]:
+def _steps(name: str, settings: Settings, variants: Sequence[Variant], plan: Plan) -> Steps[Finish]:
     searched, seeds, tuning, failed = _is_searched(settings), [], _tuning([], []), None
     tests: list[Job] = []
     try:
-        searches = (yield from _search(name, settings, inputs, plan)) if searched else [{} for _ in plan.seeds]
-        points, outcomes = yield from _tune(name, settings, inputs, plan, searches[0])
+        searches = (yield from _search(name, settings, variants, plan)) if searched else [{} for _ in plan.seeds]
+        points, outcomes = yield from _tune(name, settings, variants, plan, searches[0])
         tuning, best = _tuning(points, outcomes), points[_best(outcomes)]
         tests = [
             _job(name, settings, Kind.TEST, best, seed, found) for seed, found in zip(plan.seeds, searches, strict=True)
@@ -96,14 +101,14 @@ def _steps(name: str, settings: Settings, inputs: Variant, plan: Plan) -> Steps[
     return Finish(name, searched, entry, tuple(job.name for job in tests))
 
 
-def _search(name: str, settings: Settings, inputs: Variant, plan: Plan) -> Steps[list[Record]]:
+def _search(name: str, settings: Settings, variants: Sequence[Variant], plan: Plan) -> Steps[list[Record]]:
     """Under the default settings, once for each seed."""
-    default = Tuned.default(settings, inputs)
+    default = Tuned.default(settings, variants[0])
     return _needed((yield [_job(name, settings, Kind.SEARCH, default, seed) for seed in plan.seeds]))
 
 
 def _tune(
-    name: str, settings: Settings, inputs: Variant, plan: Plan, found: Record
+    name: str, settings: Settings, variants: Sequence[Variant], plan: Plan, found: Record
 ) -> Steps[tuple[list[Tuned], list[Outcome]]]:
     """Points and what they gave at the first seed. The default settings must work, others may fail."""
 
@@ -111,8 +116,8 @@ def _tune(
         return [_job(name, settings, Kind.TRIAL, point, plan.seeds[0], found) for point in points]
 
     if plan.trials == 1:
-        return [Tuned.default(settings, inputs)], [{"score": None}]
-    points = first_points(settings, inputs, plan.variants, plan.trials)
+        return [Tuned.default(settings, variants[0])], [{"score": None}]
+    points = first_points(settings, variants, plan.trials)
     outcomes = yield trials(points)
     _needed(outcomes[:1])
     further = further_points(settings, points[_best(outcomes)].inputs, plan.trials - len(points))
