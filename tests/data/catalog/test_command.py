@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+import re
+import shlex
 from pathlib import Path
 
 import pytest
@@ -12,6 +14,9 @@ from automtl.data.catalog import DATASETS
 from tests.conftest import TINY
 from tests.data.catalog.raw import RAW
 from tests.test_cli import call
+
+PAGE = (Path(__file__).parents[3] / "docs" / "datasets.md").read_text(encoding="utf-8")
+COMMANDS = re.findall(r"^automtl data prepare .*$", PAGE, flags=re.MULTILINE)
 
 
 def test_list_shows_every_dataset_and_one_in_full(capsys: pytest.CaptureFixture[str]) -> None:
@@ -32,6 +37,20 @@ def test_a_prepared_table_can_be_fitted_by_its_schema(tmp_path: Path, capsys: py
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({**TINY, "model": "single-task", "variants": []}))
     settings = ("--config", tmp_path / "tiny.yaml", "--out", tmp_path / "run")
     assert call("fit", out, "--schema", tmp_path / "films.schema.yaml", *settings) == 0
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_commands_of_the_page_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    _, _, _, name, folder, *options = shlex.split(command)
+    Path(folder).mkdir(parents=True)
+    RAW[name][0](Path(folder), random.Random(1))
+    assert call("data", "prepare", name, folder, *options) == 0
+    assert Path(options[options.index("--out") + 1]).is_file()
+
+
+def test_the_page_has_a_command_for_every_dataset() -> None:
+    assert {shlex.split(command)[3] for command in COMMANDS} == set(DATASETS)
 
 
 @pytest.mark.parametrize(
