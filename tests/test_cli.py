@@ -79,6 +79,18 @@ def test_inspect_shows_the_architecture_and_metrics(run_folder: Path, capsys: py
     assert "gauc" in shown
 
 
+def test_the_report_of_a_run_is_in_its_folder_and_can_be_made_again(
+    run_folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert call("report", run_folder, "--out", tmp_path / "again.html", "--pictures", tmp_path / "pictures") == 0
+    assert (tmp_path / "again.html").read_bytes() == (run_folder / "report.html").read_bytes()
+    assert {"architecture.svg", "skips.svg", "roc-1-click.svg"} <= {
+        path.name for path in (tmp_path / "pictures").iterdir()
+    }
+    assert call("report", tmp_path / "pictures") == 2
+    assert "has no manifest.json" in capsys.readouterr().err
+
+
 def test_describe_writes_a_schema_that_fit_takes(log_file: Path, settings_file: Path, tmp_path: Path) -> None:
     schema = tmp_path / "schema.yaml"
     assert call("describe", log_file, *tasks(), "--out", schema) == 0

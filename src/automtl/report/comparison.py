@@ -173,7 +173,7 @@ def _spread(values: Values, *, best: bool = False) -> dict[str, Any]:
 
 def _cost_cells(model: Values) -> list[str]:
     spent = [seed["seconds"] for seed in model["seeds"]]
-    times = [seconds(fmean(s.get(part) or 0.0 for s in spent)) for part in ("search", "training")]
+    times = [seconds(fmean(s.get(part) or 0.0 for s in spent) or None) for part in ("search", "training")]
     counts = [amount(_cost(model, name)) for name in ("parameters", "flops_per_row")]
     return [*counts, *times, size(_cost(model, "peak_memory_bytes"))]
 

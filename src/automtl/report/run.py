@@ -330,7 +330,8 @@ def _fields(schema: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     for field in schema["fields"]:
         kinds.setdefault({"multi": "multi-valued"}.get(field["kind"], field["kind"]), []).append(field["name"])
     rates = [" × ".join(key) for key in schema.get("rates", ())]
-    return [*kinds.items(), *([("historical rates by", rates)] if rates else [])]
+    counted = [(f"{len(names)} {kind}", names) for kind, names in kinds.items()]
+    return [*counted, *([("historical rates by", rates)] if rates else [])]
 
 
 def _experts(run: RunValues) -> dict[str, Any] | None:
