@@ -16,6 +16,8 @@ from automtl.models.names import MODEL_NAMES
 if TYPE_CHECKING:
     from rich.console import Console
 
+    from automtl.config import Settings
+
 app = typer.Typer(
     help="Search, train and test a multi-task recommendation model for a table of logged behaviour.",
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -414,7 +416,7 @@ class _Standing:
         return f"{self.last.done} of {self.last.total} jobs are done{left}"
 
 
-def _settings(config: Path | None, split: str | None) -> Any:
+def _settings(config: Path | None, split: str | None) -> Settings:
     """Settings of the file, with the split of the command line."""
     from dataclasses import replace
 

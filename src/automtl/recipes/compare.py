@@ -11,7 +11,7 @@ from typing import Any
 
 from automtl._version import __version__
 from automtl.config import Settings, Variant
-from automtl.contenders import contender
+from automtl.contenders import CONTENDERS, contender
 from automtl.data.schema import Schema
 from automtl.data.split import Split, split_table
 from automtl.data.table import read_table
@@ -59,7 +59,8 @@ def compare_table(
     settings, out = settings or Settings(), Path(out)
     names = resolve_models(models)
     chosen = {name: contender(name).settings(settings) for name in names}
-    _check(chosen, settings, trials, reference_model)
+    plan = Plan(_seeds(seeds), trials)
+    _check(chosen, settings, plan, reference_model)
     table = read_table(source)
     schema = resolve_schema(table, tasks, roles or Roles(), schema)
     check_schema(table, schema)
@@ -69,7 +70,6 @@ def compare_table(
         Records(out / "records"),
     )  # fmt: skip
     brief.records.open(_identity(brief, settings), overwrite)
-    plan = Plan(_seeds(seeds), trials)
     finishes = _conduct(brief, settings, chosen, plan, jobs or os.cpu_count() or 1, audience, out)
     found = assemble(_header(source, split, schema, plan), finishes, reference_model, brief.records, schema)
     write_file(out / "comparison.json", to_json(found))
@@ -80,8 +80,6 @@ def compare_table(
 
 def resolve_models(names: Sequence[str]) -> tuple[str, ...]:
     """Names of contenders; 'paper' stands for the paper's models, 'all' for all. Raises SettingsError."""
-    from automtl.contenders import CONTENDERS
-
     groups = {"paper": PAPER, "all": tuple(CONTENDERS)}
     found = dict.fromkeys(single for name in names for single in groups.get(name, (name,)))
     for name in found:
@@ -89,18 +87,18 @@ def resolve_models(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _check(chosen: dict[str, Settings], settings: Settings, trials: int, reference: str | None) -> None:
+def _check(chosen: dict[str, Settings], settings: Settings, plan: Plan, reference: str | None) -> None:
     if not chosen:
         raise SettingsError("no model to compare; name some with --models")
     if reference is not None and reference not in chosen:
         raise SettingsError(f"--reference-model '{reference}' is not compared{suggestion(reference, chosen)}")
     if settings.warm_start:
         raise SettingsError("warm_start: a comparison keeps no supernet to start from; set it to false")
-    if trials < 1:
-        raise SettingsError(f"--trials {trials}: expected at least 1, which is the default settings")
+    if plan.trials < 1:
+        raise SettingsError(f"--trials {plan.trials}: expected at least 1, which is the default settings")
     for made in chosen.values():
         check_names(made)
-    require_tuning(trials)
+    require_tuning(plan.trials)
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:

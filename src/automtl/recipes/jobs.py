@@ -33,7 +33,7 @@ from automtl.recipes.fit import Prepared, prepare, search_architecture
 from automtl.recipes.records import Record, Records, digest, table_digest
 from automtl.recipes.workers import Failure
 from automtl.space import Architecture
-from automtl.training.fit import fit
+from automtl.training.fit import SelfTrained, fit
 from automtl.training.progress import silent
 
 FLOP_ROWS = 1024  # counted together
@@ -170,8 +170,10 @@ def _judged_by(test: Batch) -> dict[str, np.ndarray]:
 
 
 @torch.inference_mode()
-def flops_per_row(model: nn.Module, rows: Batch) -> int:
-    """Of one prediction: two for every multiply-add of a product of matrices."""
+def flops_per_row(model: nn.Module, rows: Batch) -> int | None:
+    """Of one prediction: two for every multiply-add of a product of matrices; None for trees, which have none."""
+    if isinstance(model, SelfTrained):
+        return None
     part = rows.take(slice(0, FLOP_ROWS))
     with FlopCounterMode(display=False) as counter:
         model(part.features)

@@ -1,4 +1,4 @@
-"""Better, worse or within noise: one model against the best rival of each task (docs/decisions/0012)."""
+"""Better, worse or within noise: one model against the best rival of each task (docs/decisions/0014)."""
 
 from __future__ import annotations
 
