@@ -5,8 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import pytest
+
 from automtl.config import DEFAULT_VARIANTS, Settings, Variant, make_settings
 from automtl.data.schema import Field, FieldKind, Schema, Task
+from automtl.errors import ComparisonError
 from automtl.recipes.courses import Course, Outcome, Plan, choose_inputs, take_part
 from automtl.recipes.jobs import Job, Kind
 from automtl.recipes.workers import Failure
@@ -110,6 +113,13 @@ def test_the_reference_model_chooses_the_inputs_on_validation_rows() -> None:
     variant, batches = play(choose_inputs(Settings(), DEFAULT_VARIANTS, PLAN), last_is_best)
     assert variant == IDS_ONLY
     assert {job.settings.model for job in batches[0]} == {"shared-bottom"}
+
+
+def test_a_reference_model_that_can_never_be_trained_ends_the_comparison() -> None:
+    with pytest.raises(ComparisonError, match="task 'click' has one class"):
+        play(
+            choose_inputs(Settings(), DEFAULT_VARIANTS, PLAN), lambda jobs: [Failure("task 'click' has one class")] * 3
+        )
 
 
 def test_trials_of_the_reference_model_are_those_that_chose_the_inputs() -> None:

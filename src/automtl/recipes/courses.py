@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeAlias, TypeVar
 
 from automtl.config import Settings, Variant
+from automtl.errors import ComparisonError
 from automtl.recipes.jobs import Job, Kind
 from automtl.recipes.records import Record
 from automtl.recipes.tuning import Tuned, first_points, further_points, trains_itself
@@ -59,13 +60,20 @@ class _CourseError(Exception):
 
 
 def choose_inputs(settings: Settings, variants: Sequence[Variant], plan: Plan) -> Course[Variant]:
-    """The variant under which the small reference model is best on validation rows; the first one if all fail."""
+    """The variant under which the small reference model is best on validation rows.
+
+    Raises ComparisonError if it can be trained under none: then something is wrong with the table or the settings.
+    """
     base = replace(settings, model=settings.reference)
     points = [Tuned.default(base, variant) for variant in variants] if len(variants) > 1 else []
     jobs = [_job("inputs", base, Kind.TRIAL, point, plan.seeds[0]) for point in points]
 
     def steps() -> Steps[Variant]:
-        return variants[_best((yield jobs))]
+        outcomes = yield jobs
+        failures = [outcome.message for outcome in outcomes if isinstance(outcome, Failure)]
+        if failures and len(failures) == len(outcomes):
+            raise ComparisonError(failures[0])
+        return variants[_best(outcomes)]
 
     return Course("inputs", Counter({Kind.TRIAL: len(jobs)}), steps())
 

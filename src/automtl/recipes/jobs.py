@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 import traceback
 from contextlib import ExitStack
@@ -129,6 +130,8 @@ class Workspace:
         spec, schema = ModelSpec(job.settings.model, prepared.network, architecture), self.brief.schema
         network = spec.build(prepared.encoder, job.seed)
         result = fit(network, prepared.train, prepared.valid, schema.tasks, prepared.training, job.seed)
+        if not math.isfinite(result.score):
+            raise ComparisonError("its training diverged: the validation loss is no number; try a lower learning rate")
         predictor = Predictor(schema, prepared.encoder, spec, network)
         record = {
             "score": result.score,

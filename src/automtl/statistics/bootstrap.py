@@ -96,8 +96,8 @@ class _Weights:
 
     def __init__(self, weights: np.ndarray, units: np.ndarray) -> None:
         self.weights = None if np.all(weights == 1) else weights
-        self.units = units.astype(np.int32)
+        self.units = units
 
     def __call__(self, counts: np.ndarray) -> np.ndarray:
-        drawn = counts[self.units]
+        drawn = counts.take(self.units)
         return drawn if self.weights is None else drawn * self.weights
