@@ -273,15 +273,16 @@ def _name_points(axes: Axes, points: Sequence[tuple[str, float, float]], outline
             )  # fmt: skip
 
 
-def gains(rows: Sequence[tuple[str, float, float, float]], x_label: str) -> Figure:
-    """(name, difference, low, high) a row, beside the line of no difference."""
+def gains(rows: Sequence[tuple[str, float, float, float, str]], x_label: str) -> Figure:
+    """(name, difference, low, high, verdict) a row, beside the line of no difference. Marks and tints are verdicts'."""
+    looks = {"better": ("^", colour(0)), "worse": ("v", colour(1))}
     room = max(width(shorten(name, LABEL_ROOM)) for name, *_ in rows)
     figure, axes = panel(30 * len(rows) + 62, left=16 + SIGN * room, right=16)
     axes.axvline(0, color=MUTED, linewidth=1.2)
-    for place, (_, difference, low, high) in enumerate(rows):
-        tint = colour(0) if low > 0 else colour(1) if high < 0 else MUTED
+    for place, (_, difference, low, high, verdict) in enumerate(rows):
+        marker, tint = looks.get(verdict, ("D", MUTED))
         axes.plot([low, high], [place, place], color=tint, linewidth=2.2)
-        axes.plot([difference], [place], "D", color=tint, markersize=7)
+        axes.plot([difference], [place], marker, color=tint, markersize=7)
         axes.text(difference, place - 0.22, signed(difference), ha="center", va="bottom", fontsize=10)
     axes.set_yticks(range(len(rows)), [shorten(name, LABEL_ROOM) for name, *_ in rows])
     axes.set(xlabel=x_label, ylim=(len(rows) - 0.4, -0.8))

@@ -38,10 +38,15 @@ def mean(model: Values, task: str, metric: str) -> float | None:
 def _gains(found: Values) -> Iterator[Picture]:
     judged = {task: v for task, v in found["verdicts"].items() if v.get("interval")}
     if judged:
-        rows = [(f"{task} ({v['metric'].upper()})", v["difference"], *v["interval"]) for task, v in judged.items()]
+        rows = [
+            (f"{task} ({v['metric'].upper()})", v["difference"], *v["interval"], v["verdict"])
+            for task, v in judged.items()
+        ]
         words = " ".join(f"{v['sentence']}." for v in judged.values())
         title = f"Gain of {found['reference']} over the best rival of each task"
-        note = "With the 95 % interval of the paired bootstrap over test rows; right of the line is better."
+        note = (
+            "With the 95 % interval of the bootstrap over test rows. Triangle up: better, down: worse; diamond: noise."
+        )
         yield Picture("gains", title, words, gains(rows, "difference on test rows"), note)
 
 
