@@ -19,7 +19,7 @@ from automtl.errors import SettingsError, suggestion
 from automtl.recipes.conductor import Audience, Conductor, nobody
 from automtl.recipes.courses import Course, Finish, Plan, choose_inputs, take_part
 from automtl.recipes.fit import Roles, check_names, check_schema, distinct_variants, resolve_schema
-from automtl.recipes.jobs import Brief, Kind, begin, run_job
+from automtl.recipes.jobs import NO_MATTER, Brief, Kind, begin, run_job
 from automtl.recipes.records import Records, table_digest, to_json, write_file
 from automtl.recipes.summary import assemble
 from automtl.recipes.tuning import require_tuning
@@ -112,7 +112,7 @@ def _identity(brief: Brief, settings: Settings) -> dict[str, Any]:
     """What all jobs hang on."""
     return {
         "format": FORMAT, "automtl": __version__, "table content": brief.table_digest, "split seed": brief.split_seed,
-        "schema": brief.schema.to_dict(), "settings": settings.to_dict() | {"feeding": None},
+        "schema": brief.schema.to_dict(), "settings": settings.to_dict() | NO_MATTER,
     }  # fmt: skip
 
 

@@ -38,6 +38,7 @@ from automtl.training.fit import SelfTrained, fit
 from automtl.training.progress import silent
 
 FLOP_ROWS = 1024  # counted together
+NO_MATTER = dict.fromkeys(("feeding", "trackers", "tracker_folder", "tracking_uri"))  # where files go
 
 
 class Kind(StrEnum):
@@ -65,7 +66,7 @@ class Job:
     @cached_property
     def name(self) -> str:
         """Of its record."""
-        settings = self.settings.to_dict() | {"feeding": None}
+        settings = self.settings.to_dict() | NO_MATTER
         return f"{self.kind}-{digest([self.kind, settings, self.seed, self.architecture])}"
 
     @property
