@@ -155,7 +155,7 @@ class Run:
         state.step += 1
         if due(state.step, self.schedule.total, settings):
             last = last_due(state.step, self.schedule.total, settings)
-            state.keep(leading(state.supernet) if last else promising(state.supernet, settings.drop_keep))
+            state.keep(leading(state.supernet) if last else promising(state.supernet, settings.drop_keep, settings.whole_choices))
         if state.step % self.report_every == 0 or self.finished:
             listen(self._report(float(loss)))
         elif state.step % 10 == 0:
@@ -178,14 +178,14 @@ class Run:
         """What the weights' pass of a step runs: fewer candidates than the architecture's, unless they are recorded."""
         recorded = self._checking(step + 1)
         count = self.settings.candidates if recorded else self.settings.trained_candidates
-        return None if count is None else draw(self.state.supernet, step, count, self.seed)
+        return None if count is None else draw(self.state.supernet, step, count, self.settings.whole_choices, self.seed)
 
     def _compared(self) -> Active | None:
         """What the architecture's pass runs: where directions of gradients are compared, what was recorded before."""
         step, count = self.state.step, self.settings.candidates
         if self._checking(step):
             return self._active(step - 1)
-        return None if count is None else draw(self.state.supernet, step, count, self.seed + 1)
+        return None if count is None else draw(self.state.supernet, step, count, self.settings.whole_choices, self.seed + 1)
 
     def _loss(self, batch: Batch, active: Active | None) -> torch.Tensor:
         """The total loss, by products in the precision of training."""

@@ -13,10 +13,15 @@ from automtl.search.settings import SearchSettings
 Active = Sequence[tuple[int, ...]]
 
 
-def draw(supernet: Supernet, step: int, count: int, seed: int) -> Active:
-    """`count` candidates of each choice, the same for all its cells; in a round of steps each has its turn."""
+def draw(supernet: Supernet, step: int, count: int, whole: int, seed: int) -> Active:
+    """`count` candidates of each choice, the same for all its cells; in a round of steps each has its turn.
+
+    A choice of at most `whole` candidates is not drawn from: all of them run.
+    """
     sizes = [len(choice.options) for choice in supernet.space.choices]
-    return [_draw(size, step, count, f"{seed} {index}") for index, size in enumerate(sizes)]
+    return [
+        _draw(size, step, size if size <= whole else count, f"{seed} {index}") for index, size in enumerate(sizes)
+    ]
 
 
 def _draw(options: int, step: int, count: int, seed: str) -> tuple[int, ...]:
@@ -29,12 +34,15 @@ def _draw(options: int, step: int, count: int, seed: str) -> tuple[int, ...]:
 
 
 @torch.no_grad()
-def promising(supernet: Supernet, share: float) -> Active:
-    """Of each choice the places of this share of the candidates, two at least: those that some cell weighs most."""
+def promising(supernet: Supernet, share: float, whole: int) -> Active:
+    """Of each choice the places of this share of the candidates, two at least: those that some cell weighs most.
+
+    A choice of at most `whole` candidates keeps all of them.
+    """
     kept = []
     for index in range(len(supernet.space.choices)):
         best = supernet.logits.weights(index).amax(dim=0)
-        count = min(len(best), max(2, round(len(best) * share)))
+        count = len(best) if len(best) <= whole else max(2, round(len(best) * share))
         kept.append(tuple(sorted(best.topk(count).indices.tolist())))
     return kept
 

@@ -59,6 +59,7 @@ class SearchSettings:
     stop_every: int = Limit(default=5, ge=1)
     candidates: int | None = Limit(default=2, ge=2)
     trained_candidates: int | None = Limit(default=1, ge=1)
+    whole_choices: int = Limit(default=4, ge=0)
     architecture_every: int = Limit(default=2, ge=1)
     architecture_rest: float = Limit(default=0.2, ge=0, lt=1)
     drop_at: tuple[float, ...] = (0.4, 0.6, 0.8)
