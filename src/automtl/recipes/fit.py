@@ -225,11 +225,12 @@ def choose_variant(
 ) -> tuple[Prepared, list[dict[str, Any]]]:
     """The variant under which the reference model is best on validation rows, and what each one gave.
 
-    Trees are their own reference.
+    Trees are their own reference. A search gets the embedding that the reference model has learned, even of one variant.
     """
     variants = distinct_variants(settings, schema)
     reference = settings.model if _trains_itself(settings.model) else settings.reference
-    if len(variants) == 1:
+    lends = settings.model == "automtl" and settings.search.lent_embedding
+    if len(variants) == 1 and not lends:
         return prepare(split, schema, settings, variants[0], seed, feeder), [{"name": variants[0].name, "chosen": True}]
     best: Prepared | None = None
     prepared: Prepared | None = None

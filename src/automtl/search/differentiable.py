@@ -60,12 +60,13 @@ class Rules:
     """How a strategy departs from Algorithm 1.
 
     `joint`: beta moves with alpha, on validation batches. `second_order`: alpha and beta look one step of the weights
-    ahead. `auxiliary_skip`: a skip connection beside the mixtures, whose weight goes from 1 to 0.
+    ahead. `auxiliary_skip`: a skip connection beside the mixtures (Chu et al., DARTS-, ICLR 2021), whose weight goes
+    from 1 to 0 in this share of the steps.
     """
 
     joint: bool = False
     second_order: bool = False
-    auxiliary_skip: bool = False
+    auxiliary_skip: float = 0.0
 
 
 ALGORITHM_1 = Rules()
@@ -95,10 +96,12 @@ class Progressive(DifferentiableStrategy):
 
     A pass runs a few candidates of each choice, alpha moves now and then, and the supernet is built narrower on the
     way: hopeless candidates go, at last all that lead nowhere. It ends early where the architecture rests.
+    Until then a skip connection beside the mixtures, as in DARTS-, carries the signal past candidates that have hardly
+    been trained, so that those which must learn are not judged by their neighbours' noise.
     """
 
     def begin(self, problem: SearchProblem, seed: int) -> Run:
-        return Run(problem, self.settings, seed)
+        return Run(problem, self.settings, seed, Rules(auxiliary_skip=max(self.settings.drop_at, default=1.0)))
 
 
 @dataclass(frozen=True)
@@ -119,8 +122,10 @@ class Run:
         self.loss = MultiTaskLoss(tasks)
         self.precision = precision(problem.training.precision, torch.device("cpu"))
         supernet = Supernet(problem.space, problem.layout, problem.network, generator)
-        if settings.lent_embedding and problem.embedding is not None:
+        self.lent = settings.lent_embedding and problem.embedding is not None
+        if self.lent and problem.embedding is not None:
             supernet.network.embedding.load_state_dict(problem.embedding.state_dict())
+            supernet.network.embedding.requires_grad_(False)
         self.state = SearchState.new(supernet, settings)
         train = subset(problem.train, min(settings.max_rows, settings.max_steps * settings.batch_size), seed)
         valid = subset(problem.valid, settings.max_rows, seed)
@@ -147,7 +152,8 @@ class Run:
         state, settings = self.state, self.settings
         state.supernet.train()
         if self.rules.auxiliary_skip:
-            state.supernet.auxiliary_skip = auxiliary_weight(1.0, state.step, 0, self.schedule.total - 1)
+            end = int(self.rules.auxiliary_skip * self.schedule.total) - 1
+            state.supernet.auxiliary_skip = auxiliary_weight(1.0, state.step, 0, end)
         with self._seeded():
             if state.step >= self.schedule.rest and state.step % settings.architecture_every == 0:
                 self._move_architecture(self._checking(state.step))
@@ -155,7 +161,8 @@ class Run:
         state.step += 1
         if due(state.step, self.schedule.total, settings):
             last = last_due(state.step, self.schedule.total, settings)
-            state.keep(leading(state.supernet) if last else promising(state.supernet, settings.drop_keep, settings.whole_choices))
+            kept = promising(state.supernet, settings.drop_keep, settings.whole_choices)
+            state.keep(leading(state.supernet) if last else kept)
         if state.step % self.report_every == 0 or self.finished:
             listen(self._report(float(loss)))
         elif state.step % 10 == 0:
@@ -204,6 +211,7 @@ class Run:
             state.supernet.network.requires_grad_(checking)  # weights' gradients are computed where they are compared
             self._choice_loss().backward()
             state.supernet.network.requires_grad_(True)
+            state.supernet.network.embedding.requires_grad_(not self.lent)
         if checking:
             state.stopping.check(state.step)
         state.alpha.step()

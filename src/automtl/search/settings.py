@@ -25,13 +25,14 @@ class SearchSettings:
     `cost_weight`: what a candidate's cost weighs in the choice. The validation loss is raised by this share of itself
     for each unit of the logarithm of the multiply-adds: at 0.003 doubling them must lower it by 0.2 %. 0: no matter.
     `candidates` are drawn in each choice for a pass that moves alpha, `trained_candidates` for one that moves weights
-    (unset: all run). alpha rests for the share `architecture_rest` of the steps, in which the weights learn something
-    to choose by, then moves every `architecture_every` steps. At each share of the steps in `drop_at` a choice keeps
-    `drop_keep` of its candidates, at the last one those that lead in some expert. The search ends early where
-    `stable_looks` looks after that (there are 15 in a search) found the same architecture. The `automtl` strategy
-    leaves these alone.
-    `lent_embedding`: the supernet's embedding starts as the reference model's that chose the inputs, where there is
-    one, since a few hundred steps do not learn ids. `second_order` is of `darts` and `darts-minus` alone.
+    (unset: all run); a choice of at most `whole_choices` candidates runs them all and is decided at the end. alpha
+    rests for the share `architecture_rest` of the steps, in which the weights learn something to choose by, then moves
+    every `architecture_every` steps. At each share of the steps in `drop_at` a choice keeps `drop_keep` of its
+    candidates, at the last one those that lead in some expert. The search ends early where `stable_looks` looks after
+    that (there are 15 in a search) found the same architecture. The `automtl` strategy leaves these alone.
+    `lent_embedding`: the supernet's embedding is the reference model's that chose the inputs, where there is one, and
+    rests: a few hundred steps do not learn ids, and Adam's decay would move every row that a step does not meet by a
+    whole learning rate towards 0. `second_order` is of `darts` and `darts-minus` alone.
     `trials` are those of the random strategy; unset: as many as cost what the `automtl` search does.
     """
 
@@ -58,7 +59,7 @@ class SearchSettings:
     stop_smoothing: int = Limit(default=20, ge=1)
     stop_every: int = Limit(default=5, ge=1)
     candidates: int | None = Limit(default=2, ge=2)
-    trained_candidates: int | None = Limit(default=1, ge=1)
+    trained_candidates: int | None = Limit(default=2, ge=1)
     whole_choices: int = Limit(default=4, ge=0)
     architecture_every: int = Limit(default=2, ge=1)
     architecture_rest: float = Limit(default=0.2, ge=0, lt=1)
