@@ -35,6 +35,15 @@ NETWORK = NetworkSettings(embedding_size=4, width=8, towers=(4,))
 TRAINING = TrainingSettings(epochs=1, batch_size=32)
 
 
+DIFFERENTIABLE = [name for name, kind in STRATEGIES.items() if issubclass(kind, DifferentiableStrategy)]
+
+
+def begun(name: str, settings: SearchSettings, seed: int = 3, given: SearchProblem | None = None) -> Run:
+    strategy = STRATEGIES[name](settings)
+    assert isinstance(strategy, DifferentiableStrategy)
+    return strategy.begin(given or problem(), seed)
+
+
 def mlp(run: Run) -> int:
     """Which watched candidate is the MLP of the first layer."""
     return next(i for i, one in enumerate(run.state.stopping.candidates) if (one.choice, one.option) == (2, "mlp-16"))
@@ -176,17 +185,28 @@ def test_small_tables_get_the_least_number_of_steps_and_large_ones_a_sample(rows
     assert total == pytest.approx(steps, abs=1)
 
 
-def test_a_lent_embedding_is_where_the_supernet_starts() -> None:
+@pytest.mark.parametrize("name", DIFFERENTIABLE)
+def test_a_lent_embedding_is_the_supernets_and_rests(name: str) -> None:
     lent = FieldEmbedding(small_layout(), NETWORK.embedding_size, torch.Generator().manual_seed(9))
-    with_it = Run(replace(problem(), embedding=lent), SETTINGS, 0).state.supernet.network.embedding
-    assert torch.equal(with_it.table, lent.table)
-    assert with_it.table is not lent.table
+    run = begun(name, SETTINGS, given=replace(problem(), embedding=lent))
+    table = run.state.supernet.network.embedding.table
+    assert table is not lent.table
+    while not run.finished:
+        run.advance(silent)
+    assert torch.equal(run.state.supernet.network.embedding.table, lent.table)
     without = Run(replace(problem(), embedding=lent), replace(SETTINGS, lent_embedding=False), 0).state.supernet
     assert not torch.equal(without.network.embedding.table, lent.table)
 
 
 ECONOMY = replace(
-    SETTINGS, candidates=2, trained_candidates=1, architecture_every=2, drop_at=(0.3, 0.6), drop_keep=0.5, stop_every=1
+    SETTINGS,
+    candidates=2,
+    trained_candidates=1,
+    whole_choices=0,
+    architecture_every=2,
+    drop_at=(0.3, 0.6),
+    drop_keep=0.5,
+    stop_every=1,
 )
 
 
@@ -243,9 +263,32 @@ def test_a_search_ends_early_where_the_architecture_rests() -> None:
 
 def test_within_a_round_every_candidate_has_its_turn() -> None:
     supernet = Run(problem(), ECONOMY, 0).state.supernet
-    seen = {option for step in range(7) for option in draw(supernet, step, 2, 0)[0]}
+    seen = {option for step in range(7) for option in draw(supernet, step, 2, 0, 0)[0]}
     assert seen == set(range(13))
-    assert draw(supernet, 3, 2, 0) == draw(supernet, 3, 2, 0)
+    assert draw(supernet, 3, 2, 0, 0) == draw(supernet, 3, 2, 0, 0)
+
+
+def test_a_choice_of_few_candidates_runs_whole_and_is_decided_at_the_end() -> None:
+    run = begun("progressive", replace(ECONOMY, whole_choices=4))
+    assert [len(places) for places in draw(run.state.supernet, 0, 2, 4, 0)] == [2, 4, 3]
+    while options(run)[0] == 13:
+        run.advance(silent)
+    assert options(run) == [6, 4, 3]
+    while not run.finished:
+        run.advance(silent)
+    assert options(run)[1] < 4
+
+
+def test_the_progressive_searchs_skip_connection_is_gone_after_the_last_dropping() -> None:
+    run = begun("progressive", ECONOMY)
+    weights = []
+    while not run.finished:
+        run.advance(silent)
+        weights.append(run.state.supernet.auxiliary_skip)
+    last = int(max(ECONOMY.drop_at) * run.schedule.total)
+    assert weights[0] == 1
+    assert all(a > b for a, b in pairwise(weights[:last]))
+    assert set(weights[last:]) <= {0}
 
 
 RESUMED = {
@@ -254,15 +297,8 @@ RESUMED = {
 }  # fmt: skip
 
 
-def begun(name: str, settings: SearchSettings, seed: int = 3) -> Run:
-    strategy = STRATEGIES[name](settings)
-    assert isinstance(strategy, DifferentiableStrategy)
-    return strategy.begin(problem(), seed)
-
-
 def test_every_differentiable_strategy_is_resumed() -> None:
-    differentiable = {name for name, kind in STRATEGIES.items() if issubclass(kind, DifferentiableStrategy)}
-    assert {name for name, _ in RESUMED.values()} == differentiable
+    assert {name for name, _ in RESUMED.values()} == set(DIFFERENTIABLE)
 
 
 @pytest.mark.parametrize("case", RESUMED)
