@@ -79,6 +79,7 @@ def test_an_auxiliary_skip_adds_the_input_beside_every_block_that_keeps_the_shap
     made = Supernet(published_space(chain, 3), small_layout(), settings, torch.Generator().manual_seed(0))
     reached: list[torch.Tensor] = []
     made.network.towers.register_forward_pre_hook(lambda _, inputs: reached.append(inputs[0].detach()))
-    for made.auxiliary_skip in (0.0, 0.5):
+    for made.auxiliary_skip, made.interaction_skip in ((0.0, 0.0), (0.5, 0.0), (0.5, 0.5)):
         made(small_batch().features)
-    torch.testing.assert_close(reached[1], reached[0] * 1.5**4)
+    torch.testing.assert_close(reached[1], reached[0] * 1.5**2)
+    torch.testing.assert_close(reached[2], reached[0] * 1.5**4)

@@ -31,12 +31,14 @@ NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
 class Mixing:
     """Weights of candidates, a Share for each choice, and (T, E) of experts (None: gates decide).
 
-    `auxiliary_skip`: that of a skip connection beside every block that keeps the shape (Chu et al., DARTS-, eq. 3).
+    `auxiliary_skip`: that of a skip connection beside every expert layer (Chu et al., DARTS-, eq. 3);
+    `interaction_skip`: beside interactions.
     """
 
     choices: tuple[Share, ...]
     experts: Tensor | None
     auxiliary_skip: float = 0.0
+    interaction_skip: float = 0.0
 
 
 class Network(nn.Module):
@@ -65,12 +67,12 @@ class Network(nn.Module):
 
     def forward(self, features: Features, mixing: Mixing | None = None) -> Tensor:
         shares: Iterator[Share | None] = iter(mixing.choices) if mixing else repeat(None)
-        skip = mixing.auxiliary_skip if mixing else 0.0
+        skip, early = (mixing.auxiliary_skip, mixing.interaction_skip) if mixing else (0.0, 0.0)
         fields = self.embedding(features)
-        refined = _beside(fields, self.interaction(fields, next(shares), stacked=False), skip)  # (B, F, D)
+        refined = _beside(fields, self.interaction(fields, next(shares), stacked=False), early)  # (B, F, D)
         fields = refined
         if self.own is not None:
-            fields = _beside(refined, self.own(refined, next(shares), stacked=False), skip)  # (E, B, F, D)
+            fields = _beside(refined, self.own(refined, next(shares), stacked=False), early)  # (E, B, F, D)
         hidden = self.normalize(self.pooling(fields, next(shares), stacked=self.own is not None))  # (E, B, H)
         for layer, share in zip(self.layers, shares, strict=False):
             hidden = _beside(hidden, layer(hidden, share, stacked=True), skip)

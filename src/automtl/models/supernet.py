@@ -82,10 +82,12 @@ class Cost(nn.Module):
 class Supernet(nn.Module):
     """`network` holds the weights, `logits` alpha, `selection` beta: three modules, three optimizers.
 
-    `auxiliary_skip`: the present weight of the skip connections beside blocks, of searches that have them.
+    `auxiliary_skip`: the present weight of the skip connections beside blocks, of searches that have them, and
+    `interaction_skip`: that beside interactions.
     """
 
     auxiliary_skip = 0.0
+    interaction_skip = 0.0
 
     def __init__(
         self, space: SearchSpace, layout: Layout, settings: NetworkSettings, generator: torch.Generator
@@ -104,7 +106,7 @@ class Supernet(nn.Module):
             some = None if active is None else active[index]
             shares.append(Share(self.logits.weights(index, some).expand(len(choice.cells), -1), some))
         experts = None if self.space.gated else self.selection.weights()
-        return Mixing(tuple(shares), experts, self.auxiliary_skip)
+        return Mixing(tuple(shares), experts, self.auxiliary_skip, self.interaction_skip)
 
     def forward(self, features: Features, active: Sequence[tuple[int, ...]] | None = None) -> Tensor:
         logits: Tensor = self.network(features, self.mixing(active))

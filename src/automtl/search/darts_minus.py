@@ -15,5 +15,5 @@ class DartsMinus(DifferentiableStrategy):
     the supernet to learn and is weighed as an operation alone (there, eq. 3 and 4). Otherwise as DARTS."""
 
     def begin(self, problem: SearchProblem, seed: int) -> Run:
-        rules = Rules(joint=True, second_order=self.settings.second_order, auxiliary_skip=1.0)
+        rules = Rules(joint=True, second_order=self.settings.second_order, auxiliary_skip=1.0, interaction_skip=True)
         return Run(problem, plain(self.settings), seed, rules)

@@ -60,13 +60,14 @@ class Rules:
     """How a strategy departs from Algorithm 1.
 
     `joint`: beta moves with alpha, on validation batches. `second_order`: alpha and beta look one step of the weights
-    ahead. `auxiliary_skip`: a skip connection beside the mixtures (Chu et al., DARTS-, ICLR 2021), whose weight goes
-    from 1 to 0 in this share of the steps.
+    ahead. `auxiliary_skip`: a skip connection beside expert layers (Chu et al., DARTS-, ICLR 2021), whose weight goes
+    from 1 to 0 in this share of the steps; `interaction_skip`: beside interactions, too.
     """
 
     joint: bool = False
     second_order: bool = False
     auxiliary_skip: float = 0.0
+    interaction_skip: bool = False
 
 
 ALGORITHM_1 = Rules()
@@ -153,7 +154,8 @@ class Run:
         state.supernet.train()
         if self.rules.auxiliary_skip:
             end = int(self.rules.auxiliary_skip * self.schedule.total) - 1
-            state.supernet.auxiliary_skip = auxiliary_weight(1.0, state.step, 0, end)
+            skip = auxiliary_weight(1.0, state.step, 0, end)
+            state.supernet.auxiliary_skip, state.supernet.interaction_skip = skip, skip * self.rules.interaction_skip
         with self._seeded():
             if state.step >= self.schedule.rest and state.step % settings.architecture_every == 0:
                 self._move_architecture(self._checking(state.step))
