@@ -194,7 +194,11 @@ class Run:
         step, count = self.state.step, self.settings.candidates
         if self._checking(step):
             return self._active(step - 1)
-        return None if count is None else draw(self.state.supernet, step, count, self.settings.whole_choices, self.seed + 1)
+        return (
+            None
+            if count is None
+            else draw(self.state.supernet, step, count, self.settings.whole_choices, self.seed + 1)
+        )
 
     def _loss(self, batch: Batch, active: Active | None) -> torch.Tensor:
         """The total loss, by products in the precision of training."""

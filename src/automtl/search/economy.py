@@ -19,9 +19,7 @@ def draw(supernet: Supernet, step: int, count: int, whole: int, seed: int) -> Ac
     A choice of at most `whole` candidates is not drawn from: all of them run.
     """
     sizes = [len(choice.options) for choice in supernet.space.choices]
-    return [
-        _draw(size, step, size if size <= whole else count, f"{seed} {index}") for index, size in enumerate(sizes)
-    ]
+    return [_draw(size, step, size if size <= whole else count, f"{seed} {index}") for index, size in enumerate(sizes)]
 
 
 def _draw(options: int, step: int, count: int, seed: str) -> tuple[int, ...]:
