@@ -225,7 +225,7 @@ def choose_variant(
 ) -> tuple[Prepared, list[dict[str, Any]]]:
     """The variant under which the reference model is best on validation rows, and what each one gave.
 
-    Trees are their own reference. A search gets the embedding that the reference model has learned, even of one variant.
+    Trees are their own reference. A search gets the embedding that the reference has learned, of one variant too.
     """
     variants = distinct_variants(settings, schema)
     reference = settings.model if _trains_itself(settings.model) else settings.reference
