@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automtl.data.columns import as_parts, as_text, holds
-from automtl.data.encoder import Encoder, EncoderSettings, Numbering
+from automtl.data.encoder import Encoder, EncoderSettings
 from automtl.data.infer import infer_schema
+from automtl.data.numbering import Numbering
 from automtl.data.rates import Earlier, Folds, Labels
 from automtl.data.schema import Field, FieldKind, Schema, Task
 from automtl.data.vocabulary import MISSING, UNKNOWN, Vocabulary

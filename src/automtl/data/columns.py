@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import polars as pl
 
@@ -77,11 +79,77 @@ def as_text(column: pl.Series) -> pl.Series:
     return column.cast(pl.String)
 
 
+def alike(column: pl.Series, rules: Sequence[str]) -> pl.Series:
+    """Texts, or lists of them, stripped of outer blanks and in lower case, as the rules say; others as they are."""
+    rewrite = pl.col(column.name) if column.dtype == pl.String else pl.element()
+    for rule in rules:
+        rewrite = rewrite.str.strip_chars() if rule == "strip" else rewrite.str.to_lowercase()
+    if column.dtype in (pl.Categorical, pl.Enum):
+        return alike(column.cast(pl.String), rules)
+    if column.dtype == pl.String:
+        return column.to_frame().select(rewrite).to_series()
+    if isinstance(column.dtype, pl.Array):
+        column = column.arr.to_list()
+    if isinstance(column.dtype, pl.List) and column.dtype.inner == pl.String:
+        return column.list.eval(rewrite)
+    return column
+
+
+def as_moments(column: pl.Series, field: Field) -> pl.Series:
+    """Datetime in microseconds without a zone: local time of a column with one, else UTC or as it is written.
+
+    From dates, times, ISO texts, or numbers of the field's unit since 1970. Years are 1 to 9999, others are missing.
+    Raises EncodingError where a column is neither.
+    """
+    dtype = column.dtype
+    if dtype == pl.Date or isinstance(dtype, pl.Datetime):
+        if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
+            column = column.dt.replace_time_zone(None)
+        return _plausible(column.cast(pl.Datetime("us")))
+    if field.unit is not None:
+        scale = 1_000_000 if field.unit == "s" else 1_000
+        stamps = as_numbers(column) * scale
+        stamps = stamps.set((stamps.abs() > 2.0**62).fill_null(False), None)
+        return _plausible(stamps.cast(pl.Int64).cast(pl.Datetime("us")))
+    if dtype == pl.Null:
+        return column.cast(pl.Datetime("us"))
+    if dtype in (pl.String, pl.Categorical, pl.Enum):
+        return _plausible(_parsed(column.cast(pl.String)))
+    raise EncodingError(
+        f"column '{column.name}' is a time in the schema but has type {dtype}; "
+        "numbers need 'unit: s' or 'unit: ms' (since 1970)"
+    )
+
+
+def _plausible(moments: pl.Series) -> pl.Series:
+    years = moments.dt.year()
+    return moments.set(((years < 1) | (years > 9999)).fill_null(False), None)
+
+
+def _parsed(texts: pl.Series) -> pl.Series:
+    """Raises EncodingError that shows a text which is no time."""
+    stripped = texts.str.strip_chars()
+    stripped = stripped.set((stripped == "").fill_null(False), None)
+    plain = stripped.str.replace("T", " ", literal=True).str.replace(r"(Z|[+-]\d{2}:?\d{2})$", "")
+    found = plain.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False, exact=True)
+    for shape in ("%Y-%m-%d %H:%M", "%Y-%m-%d"):
+        if found.null_count() > plain.null_count():
+            found = found.zip_with(found.is_not_null(), plain.str.to_datetime(shape, time_unit="us", strict=False))
+    odd = texts.filter(found.is_null() & plain.is_not_null())
+    if odd.len():
+        raise EncodingError(
+            f"column '{texts.name}' is a time in the schema but holds {odd[0]!r}; "
+            "expected 2024-01-31 or 2024-01-31 12:30:00, or numbers with 'unit: s' or 'unit: ms'"
+        )
+    return found
+
+
 def as_parts(column: pl.Series, field: Field, max_values: int) -> tuple[pl.Series, np.ndarray]:
     """The values of all rows one after another, at most `max_values` a row, and how many each row has, (N,) int64.
 
-    Null and empty parts are left out.
+    Null and empty parts are left out. Of a sequence the last ones are kept, of other lists the first ones.
     """
+    max_values = field.max_values or max_values
     if isinstance(column.dtype, pl.Array):
         column = column.arr.to_list()
     if isinstance(column.dtype, pl.List):
@@ -96,7 +164,8 @@ def as_parts(column: pl.Series, field: Field, max_values: int) -> tuple[pl.Serie
         texts = as_text(column).str.strip_chars()
         texts = texts.set((texts == "").fill_null(False), None)
         return texts.drop_nulls(), texts.is_not_null().to_numpy().astype(np.int64)
-    lists = lists.list.drop_nulls().list.head(max_values)
+    lists = lists.list.drop_nulls()
+    lists = lists.list.tail(max_values) if field.kind is FieldKind.SEQUENCE else lists.list.head(max_values)
     sizes = lists.list.len().fill_null(0).to_numpy().astype(np.int64)
     return lists.filter(pl.Series(sizes > 0)).explode().alias(column.name), sizes
 
@@ -106,7 +175,13 @@ def key_column(table: pl.DataFrame, names: tuple[str, ...], fields: dict[str, Fi
     parts = [as_numbers(table[n]) if fields[n].kind is FieldKind.NUMERIC else table[n] for n in names]
     if len(parts) == 1:
         return parts[0]
-    return pl.DataFrame([as_text(part) for part in parts]).select(pl.concat_str(pl.all(), separator=JOINT)).to_series()
+    return joined_texts([as_text(part) for part in parts])
+
+
+def joined_texts(parts: Sequence[pl.Series]) -> pl.Series:
+    """Text columns joined row by row; null where one is null."""
+    named = [part.alias(str(place)) for place, part in enumerate(parts)]
+    return pl.DataFrame(named).select(pl.concat_str(pl.all(), separator=JOINT)).to_series()
 
 
 def holds(table: pl.DataFrame, condition: str) -> pl.Series:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
-from typing import Any, TypeVar
+import warnings
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -14,27 +14,33 @@ from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.data.batch import Batch, Features
-from automtl.data.codes import Codes, hash_integers, hash_texts
-from automtl.data.columns import as_numbers, as_parts, as_text, holds, key_column
+from automtl.data.columns import as_numbers, as_parts, key_column
+from automtl.data.derive import completed, derive, newest_days, simple_fields
 from automtl.data.infer import check_labels, require_columns
+from automtl.data.labels import check_weights, label_columns, read_labels, require_both_classes, weighted
 from automtl.data.layout import CategoricalLayout, Layout, MultiLayout, NumericLayout
-from automtl.data.rates import Earlier, Folds, Labels, Rates, fit_rates
-from automtl.data.scaler import Scaler
-from automtl.data.schema import CONFIG, Field, FieldKind, Schema, TaskKind
+from automtl.data.numbering import Numbering
+from automtl.data.piecewise import Piecewise
+from automtl.data.rates import Earlier, Folds, Rates, fit_rates
+from automtl.data.scaler import Scaler, has_bins
+from automtl.data.schema import CONFIG, Field, FieldKind, NumericForm, Schema
+from automtl.data.threads import in_threads
 from automtl.data.vocabulary import SLICE, Vocabulary, slices
-from automtl.errors import EncodingError, SchemaError, suggestion
+from automtl.errors import SchemaError
 from automtl.memory import keep_freed_memory
 
 Parts = tuple[np.ndarray, np.ndarray]  # ids of all rows one after another (int32), and how many each row has (int64)
-Item = TypeVar("Item")
-Result = TypeVar("Result")
+LISTS = (FieldKind.MULTI, FieldKind.SEQUENCE)
 
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class EncoderSettings:
-    """How columns become inputs. `bins`: quantile bins of numeric columns, embedded beside the value (0: none).
+    """How columns become inputs; a field of the schema may say otherwise.
 
+    Ids: `min_count` rows make a value known; of more than `max_ids` values the rest is unknown, or hashed into
+    `hashed_ids` ids. Numbers: their `form` (docs/features.md) and their quantile `bins` (0: none).
     `joint_numeric_above`: with more numeric columns than this they share one field, else each has its own.
+    `max_values`: of a row's list or sequence.
     """
 
     min_count: int = Limit(default=3, ge=1)
@@ -44,17 +50,30 @@ class EncoderSettings:
     bins: int = Limit(default=32, ge=0, le=1024)
     joint_numeric_above: int = Limit(default=8, ge=0)
     max_values: int = Limit(default=50, ge=1)
+    form: NumericForm = "auto"
+    max_ids: int = Limit(default=50_000_000, ge=1)
+    hashed_ids: int = Limit(default=0, ge=0)
+
+    def of(self, simple: Field) -> EncoderSettings:
+        """The settings of one field: what it says itself goes first."""
+        names = ("min_count", "max_values", "form", "max_ids", "hashed_ids")
+        own = {name: value for name in names if (value := getattr(simple, name)) is not None}
+        return replace(self, **own) if own else self
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """Vocabularies, scalers and historical rates of one training table."""
+    """Vocabularies, scalers and historical rates of one training table.
+
+    They are of the columns of `derive`. `newest`: by time field, the newest training time in days since 1970.
+    """
 
     schema: Schema
     settings: EncoderSettings
     vocabularies: dict[str, Vocabulary]
-    scalers: dict[str, Scaler]
+    scalers: dict[str, Scaler | Piecewise]
     rates: dict[tuple[str, ...], Rates]
+    newest: dict[str, float] = field(default_factory=dict)
 
     @staticmethod
     def fit(train: pl.DataFrame, schema: Schema, settings: EncoderSettings, seed: int) -> tuple[Encoder, Batch]:
@@ -64,26 +83,26 @@ class Encoder:
         column.
         """
         keep_freed_memory()
-        require_columns(train, [field.name for field in schema.fields], "field")
+        require_columns(train, schema.columns, "field")
         for task in schema.tasks:
             check_labels(train, task, "training")
-        _check_weights(train, schema)
+        check_weights(train, schema)
         require_both_classes(train, schema)
-        categorical = [field.name for field in schema.fields if field.kind is FieldKind.CATEGORICAL]
-        numbers = sum(field.kind is FieldKind.NUMERIC for field in schema.fields) if settings.bins else 0
-        ids = np.empty((train.height, len(categorical) + numbers), np.int32)
+        newest = newest_days(train, schema)
+        train, simple = derive(train, schema, newest), simple_fields(schema)
+        categorical = [one.name for one in simple if one.kind is FieldKind.CATEGORICAL]
+        forms = [settings.of(one).form for one in simple if one.kind is FieldKind.NUMERIC]
+        bins = sum(has_bins(form, settings.bins) for form in forms)
+        ids = np.empty((train.height, len(categorical) + bins), np.int32)
         places = {name: ids[:, place] for place, name in enumerate(categorical)}
         fitted = in_threads(
-            lambda field: _fit_field(train[field.name], field, settings, places.get(field.name)), schema.fields
+            lambda one: _fit_field(train[one.name], one, settings.of(one), places.get(one.name)), simple
         )
-        named = {field.name: part for field, part in zip(schema.fields, fitted, strict=True)}
-        encoder = Encoder(
-            schema,
-            settings,
-            {name: part for name, part in named.items() if isinstance(part, Vocabulary)},
-            {name: part for name, part in named.items() if isinstance(part, Scaler)},
-            {},
-        )
+        named = {one.name: part for one, part in zip(simple, fitted, strict=True)}
+        scalers = {name: part for name, part in named.items() if isinstance(part, Scaler)}
+        pieces = {name: part for name, part in named.items() if isinstance(part, Piecewise)}
+        vocabularies = {name: part for name, part in named.items() if isinstance(part, Vocabulary)}
+        encoder = Encoder(schema, settings, vocabularies, {**scalers, **pieces}, {}, newest)
         arrays = replace(encoder._arrays(train.height, len(schema.rates) if settings.rates else 0), categorical=ids)
         for place, (key, rates, own) in enumerate(_fit_rates(train, schema, settings, seed)):
             arrays.numeric[:, encoder._rate_columns(place)] = own
@@ -111,58 +130,59 @@ class Encoder:
     def layout(self) -> Layout:
         """Sizes of the encoded inputs, in the order in which they are embedded."""
         categorical = [
-            CategoricalLayout(f.name, len(self.vocabularies[f.name])) for f in self._of(FieldKind.CATEGORICAL)
+            CategoricalLayout(one.name, len(self.vocabularies[one.name])) for one in self._of(FieldKind.CATEGORICAL)
         ]
-        if self.settings.bins:
-            categorical += [CategoricalLayout(f"{name}:bin", scaler.num_bins) for name, scaler in self.scalers.items()]
-        multi = [MultiLayout(f.name, len(self.vocabularies[f.name]), f.pooling) for f in self._of(FieldKind.MULTI)]
+        categorical += [CategoricalLayout(f"{name}:bin", scaler.num_bins) for name, scaler in self._binned.items()]
         return Layout(
             tuple(categorical),
-            tuple(multi),
+            tuple(self._list_layout(one) for one in self._of(*LISTS)),
             (*self._numeric_groups(), *self._rate_groups()),
             self.schema.tasks,
         )
 
+    def _list_layout(self, simple: Field) -> MultiLayout:
+        if simple.target is None:
+            return MultiLayout(simple.name, len(self.vocabularies[simple.name]), simple.pooling)
+        return MultiLayout(simple.name, 0, "target", simple.target, self.settings.of(simple).max_values)
+
     def _numeric_groups(self) -> list[NumericLayout]:
-        groups = [
-            NumericLayout(name, (name, f"{name}:missing") if scaler.indicator else (name,))
-            for name, scaler in self.scalers.items()
-        ]
-        if len(groups) > self.settings.joint_numeric_above:
-            return [NumericLayout("numeric", tuple(column for group in groups for column in group.columns))]
-        return groups
+        """Scaled numbers, one by one or together, then those of several columns each."""
+        groups = {kind: [] for kind in (Scaler, Piecewise)}  # type: dict[type, list[NumericLayout]]
+        for name, scaler in self.scalers.items():
+            if scaler.width:
+                groups[type(scaler)].append(NumericLayout(name, scaler.columns(name)))
+        plain = groups[Scaler]
+        if len(plain) > self.settings.joint_numeric_above:
+            plain = [NumericLayout("numeric", tuple(column for group in plain for column in group.columns))]
+        return plain + groups[Piecewise]
 
     def _rate_groups(self) -> list[NumericLayout]:
         names = (*self.schema.task_names, "rows")
         labels = ["+".join(key) for key in self.rates]
         return [NumericLayout(f"rates of {label}", tuple(f"{label}:{name}" for name in names)) for label in labels]
 
-    def _of(self, kind: FieldKind) -> list[Field]:
-        return [field for field in self.schema.fields if field.kind is kind]
+    def _of(self, *kinds: FieldKind) -> list[Field]:
+        return [simple for simple in simple_fields(self.schema) if simple.kind in kinds]
+
+    @property
+    def _binned(self) -> dict[str, Scaler]:
+        return {name: one for name, one in self.scalers.items() if isinstance(one, Scaler) and one.binned}
+
+    def _vocabulary(self, simple: Field) -> Vocabulary:
+        """A sequence has that of its target."""
+        return self.vocabularies[simple.target or simple.name]
 
     def _checked(self, table: pl.DataFrame, labels: bool) -> pl.DataFrame:
         """The complete table. Raises what can only be told from all rows."""
         if labels:
             for task in self.schema.tasks:
                 check_labels(table, task, "given")
-            _check_weights(table, self.schema)
-        return self._complete(table)
-
-    def _complete(self, table: pl.DataFrame) -> pl.DataFrame:
-        """The table with absent optional columns as nulls. Raises EncodingError where another one is absent."""
-        absent = [field for field in self.schema.fields if field.name not in table.columns]
-        for field in absent:
-            if not field.optional:
-                raise EncodingError(
-                    f"column '{field.name}' is missing, the model was trained with it"
-                    f"{suggestion(field.name, table.columns)}; add it (nulls are allowed), "
-                    "or train with 'optional: true' in the schema"
-                )
-        return table.with_columns(pl.lit(None, dtype=pl.String).alias(field.name) for field in absent)
+            check_weights(table, self.schema)
+        return completed(table, self.schema)
 
     def _arrays(self, rows: int, num_keys: int) -> Arrays:
         """Room for the result; nothing is written yet."""
-        columns = len(self._of(FieldKind.CATEGORICAL)) + (len(self.scalers) if self.settings.bins else 0)
+        columns = len(self._of(FieldKind.CATEGORICAL)) + len(self._binned)
         tasks = len(self.schema.tasks)
         numbers = self._rate_columns(num_keys).start
         return Arrays(
@@ -182,19 +202,21 @@ class Encoder:
     def _fill(
         self, table: pl.DataFrame, arrays: Arrays, groups: Numbering, *, labels: bool, own: bool = False
     ) -> Batch:
-        """Encode slice by slice, in parallel, right into `arrays`; with `own`, ids and rates are there already."""
+        """Encode slice by slice, in parallel, right into `arrays`; with `own`, the table is
+        derived, and ids and rates are there already."""
         starts = range(0, table.height, SLICE)
         if len(starts) > 1 and not own:
             in_threads(lambda name: self._prepare(table, name), self.vocabularies)
-        multi = in_threads(
-            lambda start: self._fill_slice(table.slice(start, SLICE), arrays.slice(start, start + SLICE), labels, own),
-            starts,
-        )
+
+        def fill(start: int) -> list[Parts]:
+            part = table.slice(start, SLICE)
+            part = part if own else derive(part, self.schema, self.newest)
+            return self._fill_slice(part, arrays.slice(start, start + SLICE), labels, own)
+
+        multi = in_threads(fill, starts)
         features = Features(
             torch.from_numpy(arrays.categorical),
-            tuple(
-                torch.from_numpy(_padded([part[i] for part in multi])) for i in range(len(self._of(FieldKind.MULTI)))
-            ),
+            tuple(torch.from_numpy(_padded([part[i] for part in multi])) for i in range(len(self._of(*LISTS)))),
             torch.from_numpy(arrays.numeric),
         )
         group = self.schema.group if self.schema.group in table.columns else None
@@ -209,41 +231,44 @@ class Encoder:
 
     def _prepare(self, table: pl.DataFrame, name: str) -> None:
         """Make the look-up table of a vocabulary once, before the threads meet there."""
-        if name in {field.name for field in self._of(FieldKind.CATEGORICAL)}:
+        if name in table.columns and name in {one.name for one in self._of(FieldKind.CATEGORICAL)}:
             self.vocabularies[name].encode(table[name].head(1))
 
     def _fill_slice(self, part: pl.DataFrame, arrays: Arrays, labels: bool, own: bool) -> list[Parts]:
-        for place, field in enumerate(() if own else self._of(FieldKind.CATEGORICAL)):
-            arrays.categorical[:, place] = self.vocabularies[field.name].encode(part[field.name])
+        for place, one in enumerate(() if own else self._of(FieldKind.CATEGORICAL)):
+            arrays.categorical[:, place] = self.vocabularies[one.name].encode(part[one.name])
         self._fill_numbers(part, arrays)
         for place, (key, known) in enumerate(() if own else self.rates.items()):
-            column = key_column(part, key, {field.name: field for field in self.schema.fields})
+            column = key_column(part, key, {one.name: one for one in self.schema.fields})
             arrays.numeric[:, self._rate_columns(place)] = known.encode(known.vocabulary.encode(column))
         if labels:
-            found = _label_columns(part, self.schema)
+            found = label_columns(part, self.schema)
             arrays.labels[:], arrays.mask[:] = found.values, found.mask
             if self.schema.weight is not None:
                 arrays.weight[:] = as_numbers(part[self.schema.weight]).to_numpy()
-        return [self._multi(part[field.name], field) for field in self._of(FieldKind.MULTI)]
+        return [self._multi(part[one.name], one) for one in self._of(*LISTS)]
 
     def _fill_numbers(self, part: pl.DataFrame, arrays: Arrays) -> None:
         column, bins = 0, len(self._of(FieldKind.CATEGORICAL))
-        for place, (name, scaler) in enumerate(self.scalers.items()):
+        for name, scaler in self.scalers.items():
             values = _numbers(as_numbers(part[name]))
             arrays.numeric[:, column : column + scaler.width] = scaler.scale(values)
-            if self.settings.bins:
-                arrays.categorical[:, bins + place] = scaler.bin(values)
             column += scaler.width
+            if isinstance(scaler, Scaler) and scaler.binned:
+                arrays.categorical[:, bins] = scaler.bin(values)
+                bins += 1
 
-    def _multi(self, column: pl.Series, field: Field) -> Parts:
-        flat, sizes = as_parts(column, field, self.settings.max_values)
-        return self.vocabularies[field.name].encode(flat), sizes
+    def _multi(self, column: pl.Series, simple: Field) -> Parts:
+        flat, sizes = as_parts(column, simple, self.settings.max_values)
+        return self._vocabulary(simple).encode(flat), sizes
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Plain values for JSON, and arrays."""
         values: dict[str, Any] = {
             "settings": asdict(self.settings),
             "vocabularies": {name: v.texts() for name, v in self.vocabularies.items()},
+            "hashed": {name: v.hashed for name, v in self.vocabularies.items() if v.hashed},
+            "newest": self.newest,
             "scalers": {name: asdict(scaler) for name, scaler in self.scalers.items()},
             "rates": [
                 {"key": list(key), "values": r.vocabulary.texts(), "smoothing": r.smoothing}
@@ -260,16 +285,21 @@ class Encoder:
     @staticmethod
     def from_state(schema: Schema, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Encoder:
         """The inverse of `to_state`."""
-        scalers = {
-            name: Scaler(s["log"], s["mean"], s["std"], s["indicator"], tuple(s["edges"]))
-            for name, s in values["scalers"].items()
-        }
+        scalers = {name: _scaler(entry, values["settings"]["bins"] > 0) for name, entry in values["scalers"].items()}
         rates = {}
         for i, entry in enumerate(values["rates"]):
             parts = {name: arrays[f"rates.{i}.{name}"] for name in RATE_ARRAYS}
             rates[tuple(entry["key"])] = Rates(Vocabulary(entry["values"]), smoothing=entry["smoothing"], **parts)
-        vocabularies = {name: Vocabulary(known) for name, known in values["vocabularies"].items()}
-        return Encoder(schema, EncoderSettings(**values["settings"]), vocabularies, scalers, rates)
+        hashed = values.get("hashed", {})
+        vocabularies = {name: Vocabulary(known, hashed.get(name, 0)) for name, known in values["vocabularies"].items()}
+        settings = EncoderSettings(**values["settings"])
+        return Encoder(schema, settings, vocabularies, scalers, rates, values.get("newest", {}))
+
+
+def _scaler(entry: dict[str, Any], bins: bool) -> Scaler | Piecewise:
+    """From its state. `bins`: whether numbers have bins where the state does not say so (format of version 0.1)."""
+    entry = entry | {"edges": tuple(entry["edges"])}
+    return Scaler(**{"binned": bins} | entry) if "mean" in entry else Piecewise(**entry)
 
 
 RATE_ARRAYS = ("sums", "counts", "rows", "prior", "binary", "mean", "std")
@@ -291,56 +321,48 @@ class Arrays:
         return Arrays(*(part[start:stop] for part in parts))
 
 
-class Numbering:
-    """A number for each value of a group column, from 1; 0 for null. Which one a value gets hangs on the slices."""
-
-    def __init__(self) -> None:
-        self._codes = Codes()
-
-    def number(self, column: pl.Series) -> np.ndarray:
-        """(N,) int64. The same value has the same number in every column of one type that is given."""
-        return np.concatenate([np.zeros(0, np.int64), *map(self._number, slices(column))])
-
-    def _number(self, part: pl.Series) -> np.ndarray:
-        numbers = np.zeros(part.len(), np.int64)
-        if part.dtype in (pl.Int64, pl.Int32, pl.Int16, pl.Int8, pl.UInt32, pl.UInt16, pl.UInt8):
-            keys = part.drop_nulls().cast(pl.Int64).to_numpy()
-            present, hashes = part.is_not_null(), hash_integers(keys)
-        else:
-            texts = as_text(part)
-            present, (keys, hashes) = texts.is_not_null(), hash_texts(texts.drop_nulls())
-        numbers[present.to_numpy()] = self._codes.add(keys, hashes)[0]
-        return numbers
-
-
-def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """The results in the order of the items, by as many threads as torch may use; polars and numpy release Python's
-    lock."""
-    listed = list(items)
-    if len(listed) < 2 or torch.get_num_threads() == 1:
-        return [work(item) for item in listed]
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        return list(pool.map(work, listed))
-
-
 def _fit_field(
-    column: pl.Series, field: Field, settings: EncoderSettings, ids: np.ndarray | None
-) -> Vocabulary | Scaler:
-    """The ids of a categorical column go into `ids`, (N,) int32. Raises SchemaError where there is no value at all."""
+    column: pl.Series, simple: Field, settings: EncoderSettings, ids: np.ndarray | None
+) -> Vocabulary | Scaler | Piecewise | None:
+    """The ids of a categorical column go into `ids`, (N,) int32. None for a sequence, which has its target's ids.
+
+    Raises SchemaError where there is no value at all.
+    """
 
     def parts() -> Iterator[pl.Series]:
         for part in slices(column):
-            if field.kind is FieldKind.NUMERIC:
+            if simple.kind is FieldKind.NUMERIC:
                 part = as_numbers(part)
-            yield as_parts(part, field, settings.max_values)[0] if field.kind is FieldKind.MULTI else part
+            yield as_parts(part, simple, settings.max_values)[0] if simple.kind in LISTS else part
 
     if not any(_has_value(part) for part in parts()):
-        raise SchemaError(f"column '{field.name}' has no value in the training rows; drop it")
-    if field.kind is FieldKind.NUMERIC:
-        return Scaler.fit_parts(map(_numbers, parts()), column.len(), settings.bins)
+        raise SchemaError(f"column '{simple.name}' has no value in the training rows; drop it")
+    if simple.kind is FieldKind.SEQUENCE:
+        return None
+    if simple.kind is FieldKind.NUMERIC:
+        if settings.form == "piecewise":
+            return Piecewise.fit_parts(map(_numbers, parts()), column.len(), settings.bins)
+        return Scaler.fit_parts(map(_numbers, parts()), column.len(), settings.bins, settings.form)
     if ids is None:
-        return Vocabulary.fit_parts(parts(), settings.min_count)
-    return Vocabulary.fit_encode(column, settings.min_count, ids)
+        return _cut(Vocabulary.fit_parts(parts(), settings.min_count), simple.name, settings)
+    fitted = Vocabulary.fit_encode(column, settings.min_count, ids)
+    kept = _cut(fitted, simple.name, settings)
+    if kept is not fitted:
+        for start, part in zip(range(0, column.len(), SLICE), slices(column), strict=True):
+            ids[start : start + SLICE] = kept.encode(part)
+    return kept
+
+
+def _cut(vocabulary: Vocabulary, name: str, settings: EncoderSettings) -> Vocabulary:
+    kept = vocabulary.cut(settings.max_ids, settings.hashed_ids)
+    if kept is not vocabulary:
+        rest = f"hashed into {kept.hashed:,} ids" if kept.hashed else "unknown"
+        warnings.warn(
+            f"column '{name}': of {vocabulary.values.len():,} values the {settings.max_ids:,} most frequent have an id "
+            f"of their own (max_ids), the others are {rest}",
+            stacklevel=2,
+        )
+    return kept
 
 
 def _has_value(part: pl.Series) -> bool:
@@ -368,7 +390,7 @@ def _fit_rates(
     """Key by key: the rates and the (N, T + 1) inputs of the training rows, of which one key's exist at a time."""
     if not (settings.rates and schema.rates):
         return
-    labels, fields = _weighted(read_labels(train, schema), train, schema), {f.name: f for f in schema.fields}
+    labels, fields = weighted(read_labels(train, schema), train, schema), {one.name: one for one in schema.fields}
     history: Folds | Earlier
     if schema.time is not None:
         require_columns(train, [schema.time], "time column")
@@ -379,61 +401,3 @@ def _fit_rates(
         column = key_column(train, key, fields)
         vocabulary = Vocabulary.fit(column, 1)
         yield key, *fit_rates(vocabulary, vocabulary.encode(column), labels, history, settings.rate_smoothing)
-
-
-def read_labels(table: pl.DataFrame, schema: Schema) -> Labels:
-    """Label values (0 where absent) and the mask of rows on which each task holds. Raises SchemaError."""
-    for task in schema.tasks:
-        check_labels(table, task, "given")
-    return _label_columns(table, schema)
-
-
-def _label_columns(table: pl.DataFrame, schema: Schema) -> Labels:
-    values, mask = [], []
-    for task in schema.tasks:
-        column = table[task.name].cast(pl.Float64)
-        present = column.is_not_null()
-        if task.condition is not None:
-            present = present & holds(table, task.condition)
-        mask.append(present.to_numpy().astype(np.float64))
-        values.append(column.fill_null(0.0).to_numpy() * mask[-1])
-    binary = np.array([task.kind is TaskKind.BINARY for task in schema.tasks])
-    return Labels(np.stack(values, axis=1), np.stack(mask, axis=1), binary)
-
-
-def require_both_classes(train: pl.DataFrame, schema: Schema) -> None:
-    """Raises SchemaError that names a task whose training labels are all alike, or of which no row has a label."""
-
-    def extremes(part: pl.DataFrame) -> np.ndarray:
-        found = _label_columns(part, schema)
-        low, high = np.where(found.mask > 0, found.values, np.inf), np.where(found.mask > 0, found.values, -np.inf)
-        return np.stack([low.min(0, initial=np.inf), -high.max(0, initial=-np.inf)])
-
-    low, high = np.min(in_threads(extremes, train.iter_slices(SLICE)), axis=0) * [[1], [-1]]  # (T,) each
-    for task, least, most in zip(schema.tasks, low, high, strict=True):
-        if least > most:
-            raise SchemaError(f"task '{task.name}': no training row has a label under its condition")
-        if least == most:
-            raise SchemaError(
-                f"task '{task.name}': every label in the training rows is {least:g}; "
-                "drop the task or split so that both classes occur"
-            )
-
-
-def _check_weights(table: pl.DataFrame, schema: Schema) -> None:
-    if schema.weight is None:
-        return
-    require_columns(table, [schema.weight], "weight column")
-    weights = as_numbers(table[schema.weight])
-    if weights.null_count() or float(weights.min() or 0.0) < 0 or not weights.sum() > 0:  # type: ignore[arg-type]
-        raise EncodingError(
-            f"weight column '{schema.weight}' must hold numbers of 0 or more, not all 0, without nulls; correct it"
-        )
-
-
-def _weighted(labels: Labels, table: pl.DataFrame, schema: Schema) -> Labels:
-    """Labels that count by their row's weight, which is one on average, so that smoothing keeps its meaning."""
-    if schema.weight is None:
-        return labels
-    weight = as_numbers(table[schema.weight]).to_numpy()
-    return replace(labels, mask=labels.mask * (weight / weight.mean())[:, None])

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from automtl.data.schema import Condition, Field, FieldKind, Schema, Task, TaskKind
+from automtl.data.derive import TIME_PARTS
+from automtl.data.schema import SINGLE, Condition, Field, FieldKind, Schema, Task, TaskKind
 from automtl.errors import SchemaError, suggestion
 
 ID_VALUES = 50  # a column with more distinct values than this is an id (if not a quantity)
 SAMPLE = 100_000  # first rows, which often tell enough
 DELIMITERS = (",", "|", ";", " ")
+MOMENT = r"^\s*\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?\s*$"  # a date or time as text
 
 
 @dataclass(frozen=True)
@@ -114,6 +116,10 @@ def infer_field(column: pl.Series) -> Field | None:
     distinct = _at_least(present)
     if distinct == 0 or (distinct == 1 and present.len() == column.len()):
         return None
+    if column.dtype == pl.Date:
+        return Field(name, FieldKind.TIME, parts=("weekday", "day", "age"))
+    if column.dtype == pl.Datetime:
+        return Field(name, FieldKind.TIME)
     if column.dtype in (pl.String, pl.Categorical, pl.Enum):
         return _infer_text(name, present.cast(pl.String), present.n_unique())
     if column.dtype == pl.Boolean or is_id_name(name):
@@ -135,6 +141,9 @@ def _infer_text(name: str, present: pl.Series, distinct: int) -> Field:
     numbers = sample.str.strip_chars().cast(pl.Float64, strict=False)
     if numbers.null_count() == 0 and distinct > ID_VALUES and not is_id_name(name):
         return Field(name, FieldKind.NUMERIC)
+    if sample.str.contains(MOMENT).all():
+        dates = sample.str.strip_chars().str.len_chars().max() == len("2024-01-31")
+        return Field(name, FieldKind.TIME, parts=("weekday", "day", "age") if dates else None)
     for delimiter in DELIMITERS:
         if _is_delimited(sample, delimiter, distinct):
             return Field(name, FieldKind.MULTI, delimiter=delimiter)
@@ -154,7 +163,7 @@ def _is_delimited(sample: pl.Series, delimiter: str, distinct: int) -> bool:
 
 def choose_rate_keys(table: pl.DataFrame, fields: Sequence[Field]) -> tuple[tuple[str, ...], ...]:
     """Keys whose historical rates become inputs: every column of more than ID_VALUES distinct values."""
-    single = [f for f in fields if f.kind is not FieldKind.MULTI]
+    single = [f for f in fields if f.kind in SINGLE]
     return tuple((f.name,) for f in single if _at_least(table[f.name]) > ID_VALUES)
 
 
@@ -186,4 +195,8 @@ def summarize(table: pl.DataFrame, schema: Schema) -> list[ColumnSummary]:
 
 
 def _field_role(field: Field) -> str:
-    return f"{field.kind} by '{field.delimiter}'" if field.delimiter else str(field.kind)
+    if field.delimiter:
+        return f"{field.kind} by '{field.delimiter}'"
+    if field.kind is FieldKind.TIME:
+        return f"time ({', '.join(field.parts or TIME_PARTS)})"
+    return str(field.kind)

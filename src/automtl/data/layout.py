@@ -18,11 +18,17 @@ class CategoricalLayout:
 
 @dataclass(frozen=True)
 class MultiLayout:
-    """A field of several ids a row, padded with 0; `pooling` is mean or sum."""
+    """A field of several ids a row, padded with 0; `pooling` is mean, sum, max or attention.
+
+    A sequence has the ids of its `target`, a categorical field, and no own ones (`size` 0); it is pooled by how much
+    its values have in common with the target (pooling `target`), of which the last `positions` are there.
+    """
 
     name: str
     size: int
     pooling: str
+    target: str | None = None
+    positions: int = 0
 
 
 @dataclass(frozen=True)
@@ -61,7 +67,7 @@ class Layout:
         """Plain values; the inverse of `from_dict`."""
         return {
             "categorical": [[f.name, f.size] for f in self.categorical],
-            "multi": [[f.name, f.size, f.pooling] for f in self.multi],
+            "multi": [[f.name, f.size, f.pooling, *_given(f.target, f.positions)] for f in self.multi],
             "numeric": [[f.name, list(f.columns)] for f in self.numeric],
             "tasks": [[t.name, str(t.kind), t.weight, t.condition] for t in self.tasks],
         }
@@ -71,7 +77,11 @@ class Layout:
         """The inverse of `to_dict`."""
         return Layout(
             tuple(CategoricalLayout(name, size) for name, size in values["categorical"]),
-            tuple(MultiLayout(name, size, pooling) for name, size, pooling in values["multi"]),
+            tuple(MultiLayout(*entry) for entry in values["multi"]),
             tuple(NumericLayout(name, tuple(columns)) for name, columns in values["numeric"]),
             tuple(Task(n, TaskKind(k), w, c) for n, k, w, c in values["tasks"]),
         )
+
+
+def _given(target: str | None, positions: int) -> tuple[str | int, ...]:
+    return () if target is None else (target, positions)

@@ -8,46 +8,62 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from automtl.data.schema import NumericForm
+
+QUANTILES = 32  # bins where a form needs some and the settings ask for none
 LIMIT = 5.0  # standard deviations; a value further out is cut
 SAMPLE = 1 << 20  # rows whose quantiles are taken
 
 
 @dataclass(frozen=True)
 class Scaler:
-    """`log`: signed log1p first. `edges`: inner quantile edges. `indicator`: training rows had nulls."""
+    """`log`: signed log1p first. `edges`: inner quantile edges. `indicator`: training rows had nulls.
+
+    `value`, `binned`: whether the scaled value is an input, and the bin's id.
+    """
 
     log: bool
     mean: float
     std: float
     indicator: bool
     edges: tuple[float, ...]
+    value: bool = True
+    binned: bool = True
 
     @staticmethod
-    def fit(values: np.ndarray, bins: int) -> Scaler:
-        """values: (N,) float64, NaN where missing. The log is taken where it makes the column less skewed."""
-        return Scaler.fit_parts([values], len(values), bins)
+    def fit(values: np.ndarray, bins: int, form: NumericForm = "auto") -> Scaler:
+        """values: (N,) float64, NaN where missing.
+
+        Forms: `auto`, the scaled value, whose log is taken where that makes the column less skewed, and its bin;
+        `z-score` and `log`, the value alone; `quantile`, the bin alone.
+        """
+        return Scaler.fit_parts([values], len(values), bins, form)
 
     @staticmethod
-    def fit_parts(parts: Iterable[np.ndarray], rows: int, bins: int) -> Scaler:
+    def fit_parts(parts: Iterable[np.ndarray], rows: int, bins: int, form: NumericForm = "auto") -> Scaler:
         """The same from slices of a column of `rows` rows, of which one at a time is looked at.
 
         Edges are quantiles of at most SAMPLE rows, one from each of as many equal stretches of the column.
         """
+        binned = has_bins(form, bins)
         plain, logged, sample, start = Moments(), Moments(), [], 0
-        wanted = _sampled_rows(rows)
+        wanted = sampled_rows(rows)
         for part in parts:
             here = slice(*np.searchsorted(wanted, [start, start + len(part)]))
             sample.append(part[wanted[here] - start])
             start += len(part)
             present = part[~np.isnan(part)]
             plain, logged = plain + Moments.of(present), logged + Moments.of(_signed_log(present))
-        log = abs(logged.skewness) < abs(plain.skewness)
+        log = form == "log" or (form == "auto" and abs(logged.skewness) < abs(plain.skewness))
         taken = logged if log else plain
-        edges = _edges(np.concatenate(sample), bins) if bins else ()
-        return Scaler(log, taken.mean, taken.std, plain.count < rows, edges)
+        edges = _edges(np.concatenate(sample), bins or QUANTILES) if binned else ()
+        missing = plain.count < rows
+        return Scaler(log, taken.mean, taken.std, missing, edges, form != "quantile", binned)
 
     def scale(self, values: np.ndarray) -> np.ndarray:
-        """(N, 1) or, with the missing indicator, (N, 2) float32; missing values become 0, the mean."""
+        """(N, width) float32: the value and, if there is one, the missing indicator; missing values are 0, the mean."""
+        if not self.value:
+            return np.empty((len(values), 0), np.float32)
         scaled = _signed_log(values) if self.log else values
         scaled = (scaled - self.mean) / (self.std if self.std > 0 else 1.0)
         missing = np.isnan(values)
@@ -61,7 +77,11 @@ class Scaler:
     @property
     def width(self) -> int:
         """Number of columns of `scale`."""
-        return 2 if self.indicator else 1
+        return int(self.value) * (2 if self.indicator else 1)
+
+    def columns(self, name: str) -> tuple[str, ...]:
+        """Names of the columns of `scale`."""
+        return (name, f"{name}:missing")[: self.width]
 
     @property
     def num_bins(self) -> int:
@@ -116,7 +136,12 @@ class Moments:
         return self.third / self.count / self.std**3 if self.std > 0 else 0.0
 
 
-def _sampled_rows(rows: int) -> np.ndarray:
+def has_bins(form: NumericForm, bins: int) -> bool:
+    """Whether the bin of a number is an input, beside its value or alone."""
+    return form == "quantile" or (form == "auto" and bins > 0)
+
+
+def sampled_rows(rows: int) -> np.ndarray:
     """Row numbers, ascending: all, or one of each stretch of equal length, so that no period of the table matters."""
     stretch = max(-(-rows // SAMPLE), 1)
     starts = np.arange(0, rows, stretch)

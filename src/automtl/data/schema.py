@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import yaml
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.errors import SchemaError, suggestion
@@ -23,6 +24,30 @@ class FieldKind(StrEnum):
     CATEGORICAL = "categorical"
     NUMERIC = "numeric"
     MULTI = "multi"
+    SEQUENCE = "sequence"
+    TIME = "time"
+    CROSS = "cross"
+
+
+NumericForm = Literal["auto", "z-score", "log", "quantile", "piecewise"]
+TimePart = Literal["hour", "weekday", "day", "age"]
+SINGLE = (FieldKind.CATEGORICAL, FieldKind.NUMERIC)  # of one value a row, which is a column of the table
+_IDS = (FieldKind.CATEGORICAL, FieldKind.MULTI, FieldKind.CROSS)
+_LISTS = (FieldKind.MULTI, FieldKind.SEQUENCE)
+_KINDS: dict[str, tuple[FieldKind, ...]] = {  # which kinds of field an option is for
+    "delimiter": _LISTS,
+    "target": (FieldKind.SEQUENCE,),
+    "max_values": _LISTS,
+    "form": (FieldKind.NUMERIC,),
+    "unit": (FieldKind.TIME,),
+    "parts": (FieldKind.TIME,),
+    "of": (FieldKind.CROSS,),
+    "text": (FieldKind.CATEGORICAL, FieldKind.MULTI),
+    "min_count": _IDS,
+    "max_ids": _IDS,
+    "hashed_ids": _IDS,
+}
+_NEEDED = {FieldKind.SEQUENCE: "target", FieldKind.CROSS: "of"}
 
 
 class TaskKind(StrEnum):
@@ -34,16 +59,48 @@ class TaskKind(StrEnum):
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class Field:
-    """One input column. `delimiter` splits a text column of several values; `pooling` joins their embeddings.
+    """One input (docs/features.md shows each kind). What is None, the encoder's settings decide.
 
     `optional`: a table to be scored may lack the column; all its values are then missing.
+    Lists: `delimiter` splits a text column of several values, `max_values` are read of a row, `pooling` joins their
+    embeddings. `target`: the categorical field that a sequence is compared with. Times: `unit` of whole numbers, and
+    `parts` that become inputs. `of`: the two columns of a cross. Ids: how `text` is written alike, `min_count` rows of
+    a known value, at most `max_ids` known ones, all others hashed into `hashed_ids`. `form` of a number.
     """
 
     name: str
     kind: FieldKind
     delimiter: str | None = None
-    pooling: Literal["mean", "sum"] = "mean"
+    pooling: Literal["mean", "sum", "max", "attention"] = "mean"
     optional: bool = False
+    target: str | None = None
+    max_values: int | None = Limit(default=None, ge=1)
+    form: NumericForm | None = None
+    unit: Literal["s", "ms"] | None = None
+    parts: tuple[TimePart, ...] | None = None
+    of: tuple[str, str] | None = None
+    text: tuple[Literal["strip", "lower"], ...] | None = None
+    min_count: int | None = Limit(default=None, ge=1)
+    max_ids: int | None = Limit(default=None, ge=1)
+    hashed_ids: int | None = Limit(default=None, ge=0)
+
+    def __post_init__(self) -> None:
+        for option, kinds in _KINDS.items():
+            if getattr(self, option) is not None and self.kind not in kinds:
+                raise SchemaError(
+                    f"field '{self.name}': '{option}' is for {' and '.join(kinds)} fields, this one is {self.kind}; "
+                    "remove it"
+                )
+        needed = _NEEDED.get(self.kind)
+        if needed is not None and getattr(self, needed) is None:
+            raise SchemaError(f"field '{self.name}': a {self.kind} field needs '{needed}'; see docs/features.md")
+        if self.parts == ():
+            raise SchemaError(f"field '{self.name}': 'parts' is empty; name some of hour, weekday, day, age")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The columns of the table that it is read from."""
+        return self.of or (self.name,)
 
 
 @settings_dataclass(frozen=True, config=CONFIG)
@@ -103,11 +160,23 @@ class Schema:
             raise SchemaError(f"column '{twice[0]}' is in the schema twice (as field or task); keep one of them")
         if self.split in names:
             raise SchemaError(f"split column '{self.split}' is also a field or a task; drop it there")
-        known = {field.name for field in self.fields if field.kind is not FieldKind.MULTI}
+        ids = {field.name for field in self.fields if field.kind is FieldKind.CATEGORICAL}
+        for field in self.fields:
+            if field.target is not None and field.target not in ids:
+                raise SchemaError(
+                    f"sequence '{field.name}': its target '{field.target}' is no categorical field"
+                    f"{suggestion(field.target, ids)}; add that field, or make the sequence 'kind: multi'"
+                )
+        known = {field.name for field in self.fields if field.kind in SINGLE}
         for key in self.rates:
             for name in key:
                 if name not in known:
                     raise SchemaError(f"rates key '{name}' is no field of one value{suggestion(name, known)}")
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """All columns that fields are read from, each once."""
+        return tuple(dict.fromkeys(name for field in self.fields for name in field.columns))
 
     @property
     def task_names(self) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""Values to ids: 0 is missing, 1 is unknown, known values start at 2.
+"""Values to ids: 0 is missing, 1 is unknown, known values start at 2, then come the ids of hashed values, if any.
 
 A whole number is one value whether it comes as an integer, a whole float or a text; on the way it stays a number.
 """
@@ -11,7 +11,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from automtl.data.codes import Codes, hash_integers, hash_texts
+from automtl.data.codes import Codes, hash_integers, hash_texts, lasting_hash
 from automtl.data.columns import as_integers, as_text, whole_texts
 
 MISSING, UNKNOWN, FIRST = 0, 1, 2
@@ -22,19 +22,25 @@ WIDEST = 1 << 24  # the widest range of whole numbers that is counted in an arra
 class Vocabulary:
     """The known values of one field, most frequent first; ties: whole numbers by size, then texts by their bytes.
 
-    `values`: Int64 where all are whole numbers, else String; the i-th has id FIRST + i.
+    `values`: Int64 where all are whole numbers, else String; the i-th has id FIRST + i. Where `hashed` is above 0, no
+    value is unknown: those without an id of their own share so many by their hash.
     """
 
-    def __init__(self, values: Sequence[str] | pl.Series) -> None:
+    def __init__(self, values: Sequence[str] | pl.Series, hashed: int = 0) -> None:
         if not isinstance(values, pl.Series):
             values = pl.Series("value", values, dtype=pl.String)
         if values.dtype == pl.String:
             values = _whole_if_all(values)
         self.values = values.alias("value")
+        self.hashed = hashed
 
     def __len__(self) -> int:
         """Number of ids, those for missing and unknown included."""
-        return FIRST + self.values.len()
+        return FIRST + self.values.len() + self.hashed
+
+    def cut(self, most: int, hashed: int) -> Vocabulary:
+        """The `most` most frequent values; if there are more, those left over are hashed into `hashed` ids."""
+        return self if self.values.len() <= most else Vocabulary(self.values.head(most), hashed)
 
     @staticmethod
     def fit(column: pl.Series, min_count: int) -> Vocabulary:
@@ -83,7 +89,16 @@ class Vocabulary:
             ids = np.maximum(self._by_text.find(*hash_texts(texts)), UNKNOWN)
         if missing is not None:
             ids[missing.to_numpy()] = MISSING
+        if self.hashed:
+            self._hash(column, ids)
         return ids
+
+    def _hash(self, column: pl.Series, ids: np.ndarray) -> None:
+        """Give the unknown values the ids of their hashes, in place."""
+        unknown = np.flatnonzero(ids == UNKNOWN)
+        if len(unknown):
+            hashes = lasting_hash(as_text(column.gather(unknown)))
+            ids[unknown] = FIRST + self.values.len() + (hashes % np.uint64(self.hashed)).astype(np.int32)
 
     @cached_property
     def _by_integer(self) -> _Window | _Scattered:
@@ -97,7 +112,8 @@ class Vocabulary:
 
     @cached_property
     def _by_text(self) -> Codes:
-        return _table(*hash_texts(self.values.cast(pl.String)), np.arange(FIRST, len(self), dtype=np.int32))
+        last = FIRST + self.values.len()
+        return _table(*hash_texts(self.values.cast(pl.String)), np.arange(FIRST, last, dtype=np.int32))
 
 
 class _Window:

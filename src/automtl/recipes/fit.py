@@ -99,7 +99,7 @@ def resolve_schema(table: pl.DataFrame, tasks: Sequence[str], roles: Roles, sche
             group=roles.group,
             time=roles.time,
         )
-    kept = tuple(field for field in schema.fields if field.name not in roles.drop)
+    kept = tuple(field for field in schema.fields if not {field.name, *field.columns} & set(roles.drop))
     rates = tuple(key for key in schema.rates if not set(key) & set(roles.drop))
     given = {name: value for name, value in asdict(roles).items() if name != "drop" and value is not None}
     schema = replace(schema, fields=kept, rates=rates, **given)
@@ -114,7 +114,7 @@ def resolve_schema(table: pl.DataFrame, tasks: Sequence[str], roles: Roles, sche
 
 def check_schema(table: pl.DataFrame, schema: Schema) -> None:
     """Raises SchemaError where the schema names a column that the table lacks."""
-    require_columns(table, [field.name for field in schema.fields], "field")
+    require_columns(table, schema.columns, "field")
     require_columns(table, schema.task_names, "task")
     for role in ("weight", "group", "time", "split"):
         require_columns(table, [getattr(schema, role)], f"{role} column")

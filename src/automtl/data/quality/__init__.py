@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from automtl.data.encoder import require_both_classes
 from automtl.data.infer import check_labels
+from automtl.data.labels import require_both_classes
 from automtl.data.quality.base import Audit, Check, Finding
 from automtl.data.quality.columns import constant_columns, ids_of_few_rows, missing_values
 from automtl.data.quality.leakage import follows_a_label, predicts_a_label

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from automtl.data.columns import as_integers, as_numbers, as_text, holds
-from automtl.data.schema import Field, FieldKind, Schema, Task, TaskKind
+from automtl.data.schema import SINGLE, Field, FieldKind, Schema, Task, TaskKind
 from automtl.data.split import Split
 
 SAMPLE = 100_000  # rows of each part that columns are compared on
@@ -55,8 +55,8 @@ class Audit:
 
     @property
     def single_fields(self) -> tuple[Field, ...]:
-        """Inputs of one value a row."""
-        return tuple(field for field in self.schema.fields if field.kind is not FieldKind.MULTI)
+        """Inputs of one value a row, which a column holds."""
+        return tuple(field for field in self.schema.fields if field.kind in SINGLE)
 
     def labels(self, table: pl.DataFrame) -> pl.DataFrame:
         """(N, T) of 0, 1 and null (missing, or the task's condition does not hold); quantities: above the median."""

@@ -30,14 +30,14 @@ def constant_columns(audit: Audit) -> Iterator[Finding]:
 def missing_values(audit: Audit) -> Iterator[Finding]:
     """Inputs that are null or NaN in more than MISSING of the training rows."""
     table = audit.whole.train
-    for field in audit.schema.fields:
-        column = table[field.name]
+    for name in audit.schema.columns:
+        column = table[name]
         nan = int(column.is_nan().sum()) if column.dtype.is_float() else 0
         share = (column.null_count() + nan) / table.height
         if MISSING < share < 1:
-            remedy = f"check how it is recorded; --drop '{field.name}' if it is not available when scoring"
+            remedy = f"check how it is recorded; --drop '{name}' if it is not available when scoring"
             yield Finding(
-                "missing", "note", field.name, f"is missing in {seen(table.height, share)}", share, remedy
+                "missing", "note", name, f"is missing in {seen(table.height, share)}", share, remedy
             )  # fmt: skip
 
 

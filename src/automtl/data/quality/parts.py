@@ -79,7 +79,7 @@ def label_rates(audit: Audit) -> Iterator[Finding]:
 
 def duplicated_rows(audit: Audit) -> Iterator[Finding]:
     """Rows that agree in all inputs and labels, within the table and between test and training rows."""
-    names = [*dict.fromkeys([*(field.name for field in audit.schema.fields), *audit.schema.task_names])]
+    names = [*dict.fromkeys([*audit.schema.columns, *audit.schema.task_names])]
     train, valid, test = (getattr(audit.whole, part).select(names).hash_rows() for part in PARTS)
     rows = pl.concat([train, valid, test])
     share = 1 - rows.n_unique() / rows.len()

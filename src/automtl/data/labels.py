@@ -1,0 +1,74 @@
+"""Labels, masks and weights of rows, and what they must be. N rows, T tasks."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import polars as pl
+
+from automtl.data.columns import as_numbers, holds
+from automtl.data.infer import check_labels, require_columns
+from automtl.data.rates import Labels
+from automtl.data.schema import Schema, TaskKind
+from automtl.data.threads import in_threads
+from automtl.data.vocabulary import SLICE
+from automtl.errors import EncodingError, SchemaError
+
+
+def read_labels(table: pl.DataFrame, schema: Schema) -> Labels:
+    """Label values (0 where absent) and the mask of rows on which each task holds. Raises SchemaError."""
+    for task in schema.tasks:
+        check_labels(table, task, "given")
+    return label_columns(table, schema)
+
+
+def label_columns(table: pl.DataFrame, schema: Schema) -> Labels:
+    values, mask = [], []
+    for task in schema.tasks:
+        column = table[task.name].cast(pl.Float64)
+        present = column.is_not_null()
+        if task.condition is not None:
+            present = present & holds(table, task.condition)
+        mask.append(present.to_numpy().astype(np.float64))
+        values.append(column.fill_null(0.0).to_numpy() * mask[-1])
+    binary = np.array([task.kind is TaskKind.BINARY for task in schema.tasks])
+    return Labels(np.stack(values, axis=1), np.stack(mask, axis=1), binary)
+
+
+def require_both_classes(train: pl.DataFrame, schema: Schema) -> None:
+    """Raises SchemaError that names a task whose training labels are all alike, or of which no row has a label."""
+
+    def extremes(part: pl.DataFrame) -> np.ndarray:
+        found = label_columns(part, schema)
+        low, high = np.where(found.mask > 0, found.values, np.inf), np.where(found.mask > 0, found.values, -np.inf)
+        return np.stack([low.min(0, initial=np.inf), -high.max(0, initial=-np.inf)])
+
+    low, high = np.min(in_threads(extremes, train.iter_slices(SLICE)), axis=0) * [[1], [-1]]  # (T,) each
+    for task, least, most in zip(schema.tasks, low, high, strict=True):
+        if least > most:
+            raise SchemaError(f"task '{task.name}': no training row has a label under its condition")
+        if least == most:
+            raise SchemaError(
+                f"task '{task.name}': every label in the training rows is {least:g}; "
+                "drop the task or split so that both classes occur"
+            )
+
+
+def check_weights(table: pl.DataFrame, schema: Schema) -> None:
+    if schema.weight is None:
+        return
+    require_columns(table, [schema.weight], "weight column")
+    weights = as_numbers(table[schema.weight])
+    if weights.null_count() or float(weights.min() or 0.0) < 0 or not weights.sum() > 0:  # type: ignore[arg-type]
+        raise EncodingError(
+            f"weight column '{schema.weight}' must hold numbers of 0 or more, not all 0, without nulls; correct it"
+        )
+
+
+def weighted(labels: Labels, table: pl.DataFrame, schema: Schema) -> Labels:
+    """Labels that count by their row's weight, which is one on average, so that smoothing keeps its meaning."""
+    if schema.weight is None:
+        return labels
+    weight = as_numbers(table[schema.weight]).to_numpy()
+    return replace(labels, mask=labels.mask * (weight / weight.mean())[:, None])
