@@ -167,6 +167,20 @@ def test_the_state_of_an_encoder_round_trips(log: pl.DataFrame) -> None:
     assert encoder.layout == again.layout
 
 
+@pytest.mark.parametrize("bins", [0, 8])
+def test_a_state_of_the_first_format_is_read(log: pl.DataFrame, bins: int) -> None:
+    schema = infer_schema(log, ["click", "buy"], drop=["like", "cart"])
+    encoder, _ = Encoder.fit(log, schema, EncoderSettings(min_count=1, bins=bins), 0)
+    values, arrays = encoder.to_state()
+    older = {name: values[name] for name in ("vocabularies", "rates")}
+    older["settings"] = {k: v for k, v in values["settings"].items() if k not in ("form", "max_ids", "hashed_ids")}
+    known = ("log", "mean", "std", "indicator", "edges")
+    older["scalers"] = {name: {k: s[k] for k in known} for name, s in values["scalers"].items()}
+    again = Encoder.from_state(schema, older, arrays)
+    assert again.layout == encoder.layout
+    assert torch.equal(again.encode(log).features.categorical, encoder.encode(log).features.categorical)
+
+
 def test_a_missing_column_at_prediction_is_named_with_the_nearest_one(log: pl.DataFrame) -> None:
     with pytest.raises(EncodingError, match="'device' is missing.*did you mean 'devices'"):
         fitted(log).encode(log.rename({"device": "devices"}), labels=False)

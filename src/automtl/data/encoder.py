@@ -30,6 +30,7 @@ from automtl.errors import SchemaError
 from automtl.memory import keep_freed_memory
 
 Parts = tuple[np.ndarray, np.ndarray]  # ids of all rows one after another (int32), and how many each row has (int64)
+HUGE = 1e60
 LISTS = (FieldKind.MULTI, FieldKind.SEQUENCE)
 
 
@@ -370,8 +371,8 @@ def _has_value(part: pl.Series) -> bool:
 
 
 def _numbers(numbers: pl.Series) -> np.ndarray:
-    """(n,) float64, NaN where null."""
-    return numbers.fill_null(float("nan")).to_numpy()
+    """(n,) float64, NaN where null; cut at HUGE, whose cube is still a number."""
+    return numbers.clip(-HUGE, HUGE).fill_null(float("nan")).to_numpy()
 
 
 def _padded(parts: list[Parts]) -> np.ndarray:

@@ -34,8 +34,8 @@ class Piecewise:
             missing = missing or bool(np.isnan(part).any())
             low, high = np.fmin.reduce(part, initial=low), np.fmax.reduce(part, initial=high)
         values = np.concatenate(sample)
-        values = np.concatenate([values[~np.isnan(values)], [low, high]])
-        edges = np.unique(np.quantile(values, np.linspace(0, 1, (bins or QUANTILES) + 1)))
+        inner = np.quantile(values[~np.isnan(values)], np.linspace(0, 1, (bins or QUANTILES) + 1)[1:-1])
+        edges = np.unique([low, *inner, high])
         if len(edges) == 1:
             edges = np.array([edges[0], np.nextafter(edges[0] + 1.0, np.inf)])
         return Piecewise(tuple(edges.tolist()), missing)

@@ -38,13 +38,18 @@ class TreeInputs:
         kept = [(place, field.size) for place, field in enumerate(layout.categorical) if field.name not in bins]
         self.kept = [place for place, _ in kept]
         self.sets = [column for column, (_, size) in enumerate(kept) if size <= CATEGORIES]
+        places = {field.name: place for place, field in enumerate(layout.categorical)}
+        self.targets = [None if field.target is None else places[field.target] for field in layout.multi]
         self.values = [range(2, min(field.size, VALUES + 2)) for field in layout.multi]  # 0 missing, 1 unknown
 
     def matrix(self, features: Features) -> np.ndarray:
         """(B, C)."""
         parts = [features.categorical[:, self.kept].float()]
-        for ids, values in zip(features.multi, self.values, strict=True):
+        for ids, values, target in zip(features.multi, self.values, self.targets, strict=True):
             parts.append((ids > 0).sum(dim=1, keepdim=True).float())
+            if target is not None:
+                same = (ids == features.categorical[:, target : target + 1]) & (ids > 0)
+                parts.append(same.sum(dim=1, keepdim=True).float())
             parts += [(ids == value).any(dim=1, keepdim=True).float() for value in values]
         found: np.ndarray = torch.cat([*parts, features.numeric], dim=1).numpy()
         return found

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from automtl.data.batch import Features
 from automtl.data.layout import Layout
+from automtl.nn.lists import list_pooling
 from automtl.nn.stacked import segments
 
 STD = 0.01  # of new id embeddings
@@ -17,8 +18,8 @@ STD = 0.01  # of new id embeddings
 class FieldEmbedding(nn.Module):
     """Features of B rows -> (B, F, D): categorical fields, multi-valued fields, numeric groups.
 
-    Ids of all fields live in one table (each field has its own range); numeric groups are projected linearly
-    (paper, 4.1.4) by one product with a matrix that is zero outside each group's block.
+    Ids of all fields live in one table (each field has its own range, a sequence that of its target); numeric groups
+    are projected linearly (paper, 4.1.4) by one product with a matrix that is zero outside each group's block.
     """
 
     offsets: Tensor
@@ -30,9 +31,11 @@ class FieldEmbedding(nn.Module):
         sizes = [field.size for field in layout.categorical] + [field.size for field in layout.multi]
         starts = torch.tensor([0, *sizes]).cumsum(0)
         count = len(layout.categorical)
-        self.poolings = tuple(field.pooling for field in layout.multi)
+        places = {field.name: place for place, field in enumerate(layout.categorical)}
+        self.targets = tuple(None if field.target is None else places[field.target] for field in layout.multi)
+        owners = [count + index if place is None else place for index, place in enumerate(self.targets)]
         self.register_buffer("offsets", starts[:count], persistent=False)
-        self.register_buffer("multi_offsets", starts[count:-1], persistent=False)
+        self.register_buffer("multi_offsets", starts[torch.tensor(owners, dtype=torch.long)], persistent=False)
         self.table = nn.Parameter(torch.empty(int(starts[-1]), dim).normal_(0, STD, generator=generator))
         self.row_wise = False  # whether the table's gradient is sparse; who trains says so
         self.num_fields, self.dim, self.num_groups = layout.num_fields, dim, len(layout.numeric)
@@ -44,6 +47,7 @@ class FieldEmbedding(nn.Module):
         weight = torch.empty(block.shape).uniform_(-1, 1, generator=generator)
         self.projection = nn.Parameter(weight * fan_in * block)
         self.projection_bias = nn.Parameter(torch.zeros(len(columns) * dim))
+        self.poolings = nn.ModuleList(list_pooling(field, dim, generator) for field in layout.multi)
 
     @property
     def width(self) -> int:
@@ -54,7 +58,9 @@ class FieldEmbedding(nn.Module):
         found = self._found(features)
         parts = [found[0]]  # (B, C, D)
         for index, ids in enumerate(features.multi):
-            parts.append(self._pool(found[1 + index], ids > 0, index))
+            place = self.targets[index]
+            target = None if place is None else found[0][:, place]
+            parts.append(self.poolings[index](found[1 + index], ids > 0, target).unsqueeze(1))
         if self.num_groups:
             projected = torch.addmm(self.projection_bias, features.numeric, self.projection * self.block)
             parts.append(projected.reshape(-1, self.num_groups, self.dim))  # (B, G, D)
@@ -68,12 +74,6 @@ class FieldEmbedding(nn.Module):
         found: Tensor = _Lookup.apply(self.table, flat, self.row_wise)  # type: ignore[no-untyped-call]
         parts = [found] if len(ids) == 1 else found.split([values.numel() for values in ids])
         return [part.view(*values.shape, self.dim) for part, values in zip(parts, ids, strict=True)]
-
-    def _pool(self, found: Tensor, given: Tensor, index: int) -> Tensor:
-        """(B, L, D) values, (B, L) which are given and not padding -> (B, 1, D). A row without values is 0."""
-        present = given.unsqueeze(2).to(found.dtype)
-        total = (found * present).sum(dim=1, keepdim=True)
-        return total / present.sum(dim=1, keepdim=True).clamp(min=1) if self.poolings[index] == "mean" else total
 
 
 class _Lookup(torch.autograd.Function):

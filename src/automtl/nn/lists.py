@@ -1,0 +1,77 @@
+"""Several ids a row to one vector: (B, L, D) values, of which (B, L) are given and the rest is padding -> (B, D).
+
+Legend: B rows, L values of the longest row, D embedding size, P positions, H hidden units. A row without values is 0.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from automtl.data.layout import MultiLayout
+from automtl.nn.stacked import uniform
+
+HIDDEN = 36  # units that tell how much a value has in common with the target (DIN, section 5)
+
+
+class ListPooling(nn.Module):
+    """Mean, sum or maximum of the values. `target`: (B, D), which only sequences look at."""
+
+    def __init__(self, pooling: str) -> None:
+        super().__init__()
+        self.pooling = pooling
+
+    def forward(self, values: Tensor, given: Tensor, target: Tensor | None) -> Tensor:
+        present = given.unsqueeze(2)
+        if self.pooling == "max":
+            largest = values.masked_fill(~present, -torch.inf).amax(dim=1)
+            return largest.masked_fill(~given.any(dim=1, keepdim=True), 0.0)
+        share = present.to(values.dtype)
+        total = (values * share).sum(dim=1)
+        return total / share.sum(dim=1).clamp(min=1) if self.pooling == "mean" else total
+
+
+class AttentivePooling(nn.Module):
+    """The sum by softmax(v tanh(W e)) over the values of a row (Lin et al., ICLR 2017, eq. 5)."""
+
+    def __init__(self, dim: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.hidden = uniform((dim, dim), dim, generator)
+        self.score = uniform((dim,), dim, generator)
+
+    def forward(self, values: Tensor, given: Tensor, target: Tensor | None) -> Tensor:
+        score = torch.tanh(values @ self.hidden) @ self.score  # (B, L)
+        share = score.masked_fill(~given, torch.finfo(score.dtype).min).softmax(dim=1) * given
+        return torch.einsum("bl,bld->bd", share, values)
+
+
+class TargetAttention(nn.Module):
+    """A sequence by what its values have in common with the target (DIN, Zhou et al., KDD 2018, eq. 3).
+
+    Each value e weighs a(e + p, t), a perceptron of the two vectors and their product; the weights are not normalised,
+    so that many related values count more than few. p is an embedding of the value's place, counted from the newest
+    one, the last: it enters the weight alone. The paper's perceptron also reads e - t, which a linear layer on e and t
+    contains; ReLU takes the place of its Dice.
+    """
+
+    def __init__(self, dim: int, positions: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.place = nn.Parameter(torch.empty(positions, dim).normal_(0, 0.01, generator=generator))
+        self.of_value, self.of_target, self.of_product = (uniform((dim, HIDDEN), 3 * dim, generator) for _ in range(3))
+        self.bias = nn.Parameter(torch.zeros(HIDDEN))
+        self.score = uniform((HIDDEN,), HIDDEN, generator)
+
+    def forward(self, values: Tensor, given: Tensor, target: Tensor | None) -> Tensor:
+        assert target is not None
+        age = given.sum(dim=1, keepdim=True) - 1 - torch.arange(given.shape[1], device=given.device)  # (B, L)
+        key = values + self.place[age.clamp(0, len(self.place) - 1)]  # (B, L, D)
+        asked = torch.addmm(self.bias, target, self.of_target).unsqueeze(1)  # (B, 1, H)
+        hidden = asked + key @ self.of_value + (key * target.unsqueeze(1)) @ self.of_product  # (B, L, H)
+        return torch.einsum("bl,bld->bd", (hidden.relu() @ self.score) * given, values)
+
+
+def list_pooling(field: MultiLayout, dim: int, generator: torch.Generator) -> nn.Module:
+    """The pooling that a field asks for."""
+    if field.target is not None:
+        return TargetAttention(dim, field.positions, generator)
+    return AttentivePooling(dim, generator) if field.pooling == "attention" else ListPooling(field.pooling)
