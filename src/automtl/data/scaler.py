@@ -132,8 +132,9 @@ class Moments:
 
     @property
     def skewness(self) -> float:
-        """0 for a constant."""
-        return self.third / self.count / self.std**3 if self.std > 0 else 0.0
+        """0 for a constant, and for numbers so alike that the cube of their deviation is 0."""
+        cube = self.std**3
+        return self.third / self.count / cube if cube > 0 else 0.0
 
 
 def has_bins(form: NumericForm, bins: int) -> bool:
