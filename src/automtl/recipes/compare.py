@@ -6,21 +6,22 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from automtl._version import __version__
 from automtl.config import Settings, Variant
-from automtl.contenders import CONTENDERS, contender
+from automtl.contenders import CONTENDERS, Contender, contender
 from automtl.data.schema import Schema
 from automtl.data.split import Split, split_table
 from automtl.data.table import read_table
 from automtl.errors import SettingsError, suggestion
 from automtl.recipes.conductor import Audience, Conductor, nobody
-from automtl.recipes.courses import Course, Finish, Plan, choose_inputs, take_part
+from automtl.recipes.courses import Course, Finish, Part, Plan, choose_inputs, take_part
 from automtl.recipes.fit import Roles, check_names, check_schema, distinct_variants, resolve_schema
 from automtl.recipes.jobs import NO_MATTER, Brief, Kind, begin, run_job
-from automtl.recipes.records import Records, table_digest, to_json, write_file
+from automtl.recipes.records import Record, Records, table_digest, to_json, write_file
 from automtl.recipes.summary import assemble
 from automtl.recipes.tuning import require_tuning
 from automtl.recipes.workers import working
@@ -29,6 +30,16 @@ from automtl.report.folder import attempted, comparison_report
 FORMAT = 1  # of comparison.json and of the records
 PAPER = ("automtl", "single-task", "shared-bottom", "mmoe", "cgc", "ple")
 DEFAULT_MODELS = ("automtl", "shared-bottom", "mmoe", "ple")
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What became of contenders. `header`: table, seeds and trials, as plain values."""
+
+    header: Record
+    finishes: list[Finish]
+    records: Records
+    schema: Schema
 
 
 def compare_table(
@@ -56,11 +67,43 @@ def compare_table(
 
     Processes are started anew, so a script that calls this needs `if __name__ == "__main__":`.
     """
+    names, out = resolve_models(models), Path(out)
+    if reference_model is not None and reference_model not in names:
+        raise SettingsError(
+            f"--reference-model '{reference_model}' is not compared{suggestion(reference_model, names)}"
+        )
+    evidence = contend(
+        source, tasks, [contender(name) for name in names], roles=roles, schema=schema, settings=settings, seeds=seeds,
+        trials=trials, jobs=jobs, split_seed=split_seed, out=out, overwrite=overwrite, audience=audience,
+    )  # fmt: skip
+    found = assemble(evidence.header, evidence.finishes, reference_model, evidence.records, evidence.schema)
+    write_file(out / "comparison.json", to_json(found))
+    for name, page in attempted(lambda: comparison_report(found), "the comparison is").items():
+        write_file(out / name, page.encode())
+    return found
+
+
+def contend(
+    source: Any,
+    tasks: Sequence[str],
+    contenders: Sequence[Contender],
+    *,
+    roles: Roles | None = None,
+    schema: Schema | None = None,
+    settings: Settings | None = None,
+    seeds: int | Sequence[int] = 5,
+    trials: int = 6,
+    jobs: int | None = None,
+    split_seed: int = 0,
+    out: Path | str,
+    overwrite: bool = False,
+    audience: Audience = nobody,
+    part: Part = take_part,
+) -> Evidence:
+    """Contenders go through their courses (`part` makes one), as `compare_table` says; records are kept in `out`."""
     settings, out = settings or Settings(), Path(out)
-    names = resolve_models(models)
-    chosen = {name: contender(name).settings(settings) for name in names}
-    plan = Plan(_seeds(seeds), trials)
-    _check(chosen, settings, plan, reference_model)
+    chosen, plan = {one.name: one.settings(settings) for one in contenders}, Plan(_seeds(seeds), trials)
+    _check(chosen, settings, plan)
     table = read_table(source)
     schema = resolve_schema(table, tasks, roles or Roles(), schema)
     check_schema(table, schema)
@@ -70,12 +113,8 @@ def compare_table(
         Records(out / "records"),
     )  # fmt: skip
     brief.records.open(_identity(brief, settings), overwrite)
-    finishes = _conduct(brief, settings, chosen, plan, jobs or os.cpu_count() or 1, audience, out)
-    found = assemble(_header(source, split, schema, plan), finishes, reference_model, brief.records, schema)
-    write_file(out / "comparison.json", to_json(found))
-    for name, page in attempted(lambda: comparison_report(found), "the comparison is").items():
-        write_file(out / name, page.encode())
-    return found
+    finishes = _conduct(brief, settings, chosen, plan, part, jobs or os.cpu_count() or 1, audience, out)
+    return Evidence(_header(source, split, schema, plan), finishes, brief.records, schema)
 
 
 def resolve_models(names: Sequence[str]) -> tuple[str, ...]:
@@ -87,11 +126,9 @@ def resolve_models(names: Sequence[str]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _check(chosen: dict[str, Settings], settings: Settings, plan: Plan, reference: str | None) -> None:
+def _check(chosen: dict[str, Settings], settings: Settings, plan: Plan) -> None:
     if not chosen:
         raise SettingsError("no model to compare; name some with --models")
-    if reference is not None and reference not in chosen:
-        raise SettingsError(f"--reference-model '{reference}' is not compared{suggestion(reference, chosen)}")
     if settings.warm_start:
         raise SettingsError("warm_start: a comparison keeps no supernet to start from; set it to false")
     if plan.trials < 1:
@@ -126,16 +163,21 @@ def _header(source: Any, split: Split, schema: Schema, plan: Plan) -> dict[str, 
 
 
 def _conduct(
-    brief: Brief, settings: Settings, chosen: dict[str, Settings], plan: Plan, jobs: int, audience: Audience, out: Path
+    brief: Brief,
+    settings: Settings,
+    chosen: dict[str, Settings],
+    plan: Plan,
+    part: Part,
+    jobs: int,
+    audience: Audience,
+    out: Path,
 ) -> list[Finish]:
     """All jobs that have no record yet, in processes of their own."""
     variants = distinct_variants(settings, brief.schema)
     choice = choose_inputs(settings, variants, plan)
 
     def courses(inputs: Variant) -> list[Course[Finish]]:
-        return [
-            take_part(name, own, inputs, distinct_variants(own, brief.schema), plan) for name, own in chosen.items()
-        ]
+        return [part(name, own, inputs, distinct_variants(own, brief.schema), plan) for name, own in chosen.items()]
 
     planned: Counter[tuple[str, Kind]] = Counter()
     every: list[Course[Any]] = [choice, *courses(variants[0])]

@@ -7,7 +7,7 @@ go on side by side, each at its own step.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Generic, TypeAlias, TypeVar
 
@@ -42,17 +42,24 @@ class Plan:
 
 @dataclass(frozen=True)
 class Finish:
-    """A model at the end of its course. `entry`: its part of comparison.json; `tested`: names of records, by seed."""
+    """A model at the end of its course. `entry`: its part of comparison.json; `tested`: names of records, by seed.
+
+    `searches`: records of its searches, by seed.
+    """
 
     name: str
     searched: bool
     entry: dict[str, Any]
     tested: tuple[str, ...]
+    searches: tuple[Record, ...] = ()
 
     @property
     def failed(self) -> bool:
         """Whether a job that it needs has no result."""
         return self.entry["failed"] is not None
+
+
+Part: TypeAlias = Callable[[str, Settings, Variant, Sequence[Variant], Plan], Course[Finish]]
 
 
 class _CourseError(Exception):
@@ -94,8 +101,10 @@ def take_part(
 def _steps(name: str, settings: Settings, variants: Sequence[Variant], plan: Plan) -> Steps[Finish]:
     searched, seeds, tuning, failed = _is_searched(settings), [], _tuning([], []), None
     tests: list[Job] = []
+    searches: list[Record] = [{} for _ in plan.seeds]
     try:
-        searches = (yield from _search(name, settings, variants, plan)) if searched else [{} for _ in plan.seeds]
+        if searched:
+            searches = yield from _search(name, settings, variants[0], plan)
         points, outcomes = yield from _tune(name, settings, variants, plan, searches[0])
         tuning, best = _tuning(points, outcomes), points[_best(outcomes)]
         tests = [
@@ -106,12 +115,29 @@ def _steps(name: str, settings: Settings, variants: Sequence[Variant], plan: Pla
     except _CourseError as error:
         failed = str(error)
     entry = {"searched": searched, "seeds": seeds, "tuning": tuning, "failed": failed}
-    return Finish(name, searched, entry, tuple(job.name for job in tests))
+    return Finish(name, searched, entry, tuple(job.name for job in tests), tuple(searches))
 
 
-def _search(name: str, settings: Settings, variants: Sequence[Variant], plan: Plan) -> Steps[list[Record]]:
+def search_only(
+    name: str, settings: Settings, inputs: Variant, variants: Sequence[Variant], plan: Plan
+) -> Course[Finish]:
+    """The searches of a searched model, which are then those of its whole course, and no training."""
+
+    def steps() -> Steps[Finish]:
+        searches, failed = [], None
+        try:
+            searches = yield from _search(name, settings, inputs, plan)
+        except _CourseError as error:
+            failed = str(error)
+        entry = {"searched": True, "seeds": [], "tuning": _tuning([], []), "failed": failed}
+        return Finish(name, True, entry, (), tuple(searches))
+
+    return Course(name, Counter({Kind.SEARCH: len(plan.seeds)}), steps())
+
+
+def _search(name: str, settings: Settings, inputs: Variant, plan: Plan) -> Steps[list[Record]]:
     """Under the default settings, once for each seed."""
-    default = Tuned.default(settings, variants[0])
+    default = Tuned.default(settings, inputs)
     return _needed((yield [_job(name, settings, Kind.SEARCH, default, seed) for seed in plan.seeds]))
 
 
