@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -139,22 +141,74 @@ def compare_command(
     settings = _settings(config, split)
     if not task and schema is None:
         raise SettingsError("no task given; name at least one label column with --task, or give a --schema")
-    standing = _Standing()
-    try:
-        with standing:
-            found = compare_table(
-                table, task or (), models=[name.strip() for name in models.split(",")],
-                roles=Roles(tuple(drop or ()), split_column, weight, group, time),
-                schema=None if schema is None else Schema.read(schema), settings=settings, seeds=seeds, trials=trials,
-                jobs=jobs, split_seed=split_seed, reference_model=reference_model, out=out, overwrite=overwrite,
-                audience=standing.hear,
-            )  # fmt: skip
-    except KeyboardInterrupt:
-        typer.echo(f"stopped; {standing.text()} in {out}: the same command goes on from there", err=True)
-        raise typer.Exit(130) from None
+    with _until_stopped(out) as standing:
+        found = compare_table(
+            table, task or (), models=[name.strip() for name in models.split(",")],
+            roles=Roles(tuple(drop or ()), split_column, weight, group, time),
+            schema=None if schema is None else Schema.read(schema), settings=settings, seeds=seeds, trials=trials,
+            jobs=jobs, split_seed=split_seed, reference_model=reference_model, out=out, overwrite=overwrite,
+            audience=standing.hear,
+        )  # fmt: skip
     failures = _show_comparison(found)
     typer.echo(f"files: {out}")
     if failures:
+        raise typer.Exit(1)
+
+
+@app.command("reproduce")
+def reproduce_command(
+    name: Annotated[str, typer.Argument(help="table3, table4, table5, figure3 ... figure6.", show_default=False)],
+    table: TableArgument,
+    task: TaskOption = None,
+    seeds: Annotated[int, typer.Option(min=1, help="Searches and trainings of each contender.")] = 5,
+    trials: Annotated[int, typer.Option(min=1, help="Settings tried for each model; 1: the defaults.")] = 6,
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; one a core if not given.")] = None,
+    published_schedule: Annotated[
+        bool, typer.Option("--published-schedule", help="Search as the paper does, many times slower.")
+    ] = False,
+    drop: DropOption = None,
+    split_column: SplitColumnOption = None,
+    split: SplitOption = None,
+    split_seed: Annotated[int, typer.Option(help="Of a split at random.")] = 0,
+    time: TimeOption = None,
+    group: GroupOption = None,
+    weight: WeightOption = None,
+    schema: SchemaOption = None,
+    config: ConfigOption = None,
+    out: Annotated[Path, typer.Option(help="The folder of reproductions and of what they ran.")] = Path("runs/paper"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Discard what an earlier one ran there.")] = False,
+) -> None:
+    """A table or figure of the paper, on your table: on screen, as JSON, as an HTML page and SVG pictures.
+
+    An interrupted one goes on where it stopped when the command is given again. Those with the same --out share jobs.
+    """
+    from dataclasses import replace
+
+    from automtl.data.schema import Schema
+    from automtl.recipes import Roles
+    from automtl.recipes.reproduce import find_reproduction, reproduce
+    from automtl.search.settings import published
+
+    chosen, settings = find_reproduction(name), _settings(config, split)
+    if published_schedule:
+        settings = replace(settings, search=published())
+    if not task and schema is None:
+        raise SettingsError("no task given; name at least one label column with --task, or give a --schema")
+    with _until_stopped(out) as standing:
+        found = reproduce(
+            chosen, table, task or (), roles=Roles(tuple(drop or ()), split_column, weight, group, time),
+            schema=None if schema is None else Schema.read(schema), settings=settings, seeds=seeds, trials=trials,
+            jobs=jobs, split_seed=split_seed, out=out, overwrite=overwrite, audience=standing.hear,
+        )  # fmt: skip
+    for title, header, rows in found.tables:
+        _show_table(title, header, rows)
+    for sentence in found.values["sentences"]:
+        typer.echo(sentence)
+    typer.echo(f"in the paper: {found.values['paper']}")
+    for contender, message in found.values["failed"].items():
+        typer.echo(f"{contender} failed: {message}", err=True)
+    typer.echo(f"files: {', '.join(str(path) for path in found.files[:2])} and {len(found.files) - 2} pictures")
+    if found.values["failed"]:
         raise typer.Exit(1)
 
 
@@ -414,6 +468,18 @@ class _Standing:
             return "no job is done"
         left = "" if self.last.seconds_left is None else f", about {duration(self.last.seconds_left)} left"
         return f"{self.last.done} of {self.last.total} jobs are done{left}"
+
+
+@contextmanager
+def _until_stopped(out: Path) -> Iterator[_Standing]:
+    """Tells how far it is; Ctrl-C ends it with a word on how to go on."""
+    standing = _Standing()
+    try:
+        with standing:
+            yield standing
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; {standing.text()} in {out}: the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
 
 
 def _settings(config: Path | None, split: str | None) -> Settings:

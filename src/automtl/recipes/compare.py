@@ -34,8 +34,9 @@ DEFAULT_MODELS = ("automtl", "shared-bottom", "mmoe", "ple")
 
 @dataclass(frozen=True)
 class Evidence:
-    """What became of contenders. `header`: table, seeds and trials, as plain values."""
+    """What became of contenders. `header`: table, seeds and trials, as plain values. `settings`: before any change."""
 
+    settings: Settings
     header: Record
     finishes: list[Finish]
     records: Records
@@ -114,7 +115,7 @@ def contend(
     )  # fmt: skip
     brief.records.open(_identity(brief, settings), overwrite)
     finishes = _conduct(brief, settings, chosen, plan, part, jobs or os.cpu_count() or 1, audience, out)
-    return Evidence(_header(source, split, schema, plan), finishes, brief.records, schema)
+    return Evidence(settings, _header(source, split, schema, plan), finishes, brief.records, schema)
 
 
 def resolve_models(names: Sequence[str]) -> tuple[str, ...]:

@@ -18,21 +18,32 @@ def assemble(
     header: Record, finishes: Sequence[Finish], reference: str | None, records: Records, schema: Schema
 ) -> Record:
     """Plain values for comparison.json. `reference`: the model that is held against the others."""
-    models = {finish.name: summarized(finish.entry) for finish in finishes}
-    able = [finish for finish in finishes if not finish.failed]
     name = reference or next((finish.name for finish in finishes if finish.searched), finishes[0].name)
-    rows = records.rows() if able else {}
+    able = entrants(finishes)
     verdicts = {}
-    if len(able) > 1 and any(finish.name == name for finish in able):
-        entrants = [Entrant(finish.name, finish.searched, finish.entry, finish.tested) for finish in able]
-        verdicts = judge(name, entrants, rows, records.scores, schema.tasks)
+    if len(able) > 1 and any(entrant.name == name for entrant in able):
+        verdicts = judge(name, able, records.rows(), records.scores, schema.tasks)
+    judged = {"verdicts": verdicts, "sentence": overall(name, verdicts)}
+    return unjudged(header, finishes, name, records, schema) | judged
+
+
+def unjudged(header: Record, finishes: Sequence[Finish], reference: str, records: Records, schema: Schema) -> Record:
+    """The same without verdicts."""
+    rows = records.rows() if entrants(finishes) else {}
     return header | {
         "tasks": [_task(task, index, rows) for index, task in enumerate(schema.tasks)],
-        "reference": name,
-        "models": models,
-        "verdicts": verdicts,
-        "sentence": overall(name, verdicts),
+        "reference": reference,
+        "models": {finish.name: summarized(finish.entry) for finish in finishes},
     }
+
+
+def entrants(finishes: Sequence[Finish]) -> list[Entrant]:
+    """Those that have been tested."""
+    return [
+        Entrant(finish.name, finish.searched, finish.entry, finish.tested)
+        for finish in finishes
+        if finish.tested and not finish.failed
+    ]
 
 
 def summarized(entry: Record) -> Record:

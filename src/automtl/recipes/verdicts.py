@@ -69,6 +69,24 @@ def judge(
     return {task.name: found[task.name] for task in tasks}
 
 
+def judge_each(
+    reference: str,
+    entrants: Sequence[Entrant],
+    rows: Mapping[str, np.ndarray],
+    scores: Callable[[str], np.ndarray],
+    tasks: Sequence[Task],
+) -> dict[str, dict[str, dict[str, Any]]]:
+    """Verdicts against every other entrant, by its name and task; p-values are corrected over all of them together."""
+    ours = next(entrant for entrant in entrants if entrant.name == reference)
+    others = [entrant for entrant in entrants if entrant.name != reference]
+    found = {other.name: judge(reference, [ours, other], rows, scores, tasks) for other in others}
+    defined = [(task, verdict) for verdicts in found.values() for task, verdict in verdicts.items() if verdict["rival"]]
+    _correct([verdict for _, verdict in defined])
+    for task, verdict in defined:
+        verdict["sentence"] = sentence(reference, task, verdict)
+    return found
+
+
 def best_rival(rivals: Sequence[Entrant], task: Task) -> Entrant | None:
     """By the mean over seeds on validation rows."""
     defined = [

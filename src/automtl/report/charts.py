@@ -149,23 +149,13 @@ def heat(
 
     `outlined` rows are marked as chosen.
     """
-    from matplotlib.collections import PatchCollection
-    from matplotlib.patches import Rectangle
-
     room = max(width(shorten(name, LABEL_ROOM)) for name in rows)
     figure, axes = panel(62 + 20 * len(rows), left=14 + SIGN * room, right=56)
     peak = max((max(row) for row in values if len(row)), default=0.0) or 1.0
-    cells = [Rectangle((column, row), 0.94, 0.9) for row in range(len(rows)) for column in range(len(x))]
-    depths = [max(values[row][column], 0) / peak for row in range(len(rows)) for column in range(len(x))]
-    faces = [(*_rgb(colour(0)), round(0.04 + 0.96 * depth, 3)) for depth in depths]
-    axes.add_collection(PatchCollection(cells, facecolors=faces, edgecolors="none"))
-    axes.set(xlim=(0, len(x)), ylim=(len(rows), 0), xlabel=x_label, ylabel=y_label)
-    axes.set_yticks([row + 0.45 for row in range(len(rows))], [shorten(name, LABEL_ROOM) for name in rows])
+    _cells(axes, values, rows, peak, 0.96)
+    axes.set(xlabel=x_label, ylabel=y_label)
     shown = range(0, len(x), max(1, len(x) // 4))
     axes.set_xticks([column + 0.47 for column in shown], [str(x[column]) for column in shown])
-    axes.grid(visible=False)
-    axes.tick_params(length=0)
-    axes.spines[:].set_visible(False)
     for row in range(len(rows)):
         chosen = row in outlined
         axes.text(
@@ -173,6 +163,38 @@ def heat(
             color=TEXT if chosen else MUTED, fontsize=10.5, weight="bold" if chosen else "normal", clip_on=False,
         )  # fmt: skip
     return figure
+
+
+def grid(values: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequence[str], peak: float) -> Figure:
+    """(rows, columns) values from 0 to `peak` as depth of colour, each printed in its cell."""
+    room = max(width(shorten(name, LABEL_ROOM)) for name in rows)
+    figure, axes = panel(34 + 26 * len(rows), left=14 + SIGN * room, bottom=6, top=28)
+    _cells(axes, values, rows, peak, 0.46)
+    axes.set_xticks([place + 0.47 for place in range(len(columns))], columns)
+    axes.xaxis.tick_top()
+    axes.tick_params(length=0)
+    for place, row in enumerate(values):
+        for column, value in enumerate(row):
+            text = f"{value:.2f}".removeprefix("0")
+            axes.text(column + 0.47, place + 0.46, text, ha="center", va="center", color=TEXT, fontsize=10)
+    return figure
+
+
+def _cells(axes: Axes, values: Sequence[Sequence[float]], rows: Sequence[str], peak: float, deepest: float) -> None:
+    """A rectangle a value; rows are named. `deepest`: opacity of the peak."""
+    from matplotlib.collections import PatchCollection
+    from matplotlib.patches import Rectangle
+
+    count = len(values[0])
+    cells = [Rectangle((column, row), 0.94, 0.9) for row in range(len(rows)) for column in range(count)]
+    depths = [max(values[row][column], 0) / peak for row in range(len(rows)) for column in range(count)]
+    faces = [(*_rgb(colour(0)), round(0.04 + deepest * depth, 3)) for depth in depths]
+    axes.add_collection(PatchCollection(cells, facecolors=faces, edgecolors="none"))
+    axes.set(xlim=(0, count), ylim=(len(rows), 0))
+    axes.set_yticks([row + 0.45 for row in range(len(rows))], [shorten(name, LABEL_ROOM) for name in rows])
+    axes.grid(visible=False)
+    axes.tick_params(length=0)
+    axes.spines[:].set_visible(False)
 
 
 def _rgb(value: str) -> tuple[float, float, float]:

@@ -54,7 +54,7 @@ def run_pictures(run: RunValues) -> dict[str, list[Picture]]:
     """All pictures that the values allow, by section."""
     groups = {
         "architecture": _architecture(run),
-        "selection": _selection(run),
+        "selection": selection_pictures(run.records, run.tasks),
         "strength": _strength(run),
         "search": _search(run),
         "training": _training(run),
@@ -95,14 +95,14 @@ def field_lines(schema: Mapping[str, Any]) -> list[str]:
     return [*counts, *([f"rates of {rates} keys"] if rates else [])]
 
 
-def _selection(run: RunValues) -> Iterator[Picture]:
-    """Figure 3 of the paper: for each task the weights of all experts at each look."""
-    records = [record for record in run.records if record.get("beta")]
+def selection_pictures(looks: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> Iterator[Picture]:
+    """Figure 3 of the paper: for each task the weights of all experts at each look of a search."""
+    records = [record for record in looks if record.get("beta")]
     if not records:
         return
     steps = [record["step"] for record in records]
     last = records[-1]
-    for index, task in enumerate(run.tasks):
+    for index, task in enumerate(tasks):
         values = [list(expert) for expert in zip(*(record["beta"][index] for record in records), strict=True)]
         keep = len(last["architecture"]["selection"][index])
         order = sorted(range(len(values)), key=lambda expert: -values[expert][-1])
@@ -179,16 +179,16 @@ def _search(run: RunValues) -> Iterator[Picture]:
         lines([Line("stopped", steps, stopped, 1, steps=True)], "search step", "operations",
               limits=(0, max(*stopped, 4) * 1.1), whole=True, marks=[warm]),
     )  # fmt: skip
-    yield from _differences(run)
+    yield from difference_pictures(records, run.settings.get("search", {}).get("stop_threshold"))
 
 
-def _differences(run: RunValues) -> Iterator[Picture]:
-    found = [(record["step"], record["gradient_difference"]) for record in run.records]
+def difference_pictures(records: Sequence[Mapping[str, Any]], threshold: float | None) -> Iterator[Picture]:
+    """How far gradients of training and validation batches point apart, at each look of a search that measured it."""
+    found = [(record["step"], record["gradient_difference"]) for record in records]
     seen = [(step, values) for step, values in found if len(values) == 5 and any(values)]
     if not seen:
         return
     steps, quantiles = [step for step, _ in seen], [values for _, values in seen]
-    threshold = run.settings.get("search", {}).get("stop_threshold")
     marks = [] if threshold is None else [Mark(f"threshold {threshold:g}", y=threshold)]
     yield Picture(
         "gradient-differences", "Gradients: training against validation",

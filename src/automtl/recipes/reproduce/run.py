@@ -1,0 +1,75 @@
+"""Reproduce a table or figure of the paper on any table of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from automtl.config import Settings
+from automtl.data.schema import Schema
+from automtl.recipes.compare import contend
+from automtl.recipes.conductor import Audience, nobody
+from automtl.recipes.courses import search_only, take_part
+from automtl.recipes.fit import Roles
+from automtl.recipes.records import Record, to_json, write_file
+from automtl.recipes.reproduce.base import Reproduction
+from automtl.report.comparison_text import Table
+from automtl.report.reproduction import reproduction_files
+from automtl.report.style import drawing
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """`values`: what NAME.json holds. `tables`: for the terminal. `files`: what was written."""
+
+    values: Mapping[str, Any]
+    tables: list[Table]
+    files: list[Path]
+
+
+def reproduce(
+    reproduction: Reproduction,
+    source: Any,
+    tasks: Sequence[str] = (),
+    *,
+    roles: Roles | None = None,
+    schema: Schema | None = None,
+    settings: Settings | None = None,
+    seeds: int | Sequence[int] = 5,
+    trials: int = 6,
+    jobs: int | None = None,
+    split_seed: int = 0,
+    out: Path | str = Path("runs/paper"),
+    overwrite: bool = False,
+    audience: Audience = nobody,
+) -> Reproduced:
+    """Run what it needs and write NAME.json, NAME.html and its pictures into `out`.
+
+    Arguments are those of `compare_table`, whose records it keeps and reads: reproductions with one `out` share what
+    they have in common, and an interrupted one goes on where it stopped. `trials` serve those that train.
+    """
+    settings, out = settings or Settings(), Path(out)
+    evidence = contend(
+        source, tasks, reproduction.contenders(settings), roles=roles, schema=schema, settings=settings, seeds=seeds,
+        trials=trials if reproduction.trained else 1, jobs=jobs, split_seed=split_seed, out=out, overwrite=overwrite,
+        audience=audience, part=take_part if reproduction.trained else search_only,
+    )  # fmt: skip
+    failed = {finish.name: finish.entry["failed"] for finish in evidence.finishes if finish.failed}
+    values = evidence.header | _words(reproduction) | {"failed": failed} | reproduction.gather(evidence)
+    tables = reproduction.tables(values)
+    files = {f"{reproduction.name}.json": to_json(values)}
+    with drawing():
+        drawn = reproduction_files(values, tables, list(reproduction.pictures(values)))
+    files |= {name: text.encode() for name, text in drawn.items()}
+    for name, content in files.items():
+        write_file(out / name, content)
+    return Reproduced(values, tables, [out / name for name in files])
+
+
+def _words(reproduction: Reproduction) -> Record:
+    return {
+        "reproduction": reproduction.name, "title": reproduction.title, "paper": reproduction.paper,
+        "note": reproduction.note,
+    }  # fmt: skip
