@@ -9,6 +9,7 @@ from typing import Any
 from automtl.config import Settings
 from automtl.contenders import Contender, contender
 from automtl.data.schema import Task, TaskKind
+from automtl.errors import SettingsError
 from automtl.recipes.compare import Evidence
 from automtl.recipes.records import Record
 from automtl.recipes.summary import unjudged
@@ -45,6 +46,17 @@ def always(*names: str) -> Callable[[Settings], list[Contender]]:
     return lambda settings: [contender(name) for name in names]
 
 
+def selecting(made: Callable[[Settings], list[Contender]]) -> Callable[[Settings], list[Contender]]:
+    """Contenders that mean nothing where experts are not selected: that is a SettingsError."""
+
+    def contenders(settings: Settings) -> list[Contender]:
+        if not settings.space.selection:
+            raise SettingsError("space.selection is off, so there is no selection of experts to show; set it to true")
+        return made(settings)
+
+    return contenders
+
+
 def tested(evidence: Evidence) -> Record:
     """Tasks, and for each model its seeds, their mean and deviation, and its tuning, as in comparison.json."""
     return unjudged(evidence.header, evidence.finishes, SEARCHED, evidence.records, evidence.schema)
@@ -78,6 +90,13 @@ def quality_table(title: str, found: Record, mark: Callable[[str, str], str]) ->
             rows.append([name, *cells, spread_text(model["summary"]["mtl_loss"])])
     header = [f"{task} {METRIC_NAMES[metric]}" for task, metric in tasks.items()]
     return title, ["model", *header, "MTL-Loss"], rows
+
+
+def count_text(values: Mapping[str, Any]) -> str:
+    """Mean and standard deviation of counts, or a dash."""
+    if values["mean"] is None:
+        return "–"
+    return f"{values['mean']:.1f}" if values["std"] is None else f"{values['mean']:.1f} ±{values['std']:.1f}"
 
 
 def plain_tasks(tasks: Sequence[Task]) -> list[dict[str, str]]:

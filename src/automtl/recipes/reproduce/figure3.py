@@ -10,7 +10,7 @@ from statistics import fmean
 
 from automtl.recipes.compare import Evidence
 from automtl.recipes.records import Record
-from automtl.recipes.reproduce.base import SEARCHED, Reproduction, always, histories, plain_tasks
+from automtl.recipes.reproduce.base import SEARCHED, Reproduction, always, count_text, histories, plain_tasks, selecting
 from automtl.recipes.summary import spread
 from automtl.report.charts import grid
 from automtl.report.comparison_text import Table, spread_text
@@ -57,7 +57,7 @@ def _sentences(summary: Record) -> list[str]:
 
 def _tables(found: Record) -> list[Table]:
     rows = [
-        [name, *(spread_text(values[key]) for key in ("distance", "experts", "largest"))]
+        [name, spread_text(values["distance"]), count_text(values["experts"]), spread_text(values["largest"])]
         for name, values in found["summary"].items()
     ]
     header = ["search", "distance of tasks", "experts in use", "largest weight"]
@@ -86,7 +86,7 @@ FIGURE3 = Reproduction(
     "FIGURE3", "Expert selection over the search",
     "on UserBehavior-2017 the four tasks select different experts with the auxiliary loss; without it all tasks gather "
     "on the same few.",
-    always(SEARCHED, WITHOUT), _gather, _tables, _pictures,
+    selecting(always(SEARCHED, WITHOUT)), _gather, _tables, _pictures,
     "Depth of colour is the weight of an expert (softmax of beta) for a task; dots mark those kept. Pictures show the "
     "first seed, the table all.",
     trained=False,

@@ -8,7 +8,7 @@ from statistics import fmean
 
 from automtl.recipes.compare import Evidence
 from automtl.recipes.records import Record
-from automtl.recipes.reproduce.base import SEARCHED, Reproduction, always, histories
+from automtl.recipes.reproduce.base import SEARCHED, Reproduction, always, count_text, histories
 from automtl.recipes.summary import spread
 from automtl.report.charts import Line, lines
 from automtl.report.comparison_text import Table, spread_text
@@ -52,7 +52,14 @@ def _tables(found: Record) -> list[Table]:
         "first": "skips at first look", "most": "most skips", "last": "skips at the end",
         "stopped": "stopped operations", "difference": "median difference",
     }  # fmt: skip
-    rows = [[TITLES[name], *(spread_text(values[key]) for key in keys)] for name, values in found["summary"].items()]
+    rows = [
+        [
+            TITLES[name],
+            *(count_text(values[key]) for key in keys if key != "difference"),
+            spread_text(values["difference"]),
+        ]
+        for name, values in found["summary"].items()
+    ]
     return [("searches, mean ± standard deviation over seeds", ["method", *keys.values()], rows)]
 
 

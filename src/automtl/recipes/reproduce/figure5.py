@@ -10,7 +10,7 @@ from automtl.config import Settings
 from automtl.contenders import DEFAULT, Contender
 from automtl.recipes.compare import Evidence
 from automtl.recipes.records import Record
-from automtl.recipes.reproduce.base import Reproduction, numbers, quality_table, tested
+from automtl.recipes.reproduce.base import Reproduction, numbers, quality_table, selecting, tested
 from automtl.report.charts import Line, lines
 from automtl.report.comparison import main_metric
 from automtl.report.comparison_text import Table
@@ -70,7 +70,7 @@ FIGURE5 = Reproduction(
     "FIGURE5", "MTL-Loss by the number of experts kept",
     "the MTL-Loss first falls and then rises with K, the lowest K being smaller for four tasks (3 of 8 on "
     "UserBehavior-2017) than for two (6 of 8 on AliExpress-NL).",
-    _contenders, _gather, _tables, _pictures,
+    selecting(_contenders), _gather, _tables, _pictures,
     "Every K is searched, tuned and trained on its own. Which K to use is to be chosen on validation rows; the test "
     "rows only show the course.",
 )  # fmt: skip

@@ -9,7 +9,7 @@ from typing import Any
 
 from automtl.config import Settings
 from automtl.data.schema import Schema
-from automtl.recipes.compare import contend
+from automtl.recipes.compare import Evidence, contend
 from automtl.recipes.conductor import Audience, nobody
 from automtl.recipes.courses import search_only, take_part
 from automtl.recipes.fit import Roles
@@ -56,6 +56,11 @@ def reproduce(
         trials=trials if reproduction.trained else 1, jobs=jobs, split_seed=split_seed, out=out, overwrite=overwrite,
         audience=audience, part=take_part if reproduction.trained else search_only,
     )  # fmt: skip
+    return publish(reproduction, evidence, out)
+
+
+def publish(reproduction: Reproduction, evidence: Evidence, out: Path) -> Reproduced:
+    """Write what the evidence shows."""
     failed = {finish.name: finish.entry["failed"] for finish in evidence.finishes if finish.failed}
     values = evidence.header | _words(reproduction) | {"failed": failed} | reproduction.gather(evidence)
     tables = reproduction.tables(values)

@@ -1,0 +1,126 @@
+"""What every reproduction of the paper obeys; all run on one small log, with the real parts, and share their jobs."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import polars as pl
+import pytest
+
+from automtl.config import Settings, make_settings
+from automtl.data.schema import Schema
+from automtl.recipes.compare import Evidence
+from automtl.recipes.conductor import Standing
+from automtl.recipes.courses import Finish
+from automtl.recipes.records import Records
+from automtl.recipes.reproduce import REPRODUCTIONS, Reproduced, Reproduction, reproduce
+from automtl.recipes.reproduce.run import publish
+from tests.conftest import TASKS, TINY
+from tests.report.page import Page
+
+SMALL: dict[str, Any] = TINY | {
+    "space": {"experts": 2, "layers": 1, "expert_layers": ["skip", "mlp-16"], "poolings": ["sum", "linear"],
+              "interactions": ["skip", "bit-gate"], "keep": 1},
+    "training": {"epochs": 1, "batch_size": 256},
+    "search": {**TINY["search"], "min_steps": 6, "trials": 1, "lent_embedding": False},
+    "variants": [{"name": "ids only", "encoder": {"rates": False}}],
+}  # fmt: skip
+KEYS = {
+    "format", "automtl", "table", "seeds", "trials", "reproduction", "title", "paper", "note", "failed", "sentences",
+}  # fmt: skip
+every = pytest.mark.parametrize("reproduction", REPRODUCTIONS.values(), ids=list(REPRODUCTIONS))
+_done: dict[str, tuple[Reproduced, list[Standing]]] = {}
+
+
+@pytest.fixture(scope="module")
+def settings() -> Settings:
+    return make_settings(SMALL)
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    _done.clear()
+    return tmp_path_factory.mktemp("paper")
+
+
+def run(
+    reproduction: Reproduction, log: pl.DataFrame, settings: Settings, out: Path
+) -> tuple[Reproduced, list[Standing]]:
+    heard: list[Standing] = []
+    made = reproduce(
+        reproduction, log.head(800), TASKS, settings=settings, seeds=2, trials=1, jobs=1, out=out, audience=heard.append
+    )
+    return made, heard
+
+
+@pytest.fixture
+def made(reproduction: Reproduction, log: pl.DataFrame, settings: Settings, folder: Path) -> Reproduced:
+    """Each once, in one folder."""
+    if reproduction.name not in _done:
+        _done[reproduction.name] = run(reproduction, log, settings, folder)
+    return _done[reproduction.name][0]
+
+
+@every
+def test_plain_values_say_what_was_run_and_what_came_out(reproduction: Reproduction, made: Reproduced) -> None:
+    values = json.loads(made.files[0].read_text(), parse_constant=pytest.fail)
+    assert made.files[0].name == f"{reproduction.name}.json"
+    assert set(values) >= KEYS
+    assert values["sentences"]
+    assert values["failed"] == {}
+    assert values["seeds"] == [0, 1]
+
+
+@every
+def test_tables_have_a_cell_for_every_column(reproduction: Reproduction, made: Reproduced) -> None:
+    assert made.tables
+    assert all(len(row) == len(header) for _, header, rows in made.tables for row in rows)
+    assert all(rows for _, _, rows in made.tables)
+
+
+@every
+def test_page_and_pictures_are_well_formed_and_need_nothing_else(reproduction: Reproduction, made: Reproduced) -> None:
+    text = made.files[1].read_text()
+    page = Page(text)
+    assert reproduction.paper in " ".join(page.words)
+    assert len(page.ids()) == len(set(page.ids()))
+    assert "script" not in {tag for tag, _ in page.seen}
+    pictures = [path for path in made.files if path.suffix == ".svg"]
+    assert len(pictures) == sum(tag == "figure" for tag, _ in page.seen) > 0
+    for path in pictures:
+        assert path.name.startswith(f"{reproduction.name}-")
+        ElementTree.parse(path)
+
+
+@every
+def test_a_second_run_repeats_no_job_and_writes_the_same(
+    reproduction: Reproduction, made: Reproduced, log: pl.DataFrame, settings: Settings, folder: Path
+) -> None:
+    before = {path: path.read_bytes() for path in made.files}
+    records = {path: path.stat().st_mtime_ns for path in (folder / "records").iterdir()}
+    again, heard = run(reproduction, log, settings, folder)
+    assert [standing.ended for standing in heard if standing.ended] == []
+    assert {path: path.stat().st_mtime_ns for path in (folder / "records").iterdir()} == records
+    assert {path: path.read_bytes() for path in again.files} == before
+
+
+@every
+def test_contenders_that_failed_are_named_with_their_message(reproduction: Reproduction, tmp_path: Path) -> None:
+    entry = {"searched": True, "seeds": [], "tuning": {"chosen": None, "trials": []}, "failed": "no <luck>"}
+    finishes = [Finish(one.name, True, entry, ()) for one in reproduction.contenders(Settings())]
+    header = {"format": 1, "automtl": "0", "seeds": [0], "trials": 1, "table": {"name": "log", "rows": {"train": 1}}}
+    schema = Schema.from_dict({"fields": [{"name": "a", "kind": "categorical"}], "tasks": [{"name": "click"}]})
+    made = publish(reproduction, Evidence(Settings(), header, finishes, Records(tmp_path), schema), tmp_path)
+    assert Page(made.files[1].read_text()).words.count("no <luck>") == len(finishes)
+    assert made.values["failed"].keys() == {finish.name for finish in finishes}
+
+
+def test_reproductions_in_one_folder_share_their_jobs(log: pl.DataFrame, settings: Settings, folder: Path) -> None:
+    for name in ("TABLE3", "TABLE4", "FIGURE6"):
+        if name not in _done:
+            _done[name] = run(REPRODUCTIONS[name], log, settings, folder)
+    assert any(standing.ended for standing in _done["TABLE3"][1])
+    assert not any(standing.ended for name in ("TABLE4", "FIGURE6") for standing in _done[name][1])
