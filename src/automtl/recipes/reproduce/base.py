@@ -19,7 +19,7 @@ from automtl.report.picture import Picture
 from automtl.report.run import METRIC_NAMES
 
 SEARCHED = "automtl"
-MARKS = {"better": "▲ better", "worse": "▼ worse", "within noise": "≈ within noise"}
+MARKS = {"better": "▲ better", "worse": "▼ worse", "within noise": "≈ noise"}
 
 
 @dataclass(frozen=True)

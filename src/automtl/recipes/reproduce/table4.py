@@ -51,11 +51,12 @@ def _tables(found: Record) -> list[Table]:
     rows = [
         [name, seconds(cost["search_seconds"]["mean"]) if cost["search_seconds"]["mean"] else "–",
          seconds(cost["training_seconds"]["mean"]),
-         *(count(cost[part]["mean"]) for part in ("parameters", "flops_per_row", "peak_memory_bytes")),
+         count(cost["parameters"]["mean"]), count(cost["flops_per_row"]["mean"]),
+         f"{count(cost['peak_memory_bytes']['mean'])}B",
          spread_text(found["models"][name]["summary"]["mtl_loss"])]
         for name, cost in found["costs"].items()
     ]  # fmt: skip
-    header = ["model", "search", "(re)training", "parameters", "FLOPs/row", "peak bytes", "MTL-Loss"]
+    header = ["model", "search", "(re)training", "parameters", "FLOPs/row", "peak memory", "MTL-Loss"]
     return [("cost, mean over seeds", header, rows)]
 
 
