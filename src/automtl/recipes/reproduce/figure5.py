@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from functools import partial
 from statistics import fmean
 from typing import Any
 
@@ -48,7 +49,11 @@ def _pictures(found: Record) -> Iterator[Picture]:
     for index, task in enumerate(found["tasks"]):
         name, metric = task["name"], main_metric(task)
         label = f"{METRIC_NAMES[metric]} of {clean(name)}"
-        yield from _picture(found, slug(index, name), label, lambda test, n=name, m=metric: test["tasks"][n].get(m))
+        yield from _picture(found, slug(index, name), label, partial(_metric, name, metric))
+
+
+def _metric(task: str, metric: str, test: Record) -> Any:
+    return test["tasks"][task].get(metric)
 
 
 def _picture(found: Record, name: str, label: str, value: Callable[[Record], Any]) -> Iterator[Picture]:
