@@ -15,6 +15,6 @@ def reproduction_files(
 ) -> dict[str, str]:
     """Name and text of files: the page and every picture, named after the reproduction."""
     name = found["reproduction"]
-    page = render("reproduction.html", {"title": f"automtl: {name}", "found": found, "tables": tables,
+    page = render("reproduction.html", {"title": found["title"], "found": found, "tables": tables,
                                         "pictures": pictures})  # fmt: skip
     return {f"{name}.html": page} | {f"{name}-{picture.name}.svg": picture.svg() for picture in pictures}

@@ -83,7 +83,7 @@ def _pictures(found: Record) -> Iterator[Picture]:
 
 
 FIGURE3 = Reproduction(
-    "FIGURE3", "Expert selection over the search",
+    "FIGURE3", "Figure 3: expert selection over the search",
     "on UserBehavior-2017 the four tasks select different experts with the auxiliary loss; without it all tasks gather "
     "on the same few.",
     selecting(always(SEARCHED, WITHOUT)), _gather, _tables, _pictures,

@@ -86,7 +86,7 @@ def _course(searches: Sequence[Sequence[Record]]) -> tuple[list[int], list[float
 
 
 FIGURE4 = Reproduction(
-    "FIGURE4", "Skip connections over the search",
+    "FIGURE4", "Figure 4: skip connections over the search",
     "on IJCAI-2015 the architecture of DARTS is full of skip connections after one epoch, DARTS- collapses within a "
     "few, and operation-level early stopping prevents it.",
     always(*TITLES), _gather, _tables, _pictures,

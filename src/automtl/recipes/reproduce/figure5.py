@@ -72,7 +72,7 @@ def _picture(found: Record, name: str, label: str, value: Callable[[Record], Any
 
 
 FIGURE5 = Reproduction(
-    "FIGURE5", "MTL-Loss by the number of experts kept",
+    "FIGURE5", "Figure 5: MTL-Loss by the number of experts kept",
     "the MTL-Loss first falls and then rises with K, the lowest K being smaller for four tasks (3 of 8 on "
     "UserBehavior-2017) than for two (6 of 8 on AliExpress-NL).",
     selecting(_contenders), _gather, _tables, _pictures,

@@ -88,7 +88,7 @@ def _pictures(found: Record) -> Iterator[Picture]:
 
 
 FIGURE6 = Reproduction(
-    "FIGURE6", "Architectures found",
+    "FIGURE6", "Figure 6: architectures found",
     "experts differ in operations and depth, tasks share some and keep others to themselves, one-dimensional "
     "convolutions and gating layers are common, and the smaller dataset gets the simpler architecture.",
     always(SEARCHED), _gather, _tables, _pictures,

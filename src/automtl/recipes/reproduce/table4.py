@@ -65,7 +65,7 @@ def _pictures(found: Record) -> Iterator[Picture]:
 
 
 TABLE4 = Reproduction(
-    "TABLE4", "Cost of search and training",
+    "TABLE4", "Table 4: cost of search and training",
     "the search takes 0.8 GPU hours on UserBehavior-2017 (retraining 0.09) to 18 on AliExpress-ES (2.2), eight to nine "
     "times as long as retraining.",
     always(*MODELS), _gather, _tables, _pictures,

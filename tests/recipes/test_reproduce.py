@@ -1,0 +1,108 @@
+"""Reproductions: what each makes of what its contenders gave. Laws of all are in tests/laws/test_reproductions.py."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from automtl.config import Settings, make_settings
+from automtl.contenders import ABLATIONS
+from automtl.data.schema import Schema
+from automtl.errors import SettingsError
+from automtl.recipes.compare import Evidence
+from automtl.recipes.courses import Finish
+from automtl.recipes.records import Records
+from automtl.recipes.reproduce import REPRODUCTIONS, find_reproduction
+from automtl.recipes.reproduce.run import Reproduced, publish
+from tests.test_cli import call
+
+HEADER = {"format": 1, "automtl": "0", "seeds": [0, 1], "trials": 1, "table": {"name": "log", "rows": {"train": 1}}}
+SCHEMA = Schema.from_dict(
+    {"fields": [{"name": "a", "kind": "categorical"}], "tasks": [{"name": "click"}, {"name": "buy"}]}
+)
+
+
+def shown(name: str, finishes: list[Finish], tmp_path: Path) -> Reproduced:
+    return publish(REPRODUCTIONS[name], Evidence(Settings(), HEADER, finishes, Records(tmp_path), SCHEMA), tmp_path)
+
+
+def searched(name: str, *searches: list[dict[str, Any]]) -> Finish:
+    entry = {"searched": True, "seeds": [], "tuning": {"chosen": None, "trials": []}, "failed": None}
+    histories = [{"history": {"warm_up": 0, "records": records}} for records in searches]
+    return Finish(name, True, entry, (), tuple(histories))
+
+
+def look(step: int, **values: Any) -> dict[str, Any]:
+    expert = {"pooling": "sum", "layers": ["skip"]}
+    architecture = {"interaction": "skip", "experts": [expert] * 2, "selection": [[0], [1]]}
+    usual = {"skips": 0, "stopped": 0, "gradient_difference": [0.0] * 5, "architecture": architecture}
+    return usual | {"beta": [[0.5, 0.5]] * 2, "step": step} | values
+
+
+def test_an_unknown_name_is_an_error_that_lists_all() -> None:
+    with pytest.raises(SettingsError, match="did you mean 'TABLE3'.*known: TABLE3, TABLE4, TABLE5, FIGURE3, FIGURE4"):
+        find_reproduction("tabel3")
+
+
+@pytest.mark.parametrize("name", ["figure4", "FIGURE4", "Figure4"])
+def test_names_are_found_in_capitals_or_not(name: str) -> None:
+    assert find_reproduction(name) is REPRODUCTIONS["FIGURE4"]
+
+
+@pytest.mark.parametrize("name", ["FIGURE3", "FIGURE5"])
+def test_without_selection_there_is_no_selection_to_show(name: str) -> None:
+    with pytest.raises(SettingsError, match="space.selection"):
+        REPRODUCTIONS[name].contenders(make_settings({"space": {"selection": False}}))
+
+
+def test_ablations_are_all_contenders_of_table_5() -> None:
+    assert [one.name for one in REPRODUCTIONS["TABLE5"].contenders(Settings())] == ["automtl", *ABLATIONS]
+
+
+def test_figure_5_has_a_contender_for_every_number_of_experts() -> None:
+    settings = make_settings({"space": {"experts": 3}})
+    made = [one.settings(settings) for one in REPRODUCTIONS["FIGURE5"].contenders(settings)]
+    assert [one.space.keep for one in made] == [1, 2, 3]
+    assert {one.space.experts for one in made} == {3}
+
+
+def test_tasks_that_choose_different_experts_are_the_root_of_two_apart(tmp_path: Path) -> None:
+    apart, alike = [look(1, beta=[[1.0, 0.0], [0.0, 1.0]])], [look(1, beta=[[0.5, 0.5], [0.5, 0.5]])]
+    made = shown("FIGURE3", [searched("automtl", apart, apart), searched("no-auxiliary-loss", alike, alike)], tmp_path)
+    summary = made.values["summary"]
+    assert summary["automtl"]["distance"]["mean"] == pytest.approx(math.sqrt(2))
+    assert summary["no-auxiliary-loss"]["distance"]["mean"] == 0
+    assert "1.414 with auxiliary loss and 0.000 without" in made.values["sentences"][0]
+
+
+def test_skips_are_means_over_seeds_and_a_search_that_ended_early_rests(tmp_path: Path) -> None:
+    short, long = [look(1, skips=2), look(2, skips=4)], [look(1, skips=0), look(2, skips=2), look(3, skips=10)]
+    made = shown("FIGURE4", [searched("darts", short, long)], tmp_path)
+    assert made.values["summary"]["darts"]["last"] == {"mean": 7, "std": pytest.approx(18**0.5), "n": 2}
+    assert made.values["summary"]["darts"]["difference"]["n"] == 0  # nothing was measured
+    drawing = (tmp_path / "FIGURE4-skips.svg").read_text()
+    assert "DARTS from 1.0 to 7.0" in drawing
+
+
+def test_a_failed_contender_leaves_the_figure_of_the_others(tmp_path: Path) -> None:
+    failed = {"searched": True, "seeds": [], "tuning": {"chosen": None, "trials": []}, "failed": "no memory"}
+    finishes = [searched("darts", [look(1)], [look(1)]), Finish("automtl", True, failed, ())]
+    made = shown("FIGURE4", finishes, tmp_path)
+    assert made.values["failed"] == {"automtl": "no memory"}
+    assert [row[0] for _, _, rows in made.tables for row in rows] == ["DARTS"]
+
+
+def test_mistakes_of_the_command_are_told_before_anything_is_run(
+    log: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = tmp_path / "log.parquet"
+    log.write_parquet(table)
+    assert call("reproduce", "table9", table, "--task", "click", "--out", tmp_path / "out") == 2
+    assert "known: TABLE3" in capsys.readouterr().err
+    assert call("reproduce", "figure3", table, "--out", tmp_path / "out") == 2
+    assert "no task given" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
