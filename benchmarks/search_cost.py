@@ -40,7 +40,7 @@ from automtl.recipes import Prepared, Roles, choose_variant, resolve_schema
 from automtl.search import STRATEGIES
 from automtl.search.base import SearchProblem, SearchResult
 from automtl.search.differentiable import Run
-from automtl.search.settings import progressive, published
+from automtl.search.settings import SearchSettings, published
 from automtl.space import published_space
 from automtl.training.fit import fit, predict_logits
 from automtl.training.metrics import fast_auc, task_rows
@@ -147,7 +147,7 @@ class Seed:
         }  # fmt: skip
 
     def progressive(self) -> Record:
-        strategy = STRATEGIES["progressive"](progressive())
+        strategy = STRATEGIES["progressive"](SearchSettings())
         return self.searched(strategy.search(self.problem(), self.seed, silent))
 
     def published(self) -> Record:

@@ -48,7 +48,7 @@ class Settings:
     what MLFLOW_TRACKING_URI says), if there is one."""
 
     model: str = "automtl"
-    strategy: str = "automtl"
+    strategy: str = "progressive"
     reference: str = "shared-bottom"
     warm_start: bool = False
     trackers: tuple[TrackerName, ...] = ()

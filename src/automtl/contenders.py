@@ -18,6 +18,7 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no-selection": {"space": {"selection": False}},
     "no-auxiliary-loss": {"search": {"auxiliary_loss": False}},
     "no-oles": {"search": {"early_stopping": False}},
+    "no-trials": {"search": {"trial_rows": 0}},
 }
 
 
@@ -48,10 +49,12 @@ def contender(name: str) -> Contender:
 
 
 def _table() -> dict[str, dict[str, Any]]:
-    searched = {name: {"model": "automtl", "strategy": name} for name in STRATEGIES} | {"automtl": DEFAULT}
+    searched: dict[str, dict[str, Any]] = {name: {"model": "automtl", "strategy": name} for name in STRATEGIES}
     schedules = {
+        "automtl": DEFAULT,
+        "algorithm-1": searched["automtl"],
         "darts-second-order": searched["darts"] | {"search": {"second_order": True}},
-        "published": DEFAULT | {"search": asdict(published())},
+        "published": searched["automtl"] | {"search": asdict(published())},
     }
     ablations = {name: DEFAULT | changes for name, changes in ABLATIONS.items()}
     return searched | schedules | ablations | {name: {"model": name} for name in RIVAL_NAMES}

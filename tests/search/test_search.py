@@ -18,7 +18,7 @@ from automtl.search.auxiliary import auxiliary_weight, diversity
 from automtl.search.base import SearchProblem
 from automtl.search.differentiable import DifferentiableStrategy, Run, Schedule
 from automtl.search.economy import draw
-from automtl.search.settings import progressive, published
+from automtl.search.settings import published
 from automtl.space import SpaceSettings, published_space
 from automtl.training.fit import TrainingSettings
 from automtl.training.hardware import has_bf16
@@ -179,7 +179,7 @@ def test_the_budget_bounds_steps_and_rows() -> None:
 
 @pytest.mark.parametrize(("rows", "steps"), [(1000, 200), (56_000, 200), (300_000, 586), (10_000_000, 781)])
 def test_small_tables_get_the_least_number_of_steps_and_large_ones_a_sample(rows: int, steps: int) -> None:
-    settings = progressive()
+    settings = SearchSettings()
     subset = min(rows, settings.max_rows)
     total = Schedule.of(settings, max(subset // settings.batch_size, 1)).total
     assert total == pytest.approx(steps, abs=1)

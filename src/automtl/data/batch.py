@@ -88,6 +88,14 @@ def _chosen(index: Tensor | slice) -> Callable[[Tensor], Tensor]:
     return lambda tensor: tensor.index_select(0, index)
 
 
+def subset(rows: Batch, count: int, seed: int) -> Batch:
+    """At most `count` rows, drawn without replacement by `seed`."""
+    if len(rows) <= count:
+        return rows
+    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+    return rows.take(order[:count].sort().values)
+
+
 def iterate(rows: Batch, size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
     """Batches of `size` rows, the last one of what is left: slices in order, or, with a generator, in a random order.
 

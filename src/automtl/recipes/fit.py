@@ -306,7 +306,8 @@ def search_architecture(prepared: Prepared, settings: Settings, seed: int, liste
 def _start_from_supernet(network: nn.Module, found: SearchResult, settings: Settings) -> None:
     if found.supernet is None:
         raise SettingsError(
-            f"warm_start: strategy '{settings.strategy}' has no supernet to start from; set it to false"
+            f"warm_start: strategy '{settings.strategy}' has no supernet of the architecture to start from; set "
+            "warm_start to false or search.trial_rows to 0"
         )
     assert isinstance(network, Network)
     found.supernet.lend(network)

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from automtl.data.batch import Batch
+from automtl.data.batch import Batch, subset
 from automtl.memory import keep_freed_memory
 from automtl.models.supernet import Part, Supernet
 from automtl.search.auxiliary import auxiliary_weight, diversity
@@ -20,6 +20,7 @@ from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
 from automtl.search.economy import Active, draw, due, last_due, leading, promising
 from automtl.search.settings import SearchSettings, whole
 from automtl.search.state import Cycle, SearchState
+from automtl.search.trials import held_against_plain
 from automtl.search.unrolled import unrolled_gradients
 from automtl.training.denormal import EVERY, ignore_denormals, remove_tiny
 from automtl.training.fit import Judge, seeded
@@ -29,14 +30,6 @@ from automtl.training.progress import Listener, Progress
 
 VALID_ROWS = 4_096  # of a look at the supernet between epochs
 REPORTS = 15  # looks in a search
-
-
-def subset(rows: Batch, count: int, seed: int) -> Batch:
-    """At most `count` rows, drawn without replacement by `seed`."""
-    if len(rows) <= count:
-        return rows
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
-    return rows.take(order[:count].sort().values)
 
 
 @dataclass(frozen=True)
@@ -97,9 +90,17 @@ class Progressive(DifferentiableStrategy):
 
     A pass runs a few candidates of each choice, alpha moves now and then, and the supernet is built narrower on the
     way: hopeless candidates go, at last all that lead nowhere. It ends early where the architecture rests.
-    Until then a skip connection beside the mixtures, as in DARTS-, carries the signal past candidates that have hardly
-    been trained, so that those which must learn are not judged by their neighbours' noise.
+    Until then a skip connection beside the layers, as in DARTS-, carries the signal past candidates that have hardly
+    been trained, so that those which must learn are not judged by their neighbours' noise. In the end short trainings
+    decide whether parts made by hand are better.
     """
+
+    def search(self, problem: SearchProblem, seed: int, listen: Listener) -> SearchResult:
+        start = time.perf_counter()
+        found = super().search(problem, seed, listen)
+        architecture, trials = held_against_plain(found.architecture, problem, self.settings, seed, listen)
+        kept = found.supernet if architecture == found.architecture else None
+        return SearchResult(architecture, time.perf_counter() - start, found.history | {"trials": trials}, kept)
 
     def begin(self, problem: SearchProblem, seed: int) -> Run:
         return Run(problem, self.settings, seed, Rules(auxiliary_skip=max(self.settings.drop_at, default=1.0)))

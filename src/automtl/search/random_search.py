@@ -11,10 +11,10 @@ from typing import Any
 
 from torch.utils.flop_counter import FlopCounterMode
 
-from automtl.data.batch import Batch
+from automtl.data.batch import Batch, subset
 from automtl.models.network import Network, build
 from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
-from automtl.search.differentiable import Differentiable, subset
+from automtl.search.differentiable import Differentiable
 from automtl.search.settings import SearchSettings
 from automtl.space.architecture import Architecture
 from automtl.training.fit import FitResult, fit, seeded

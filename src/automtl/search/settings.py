@@ -18,7 +18,6 @@ class SearchSettings:
     """Algorithm 1. The defaults bound the cost, `published` lifts the bounds.
 
     A search takes `epochs` of a subset of at most `max_rows` rows, but at least `min_steps` and at most `max_steps`.
-    `progressive` gives settings by which it looks once at each row of a table of medium size.
     `architecture_learning_rate` and `selection_learning_rate` are larger than the published 1e-3, since a bounded
     search takes a few hundred steps, not tens of thousands: logits must be able to part within the budget. For the
     same reason the supernet's weights move by Adam (`optimizer`), where the published schedule has SGD with momentum.
@@ -32,14 +31,16 @@ class SearchSettings:
     that (there are 15 in a search) found the same architecture. The `automtl` strategy leaves these alone.
     `lent_embedding`: the supernet's embedding is the reference model's that chose the inputs, where there is one, and
     rests: a few hundred steps do not learn ids, and Adam's decay would move every row that a step does not meet by a
-    whole learning rate towards 0. `second_order` is of `darts` and `darts-minus` alone.
+    whole learning rate towards 0. At the end of a progressive search with a lent embedding, what was found is held
+    against experts made by hand (`plain_pooling`, `plain_layers`; skips fill up), by trainings of one epoch of at most
+    `trial_rows` rows (0: no trials). `second_order` is of `darts` and `darts-minus` alone.
     `trials` are those of the random strategy; unset: as many as cost what the `automtl` search does.
     """
 
     epochs: float = Limit(default=1.0, gt=0)
-    min_steps: int = Limit(default=300, ge=1)
-    max_steps: int = Limit(default=300, ge=1)
-    max_rows: int = Limit(default=200_000, ge=1)
+    min_steps: int = Limit(default=200, ge=1)
+    max_steps: int = Limit(default=800, ge=1)
+    max_rows: int = Limit(default=400_000, ge=1)
     batch_size: int = Limit(default=512, ge=2)
     warm_up: float = Limit(default=1 / 3, ge=0, lt=1)
     optimizer: Literal["adam", "sgd"] = "adam"
@@ -67,13 +68,11 @@ class SearchSettings:
     drop_keep: float = Limit(default=0.5, gt=0, le=1)
     stable_looks: int | None = Limit(default=3, ge=2)
     lent_embedding: bool = True
+    trial_rows: int = Limit(default=400_000, ge=0)
+    plain_pooling: str = "linear"
+    plain_layers: tuple[str, ...] = ("mlp-64", "mlp-64")
     second_order: bool = False
     trials: int | None = Limit(default=None, ge=1)
-
-
-def progressive() -> SearchSettings:
-    """Those that the progressive strategy was measured with: 200 to 800 steps, by the size of the table."""
-    return SearchSettings(min_steps=200, max_steps=800, max_rows=400_000)
 
 
 def whole(settings: SearchSettings) -> SearchSettings:

@@ -21,6 +21,7 @@ from automtl.data.schema import CONFIG, Task, TaskKind
 from automtl.errors import SettingsError
 from automtl.memory import keep_freed_memory
 from automtl.nn.embedding import FieldEmbedding
+from automtl.training.averaging import Averaging
 from automtl.training.balancing import Balancing, BalancingName, find_balancing
 from automtl.training.boosting import TreeSettings
 from automtl.training.denormal import EVERY, ignore_denormals, remove_tiny
@@ -38,6 +39,7 @@ class TrainingSettings:
     """Adam, early stopping on validation rows with `patience` in checks, best weights restored.
 
     A table of many rows is checked several times an epoch: after every `check_rows` rows at the latest.
+    `averaging`: a model is judged, and left, with weights averaged over its steps, of which each keeps this share.
     `embedding_updates`: of all rows of the embedding tables in every step, or of those it meets; auto: by their number.
     `balancing`: how the losses of the tasks become one step; all but equal need the extra of that name.
     `precision`: of products in training. `compile`: by torch.compile, which needs a C++ compiler and some minutes.
@@ -52,6 +54,7 @@ class TrainingSettings:
     patience: int = Limit(default=2, ge=1)
     check_rows: int = Limit(default=1_000_000_000, ge=1)
     gradient_clip: float = Limit(default=10.0, gt=0)
+    averaging: float = Limit(default=0.99, ge=0, lt=1)
     embedding_updates: Literal["auto", "dense", "row-wise"] = "auto"
     balancing: BalancingName = "equal"
     precision: Literal["full", "bf16"] = "full"
@@ -156,6 +159,7 @@ class Updates:
         self.dense = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
         self.rows = RowWiseAdam(tables, settings.learning_rate, settings.embedding_weight_decay)
         self.parameters = [parameter for group in groups for parameter in group["params"]]
+        self.averaging = Averaging(model, settings.averaging, tables)
         self.taken = 0
 
     def step(self, loss: Tensor) -> None:
@@ -170,6 +174,7 @@ class Updates:
         torch._foreach_mul_(every, (self.clip / (norm + 1e-6)).clamp(max=1.0))
         self.dense.step()
         self.rows.step(gradients)
+        self.averaging.after_step()
         self.taken += 1
         if self.taken % EVERY == 0:
             remove_tiny(self.dense)
@@ -214,10 +219,11 @@ def fit(
     best_index, total = 0, settings.epochs * len(train)
     with seeded(seed), updating(model, train, settings) as updates:
         for epoch, rows, train_loss in _train(model, train, MultiTaskLoss(tasks), updates, settings, seed):
-            checks.append(judge(model, epoch, rows, train_loss))
-            if len(checks) == 1 or checks[-1].score < checks[best_index].score:
-                best_index = len(checks) - 1
-                best = {name: value.detach().clone() for name, value in model.state_dict().items()}
+            with updates.averaging.in_place():
+                checks.append(judge(model, epoch, rows, train_loss))
+                if len(checks) == 1 or checks[-1].score < checks[best_index].score:
+                    best_index = len(checks) - 1
+                    best = {name: value.detach().clone() for name, value in model.state_dict().items()}
             listen(Progress(stage, rows, total, checks[-1].loss, checks[-1].auc))
             if len(checks) - 1 - best_index >= settings.patience:
                 break

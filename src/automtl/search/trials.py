@@ -1,0 +1,74 @@
+"""Short trainings that hold a found architecture against experts made by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from automtl.data.batch import subset
+from automtl.models.network import build
+from automtl.operations import Identity, Operation, operation
+from automtl.search.base import SearchProblem
+from automtl.search.settings import SearchSettings
+from automtl.space.architecture import Architecture
+from automtl.space.space import SearchSpace
+from automtl.training.fit import fit
+from automtl.training.progress import Listener, Progress
+
+VALID_ROWS = 50_000
+
+
+def held_against_plain(
+    found: Architecture, problem: SearchProblem, settings: SearchSettings, seed: int, listen: Listener
+) -> tuple[Architecture, list[dict[str, Any]]]:
+    """The best of `alternatives` on validation rows after one epoch of at most `trial_rows` rows, and all scores.
+
+    A supernet ranks what learns fast before what learns well. The networks start from the lent embedding; without one
+    a short training tells nothing, and the architecture stays as it was found.
+    """
+    known = alternatives(found, problem.space, settings) if settings.trial_rows else [found]
+    if problem.embedding is None or not settings.lent_embedding or len(known) == 1:
+        return found, []
+    train, valid = subset(problem.train, settings.trial_rows, seed), subset(problem.valid, VALID_ROWS, seed)
+    training, scores = replace(problem.training, epochs=1), []
+    for number, architecture in enumerate(known, start=1):
+        network = build(problem.space.narrow(architecture), problem.layout, problem.network, seed)
+        network.embedding.load_state_dict(problem.embedding.state_dict())
+        result = fit(network, train, valid, problem.layout.tasks, training, seed)
+        scores.append(result.score)
+        best = result.checks[result.best]
+        listen(Progress("trials", number, len(known), best.loss, best.auc, (str(architecture.interaction),)))
+    trials = [{"score": s, "architecture": a.to_dict()} for s, a in zip(scores, known, strict=True)]
+    return known[scores.index(min(scores))], trials
+
+
+def alternatives(found: Architecture, space: SearchSpace, settings: SearchSettings) -> list[Architecture]:
+    """The found architecture, then with plain poolings, with plain layers, with both, and without interactions, too.
+
+    Parts that the space does not have are left as found; what comes out twice is there once.
+    """
+    pooling, layers = operation(settings.plain_pooling), _plain_layers(space, settings)
+    made = [found]
+    pooled = _with(found, pooling, None) if all(pooling in cell for cell in space.pooling.cells) else found
+    made.append(pooled)
+    if layers is not None:
+        made += [_with(found, None, layers), _with(pooled, None, layers)]
+    if all(Identity() in cell for cell in space.interaction.cells):
+        made.append(replace(made[-1], interaction=Identity()))
+    return list(dict.fromkeys(made))
+
+
+def _plain_layers(space: SearchSpace, settings: SearchSettings) -> tuple[Operation, ...] | None:
+    """One operation a layer; None where the space lacks one."""
+    plain = [operation(text) for text in settings.plain_layers][: len(space.layers)]
+    plain += [Identity()] * (len(space.layers) - len(plain))
+    fits = all(made in cell for made, choice in zip(plain, space.layers, strict=True) for cell in choice.cells)
+    return tuple(plain) if fits else None
+
+
+def _with(found: Architecture, pooling: Operation | None, layers: tuple[Operation, ...] | None) -> Architecture:
+    """The architecture with this pooling and these layers in every expert; None: its own."""
+    experts = (
+        replace(expert, pooling=pooling or expert.pooling, layers=layers or expert.layers) for expert in found.experts
+    )
+    return replace(found, experts=tuple(experts))
