@@ -300,14 +300,15 @@ def search_architecture(prepared: Prepared, settings: Settings, seed: int, liste
     problem = SearchProblem(
         space, layout, prepared.train, prepared.valid, prepared.network, prepared.training, prepared.embedding
     )
-    return STRATEGIES[settings.strategy](settings.search).search(problem, seed, listen)
+    # weights can only start from a supernet that holds them, so nothing else is tried then
+    search = replace(settings.search, trial_rows=0) if settings.warm_start else settings.search
+    return STRATEGIES[settings.strategy](search).search(problem, seed, listen)
 
 
 def _start_from_supernet(network: nn.Module, found: SearchResult, settings: Settings) -> None:
     if found.supernet is None:
         raise SettingsError(
-            f"warm_start: strategy '{settings.strategy}' has no supernet of the architecture to start from; set "
-            "warm_start to false or search.trial_rows to 0"
+            f"warm_start: strategy '{settings.strategy}' has no supernet to start from; set it to false"
         )
     assert isinstance(network, Network)
     found.supernet.lend(network)

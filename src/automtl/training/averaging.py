@@ -12,10 +12,10 @@ EVERY = 4  # steps between two updates: a pass over all weights costs memory tra
 
 
 class Averaging:
-    """An exponential moving average of all floating point weights (Polyak and Juditsky, 1992; as in Adam, eq. 8.1).
+    """An exponential moving average of all floating point weights (Kingma and Ba, ICLR 2015, section 7.2).
 
-    `decay` a step; early on it is less, (1 + steps) / (10 + steps), so that the start is forgotten. A decay of 0 averages
-    nothing. `apart`: parameters that are not averaged, such as tables of which a step moves a few rows.
+    `decay` a step; early on it is less, (1 + steps) / (10 + steps), so that the start is forgotten. A decay of 0
+    averages nothing. `apart`: parameters that are not averaged, such as tables of which a step moves a few rows.
     """
 
     def __init__(self, model: nn.Module, decay: float, apart: Sequence[nn.Parameter] = ()) -> None:

@@ -1,0 +1,81 @@
+"""Short trainings that hold what was found against experts made by hand."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+import torch
+
+from automtl.models.network import build
+from automtl.nn.embedding import FieldEmbedding
+from automtl.search import STRATEGIES, SearchSettings
+from automtl.search.trials import alternatives, held_against_plain
+from automtl.space import Architecture, SpaceSettings, published_space
+from automtl.training.fit import fit
+from automtl.training.progress import silent
+from tests.conftest import small_layout
+from tests.search.test_search import ECONOMY, NETWORK, problem
+
+PLAIN = replace(ECONOMY, plain_layers=("mlp-16",), trial_rows=64)
+WIDE = published_space(SpaceSettings(experts=3, layers=3), 2)
+
+
+def lent() -> FieldEmbedding:
+    return FieldEmbedding(small_layout(), NETWORK.embedding_size, torch.Generator().manual_seed(9))
+
+
+def test_alternatives_are_the_found_one_and_plain_parts_of_it() -> None:
+    found = WIDE.sample(random.Random(0))
+    made = alternatives(found, WIDE, SearchSettings())
+    assert made[0] == found
+    assert len(made) == len(set(made)) == 5
+    poolings = [{str(expert.pooling) for expert in architecture.experts} for architecture in made]
+    layers = [{tuple(map(str, expert.layers)) for expert in architecture.experts} for architecture in made]
+    assert poolings[1] == poolings[3] == poolings[4] == {"linear"}
+    assert layers[2] == layers[3] == layers[4] == {("mlp-64", "mlp-64", "skip")}
+    assert poolings[2] == poolings[0]
+    assert layers[1] == layers[0]
+    assert [architecture.interaction.skip for architecture in made[1:]] == [found.interaction.skip] * 3 + [True]
+    assert {architecture.selection for architecture in made} == {found.selection}
+    assert all(WIDE.narrow(architecture) for architecture in made)
+
+
+def test_parts_that_the_space_lacks_stay_as_found() -> None:
+    space = published_space(SpaceSettings(experts=2, expert_layers=("skip", "conv-3"), interaction=False), 2)
+    found = space.sample(random.Random(1))
+    made = alternatives(found, space, replace(SearchSettings(), plain_pooling="sum"))
+    assert {architecture.interaction for architecture in made} == {found.interaction}
+    assert {tuple(expert.layers for expert in one.experts) for one in made} == {
+        tuple(expert.layers for expert in found.experts)
+    }
+
+
+def test_the_best_on_validation_rows_is_taken_as_a_plain_loop_finds_it() -> None:
+    given = replace(problem(), embedding=lent())
+    found = given.space.sample(random.Random(2))
+    chosen, trials = held_against_plain(found, given, PLAIN, 5, silent)
+    scores = []
+    for trial in trials:
+        architecture = Architecture.from_dict(trial["architecture"])
+        network = build(given.space.narrow(architecture), given.layout, given.network, 5)
+        network.embedding.load_state_dict(lent().state_dict())
+        result = fit(network, given.train, given.valid, given.layout.tasks, replace(given.training, epochs=1), 5)
+        scores.append((result.score, architecture))
+    assert [score for score, _ in scores] == [trial["score"] for trial in trials]
+    assert chosen == min(scores, key=lambda entry: entry[0])[1]
+
+
+def test_without_a_lent_embedding_or_rows_nothing_is_tried() -> None:
+    found = problem().space.sample(random.Random(3))
+    assert held_against_plain(found, problem(), PLAIN, 0, silent) == (found, [])
+    given = replace(problem(), embedding=lent())
+    assert held_against_plain(found, given, replace(PLAIN, trial_rows=0), 0, silent) == (found, [])
+
+
+def test_the_progressive_search_writes_down_its_trials() -> None:
+    result = STRATEGIES["progressive"](PLAIN).search(replace(problem(), embedding=lent()), 0, silent)
+    trials = result.history["trials"]
+    best = min(trials, key=lambda trial: trial["score"])
+    assert Architecture.from_dict(best["architecture"]) == result.architecture
+    assert len(trials) > 1
