@@ -106,3 +106,31 @@ def test_mistakes_of_the_command_are_told_before_anything_is_run(
     assert call("reproduce", "figure3", table, "--out", tmp_path / "out") == 2
     assert "no task given" in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_figure_5_chooses_on_validation_rows(tmp_path: Path) -> None:
+    made = shown("FIGURE5", [trained("keep-1", 0.3, 0.6), trained("keep-2", 0.4, 0.5)], tmp_path)
+    assert "K = 1 has the lowest MTL-Loss on validation rows" in made.values["sentences"][0]
+    assert "the lowest is that of K = 2 (0.5000 ±.0000), the highest that of K = 1" in made.values["sentences"][1]
+
+
+def test_figure_6_begins_with_the_best_architecture_on_validation_rows(tmp_path: Path) -> None:
+    made = shown("FIGURE6", [trained("automtl", 0.4, 0.3, first_loss=0.5)], tmp_path)
+    assert [seed["seed"] for seed in made.values["architectures"]] == [1, 0]
+    assert made.values["operations"] == {"interaction": {"skip": 2}, "pooling": {"sum": 4}, "layer": {"skip": 4}}
+    assert made.values["sentences"] == [
+        "The most common operations: interaction skip (100 %), pooling sum (100 %), layer skip (100 %)"
+    ]
+
+
+def trained(name: str, validation: float, test: float, first_loss: float | None = None) -> Finish:
+    """Two seeds; `first_loss`: the first one's on validation rows, if it differs."""
+    tasks = {task: {"auc": 0.6} for task in ("click", "buy")}
+    seeds = [
+        {"seed": seed, "validation": {"tasks": tasks, "mtl_loss": loss}, "test": {"tasks": tasks, "mtl_loss": test},
+         "parameters": 9, "flops_per_row": 9, "peak_memory_bytes": 9, "seconds": {"search": 1.0, "training": 2.0},
+         "architecture": look(1)["architecture"]}
+        for seed, loss in enumerate((first_loss or validation, validation))
+    ]  # fmt: skip
+    entry = {"searched": True, "seeds": seeds, "tuning": {"chosen": None, "trials": []}, "failed": None}
+    return Finish(name, True, entry, ())

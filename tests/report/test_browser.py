@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from automtl.report.folder import comparison_report, run_report
-from tests.report.values import comparison_values, run_values
+from tests.report.values import comparison_values, reproduction_report, run_values
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
@@ -65,11 +65,17 @@ def browser() -> Iterator[Any]:
     driver.quit()
 
 
-@pytest.fixture(scope="module", params=["run", "comparison"])
+PAGES = {
+    "run": lambda: run_report(run_values()),
+    "comparison": lambda: comparison_report(comparison_values()),
+    "reproduction": reproduction_report,
+}
+
+
+@pytest.fixture(scope="module", params=list(PAGES))
 def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("page") / f"{request.param}.html"
-    text = run_report(run_values()) if request.param == "run" else comparison_report(comparison_values())
-    path.write_text(text, encoding="utf-8")
+    path.write_text(PAGES[request.param](), encoding="utf-8")
     return path
 
 

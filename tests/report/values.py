@@ -5,9 +5,13 @@ from __future__ import annotations
 import math
 import random
 import statistics
+from dataclasses import replace
 from typing import Any
 
+from automtl.recipes.reproduce import REPRODUCTIONS
+from automtl.report.reproduction import reproduction_files
 from automtl.report.run import RunValues
+from automtl.report.style import drawing
 
 NAMES = ("<script>alert(1)</script>", '$\\frac{1}{2}$ & "quotes"', "点击率" * 12, "line\nbreak\x00\x1b", "a_very_" * 12)
 OPERATIONS = ("skip", "mlp-1024", "my_package.some_module.layers:AnOperationOfMine", "conv-7")
@@ -147,3 +151,29 @@ def _verdict(task: str, place: int) -> dict[str, Any]:
         "holm_bootstrap_p": 0.02, "verdict": ("better", "within noise")[place],
         "sentence": f"automtl is better than mmoe on {task}",
     }  # fmt: skip
+
+
+def reproduction_report() -> str:
+    """One page of tables and pictures of several reproductions."""
+    compared, records = comparison_values(), _search(architecture(), 16, 5, 8)["records"]
+    tasks = [{"name": name, "kind": "binary"} for name in NAMES]
+    searches = {name: [{"seed": 0, "records": records}] for name in ("automtl", "no-auxiliary-loss", "darts")}
+    kept = {name: place for place, name in enumerate(compared["models"], start=1) if name != NAMES[0]}
+    values: dict[str, dict[str, Any]] = {
+        "TABLE3": compared,
+        "FIGURE3": {"tasks": tasks, "summary": {}, "searches": {n: searches[n] for n in list(searches)[:2]}},
+        "FIGURE4": {"summary": {}, "threshold": 0.5, "searches": {n: searches[n] for n in ("darts", "automtl")}},
+        "FIGURE5": compared | {"kept": kept},
+        "FIGURE6": {"tasks": compared["tasks"], "fields": ["3 categorical"], "operations": {"layer": {NAMES[0]: 3}},
+                    "architectures": compared["models"]["automtl"]["seeds"]},
+    }  # fmt: skip
+    with drawing():
+        tables = [table for name, found in values.items() for table in REPRODUCTIONS[name].tables(found)]
+        pictures = [
+            replace(picture, name=f"{name}-{picture.name}")
+            for name, found in values.items()
+            for picture in REPRODUCTIONS[name].pictures(found)
+        ]
+        words = {"reproduction": "TABLE3", "title": NAMES[0], "paper": NAMES[1], "note": NAMES[2]}
+        found = compared | words | {"failed": {NAMES[0]: NAMES[3]}, "sentences": NAMES}
+        return reproduction_files(found, tables, pictures)["TABLE3.html"]

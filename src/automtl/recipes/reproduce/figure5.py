@@ -14,7 +14,7 @@ from automtl.recipes.records import Record
 from automtl.recipes.reproduce.base import Reproduction, numbers, quality_table, selecting, tested
 from automtl.report.charts import Line, lines
 from automtl.report.comparison import main_metric
-from automtl.report.comparison_text import Table
+from automtl.report.comparison_text import Table, spread_text
 from automtl.report.picture import Picture
 from automtl.report.run import METRIC_NAMES, slug
 from automtl.report.words import clean
@@ -28,16 +28,26 @@ def _contenders(settings: Settings) -> list[Contender]:
 def _gather(evidence: Evidence) -> Record:
     found = tested(evidence)
     kept = {finish.name: count for count, finish in enumerate(evidence.finishes, start=1) if not finish.failed}
-    losses = {name: found["models"][name]["summary"]["mtl_loss"]["mean"] for name in kept}
-    known = {name: loss for name, loss in losses.items() if loss is not None}
-    sentences = []
-    if known:
-        best, worst = min(known, key=known.__getitem__), max(known, key=known.__getitem__)
-        sentences.append(
-            f"The MTL-Loss on test rows is lowest with K = {kept[best]} of {len(evidence.finishes)} experts "
-            f"({known[best]:.4f}), highest with K = {kept[worst]} ({known[worst]:.4f})"
-        )
-    return found | {"kept": kept, "sentences": sentences}
+    return found | {"kept": kept, "sentences": _sentences(found["models"], kept, len(evidence.finishes))}
+
+
+def _sentences(models: Record, kept: dict[str, int], experts: int) -> list[str]:
+    chosen, seen = (_by_loss(models, kept, part) for part in ("validation", "test"))
+    if not (chosen and seen):
+        return []
+    best, worst = (
+        f"K = {kept[name]} ({spread_text(models[name]['summary']['mtl_loss'])})" for name in (seen[0], seen[-1])
+    )
+    return [
+        f"Of {experts} experts, K = {kept[chosen[0]]} has the lowest MTL-Loss on validation rows",
+        f"On test rows the lowest is that of {best}, the highest that of {worst}",
+    ]
+
+
+def _by_loss(models: Record, kept: dict[str, int], part: str) -> list[str]:
+    """Models by their mean MTL-Loss, the lowest first; without those whose loss is undefined."""
+    losses = {name: numbers(seed[part]["mtl_loss"] for seed in models[name]["seeds"]) for name in kept}
+    return sorted((name for name in losses if losses[name]), key=lambda name: fmean(losses[name]))
 
 
 def _tables(found: Record) -> list[Table]:
@@ -45,18 +55,18 @@ def _tables(found: Record) -> list[Table]:
 
 
 def _pictures(found: Record) -> Iterator[Picture]:
-    yield from _picture(found, "mtl-loss", "MTL-Loss", lambda test: test["mtl_loss"])
+    yield from _picture(found, "mtl-loss", "MTL-Loss", "MTL-Loss", lambda test: test["mtl_loss"])
     for index, task in enumerate(found["tasks"]):
         name, metric = task["name"], main_metric(task)
-        label = f"{METRIC_NAMES[metric]} of {clean(name)}"
-        yield from _picture(found, slug(index, name), label, partial(_metric, name, metric))
+        title = f"{METRIC_NAMES[metric]} of {clean(name)}"
+        yield from _picture(found, slug(index, name), title, METRIC_NAMES[metric], partial(_metric, name, metric))
 
 
 def _metric(task: str, metric: str, test: Record) -> Any:
     return test["tasks"][task].get(metric)
 
 
-def _picture(found: Record, name: str, label: str, value: Callable[[Record], Any]) -> Iterator[Picture]:
+def _picture(found: Record, name: str, title: str, label: str, value: Callable[[Record], Any]) -> Iterator[Picture]:
     """A line of the means and thin ones of the seeds."""
     values = {
         kept: numbers(value(seed["test"]) for seed in found["models"][model]["seeds"])
@@ -68,7 +78,7 @@ def _picture(found: Record, name: str, label: str, value: Callable[[Record], Any
         seeds = [Line("", counts, of_seed, muted=True) for of_seed in zip(*known.values(), strict=False)]
         words = ", ".join(f"{mean:.4f} with {kept}" for kept, mean in zip(counts, means, strict=True))
         figure = lines([*seeds, Line("mean", counts, means)], "experts kept by a task", label)
-        yield Picture(name, f"{label} by experts kept", f"Mean over seeds: {words}.", figure)
+        yield Picture(name, f"{title} by experts kept", f"Mean over seeds: {words}.", figure)
 
 
 FIGURE5 = Reproduction(
