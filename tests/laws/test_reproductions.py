@@ -124,3 +124,19 @@ def test_reproductions_in_one_folder_share_their_jobs(log: pl.DataFrame, setting
             _done[name] = run(REPRODUCTIONS[name], log, settings, folder)
     assert any(standing.ended for standing in _done["TABLE3"][1])
     assert not any(standing.ended for name in ("TABLE4", "FIGURE6") for standing in _done[name][1])
+
+
+def test_an_interrupted_reproduction_goes_on_where_it_stopped(
+    log: pl.DataFrame, settings: Settings, tmp_path: Path
+) -> None:
+    def stop(standing: Standing) -> None:
+        if standing.ended:
+            raise KeyboardInterrupt
+
+    figure, rows, heard = REPRODUCTIONS["FIGURE3"], log.head(800), list[Standing]()
+    with pytest.raises(KeyboardInterrupt):
+        reproduce(figure, rows, TASKS, settings=settings, seeds=1, jobs=1, out=tmp_path, audience=stop)
+    assert not (tmp_path / "FIGURE3.json").exists()
+    reproduce(figure, rows, TASKS, settings=settings, seeds=1, jobs=1, out=tmp_path, audience=heard.append)
+    assert [standing.ended for standing in heard if standing.ended] == ["no-auxiliary-loss search 0"]
+    assert (tmp_path / "FIGURE3.json").exists()
