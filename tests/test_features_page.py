@@ -17,6 +17,7 @@ from automtl.data.schema import FieldKind, Schema
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.training.fit import TrainingSettings, fit
+from automtl.training.metrics import check_metrics
 
 PAGE = Path(__file__).parents[1] / "docs" / "features.md"
 SECTIONS = {part.splitlines()[0]: part for part in PAGE.read_text().split("\n## ")[1:]}
@@ -57,6 +58,7 @@ def log() -> pl.DataFrame:
 def test_the_example_is_learned_from(text: str) -> None:
     schema = Schema.from_dict(yaml.safe_load(text))
     encoder, batch = Encoder.fit(log(), schema, EncoderSettings(), 0)
+    check_metrics(schema.tasks)
     network = NetworkSettings(4, 8, (8,))
     model = MODELS["mmoe"](encoder.layout, network, torch.Generator().manual_seed(0))
     result = fit(model, batch, batch, schema.tasks, TrainingSettings(epochs=1, batch_size=100), 0)

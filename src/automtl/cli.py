@@ -532,6 +532,8 @@ def _show_metrics(metrics: dict[str, Any], title: str) -> None:
     from automtl.report.text import metric_rows, number, undefined
 
     _show_table(f"{title}, MTL-Loss {number(metrics['mtl_loss'])}", *metric_rows(metrics))
+    if "funnel" in metrics:
+        _show_table("funnel", *metric_rows({"tasks": metrics["funnel"]}))
     for line in undefined(metrics):
         typer.echo(line)
 

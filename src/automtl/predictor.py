@@ -31,7 +31,7 @@ from automtl.models.settings import NetworkSettings
 from automtl.models.trees import TreeModel
 from automtl.space import Architecture, SpaceSettings, published_space
 from automtl.training.fit import predict_logits, to_scores
-from automtl.training.metrics import Undefined, Value, evaluate, mtl_loss
+from automtl.training.metrics import Undefined, Value, evaluate, evaluate_stages, mtl_loss, stage_scores
 
 FORMAT = 1  # of the folder; a change that older code cannot read raises it
 MANIFEST = "manifest.json"
@@ -70,10 +70,14 @@ class Predictor:
     network: nn.Module
 
     def predict(self, source: Any) -> pl.DataFrame:
-        """One column a task, in the table's row order: a probability (binary) or a value (regression)."""
+        """One column a task, in the table's row order: a probability (binary) or a value (regression).
+
+        Of a funnel, CTR, CVR and CTCVR follow under names of their own.
+        """
         batch = self.encoder.encode(read_table(source), labels=False)
         scores = self.scores(batch)
-        return pl.DataFrame({task.name: scores[:, index] for index, task in enumerate(self.schema.tasks)})
+        tasks = {task.name: scores[:, index] for index, task in enumerate(self.schema.tasks)}
+        return pl.DataFrame(tasks | stage_scores(scores, self.schema.tasks))
 
     def evaluate(self, source: Any) -> dict[str, Any]:
         """Metrics by task and the MTL-Loss on a labelled table, as plain values."""
@@ -89,9 +93,10 @@ class Predictor:
 
     def evaluate_scores(self, scores: np.ndarray, batch: Batch) -> dict[str, Any]:
         """The same for scores that are there already."""
-        found = evaluate(scores, batch, self.schema.tasks)
-        tasks = {task: {name: plain(value) for name, value in values.items()} for task, values in found.items()}
-        return {"tasks": tasks, "mtl_loss": plain(mtl_loss(found, self.schema.tasks))}
+        found, tasks = evaluate(scores, batch, self.schema.tasks), self.schema.tasks
+        metrics = {"tasks": _plain_tasks(found), "mtl_loss": plain(mtl_loss(found, tasks))}
+        stages = evaluate_stages(scores, batch, tasks)
+        return metrics | {"funnel": _plain_tasks(stages)} if stages else metrics
 
     def save(
         self,
@@ -159,6 +164,10 @@ def _restore(network: nn.Module, folder: Path) -> None:
 
 def _tree_file(task: int) -> str:
     return f"trees.{task}.txt"
+
+
+def _plain_tasks(found: dict[str, dict[str, Value]]) -> dict[str, Any]:
+    return {task: {name: plain(value) for name, value in values.items()} for task, values in found.items()}
 
 
 def plain(value: Value) -> float | dict[str, str]:

@@ -20,12 +20,13 @@ from automtl.models.baselines.adatt import Fusion
 from automtl.models.baselines.aitm import Transfer
 from automtl.models.baselines.base import HIDDEN, Experts, OwnedExperts
 from automtl.models.baselines.cross_stitch import CrossStitch
-from automtl.models.baselines.esmm import ESMM, chain
+from automtl.models.baselines.esmm import ESMM
 from automtl.models.baselines.home import task_groups
 from automtl.models.baselines.stem import STEM
 from automtl.models.names import BASELINE_NAMES, RIVAL_NAMES
 from automtl.models.registry import MODELS, check_model
 from automtl.models.settings import NetworkSettings
+from automtl.nn.funnel import chain
 from automtl.predictor import Predictor
 from automtl.recipes import Roles, fit_table
 from automtl.training.losses import MultiTaskLoss

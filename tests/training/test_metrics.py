@@ -7,11 +7,27 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import log_loss as entropy
+from sklearn.metrics import ndcg_score, roc_auc_score
 
+from automtl.data.batch import Batch
 from automtl.data.schema import Task, TaskKind
+from automtl.errors import SchemaError
 from automtl.training.losses import MultiTaskLoss
-from automtl.training.metrics import METRICS, Rows, Undefined, evaluate, fast_auc, gauc, mtl_loss
+from automtl.training.metrics import (
+    METRICS,
+    Rows,
+    Undefined,
+    check_metrics,
+    evaluate,
+    evaluate_stages,
+    fast_auc,
+    gauc,
+    mtl_loss,
+    ndcg,
+    normalized_entropy,
+    stage_scores,
+)
 from tests.conftest import small_batch
 
 
@@ -78,3 +94,55 @@ def test_a_task_without_rows_in_a_batch_has_loss_zero_and_no_gradient() -> None:
     loss(logits, batch).backward()
     assert logits.grad is not None
     assert not logits.grad[:, 0].any()
+
+
+def test_ndcg_is_scikit_learns_of_each_group_ties_included() -> None:
+    rng = np.random.default_rng(0)
+    labels, scores, group = rng.integers(0, 2, 80).astype(float), rng.integers(0, 4, 80) / 3, rng.integers(0, 6, 80)
+    values = [ndcg_score([labels[group == one]], [scores[group == one]]) for one in range(6)]
+    found = ndcg(Rows(labels, scores, np.ones(80), group))
+    assert found == pytest.approx(np.average(values, weights=np.bincount(group)))
+
+
+def test_normalized_entropy_is_one_for_the_base_rate() -> None:
+    labels = np.array([1.0, 0, 0, 0])
+    assert normalized_entropy(Rows(labels, np.full(4, 0.25), np.ones(4))) == pytest.approx(1)
+    scores = np.array([0.9, 0.2, 0.1, 0.1])
+    base = entropy(labels, np.full(4, 0.25))
+    assert normalized_entropy(Rows(labels, scores, np.ones(4))) == pytest.approx(entropy(labels, scores) / base)
+
+
+def test_a_task_has_the_metrics_it_names_and_those_that_verdicts_need() -> None:
+    batch, scores = small_batch(), np.full((40, 3), 0.4)
+    tasks = [Task("t0", metrics=("ndcg", "rmse")), Task("t1", TaskKind.REGRESSION, metrics=("mae",)), Task("t2")]
+    found = evaluate(scores, batch, tasks)
+    assert set(found["t0"]) == {"auc", "log_loss", "ndcg", "rmse", "rows"}
+    assert set(found["t1"]) == {"rmse", "mae", "rows"}
+    assert "ndcg" not in found["t2"] and "calibration_error" in found["t2"]
+
+
+@pytest.mark.parametrize(
+    ("task", "message"),
+    [
+        (Task("a", metrics=("acu",)), "task 'a': there is no metric 'acu' for a binary task; did you mean 'auc'"),
+        (Task("a", TaskKind.REGRESSION, metrics=("auc",)), "no metric 'auc' for a regression task"),
+    ],
+)
+def test_an_unknown_metric_is_named(task: Task, message: str) -> None:
+    with pytest.raises(SchemaError, match=message):
+        check_metrics([task])
+
+
+def test_a_funnel_has_ctr_cvr_and_ctcvr_under_their_own_names() -> None:
+    tasks = [Task("buy", after="click"), Task("click")]
+    labels = torch.tensor([[0, 0], [0, 1], [1, 1], [0, 1], [1, 1.0]])
+    batch = Batch(small_batch(5).features, labels, torch.ones(5, 2), torch.ones(5))
+    click, given = np.array([0.5, 0.9, 0.8, 0.6, 0.7]), np.array([0.9, 0.2, 0.7, 0.75, 0.9])
+    scores = np.stack([click * given, click], axis=1)
+    named = stage_scores(scores, tasks)
+    assert list(named) == ["click_ctr", "buy_cvr", "buy_ctcvr"]
+    np.testing.assert_allclose(named["buy_cvr"], given)
+    found = evaluate_stages(scores, batch, tasks)
+    assert found["buy_cvr"]["rows"] == 4 and found["buy_ctcvr"]["rows"] == 5
+    assert found["buy_cvr"]["auc"] == pytest.approx(roc_auc_score(labels[1:, 0], given[1:]))
+    assert evaluate_stages(scores, batch, tasks[1:]) == {}

@@ -72,6 +72,12 @@ def check_labels(table: pl.DataFrame, task: Task, rows: str) -> None:
     if task.kind is TaskKind.REGRESSION:
         if column.dtype.is_float() and not column.is_finite().all():
             raise SchemaError(f"task '{task.name}': a label is infinite or NaN; remove it or make it null")
+        least = column.cast(pl.Float64).min()
+        if task.transform == "log1p" and task.clip is None and isinstance(least, float) and least < 0:
+            raise SchemaError(
+                f"task '{task.name}': log1p is of labels of 0 or more, found {least:g}; remove 'transform', "
+                "or cut them with 'clip: [0, ...]'"
+            )
         return
     odd = column.head(0) if column.dtype == pl.Boolean else column.filter((column != 0) & (column != 1))
     if odd.len():

@@ -5,7 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from automtl.data.schema import Task, TaskKind
+from pydantic import TypeAdapter
+
+from automtl.data.schema import Task
+
+FIRST_FORM = ("name", "kind", "weight", "condition")  # of a task, as version 0.1 first wrote it
 
 
 @dataclass(frozen=True)
@@ -69,7 +73,7 @@ class Layout:
             "categorical": [[f.name, f.size] for f in self.categorical],
             "multi": [[f.name, f.size, f.pooling, *_given(f.target, f.positions)] for f in self.multi],
             "numeric": [[f.name, list(f.columns)] for f in self.numeric],
-            "tasks": [[t.name, str(t.kind), t.weight, t.condition] for t in self.tasks],
+            "tasks": TypeAdapter(tuple[Task, ...]).dump_python(self.tasks, mode="json", exclude_none=True),
         }
 
     @staticmethod
@@ -79,7 +83,9 @@ class Layout:
             tuple(CategoricalLayout(name, size) for name, size in values["categorical"]),
             tuple(MultiLayout(*entry) for entry in values["multi"]),
             tuple(NumericLayout(name, tuple(columns)) for name, columns in values["numeric"]),
-            tuple(Task(n, TaskKind(k), w, c) for n, k, w, c in values["tasks"]),
+            TypeAdapter(tuple[Task, ...]).validate_python(
+                [task if isinstance(task, dict) else dict(zip(FIRST_FORM, task)) for task in values["tasks"]]
+            ),
         )
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from enum import StrEnum
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
 
@@ -105,18 +107,37 @@ class Field:
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class Task:
-    """One label column: its loss, its weight in the total, and the rows on which it holds."""
+    """One label column: its loss, its weight in the total, and the rows on which it holds.
+
+    Quantities: `clip`, the range that labels and predictions are cut to, and `transform`, both while training. Binary:
+    `positive_weight` of rows of label 1 in the loss, `negative_share` of the rows of label 0 that are trained on;
+    predictions are corrected for both. `metrics` that are told. `after`: the stage before it, by the schema's funnel.
+    """
 
     name: str
     kind: TaskKind = TaskKind.BINARY
     weight: float = 1.0
     condition: str | None = None
+    transform: Literal["log1p"] | None = None
+    clip: tuple[float, float] | None = None
+    positive_weight: float | None = Limit(default=None, gt=0)
+    negative_share: float | None = Limit(default=None, gt=0, le=1)
+    metrics: tuple[str, ...] | None = None
+    after: str | None = None
 
     def __post_init__(self) -> None:
         if not self.weight > 0:
             raise SchemaError(f"task '{self.name}': weight {self.weight} must be above 0; drop the task instead")
         if self.condition is not None:
             Condition.parse(self.condition)
+        other = ("transform", "clip") if self.kind is TaskKind.BINARY else ("positive_weight", "negative_share")
+        for option in other:
+            if getattr(self, option) is not None:
+                raise SchemaError(f"task '{self.name}': '{option}' is not for a {self.kind} task; remove it")
+        if self.clip is not None and not self.clip[0] < self.clip[1]:
+            raise SchemaError(f"task '{self.name}': clip {list(self.clip)} must be a smaller and a larger number")
+        if self.clip is not None and self.transform is not None and self.clip[0] < 0:
+            raise SchemaError(f"task '{self.name}': log1p is of 0 or more; raise clip's {self.clip[0]:g} to 0")
 
 
 @dataclass(frozen=True)
@@ -139,7 +160,11 @@ class Condition:
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class Schema:
-    """Inputs, tasks and the columns with a role of their own. `rates`: keys whose historical rates are inputs."""
+    """Inputs, tasks and the columns with a role of their own. `rates`: keys whose historical rates are inputs.
+
+    `funnel`: binary tasks of which each follows the one before (click, then conversion); a label is 1 only where that
+    of the stage before is. `negative_share`: of training rows on which every label is 0, so many are kept.
+    """
 
     fields: tuple[Field, ...]
     tasks: tuple[Task, ...]
@@ -148,8 +173,14 @@ class Schema:
     time: str | None = None
     split: str | None = None
     rates: tuple[tuple[str, ...], ...] = ()
+    funnel: tuple[str, ...] = ()
+    negative_share: float | None = Limit(default=None, gt=0, le=1)
 
     def __post_init__(self) -> None:
+        before = {stage: previous for previous, stage in pairwise(self.funnel)}
+        tasks = tuple(replace(task, after=before.get(task.name)) for task in self.tasks)
+        object.__setattr__(self, "tasks", tasks)
+        self._check_funnel()
         if not self.fields:
             raise SchemaError("the schema has no input field; keep at least one column as a field")
         if not self.tasks:
@@ -172,6 +203,23 @@ class Schema:
             for name in key:
                 if name not in known:
                     raise SchemaError(f"rates key '{name}' is no field of one value{suggestion(name, known)}")
+
+    def _check_funnel(self) -> None:
+        """Raises SchemaError where the funnel's stages are no chain of binary tasks over all rows."""
+        if len(self.funnel) == 1 or len(set(self.funnel)) < len(self.funnel):
+            raise SchemaError(f"funnel {list(self.funnel)}: name two or more different tasks, the first stage first")
+        known = {task.name: task for task in self.tasks}
+        for name in self.funnel:
+            if name not in known:
+                raise SchemaError(f"funnel: '{name}' is no task of the schema{suggestion(name, known)}; add it")
+            task = known[name]
+            if task.kind is not TaskKind.BINARY:
+                raise SchemaError(f"funnel: task '{name}' is a {task.kind}, stages are binary; take it out")
+            if task.condition is not None and Condition.parse(task.condition).column in self.funnel:
+                raise SchemaError(
+                    f"funnel: task '{name}' is learned on all rows, as the stage after '{task.after}'; "
+                    f"remove its condition '{task.condition}'"
+                )
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -214,3 +262,13 @@ class Schema:
     def text(self) -> str:
         """The schema as editable YAML."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
+
+
+def stages(tasks: Sequence[Task]) -> tuple[int, ...]:
+    """The places of the tasks of a funnel, first stage first; none where a task has no other before it."""
+    names = [task.name for task in tasks]
+    following = {names.index(task.after): place for place, task in enumerate(tasks) if task.after in names}
+    chain = sorted(set(following) - set(following.values()))
+    while chain and chain[-1] in following:
+        chain.append(following[chain[-1]])
+    return tuple(chain)

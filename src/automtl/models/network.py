@@ -11,10 +11,12 @@ from torch import Tensor, nn
 
 from automtl.data.batch import Features
 from automtl.data.layout import Layout
+from automtl.data.schema import stages
 from automtl.models.block import Grid, PlacedMixture, Share
 from automtl.models.settings import NetworkSettings
 from automtl.nn.dropout import Dropout
 from automtl.nn.embedding import FieldEmbedding
+from automtl.nn.funnel import Funnel
 from automtl.nn.gate import Gate
 from automtl.nn.shape import BlockShape
 from automtl.nn.tower import Towers
@@ -63,6 +65,7 @@ class Network(nn.Module):
         self.gate = Gate(self.embedding.width, space.num_experts, space.selection, generator) if gated else None
         self.normalize = NORMALIZATIONS[settings.normalization](settings.width)
         self.dropout = Dropout(settings.dropout)
+        self.funnel = Funnel(stages(layout.tasks))
         self.towers = Towers(space.num_tasks, settings.width, settings.towers, generator, settings.dropout)
 
     def forward(self, features: Features, mixing: Mixing | None = None) -> Tensor:
@@ -82,7 +85,7 @@ class Network(nn.Module):
         else:
             assert self.gate is not None
             gathered = self.gate(refined.flatten(1), hidden)  # (T, B, H)
-        logits: Tensor = self.towers(gathered)
+        logits: Tensor = self.funnel(self.towers(gathered))
         return logits
 
     @property

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,9 +15,11 @@ from automtl.data.layout import Layout
 from automtl.data.schema import Task
 from automtl.errors import SettingsError
 from automtl.models.settings import NetworkSettings
-from automtl.training.boosting import Examples, boost
+from automtl.training.boosting import Examples, boost, weighed
 from automtl.training.fit import SelfTrained, TrainingSettings
+from automtl.training.losses import log_odds_offset
 from automtl.training.progress import Listener
+from automtl.training.targets import Targets
 
 if TYPE_CHECKING:
     from lightgbm import Booster
@@ -81,13 +84,13 @@ class TreeModel(SelfTrained):
         self, train: Batch, valid: Batch, settings: TrainingSettings, seed: int, listen: Listener, stage: str
     ) -> list[float]:
         inputs, checks = self.inputs.matrix(train.features), self.inputs.matrix(valid.features)
-        boosted = [
-            boost(
-                task.kind, Examples.of(inputs, train, index), Examples.of(checks, valid, index), self.inputs.sets,
-                settings.trees, seed, listen, f"{stage}: {task.name}",
-            )
-            for index, task in enumerate(self.tasks)
-        ]  # fmt: skip
+        train, valid = (replace(rows, labels=Targets(self.tasks)(rows.labels)) for rows in (train, valid))
+        boosted = []
+        for index, task in enumerate(self.tasks):
+            fitted = weighed(Examples.of(inputs, train, index, log_odds_offset(task)), task)
+            checked = Examples.of(checks, valid, index)
+            name = f"{stage}: {task.name}"
+            boosted.append(boost(task.kind, fitted, checked, self.inputs.sets, settings.trees, seed, listen, name))
         self.restore([each.text for each in boosted])
         return [each.train_loss for each in boosted]
 

@@ -39,7 +39,9 @@ from automtl.space import published_space
 from automtl.trackers import Tracked, Trackers
 from automtl.training.curves import label_summary, task_curves
 from automtl.training.fit import FitResult, SelfTrained, TrainingSettings, balancing_of, fit
+from automtl.training.metrics import check_metrics
 from automtl.training.progress import Listener, silent
+from automtl.training.sampling import sample_negatives
 
 
 @dataclass(frozen=True)
@@ -108,7 +110,8 @@ def resolve_schema(table: pl.DataFrame, tasks: Sequence[str], roles: Roles, sche
         missing = [name for name in tasks if name not in known]
         if missing:
             raise SettingsError(f"task '{missing[0]}' is not in the schema file{suggestion(missing[0], known)}")
-        schema = replace(schema, tasks=tuple(known[name] for name in tasks))
+        funnel = tuple(name for name in schema.funnel if name in tasks)
+        schema = replace(schema, tasks=tuple(known[name] for name in tasks), funnel=funnel if len(funnel) > 1 else ())
     return schema
 
 
@@ -116,6 +119,7 @@ def check_schema(table: pl.DataFrame, schema: Schema) -> None:
     """Raises SchemaError where the schema names a column that the table lacks."""
     require_columns(table, schema.columns, "field")
     require_columns(table, schema.task_names, "task")
+    check_metrics(schema.tasks)
     for role in ("weight", "group", "time", "split"):
         require_columns(table, [getattr(schema, role)], f"{role} column")
     for task in schema.tasks:
@@ -286,6 +290,7 @@ def prepare(
     if before is not None and before.encoder.settings == encoding:
         return Prepared(variant.name, before.encoder, network, training, before.train, before.valid)
     encoder, train = Encoder.fit(split.train, schema, encoding, seed)
+    train = sample_negatives(train, schema.tasks, schema.negative_share, seed)
     train = feeder.hold(train, encoder.layout)
     valid = feeder.encode(encoder, split.valid, like=train)
     return Prepared(variant.name, encoder, network, training, train, valid)

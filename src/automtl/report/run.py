@@ -17,7 +17,7 @@ STRONGEST = 4  # candidates of a choice that are named in its picture
 MAIN = ("auc", "rmse")  # metric of a task at the top of the page
 METRIC_NAMES = {
     "auc": "AUC", "gauc": "GAUC", "log_loss": "log loss", "pr_auc": "PR-AUC", "calibration_error": "calibration error",
-    "rmse": "RMSE", "mae": "MAE", "mtl_loss": "MTL-Loss",
+    "normalized_entropy": "normalized entropy", "ndcg": "NDCG", "rmse": "RMSE", "mae": "MAE", "mtl_loss": "MTL-Loss",
 }  # fmt: skip
 
 
@@ -237,7 +237,7 @@ def _roc(run: RunValues) -> Iterator[Picture]:
 
 def _calibration(run: RunValues) -> Iterator[Picture]:
     for index, task, curve, metrics in _curves(run, "calibration"):
-        error = f"calibration error {rounded(metrics['calibration_error'])}"
+        error = f"calibration error {rounded(metrics.get('calibration_error'))}"
         figure = square(curve, "mean score", "share of positive labels", dots=True, index=index)
         yield Picture(f"calibration-{slug(index, task)}", clean(task), f"Calibration curve; {error}.", figure, error)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-COLUMNS = ("auc", "gauc", "log_loss", "pr_auc", "calibration_error", "rmse", "mae")
+COLUMNS = ("auc", "gauc", "log_loss", "pr_auc", "calibration_error", "normalized_entropy", "ndcg", "rmse", "mae")
 
 
 def metric_rows(metrics: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:

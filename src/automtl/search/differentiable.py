@@ -121,7 +121,7 @@ class Run:
         self.problem, self.settings, self.seed, self.rules = problem, settings, seed, rules
         tasks = problem.layout.tasks
         generator = torch.Generator().manual_seed(seed)
-        self.loss = MultiTaskLoss(tasks)
+        self.loss, self.training_loss = MultiTaskLoss(tasks), MultiTaskLoss(tasks, sampled=True)
         self.precision = precision(problem.training.precision, torch.device("cpu"))
         supernet = Supernet(problem.space, problem.layout, problem.network, generator)
         self.lent = settings.lent_embedding and problem.embedding is not None
@@ -201,11 +201,11 @@ class Run:
             else draw(self.state.supernet, step, count, self.settings.whole_choices, self.seed + 1)
         )
 
-    def _loss(self, batch: Batch, active: Active | None) -> torch.Tensor:
+    def _loss(self, batch: Batch, active: Active | None, loss: MultiTaskLoss) -> torch.Tensor:
         """The total loss, by products in the precision of training."""
         with self.precision:
             logits = self.state.supernet(batch.features, active)
-        found: torch.Tensor = self.loss(logits.float(), batch)
+        found: torch.Tensor = loss(logits.float(), batch)
         return found
 
     def _move_architecture(self, checking: bool) -> None:
@@ -228,7 +228,7 @@ class Run:
     def _choice_loss(self) -> torch.Tensor:
         """That of a validation batch, raised by what the choices cost."""
         supernet = self.state.supernet
-        loss = self._loss(self.valid.batch(self.state.step), self._compared())
+        loss = self._loss(self.valid.batch(self.state.step), self._compared(), self.loss)
         if self.settings.cost_weight:
             loss = loss + self.settings.cost_weight * loss.detach() * supernet.cost(supernet.mixing()).log()
         return loss
@@ -238,7 +238,7 @@ class Run:
 
         def train_loss() -> torch.Tensor:
             with self._seeded():
-                return self._loss(batch, self._active(state.step))
+                return self._loss(batch, self._active(state.step), self.training_loss)
 
         choices = [*state.supernet.logits.parameters(), *state.supernet.selection.parameters()]
         weights = list(state.supernet.network.parameters())
@@ -248,7 +248,7 @@ class Run:
         state, settings = self.state, self.settings
         state.supernet.zero_grad(set_to_none=True)
         batch = self.train.batch(state.step)
-        loss = self._loss(batch, self._active(state.step))
+        loss = self._loss(batch, self._active(state.step), self.training_loss)
         total = loss
         resting = self.rules.joint or state.step < self.schedule.warm_up
         selecting = not resting and not self.problem.space.gated

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,7 @@ from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.data.batch import Batch
-from automtl.data.schema import CONFIG, TaskKind
+from automtl.data.schema import CONFIG, Task, TaskKind
 from automtl.training.progress import Listener, Progress
 
 REPORT_ROUNDS = 10  # between two reports of progress
@@ -34,14 +34,15 @@ class TreeSettings:
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows of one task. inputs: (N, C) float32; labels, weights: (N,) float32."""
+    """Rows of one task. inputs: (N, C) float32; labels, weights: (N,) float32; `offset` of their log-odds."""
 
     inputs: np.ndarray
     labels: np.ndarray
     weights: np.ndarray
+    offset: float = 0.0
 
     @staticmethod
-    def of(inputs: np.ndarray, batch: Batch, task: int) -> Examples:
+    def of(inputs: np.ndarray, batch: Batch, task: int, offset: float = 0.0) -> Examples:
         """The rows that have a label of the task and weigh something."""
         keep = (batch.mask[:, task].numpy() > 0) & (batch.weight.numpy() > 0)
         everything = bool(keep.all())
@@ -49,7 +50,20 @@ class Examples:
             inputs if everything else inputs[keep],
             np.ascontiguousarray(batch.labels[:, task].numpy()[keep]),
             np.ascontiguousarray(batch.weight.numpy()[keep]),
+            offset,
         )
+
+    @property
+    def start(self) -> np.ndarray | None:
+        """(N,) scores to begin from, which are no part of what is predicted."""
+        return np.full(len(self.labels), self.offset) if self.offset else None
+
+
+def weighed(rows: Examples, task: Task) -> Examples:
+    """Positives by the task's weight."""
+    if task.positive_weight is None:
+        return rows
+    return replace(rows, weights=rows.weights * np.where(rows.labels > 0, task.positive_weight, 1.0).astype(np.float32))
 
 
 @dataclass(frozen=True)
@@ -69,7 +83,12 @@ def boost(
 
     parameters = _parameters(kind, settings, seed)
     rows = lightgbm.Dataset(
-        train.inputs, train.labels, weight=train.weights, categorical_feature=sets, params=parameters
+        train.inputs,
+        train.labels,
+        weight=train.weights,
+        init_score=train.start,
+        categorical_feature=sets,
+        params=parameters,
     )
     checked = len(valid.labels) > 0
     judges = [rows, rows.create_valid(valid.inputs, valid.labels, weight=valid.weights)] if checked else [rows]

@@ -30,6 +30,7 @@ from automtl.training.losses import MultiTaskLoss
 from automtl.training.metrics import fast_auc, task_rows
 from automtl.training.progress import Listener, Progress, silent
 from automtl.training.rowwise import RowWiseAdam, pays_by_rows
+from automtl.training.targets import Targets
 
 PREDICT_ROWS = 2048  # a batch of prediction: its hidden units stay in cache
 
@@ -217,8 +218,9 @@ def fit(
     checks: list[Check] = []
     best: dict[str, Tensor] = {}
     best_index, total = 0, settings.epochs * len(train)
+    loss = MultiTaskLoss(tasks, sampled=True)
     with seeded(seed), updating(model, train, settings) as updates:
-        for epoch, rows, train_loss in _train(model, train, MultiTaskLoss(tasks), updates, settings, seed):
+        for epoch, rows, train_loss in _train(model, train, loss, updates, settings, seed):
             with updates.averaging.in_place():
                 checks.append(judge(model, epoch, rows, train_loss))
                 if len(checks) == 1 or checks[-1].score < checks[best_index].score:
@@ -296,7 +298,7 @@ class Judge:
     def __init__(self, valid: Batch, tasks: Sequence[Task], loss: MultiTaskLoss) -> None:
         self.valid, self.tasks, self.loss = valid, tasks, loss
         weight = valid.mask * valid.weight.unsqueeze(1)
-        rate = (valid.labels * weight).sum(0) / weight.sum(0).clamp(min=1e-12)
+        rate = (loss.targets(valid.labels) * weight).sum(0) / weight.sum(0).clamp(min=1e-12)
         base = torch.where(loss.binary, torch.logit(rate.clamp(1e-6, 1 - 1e-6)), rate)
         self.base = loss.per_task(base.expand_as(valid.labels), valid).clamp(min=1e-6)
 
@@ -333,5 +335,6 @@ def predict_logits(model: nn.Module, batch: Batch) -> Tensor:
 def to_scores(logits: Tensor, tasks: Sequence[Task]) -> np.ndarray:
     """(N, T) probabilities for binary tasks, values for regression."""
     binary = torch.tensor([task.kind is TaskKind.BINARY for task in tasks])
-    scores: np.ndarray = torch.where(binary, logits.double().sigmoid(), logits.double()).numpy()
+    values = logits.double()
+    scores: np.ndarray = torch.where(binary, values.sigmoid(), Targets(tasks).inverse(values)).numpy()
     return scores

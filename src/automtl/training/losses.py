@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
 import torch
@@ -9,16 +10,34 @@ from torch import Tensor, nn
 
 from automtl.data.batch import Batch
 from automtl.data.schema import Task, TaskKind
+from automtl.training.targets import Targets
+
+
+def log_odds_offset(task: Task) -> float:
+    """By how much the log-odds of a label 1 are larger on training rows, as they are weighed and sampled."""
+    return math.log((task.positive_weight or 1.0) / (task.negative_share or 1.0))
 
 
 class MultiTaskLoss(nn.Module):
-    """Cross-entropy for binary tasks, squared error for regression, on rows where the task holds."""
+    """Cross-entropy for binary tasks, squared error for regression, on rows where the task holds.
+
+    `sampled`: of training rows, of which a task may weigh positives by w or keep a share s of negatives. The logit of a
+    positive is then larger by log(w / s) than on all rows (He et al., ADKDD 2014, eq. 4, solved for the training rows):
+    this is added here, so that a model's logits are always those of all rows.
+    """
 
     binary: Tensor
     weights: Tensor
+    positive: Tensor
+    offset: Tensor
 
-    def __init__(self, tasks: Sequence[Task]) -> None:
+    def __init__(self, tasks: Sequence[Task], *, sampled: bool = False) -> None:
         super().__init__()
+        self.targets = Targets(tasks)
+        self.sampled = sampled and any(task.positive_weight or task.negative_share for task in tasks)
+        positive = torch.tensor([task.positive_weight or 1.0 for task in tasks])
+        self.register_buffer("positive", positive, persistent=False)
+        self.register_buffer("offset", torch.tensor([log_odds_offset(task) for task in tasks]), persistent=False)
         total = sum(task.weight for task in tasks)
         binary = torch.tensor([task.kind is TaskKind.BINARY for task in tasks])
         self.register_buffer("binary", binary, persistent=False)
@@ -27,10 +46,13 @@ class MultiTaskLoss(nn.Module):
 
     def per_row(self, logits: Tensor, batch: Batch) -> Tensor:
         """(B, T) losses, not masked."""
-        entropy = nn.functional.binary_cross_entropy_with_logits(logits, batch.labels, reduction="none")
+        judged = logits + self.offset if self.sampled else logits
+        entropy = nn.functional.binary_cross_entropy_with_logits(judged, batch.labels, reduction="none")
+        if self.sampled:
+            entropy = entropy * torch.where(batch.labels > 0, self.positive, 1.0)
         if self.all_binary:
             return entropy
-        return torch.where(self.binary, entropy, (logits - batch.labels).square())
+        return torch.where(self.binary, entropy, (logits - self.targets(batch.labels)).square())
 
     def per_task(self, logits: Tensor, batch: Batch) -> Tensor:
         """(T,) weighted means; 0 for a task without rows in the batch."""

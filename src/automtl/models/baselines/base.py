@@ -10,10 +10,11 @@ from torch import Tensor, nn
 
 from automtl.data.batch import Features
 from automtl.data.layout import Layout
-from automtl.data.schema import Task
+from automtl.data.schema import Task, stages
 from automtl.models.settings import NetworkSettings
 from automtl.nn.dropout import Dropout
 from automtl.nn.embedding import FieldEmbedding
+from automtl.nn.funnel import Funnel
 from automtl.nn.stacked import StackedLinear, StackedPerceptron, layer
 from automtl.nn.tower import Towers
 
@@ -30,6 +31,7 @@ class Baseline(nn.Module, ABC):
         self.embedding = FieldEmbedding(layout, settings.embedding_size, generator)
         self.dropout = Dropout(settings.dropout)
         self.towers = Towers(layout.num_tasks, settings.width, settings.towers, generator, settings.dropout)
+        self.funnel = Funnel(stages(layout.tasks))
 
     @staticmethod
     def check(tasks: Sequence[Task]) -> None:
@@ -40,7 +42,7 @@ class Baseline(nn.Module, ABC):
         """(B, F D) -> (T, B, H)."""
 
     def forward(self, features: Features) -> Tensor:
-        logits: Tensor = self.towers(self.dropout(self.gather(self.embedding(features).flatten(1))))
+        logits: Tensor = self.funnel(self.towers(self.dropout(self.gather(self.embedding(features).flatten(1)))))
         return logits
 
 

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from automtl.data.batch import Features
 from automtl.data.layout import Layout
-from automtl.data.schema import Condition, Task, TaskKind
+from automtl.data.schema import Condition, Task, TaskKind, stages
 from automtl.errors import SettingsError
 from automtl.models.baselines.base import Baseline, Experts
 from automtl.models.settings import NetworkSettings
+from automtl.nn.funnel import Funnel
 
 
 class ESMM(Baseline):
@@ -20,12 +20,13 @@ class ESMM(Baseline):
 
     Task 1 is p_1 = sigmoid(z_1), task k is p_k = p_(k-1) sigmoid(z_k): each step's probability given the one before is
     learned through the product alone (eq. 3), and p_k never exceeds p_(k-1). The paper has two tasks, click and click
-    & conversion. Labels that do not imply the label before fit such a chain badly.
+    & conversion. Labels that do not imply the label before fit such a chain badly. The schema's funnel goes first.
     """
 
     def __init__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> None:
         self.check(layout.tasks)
         super().__init__(layout, settings, generator)
+        self.funnel = Funnel(stages(layout.tasks) or range(layout.num_tasks))
         self.bottoms = Experts(layout.num_tasks, self.embedding.width, settings.width, generator)
 
     @staticmethod
@@ -43,20 +44,3 @@ class ESMM(Baseline):
     def gather(self, x: Tensor) -> Tensor:
         out: Tensor = self.bottoms(x)
         return out
-
-    def forward(self, features: Features) -> Tensor:
-        return chain(super().forward(features))
-
-
-def chain(steps: Tensor) -> Tensor:
-    """Logits z of each step's probability (B, T) -> logits of the products p_k = sigmoid(z_1) ... sigmoid(z_k).
-
-    With n the negative of a logit, 1 / p = 1 + exp(n), so 1 + exp(n_k) = (1 + exp(n_(k-1))) (1 + exp(-z_k)) and
-    n_k = log(exp(n_(k-1)) + exp(-z_k) + exp(n_(k-1) - z_k)): finite for all z, and its gradients are a softmax.
-    """
-    first, *others = (-steps.float()).unbind(dim=1)
-    found = [first]
-    for step in others:
-        before = found[-1]
-        found.append(torch.logsumexp(torch.stack([before, step, before + step]), dim=0))
-    return -torch.stack(found, dim=1)

@@ -7,17 +7,21 @@ from torch import Tensor, nn
 
 from automtl.data.batch import Features
 from automtl.data.layout import Layout
+from automtl.data.schema import stages
 from automtl.models.baselines.shared_bottom import SharedBottom
 from automtl.models.settings import NetworkSettings
+from automtl.nn.funnel import Funnel
 
 
 class SingleTask(nn.Module):
-    """T Shared-Bottom models of one task each, embeddings included; trained side by side."""
+    """T Shared-Bottom models of one task each, embeddings included; trained side by side. A funnel joins their ends."""
 
     def __init__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> None:
         super().__init__()
         alone = (Layout(layout.categorical, layout.multi, layout.numeric, (task,)) for task in layout.tasks)
         self.models = nn.ModuleList(SharedBottom(one, settings, generator) for one in alone)
+        self.funnel = Funnel(stages(layout.tasks))
 
     def forward(self, features: Features) -> Tensor:
-        return torch.cat([model(features) for model in self.models], dim=1)
+        logits: Tensor = self.funnel(torch.cat([model(features) for model in self.models], dim=1))
+        return logits

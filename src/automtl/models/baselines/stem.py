@@ -7,11 +7,13 @@ from torch import Tensor, nn
 
 from automtl.data.batch import Features
 from automtl.data.layout import Layout
+from automtl.data.schema import stages
 from automtl.models.baselines.base import HIDDEN, OwnedExperts, owned_by
 from automtl.models.baselines.cgc import OWN
 from automtl.models.settings import NetworkSettings
 from automtl.nn.dropout import Dropout
 from automtl.nn.embedding import FieldEmbedding
+from automtl.nn.funnel import Funnel
 from automtl.nn.gate import StackedGate
 from automtl.nn.tower import Towers
 
@@ -39,6 +41,7 @@ class STEM(nn.Module):
             learned[task, :, list(owned_by(task, OWN))] = 1.0
         self.register_buffer("learned", learned, persistent=False)
         self.dropout = Dropout(settings.dropout)
+        self.funnel = Funnel(stages(layout.tasks))
         self.towers = Towers(tasks, settings.width, settings.towers, generator, settings.dropout)
 
     def forward(self, features: Features) -> Tensor:
@@ -48,7 +51,7 @@ class STEM(nn.Module):
         experts = self.experts(x)  # (E, B, H)
         shares = self.gate.shares(x[:-1])  # (T, B, E)
         gathered = _mixed(shares * self.learned, experts) + _mixed(shares * (1 - self.learned), experts.detach())
-        logits: Tensor = self.towers(self.dropout(gathered))
+        logits: Tensor = self.funnel(self.towers(self.dropout(gathered)))
         return logits
 
 
