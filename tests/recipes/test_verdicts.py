@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from automtl.data.schema import Task, TaskKind
-from automtl.recipes.verdicts import Entrant, best_rival, judge, overall, sentence
+from automtl.recipes.verdicts import Entrant, best_rival, judge, judge_each, overall, sentence
+from automtl.statistics import holm
 from automtl.training.metrics import Rows, auc, rmse
 
 TASKS = (Task("click"), Task("watch", TaskKind.REGRESSION))
@@ -136,6 +137,18 @@ def test_p_values_are_corrected_over_tasks() -> None:
     for name in ("t_p", "bootstrap_p"):
         raw = sorted(verdict[name] for verdict in found.values())
         assert min(verdict[f"holm_{name}"] for verdict in found.values()) == pytest.approx(2 * raw[0])
+
+
+def test_against_every_other_one_p_values_are_corrected_over_all() -> None:
+    field = Field({"ours": 1.0, "worse": 0.5, "alike": 1.0})
+    ours, *others = (field.entrant(name) for name in ("ours", "worse", "alike"))
+    found = judge_each("ours", [ours, *others], field.rows, field.kept.__getitem__, TASKS)
+    assert {name: of["click"]["verdict"] for name, of in found.items()} == {"worse": "better", "alike": "within noise"}
+    every = [verdict for of in found.values() for verdict in of.values()]
+    assert len(every) == 4
+    for name in ("t_p", "bootstrap_p"):
+        assert [verdict[f"holm_{name}"] for verdict in every] == holm([verdict[name] for verdict in every])
+    assert all("within noise" in verdict["sentence"] for verdict in every if verdict["verdict"] == "within noise")
 
 
 def test_sentences_say_it_plainly() -> None:

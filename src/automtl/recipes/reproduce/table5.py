@@ -30,7 +30,8 @@ def _gather(evidence: Evidence) -> Record:
 def _sentence(name: str, verdicts: Record) -> str:
     """How the ablation fares against the full search, over tasks."""
     found = [OPPOSITE.get(verdict["verdict"], verdict["verdict"]) for verdict in verdicts.values()]
-    return f"{name}: " + ", ".join(f"{word} on {found.count(word)}" for word in dict.fromkeys(found)) + " tasks"
+    counts = ", ".join(f"{word} on {found.count(word)}" for word in dict.fromkeys(found))
+    return f"{name} against the full search: {counts} of {len(found)} tasks"
 
 
 def _tables(found: Record) -> list[Table]:
@@ -48,7 +49,9 @@ def _pictures(found: Record) -> Iterator[Picture]:
         if judged:
             rows = [(name, v["difference"], *v["interval"], v["verdict"]) for name, v in judged.items()]
             words = " ".join(f"{verdict['sentence']}." for verdict in judged.values())
-            note = "The full search against the one without a part, with the 95 % interval over test rows."
+            note = (
+                "The full search against the one without a part, with the 95 % interval; triangles are more than noise."
+            )
             figure = gains(rows, "difference on test rows; right: the part helps")
             yield Picture(f"gains-{slug(index, task['name'])}", clean(task["name"]), words, figure, note)
 
