@@ -83,3 +83,14 @@ def test_the_digest_of_a_table_is_that_of_its_content() -> None:
 
 def test_the_order_of_names_does_not_change_a_digest() -> None:
     assert digest({"a": 1, "b": [1, 2]}) == digest({"b": [1, 2], "a": 1}) != digest({"a": 1, "b": [2, 1]})
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [({"extra": None}, "extra: nothing there, None now"), ({"tags": []}, r"tags: nothing there, \[\]")],
+)
+def test_a_setting_that_another_automtl_does_not_have_is_named(
+    records: Records, setting: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ComparisonError, match=words):
+        records.open(IDENTITY | setting, overwrite=False)

@@ -23,6 +23,7 @@ import polars as pl
 from automtl.errors import ComparisonError
 
 IDENTITY, ROWS = "identity.json", "rows.npz"
+NOTHING = "nothing"  # of a setting that one of two automtl does not have
 Record = dict[str, Any]
 
 
@@ -139,15 +140,14 @@ def _read(path: Path) -> Record:
 
 def _difference(there: Record, here: Record) -> str:
     """The first value that differs, as a user would name it."""
-    places = dict(_leaves(there)), dict(_leaves(here))
-    name = next(name for name in [*places[1], *places[0]] if places[0].get(name) != places[1].get(name))
-    return f"{name}: {places[0].get(name)} there, {places[1].get(name)} now"
+    old, new = dict(_leaves(there)), dict(_leaves(here))
+    name = next(name for name in [*new, *old] if old.get(name, NOTHING) != new.get(name, NOTHING))
+    return f"{name}: {old.get(name, NOTHING)} there, {new.get(name, NOTHING)} now"
 
 
 def _leaves(values: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    pairs = values.items() if isinstance(values, dict) else enumerate(values) if isinstance(values, list) else None
-    if pairs is None:
-        yield place, values
-    else:
-        for name, value in pairs:
+    if values and isinstance(values, dict | list):
+        for name, value in values.items() if isinstance(values, dict) else enumerate(values):
             yield from _leaves(value, f"{place}.{name}" if place else str(name))
+    else:
+        yield place, values

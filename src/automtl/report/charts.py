@@ -71,7 +71,7 @@ def lines(
 
     named = [line for line in series if not line.muted]
     room = max((width(shorten(line.name, LABEL_ROOM)) for line in named if line.name), default=0)
-    figure, axes = panel(right=14 + SIGN * room)
+    figure, axes = panel(left=64, right=14 + SIGN * room)
     for line in sorted(series, key=lambda line: not line.muted):
         _draw(axes, line)
     axes.set_xlabel(x_label)

@@ -83,9 +83,9 @@ def _picture(found: Record, name: str, title: str, label: str, value: Callable[[
 
 FIGURE5 = Reproduction(
     "FIGURE5", "Figure 5: MTL-Loss by the number of experts kept",
-    "the MTL-Loss first falls and then rises with K, the lowest K being smaller for four tasks (3 of 8 on "
+    "the MTL-Loss first falls and then rises with K, the best K being smaller for four tasks (3 of 8 on "
     "UserBehavior-2017) than for two (6 of 8 on AliExpress-NL).",
     selecting(_contenders), _gather, _tables, _pictures,
     "Every K is searched, tuned and trained on its own. Which K to use is to be chosen on validation rows; the test "
-    "rows only show the course.",
+    "rows only show the course. Thin lines are seeds.",
 )  # fmt: skip
