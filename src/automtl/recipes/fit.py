@@ -241,15 +241,20 @@ def choose_variant(
     tried: list[tuple[float, str]] = []
     for variant in variants:
         prepared = prepare(split, schema, settings, variant, seed, feeder, prepared)
-        generator = torch.Generator().manual_seed(seed)
-        model = MODELS[reference](prepared.encoder.layout, prepared.network, generator)
-        stage = f"choosing inputs: {variant.name}"
-        result = fit(model, prepared.train, prepared.valid, schema.tasks, prepared.training, seed, listen, stage)
-        if best is None or result.score < min(tried)[0]:
-            best = replace(prepared, embedding=model.embedding if isinstance(model, Baseline) else None)
-        tried.append((result.score, variant.name))
+        score, lending = train_reference(prepared, reference, seed, listen)
+        if best is None or score < min(tried)[0]:
+            best = lending
+        tried.append((score, variant.name))
     assert best is not None
     return best, [{"name": name, "score": score, "chosen": name == best.variant} for score, name in tried]
+
+
+def train_reference(prepared: Prepared, reference: str, seed: int, listen: Listener = silent) -> tuple[float, Prepared]:
+    """The reference model's validation score on these rows; the rows with the embedding that it has learned."""
+    model = MODELS[reference](prepared.encoder.layout, prepared.network, torch.Generator().manual_seed(seed))
+    tasks, stage = prepared.encoder.schema.tasks, f"choosing inputs: {prepared.variant}"
+    result = fit(model, prepared.train, prepared.valid, tasks, prepared.training, seed, listen, stage)
+    return result.score, replace(prepared, embedding=model.embedding if isinstance(model, Baseline) else None)
 
 
 def distinct_variants(settings: Settings, schema: Schema) -> list[Variant]:

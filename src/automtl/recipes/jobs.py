@@ -26,11 +26,10 @@ from automtl.data.store import Feeder, FeedingSettings
 from automtl.data.table import read_table
 from automtl.errors import AutomtlError, ComparisonError
 from automtl.memory import forget_peak, peak_memory_bytes
-from automtl.models.baselines.base import Baseline
 from automtl.models.network import count_parameters
-from automtl.models.registry import MODELS, check_model
+from automtl.models.registry import check_model
 from automtl.predictor import ModelSpec, Predictor
-from automtl.recipes.fit import Prepared, prepare, search_architecture
+from automtl.recipes.fit import Prepared, prepare, search_architecture, train_reference
 from automtl.recipes.records import Record, Records, digest, table_digest
 from automtl.recipes.workers import Failure
 from automtl.space import Architecture
@@ -155,11 +154,7 @@ def _searched(job: Job, prepared: Prepared) -> Record:
     """The architecture found, and the seconds it took with the reference model that lends its embedding."""
     start = time.perf_counter()
     if job.settings.search.lent_embedding:
-        generator = torch.Generator().manual_seed(job.seed)
-        reference = MODELS[job.settings.reference](prepared.encoder.layout, prepared.network, generator)
-        tasks = prepared.encoder.schema.tasks
-        fit(reference, prepared.train, prepared.valid, tasks, prepared.training, job.seed)
-        prepared = replace(prepared, embedding=reference.embedding if isinstance(reference, Baseline) else None)
+        _, prepared = train_reference(prepared, job.settings.reference, job.seed)
     found = search_architecture(prepared, job.settings, job.seed, silent)
     assert found is not None, "only searched models have search jobs"
     seconds = time.perf_counter() - start
