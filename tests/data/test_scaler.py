@@ -76,3 +76,20 @@ def test_edges_of_a_large_column_come_from_a_sample(monkeypatch: pytest.MonkeyPa
     sampled = Scaler.fit(values, 8).edges
     assert sampled == Scaler.fit(values, 8).edges
     np.testing.assert_allclose(sampled, exact, atol=0.1)
+
+
+def test_a_column_that_is_mostly_one_value_keeps_its_bins_for_the_rest() -> None:
+    rng = np.random.default_rng(0)
+    values = np.where(rng.random(20_000) < 0.96, 0.0, rng.integers(1, 100_000, 20_000).astype(float))
+    scaler = Scaler.fit(values, 32)
+    bins = scaler.bin(values)
+    assert len(set(bins[values == 0].tolist())) == 1
+    assert set(bins[values == 0].tolist()).isdisjoint(bins[values > 0].tolist())
+    counts = np.unique(bins[values > 0], return_counts=True)[1]
+    assert len(counts) == 31
+    assert counts.min() >= 20
+
+
+def test_a_column_of_few_values_has_a_bin_for_each() -> None:
+    values = np.repeat([1.0, 2.0, 5.0, 7.0], [900, 50, 30, 20])
+    assert Scaler.fit(values, 32).bin(np.array([1.0, 2.0, 5.0, 7.0])).tolist() == [2, 3, 4, 5]

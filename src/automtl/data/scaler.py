@@ -13,6 +13,7 @@ from automtl.data.schema import NumericForm
 QUANTILES = 32  # bins where a form needs some and the settings ask for none
 LIMIT = 5.0  # standard deviations; a value further out is cut
 SAMPLE = 1 << 20  # rows whose quantiles are taken
+LEAST = 20  # of these rows are in a bin
 
 
 @dataclass(frozen=True)
@@ -152,10 +153,21 @@ def sampled_rows(rows: int) -> np.ndarray:
 
 
 def _edges(values: np.ndarray, bins: int) -> tuple[float, ...]:
-    """Inner edges of equal shares; fewer than bins - 1 where values repeat."""
-    present = values[~np.isnan(values)]
-    edges = np.unique(np.quantile(present, np.linspace(0, 1, bins + 1))[1:]) if len(present) else np.empty(0)
-    return tuple(float(edge) for edge in edges[:-1])
+    """Inner edges of about `bins` bins: one for each value of more than an equal share, equal shares of the rest.
+
+    A column that is mostly 0 keeps its bins for what is not. No bin of the rest has less than LEAST rows.
+    """
+    distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
+    if len(distinct) <= bins:
+        return tuple(distinct[:-1].tolist())
+    heavy = counts * bins > counts.sum()
+    rest = np.repeat(distinct[~heavy], counts[~heavy])
+    parts = min(max(bins - int(heavy.sum()), 1), max(len(rest) // LEAST, 1))
+    shares = np.quantile(rest, np.linspace(0, 1, parts + 1)[1:-1], method="lower")
+    places = np.flatnonzero(heavy)
+    alone = distinct[np.concatenate([places, places[places > 0] - 1])]
+    edges = np.unique(np.concatenate([shares, alone]))
+    return tuple(edges[edges < distinct[-1]].tolist())
 
 
 def _signed_log(values: np.ndarray) -> np.ndarray:
