@@ -182,23 +182,18 @@ def reproduce_command(
 
     An interrupted one goes on where it stopped when the command is given again. Those with the same --out share jobs.
     """
-    from dataclasses import replace
-
     from automtl.data.schema import Schema
     from automtl.recipes import Roles
     from automtl.recipes.reproduce import find_reproduction, reproduce
-    from automtl.search.settings import published
 
     chosen, settings = find_reproduction(name), _settings(config, split)
-    if published_schedule:
-        settings = replace(settings, search=published())
     if not task and schema is None:
         raise SettingsError("no task given; name at least one label column with --task, or give a --schema")
     with _until_stopped(out) as standing:
         found = reproduce(
             chosen, table, task or (), roles=Roles(tuple(drop or ()), split_column, weight, group, time),
             schema=None if schema is None else Schema.read(schema), settings=settings, seeds=seeds, trials=trials,
-            jobs=jobs, split_seed=split_seed, out=out, overwrite=overwrite, audience=standing.hear,
+            jobs=jobs, split_seed=split_seed, published_schedule=published_schedule, out=out, overwrite=overwrite, audience=standing.hear,
         )  # fmt: skip
     for title, header, rows in found.tables:
         _show_table(title, header, rows)

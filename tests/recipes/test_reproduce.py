@@ -17,7 +17,7 @@ from automtl.recipes.compare import Evidence
 from automtl.recipes.courses import Finish
 from automtl.recipes.records import Records
 from automtl.recipes.reproduce import REPRODUCTIONS, find_reproduction
-from automtl.recipes.reproduce.run import Reproduced, publish
+from automtl.recipes.reproduce.run import Reproduced, _published, publish
 from tests.test_cli import call
 
 HEADER = {"format": 1, "automtl": "0", "seeds": [0, 1], "trials": 1, "table": {"name": "log", "rows": {"train": 1}}}
@@ -68,6 +68,15 @@ def test_figure_5_has_a_contender_for_every_number_of_experts() -> None:
     made = [one.settings(settings) for one in REPRODUCTIONS["FIGURE5"].contenders(settings)]
     assert [one.space.keep for one in made] == [1, 2, 3]
     assert {one.space.experts for one in made} == {3}
+
+
+def test_the_published_schedule_searches_by_algorithm_1_and_leaves_the_others_what_they_are() -> None:
+    made = {one.name: _published(one).changes for one in REPRODUCTIONS["FIGURE4"].contenders(Settings())}
+    assert {name: changes["strategy"] for name, changes in made.items()} == {
+        "darts": "darts", "darts-minus": "darts-minus", "algorithm-1": "automtl", "automtl": "automtl",
+    }  # fmt: skip
+    (ablation,) = [one for one in REPRODUCTIONS["TABLE5"].contenders(Settings()) if one.name == "no-oles"]
+    assert _published(ablation).changes["search"] == {"early_stopping": False}
 
 
 def test_tasks_that_choose_different_experts_are_the_root_of_two_apart(tmp_path: Path) -> None:

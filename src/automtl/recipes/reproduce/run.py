@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from automtl.config import Settings
+from automtl.contenders import DEFAULT, Contender, contender
 from automtl.data.schema import Schema
 from automtl.recipes.compare import Evidence, contend
 from automtl.recipes.conductor import Audience, nobody
@@ -18,6 +19,7 @@ from automtl.recipes.reproduce.base import Reproduction
 from automtl.report.comparison_text import Table
 from automtl.report.reproduction import reproduction_files
 from automtl.report.style import drawing
+from automtl.search.settings import published
 
 
 @dataclass(frozen=True)
@@ -41,6 +43,7 @@ def reproduce(
     trials: int = 6,
     jobs: int | None = None,
     split_seed: int = 0,
+    published_schedule: bool = False,
     out: Path | str = Path("runs/paper"),
     overwrite: bool = False,
     audience: Audience = nobody,
@@ -49,14 +52,24 @@ def reproduce(
 
     Arguments are those of `compare_table`, whose records it keeps and reads: reproductions with one `out` share what
     they have in common, and an interrupted one goes on where it stopped. `trials` serve those that train.
+    `published_schedule`: searches go as in the paper, the default one by its Algorithm 1.
     """
     settings, out = settings or Settings(), Path(out)
+    contenders = reproduction.contenders(settings)
+    if published_schedule:
+        settings, contenders = replace(settings, search=published()), [_published(one) for one in contenders]
     evidence = contend(
-        source, tasks, reproduction.contenders(settings), roles=roles, schema=schema, settings=settings, seeds=seeds,
+        source, tasks, contenders, roles=roles, schema=schema, settings=settings, seeds=seeds,
         trials=trials if reproduction.trained else 1, jobs=jobs, split_seed=split_seed, out=out, overwrite=overwrite,
         audience=audience, part=take_part if reproduction.trained else search_only,
     )  # fmt: skip
     return publish(reproduction, evidence, out)
+
+
+def _published(one: Contender) -> Contender:
+    """The same; one that searches in the default manner searches by Algorithm 1."""
+    default = one.changes.get("strategy") == DEFAULT["strategy"]
+    return replace(one, changes=one.changes | contender("algorithm-1").changes) if default else one
 
 
 def publish(reproduction: Reproduction, evidence: Evidence, out: Path) -> Reproduced:
