@@ -193,7 +193,8 @@ def reproduce_command(
         found = reproduce(
             chosen, table, task or (), roles=Roles(tuple(drop or ()), split_column, weight, group, time),
             schema=None if schema is None else Schema.read(schema), settings=settings, seeds=seeds, trials=trials,
-            jobs=jobs, split_seed=split_seed, published_schedule=published_schedule, out=out, overwrite=overwrite, audience=standing.hear,
+            jobs=jobs, split_seed=split_seed, published_schedule=published_schedule,
+            out=out, overwrite=overwrite, audience=standing.hear,
         )  # fmt: skip
     for title, header, rows in found.tables:
         _show_table(title, header, rows)
