@@ -259,6 +259,28 @@ def report_command(
     typer.echo(f"report: {written[-1]}" if pictures is None else f"{len(written)} files: {pictures}")
 
 
+@app.command("importance")
+def importance_command(
+    model: ModelArgument,
+    table: TableArgument,
+    repeats: Annotated[int, typer.Option(min=1, help="Shuffles of each column.")] = 3,
+    rows: Annotated[int, typer.Option(min=2, help="Drawn from the table.")] = 20_000,
+    seed: Annotated[int, typer.Option(help="Of the rows and the shuffles.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write it here, as JSON.")] = None,
+) -> None:
+    """By how much each task ranks worse when one column is shuffled, on labelled rows."""
+    import json
+
+    from automtl.data.files import write_text
+    from automtl.recipes.importance import column_importance, importance_rows
+
+    found = column_importance(model, table, repeats=repeats, rows=rows, seed=seed)
+    _show_table("drop of AUC, or rise of RMSE, when a column is shuffled", *importance_rows(found))
+    if out is not None:
+        write_text(out, json.dumps([one.to_dict() for one in found], indent=1))
+        typer.echo(f"importance: {out}")
+
+
 @app.command("describe")
 def describe_command(
     table: TableArgument,
