@@ -1,0 +1,114 @@
+"""No row sees its own label in its historical rates nor, where time orders them, any row of the same or a later time.
+
+Over random tables, through the whole encoder: what is compared is what a model gets, with the common standardisation
+of the training rows undone.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import polars as pl
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from automtl.data.encoder import Encoder, EncoderSettings
+from automtl.data.scaler import LIMIT
+from automtl.data.schema import Schema
+
+FIELDS: list[dict[str, Any]] = [{"name": name, "kind": "categorical"} for name in ("user", "item")]
+TASKS: list[dict[str, Any]] = [{"name": "click"}, {"name": "buy", "condition": "click = 1"}, {"name": "amount"}]
+KEYS = [["user"], ["item"], ["user", "item"]]
+KINDS: dict[str, Any] = {"date": pl.Date, "number": pl.Int64, "text": pl.String}
+
+
+def schema(time: bool, weight: bool) -> Schema:
+    tasks = [*TASKS[:2], TASKS[2] | {"kind": "regression"}]
+    values = {"fields": FIELDS, "tasks": tasks, "rates": KEYS}
+    return Schema.from_dict(values | ({"time": "when"} if time else {}) | ({"weight": "w"} if weight else {}))
+
+
+def table(rng: np.random.Generator, rows: int, kind: str) -> pl.DataFrame:
+    click = rng.integers(0, 2, rows)
+    click[:4] = [0, 1, 1, 0]
+    buy = [None if value < 0.2 else int(value > 0.6) for value in rng.random(rows)]
+    buy[1:3] = [0, 1]  # type: ignore[list-item]
+    when = pl.Series([0] * 4 + rng.integers(1, rows // 3, rows - 4).tolist())
+    return pl.DataFrame(
+        {
+            "user": [None if value == 0 else f"u{value}" for value in rng.integers(0, 5, rows)],
+            "item": rng.integers(0, 4, rows),
+            "when": when.cast(pl.Int32).cast(KINDS[kind]) if kind != "text" else when.cast(pl.String),
+            "w": rng.random(rows) + 0.1,
+            "click": click,
+            "buy": pl.Series(buy, dtype=pl.Int64),
+            "amount": rng.normal(size=rows),
+        }
+    )
+
+
+def raw_rates(rows: pl.DataFrame, given: Schema) -> np.ndarray:
+    """(N, keys x (T + 1)): the inputs of the training rows, before they are standardised; NaN where they were cut."""
+    encoder, batch = Encoder.fit(rows, given, EncoderSettings(min_count=1), 0)
+    numbers = batch.features.numeric.double().numpy()
+    mean, std = (np.concatenate([getattr(rates, name) for rates in encoder.rates.values()]) for name in ("mean", "std"))
+    found: np.ndarray = np.where(np.abs(numbers) < LIMIT, numbers * std + mean, np.nan)
+    return found
+
+
+def same(before: np.ndarray, after: np.ndarray) -> None:
+    known = ~np.isnan(before) & ~np.isnan(after)
+    assert known.mean() > 0.5
+    np.testing.assert_allclose(before[known], after[known], rtol=1e-4, atol=1e-4)
+
+
+def other_labels(rows: pl.DataFrame, where: np.ndarray, rng: np.random.Generator) -> pl.DataFrame:
+    """Labels of the rows where it is true flipped, moved or made missing."""
+    change = pl.Series(where)
+    amount = pl.Series(rng.normal(size=rows.height) + 3)
+    return rows.with_columns(
+        click=(1 - rows["click"]).zip_with(change, rows["click"]),
+        buy=(1 - rows["buy"].fill_null(0)).zip_with(change, rows["buy"]),
+        amount=amount.zip_with(change, rows["amount"]),
+    )
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 10_000), st.integers(24, 60), st.booleans())
+def test_out_of_fold_rates_do_not_know_the_rows_own_labels(seed: int, size: int, weight: bool) -> None:
+    rng = np.random.default_rng(seed)
+    rows, row = table(rng, size, "number"), int(rng.integers(4, size))
+    changed = other_labels(rows, np.arange(size) == row, rng)
+    given = schema(time=False, weight=weight)
+    same(raw_rates(rows, given)[row], raw_rates(changed, given)[row])
+
+
+@settings(max_examples=20)
+@given(st.integers(0, 10_000), st.integers(24, 60), st.sampled_from(sorted(KINDS)), st.booleans())
+def test_rates_in_time_order_know_earlier_rows_alone(seed: int, size: int, kind: str, weight: bool) -> None:
+    rng = np.random.default_rng(seed)
+    rows = table(rng, size, kind)
+    when = rows["when"].rank("dense").to_numpy()
+    row = int(rng.integers(4, size))
+    late = when >= when[row]
+    changed = other_labels(rows, late, rng)
+    ids = pl.Series(late & (np.arange(size) != row))
+    changed = changed.with_columns(
+        user=pl.Series(["u1"] * size).zip_with(ids, rows["user"]),
+        item=pl.Series([1] * size).zip_with(ids, rows["item"]),
+    )
+    given = schema(time=True, weight=weight)
+    same(raw_rates(rows, given)[row], raw_rates(changed, given)[row])
+
+
+def test_a_rate_does_know_the_labels_it_may() -> None:
+    """Else the laws above would hold of constants, too."""
+    rng = np.random.default_rng(0)
+    rows = table(rng, 60, "number")
+    for time in (False, True):
+        given = schema(time=time, weight=False)
+        first = rows["when"] == rows["when"].min()
+        changed = other_labels(rows, first.to_numpy(), rng)
+        late = (rows["when"] == rows["when"].max()).to_numpy()
+        assert (np.abs(raw_rates(rows, given)[late] - raw_rates(changed, given)[late]) > 1e-3).any()
