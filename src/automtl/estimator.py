@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from automtl.config import Settings, make_settings
+from automtl.data.schema import Schema
 from automtl.errors import SettingsError, suggestion
 from automtl.predictor import Predictor
 from automtl.recipes import Roles, Run, fit_table
@@ -17,12 +18,14 @@ from automtl.recipes import Roles, Run, fit_table
 class AutoMTL:
     """`AutoMTL(tasks=["click", "buy"]).fit(frame).predict(frame)`.
 
-    `settings`: a Settings object or nested plain values such as `{"search": {"max_steps": 100}}`.
+    `settings`: a Settings object or nested plain values such as `{"search": {"max_steps": 100}}`. `schema`: a Schema,
+    plain values or a file, for what is not inferred; `tasks` may then be empty, which means all of its tasks.
     """
 
     def __init__(
-        self, tasks: Sequence[str], *, drop: Sequence[str] = (), split_column: str | None = None,
+        self, tasks: Sequence[str] = (), *, drop: Sequence[str] = (), split_column: str | None = None,
         weight: str | None = None, group: str | None = None, time: str | None = None,
+        schema: Schema | dict[str, Any] | str | Path | None = None,
         settings: Settings | dict[str, Any] | None = None, seed: int = 0,
     ) -> None:  # fmt: skip
         self.tasks = tasks
@@ -31,6 +34,7 @@ class AutoMTL:
         self.weight = weight
         self.group = group
         self.time = time
+        self.schema = schema
         self.settings = settings
         self.seed = seed
 
@@ -51,8 +55,16 @@ class AutoMTL:
         given = self.settings
         settings = given if isinstance(given, Settings) else make_settings(given or {})
         roles = Roles(tuple(self.drop), self.split_column, self.weight, self.group, self.time)
-        self.run_: Run = fit_table(frame, self.tasks, roles=roles, settings=settings, seed=self.seed)
+        self.run_: Run = fit_table(
+            frame, self.tasks, roles=roles, schema=self._schema(), settings=settings, seed=self.seed
+        )
         return self
+
+    def _schema(self) -> Schema | None:
+        given = self.schema
+        if isinstance(given, str | Path):
+            return Schema.read(given)
+        return Schema.from_dict(given) if isinstance(given, dict) else given
 
     @property
     def predictor_(self) -> Predictor:

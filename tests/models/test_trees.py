@@ -54,6 +54,14 @@ def trained(train: Batch, valid: Batch | None = None, seed: int = 0) -> TreeMode
     return model
 
 
+def test_a_sequence_is_its_length_and_how_often_the_target_is_in_it() -> None:
+    layout = Layout((CategoricalLayout("item", 9),), (MultiLayout("seen", 0, "target", "item", 3),), (), TASKS)
+    features = Features(
+        torch.tensor([[3], [2], [0]]), (torch.tensor([[3, 4, 3], [1, 0, 0], [0, 0, 0]]),), torch.zeros(3, 0)
+    )
+    assert TreeInputs(layout).matrix(features)[:, 1:].tolist() == [[3, 2], [1, 0], [0, 0]]
+
+
 def test_the_inputs_are_ids_counts_frequent_values_and_numbers() -> None:
     features = Features(
         torch.tensor([[64, 3, 8], [1, 0, 2]]), (torch.tensor([[3, 2], [1, 0]]),), torch.tensor([[0.5], [-1]])

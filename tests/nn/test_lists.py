@@ -81,3 +81,18 @@ def test_a_sequence_shares_the_rows_of_its_target() -> None:
     assert len(module.table) == 4 + 6 + 5 and out.shape == (1, 4, 3)
     expected = module.poolings[1](module.table[4 + history], history > 0, module.table[4 + 3].unsqueeze(0))
     torch.testing.assert_close(out[:, 3], expected)
+
+
+def test_the_gradient_by_rows_holds_for_shared_ids() -> None:
+    layout = Layout(
+        (CategoricalLayout("item", 6),), (MultiLayout("history", 0, "target", "item", 3),), (), (Task("y"),)
+    )
+    features = Features(torch.tensor([[3], [2]]), (torch.tensor([[3, 2, 0], [5, 5, 4]]),), torch.zeros(2, 0))
+    above, found = torch.randn(2, 2, 3), []
+    for row_wise in (False, True):
+        module = FieldEmbedding(layout, 3, torch.Generator().manual_seed(0))
+        module.row_wise = row_wise
+        module(features).backward(above)
+        assert module.table.grad is not None
+        found.append(module.table.grad.to_dense() if row_wise else module.table.grad)
+    torch.testing.assert_close(found[0], found[1])

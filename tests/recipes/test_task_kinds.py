@@ -11,6 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from automtl import AutoMTL
 from automtl.config import Settings
 from automtl.data.layout import Layout
 from automtl.data.schema import Schema, Task, TaskKind
@@ -86,3 +87,12 @@ def test_a_layout_keeps_tasks_and_reads_their_first_form() -> None:
     assert Layout.from_dict(json.loads(json.dumps(layout.to_dict()))) == layout
     older = {"categorical": [], "multi": [], "numeric": [], "tasks": [["a", "regression", 2.0, "b = 1"]]}
     assert Layout.from_dict(older).tasks == (Task("a", TaskKind.REGRESSION, 2.0, "b = 1"),)
+
+
+def test_the_estimator_takes_a_schema(tmp_path: Path) -> None:
+    values = {"fields": FIELDS, "tasks": TASKS[:2], "funnel": ["click", "conversion"]}
+    path = tmp_path / "schema.yaml"
+    path.write_text(Schema.from_dict(values).text())
+    settings = {"model": "shared-bottom", "variants": [], "training": {"epochs": 1}}
+    scores = [AutoMTL(schema=given, settings=settings).fit(log()).predict(log()) for given in (values, path)]
+    assert scores[0].equals(scores[1]) and "conversion_cvr" in scores[0].columns
