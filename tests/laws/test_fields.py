@@ -250,6 +250,7 @@ def test_what_is_no_time_is_shown(column: list[Any], message: str) -> None:
         ([{"name": "x", "kind": "numeric", "target": "item"}], "'target' is for sequence fields, this one is numeric"),
         ([{"name": "x", "kind": "sequence"}], "a sequence field needs 'target'"),
         ([{"name": "x", "kind": "cross"}], "a cross field needs 'of'"),
+        ([{"name": "x", "kind": "cross", "of": ["x", "z"]}], "cross 'x': there is a column of this name in use"),
         ([{"name": "x", "kind": "time", "parts": []}], "'parts' is empty"),
         (
             [{"name": "x", "kind": "sequence", "target": "itme"}, {"name": "item", "kind": "categorical"}],

@@ -191,6 +191,10 @@ class Schema:
             raise SchemaError(f"column '{twice[0]}' is in the schema twice (as field or task); keep one of them")
         if self.split in names:
             raise SchemaError(f"split column '{self.split}' is also a field or a task; drop it there")
+        read = {name for field in self.fields for name in field.columns} | {self.weight, self.group, self.time}
+        for field in self.fields:
+            if field.of is not None and field.name in read:
+                raise SchemaError(f"cross '{field.name}': there is a column of this name in use; choose another name")
         ids = {field.name for field in self.fields if field.kind is FieldKind.CATEGORICAL}
         for field in self.fields:
             if field.target is not None and field.target not in ids:
