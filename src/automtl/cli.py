@@ -69,7 +69,7 @@ def fit_command(
     schema: SchemaOption = None,
     config: ConfigOption = None,
     model: Annotated[str | None, typer.Option(help=f"{', '.join(MODEL_NAMES)}.")] = None,
-    strategy: Annotated[str | None, typer.Option(help="automtl, darts, darts-minus, progressive or random.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="progressive, automtl, darts, darts-minus or random.")] = None,
     schedule: Annotated[str, typer.Option(help="bounded, or published: the paper's schedule.")] = "bounded",
     seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 0,
     out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/automtl"),
