@@ -50,6 +50,7 @@ def contender(name: str) -> Contender:
 
 def _table() -> dict[str, dict[str, Any]]:
     searched: dict[str, dict[str, Any]] = {name: {"model": "automtl", "strategy": name} for name in STRATEGIES}
+    del searched[DEFAULT["strategy"]]  # it is "automtl", the searched model as users get it
     schedules = {
         "automtl": DEFAULT,
         "algorithm-1": searched["automtl"],
