@@ -102,3 +102,15 @@ def test_a_report_that_cannot_be_made_is_a_warning() -> None:
     broken = replace(run_values(tasks=("click",)), metrics={})
     with pytest.warns(RuntimeWarning, match="report could not be made"):
         assert attempted(lambda: run_report(broken), "the model is") == {}
+
+
+def test_the_trials_that_ended_a_search_are_told_and_which_was_taken() -> None:
+    run = run_values()
+    trials = [
+        {"name": "as found", "score": 0.9, "architecture": {}},
+        {"name": "plain layers", "score": 0.8, "architecture": {}},
+    ]
+    told = run_report(replace(run, history=run.history | {"search": run.history["search"] | {"trials": trials}}))
+    rows = re.findall(r'<th scope="row">(as found|plain layers)</th><td>(\S+)</td><td>(\w*)</td>', told)
+    assert rows == [("as found", "0.9000", ""), ("plain layers", "0.8000", "taken")]
+    assert "Trials" not in Page(run_report(run)).words

@@ -250,6 +250,13 @@ def _curves(run: RunValues, name: str) -> Iterator[tuple[int, str, Sequence[Sequ
             yield index, task, curve, run.metrics["test"]["tasks"][task]
 
 
+def _trials(run: RunValues) -> list[tuple[str, str, bool]]:
+    """Name, score and whether it is the architecture, of each trial that ended a progressive search."""
+    trials = [trial for trial in (run.history.get("search") or {}).get("trials", ()) if "name" in trial]
+    best = min((trial["score"] for trial in trials), default=None)
+    return [(trial["name"], f"{trial['score']:.4f}", trial["score"] == best) for trial in trials]
+
+
 def run_page(run: RunValues) -> dict[str, Any]:
     """What the template of a run shows, pictures and tables."""
     metrics = run.metrics
@@ -257,6 +264,7 @@ def run_page(run: RunValues) -> dict[str, Any]:
         "title": f"automtl: {run.model['model']}",
         "run": run,
         "pictures": run_pictures(run),
+        "trials": _trials(run),
         "highlights": [_highlight(task, metrics["test"]["tasks"][task]) for task in run.tasks],
         "metric_names": METRIC_NAMES,
         "parts": [(name, metric_table(metrics[name])) for name in ("validation", "test")],

@@ -26,36 +26,39 @@ def held_against_plain(
     A supernet ranks what learns fast before what learns well. The networks start from the lent embedding; without one
     a short training tells nothing, and the architecture stays as it was found.
     """
-    known = alternatives(found, problem.space, settings) if settings.trial_rows else [found]
-    if problem.embedding is None or not settings.lent_embedding or len(known) == 1:
+    known = alternatives(found, problem.space, settings) if settings.trial_rows else {}
+    if problem.embedding is None or not settings.lent_embedding or len(known) < 2:
         return found, []
     train, valid = subset(problem.train, settings.trial_rows, seed), subset(problem.valid, VALID_ROWS, seed)
-    training, scores = replace(problem.training, epochs=1), []
-    for number, architecture in enumerate(known, start=1):
+    training, trials = replace(problem.training, epochs=1), []
+    for number, (architecture, name) in enumerate(known.items(), start=1):
         network = build(problem.space.narrow(architecture), problem.layout, problem.network, seed)
         network.embedding.load_state_dict(problem.embedding.state_dict())
         result = fit(network, train, valid, problem.layout.tasks, training, seed)
-        scores.append(result.score)
+        trials.append({"name": name, "score": result.score, "architecture": architecture.to_dict()})
         best = result.checks[result.best]
-        listen(Progress("trials", number, len(known), best.loss, best.auc, (str(architecture.interaction),)))
-    trials = [{"score": s, "architecture": a.to_dict()} for s, a in zip(scores, known, strict=True)]
-    return known[scores.index(min(scores))], trials
+        listen(Progress("trials", number, len(known), best.loss, best.auc, (name,)))
+    scores = [trial["score"] for trial in trials]
+    return list(known)[scores.index(min(scores))], trials
 
 
-def alternatives(found: Architecture, space: SearchSpace, settings: SearchSettings) -> list[Architecture]:
+def alternatives(found: Architecture, space: SearchSpace, settings: SearchSettings) -> dict[Architecture, str]:
     """The found architecture, then with plain poolings, with plain layers, with both, and without interactions, too.
 
     Parts that the space does not have are left as found; what comes out twice is there once.
     """
     pooling, layers = operation(settings.plain_pooling), _plain_layers(space, settings)
-    made = [found]
-    pooled = _with(found, pooling, None) if all(pooling in cell for cell in space.pooling.cells) else found
-    made.append(pooled)
+    made, last = {found: "as found"}, found
+    if all(pooling in cell for cell in space.pooling.cells):
+        last = _with(found, pooling, None)
+        made.setdefault(last, "plain poolings")
     if layers is not None:
-        made += [_with(found, None, layers), _with(pooled, None, layers)]
+        made.setdefault(_with(found, None, layers), "plain layers")
+        last = _with(last, None, layers)
+        made.setdefault(last, "plain poolings and layers")
     if all(Identity() in cell for cell in space.interaction.cells):
-        made.append(replace(made[-1], interaction=Identity()))
-    return list(dict.fromkeys(made))
+        made.setdefault(replace(last, interaction=Identity()), "the same without interactions")
+    return made
 
 
 def _plain_layers(space: SearchSpace, settings: SearchSettings) -> tuple[Operation, ...] | None:
