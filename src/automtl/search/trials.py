@@ -30,7 +30,8 @@ def held_against_plain(
     if problem.embedding is None or not settings.lent_embedding or len(known) < 2:
         return found, []
     train, valid = subset(problem.train, settings.trial_rows, seed), subset(problem.valid, VALID_ROWS, seed)
-    training, trials = replace(problem.training, epochs=1), []
+    training = replace(problem.training, epochs=1)
+    trials: list[dict[str, Any]] = []
     for number, (architecture, name) in enumerate(known.items(), start=1):
         network = build(problem.space.narrow(architecture), problem.layout, problem.network, seed)
         network.embedding.load_state_dict(problem.embedding.state_dict())
