@@ -5,15 +5,17 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+import pytest
 import torch
 
+from automtl.errors import SpaceError
 from automtl.models.network import build
 from automtl.nn.embedding import FieldEmbedding
 from automtl.search import STRATEGIES, SearchSettings
 from automtl.search.trials import alternatives, held_against_plain
 from automtl.space import Architecture, SpaceSettings, published_space
 from automtl.training.fit import fit
-from automtl.training.progress import silent
+from automtl.training.progress import Progress, silent
 from tests.conftest import small_layout
 from tests.search.test_search import ECONOMY, NETWORK, problem
 
@@ -81,3 +83,12 @@ def test_the_progressive_search_writes_down_its_trials() -> None:
     best = min(trials, key=lambda trial: trial["score"])
     assert Architecture.from_dict(best["architecture"]) == result.architecture
     assert len(trials) > 1
+
+
+def test_a_plain_part_that_is_no_operation_is_an_error_before_any_step() -> None:
+    with pytest.raises(SpaceError, match="'nonsense' is unknown; known: skip"):
+        STRATEGIES["progressive"](replace(PLAIN, plain_pooling="nonsense")).search(problem(), 0, _never)
+
+
+def _never(progress: Progress) -> None:
+    raise AssertionError(progress)

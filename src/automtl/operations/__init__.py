@@ -35,7 +35,7 @@ def operation(text: str) -> Operation:
     name, number = found.group(1), found.group(2)
     family = _outside(name) if ":" in name else FAMILIES.get(name)
     if family is None:
-        raise SpaceError(f"operation '{text}' is unknown{suggestion(name, FAMILIES)} known: {', '.join(FAMILIES)}")
+        raise SpaceError(f"operation '{text}' is unknown{suggestion(name, FAMILIES)}; known: {', '.join(FAMILIES)}")
     try:
         made = family(*([int(number)] if number else []))
     except TypeError:

@@ -20,7 +20,7 @@ from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
 from automtl.search.economy import Active, draw, due, last_due, leading, promising
 from automtl.search.settings import SearchSettings, whole
 from automtl.search.state import Cycle, SearchState
-from automtl.search.trials import held_against_plain
+from automtl.search.trials import check_plain, held_against_plain
 from automtl.search.unrolled import unrolled_gradients
 from automtl.training.denormal import EVERY, ignore_denormals, remove_tiny
 from automtl.training.fit import Judge, seeded
@@ -97,6 +97,7 @@ class Progressive(DifferentiableStrategy):
 
     def search(self, problem: SearchProblem, seed: int, listen: Listener) -> SearchResult:
         start = time.perf_counter()
+        check_plain(self.settings)
         found = super().search(problem, seed, listen)
         architecture, trials = held_against_plain(found.architecture, problem, self.settings, seed, listen)
         kept = found.supernet if architecture == found.architecture else None

@@ -43,6 +43,12 @@ def held_against_plain(
     return list(known)[scores.index(min(scores))], trials
 
 
+def check_plain(settings: SearchSettings) -> None:
+    """Raises SpaceError, before any work, where a plain part is no operation."""
+    for text in (settings.plain_pooling, *settings.plain_layers):
+        operation(text)
+
+
 def alternatives(found: Architecture, space: SearchSpace, settings: SearchSettings) -> dict[Architecture, str]:
     """The found architecture, then with plain poolings, with plain layers, with both, and without interactions, too.
 
