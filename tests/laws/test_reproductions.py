@@ -12,6 +12,7 @@ import pytest
 
 from automtl.config import Settings, make_settings
 from automtl.data.schema import Schema
+from automtl.recipes import Terms
 from automtl.recipes.compare import Evidence
 from automtl.recipes.conductor import Standing
 from automtl.recipes.courses import Finish
@@ -50,9 +51,8 @@ def run(
     reproduction: Reproduction, log: pl.DataFrame, settings: Settings, out: Path
 ) -> tuple[Reproduced, list[Standing]]:
     heard: list[Standing] = []
-    made = reproduce(
-        reproduction, log.head(800), TASKS, settings=settings, seeds=2, trials=1, jobs=1, out=out, audience=heard.append
-    )
+    terms = Terms(settings=settings, seeds=2, trials=1, jobs=1)
+    made = reproduce(reproduction, log.head(800), TASKS, terms=terms, out=out, audience=heard.append)
     return made, heard
 
 
@@ -134,9 +134,10 @@ def test_an_interrupted_reproduction_goes_on_where_it_stopped(
             raise KeyboardInterrupt
 
     figure, rows, heard = REPRODUCTIONS["FIGURE3"], log.head(800), list[Standing]()
+    terms = Terms(settings=settings, seeds=1, jobs=1)
     with pytest.raises(KeyboardInterrupt):
-        reproduce(figure, rows, TASKS, settings=settings, seeds=1, jobs=1, out=tmp_path, audience=stop)
+        reproduce(figure, rows, TASKS, terms=terms, out=tmp_path, audience=stop)
     assert not (tmp_path / "FIGURE3.json").exists()
-    reproduce(figure, rows, TASKS, settings=settings, seeds=1, jobs=1, out=tmp_path, audience=heard.append)
+    reproduce(figure, rows, TASKS, terms=terms, out=tmp_path, audience=heard.append)
     assert [standing.ended for standing in heard if standing.ended] == ["no-auxiliary-loss search 0"]
     assert (tmp_path / "FIGURE3.json").exists()

@@ -16,7 +16,7 @@ import yaml
 
 from automtl.config import make_settings
 from automtl.errors import ComparisonError, SettingsError
-from automtl.recipes import Roles, compare_table
+from automtl.recipes import Roles, Terms, compare_table
 from automtl.recipes.compare import PAPER, resolve_models
 from tests.conftest import TINY
 
@@ -47,8 +47,8 @@ def test_a_killed_comparison_goes_on_and_repeats_nothing(log_file: Path, tmp_pat
     found = json.loads((tmp_path / "out" / "comparison.json").read_text())
     _check(found)
     alone = compare_table(
-        log_file, ["click", "price"], models=["automtl", "esmm", "mmoe"], seeds=2, trials=1, jobs=1,
-        roles=Roles(("like", "buy", "cart"), group="user_id"), settings=make_settings(SETTINGS), out=tmp_path / "alone",
+        log_file, ["click", "price"], models=["automtl", "esmm", "mmoe"], out=tmp_path / "alone",
+        terms=Terms(Roles(("like", "buy", "cart"), group="user_id"), None, make_settings(SETTINGS), 2, 1, 1),
     )  # fmt: skip
     assert _timeless(found) == _timeless(json.loads(json.dumps(alone)))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(os.listdir(tmp_path / "alone"))
@@ -92,10 +92,10 @@ def test_names_of_models_are_told_apart(tmp_path: Path) -> None:
     [
         ({"models": []}, "no model to compare"),
         ({"reference_model": "plee"}, "'plee' is not compared; did you mean 'ple'"),
-        ({"seeds": []}, "expected at least one"),
-        ({"seeds": [1, 1]}, "each once"),
-        ({"trials": 0}, "--trials 0: expected at least 1"),
-        ({"settings": make_settings({"warm_start": True})}, "warm_start: a comparison keeps no supernet"),
+        ({"terms": Terms(seeds=[])}, "expected at least one"),
+        ({"terms": Terms(seeds=[1, 1])}, "each once"),
+        ({"terms": Terms(trials=0)}, "--trials 0: expected at least 1"),
+        ({"terms": Terms(settings=make_settings({"warm_start": True}))}, "warm_start: a comparison keeps no supernet"),
     ],
 )
 def test_mistakes_are_told_before_any_work(

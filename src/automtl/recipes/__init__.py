@@ -13,8 +13,9 @@ from automtl.recipes.fit import (
     fit_table,
     resolve_schema,
 )
+from automtl.recipes.terms import Terms
 
 __all__ = [
-    "Prepared", "Roles", "Run", "check_schema", "check_table", "choose_variant", "compare_table", "fit_table",
-    "resolve_schema",
+    "Prepared", "Roles", "Run", "Terms", "check_schema", "check_table", "choose_variant", "compare_table",
+    "fit_table", "resolve_schema",
 ]  # fmt: skip

@@ -19,10 +19,11 @@ from automtl.data.table import read_table
 from automtl.errors import SettingsError, suggestion
 from automtl.recipes.conductor import Audience, Conductor, nobody
 from automtl.recipes.courses import Course, Finish, Part, Plan, choose_inputs, take_part
-from automtl.recipes.fit import Roles, check_names, check_schema, distinct_variants, resolve_schema
+from automtl.recipes.fit import check_names, check_schema, distinct_variants, resolve_schema
 from automtl.recipes.jobs import NO_MATTER, Brief, Kind, begin, run_job
 from automtl.recipes.records import Record, Records, table_digest, to_json, write_file
 from automtl.recipes.summary import assemble
+from automtl.recipes.terms import Terms
 from automtl.recipes.tuning import require_tuning
 from automtl.recipes.workers import working
 from automtl.report.folder import attempted, comparison_report
@@ -30,6 +31,7 @@ from automtl.report.folder import attempted, comparison_report
 FORMAT = 1  # of comparison.json and of the records
 PAPER = ("automtl", "single-task", "shared-bottom", "mmoe", "cgc", "ple")
 DEFAULT_MODELS = ("automtl", "shared-bottom", "mmoe", "ple")
+DEFAULT_TERMS = Terms()
 
 
 @dataclass(frozen=True)
@@ -48,22 +50,15 @@ def compare_table(
     tasks: Sequence[str] = (),
     *,
     models: Sequence[str] = DEFAULT_MODELS,
-    roles: Roles | None = None,
-    schema: Schema | None = None,
-    settings: Settings | None = None,
-    seeds: int | Sequence[int] = 5,
-    trials: int = 6,
-    jobs: int | None = None,
-    split_seed: int = 0,
+    terms: Terms = DEFAULT_TERMS,
     reference_model: str | None = None,
     out: Path | str = Path("runs/comparison"),
-    overwrite: bool = False,
     audience: Audience = nobody,
 ) -> dict[str, Any]:
     """Train contenders under equal conditions, tuned alike on validation rows; what `comparison.json` holds.
 
     All seeds share one split. A comparison that was interrupted goes on where it stopped, if it is called again with
-    the same table, schema and settings; models, seeds and trials may be added. `jobs`: processes, one a core if None.
+    the same table, schema and settings; models, seeds and trials may be added.
     A model that fails is reported in its entry (`failed`) and leaves the others alone.
 
     Processes are started anew, so a script that calls this needs `if __name__ == "__main__":`.
@@ -73,10 +68,7 @@ def compare_table(
         raise SettingsError(
             f"--reference-model '{reference_model}' is not compared{suggestion(reference_model, names)}"
         )
-    evidence = contend(
-        source, tasks, [contender(name) for name in names], roles=roles, schema=schema, settings=settings, seeds=seeds,
-        trials=trials, jobs=jobs, split_seed=split_seed, out=out, overwrite=overwrite, audience=audience,
-    )  # fmt: skip
+    evidence = contend(source, tasks, [contender(name) for name in names], terms, out=out, audience=audience)
     found = assemble(evidence.header, evidence.finishes, reference_model, evidence.records, evidence.schema)
     write_file(out / "comparison.json", to_json(found))
     for name, page in attempted(lambda: comparison_report(found), "the comparison is").items():
@@ -88,33 +80,26 @@ def contend(
     source: Any,
     tasks: Sequence[str],
     contenders: Sequence[Contender],
+    terms: Terms,
     *,
-    roles: Roles | None = None,
-    schema: Schema | None = None,
-    settings: Settings | None = None,
-    seeds: int | Sequence[int] = 5,
-    trials: int = 6,
-    jobs: int | None = None,
-    split_seed: int = 0,
-    out: Path | str,
-    overwrite: bool = False,
+    out: Path,
     audience: Audience = nobody,
     part: Part = take_part,
 ) -> Evidence:
     """Contenders go through their courses (`part` makes one), as `compare_table` says; records are kept in `out`."""
-    settings, out = settings or Settings(), Path(out)
-    chosen, plan = {one.name: one.settings(settings) for one in contenders}, Plan(_seeds(seeds), trials)
+    settings, plan = terms.settings, Plan(_seeds(terms.seeds), terms.trials)
+    chosen = {one.name: one.settings(settings) for one in contenders}
     _check(chosen, settings, plan)
     table = read_table(source)
-    schema = resolve_schema(table, tasks, roles or Roles(), schema)
+    schema = resolve_schema(table, tasks, terms.roles, terms.schema)
     check_schema(table, schema)
-    split = split_table(table, schema, settings.split, split_seed)
+    split = split_table(table, schema, settings.split, terms.split_seed)
     brief = Brief(
-        source if isinstance(source, str | Path) else table, table_digest(table), schema, settings.split, split_seed,
-        Records(out / "records"),
+        source if isinstance(source, str | Path) else table, table_digest(table), schema, settings.split,
+        terms.split_seed, Records(out / "records"),
     )  # fmt: skip
-    brief.records.open(_identity(brief, settings), overwrite)
-    finishes = _conduct(brief, settings, chosen, plan, part, jobs or os.cpu_count() or 1, audience, out)
+    brief.records.open(_identity(brief, settings), terms.overwrite)
+    finishes = _conduct(brief, settings, chosen, plan, part, terms.jobs or os.cpu_count() or 1, audience, out)
     return Evidence(settings, _header(source, split, schema, plan), finishes, brief.records, schema)
 
 

@@ -7,15 +7,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from automtl.config import Settings
 from automtl.contenders import DEFAULT, Contender, contender
-from automtl.data.schema import Schema
-from automtl.recipes.compare import Evidence, contend
+from automtl.recipes.compare import DEFAULT_TERMS, Evidence, contend
 from automtl.recipes.conductor import Audience, nobody
 from automtl.recipes.courses import search_only, take_part
-from automtl.recipes.fit import Roles
 from automtl.recipes.records import Record, to_json, write_file
 from automtl.recipes.reproduce.base import Reproduction
+from automtl.recipes.terms import Terms
 from automtl.report.comparison_text import Table
 from automtl.report.reproduction import reproduction_files
 from automtl.report.style import drawing
@@ -36,33 +34,25 @@ def reproduce(
     source: Any,
     tasks: Sequence[str] = (),
     *,
-    roles: Roles | None = None,
-    schema: Schema | None = None,
-    settings: Settings | None = None,
-    seeds: int | Sequence[int] = 5,
-    trials: int = 6,
-    jobs: int | None = None,
-    split_seed: int = 0,
+    terms: Terms = DEFAULT_TERMS,
     published_schedule: bool = False,
     out: Path | str = Path("runs/paper"),
-    overwrite: bool = False,
     audience: Audience = nobody,
 ) -> Reproduced:
     """Run what it needs and write NAME.json, NAME.html and its pictures into `out`.
 
     Arguments are those of `compare_table`, whose records it keeps and reads: reproductions with one `out` share what
-    they have in common, and an interrupted one goes on where it stopped. `trials` serve those that train.
+    they have in common, and an interrupted one goes on where it stopped. Trials serve those that train.
     `published_schedule`: searches go as in the paper, the default one by its Algorithm 1.
     """
-    settings, out = settings or Settings(), Path(out)
-    contenders = reproduction.contenders(settings)
+    out, contenders = Path(out), reproduction.contenders(terms.settings)
     if published_schedule:
-        settings, contenders = replace(settings, search=published()), [_published(one) for one in contenders]
-    evidence = contend(
-        source, tasks, contenders, roles=roles, schema=schema, settings=settings, seeds=seeds,
-        trials=trials if reproduction.trained else 1, jobs=jobs, split_seed=split_seed, out=out, overwrite=overwrite,
-        audience=audience, part=take_part if reproduction.trained else search_only,
-    )  # fmt: skip
+        terms = replace(terms, settings=replace(terms.settings, search=published()))
+        contenders = [_published(one) for one in contenders]
+    if not reproduction.trained:
+        terms = replace(terms, trials=1)
+    part = take_part if reproduction.trained else search_only
+    evidence = contend(source, tasks, contenders, terms, out=out, audience=audience, part=part)
     return publish(reproduction, evidence, out)
 
 

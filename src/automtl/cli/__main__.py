@@ -1,0 +1,5 @@
+"""`python -m automtl.cli`."""
+
+from automtl.cli import main
+
+main()

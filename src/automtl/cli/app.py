@@ -1,0 +1,43 @@
+"""The command line's app, and the way into it."""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from typing import Annotated
+
+import typer
+
+from automtl._version import __version__
+from automtl.errors import AutomtlError
+
+app = typer.Typer(
+    help="Search, train and test a multi-task recommendation model for a table of logged behaviour.",
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+)  # fmt: skip
+
+
+def _version(value: bool) -> None:
+    if value:
+        typer.echo(f"automtl {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+) -> None:
+    """Search, train and test a multi-task recommendation model for a table of logged behaviour."""
+
+
+def main() -> None:
+    """The command: a user's mistake is one line on standard error and exit code 2; a warning is one line, too."""
+    warnings.formatwarning = lambda message, *rest, **named: f"warning: {message}\n"
+    try:
+        app()
+    except AutomtlError as error:
+        typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        typer.echo("stopped; nothing was written", err=True)
+        sys.exit(130)

@@ -1,0 +1,76 @@
+"""Models against each other, and the paper's tables and figures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from automtl.cli.app import app
+from automtl.cli.options import Contest, TableArgument, sharing
+from automtl.cli.progress import until_stopped
+from automtl.cli.show import show_comparison, show_table
+
+COMPARED = "automtl,shared-bottom,mmoe,ple"
+
+
+@app.command("compare")
+@sharing
+def compare_command(
+    table: TableArgument,
+    contest: Contest,
+    models: Annotated[str, typer.Option(help="Names, with commas between; or paper, or all.")] = COMPARED,
+    reference_model: Annotated[str | None, typer.Option(help="Held against the others; else the searched one.")] = None,
+    out: Annotated[Path, typer.Option(help="The folder of the comparison.")] = Path("runs/comparison"),
+) -> None:
+    """Hold models against each other under equal conditions, and say what is more than noise.
+
+    An interrupted comparison goes on where it stopped when the command is given again.
+    """
+    from automtl.recipes import compare_table
+
+    tasks, terms = contest.tasks, contest.terms()
+    names = [name.strip() for name in models.split(",")]
+    with until_stopped(out) as standing:
+        found = compare_table(
+            table, tasks, models=names, terms=terms, reference_model=reference_model, out=out, audience=standing.hear
+        )
+    failures = show_comparison(found)
+    typer.echo(f"files: {out}")
+    if failures:
+        raise typer.Exit(1)
+
+
+@app.command("reproduce")
+@sharing
+def reproduce_command(
+    name: Annotated[str, typer.Argument(help="table3, table4, table5, figure3 ... figure6.", show_default=False)],
+    table: TableArgument,
+    contest: Contest,
+    published_schedule: Annotated[
+        bool, typer.Option("--published-schedule", help="Search as the paper does, many times slower.")
+    ] = False,
+    out: Annotated[Path, typer.Option(help="The folder of reproductions and of what they ran.")] = Path("runs/paper"),
+) -> None:
+    """A table or figure of the paper, on your table: on screen, as JSON, as an HTML page and SVG pictures.
+
+    An interrupted one goes on where it stopped when the command is given again. Those with the same --out share jobs.
+    """
+    from automtl.recipes.reproduce import find_reproduction, reproduce
+
+    chosen, tasks, terms = find_reproduction(name), contest.tasks, contest.terms()
+    with until_stopped(out) as standing:
+        found = reproduce(
+            chosen, table, tasks, terms=terms, published_schedule=published_schedule, out=out, audience=standing.hear
+        )
+    for title, header, rows in found.tables:
+        show_table(title, header, rows)
+    for sentence in found.values["sentences"]:
+        typer.echo(sentence)
+    typer.echo(f"in the paper: {found.values['paper']}")
+    for contender, message in found.values["failed"].items():
+        typer.echo(f"{contender} failed: {message}", err=True)
+    typer.echo(f"files: {', '.join(str(path) for path in found.files[:2])} and {len(found.files) - 2} pictures")
+    if found.values["failed"]:
+        raise typer.Exit(1)

@@ -1,0 +1,50 @@
+"""Public datasets."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from automtl.cli.app import app
+from automtl.cli.show import show_table
+
+data_app = typer.Typer(help="Public datasets: what is known, and tables of their raw files.", no_args_is_help=True)
+app.add_typer(data_app, name="data")
+
+
+@data_app.command("list")
+def data_list_command(
+    name: Annotated[str | None, typer.Argument(help="One dataset, to be described in full.")] = None,
+) -> None:
+    """Public datasets that `data prepare` knows; with a NAME, its source, files, recipe and licence."""
+    from automtl.data.catalog import DATASETS, find_dataset
+
+    if name is None:
+        rows = [[d.name, d.title, f"{next(iter(d.expected.values()))['rows']:,}", d.licence] for d in DATASETS.values()]
+        show_table("public datasets", ["name", "title", "rows", "licence"], rows, "left")
+        return
+    for line in find_dataset(name).describe():
+        typer.echo(line)
+
+
+@data_app.command("prepare")
+def data_prepare_command(
+    name: Annotated[str, typer.Argument(help="A name of `data list`.", show_default=False)],
+    folder: Annotated[Path, typer.Argument(help="Where the publisher's files are, unpacked.", show_default=False)],
+    out: Annotated[Path, typer.Option(help="A .parquet file; its schema is written beside it.", show_default=False)],
+    variant: Annotated[str | None, typer.Option(help="One of those that `data list NAME` shows.")] = None,
+    strict: Annotated[
+        bool, typer.Option("--strict", help="A count that differs from the published is an error.")
+    ] = False,
+) -> None:
+    """Make a table and its schema of a publisher's raw files."""
+    from automtl.data.catalog import find_dataset, prepare
+
+    found = prepare(find_dataset(name), folder, out, variant, strict=strict)
+    for difference in found.differences:
+        typer.echo(f"warning: {difference}; are the files complete, and of this release?", err=True)
+    rates = ", ".join(f"{task} {rate:.4g}" for task, rate in found.rates.items())
+    typer.echo(f"{found.rows:,} rows ({rates}): {found.table}")
+    typer.echo(f"next: automtl fit {found.table} --schema {found.schema}")

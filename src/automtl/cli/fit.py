@@ -1,0 +1,56 @@
+"""Search, train, test and save one model."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from automtl.cli.app import app
+from automtl.cli.options import Rows, TableArgument, sharing
+from automtl.cli.progress import Live
+from automtl.cli.show import show_findings, show_run
+from automtl.errors import SettingsError
+from automtl.models.names import MODEL_NAMES
+
+
+@app.command("fit")
+@sharing
+def fit_command(
+    table: TableArgument,
+    rows: Rows,
+    model: Annotated[str | None, typer.Option(help=f"{', '.join(MODEL_NAMES)}.")] = None,
+    strategy: Annotated[str | None, typer.Option(help="progressive, automtl, darts, darts-minus or random.")] = None,
+    schedule: Annotated[str, typer.Option(help="bounded, or published: the paper's schedule.")] = "bounded",
+    seed: Annotated[int, typer.Option(help="The same seed gives the same model.")] = 0,
+    out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/automtl"),
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run there.")] = False,
+    tracker: Annotated[list[str] | None, typer.Option("--tracker", help="tensorboard or mlflow; one or both.")] = None,
+    tracker_folder: Annotated[Path | None, typer.Option(help="Where trackers write; runs/tracking.")] = None,
+    tracking_uri: Annotated[str | None, typer.Option(help="MLflow's server; files in that folder without it.")] = None,
+) -> None:
+    """Search an architecture for a table, train it, test it, save it."""
+    from automtl.config import make_settings
+    from automtl.recipes import fit_table
+    from automtl.search.settings import published
+
+    settings = rows.settings()
+    if schedule not in ("bounded", "published"):
+        raise SettingsError(f"--schedule '{schedule}': expected 'bounded' or 'published'")
+    if schedule == "published":
+        settings = replace(settings, search=published())
+    settings = replace(settings, model=model or settings.model, strategy=strategy or settings.strategy)
+    trackers = make_settings({"trackers": tracker or settings.trackers}, "--tracker").trackers
+    folder, uri = str(tracker_folder or settings.tracker_folder), tracking_uri or settings.tracking_uri
+    settings = replace(settings, trackers=trackers, tracker_folder=folder, tracking_uri=uri)
+    with Live() as live:
+        run = fit_table(
+            table, rows.tasks, roles=rows.roles, schema=rows.read_schema(), settings=settings, seed=seed, out=out,
+            overwrite=overwrite, listen=live.listen, warn=show_findings,
+        )  # fmt: skip
+    show_run(run.metrics, run.predictor.spec.architecture, run.predictor.schema.task_names)
+    typer.echo(f"files: {out}")
+    if settings.trackers:
+        typer.echo(f"tracked: {settings.tracking_uri or settings.tracker_folder}")

@@ -1,0 +1,84 @@
+"""What can be done with a saved model or comparison."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from automtl.cli.app import app
+from automtl.cli.options import ModelArgument, TableArgument
+from automtl.cli.show import show_metrics, show_run, show_table
+
+
+@app.command("evaluate")
+def evaluate_command(model: ModelArgument, table: TableArgument) -> None:
+    """Metrics of a saved model on a labelled table."""
+    from automtl.predictor import Predictor
+
+    show_metrics(Predictor.load(model).evaluate(table), "metrics")
+
+
+@app.command("predict")
+def predict_command(
+    model: ModelArgument,
+    table: TableArgument,
+    out: Annotated[Path, typer.Option(help="A .parquet, .csv or .arrow file.", show_default=False)],
+) -> None:
+    """Score a table: one column a task, in the table's row order."""
+    from automtl.data.table import write_table
+    from automtl.predictor import Predictor
+
+    scores = Predictor.load(model).predict(table)
+    write_table(scores, out)
+    typer.echo(f"{scores.height} rows scored: {out}")
+
+
+@app.command("inspect")
+def inspect_command(model: ModelArgument) -> None:
+    """The architecture, parameters and metrics of a saved model."""
+    from automtl.models.network import count_parameters
+    from automtl.predictor import Predictor, read_json
+
+    predictor = Predictor.load(model)
+    if (model / "metrics.json").is_file():
+        metrics = read_json(model, "metrics")
+        show_run(metrics, predictor.spec.architecture, predictor.schema.task_names)
+    else:
+        typer.echo(f"{predictor.spec.model}, {count_parameters(predictor.network):,} parameters")
+
+
+@app.command("report")
+def report_command(
+    folder: Annotated[Path, typer.Argument(help="A folder written by fit or compare.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="The page; report.html unless --pictures is given.")] = None,
+    pictures: Annotated[Path | None, typer.Option(help="A folder for the pictures as SVG files.")] = None,
+    png: Annotated[bool, typer.Option("--png", help="The pictures as PNG files, too.")] = False,
+) -> None:
+    """One HTML page about a run or comparison, or its pictures as files."""
+    from automtl.recipes.report import report_folder
+
+    written = report_folder(folder, out, pictures, png=png)
+    typer.echo(f"report: {written[-1]}" if pictures is None else f"{len(written)} files: {pictures}")
+
+
+@app.command("importance")
+def importance_command(
+    model: ModelArgument,
+    table: TableArgument,
+    repeats: Annotated[int, typer.Option(min=1, help="Shuffles of each column.")] = 3,
+    rows: Annotated[int, typer.Option(min=2, help="Drawn from the table.")] = 20_000,
+    seed: Annotated[int, typer.Option(help="Of the rows and the shuffles.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write it here, as JSON.")] = None,
+) -> None:
+    """By how much each task ranks worse when one column is shuffled, on labelled rows."""
+    from automtl.data.files import write_text
+    from automtl.recipes.importance import column_importance, importance_rows
+
+    found = column_importance(model, table, repeats=repeats, rows=rows, seed=seed)
+    show_table("drop of AUC, or rise of RMSE, when a column is shuffled", *importance_rows(found))
+    if out is not None:
+        write_text(out, json.dumps([one.to_dict() for one in found], indent=1))
+        typer.echo(f"importance: {out}")

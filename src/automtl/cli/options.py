@@ -1,0 +1,123 @@
+"""Options that several commands share: a parameter that is an `Options` class stands for all its fields."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from functools import wraps
+from inspect import Parameter, Signature, signature
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+
+import typer
+
+from automtl.errors import SettingsError
+
+if TYPE_CHECKING:
+    from automtl.config import Settings
+    from automtl.data.schema import Schema
+    from automtl.recipes import Roles, Terms
+
+TableArgument = Annotated[str, typer.Argument(help="CSV, Parquet or Arrow file, folder or glob.", show_default=False)]
+ModelArgument = Annotated[Path, typer.Argument(help="A run folder written by fit.", show_default=False)]
+
+
+@dataclass(frozen=True)
+class Options:
+    """A frozen dataclass whose fields are options, annotated as those of a command."""
+
+
+@dataclass(frozen=True)
+class Columns(Options):
+    """Which columns of a labelled table are what."""
+
+    task: Annotated[list[str] | None, typer.Option("--task", help="A label column; give one or more.")] = None
+    drop: Annotated[list[str] | None, typer.Option("--drop", help="A column that is no input.")] = None
+    split_column: Annotated[str | None, typer.Option(help="Column of train, val, test.")] = None
+    time: Annotated[str | None, typer.Option("--time", help="Time column.")] = None
+    group: Annotated[str | None, typer.Option("--group", help="Column for GAUC and the split by user.")] = None
+    weight: Annotated[str | None, typer.Option("--weight", help="Sample weights.")] = None
+
+    @property
+    def tasks(self) -> list[str]:
+        """Raises SettingsError if there is none."""
+        if not self.task:
+            raise SettingsError("no task given; name at least one label column with --task")
+        return self.task
+
+    @property
+    def roles(self) -> Roles:
+        """Of columns that are neither tasks nor inputs."""
+        from automtl.recipes import Roles
+
+        return Roles(tuple(self.drop or ()), self.split_column, self.weight, self.group, self.time)
+
+
+@dataclass(frozen=True)
+class Rows(Columns):
+    """A labelled table as it is trained on: columns, schema, settings."""
+
+    schema: Annotated[Path | None, typer.Option("--schema", help="Schema file; see describe --out.")] = None
+    split: Annotated[str | None, typer.Option(help="random, time or user.")] = None
+    config: Annotated[Path | None, typer.Option(help="Settings as TOML or YAML.")] = None
+
+    @property
+    def tasks(self) -> list[str]:
+        """Empty where the schema names them. Raises SettingsError if nothing does."""
+        if not self.task and self.schema is None:
+            raise SettingsError("no task given; name at least one label column with --task, or give a --schema")
+        return self.task or []
+
+    def read_schema(self) -> Schema | None:
+        """Of the file."""
+        from automtl.data.schema import Schema
+
+        return None if self.schema is None else Schema.read(self.schema)
+
+    def settings(self) -> Settings:
+        """Those of the file, with the split of the command line."""
+        from automtl.config import make_settings, read_settings
+
+        settings = read_settings(self.config)
+        if self.split is None:
+            return settings
+        return replace(settings, split=make_settings({"split": {"method": self.split}}, "--split").split)
+
+
+@dataclass(frozen=True)
+class Contest(Rows):
+    """What is equal for all contenders, and how they are run."""
+
+    seeds: Annotated[int, typer.Option(min=1, help="Searches and trainings of each model.")] = 5
+    trials: Annotated[int, typer.Option(min=1, help="Settings tried for each model; 1: the defaults.")] = 6
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; one a core if not given.")] = None
+    split_seed: Annotated[int, typer.Option(help="Of a split at random.")] = 0
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Discard what an earlier one ran there.")] = False
+
+    def terms(self) -> Terms:
+        """For the recipes."""
+        from automtl.recipes import Terms
+
+        return Terms(
+            self.roles, self.read_schema(), self.settings(), self.seeds, self.trials, self.jobs, self.split_seed,
+            self.overwrite,
+        )  # fmt: skip
+
+
+def sharing(command: Callable[..., None]) -> Callable[..., None]:
+    """The command with an option for every field of its parameters that are Options."""
+    hints = get_type_hints(command, include_extras=True)
+    groups = {name: hint for name, hint in hints.items() if isinstance(hint, type) and issubclass(hint, Options)}
+
+    @wraps(command)
+    def flat(**given: Any) -> None:
+        made = {name: group(**{f.name: given.pop(f.name) for f in fields(group)}) for name, group in groups.items()}
+        command(**given, **made)
+
+    places = []
+    for name, own in signature(command).parameters.items():
+        shared = signature(groups[name]).parameters if name in groups else {name: own}
+        types = get_type_hints(groups[name], include_extras=True) if name in groups else hints
+        places += [place.replace(kind=Parameter.KEYWORD_ONLY, annotation=types[n]) for n, place in shared.items()]
+    flat.__signature__ = Signature(places)  # type: ignore[attr-defined]
+    return flat

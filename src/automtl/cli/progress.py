@@ -1,0 +1,94 @@
+"""How far a run is, on standard error."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import typer
+
+
+class Live:
+    """Progress on a terminal: stage, time left, loss, AUC by task, strongest candidates. Silent elsewhere."""
+
+    def __enter__(self) -> Live:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        self.bar = Progress(
+            TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[news]}"),
+            console=console, disable=not console.is_terminal, transient=True,
+        )  # fmt: skip
+        self.stages: dict[str, Any] = {}
+        self.bar.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.bar.stop()
+
+    def listen(self, progress: Any) -> None:
+        """Show one event."""
+        if progress.stage not in self.stages:
+            self.stages[progress.stage] = self.bar.add_task(progress.stage, total=progress.total, news="")
+        task = self.stages[progress.stage]
+        self.bar.update(task, completed=progress.step)
+        if progress.loss is not None:
+            self.bar.update(task, news=_news(progress))
+
+
+def _news(progress: Any) -> str:
+    parts = [f"loss {progress.loss:.4f}", *(f"{task} {value:.4f}" for task, value in progress.auc.items())]
+    return "  ".join([*parts, *([" ".join(progress.strongest)] if progress.strongest else [])])
+
+
+class StandingLine:
+    """How far a comparison is: one line that changes on a terminal, a line for each ended job elsewhere."""
+
+    def __enter__(self) -> StandingLine:
+        from rich.console import Console
+        from rich.live import Live
+
+        self.last: Any = None
+        self.console = Console(stderr=True, highlight=False, soft_wrap=True)
+        self.live = Live("", console=self.console, transient=True) if self.console.is_terminal else None
+        if self.live is not None:
+            self.live.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        if self.live is not None:
+            self.live.stop()
+
+    def hear(self, standing: Any) -> None:
+        """Show one standing."""
+        self.last = standing
+        if standing.failure is not None:
+            self.console.print(f"{standing.ended}: failed, {standing.failure}", markup=False)
+        if self.live is not None:
+            self.live.update(f"{self.text()}; now {', '.join(standing.running)}")
+        elif standing.ended is not None:
+            self.console.print(f"{self.text()}; {standing.ended} ended", markup=False)
+
+    def text(self) -> str:
+        """Jobs done, and the time left."""
+        from automtl.report.comparison_text import duration
+
+        if self.last is None:
+            return "no job is done"
+        left = "" if self.last.seconds_left is None else f", about {duration(self.last.seconds_left)} left"
+        return f"{self.last.done} of {self.last.total} jobs are done{left}"
+
+
+@contextmanager
+def until_stopped(out: Path) -> Iterator[StandingLine]:
+    """Tells how far it is; Ctrl-C ends it with a word on how to go on."""
+    standing = StandingLine()
+    try:
+        with standing:
+            yield standing
+    except KeyboardInterrupt:
+        typer.echo(f"stopped; {standing.text()} in {out}: the same command goes on from there", err=True)
+        raise typer.Exit(130) from None

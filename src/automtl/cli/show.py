@@ -1,0 +1,78 @@
+"""Results on the screen."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Literal
+
+import typer
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+
+def show_findings(findings: tuple[Any, ...], shown: int = 5) -> None:
+    """Warnings of the data checks on standard error, a line each; notes only by their number."""
+    warnings = [finding for finding in findings if finding.level == "warning"]
+    for finding in warnings[:shown]:
+        typer.echo(f"warning: '{finding.column}' {finding.evidence}; {finding.remedy}", err=True)
+    left = len(findings) - len(warnings[:shown])
+    if left:
+        typer.echo(f"the data checks have {left} more findings, 'automtl check' shows them", err=True)
+
+
+def show_comparison(found: dict[str, Any]) -> list[str]:
+    """Print it; what failed."""
+    from automtl.report.comparison_text import comparison_tables, failures
+
+    for title, header, rows in comparison_tables(found):
+        show_table(title, header, rows)
+    for verdict in found["verdicts"].values():
+        typer.echo(verdict["sentence"])
+    typer.echo(found["sentence"])
+    lines = failures(found)
+    for line in lines:
+        typer.echo(line, err=True)
+    return lines
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+
+
+def show_table(
+    title: str, header: list[str], rows: list[list[str]], justify: Literal["left", "right"] = "right"
+) -> None:
+    from rich.table import Table
+
+    table = Table(title=title, title_justify="left")
+    for index, name in enumerate(header):
+        table.add_column(name, justify="left" if index == 0 else justify, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    _console().print(table)
+
+
+def show_metrics(metrics: dict[str, Any], title: str) -> None:
+    from automtl.report.text import metric_rows, number, undefined
+
+    show_table(f"{title}, MTL-Loss {number(metrics['mtl_loss'])}", *metric_rows(metrics))
+    if "funnel" in metrics:
+        show_table("funnel", *metric_rows({"tasks": metrics["funnel"]}))
+    for line in undefined(metrics):
+        typer.echo(line)
+
+
+def show_run(metrics: dict[str, Any], architecture: Any, tasks: tuple[str, ...]) -> None:
+    if architecture is not None:
+        typer.echo(architecture.draw(tasks))
+    show_metrics(metrics["validation"], "validation rows")
+    show_metrics(metrics["test"], "test rows")
+    seconds = metrics["seconds"]
+    typer.echo(
+        f"inputs: {metrics['variant']}; {metrics['parameters']:,} parameters; search {seconds['search']:.0f} s, "
+        f"training {seconds['training']:.0f} s, total {seconds['total']:.0f} s; "
+        f"peak memory {metrics['peak_memory_bytes'] / 2**30:.1f} GiB"
+    )

@@ -1,0 +1,79 @@
+"""Looks at a table before anything is trained, and a table to try things on."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from automtl.cli.app import app
+from automtl.cli.options import Columns, Rows, TableArgument, sharing
+from automtl.cli.show import show_table
+
+
+@app.command("describe")
+@sharing
+def describe_command(
+    table: TableArgument,
+    columns: Columns,
+    out: Annotated[Path | None, typer.Option(help="Write the schema here, to be edited.")] = None,
+) -> None:
+    """The schema inferred for a table, and each column's role."""
+    from automtl.data.files import write_text
+    from automtl.data.infer import infer_schema, summarize
+    from automtl.data.table import read_table
+
+    tasks, frame = columns.tasks, read_table(table)
+    schema = infer_schema(
+        frame, tasks, drop=columns.drop or (), split=columns.split_column, weight=columns.weight, group=columns.group,
+        time=columns.time,
+    )  # fmt: skip
+    lines = [[s.name, s.type, s.role, f"{s.distinct:,}", f"{s.missing:,}", s.note] for s in summarize(frame, schema)]
+    show_table(f"{frame.height:,} rows", ["column", "type", "role", "distinct", "missing", "note"], lines)
+    if out is not None:
+        write_text(out, schema.text())
+        typer.echo(f"schema: {out}")
+
+
+@app.command("check")
+@sharing
+def check_command(
+    table: TableArgument,
+    rows: Rows,
+    seed: Annotated[int, typer.Option(help="Of the split and the sampled rows.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write the findings here, as JSON.")] = None,
+) -> None:
+    """Look for what spoils a model: inputs that tell the answer, drift, duplicated rows, constant columns."""
+    from automtl.data.files import write_text
+    from automtl.recipes import check_table
+
+    found = check_table(
+        table, rows.tasks, roles=rows.roles, schema=rows.read_schema(), settings=rows.settings(), seed=seed
+    )
+    if found:
+        lines = [[f.column, f.level, f.check, f.evidence, f.remedy] for f in found]
+        show_table(f"{len(found)} findings", ["column", "level", "check", "evidence", "what to do"], lines, "left")
+    else:
+        typer.echo("nothing found")
+    if out is not None:
+        write_text(out, json.dumps([finding.to_dict() for finding in found], indent=1))
+        typer.echo(f"findings: {out}")
+
+
+@app.command("synthesize")
+def synthesize_command(
+    out: Annotated[Path, typer.Option(help="A .parquet, .csv or .arrow file.", show_default=False)],
+    rows: Annotated[int, typer.Option(min=100)] = 20_000,
+    relatedness: Annotated[float, typer.Option(min=0, max=1)] = 0.2,
+    interaction: Annotated[float, typer.Option(min=0, max=1)] = 0.3,
+    noise: Annotated[float, typer.Option(min=0)] = 0.5,
+    seed: int = 0,
+) -> None:
+    """Write a log with a known answer: tasks click and like share one truth, buy and cart another."""
+    from automtl.data.synthetic import synthetic_log
+    from automtl.data.table import write_table
+
+    write_table(synthetic_log(rows, relatedness=relatedness, interaction=interaction, noise=noise, seed=seed), out)
+    typer.echo(f"{rows:,} rows: {out}")
