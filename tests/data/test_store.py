@@ -208,3 +208,34 @@ def test_rows_that_fit_stay_in_memory_and_nothing_is_written(log: pl.DataFrame, 
     with feeding(FeedingSettings(), tmp_path / "run") as feeder:
         assert feeder.hold(rows, small_layout()) is rows
         assert list(tmp_path.iterdir()) == []
+
+
+HOLDING = """
+import signal, sys
+from automtl.data.store import FeedingSettings, feeding
+from tests.conftest import small_batch, small_layout
+with feeding(FeedingSettings(mapped=True), sys.argv[1]) as feeder:
+    feeder.hold(small_batch(5), small_layout())
+    print("holds", flush=True)
+    signal.pause()
+"""
+
+
+def test_files_of_a_killed_process_are_removed_and_those_of_a_living_one_stay(tmp_path: Path) -> None:
+    root = Path(__file__).parents[2]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(root / "src"), str(root)])}
+    command = [sys.executable, "-c", HOLDING, str(tmp_path / "run")]
+    held: dict[subprocess.Popen[str], Path] = {}
+    for _ in range(2):
+        before = set(tmp_path.iterdir())
+        process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+        assert process.stdout is not None and process.stdout.readline() == "holds\n"
+        (held[process],) = set(tmp_path.iterdir()) - before
+    (killed, gone), (living, kept) = held.items()
+    killed.kill()
+    killed.communicate()
+    with feeding(FeedingSettings(), tmp_path / "run"):
+        assert set(tmp_path.iterdir()) == {kept}
+    living.kill()
+    living.communicate()
+    assert gone != kept

@@ -19,6 +19,7 @@ from automtl.errors import ComparisonError, SettingsError
 from automtl.recipes import Roles, Terms, compare_table
 from automtl.recipes.compare import PAPER, resolve_models
 from tests.conftest import TINY
+from tests.test_cli import call
 
 SETTINGS = {**TINY, "training": {"epochs": 1, "batch_size": 256}, "variants": [{"name": "plain"}]}
 OPTIONS = ["--models", "automtl,esmm,mmoe", "--seeds", "2", "--trials", "1", "--jobs", "1", "--group", "user_id"]
@@ -31,12 +32,17 @@ def command(log_file: Path, folder: Path) -> list[str]:
     return [*python, *columns, *OPTIONS, "--config", str(folder / "tiny.yaml"), "--out", str(folder / "out")]
 
 
-def test_a_killed_comparison_goes_on_and_repeats_nothing(log_file: Path, tmp_path: Path) -> None:
+def test_a_killed_comparison_goes_on_and_repeats_nothing(
+    log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     records = tmp_path / "out" / "records"
     with subprocess.Popen(command(log_file, tmp_path), stderr=subprocess.DEVNULL) as process:
         while len(list(records.glob("t*.json"))) < 1:
             assert process.poll() is None
             time.sleep(0.02)
+        process.send_signal(signal.SIGSTOP)
+        assert call(*command(log_file, tmp_path)[3:]) == 2
+        assert f"another process works in '{tmp_path / 'out'}'; wait" in capsys.readouterr().err
         process.send_signal(signal.SIGKILL)
     kept = {path: path.stat().st_mtime_ns for path in records.glob("*.json")}
     done = subprocess.run(command(log_file, tmp_path), capture_output=True, text=True, check=False)

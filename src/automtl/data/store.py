@@ -18,8 +18,9 @@ import shutil
 import sys
 import tempfile
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from glob import escape
 from io import BufferedWriter
 from pathlib import Path
 from typing import Any
@@ -34,12 +35,14 @@ from torch import Tensor
 from automtl._version import __version__
 from automtl.data.batch import Batch, Features, row_bytes
 from automtl.data.encoder import Encoder
+from automtl.data.files import held
 from automtl.data.layout import Layout
 from automtl.data.schema import CONFIG
 from automtl.errors import StoreError
 
 KIND, FORMAT = "automtl encoded rows", 1  # a change that older code cannot read raises the format
 INDEX = "store.json"
+LOCK = "lock"  # in a folder of a feeder, held by its process
 DTYPES = {"int32": torch.int32, "int64": torch.int64, "float32": torch.float32}
 WINDOW_BYTES = 2**30  # a shuffle by blocks holds at most so much
 MEMORY_SHARE = 4  # a quarter of the machine's memory is for encoded rows
@@ -207,22 +210,40 @@ class Feeder:
         return self._stored(encoder.encode_parts(table, self.settings.part_rows), encoder.layout)
 
     def _stored(self, parts: Iterable[Batch], layout: Layout) -> Batch:
-        name, parent = ("automtl", None) if self.beside is None else (f".{self.beside.name}", self.beside.parent)
+        prefix, parent = ("automtl.rows.", None) if self.beside is None else (_prefix(self.beside), self.beside.parent)
         try:
             if parent is not None:
                 parent.mkdir(parents=True, exist_ok=True)
-            folder = Path(tempfile.mkdtemp(prefix=f"{name}.rows.", dir=parent))
+            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+            self.files.callback(shutil.rmtree, folder, ignore_errors=True)
+            self.files.enter_context(held(folder / LOCK))
         except OSError as error:
             raise StoreError(f"no folder for encoded rows in '{parent}': {error.strerror or error}") from None
-        self.files.callback(shutil.rmtree, folder, ignore_errors=True)
         return Store.write(folder / "encoded", parts, layout).rows(self.settings.budget_bytes)
 
 
 @contextmanager
 def feeding(settings: FeedingSettings, beside: Path | str | None = None) -> Iterator[Feeder]:
-    """A feeder for the block. Its files, if it needs any, lie beside that path, or else where temporary files go."""
+    """A feeder for the block. Its files, if it needs any, lie beside that path, or else where temporary files go.
+
+    Files that a killed process left beside that path are removed.
+    """
+    if beside is not None:
+        _remove_left(Path(beside))
     with ExitStack() as files:
         yield Feeder(settings, None if beside is None else Path(beside), files)
+
+
+def _prefix(beside: Path) -> str:
+    return f".{beside.name}.rows."
+
+
+def _remove_left(beside: Path) -> None:
+    """Folders of encoded rows whose lock no living process holds. One without a lock has only just been made."""
+    for lock in beside.parent.glob(f"{escape(_prefix(beside))}*/{LOCK}"):
+        with suppress(OSError), held(lock) as left:  # another process may be removing it
+            if left:
+                shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def slices(rows: Batch, size: int) -> Iterator[Batch]:

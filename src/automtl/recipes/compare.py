@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,11 @@ from typing import Any
 from automtl._version import __version__
 from automtl.config import Settings, Variant
 from automtl.contenders import CONTENDERS, Contender, contender
+from automtl.data.files import held
 from automtl.data.schema import Schema
 from automtl.data.split import Split, split_table
 from automtl.data.table import read_table
-from automtl.errors import SettingsError, suggestion
+from automtl.errors import ComparisonError, SettingsError, suggestion
 from automtl.recipes.conductor import Audience, Conductor, nobody
 from automtl.recipes.courses import Course, Finish, Part, Plan, choose_inputs, take_part
 from automtl.recipes.fit import check_names, check_schema, distinct_variants, resolve_schema
@@ -29,6 +31,7 @@ from automtl.recipes.workers import working
 from automtl.report.folder import attempted, comparison_report
 
 FORMAT = 1  # of comparison.json and of the records
+LOCK = ".lock"  # held by the process that works in the folder
 PAPER = ("automtl", "single-task", "shared-bottom", "mmoe", "cgc", "ple")
 DEFAULT_MODELS = ("automtl", "shared-bottom", "mmoe", "ple")
 DEFAULT_TERMS = Terms()
@@ -68,14 +71,16 @@ def compare_table(
         raise SettingsError(
             f"--reference-model '{reference_model}' is not compared{suggestion(reference_model, names)}"
         )
-    evidence = contend(source, tasks, [contender(name) for name in names], terms, out=out, audience=audience)
-    found = assemble(evidence.header, evidence.finishes, reference_model, evidence.records, evidence.schema)
-    write_file(out / "comparison.json", to_json(found))
-    for name, page in attempted(lambda: comparison_report(found), "the comparison is").items():
-        write_file(out / name, page.encode())
+    every = [contender(name) for name in names]
+    with contend(source, tasks, every, terms, out=out, audience=audience) as evidence:
+        found = assemble(evidence.header, evidence.finishes, reference_model, evidence.records, evidence.schema)
+        write_file(out / "comparison.json", to_json(found))
+        for name, page in attempted(lambda: comparison_report(found), "the comparison is").items():
+            write_file(out / name, page.encode())
     return found
 
 
+@contextmanager
 def contend(
     source: Any,
     tasks: Sequence[str],
@@ -85,8 +90,11 @@ def contend(
     out: Path,
     audience: Audience = nobody,
     part: Part = take_part,
-) -> Evidence:
-    """Contenders go through their courses (`part` makes one), as `compare_table` says; records are kept in `out`."""
+) -> Iterator[Evidence]:
+    """Contenders go through their courses (`part` makes one), as `compare_table` says; records are kept in `out`.
+
+    For the block the folder is ours. Raises ComparisonError if another process works in it.
+    """
     settings, plan = terms.settings, Plan(_seeds(terms.seeds), terms.trials)
     chosen = {one.name: one.settings(settings) for one in contenders}
     _check(chosen, settings, plan)
@@ -98,9 +106,24 @@ def contend(
         source if isinstance(source, str | Path) else table, table_digest(table), schema, settings.split,
         terms.split_seed, Records(out / "records"),
     )  # fmt: skip
-    brief.records.open(_identity(brief, settings), terms.overwrite)
-    finishes = _conduct(brief, settings, chosen, plan, part, terms.jobs or os.cpu_count() or 1, audience, out)
-    return Evidence(settings, _header(source, split, schema, plan), finishes, brief.records, schema)
+    with _alone(out):
+        brief.records.open(_identity(brief, settings), terms.overwrite)
+        finishes = _conduct(brief, settings, chosen, plan, part, terms.jobs or os.cpu_count() or 1, audience, out)
+        yield Evidence(settings, _header(source, split, schema, plan), finishes, brief.records, schema)
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """Raises ComparisonError where another process has the folder, or it cannot be written."""
+    with ExitStack() as claim:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+            ours = claim.enter_context(held(folder / LOCK))
+        except OSError as error:
+            raise ComparisonError(f"'{folder}' cannot be written: {error.strerror}") from None
+        if not ours:
+            raise ComparisonError(f"another process works in '{folder}'; wait for its end, or choose another --out")
+        yield
 
 
 def resolve_models(names: Sequence[str]) -> tuple[str, ...]:

@@ -52,8 +52,8 @@ def reproduce(
     if not reproduction.trained:
         terms = replace(terms, trials=1)
     part = take_part if reproduction.trained else search_only
-    evidence = contend(source, tasks, contenders, terms, out=out, audience=audience, part=part)
-    return publish(reproduction, evidence, out)
+    with contend(source, tasks, contenders, terms, out=out, audience=audience, part=part) as evidence:
+        return publish(reproduction, evidence, out)
 
 
 def _published(one: Contender) -> Contender:
