@@ -48,6 +48,7 @@ def test_a_killed_comparison_goes_on_and_repeats_nothing(
     done = subprocess.run(command(log_file, tmp_path), capture_output=True, text=True, check=False)
     assert done.returncode == 1  # ESMM serves no regression task
     assert "esmm failed: " in done.stderr
+    assert done.stderr.count("warning: 'item_id' alone ranks 'price'") == 1
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in kept.items())
     assert max(len(line) for line in done.stdout.splitlines() if not line.startswith("automtl")) <= 100
     found = json.loads((tmp_path / "out" / "comparison.json").read_text())
@@ -68,7 +69,10 @@ def _check(found: dict[str, Any]) -> None:
     assert esmm["seeds"] == [] and "regression" in esmm["failed"]
     assert ours["failed"] is None and mmoe["failed"] is None
     assert [seed["architecture"] is None for seed in (*ours["seeds"], *mmoe["seeds"])] == [False, False, True, True]
+    assert all(len(gates) == 2 for seed in ours["seeds"] if (gates := seed["gates"]))
+    assert ours["seeds"][0]["gates"] and mmoe["seeds"][0]["gates"] is None
     assert len(ours["tuning"]["trials"]) == 1
+    assert ("item_id", "warning") in [(finding["column"], finding["level"]) for finding in found["findings"]]
     for model in (ours, mmoe):
         aucs = [seed["test"]["tasks"]["click"]["auc"] for seed in model["seeds"]]
         assert model["summary"]["tasks"]["click"]["auc"]["mean"] == pytest.approx(sum(aucs) / 2)

@@ -41,6 +41,19 @@ def test_all_pictures_are_there(page: Page) -> None:
     assert len(page.ids()) == len(set(page.ids()))
 
 
+def test_findings_and_gate_weights_are_shown_where_they_are_known(page: Page) -> None:
+    assert "2 findings of the data checks, 1 of them warning" in page.words
+    assert page.words.count(f"tells {NAMES[0]} with AUC 0.93") == 2
+    assert "12.5 %" in page.words
+    older = comparison_values()
+    del older["findings"]
+    for seed in older["models"]["automtl"]["seeds"]:
+        del seed["gates"]
+    bare = Page(comparison_report(older))
+    assert "Data" not in bare.words
+    assert "mean gate weights were not recorded" in " ".join(bare.words)
+
+
 def test_a_comparison_without_verdicts_or_results_has_a_page() -> None:
     values = comparison_values()
     models = {name: model for name, model in values["models"].items() if model["failed"]}

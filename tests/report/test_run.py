@@ -55,6 +55,13 @@ def test_every_drawing_has_a_title_and_a_description(page: str) -> None:
     assert all(drawing["role"] == "img" and drawing["aria-labelledby"] for drawing in drawings)
 
 
+def test_findings_of_the_data_checks_are_listed_and_their_absence_is_said(page: str) -> None:
+    assert "2 findings of the data checks, 1 of them warning" in Page(page).words
+    run = run_values()
+    clean = Page(run_report(replace(run, metrics={**run.metrics, "findings": []})))
+    assert "The data checks found nothing." in clean.words
+
+
 def test_undefined_metrics_have_their_reason(page: str) -> None:
     words = " ".join(Page(page).words)
     assert "AUC is undefined: every label is 0." in words

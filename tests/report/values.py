@@ -46,7 +46,7 @@ def run_values(tasks: tuple[str, ...] = NAMES, looks: int = 16, num_experts: int
             "test": {"tasks": test, "mtl_loss": {"undefined": f"task '{tasks[-1]}': every label is 0"}},
             "rows": {"train": 14000, "validation": 2000, "test": 4000}, "parameters": 243152,
             "variant": "rates", "seed": 0, "seconds": {"search": 48.6, "training": 7.0, "total": 61.2},
-            "peak_memory_bytes": 861614080,
+            "peak_memory_bytes": 861614080, "findings": findings(),
         },
         history={"search": _search(found, looks, len(tasks), num_experts), "training": _training(tasks)},
         settings={"seed": 0, "space": {"experts": num_experts}, "search": {"stop_threshold": 0.5}, "variants": []},
@@ -58,6 +58,13 @@ def run_values(tasks: tuple[str, ...] = NAMES, looks: int = 16, num_experts: int
         },
         version="0.1.0",
     )  # fmt: skip
+
+
+def findings() -> list[dict[str, Any]]:
+    """A warning and a note of the data checks."""
+    words = {"check": "leakage", "value": 0.9, "evidence": f"tells {NAMES[0]} with AUC 0.93", "task": None}
+    return [words | {"level": level, "column": name, "remedy": "drop it"}
+            for level, name in zip(("warning", "note"), NAMES)]  # fmt: skip
 
 
 def _search(found: dict[str, Any], looks: int, num_tasks: int, num_experts: int) -> dict[str, Any]:
@@ -109,7 +116,7 @@ def comparison_values(tasks: tuple[str, ...] = NAMES[:3]) -> dict[str, Any]:
         "format": 1, "automtl": "0.1.0", "reference": "automtl", "seeds": [0, 1, 2], "trials": 6,
         "table": {"name": NAMES[0], "rows": {"train": 14000, "validation": 2000, "test": 4000}},
         "tasks": [{"name": task, "kind": "binary", "positive_rate": 0.02} for task in tasks],
-        "models": models, "verdicts": verdicts, "sentence": "automtl is better on some tasks",
+        "models": models, "verdicts": verdicts, "findings": findings(), "sentence": "automtl is better on some tasks",
     }  # fmt: skip
 
 
@@ -119,7 +126,8 @@ def _contender(rng: random.Random, tasks: tuple[str, ...], searched: bool, level
         {"seed": seed, "validation": {"tasks": values, "mtl_loss": 0.5}, "test": {"tasks": values, "mtl_loss": 0.5},
          "parameters": int(1e6 * level), "flops_per_row": 1e5 * level if searched else None, "peak_memory_bytes": 2**30,
          "seconds": {"search": 50.0 if searched else 0.0, "training": 20.0},
-         "architecture": architecture(num_tasks=len(tasks)) if searched else None}
+         "architecture": architecture(num_tasks=len(tasks)) if searched else None,
+         "gates": [[0.125] * 8 for _ in tasks] if searched else None}
         for seed, values in enumerate(found)
     ]  # fmt: skip
     summary = {

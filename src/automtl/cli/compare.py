@@ -10,7 +10,7 @@ import typer
 from automtl.cli.app import app
 from automtl.cli.options import Contest, TableArgument, sharing
 from automtl.cli.progress import until_stopped
-from automtl.cli.show import show_comparison, show_table
+from automtl.cli.show import show_comparison, show_findings, show_table
 
 COMPARED = "automtl,shared-bottom,mmoe,ple"
 
@@ -34,8 +34,9 @@ def compare_command(
     names = [name.strip() for name in models.split(",")]
     with until_stopped(out) as standing:
         found = compare_table(
-            table, tasks, models=names, terms=terms, reference_model=reference_model, out=out, audience=standing.hear
-        )
+            table, tasks, models=names, terms=terms, reference_model=reference_model, out=out,
+            audience=standing.hear, warn=show_findings,
+        )  # fmt: skip
     failures = show_comparison(found)
     typer.echo(f"files: {out}")
     if failures:
@@ -62,8 +63,9 @@ def reproduce_command(
     chosen, tasks, terms = find_reproduction(name), contest.tasks, contest.terms()
     with until_stopped(out) as standing:
         found = reproduce(
-            chosen, table, tasks, terms=terms, published_schedule=published_schedule, out=out, audience=standing.hear
-        )
+            chosen, table, tasks, terms=terms, published_schedule=published_schedule, out=out,
+            audience=standing.hear, warn=show_findings,
+        )  # fmt: skip
     for title, header, rows in found.tables:
         show_table(title, header, rows)
     for sentence in found.values["sentences"]:

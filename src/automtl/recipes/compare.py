@@ -15,6 +15,7 @@ from automtl._version import __version__
 from automtl.config import Settings, Variant
 from automtl.contenders import CONTENDERS, Contender, contender
 from automtl.data.files import held
+from automtl.data.quality import Finding, Warn, check_quality, unheard
 from automtl.data.schema import Schema
 from automtl.data.split import Split, split_table
 from automtl.data.table import read_table
@@ -39,7 +40,10 @@ DEFAULT_TERMS = Terms()
 
 @dataclass(frozen=True)
 class Evidence:
-    """What became of contenders. `header`: table, seeds and trials, as plain values. `settings`: before any change."""
+    """What became of contenders. `header`: table, seeds, trials and findings, as plain values.
+
+    `settings`: before any change.
+    """
 
     settings: Settings
     header: Record
@@ -57,11 +61,13 @@ def compare_table(
     reference_model: str | None = None,
     out: Path | str = Path("runs/comparison"),
     audience: Audience = nobody,
+    warn: Warn = unheard,
 ) -> dict[str, Any]:
     """Train contenders under equal conditions, tuned alike on validation rows; what `comparison.json` holds.
 
     All seeds share one split. A comparison that was interrupted goes on where it stopped, if it is called again with
     the same table, schema and settings; models, seeds and trials may be added.
+    `warn` is told what the checks of the data find, before anything is trained; they stop nothing.
     A model that fails is reported in its entry (`failed`) and leaves the others alone.
 
     Processes are started anew, so a script that calls this needs `if __name__ == "__main__":`.
@@ -72,7 +78,7 @@ def compare_table(
             f"--reference-model '{reference_model}' is not compared{suggestion(reference_model, names)}"
         )
     every = [contender(name) for name in names]
-    with contend(source, tasks, every, terms, out=out, audience=audience) as evidence:
+    with contend(source, tasks, every, terms, out=out, audience=audience, warn=warn) as evidence:
         found = assemble(evidence.header, evidence.finishes, reference_model, evidence.records, evidence.schema)
         write_file(out / "comparison.json", to_json(found))
         for name, page in attempted(lambda: comparison_report(found), "the comparison is").items():
@@ -89,6 +95,7 @@ def contend(
     *,
     out: Path,
     audience: Audience = nobody,
+    warn: Warn = unheard,
     part: Part = take_part,
 ) -> Iterator[Evidence]:
     """Contenders go through their courses (`part` makes one), as `compare_table` says; records are kept in `out`.
@@ -108,8 +115,10 @@ def contend(
     )  # fmt: skip
     with _alone(out):
         brief.records.open(_identity(brief, settings), terms.overwrite)
+        findings = check_quality(split, schema, terms.split_seed)
+        warn(findings)
         finishes = _conduct(brief, settings, chosen, plan, part, terms.jobs or os.cpu_count() or 1, audience, out)
-        yield Evidence(settings, _header(source, split, schema, plan), finishes, brief.records, schema)
+        yield Evidence(settings, _header(source, split, plan, findings), finishes, brief.records, schema)
 
 
 @contextmanager
@@ -162,12 +171,12 @@ def _identity(brief: Brief, settings: Settings) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _header(source: Any, split: Split, schema: Schema, plan: Plan) -> dict[str, Any]:
+def _header(source: Any, split: Split, plan: Plan, findings: Sequence[Finding]) -> dict[str, Any]:
     rows = {"train": split.train.height, "validation": split.valid.height, "test": split.test.height}
     name = Path(source).name if isinstance(source, str | Path) else "data frame"
     return {
         "format": FORMAT, "automtl": __version__, "table": {"name": name, "rows": rows},
-        "seeds": list(plan.seeds), "trials": plan.trials,
+        "seeds": list(plan.seeds), "trials": plan.trials, "findings": [finding.to_dict() for finding in findings],
     }  # fmt: skip
 
 

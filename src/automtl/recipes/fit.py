@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,7 @@ from automtl.config import Settings, Variant
 from automtl.data.batch import Batch
 from automtl.data.encoder import Encoder, EncoderSettings
 from automtl.data.infer import infer_schema, require_columns
-from automtl.data.quality import Finding, check_quality
+from automtl.data.quality import Warn, check_quality, unheard
 from automtl.data.schema import Condition, Schema
 from automtl.data.split import Split, split_table
 from automtl.data.store import Feeder, feeding
@@ -138,7 +138,7 @@ def fit_table(
     out: Path | str | None = None,
     overwrite: bool = False,
     listen: Listener = silent,
-    warn: Callable[[tuple[Finding, ...]], None] = lambda found: None,
+    warn: Warn = unheard,
 ) -> Run:
     """Search, train and test a model for a table; write the run folder if `out` is given.
 

@@ -26,6 +26,7 @@ from automtl.data.store import Feeder, FeedingSettings
 from automtl.data.table import read_table
 from automtl.errors import AutomtlError, ComparisonError
 from automtl.memory import forget_peak, peak_memory_bytes
+from automtl.models.gates import mean_gate_weights
 from automtl.models.network import count_parameters
 from automtl.models.registry import check_model
 from automtl.predictor import ModelSpec, Predictor
@@ -147,6 +148,7 @@ class Workspace:
             "test": predictor.evaluate_scores(scores, test),
             "parameters": count_parameters(network),
             "flops_per_row": flops_per_row(network, test),
+            "gates": mean_gate_weights(network, prepared.valid),
         }, scores
 
 

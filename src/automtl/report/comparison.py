@@ -96,22 +96,23 @@ def _cost(model: Values, name: str) -> float | None:
     return fmean(known) if known else None
 
 
-def _architecture_of(found: Values) -> Values | None:
-    """That of the first seed of the model in question."""
+def _searched_seed(found: Values) -> Values | None:
+    """The first seed of the model in question, if that has an architecture."""
     model = found["models"].get(found["reference"])
     seeds = model["seeds"] if model else []
-    return seeds[0]["architecture"] if seeds else None
+    return seeds[0] if seeds and seeds[0]["architecture"] else None
 
 
 def _drawn(found: Values) -> Iterator[Picture]:
-    architecture = _architecture_of(found)
-    if architecture:
-        yield architecture_picture(architecture, [task["name"] for task in found["tasks"]])
+    seed = _searched_seed(found)
+    if seed:
+        tasks = [task["name"] for task in found["tasks"]]
+        yield architecture_picture(seed["architecture"], tasks, gates=seed.get("gates"))
 
 
 def comparison_page(found: Values) -> dict[str, Any]:
     """What the template of a comparison shows, pictures and tables."""
-    architecture, tasks = _architecture_of(found), [task["name"] for task in found["tasks"]]
+    seed, tasks = _searched_seed(found), [task["name"] for task in found["tasks"]]
     return {
         "title": f"automtl: comparison on {found['table']['name']}",
         "found": found,
@@ -122,9 +123,10 @@ def comparison_page(found: Values) -> dict[str, Any]:
         "results": _results(found),
         "costs": COSTS,
         "metrics": [(task["name"], _metrics(found, task["name"])) for task in found["tasks"]],
+        "findings": found.get("findings"),
         "settings": _settings(found),
         "failed": [(name, model["failed"]) for name, model in found["models"].items() if model["failed"]],
-        "experts": None if not architecture else expert_table(architecture, tasks),
+        "experts": None if seed is None else expert_table(seed["architecture"], tasks, seed.get("gates")),
     }
 
 

@@ -270,6 +270,7 @@ def run_page(run: RunValues) -> dict[str, Any]:
         "parts": [(name, metric_table(metrics[name])) for name in ("validation", "test")],
         "cost": _cost(run),
         "labels": _labels(run),
+        "findings": metrics.get("findings"),
         "fields": _fields(run.schema),
         "experts": _experts(run),
         "stopped": _stopped(run),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from automtl.data.infer import check_labels
 from automtl.data.labels import require_both_classes
 from automtl.data.quality.base import Audit, Check, Finding
@@ -22,7 +24,13 @@ CHECKS: dict[str, Check] = {
     "drift": drifting_columns,
 }
 
-__all__ = ["CHECKS", "Audit", "Check", "Finding", "check_quality"]
+__all__ = ["CHECKS", "Audit", "Check", "Finding", "Warn", "check_quality", "unheard"]
+
+Warn = Callable[[tuple[Finding, ...]], None]
+
+
+def unheard(findings: tuple[Finding, ...]) -> None:
+    """A listener to findings that does nothing."""
 
 
 def check_quality(split: Split, schema: Schema, seed: int = 0) -> tuple[Finding, ...]:

@@ -82,7 +82,7 @@ def _tables(found: Record) -> list[Table]:
 def _pictures(found: Record) -> Iterator[Picture]:
     tasks = [task["name"] for task in found["tasks"]]
     for place, seed in enumerate(found["architectures"]):
-        picture = architecture_picture(seed["architecture"], tasks, found["fields"])
+        picture = architecture_picture(seed["architecture"], tasks, found["fields"], seed.get("gates"))
         title = f"Seed {seed['seed']}{', the best on validation rows' if place == 0 else ''}"
         yield replace(picture, name=f"architecture-{seed['seed']}", title=title)
 

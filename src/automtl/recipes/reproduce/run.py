@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from automtl.contenders import DEFAULT, Contender, contender
+from automtl.data.quality import Warn, unheard
 from automtl.recipes.compare import DEFAULT_TERMS, Evidence, contend
 from automtl.recipes.conductor import Audience, nobody
 from automtl.recipes.courses import search_only, take_part
@@ -38,6 +39,7 @@ def reproduce(
     published_schedule: bool = False,
     out: Path | str = Path("runs/paper"),
     audience: Audience = nobody,
+    warn: Warn = unheard,
 ) -> Reproduced:
     """Run what it needs and write NAME.json, NAME.html and its pictures into `out`.
 
@@ -52,7 +54,7 @@ def reproduce(
     if not reproduction.trained:
         terms = replace(terms, trials=1)
     part = take_part if reproduction.trained else search_only
-    with contend(source, tasks, contenders, terms, out=out, audience=audience, part=part) as evidence:
+    with contend(source, tasks, contenders, terms, out=out, audience=audience, warn=warn, part=part) as evidence:
         return publish(reproduction, evidence, out)
 
 
