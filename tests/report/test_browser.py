@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from automtl.report.folder import comparison_report, run_report
-from tests.report.values import comparison_values, reproduction_report, run_values
+from tests.report.values import comparison_values, crowded_comparison, reproduction_report, run_values
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
@@ -68,13 +68,14 @@ def browser() -> Iterator[Any]:
 PAGES = {
     "run": lambda: run_report(run_values()),
     "comparison": lambda: comparison_report(comparison_values()),
+    "crowded comparison": lambda: comparison_report(crowded_comparison()),
     "reproduction": reproduction_report,
 }
 
 
 @pytest.fixture(scope="module", params=list(PAGES))
 def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("page") / f"{request.param}.html"
+    path = tmp_path_factory.mktemp("page") / f"{request.param.split()[0]}.html"
     path.write_text(PAGES[request.param](), encoding="utf-8")
     return path
 

@@ -120,6 +120,15 @@ def comparison_values(tasks: tuple[str, ...] = NAMES[:3]) -> dict[str, Any]:
     }  # fmt: skip
 
 
+def crowded_comparison() -> dict[str, Any]:
+    """Sixteen models that cost and lose much the same."""
+    values, rng = comparison_values(), random.Random(3)
+    names = ("automtl", "mmoe", *(f"contender-{place}" for place in range(14)))
+    tasks = tuple(task["name"] for task in values["tasks"])
+    models = {name: _contender(rng, tasks, True, 0.70 + rng.random() / 200) for name in names}
+    return values | {"models": models}
+
+
 def _contender(rng: random.Random, tasks: tuple[str, ...], searched: bool, level: float) -> dict[str, Any]:
     found = [{task: {"auc": level + rng.random() / 50, "log_loss": 0.5, "rows": 9.0} for task in tasks} for _ in "123"]
     seeds = [

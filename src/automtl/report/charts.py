@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
+from automtl.report.labels import AWAY, place_names
 from automtl.report.style import GROUND, LINE, MARKERS, MUTED, TEXT, colour, dash
 from automtl.report.words import shorten, signed, width
 
@@ -258,7 +259,7 @@ def scatter(
     outlined: str,
     form: Callable[[float], str],
 ) -> Figure:
-    """Named points over a logarithmic x; names are moved apart."""
+    """Named points over a logarithmic x."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     figure, axes = panel(300, left=62)
@@ -267,7 +268,10 @@ def scatter(
     axes.set_xlim(min(xs) / 1.6, max(xs) * 1.6)
     for name, x, y in points:
         mine = name == outlined
-        axes.plot([x], [y], MARKERS[2] if mine else MARKERS[0], color=colour(0 if mine else 1), markersize=8, zorder=3)
+        axes.plot(
+            [x], [y], MARKERS[2] if mine else MARKERS[0], color=colour(0 if mine else 1), markersize=9 if mine else 8,
+            markeredgecolor=GROUND, markeredgewidth=0.7, zorder=4 if mine else 3,
+        )  # fmt: skip
     axes.margins(y=0.15)
     axes.set(xlabel=x_label, ylabel=y_label)
     axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5), numticks=6))
@@ -278,21 +282,24 @@ def scatter(
 
 
 def _name_points(axes: Axes, points: Sequence[tuple[str, float, float]], outlined: str) -> None:
-    """Names beside their points, left of those in the right half; each half's names are moved apart."""
-    low, high = axes.get_ylim()
-    pixels = axes.get_window_extent().height
-    left, end = axes.get_xlim()
-    middle = (left * end) ** 0.5
-    for right in (False, True):
-        half = [point for point in points if bool(point[1] > middle) is right]
-        wanted = [(y - low) / (high - low) * pixels for _, _, y in half]
-        for (name, x, y), place in zip(half, spread(wanted, LABEL_GAP, pixels), strict=True):
-            axes.annotate(
-                shorten(name, LABEL_ROOM), (x, y),
-                xytext=(-9 if right else 9, place - (y - low) / (high - low) * pixels),
-                textcoords="offset points", ha="right" if right else "left", va="center", fontsize=10.5,
-                color=TEXT, weight="bold" if name == outlined else "normal",
-            )  # fmt: skip
+    """Names beside their points, the outlined one placed first; a line leads to a name that is further off."""
+    axes.get_ylim()  # settles the scale
+    origin = axes.get_window_extent()
+    ordered = sorted(points, key=lambda point: point[0] != outlined)
+    names = [shorten(name, LABEL_ROOM) for name, _, _ in ordered]
+    places = [tuple(axes.transData.transform((x, y)) - (origin.x0, origin.y0)) for _, x, y in ordered]
+    boxes = place_names(places, [SIGN * width(name) for name in names], origin.width, origin.height)
+    for (name, x, y), shown, (across, up), box in zip(ordered, names, places, boxes, strict=True):
+        right, lift = box.left > across, box.middle - up
+        leader = {
+            "arrowstyle": "-", "color": MUTED, "linewidth": 0.7, "shrinkA": 0, "shrinkB": 4,
+            "relpos": (0 if right else 1, 0.5),
+        }  # fmt: skip
+        axes.annotate(
+            shown, (x, y), xytext=(AWAY if right else -AWAY, lift), textcoords="offset points", fontsize=10.5,
+            ha="left" if right else "right", va="center", color=TEXT, weight="bold" if name == outlined else "normal",
+            arrowprops=leader if abs(lift) > LABEL_GAP else None,
+        )  # fmt: skip
 
 
 def gains(rows: Sequence[tuple[str, float, float, float, str]], x_label: str) -> Figure:
