@@ -1,7 +1,7 @@
 """What search and retraining cost, in trainings of one MMoE, and what the progressive search loses to the published.
 
 For each seed, on the same encoded rows: an MMoE trained to convergence; the progressive search and the
-retraining of what it found; and, if asked for, the published schedule's search and retraining. The choice of inputs
+retraining of what it found, with the boosted trees beside it; and, if asked for, the published schedule's search and retraining. The choice of inputs
 (small reference models on validation rows) is made once a seed and left out on all sides, being the same for every
 model; D, batch, early stopping and checks are the same. Test rows are read once for each trained model.
 
@@ -19,7 +19,7 @@ import argparse
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -30,11 +30,13 @@ from torch import nn
 
 from automtl.config import Settings
 from automtl.data.batch import Batch
+from automtl.data.schema import Task
 from automtl.data.split import split_table
 from automtl.data.store import feeding
 from automtl.data.synthetic import synthetic_log
 from automtl.data.table import read_table
 from automtl.models.baselines import BASELINES
+from automtl.models.blend import blend
 from automtl.models.network import build
 from automtl.recipes import Prepared, Roles, choose_variant, resolve_schema
 from automtl.search import STRATEGIES
@@ -110,18 +112,21 @@ class Seed:
             self.made = prepared, prepared.encoder.encode(split.test)
         return self.made
 
-    def trained(self, network: nn.Module) -> Record:
-        """Train to convergence: seconds, validation score, test AUC by task."""
+    def trained(self, network: nn.Module, *, trees: bool = False) -> Record:
+        """Train to convergence: seconds, validation score, test AUC by task; with boosted trees beside it, too."""
         prepared, test = self.data()
         tasks = prepared.encoder.schema.tasks
         result = fit(network, prepared.train, prepared.valid, tasks, prepared.training, self.seed)
-        logits = predict_logits(network, test).numpy()
-        rows = [task_rows(logits, test, index) for index in range(len(tasks))]
-        aucs = [fast_auc(r.labels, r.scores, r.weights) for r in rows]
-        return {
+        record = {
             "training_seconds": round(result.seconds, 2), "checks": len(result.checks), "valid": result.score,
-            "test_auc": dict(zip((task.name for task in tasks), aucs, strict=True)), "variant": prepared.variant,
+            "test_auc": test_aucs(network, test, tasks), "variant": prepared.variant,
         }  # fmt: skip
+        if not trees:
+            return record
+        start, layout = time.perf_counter(), prepared.encoder.layout
+        both = blend(network, layout, prepared.train, prepared.valid, prepared.training, self.seed)
+        record["trees_seconds"] = round(time.perf_counter() - start, 2)
+        return record | {"test_auc_with_trees": test_aucs(both, test, tasks)}
 
     def mmoe(self) -> Record:
         prepared, _ = self.data()
@@ -140,7 +145,7 @@ class Seed:
         """Retrain what a search found."""
         prepared, _ = self.data()
         space = self.problem().space.narrow(found.architecture)
-        record = self.trained(build(space, prepared.encoder.layout, prepared.network, self.seed))
+        record = self.trained(build(space, prepared.encoder.layout, prepared.network, self.seed), trees=True)
         return record | {
             "search_seconds": round(found.seconds, 2), "steps": found.history["steps"],
             "architecture": found.architecture.to_dict(),
@@ -170,20 +175,26 @@ def every_user(table: pl.DataFrame, user: str, every: int) -> pl.DataFrame:
     return table.filter(pl.col(user).is_in(users.gather_every(every).implode()))
 
 
+def test_aucs(model: nn.Module, test: Batch, tasks: Sequence[Task]) -> dict[str, float]:
+    logits = predict_logits(model, test).numpy()
+    rows = [task_rows(logits, test, index) for index in range(len(tasks))]
+    return {task.name: fast_auc(r.labels, r.scores, r.weights) for task, r in zip(tasks, rows, strict=True)}
+
+
 def cost(record: Record) -> float:
-    """Seconds of search and training."""
-    return float(record.get("search_seconds", 0.0)) + float(record["training_seconds"])
+    """Seconds of search, training and the boosted trees beside the network."""
+    return sum(float(record.get(f"{part}_seconds", 0.0)) for part in ("search", "training", "trees"))
 
 
 def median_ratio(tops: list[float], bottoms: list[float]) -> float:
     return round(statistics.median(a / b for a, b in zip(tops, bottoms, strict=True)), 2)
 
 
-def compared(ours: list[Record], theirs: list[Record]) -> dict[str, dict[str, float]]:
+def compared(ours: list[Record], theirs: list[Record], of: str = "test_auc") -> dict[str, dict[str, float]]:
     """For each task the mean difference of test AUC over seeds, and the p-value of the paired t-test."""
     found = {}
-    for task in ours[0]["test_auc"]:
-        a, b = ([record["test_auc"][task] for record in records] for records in (ours, theirs))
+    for task in ours[0][of]:
+        a, b = ([record[of][task] for record in records] for records in (ours, theirs))
         means = {"ours": statistics.fmean(a), "theirs": statistics.fmean(b)}
         p = float(ttest_rel(a, b).pvalue) if len(a) > 1 else float("nan")
         found[task] = {name: round(value, 5) for name, value in means.items()} | {
@@ -216,6 +227,7 @@ def main() -> None:
             "mmoe": [record["training_seconds"] for record in mmoe],
             "search": [record["search_seconds"] for record in ours],
             "retraining": [record["training_seconds"] for record in ours],
+            "trees": [record["trees_seconds"] for record in ours],
         },
         "against_mmoe": compared(ours, mmoe),
     }  # fmt: skip
@@ -223,6 +235,7 @@ def main() -> None:
     figures["published_mmoe"] = round(whole / trainings[0], 1)
     if full:
         figures["against_published"] = compared(ours, full)
+        figures["with_trees_against_published_with_trees"] = compared(ours, full, "test_auc_with_trees")
     report("search-cost", figures, given.out)
 
 

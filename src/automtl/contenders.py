@@ -19,7 +19,9 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no-auxiliary-loss": {"search": {"auxiliary_loss": False}},
     "no-oles": {"search": {"early_stopping": False}},
     "no-trials": {"search": {"trial_rows": 0}},
+    "no-trees": {"with_trees": False},
 }
+BESIDE_TREES = ("shared-bottom", "mmoe")  # published models that are compared with trees beside them, too
 
 
 @dataclass(frozen=True)
@@ -58,7 +60,9 @@ def _table() -> dict[str, dict[str, Any]]:
         "published": searched["automtl"] | {"search": asdict(published())},
     }
     ablations = {name: DEFAULT | changes for name, changes in ABLATIONS.items()}
-    return searched | schedules | ablations | {name: {"model": name} for name in RIVAL_NAMES}
+    rivals = {name: {"model": name} for name in RIVAL_NAMES}
+    controls = {f"{name}-with-trees": rivals[name] | {"with_trees": True} for name in BESIDE_TREES}
+    return searched | schedules | ablations | rivals | controls
 
 
 CONTENDERS = {name: Contender(name, changes) for name, changes in _table().items()}

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,7 @@ from automtl.data.encoder import Encoder
 from automtl.data.schema import Schema
 from automtl.data.table import read_table
 from automtl.errors import ModelFolderError, SpaceError
+from automtl.models.blend import Blend, trees_of
 from automtl.models.network import build
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
@@ -40,20 +41,29 @@ WEIGHTS = "weights.safetensors"
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What rebuilds the network: 'automtl' with an architecture, or the name of a published model."""
+    """What rebuilds the network: 'automtl' with an architecture, or the name of a published model.
+
+    `trees`: whether boosted trees stand beside it.
+    """
 
     model: str
     network: NetworkSettings
     architecture: Architecture | None = None
+    trees: bool = False
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `architecture.json` holds them."""
         architecture = None if self.architecture is None else self.architecture.to_dict()
-        return {"model": self.model, "network": asdict(self.network), "architecture": architecture}
+        return {
+            "model": self.model, "network": asdict(self.network), "architecture": architecture, "trees": self.trees,
+        }  # fmt: skip
 
     def build(self, encoder: Encoder, seed: int) -> nn.Module:
         """A new network of this description."""
         layout = encoder.layout
+        if self.trees:
+            trees = TreeModel(layout, self.network, torch.Generator())
+            return Blend(replace(self, trees=False).build(encoder, seed), trees)
         if self.architecture is not None:
             space = published_space(SpaceSettings(experts=max(len(self.architecture.experts), 1)), layout.num_tasks)
             return build(space.narrow(self.architecture), layout, self.network, seed)
@@ -134,7 +144,8 @@ class Predictor:
             values = read_json(folder, "architecture")
             found = values["architecture"]
             architecture = None if found is None else Architecture.from_dict(found)
-            spec = ModelSpec(values["model"], NetworkSettings(**values["network"]), architecture)
+            trees = values.get("trees", False)
+            spec = ModelSpec(values["model"], NetworkSettings(**values["network"]), architecture, trees)
             network = spec.build(encoder, 0)
             _restore(network, folder)
         except SpaceError:
@@ -148,17 +159,20 @@ class Predictor:
 
 def _learned(network: nn.Module) -> dict[str, bytes]:
     """The files that hold what a model has learned."""
-    if isinstance(network, TreeModel):
-        return {_tree_file(task): text.encode() for task, text in enumerate(network.texts())}
-    return {WEIGHTS: safe_torch.save({name: value.contiguous() for name, value in network.state_dict().items()})}
+    trees, weights = trees_of(network), network.state_dict()
+    files = {} if trees is None else {_tree_file(task): text.encode() for task, text in enumerate(trees.texts())}
+    if weights:
+        files[WEIGHTS] = safe_torch.save({name: value.contiguous() for name, value in weights.items()})
+    return files
 
 
 def _restore(network: nn.Module, folder: Path) -> None:
     """The inverse of `_learned`."""
-    if isinstance(network, TreeModel):
-        files = [folder / _tree_file(task) for task in range(len(network.tasks))]
-        network.restore([file.read_text(encoding="utf-8") for file in files])
-    else:
+    trees = trees_of(network)
+    if trees is not None:
+        files = [folder / _tree_file(task) for task in range(len(trees.tasks))]
+        trees.restore([file.read_text(encoding="utf-8") for file in files])
+    if network.state_dict():
         network.load_state_dict(safe_torch.load_file(folder / WEIGHTS))
 
 

@@ -112,6 +112,5 @@ def build(space: SearchSpace, layout: Layout, settings: NetworkSettings, seed: i
 
 def count_parameters(model: nn.Module) -> int:
     """Trainable numbers in a model."""
-    if isinstance(model, SelfTrained):
-        return model.num_parameters
-    return sum(parameter.numel() for parameter in model.parameters())
+    own = sum(module.num_parameters for module in model.modules() if isinstance(module, SelfTrained))
+    return own + sum(parameter.numel() for parameter in model.parameters())

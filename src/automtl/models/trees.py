@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from automtl.data.batch import Batch, Features
+from automtl.data.batch import Batch, Features, subset
 from automtl.data.layout import Layout
 from automtl.data.schema import Task
 from automtl.errors import SettingsError
@@ -69,11 +69,21 @@ class TreeModel(SelfTrained):
 
     @staticmethod
     def check(tasks: Sequence[Task]) -> None:
-        """Raises SettingsError where LightGBM is not installed."""
+        """Raises SettingsError where LightGBM cannot be loaded."""
+        if not TreeModel.available():
+            raise SettingsError(
+                "LightGBM cannot be loaded; run: pip install 'automtl[trees]' (it needs the system's OpenMP library, "
+                "libgomp1), or choose a model without trees"
+            )
+
+    @staticmethod
+    def available() -> bool:
+        """Whether LightGBM can be loaded."""
         try:
             import lightgbm  # noqa: F401
         except (ImportError, OSError):  # OSError: without the system's OpenMP library
-            raise SettingsError("model 'lightgbm' needs LightGBM; run: pip install 'automtl[trees]'") from None
+            return False
+        return True
 
     def forward(self, features: Features) -> Tensor:
         matrix, threads = self.inputs.matrix(features), torch.get_num_threads()
@@ -83,6 +93,7 @@ class TreeModel(SelfTrained):
     def learn(
         self, train: Batch, valid: Batch, settings: TrainingSettings, seed: int, listen: Listener, stage: str
     ) -> list[float]:
+        train, valid = (subset(rows, settings.trees.max_rows, seed) for rows in (train, valid))
         inputs, checks = self.inputs.matrix(train.features), self.inputs.matrix(valid.features)
         train, valid = (replace(rows, labels=Targets(self.tasks)(rows.labels)) for rows in (train, valid))
         boosted = []

@@ -25,10 +25,12 @@ from automtl.data.table import read_table
 from automtl.errors import SettingsError, suggestion
 from automtl.memory import peak_memory_bytes
 from automtl.models.baselines.base import Baseline
+from automtl.models.blend import Blend, blend
 from automtl.models.gates import mean_gate_weights
 from automtl.models.network import Network, count_parameters
 from automtl.models.registry import MODELS, check_model
 from automtl.models.settings import NetworkSettings
+from automtl.models.trees import TreeModel
 from automtl.nn.embedding import FieldEmbedding
 from automtl.predictor import ModelSpec, Predictor, check_target
 from automtl.report.folder import attempted, run_report
@@ -185,6 +187,9 @@ def _fit(split: Split, schema: Schema, settings: Settings, seed: int, feeder: Fe
         listen,
         f"training {settings.model}",
     )
+    gates, start = mean_gate_weights(network, prepared.valid), time.perf_counter()
+    network, spec = beside_trees(network, spec, prepared, settings, seed, listen)
+    seconds = {"search": found.seconds if found else 0.0, "training": trained.seconds}
     predictor = Predictor(schema, prepared.encoder, spec, network)
     history = {"variants": choice, "search": found.history if found else None, "training": _checks(trained)}
     test = feeder.encode(prepared.encoder, split.test, like=prepared.train)
@@ -196,19 +201,38 @@ def _fit(split: Split, schema: Schema, settings: Settings, seed: int, feeder: Fe
         "parameters": count_parameters(network),
         "variant": prepared.variant,
         "seed": seed,
-        "seconds": {
-            "search": found.seconds if found else 0.0,
-            "training": trained.seconds,
-        },
+        "trees": tree_shares(network, settings, schema),
+        "seconds": seconds | {"trees": time.perf_counter() - start},
         "peak_memory_bytes": peak_memory_bytes(),
     }
     parts = {"train": prepared.train, "validation": prepared.valid, "test": test}
     curves = {
-        "gates": mean_gate_weights(network, prepared.valid),
+        "gates": gates,
         "labels": {name: label_summary(rows, schema.tasks) for name, rows in parts.items()},
         "tasks": task_curves(scores, test, schema.tasks),
     }
     return Run(predictor, metrics, history, curves, settings.to_dict() | {"seed": seed})
+
+
+def beside_trees(
+    network: nn.Module, spec: ModelSpec, prepared: Prepared, settings: Settings, seed: int, listen: Listener = silent
+) -> tuple[nn.Module, ModelSpec]:
+    """A trained network, with boosted trees beside it where the settings say so and the trees help."""
+    searched = settings.model == "automtl"
+    if settings.with_trees is False or (settings.with_trees is None and not (searched and TreeModel.available())):
+        return network, spec
+    layout, training = prepared.encoder.layout, prepared.training
+    found = blend(network, layout, prepared.train, prepared.valid, training, seed, listen)
+    return found, replace(spec, trees=isinstance(found, Blend))
+
+
+def tree_shares(model: nn.Module, settings: Settings, schema: Schema) -> dict[str, float] | str | None:
+    """Of each task's score; why there are none, where they are missing; None where none were wanted."""
+    if isinstance(model, Blend):
+        return dict(zip(schema.task_names, (round(share, 4) for share in model.share.tolist()), strict=True))
+    if settings.with_trees is False or settings.model != "automtl":
+        return None
+    return "no task gained by them" if TreeModel.available() else "LightGBM cannot be loaded; install automtl[trees]"
 
 
 def check_names(settings: Settings) -> None:
@@ -221,6 +245,10 @@ def check_names(settings: Settings) -> None:
     ):
         if name not in known:
             raise SettingsError(f"{what} '{name}' is unknown{suggestion(name, known)}; known: {', '.join(known)}")
+    if settings.with_trees:
+        TreeModel.check(())
+        if _trains_itself(settings.model):
+            raise SettingsError(f"with_trees: '{settings.model}' is trees already; leave the setting out")
     balancing_of(settings.training, nn.Module(), torch.full((2,), 0.5))  # whether what it needs is installed
 
 

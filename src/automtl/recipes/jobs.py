@@ -30,7 +30,7 @@ from automtl.models.gates import mean_gate_weights
 from automtl.models.network import count_parameters
 from automtl.models.registry import check_model
 from automtl.predictor import ModelSpec, Predictor
-from automtl.recipes.fit import Prepared, prepare, search_architecture, train_reference
+from automtl.recipes.fit import Prepared, beside_trees, prepare, search_architecture, train_reference
 from automtl.recipes.records import Record, Records, digest, table_digest
 from automtl.recipes.workers import Failure
 from automtl.space import Architecture
@@ -133,10 +133,13 @@ class Workspace:
         result = fit(network, prepared.train, prepared.valid, schema.tasks, prepared.training, job.seed)
         if not math.isfinite(result.score):
             raise ComparisonError("its training diverged: the validation loss is no number; try a lower learning rate")
+        start = time.perf_counter()
+        if job.kind is Kind.TEST:
+            network, spec = beside_trees(network, spec, prepared, job.settings, job.seed)
         predictor = Predictor(schema, prepared.encoder, spec, network)
         record = {
             "score": result.score,
-            "seconds": result.seconds,
+            "seconds": result.seconds + time.perf_counter() - start,
             "validation": predictor.evaluate_batch(prepared.valid),
         }
         if job.kind is Kind.TRIAL:

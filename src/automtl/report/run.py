@@ -10,7 +10,7 @@ from typing import Any
 from automtl.report.architecture import columns_of, describe, draw_architecture, has_own, headings
 from automtl.report.charts import Line, Mark, band, heat, lines, square
 from automtl.report.picture import Picture
-from automtl.report.text import COLUMNS
+from automtl.report.text import COLUMNS, tree_line
 from automtl.report.words import amount, clean, percent, reason, rounded, seconds, size
 
 STRONGEST = 4  # candidates of a choice that are named in its picture
@@ -311,9 +311,11 @@ def _cost(run: RunValues) -> list[tuple[str, str]]:
         *([("FLOPs per row", amount(flops))] if flops is not None else []),
         ("search", seconds(spent.get("search"))),
         ("training", seconds(spent.get("training"))),
+        *([("boosted trees", seconds(spent["trees"]))] if metrics.get("trees") else []),
         ("all in all", seconds(spent.get("total"))),
         ("peak memory", size(metrics.get("peak_memory_bytes"))),
         ("inputs chosen", clean(metrics.get("variant", "–"))),
+        *([("beside the network", clean(tree_line(metrics["trees"])))] if metrics.get("trees") else []),
         ("seed", str(metrics.get("seed", "–"))),
     ]
 

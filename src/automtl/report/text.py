@@ -21,6 +21,13 @@ def number(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else "-"
 
 
+def tree_line(shares: Mapping[str, float] | str) -> str:
+    """What boosted trees have of each task's score, or why there are none."""
+    if isinstance(shares, str):
+        return f"boosted trees: none, {shares}"
+    return "boosted trees: " + ", ".join(f"{task} {share:.0%}" for task, share in shares.items())
+
+
 def undefined(metrics: Mapping[str, Any]) -> list[str]:
     """Why a main metric of a task is undefined, a line each; a missing group column is no news."""
     return [

@@ -68,7 +68,7 @@ class SearchSettings:
     drop_keep: float = Limit(default=0.5, gt=0, le=1)
     stable_looks: int | None = Limit(default=3, ge=2)
     lent_embedding: bool = True
-    trial_rows: int = Limit(default=400_000, ge=0)
+    trial_rows: int = Limit(default=200_000, ge=0)
     plain_pooling: str = "linear"
     plain_layers: tuple[str, ...] = ("mlp-64", "mlp-64")
     second_order: bool = False

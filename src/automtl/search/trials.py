@@ -50,21 +50,17 @@ def check_plain(settings: SearchSettings) -> None:
 
 
 def alternatives(found: Architecture, space: SearchSpace, settings: SearchSettings) -> dict[Architecture, str]:
-    """The found architecture, then with plain poolings, with plain layers, with both, and without interactions, too.
+    """The found architecture, then with plain poolings and layers, and without interactions, too.
 
     Parts that the space does not have are left as found; what comes out twice is there once.
     """
     pooling, layers = operation(settings.plain_pooling), _plain_layers(space, settings)
-    made, last = {found: "as found"}, found
-    if all(pooling in cell for cell in space.pooling.cells):
-        last = _with(found, pooling, None)
-        made.setdefault(last, "plain poolings")
-    if layers is not None:
-        made.setdefault(_with(found, None, layers), "plain layers")
-        last = _with(last, None, layers)
-        made.setdefault(last, "plain poolings and layers")
+    known = all(pooling in cell for cell in space.pooling.cells)
+    plain = _with(found, pooling if known else None, layers)
+    made = {found: "as found"}
+    made.setdefault(plain, "plain poolings and layers")
     if all(Identity() in cell for cell in space.interaction.cells):
-        made.setdefault(replace(last, interaction=Identity()), "the same without interactions")
+        made.setdefault(replace(plain, interaction=Identity()), "the same without interactions")
     return made
 
 

@@ -20,7 +20,10 @@ UNCHECKED_ROUNDS = 100  # where a task has no validation row that could end the 
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class TreeSettings:
-    """LightGBM's parameters; training ends after `patience` rounds without a better validation loss."""
+    """LightGBM's parameters; training ends after `patience` rounds without a better validation loss.
+
+    `max_rows` are drawn of the training rows, and of the validation rows, since all of them are held in memory.
+    """
 
     rounds: int = Limit(default=2000, ge=1)
     patience: int = Limit(default=50, ge=1)
@@ -30,6 +33,7 @@ class TreeSettings:
     column_share: float = Limit(default=0.8, gt=0, le=1)
     row_share: float = Limit(default=0.8, gt=0, le=1)
     l2: float = Limit(default=1.0, ge=0)
+    max_rows: int = Limit(default=4_000_000, ge=1)
 
 
 @dataclass(frozen=True)
