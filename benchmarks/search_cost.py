@@ -1,9 +1,9 @@
 """What search and retraining cost, in trainings of one MMoE, and what the progressive search loses to the published.
 
-For each seed, on the same encoded rows: an MMoE trained to convergence; the progressive search and the
-retraining of what it found, with the boosted trees beside it; and, if asked for, the published schedule's search and retraining. The choice of inputs
-(small reference models on validation rows) is made once a seed and left out on all sides, being the same for every
-model; D, batch, early stopping and checks are the same. Test rows are read once for each trained model.
+For each seed, on the same encoded rows: an MMoE trained to convergence; the progressive search and the retraining of
+what it found, with the boosted trees beside it; and, if asked for, the published schedule's search and retraining. The
+choice of inputs (small reference models on validation rows) is made once a seed and left out on all sides, being the
+same for every model; D, batch, early stopping and checks are the same. Test rows are read once for each trained model.
 
     python benchmarks/search_cost.py TABLE --task NAME ... [--drop NAME ...] [--split-column NAME] [--seeds 5]
         [--published] [--records FILE] [--user COLUMN --every 5]
