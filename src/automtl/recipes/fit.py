@@ -156,6 +156,7 @@ def fit_table(
     check_schema(table, schema)
     for model in {settings.model, settings.reference}:
         check_model(model, schema.tasks)
+    published_space(settings.space, len(schema.tasks))  # raises what is wrong with it before anything is trained
     split = split_table(table, schema, settings.split, seed)
     findings = check_quality(split, schema, seed)
     warn(findings)
