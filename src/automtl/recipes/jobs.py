@@ -30,7 +30,7 @@ from automtl.models.gates import mean_gate_weights
 from automtl.models.network import count_parameters
 from automtl.models.registry import check_model
 from automtl.predictor import ModelSpec, Predictor
-from automtl.recipes.fit import Prepared, beside_trees, prepare, search_architecture, train_reference
+from automtl.recipes.fit import Prepared, beside_trees, prepare, search_architecture, train_reference, tree_shares
 from automtl.recipes.records import Record, Records, digest, table_digest
 from automtl.recipes.workers import Failure
 from automtl.space import Architecture
@@ -135,8 +135,10 @@ class Workspace:
             raise ComparisonError("its training diverged: the validation loss is no number; try a lower learning rate")
         start = time.perf_counter()
         if job.kind is Kind.TEST:
-            network, spec = beside_trees(network, spec, prepared, job.settings, job.seed)
-        predictor = Predictor(schema, prepared.encoder, spec, network)
+            model, spec = beside_trees(network, spec, prepared, job.settings, job.seed)
+        else:
+            model = network
+        predictor = Predictor(schema, prepared.encoder, spec, model)
         record = {
             "score": result.score,
             "seconds": result.seconds + time.perf_counter() - start,
@@ -149,9 +151,10 @@ class Workspace:
         self.brief.records.keep_rows(_judged_by(test))
         return record | {
             "test": predictor.evaluate_scores(scores, test),
-            "parameters": count_parameters(network),
-            "flops_per_row": flops_per_row(network, test),
+            "parameters": count_parameters(model),
+            "flops_per_row": flops_per_row(model, test),
             "gates": mean_gate_weights(network, prepared.valid),
+            "trees": tree_shares(model, job.settings, schema),
         }, scores
 
 
