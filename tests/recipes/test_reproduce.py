@@ -32,7 +32,10 @@ def shown(name: str, finishes: list[Finish], tmp_path: Path) -> Reproduced:
 
 def searched(name: str, *searches: list[dict[str, Any]]) -> Finish:
     entry = {"searched": True, "seeds": [], "tuning": {"chosen": None, "trials": []}, "failed": None}
-    histories = [{"history": {"warm_up": 0, "records": records}} for records in searches]
+    histories = [
+        {"history": {"warm_up": 0, "records": records}, "architecture": records[-1]["architecture"]}
+        for records in searches
+    ]
     return Finish(name, True, entry, (), tuple(histories))
 
 
@@ -95,6 +98,15 @@ def test_skips_are_means_over_seeds_and_a_search_that_ended_early_rests(tmp_path
     assert made.values["summary"]["darts"]["difference"]["n"] == 0  # nothing was measured
     drawing = (tmp_path / "FIGURE4-skips.svg").read_text()
     assert "DARTS from 1.0 to 7.0" in drawing
+
+
+def test_skips_of_the_search_and_of_the_final_architecture_are_told_apart(tmp_path: Path) -> None:
+    made = shown("FIGURE4", [searched("automtl", [look(1, skips=1)], [look(1, skips=2)])], tmp_path)
+    ((_, header, (row,)),) = made.tables
+    cells = dict(zip(header, row, strict=True))
+    assert cells["skips at last look"] == "1.5 ±0.7"
+    assert cells["in the final architecture"] == "3.0 ±0.0"  # as `look` makes them
+    assert "default search 1.5 (3.0 after its trials)" in made.values["sentences"][0]
 
 
 def test_a_failed_contender_leaves_the_figure_of_the_others(tmp_path: Path) -> None:

@@ -51,6 +51,12 @@ def has_own(architecture: Mapping[str, Any]) -> bool:
     return any("interaction" in expert for expert in architecture["experts"])
 
 
+def skips(architecture: Mapping[str, Any]) -> int:
+    """Skip connections over the interaction block and all expert layers."""
+    layers = [layer for expert in architecture["experts"] for layer in expert["layers"]]
+    return [architecture["interaction"], *layers].count(SKIP)
+
+
 def describe(architecture: Mapping[str, Any], tasks: Sequence[str]) -> str:
     """The architecture in words."""
     parts = [f"Feature interaction: {architecture['interaction']}."]

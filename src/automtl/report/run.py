@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from automtl.report.architecture import columns_of, describe, draw_architecture, has_own, headings
+from automtl.report.architecture import columns_of, describe, draw_architecture, has_own, headings, skips
 from automtl.report.charts import Line, Mark, band, heat, lines, square
 from automtl.report.picture import Picture
 from automtl.report.text import COLUMNS, tree_line
@@ -163,14 +163,16 @@ def _search(run: RunValues) -> Iterator[Picture]:
         lines([Line("training", steps, losses[0], 1), Line("validation", steps, losses[1], 0)], "search step", "loss",
               marks=[warm]),
     )  # fmt: skip
-    skips = [record["skips"] for record in records]
+    seen, final = [record["skips"] for record in records], skips(run.model["architecture"])
+    taken = ", taken by the trials after the search," if _trials(run) else ""
     room = 1 + sum(len(expert["layers"]) for expert in records[-1]["architecture"]["experts"])
     yield Picture(
         "skips", "Skip connections",
-        f"In the architecture of each look: {skips[0]} at the first one, {skips[-1]} at the last; at most {max(skips)}."
+        f"In the architecture of each look: {seen[0]} at the first one, {seen[-1]} at the last; at most {max(seen)}."
         f" The last architecture has {room} places for them.",
-        lines([Line("skips", steps, skips, 0, steps=True)], "search step", "skips", limits=(0, max(*skips, 4) + 1),
+        lines([Line("skips", steps, seen, 0, steps=True)], "search step", "skips", limits=(0, max(*seen, 4) + 1),
               whole=True),
+        f"Of the architecture that was strongest at that step. The final one{taken} has {final}.",
     )  # fmt: skip
     stopped = [record["stopped"] for record in records]
     yield Picture(

@@ -9,6 +9,7 @@ from dataclasses import replace
 from automtl.recipes.compare import Evidence
 from automtl.recipes.records import Record
 from automtl.recipes.reproduce.base import SEARCHED, Reproduction, always, tested
+from automtl.report.architecture import skips
 from automtl.report.comparison import main_metric
 from automtl.report.comparison_text import Table, count
 from automtl.report.picture import Picture
@@ -64,9 +65,8 @@ def _tables(found: Record) -> list[Table]:
     rows = []
     for seed in found["architectures"]:
         made = seed["architecture"]
-        layers = [layer for expert in made["experts"] for layer in expert["layers"]]
         values = [rounded(seed["test"]["tasks"][task].get(metric)) for task, metric in tasks.items()]
-        shape = [made["interaction"], str(len(made["experts"])), str([made["interaction"], *layers].count("skip"))]
+        shape = [made["interaction"], str(len(made["experts"])), str(skips(made))]
         rows.append([str(seed["seed"]), *shape, count(seed["parameters"]), *values])
     counts = [
         [kind, name, str(times), percent(times / sum(used.values()))]
