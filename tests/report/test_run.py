@@ -56,7 +56,7 @@ def test_every_drawing_has_a_title_and_a_description(page: str) -> None:
 
 
 def test_findings_of_the_data_checks_are_listed_and_their_absence_is_said(page: str) -> None:
-    assert "2 findings of the data checks, 1 of them warning" in Page(page).words
+    assert "2 findings of the data checks, 1 warning" in Page(page).words
     run = run_values()
     clean = Page(run_report(replace(run, metrics={**run.metrics, "findings": []})))
     assert "The data checks found nothing." in clean.words

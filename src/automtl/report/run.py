@@ -132,7 +132,7 @@ def _strength(run: RunValues) -> Iterator[Picture]:
             continue
         means = [_means(record["alpha"][choice]) for record in records]
         courses = [[mean[option] for mean in means] for option in range(len(options))]
-        order = sorted(range(len(options)), key=lambda option: -courses[option][-1])
+        order = sorted(range(len(options)), key=lambda option: (-courses[option][-1], -max(courses[option])))
         series = [
             Line(options[option], steps, courses[option], place, muted=place >= STRONGEST)
             for place, option in enumerate(order)
