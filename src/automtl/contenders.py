@@ -21,7 +21,9 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no-trials": {"search": {"trial_rows": 0}},
     "no-trees": {"with_trees": False},
 }
-BESIDE_TREES = ("shared-bottom", "mmoe")  # published models that are compared with trees beside them, too
+TREE_CONTROLS = {  # published models with trees beside them: what the trees give without a search
+    f"{name}-with-trees": {"model": name, "with_trees": True} for name in ("shared-bottom", "mmoe")
+}
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,7 @@ def _table() -> dict[str, dict[str, Any]]:
     }
     ablations = {name: DEFAULT | changes for name, changes in ABLATIONS.items()}
     rivals = {name: {"model": name} for name in RIVAL_NAMES}
-    controls = {f"{name}-with-trees": rivals[name] | {"with_trees": True} for name in BESIDE_TREES}
-    return searched | schedules | ablations | rivals | controls
+    return searched | schedules | ablations | rivals | TREE_CONTROLS
 
 
 CONTENDERS = {name: Contender(name, changes) for name, changes in _table().items()}

@@ -62,7 +62,7 @@ def _constant(value: float) -> dict[str, Any]:
 @pytest.mark.parametrize("users", [None, 60])
 def test_a_model_that_knows_more_is_better_and_the_other_way_round_worse(users: int | None) -> None:
     field = Field({"ours": 1.0, "mmoe": 0.4}, users=users)
-    entrants = [field.entrant("ours", searched=True), field.entrant("mmoe")]
+    entrants = [field.entrant("ours", control=True), field.entrant("mmoe")]
     found, turned = field.judge("ours", entrants), field.judge("mmoe", entrants)
     for task in ("click", "watch"):
         assert (found[task]["verdict"], turned[task]["verdict"]) == ("better", "worse")
@@ -99,7 +99,7 @@ def test_rows_alone_or_seeds_alone_do_not_make_it_better() -> None:
 def test_the_rival_is_the_best_on_validation_rows_not_on_test_rows() -> None:
     field = Field({"ours": 0.5, "weak": 0.2, "strong": 0.8})
     entrants = [
-        field.entrant("ours", searched=True),
+        field.entrant("ours", control=True),
         field.entrant("weak", validation=0.9),
         field.entrant("strong", validation=0.1),
     ]
@@ -111,8 +111,8 @@ def test_the_rival_is_the_best_on_validation_rows_not_on_test_rows() -> None:
 def test_controls_are_rivals_only_where_there_is_no_published_model() -> None:
     field = Field({"ours": 0.5, "random": 0.9, "mmoe": 0.3})
     ours, control, mmoe = (
-        field.entrant("ours", searched=True),
-        field.entrant("random", searched=True),
+        field.entrant("ours", control=True),
+        field.entrant("random", control=True),
         field.entrant("mmoe"),
     )
     assert field.judge("ours", [ours, control, mmoe])["click"]["rival"] == "mmoe"

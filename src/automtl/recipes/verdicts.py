@@ -19,10 +19,13 @@ BETTER, WORSE, NOISE = "better", "worse", "within noise"
 
 @dataclass(frozen=True)
 class Entrant:
-    """A model whose jobs all ended well. `entry`: its part of comparison.json; `tested`: names of records, by seed."""
+    """A model whose jobs all ended well. `entry`: its part of comparison.json; `tested`: names of records, by seed.
+
+    `control`: a searched model, or a published one with trees beside it: no rival where there are published ones.
+    """
 
     name: str
-    searched: bool
+    control: bool
     entry: dict[str, Any]
     tested: tuple[str, ...]
 
@@ -52,12 +55,11 @@ def judge(
 ) -> dict[str, dict[str, Any]]:
     """A verdict by task. `rows`: labels, mask (N, T), weight (N,) and perhaps group (N,) of the test rows.
 
-    The rival of a task is the best one on validation rows; published models come before other searched ones, which are
-    controls. A task whose metric is undefined has a verdict that says so.
+    The rival of a task is the best one on validation rows; published models come before controls. A task whose metric is undefined has a verdict that says so.
     """
     ours = next(entrant for entrant in entrants if entrant.name == reference)
     others = [entrant for entrant in entrants if entrant.name != reference]
-    rivals = [entrant for entrant in others if not entrant.searched] or others
+    rivals = [entrant for entrant in others if not entrant.control] or others
     pairs = {index: (ours, rival) for index, task in enumerate(tasks) if (rival := best_rival(rivals, task))}
     draws_of = _draws(pairs, rows, scores, tasks, draws)
     found = {tasks[index].name: _measured(tasks[index], *pair, draws_of[index]) for index, pair in pairs.items()}
