@@ -84,7 +84,7 @@ def test_rows_alone_or_seeds_alone_do_not_make_it_better() -> None:
     """One seed has no t-test; few rows have a wide interval, however sure the seeds are."""
     field = Field({"ours": 1.0, "mmoe": 0.4})
     one = [
-        Entrant(e.name, e.searched, {"seeds": e.entry["seeds"][:1]}, e.tested[:1])
+        Entrant(e.name, e.control, {"seeds": e.entry["seeds"][:1]}, e.tested[:1])
         for e in map(field.entrant, ("ours", "mmoe"))
     ]
     found = field.judge("ours", one)["click"]

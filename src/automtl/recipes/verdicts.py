@@ -55,7 +55,8 @@ def judge(
 ) -> dict[str, dict[str, Any]]:
     """A verdict by task. `rows`: labels, mask (N, T), weight (N,) and perhaps group (N,) of the test rows.
 
-    The rival of a task is the best one on validation rows; published models come before controls. A task whose metric is undefined has a verdict that says so.
+    The rival of a task is the best one on validation rows; published models come before controls. A
+    task whose metric is undefined has a verdict that says so.
     """
     ours = next(entrant for entrant in entrants if entrant.name == reference)
     others = [entrant for entrant in entrants if entrant.name != reference]
