@@ -34,7 +34,7 @@ class Field:
             for seed in SEEDS
         }
 
-    def entrant(self, name: str, *, searched: bool = False, validation: float | None = None) -> Entrant:
+    def entrant(self, name: str, *, control: bool = False, validation: float | None = None) -> Entrant:
         tested = tuple(f"{name}-{seed}" for seed in SEEDS)
         seeds = []
         for record in tested:
@@ -45,7 +45,7 @@ class Field:
                 }
             }
             seeds.append({"test": test, "validation": test if validation is None else _constant(validation)})
-        return Entrant(name, searched, {"seeds": seeds}, tested)
+        return Entrant(name, control, {"seeds": seeds}, tested)
 
     def judge(self, reference: str, entrants: Sequence[Entrant]) -> dict[str, Any]:
         return judge(reference, entrants, self.rows, self.kept.__getitem__, TASKS, draws=200)
