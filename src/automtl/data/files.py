@@ -1,10 +1,13 @@
-"""Files that appear whole or not at all, and files that one process holds."""
+"""Files and folders that appear whole or not at all, and files that one process holds."""
 
 from __future__ import annotations
 
 import os
+import shutil
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from io import BufferedWriter
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -38,6 +41,32 @@ def write_text(path: Path, text: str) -> None:
     """UTF-8, whole or not at all."""
     with whole(path) as part:
         part.write_text(text, encoding="utf-8")
+
+
+@contextmanager
+def appearing(folder: Path) -> Iterator[Path]:
+    """A new folder beside the target, which takes its name if the block ends well and is removed if it does not."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+    try:
+        fresh.chmod(0o755)
+        yield fresh
+        fresh.rename(folder)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
+
+
+def write_synced(path: Path, content: bytes) -> None:
+    """A file whose content is on the disk."""
+    with path.open("wb") as file:
+        file.write(content)
+        sync(file)
+
+
+def sync(file: BufferedWriter) -> None:
+    """What was written so far is on the disk."""
+    file.flush()
+    os.fsync(file.fileno())
 
 
 @contextmanager

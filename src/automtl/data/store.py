@@ -21,7 +21,6 @@ from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from glob import escape
-from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
@@ -35,7 +34,7 @@ from torch import Tensor
 from automtl._version import __version__
 from automtl.data.batch import Batch, Features, row_bytes
 from automtl.data.encoder import Encoder
-from automtl.data.files import held
+from automtl.data.files import appearing, held, sync, write_synced
 from automtl.data.layout import Layout
 from automtl.data.schema import CONFIG
 from automtl.errors import StoreError
@@ -121,7 +120,7 @@ class Store:
         if folder.exists():
             raise StoreError(f"'{folder}' exists; choose another folder or remove it")
         try:
-            with _appearing(folder) as fresh:
+            with appearing(folder) as fresh:
                 arrays = _write_arrays(fresh, parts, layout)
                 index = {
                     "kind": KIND,
@@ -132,7 +131,7 @@ class Store:
                     "layout": layout.to_dict(),
                     "arrays": {name: dict(array.__dict__) for name, array in arrays.items()},
                 }
-                _write_synced(fresh / INDEX, json.dumps(index, indent=1).encode())
+                write_synced(fresh / INDEX, json.dumps(index, indent=1).encode())
         except OSError as error:
             raise StoreError(f"'{folder}' cannot be written: {error.strerror or error}") from None
         return Store.open(folder)
@@ -173,10 +172,9 @@ class Store:
         found = {name: _mapped(self.file(name), array) for name, array in self.arrays.items()}
         multi = tuple(found[f"multi.{index}"] for index in range(len(self.layout.multi)))
         features = Features(found["categorical"], multi, found["numeric"])
-        rows = Batch(features, found["labels"], found["mask"], found["weight"], found.get("group"))
-        if memory_bytes is None or self.num_bytes <= memory_bytes:
-            return rows
-        return replace(rows, window=max(min(memory_bytes, WINDOW_BYTES) // row_bytes(rows), 1))
+        return windowed(
+            Batch(features, found["labels"], found["mask"], found["weight"], found.get("group")), memory_bytes
+        )
 
     def verify(self) -> None:
         """Read every file. Raises StoreError that names one whose content is not what was written."""
@@ -246,22 +244,16 @@ def _remove_left(beside: Path) -> None:
                 shutil.rmtree(lock.parent, ignore_errors=True)
 
 
+def windowed(rows: Batch, memory_bytes: int | None) -> Batch:
+    """Mapped rows that, if they are larger than `memory_bytes`, carry a window, so that a shuffle goes by blocks."""
+    if memory_bytes is None or rows.num_bytes <= memory_bytes:
+        return rows
+    return replace(rows, window=max(min(memory_bytes, WINDOW_BYTES) // row_bytes(rows), 1))
+
+
 def slices(rows: Batch, size: int) -> Iterator[Batch]:
     """Rows that are in memory, as parts for `Store.write`."""
     yield from (rows.take(slice(start, start + size)) for start in range(0, max(len(rows), 1), size))
-
-
-@contextmanager
-def _appearing(folder: Path) -> Iterator[Path]:
-    """A new folder beside the target, which takes its name if the block ends well and is removed if it does not."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    try:
-        fresh.chmod(0o755)
-        yield fresh
-        fresh.rename(folder)
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
 
 
 def _write_arrays(folder: Path, parts: Iterable[Batch], layout: Layout) -> dict[str, Array]:
@@ -319,7 +311,7 @@ class _Writer:
     def finish(self) -> Array:
         """After the last row: the content is on the disk."""
         assert self.shape is not None
-        _sync(self.file)
+        sync(self.file)
         return Array(self.dtype, (self.rows, *self.shape), self.digest.hexdigest())
 
     def close(self) -> None:
@@ -348,17 +340,6 @@ class _Writer:
 
 def _padded(values: np.ndarray, width: int) -> np.ndarray:
     return np.pad(values, ((0, 0), (0, width - values.shape[1])))
-
-
-def _write_synced(path: Path, content: bytes) -> None:
-    with path.open("wb") as file:
-        file.write(content)
-        _sync(file)
-
-
-def _sync(file: BufferedWriter) -> None:
-    file.flush()
-    os.fsync(file.fileno())
 
 
 def _read_index(folder: Path) -> dict[str, Any]:

@@ -1,0 +1,239 @@
+"""A prepared table: encoded rows of its three parts and the encoder that made them, in one folder (docs/prepare.md).
+
+`prepared.json`, written last, says how the rows came about and holds the checksums of the small files; those of the
+arrays are in each part's `store.json`. Nothing in it tells a time or a place: equal rows make equal folders.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors import numpy as safe_numpy
+
+from automtl._version import __version__
+from automtl.data.batch import Batch
+from automtl.data.encoder import Encoder
+from automtl.data.files import appearing, write_synced
+from automtl.data.narrowing import without_rates
+from automtl.data.schema import Schema
+from automtl.data.split import SplitSettings
+from automtl.data.store import Store, windowed
+from automtl.errors import AutomtlError, StoreError
+
+KIND, FORMAT = "automtl prepared table", 1  # a change that older code cannot read raises the format
+MANIFEST = "prepared.json"
+PARTS = ("train", "valid", "test")
+SMALL = ("schema.yaml", "encoder.json", "encoder.safetensors", "report.json")
+STORES = tuple(f"{part}/store.json" for part in PARTS)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the rows come from: `source` in plain values (names and rows of files, no places, no times).
+
+    `seed`: of the split, the folds of historical rates and the sampled negatives. A split column goes before `split`.
+    """
+
+    source: dict[str, Any]
+    split: SplitSettings
+    seed: int
+
+
+@dataclass(frozen=True)
+class PreparedFolder:
+    """A complete folder; its small files have been verified. `report`: what the preparation did, as plain values.
+
+    Training rows are as they are trained on: historical rates out of fold, negatives sampled where the schema says so.
+    `digest`: hangs on every byte of the folder.
+    """
+
+    folder: Path
+    encoder: Encoder
+    stores: dict[str, Store]
+    origin: Origin
+    report: dict[str, Any]
+    digest: str
+
+    @staticmethod
+    def open(folder: Path | str) -> PreparedFolder:
+        """Raises StoreError that names the file that is missing, changed or of another kind or version."""
+        folder = Path(folder)
+        manifest, digest = _read_manifest(folder)
+        try:
+            _require_unchanged(folder, manifest["files"])
+            schema = Schema.read(folder / "schema.yaml")
+            values, report = (json.loads((folder / name).read_bytes()) for name in ("encoder.json", "report.json"))
+            encoder = Encoder.from_state(schema, values, safe_numpy.load_file(folder / "encoder.safetensors"))
+            origin = Origin(manifest["source"], SplitSettings(**manifest["split"]), manifest["seed"])
+        except StoreError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, OSError, SafetensorError, AutomtlError) as error:
+            raise StoreError(f"'{folder}' is damaged ({str(error).splitlines()[0]}); prepare the table again") from None
+        stores = {part: Store.open(folder / part) for part in PARTS}
+        _require_layout(stores, encoder)
+        return PreparedFolder(folder, encoder, stores, origin, report, digest)
+
+    @property
+    def schema(self) -> Schema:
+        """What the columns mean."""
+        return self.encoder.schema
+
+    @property
+    def num_rows(self) -> dict[str, int]:
+        """By part."""
+        return {part: store.num_rows for part, store in self.stores.items()}
+
+    def rows(self, part: str, memory_bytes: int | None = None, *, rates: bool = True) -> Batch:
+        """Rows of 'train', 'valid' or 'test', mapped: they are read when they are used.
+
+        If they are larger than `memory_bytes`, a shuffle goes by blocks. Without `rates`, views that leave out the
+        columns of historical rates, which are the last ones: what `without_rates(encoder)` encodes.
+        """
+        rows = self.stores[part].rows()
+        encoder = self.encoder if rates else without_rates(self.encoder)
+        kept = replace(rows.features, numeric=rows.features.numeric[:, : encoder.layout.num_numeric])
+        return windowed(replace(rows, features=kept), memory_bytes)
+
+    def verify(self) -> None:
+        """Read every file. Raises StoreError that names one whose content is not what was written."""
+        for store in self.stores.values():
+            store.verify()
+
+
+def is_prepared(path: Any) -> bool:
+    """Whether this is the path of a prepared table, complete or not."""
+    if not isinstance(path, str | Path):
+        return False
+    return any((Path(path) / name).is_file() for name in (MANIFEST, *STORES))
+
+
+def write_prepared(
+    folder: Path | str, encoder: Encoder, parts: Mapping[str, Iterable[Batch]], origin: Origin, report: dict[str, Any]
+) -> PreparedFolder:
+    """Write the rows of 'train', 'valid' and 'test', a batch at a time; the folder appears whole or not at all.
+
+    Raises StoreError if the folder exists or cannot be written. What `parts` raise passes through.
+    """
+    folder = Path(folder)
+    _require_new(folder)
+    try:
+        with appearing(folder) as fresh:
+            for part in PARTS:
+                Store.write(fresh / part, parts[part], encoder.layout)
+            _write_small(fresh, encoder, origin, report)
+    except OSError as error:
+        raise StoreError(f"'{folder}' cannot be written: {error.strerror or error}") from None
+    return PreparedFolder.open(folder)
+
+
+def finish_prepared(
+    working: Path, folder: Path, encoder: Encoder, origin: Origin, report: dict[str, Any]
+) -> PreparedFolder:
+    """Make a prepared table of a working folder that holds the stores 'train', 'valid' and 'test', and nothing else.
+
+    It gets the other files, the manifest last, and then the name `folder`, on the same file system. A call that was
+    killed may be made again. Raises StoreError if `folder` exists, a part has no rows, or nothing can be written.
+    """
+    _require_new(folder)
+    try:
+        _write_small(working, encoder, origin, report)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        working.rename(folder)
+    except OSError as error:
+        raise StoreError(f"'{folder}' cannot be written: {error.strerror or error}") from None
+    return PreparedFolder.open(folder)
+
+
+def _require_new(folder: Path) -> None:
+    if folder.exists():
+        raise StoreError(f"'{folder}' exists; choose another --out or remove it")
+
+
+def _write_small(folder: Path, encoder: Encoder, origin: Origin, report: dict[str, Any]) -> None:
+    """All but the rows, the manifest last."""
+    stores = {part: Store.open(folder / part) for part in PARTS}
+    _require_layout(stores, encoder)
+    for part, store in stores.items():
+        if store.num_rows == 0:
+            raise StoreError(f"the split leaves no {part} rows; use a larger table or other shares")
+    values, arrays = encoder.to_state()
+    schema = encoder.schema
+    shares = [schema.negative_share, *(task.negative_share for task in schema.tasks)]
+    content = {
+        "schema.yaml": schema.text().encode(),
+        "encoder.json": json.dumps(values, indent=1).encode(),  # in order: it is that of the columns
+        "encoder.safetensors": safe_numpy.save(arrays),
+        "report.json": _sorted_json(report),
+    }
+    for name, data in content.items():
+        write_synced(folder / name, data)
+    manifest = {
+        "kind": KIND,
+        "format": FORMAT,
+        "automtl": __version__,
+        "byte_order": sys.byteorder,
+        "rows": {part: store.num_rows for part, store in stores.items()},
+        "source": origin.source,
+        "split": asdict(origin.split),
+        "split_column": schema.split,
+        "seed": origin.seed,
+        "encoder": asdict(encoder.settings),
+        "negatives_sampled": any(share is not None for share in shares),
+        "files": {name: _sha256(folder / name) for name in (*SMALL, *STORES)},
+    }
+    write_synced(folder / MANIFEST, _sorted_json(manifest))
+
+
+def _sorted_json(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, indent=1, sort_keys=True).encode()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _read_manifest(folder: Path) -> tuple[dict[str, Any], str]:
+    """The manifest and its digest."""
+    path = folder / MANIFEST
+    if not folder.is_dir():
+        raise StoreError(f"prepared table '{folder}' does not exist; check the path")
+    if not path.is_file():
+        raise StoreError(f"'{folder}' has no {MANIFEST}; it is no prepared table, or its preparation was interrupted")
+    try:
+        content = path.read_bytes()
+        manifest = json.loads(content)
+    except (OSError, ValueError) as error:
+        raise StoreError(f"'{path}' cannot be read ({error}); prepare the table again") from None
+    if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
+        raise StoreError(f"'{path}' was not written by automtl; expected a folder written by 'automtl prepare'")
+    if manifest.get("format") != FORMAT:
+        raise StoreError(
+            f"'{folder}' has format {manifest.get('format')}, this automtl {__version__} reads {FORMAT}; "
+            f"use automtl {manifest.get('automtl')} or prepare the table again"
+        )
+    if manifest.get("byte_order") != sys.byteorder:
+        raise StoreError(f"'{folder}' was written on a machine of another byte order; prepare the table again")
+    return manifest, hashlib.sha256(content).hexdigest()
+
+
+def _require_unchanged(folder: Path, checksums: dict[str, str]) -> None:
+    for name in (*SMALL, *STORES):
+        path = folder / name
+        if not path.is_file():
+            raise StoreError(f"'{path}' is missing; prepare the table again")
+        if _sha256(path) != checksums[name]:
+            raise StoreError(f"'{path}' was changed or damaged (checksum differs); prepare the table again")
+
+
+def _require_layout(stores: dict[str, Store], encoder: Encoder) -> None:
+    for store in stores.values():
+        if store.layout != encoder.layout:
+            raise StoreError(f"'{store.folder}' was written by another encoder; prepare the table again")
