@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from automtl.data.columns import as_parts, as_text, holds
 from automtl.data.encoder import Encoder, EncoderSettings
 from automtl.data.infer import infer_schema
-from automtl.data.numbering import Numbering
+from automtl.data.numbering import group_numbers
 from automtl.data.rates import Earlier, Folds, Labels
 from automtl.data.schema import Field, FieldKind, Schema, Task
 from automtl.data.vocabulary import MISSING, UNKNOWN, Vocabulary
@@ -151,8 +151,7 @@ def test_lists_of_numbers_and_of_their_texts_have_the_same_parts(rows: list[list
 @given(st.lists(st.one_of(st.none(), st.sampled_from(["a", "b", "10", "1"])), min_size=1, max_size=20))
 def test_groups_are_numbered_alike_in_all_parts(values: list[str | None]) -> None:
     for column in (pl.Series("g", values), pl.Series("g", values).cast(pl.Int64, strict=False)):
-        numbering = Numbering()
-        numbers = np.concatenate([numbering.number(column[:5]), numbering.number(column[5:])])
+        numbers = np.concatenate([group_numbers(column[:5]), group_numbers(column[5:])])
         pairs = set(zip(column.to_list(), numbers.tolist()))
         assert len(pairs) == len(set(column.to_list())) == len(set(numbers.tolist()))
         assert all((value is None) == (number == 0) for value, number in pairs)

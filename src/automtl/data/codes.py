@@ -37,7 +37,7 @@ def lasting_hash(texts: pl.Series) -> np.ndarray:
 
     A polynomial in an odd base over the bytes, modulo 2^64, by differences of its prefix sums; then mixed.
     """
-    content = np.frombuffer("".join(texts).encode(), np.uint8)
+    content = np.frombuffer(texts.str.join("").item().encode(), np.uint8)
     sizes = texts.str.len_bytes().to_numpy().astype(np.int64)
     powers = np.full(len(content) + 1, BASE, np.uint64)
     powers[0] = 1
@@ -60,6 +60,21 @@ class Codes:
         self._keys = np.zeros_like(self.counts)
         self._hashes = np.zeros(len(self.counts), np.uint64)
         self._make_places(expected)
+
+    @staticmethod
+    def of(keys: np.ndarray, hashes: np.ndarray) -> Codes:
+        """With codes 1, 2, 3 ... for keys that all differ, in this order."""
+        codes = Codes(len(keys))
+        codes.size = len(keys)
+        codes._keys[1 : len(keys) + 1], codes._hashes[1 : len(keys) + 1] = keys, hashes
+        codes._place_all()
+        return codes
+
+    @property
+    def num_bytes(self) -> int:
+        """Of the table and of the keys."""
+        parts = (self.counts, self._keys, self._hashes, self._codes, self._stored)
+        return sum(part.nbytes for part in parts)
 
     @property
     def keys(self) -> np.ndarray:

@@ -19,9 +19,9 @@ from automtl.data.derive import completed, derive, newest_days, simple_fields
 from automtl.data.infer import check_labels, require_columns
 from automtl.data.labels import check_weights, label_columns, read_labels, require_both_classes, weighted
 from automtl.data.layout import CategoricalLayout, Layout, MultiLayout, NumericLayout
-from automtl.data.numbering import Numbering
+from automtl.data.numbering import group_numbers
 from automtl.data.piecewise import Piecewise
-from automtl.data.rates import Earlier, Folds, Rates, fit_rates
+from automtl.data.rates import Earlier, Folds, Rates, fit_rates, folds_of
 from automtl.data.scaler import Scaler, has_bins
 from automtl.data.schema import CONFIG, Field, FieldKind, NumericForm, Schema
 from automtl.data.threads import in_threads
@@ -108,22 +108,22 @@ class Encoder:
         for place, (key, rates, own) in enumerate(_fit_rates(train, schema, settings, seed)):
             arrays.numeric[:, encoder._rate_columns(place)] = own
             encoder.rates[key] = rates
-        return encoder, encoder._fill(train, arrays, Numbering(), labels=True, own=True)
+        return encoder, encoder._fill(train, arrays, labels=True, own=True)
 
     def encode(self, table: pl.DataFrame, *, labels: bool = True) -> Batch:
         """New rows. Unseen ids never fail. Without `labels`, label columns need not exist and the mask is 0."""
         keep_freed_memory()
         table = self._checked(table, labels)
-        return self._fill(table, self._arrays(table.height, len(self.rates)), Numbering(), labels=labels)
+        return self._fill(table, self._arrays(table.height, len(self.rates)), labels=labels)
 
     def encode_parts(self, table: pl.DataFrame, rows: int = 1 << 18, *, labels: bool = True) -> Iterator[Batch]:
         """`encode`, `rows` rows at a time, so that memory does not grow with the table.
 
-        Multi-valued fields are as wide as the part needs; a group has one number in all parts.
+        Multi-valued fields are as wide as the part needs.
         """
-        table, groups = self._checked(table, labels), Numbering()
+        table = self._checked(table, labels)
         return (
-            self._fill(part, self._arrays(part.height, len(self.rates)), groups, labels=labels)
+            self._fill(part, self._arrays(part.height, len(self.rates)), labels=labels)
             for part in table.iter_slices(rows)
         )
 
@@ -200,9 +200,7 @@ class Encoder:
         start = sum(scaler.width for scaler in self.scalers.values()) + place * width
         return slice(start, start + width)
 
-    def _fill(
-        self, table: pl.DataFrame, arrays: Arrays, groups: Numbering, *, labels: bool, own: bool = False
-    ) -> Batch:
+    def _fill(self, table: pl.DataFrame, arrays: Arrays, *, labels: bool, own: bool = False) -> Batch:
         """Encode slice by slice, in parallel, right into `arrays`; with `own`, the table is
         derived, and ids and rates are there already."""
         starts = range(0, table.height, SLICE)
@@ -221,7 +219,7 @@ class Encoder:
             torch.from_numpy(arrays.numeric),
         )
         group = self.schema.group if self.schema.group in table.columns else None
-        numbers = None if group is None else torch.from_numpy(groups.number(table[group]))
+        numbers = None if group is None else torch.from_numpy(group_numbers(table[group]))
         return Batch(
             features,
             torch.from_numpy(arrays.labels),
@@ -397,7 +395,7 @@ def _fit_rates(
         require_columns(train, [schema.time], "time column")
         history = Earlier(train[schema.time].rank("dense").fill_null(0).to_numpy())
     else:
-        history = Folds(np.random.default_rng(seed).permutation(train.height) % settings.rate_folds)
+        history = Folds(folds_of(np.arange(train.height), train.height, settings.rate_folds, seed))
     for key in schema.rates:
         column = key_column(train, key, fields)
         vocabulary = Vocabulary.fit(column, 1)

@@ -3,6 +3,9 @@
 For key value v and task k with prior m_k (the mean label), smoothing s, label sum S and label count n:
 rate = (S + s m_k) / (n + s); binary tasks enter as its logit. With it goes log(1 + rows of v).
 Training rows get these out of fold (or, with a time column, from strictly earlier rows): no row sees its own label.
+
+Labels are added up as whole numbers (`Grid`): a sum is the same in whatever order, and in however many pieces, its rows
+come. Symbols: N rows, V ids, T tasks.
 """
 
 from __future__ import annotations
@@ -12,8 +15,9 @@ from functools import cached_property
 
 import numpy as np
 
-from automtl.data.scaler import LIMIT
-from automtl.data.vocabulary import FIRST, Vocabulary
+from automtl.data.scaler import LIMIT, Moments
+from automtl.data.shuffled import shuffled_places
+from automtl.data.vocabulary import FIRST, SLICE, Vocabulary
 
 
 @dataclass(frozen=True)
@@ -25,10 +29,69 @@ class Labels:
     binary: np.ndarray
 
     @property
+    def terms(self) -> np.ndarray:
+        """(N, 2 T): what is added up."""
+        return np.concatenate([self.values * self.mask, self.mask], axis=1)
+
+
+@dataclass(frozen=True)
+class Grid:
+    """`terms` as whole multiples of a power of two a column, `step` (2 T,), so small that 62 bits hold their sum."""
+
+    step: np.ndarray
+
+    @staticmethod
+    def of(largest: np.ndarray, rows: int) -> Grid:
+        """largest: (2 T,) of the terms' absolute values among so many rows."""
+        return Grid(2.0 ** (np.frexp(largest)[1] + rows.bit_length() - 62))
+
+    def whole(self, terms: np.ndarray) -> np.ndarray:
+        """(N, 2 T) int64."""
+        found: np.ndarray = np.rint(terms / self.step).astype(np.int64)
+        return found
+
+
+@dataclass(frozen=True)
+class Sums:
+    """Of rows, by id: `terms` (V, 2 T) int64 on the grid, `rows` (V,) int64."""
+
+    terms: np.ndarray
+    rows: np.ndarray
+    grid: Grid
+
+    @staticmethod
+    def empty(size: int, grid: Grid) -> Sums:
+        """Of no rows and `size` ids."""
+        return Sums(np.zeros((size, len(grid.step)), np.int64), np.zeros(size, np.int64), grid)
+
+    def add(self, ids: np.ndarray, terms: np.ndarray) -> None:
+        """More rows: ids (n,), terms (n, 2 T) on the grid."""
+        ids = ids.astype(np.int64)
+        self.rows[:] += np.bincount(ids, minlength=len(self.rows))
+        flat = np.ascontiguousarray(terms)
+        for place in range(flat.shape[1]):
+            np.add.at(self.terms[:, place], ids, np.ascontiguousarray(flat[:, place]))
+
+    def less(self, other: Sums) -> Sums:
+        """Without those rows."""
+        return Sums(self.terms - other.terms, self.rows - other.rows, self.grid)
+
+    @property
+    def labels(self) -> tuple[np.ndarray, np.ndarray]:
+        """Label sums and label counts, (V, T) each."""
+        sums, counts = np.split(self.terms * self.grid.step, 2, axis=1)
+        return sums, counts
+
+    @property
     def prior(self) -> np.ndarray:
-        """(T,) mean label over the rows where it is present."""
-        prior: np.ndarray = (self.values * self.mask).sum(0) / np.maximum(self.mask.sum(0), 1e-12)
+        """(T,) mean label of the rows that have one."""
+        sums, counts = np.split(self.terms.sum(0) * self.grid.step, 2)
+        prior: np.ndarray = sums / np.maximum(counts, 1e-12)
         return prior
+
+    def smoothed(self, prior: np.ndarray, binary: np.ndarray, smoothing: float) -> np.ndarray:
+        """(V, T + 1): the inputs of each id, not standardised."""
+        return smoothed(*self.labels, self.rows, prior, binary, smoothing)
 
 
 @dataclass(frozen=True)
@@ -52,9 +115,10 @@ class Rates:
     @cached_property
     def table(self) -> np.ndarray:
         """(V, T + 1) float32: the inputs of each id."""
-        return self._standardise(smoothed(self.sums, self.counts, self.rows, self.prior, self.binary, self.smoothing))
+        return self.standardised(smoothed(self.sums, self.counts, self.rows, self.prior, self.binary, self.smoothing))
 
-    def _standardise(self, raw: np.ndarray) -> np.ndarray:
+    def standardised(self, raw: np.ndarray) -> np.ndarray:
+        """float32 from inputs that are not standardised."""
         scaled: np.ndarray = np.clip((raw - self.mean) / self.std, -LIMIT, LIMIT).astype(np.float32)
         return scaled
 
@@ -77,30 +141,58 @@ def fit_rates(
     vocabulary: Vocabulary, ids: np.ndarray, labels: Labels, history: Folds | Earlier, smoothing: float
 ) -> tuple[Rates, np.ndarray]:
     """The statistics of all training rows, and the (N, T + 1) inputs of the training rows themselves."""
-    known = np.where(ids >= FIRST, ids, 0)
-    sums, counts, rows = _totals(known, labels, len(vocabulary))
+    known, terms = known_ids(ids), labels.terms
+    grid = Grid.of(np.abs(terms).max(0), len(ids))
+    every = Sums.empty(len(vocabulary), grid)
+    every.add(known, grid.whole(terms))
     raw = history.raw(known, labels, len(vocabulary), smoothing)
-    std = raw.std(0)
-    rates = Rates(
-        vocabulary,
-        sums,
-        counts,
-        rows,
-        labels.prior,
-        labels.binary,
-        smoothing,
-        raw.mean(0),
-        np.where(std > 1e-9, std, 1.0),
-    )
-    return rates, rates._standardise(raw)
+    spread = sum((Spread.of(raw[start : start + SLICE]) for start in range(0, len(raw), SLICE)), Spread())
+    rates = rates_of(vocabulary, every, labels.binary, smoothing, spread)
+    return rates, rates.standardised(raw)
 
 
-def _totals(ids: np.ndarray, labels: Labels, size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Label sums (V, T), label counts (V, T) and rows (V,). Unknown (1) stays 0."""
-    tasks = range(labels.values.shape[1])
-    sums = np.stack([np.bincount(ids, labels.values[:, k] * labels.mask[:, k], size) for k in tasks], axis=1)
-    counts = np.stack([np.bincount(ids, labels.mask[:, k], size) for k in tasks], axis=1)
-    return sums, counts, np.bincount(ids, minlength=size).astype(np.float64)
+def known_ids(ids: np.ndarray) -> np.ndarray:
+    """Unknown ids count as missing ones."""
+    return np.where(ids >= FIRST, ids, 0)
+
+
+def rates_of(vocabulary: Vocabulary, every: Sums, binary: np.ndarray, smoothing: float, spread: Spread) -> Rates:
+    """From the sums over all training rows, and the spread of the training rows' inputs."""
+    sums, counts = every.labels
+    rows = every.rows.astype(np.float64)
+    return Rates(vocabulary, sums, counts, rows, every.prior, binary, smoothing, spread.mean, spread.std)
+
+
+@dataclass(frozen=True)
+class Spread:
+    """Mean and standard deviation of the columns of slices of SLICE rows each, added up in order."""
+
+    columns: tuple[Moments, ...] = ()
+
+    @staticmethod
+    def of(raw: np.ndarray) -> Spread:
+        """raw: (n, C)."""
+        return Spread(tuple(Moments.of(np.ascontiguousarray(column)) for column in raw.T))
+
+    def __add__(self, other: Spread) -> Spread:
+        if not self.columns:
+            return other
+        return Spread(tuple(one + more for one, more in zip(self.columns, other.columns, strict=True)))
+
+    @property
+    def mean(self) -> np.ndarray:
+        """(C,)."""
+        return np.array([column.mean for column in self.columns])
+
+    @property
+    def std(self) -> np.ndarray:
+        """(C,), 1 for a constant column."""
+        return np.array([column.std if column.std > 1e-9 else 1.0 for column in self.columns])
+
+
+def folds_of(rows: np.ndarray, total: int, folds: int, seed: int) -> np.ndarray:
+    """(n,) fold of training rows, by their numbers among `total`; all folds are as large, give or take a row."""
+    return shuffled_places(rows, total, seed) % folds
 
 
 @dataclass(frozen=True)
@@ -111,15 +203,17 @@ class Folds:
 
     def raw(self, ids: np.ndarray, labels: Labels, size: int, smoothing: float) -> np.ndarray:
         """(N, T + 1) not standardised; the prior, too, is that of the other folds. Each row is read twice."""
+        grid = Grid.of(np.abs(labels.terms).max(0), len(ids))
+        terms = grid.whole(labels.terms)
         out = np.empty((len(ids), labels.values.shape[1] + 1))
-        every = _totals(ids, labels, size)
+        every = Sums.empty(size, grid)
+        every.add(ids, terms)
         for fold in range(int(self.fold.max()) + 1):
             own = np.flatnonzero(self.fold == fold)
-            inside = _totals(ids[own], Labels(labels.values[own], labels.mask[own], labels.binary), size)
-            sums, counts, rows = (whole - part for whole, part in zip(every, inside, strict=True))
-            prior = sums.sum(0) / np.maximum(counts.sum(0), 1e-12)
-            table = smoothed(sums, counts, rows, prior, labels.binary, smoothing)
-            out[own] = table.take(ids[own], axis=0)
+            inside = Sums.empty(size, grid)
+            inside.add(ids[own], terms[own])
+            others = every.less(inside)
+            out[own] = others.smoothed(others.prior, labels.binary, smoothing).take(ids[own], axis=0)
         return out
 
 
@@ -131,27 +225,31 @@ class Earlier:
 
     def raw(self, ids: np.ndarray, labels: Labels, size: int, smoothing: float) -> np.ndarray:
         """(N, T + 1) not standardised; rows of the same time do not see one another."""
-        seen = labels.mask
-        parts = np.concatenate([labels.values * seen, seen, np.ones((len(ids), 1))], axis=1)
-        order = np.lexsort((self.time, ids))
-        before = _sums_before(parts[order], ids[order], self.time[order])
-        by_time = np.argsort(self.time, kind="stable")
-        whole = _sums_before(parts[by_time], np.zeros(len(ids)), self.time[by_time])
-        T = labels.values.shape[1]
-        out, prior = np.empty((len(ids), 2 * T + 1)), np.empty((len(ids), T))
-        out[order] = before
-        start = np.where(labels.binary, 0.5, 0.0)
-        prior[by_time] = (whole[:, :T] + start) / (whole[:, T : 2 * T] + 1)
-        return smoothed(out[:, :T], out[:, T : 2 * T], out[:, -1], prior, labels.binary, smoothing)
+        grid = Grid.of(np.abs(labels.terms).max(0), len(ids))
+        terms = grid.whole(labels.terms)
+        before, rows = sums_before(terms, ids, self.time)
+        whole, _ = sums_before(terms, np.zeros(len(ids), np.int64), self.time)
+        prior = earlier_prior(whole, grid, labels.binary)
+        return smoothed(*np.split(before * grid.step, 2, axis=1), rows, prior, labels.binary, smoothing)
 
 
-def _sums_before(parts: np.ndarray, key: np.ndarray, time: np.ndarray) -> np.ndarray:
-    """Rows sorted by key and time: for each, the sum over rows of its key with a smaller time."""
-    total = np.concatenate([np.zeros((1, parts.shape[1])), np.cumsum(parts, axis=0)])
-    position = np.arange(len(key))
+def earlier_prior(before: np.ndarray, grid: Grid, binary: np.ndarray) -> np.ndarray:
+    """(N, T) from the sums of all earlier rows, (N, 2 T) on the grid; where there is none, 1/2 or 0 of a quantity."""
+    sums, counts = np.split(before * grid.step, 2, axis=1)
+    prior: np.ndarray = (sums + np.where(binary, 0.5, 0.0)) / (counts + 1)
+    return prior
+
+
+def sums_before(terms: np.ndarray, key: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each row: sums of the terms, (N, 2 T), and number, (N,), of the rows of its key with a smaller time."""
+    order = np.lexsort((time, key))
+    key, time, position = key[order], time[order], np.arange(len(order))
     new_key = np.r_[True, key[1:] != key[:-1]]
     new_time = new_key | np.r_[True, time[1:] != time[:-1]]
     key_start = np.maximum.accumulate(np.where(new_key, position, 0))
     time_start = np.maximum.accumulate(np.where(new_time, position, 0))
-    before: np.ndarray = total[time_start] - total[key_start]
-    return before
+    sums, rows = np.empty_like(terms), np.empty(len(order), np.int64)
+    rows[order] = time_start - key_start
+    total = np.concatenate([np.zeros((1, terms.shape[1]), np.int64), np.cumsum(terms[order], axis=0)])
+    sums[order] = total[time_start] - total[key_start]
+    return sums, rows

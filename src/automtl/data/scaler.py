@@ -113,7 +113,7 @@ class Moments:
         mean = float(values.mean())
         deviation = values - mean
         square = deviation * deviation
-        return Moments(len(values), mean, float(square.sum()), float(square @ deviation))
+        return Moments(len(values), mean, float(square.sum()), float((square * deviation).sum()))
 
     def __add__(self, other: Moments) -> Moments:
         """Of both sets of numbers together."""

@@ -10,7 +10,9 @@ import polars as pl
 from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.data.infer import require_columns
+from automtl.data.numbering import group_numbers
 from automtl.data.schema import CONFIG, Schema
+from automtl.data.shuffled import seeded_hash, shuffled_places
 from automtl.errors import SchemaError, SettingsError
 
 NAMES = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1, "test": 2}
@@ -40,15 +42,14 @@ class Split:
 
 def split_table(table: pl.DataFrame, schema: Schema, settings: SplitSettings, seed: int) -> Split:
     """Cut by the split column where the schema has one, else by the settings' method."""
-    rng = np.random.default_rng(seed)
     if schema.split is not None:
-        part = _by_column(table, schema.split, settings.valid_share_of_train, rng)
+        part = with_validation(named_parts(table, schema.split), settings.valid_share_of_train, seed)
     elif settings.method == "time":
         part = _by_time(table, schema, settings.shares)
     elif settings.method == "user":
-        part = _by_user(table, schema, settings.shares, rng)
+        part = _by_user(table, schema, settings.shares, seed)
     else:
-        part = _cut(rng.permutation(table.height), settings.shares)
+        part = cut(shuffled_places(np.arange(table.height), table.height, seed), table.height, settings.shares)
     parts = [table.filter(pl.Series(part == code)) for code in range(3)]
     for name, rows in zip(("training", "validation", "test"), parts, strict=True):
         if rows.height == 0:
@@ -56,24 +57,39 @@ def split_table(table: pl.DataFrame, schema: Schema, settings: SplitSettings, se
     return Split(*parts)
 
 
-def _cut(rank: np.ndarray, shares: tuple[float, float, float]) -> np.ndarray:
-    """Part (0, 1, 2) of each row by its rank."""
-    edges = np.round(np.cumsum(shares[:2]) * len(rank))
-    return np.searchsorted(edges, rank, side="right")
+def edges(total: int, shares: tuple[float, float, float]) -> np.ndarray:
+    """(2,): the ranks among `total` at which the validation and the test rows begin."""
+    return np.round(np.cumsum(shares[:2]) * total)
 
 
-def _by_column(table: pl.DataFrame, name: str, valid_share: float, rng: np.random.Generator) -> np.ndarray:
+def cut(rank: np.ndarray, total: int, shares: tuple[float, float, float]) -> np.ndarray:
+    """Part (0, 1, 2) of rows by their rank among `total`."""
+    return np.searchsorted(edges(total, shares), rank, side="right")
+
+
+def named_parts(table: pl.DataFrame, name: str) -> np.ndarray:
+    """(N,) int64 parts as a split column names them. Raises SchemaError for another name."""
     require_columns(table, [name], "split column")
     values = table[name].cast(pl.String).str.strip_chars().str.to_lowercase()
     known = values.replace_strict(NAMES, default=None, return_dtype=pl.Int64)
     if known.null_count():
         odd = table[name].filter(known.is_null())[0]
         raise SchemaError(f"split column '{name}': unknown value {odd!r}; expected train, val or test")
-    part = known.to_numpy().copy()
-    if not (part == 1).any():
-        train = np.flatnonzero(part == 0)
-        part[rng.permutation(train)[: round(len(train) * valid_share)]] = 1
+    return known.to_numpy().copy()
+
+
+def with_validation(part: np.ndarray, share: float, seed: int) -> np.ndarray:
+    """The parts; where no row is for validation, a share of the training rows is."""
+    if (part == 1).any():
+        return part
+    train = np.flatnonzero(part == 0)
+    part[train[are_validation(np.arange(len(train)), len(train), share, seed)]] = 1
     return part
+
+
+def are_validation(rows: np.ndarray, total: int, share: float, seed: int) -> np.ndarray:
+    """Which of `rows`, numbers among `total` training rows, are taken for validation."""
+    return shuffled_places(rows, total, seed) < round(total * share)
 
 
 def _by_time(table: pl.DataFrame, schema: Schema, shares: tuple[float, float, float]) -> np.ndarray:
@@ -83,14 +99,16 @@ def _by_time(table: pl.DataFrame, schema: Schema, shares: tuple[float, float, fl
     if times.null_count():
         raise SchemaError(f"time column '{schema.time}' has {times.null_count()} null values; drop those rows")
     rank = times.rank(method="min").to_numpy() - 1  # equal times stay on one side
-    return _cut(rank, shares)
+    return cut(rank, table.height, shares)
 
 
-def _by_user(
-    table: pl.DataFrame, schema: Schema, shares: tuple[float, float, float], rng: np.random.Generator
-) -> np.ndarray:
+def _by_user(table: pl.DataFrame, schema: Schema, shares: tuple[float, float, float], seed: int) -> np.ndarray:
     if schema.group is None:
         raise SchemaError("a split by user needs the user column; name it with --group")
-    users = table[schema.group].rank(method="dense").fill_null(0).to_numpy()
-    part = _cut(rng.permutation(int(users.max()) + 1), shares)
-    return np.asarray(part[users])
+    order = seeded_hash(group_numbers(table[schema.group]), seed)
+    return cut_groups(order, np.unique(order), shares)
+
+
+def cut_groups(order: np.ndarray, known: np.ndarray, shares: tuple[float, float, float]) -> np.ndarray:
+    """Part of rows by the place of their group, `order` (N,), among all of them, `known` (G,) ascending."""
+    return cut(np.searchsorted(known, order), len(known), shares)

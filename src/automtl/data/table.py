@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import gzip
 from collections import Counter
+from collections.abc import Iterable, Mapping
 from glob import glob, has_magic
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +52,7 @@ def _from_frame(frame: Any) -> pl.DataFrame:
             if isinstance(converted, pl.DataFrame):
                 return converted
     except Exception as error:
-        raise TableError(f"the {kind} table cannot be converted: {_first_line(error)}") from None
+        raise TableError(f"the {kind} table cannot be converted: {first_line(error)}") from None
     raise TableError(f"cannot read a {type(frame).__name__}; give a path or a polars, pandas or pyarrow table")
 
 
@@ -61,22 +63,27 @@ def _refuse_duplicates(columns: list[str], where: str) -> None:
 
 
 def _read_files(source: str) -> pl.DataFrame:
-    paths = _paths(source)
+    paths = table_paths(source)
     frames = [_read_file(path) for path in paths]
     first = frames[0]
     for path, frame in zip(paths[1:], frames[1:], strict=True):
-        if set(frame.columns) != set(first.columns):
-            other = sorted(set(frame.columns) ^ set(first.columns))[0]
-            raise TableError(f"'{path}' and '{paths[0]}' differ in column '{other}'; give parts of the same columns")
+        require_same_columns(paths[0], first.columns, path, frame.columns)
     if len(frames) == 1:
         return first
     try:
         return pl.concat([frame.select(first.columns) for frame in frames], how="vertical_relaxed")
     except pl.exceptions.PolarsError as error:
-        raise TableError(f"the parts of '{source}' clash: {_first_line(error)}") from None
+        raise TableError(f"the parts of '{source}' clash: {first_line(error)}") from None
 
 
-def _paths(source: str) -> list[Path]:
+def require_same_columns(first: Path, columns: Iterable[str], path: Path, found: Iterable[str]) -> None:
+    """Raises TableError that names a column which only one of the parts has."""
+    if other := sorted(set(columns) ^ set(found)):
+        raise TableError(f"'{path}' and '{first}' differ in column '{other[0]}'; give parts of the same columns")
+
+
+def table_paths(source: str) -> list[Path]:
+    """The files of a file, folder or glob. Raises TableError where one is missing or empty."""
     path = Path(source)
     if path.is_dir():
         found = sorted(p for p in path.iterdir() if p.name.lower().endswith(SUFFIXES))
@@ -106,22 +113,37 @@ def _read_file(path: Path) -> pl.DataFrame:
     except TableError:
         raise
     except Exception as error:
-        raise TableError(f"'{path}' cannot be read: {_first_line(error)}") from None
+        raise TableError(f"'{path}' cannot be read: {first_line(error)}") from None
     raise TableError(f"'{path}': unknown ending; expected one of {', '.join(SUFFIXES)}")
 
 
 def _read_csv(path: Path) -> pl.DataFrame:
-    separator = "\t" if ".tsv" in path.name.lower() else ","
     opener = gzip.open if path.name.lower().endswith(".gz") else open
     with opener(path, "rb") as file:
-        header = file.readline().decode("utf-8-sig").rstrip("\r\n")
-    _refuse_duplicates([part.strip('"') for part in header.split(separator)], f"'{path}'")
+        refuse_duplicate_header(path, file.readline().decode("utf-8-sig"))
+    return parse_csv(path, path)
+
+
+def refuse_duplicate_header(path: Path, header: str) -> None:
+    """Raises TableError where a CSV file's first line names a column twice."""
+    names = header.rstrip("\r\n").split(_separator(path))
+    _refuse_duplicates([name.strip('"') for name in names], f"'{path}'")
+
+
+def parse_csv(content: Path | BytesIO, path: Path, columns: Mapping[str, pl.DataType] | None = None) -> pl.DataFrame:
+    """Content of the CSV file `path`: all with the header; or, with the types of its columns, records alone."""
     return pl.read_csv(
-        path, separator=separator, infer_schema_length=100_000, null_values=["", "NULL", "null", "NaN", "nan"]
-    )
+        content, separator=_separator(path), infer_schema_length=100_000, has_header=columns is None, schema=columns,
+        null_values=["", "NULL", "null", "NaN", "nan"],
+    )  # fmt: skip
 
 
-def _first_line(error: BaseException) -> str:
+def _separator(path: Path) -> str:
+    return "\t" if ".tsv" in path.name.lower() else ","
+
+
+def first_line(error: BaseException) -> str:
+    """Of the message of an error of another library."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 

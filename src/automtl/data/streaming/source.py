@@ -1,0 +1,202 @@
+"""The parts of a table, read a piece at a time: the columns and types are those that `read_table` would give."""
+
+from __future__ import annotations
+
+import gzip
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from automtl.data import table as tables
+from automtl.errors import TableError
+
+SAMPLE_BYTES = 1 << 20  # of a CSV file, by which the length of a row is judged
+INFER_ROWS = 100_000  # of a CSV file, by which its types are found
+
+
+@dataclass(frozen=True)
+class Part:
+    """One file. `rows`: None where only reading tells. `start`: bytes of a CSV file's header; `row_bytes` of its rows."""
+
+    path: Path
+    columns: dict[str, pl.DataType]
+    rows: int | None
+    start: int = 0
+    row_bytes: float = 0.0
+
+    @property
+    def identity(self) -> list[Any]:
+        """What tells it from a changed file."""
+        found = self.path.stat()
+        return [str(self.path.resolve()), found.st_size, found.st_mtime_ns]
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a piece begins: the part, its rows and, of CSV files, bytes before."""
+
+    part: int = 0
+    row: int = 0
+    byte: int = 0
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Rows of one part, from `place` on; the next piece begins at `then`."""
+
+    table: pl.DataFrame
+    place: Place
+    then: Place
+
+
+@dataclass(frozen=True)
+class Source:
+    """All parts of a table; `columns`: the types that fit every part."""
+
+    parts: tuple[Part, ...]
+    columns: dict[str, pl.DataType]
+
+    @staticmethod
+    def open(given: str) -> Source:
+        """Raises TableError that names the file which is missing, empty, unreadable, or differs from the first."""
+        parts = [_opened(path) for path in tables.table_paths(given)]
+        for part in parts[1:]:
+            tables.require_same_columns(parts[0].path, parts[0].columns, part.path, part.columns)
+        filled = [part for part in parts if part.rows != 0]
+        if not filled:
+            raise TableError(f"'{given}' has no rows; give a table with at least one row")
+        return Source(tuple(parts), _common(filled))
+
+    @property
+    def rows(self) -> int | None:
+        """None where only reading tells."""
+        counts = [part.rows for part in self.parts]
+        return None if None in counts else sum(count for count in counts if count is not None)
+
+    def pieces(self, columns: Sequence[str], rows: int, place: Place) -> Iterator[Piece]:
+        """Those columns, about so many rows at a time, from a place on."""
+        types = {name: self.columns[name] for name in columns}
+        for index in range(place.part, len(self.parts)):
+            part, start = self.parts[index], place if index == place.part else Place(index)
+            if part.rows == 0:
+                continue
+            read = _csv_pieces if part.rows is None else _slices
+            try:
+                yield from read(part, types, rows, start)
+            except pl.exceptions.PolarsError as error:
+                raise TableError(f"'{part.path}' cannot be read: {tables.first_line(error)}") from None
+            except (OSError, EOFError) as error:
+                raise TableError(f"'{part.path}' cannot be read: {error}") from None
+
+    def sample(self, rows: int) -> pl.DataFrame:
+        """About so many rows of all columns: the first of as many parts as it takes, spread over the table."""
+        chosen = sorted(set(np.linspace(0, len(self.parts) - 1, 16).astype(int).tolist()))
+        each, found = max(rows // len(chosen), 1), []
+        for index in chosen:
+            found += [next(self.pieces(list(self.columns), each, Place(index))).table.head(each)]
+        return pl.concat(found)
+
+
+def _opened(path: Path) -> Part:
+    name = path.name.lower()
+    try:
+        if name.endswith(tables.CSV_SUFFIXES):
+            return _opened_csv(path)
+        scan = _scan(path)
+        return Part(path, dict(scan.collect_schema()), int(scan.select(pl.len()).collect().item()))
+    except TableError:
+        raise
+    except Exception as error:
+        raise TableError(f"'{path}' cannot be read: {tables.first_line(error)}") from None
+
+
+def _scan(path: Path) -> pl.LazyFrame:
+    name = path.name.lower()
+    if name.endswith(tables.PARQUET_SUFFIXES):
+        return pl.scan_parquet(path, glob=False)
+    if name.endswith(tables.ARROW_SUFFIXES):
+        return pl.scan_ipc(path, glob=False)
+    raise TableError(f"'{path}': unknown ending; expected one of {', '.join(tables.SUFFIXES)}")
+
+
+def _common(parts: Sequence[Part]) -> dict[str, pl.DataType]:
+    found = {name: dtype for name, dtype in parts[0].columns.items()}
+    for part in parts[1:]:
+        for name, dtype in found.items():
+            try:
+                pair = [pl.DataFrame(schema={name: one}) for one in (dtype, part.columns[name])]
+                found[name] = pl.concat(pair, how="vertical_relaxed").schema[name]
+            except pl.exceptions.PolarsError:
+                raise TableError(
+                    f"column '{name}' is {part.columns[name]} in '{part.path}' and {dtype} in '{parts[0].path}'; "
+                    "give parts of the same types"
+                ) from None
+    return found
+
+
+def _slices(part: Part, types: dict[str, pl.DataType], rows: int, start: Place) -> Iterator[Piece]:
+    scan = _scan(part.path).select(types)
+    assert part.rows is not None
+    for row in range(start.row, part.rows, rows):
+        table = scan.slice(row, rows).collect().cast(dict(types))  # type: ignore[arg-type]
+        yield Piece(table, Place(start.part, row), Place(start.part, row + table.height))
+
+
+def _opened_csv(path: Path) -> Part:
+    """Types as `read_table` finds them, by the first rows."""
+    head = b""
+    with _content(path) as file:
+        for content in _records(file, SAMPLE_BYTES):
+            head += content
+            if head.count(b"\n") > INFER_ROWS:
+                break
+    header = head[: _record_end(head, first=True) or len(head)]
+    tables.refuse_duplicate_header(path, header.decode("utf-8-sig"))
+    table = tables.parse_csv(io.BytesIO(head), path)
+    row_bytes = (len(head) - len(header)) / max(table.height, 1)
+    return Part(path, dict(table.schema), None if table.height else 0, len(header), row_bytes)
+
+
+def _csv_pieces(part: Part, types: dict[str, pl.DataType], rows: int, start: Place) -> Iterator[Piece]:
+    columns = {name: types.get(name, dtype) for name, dtype in part.columns.items()}
+    byte, row = start.byte or part.start, start.row
+    with _content(part.path) as file:
+        file.seek(byte)
+        for content in _records(file, max(int(rows * part.row_bytes), 1)):
+            table = tables.parse_csv(io.BytesIO(content), part.path, columns).select(types)
+            then = Place(start.part, row + table.height, byte + len(content))
+            yield Piece(table, Place(start.part, row, byte), then)
+            row, byte = then.row, then.byte
+
+
+def _content(path: Path) -> Any:
+    return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")
+
+
+def _records(file: Any, size: int) -> Iterator[bytes]:
+    """The content from here on, about `size` bytes at a time, cut between records."""
+    rest = b""
+    while more := file.read(size):
+        content = rest + more
+        end = _record_end(content)
+        rest = content[end:]
+        if end:
+            yield content[:end]
+    if rest:
+        yield rest
+
+
+def _record_end(content: bytes, *, first: bool = False) -> int:
+    """Behind the last (or first) line end that no quotes enclose; 0 without one."""
+    if b'"' not in content:
+        return (content.find(b"\n") if first else content.rfind(b"\n")) + 1
+    array = np.frombuffer(content, np.uint8)
+    ends = np.flatnonzero(array == ord("\n"))
+    quotes = np.flatnonzero(array == ord('"'))
+    outside = ends[np.searchsorted(quotes, ends) % 2 == 0]
+    return 0 if len(outside) == 0 else int(outside[0 if first else -1]) + 1
