@@ -48,7 +48,7 @@ def newest_days(train: pl.DataFrame, schema: Schema) -> dict[str, float]:
     found = {}
     for field in schema.fields:
         if field.kind is FieldKind.TIME:
-            newest = _days(as_moments(train[field.name], field)).max()
+            newest = days_of(as_moments(train[field.name], field)).max()
             if not isinstance(newest, float):
                 raise SchemaError(f"column '{field.name}' has no time in the training rows; drop it")
             found[field.name] = newest
@@ -76,11 +76,12 @@ def derive(table: pl.DataFrame, schema: Schema, newest: Mapping[str, float]) -> 
 
 def _part(moments: pl.Series, part: TimePart, newest: float) -> pl.Series:
     if part == "age":
-        return newest - _days(moments)
+        return newest - days_of(moments)
     return {"hour": moments.dt.hour, "weekday": moments.dt.weekday, "day": moments.dt.day}[part]()
 
 
-def _days(moments: pl.Series) -> pl.Series:
+def days_of(moments: pl.Series) -> pl.Series:
+    """Float64 days since 1970."""
     return moments.to_physical().cast(pl.Float64) / MICROSECONDS
 
 

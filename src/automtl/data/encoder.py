@@ -215,7 +215,7 @@ class Encoder:
         multi = in_threads(fill, starts)
         features = Features(
             torch.from_numpy(arrays.categorical),
-            tuple(torch.from_numpy(_padded([part[i] for part in multi])) for i in range(len(self._of(*LISTS)))),
+            tuple(torch.from_numpy(padded([part[i] for part in multi])) for i in range(len(self._of(*LISTS)))),
             torch.from_numpy(arrays.numeric),
         )
         group = self.schema.group if self.schema.group in table.columns else None
@@ -250,7 +250,7 @@ class Encoder:
     def _fill_numbers(self, part: pl.DataFrame, arrays: Arrays) -> None:
         column, bins = 0, len(self._of(FieldKind.CATEGORICAL))
         for name, scaler in self.scalers.items():
-            values = _numbers(as_numbers(part[name]))
+            values = plain_numbers(as_numbers(part[name]))
             arrays.numeric[:, column : column + scaler.width] = scaler.scale(values)
             column += scaler.width
             if isinstance(scaler, Scaler) and scaler.binned:
@@ -340,8 +340,8 @@ def _fit_field(
         return None
     if simple.kind is FieldKind.NUMERIC:
         if settings.form == "piecewise":
-            return Piecewise.fit_parts(map(_numbers, parts()), column.len(), settings.bins)
-        return Scaler.fit_parts(map(_numbers, parts()), column.len(), settings.bins, settings.form)
+            return Piecewise.fit_parts(map(plain_numbers, parts()), column.len(), settings.bins)
+        return Scaler.fit_parts(map(plain_numbers, parts()), column.len(), settings.bins, settings.form)
     if ids is None:
         return _cut(Vocabulary.fit_parts(parts(), settings.min_count), simple.name, settings)
     fitted = Vocabulary.fit_encode(column, settings.min_count, ids)
@@ -355,25 +355,30 @@ def _fit_field(
 def _cut(vocabulary: Vocabulary, name: str, settings: EncoderSettings) -> Vocabulary:
     kept = vocabulary.cut(settings.max_ids, settings.hashed_ids)
     if kept is not vocabulary:
-        rest = f"hashed into {kept.hashed:,} ids" if kept.hashed else "unknown"
-        warnings.warn(
-            f"column '{name}': of {vocabulary.values.len():,} values the {settings.max_ids:,} most frequent have an id "
-            f"of their own (max_ids), the others are {rest}",
-            stacklevel=2,
-        )
+        tell_cut(name, vocabulary.values.len(), kept, "max_ids")
     return kept
+
+
+def tell_cut(name: str, values: int, kept: Vocabulary, why: str) -> None:
+    """Warn that of so many values of a column only those of a vocabulary have an id of their own."""
+    rest = f"hashed into {kept.hashed:,} ids" if kept.hashed else "unknown"
+    warnings.warn(
+        f"column '{name}': of {values:,} values the {kept.values.len():,} most frequent have an id "
+        f"of their own ({why}), the others are {rest}",
+        stacklevel=3,
+    )
 
 
 def _has_value(part: pl.Series) -> bool:
     return bool(part.is_finite().any()) if part.dtype.is_float() else part.null_count() < part.len()
 
 
-def _numbers(numbers: pl.Series) -> np.ndarray:
+def plain_numbers(numbers: pl.Series) -> np.ndarray:
     """(n,) float64, NaN where null; cut at HUGE, whose cube is still a number."""
     return numbers.clip(-HUGE, HUGE).fill_null(float("nan")).to_numpy()
 
 
-def _padded(parts: list[Parts]) -> np.ndarray:
+def padded(parts: list[Parts]) -> np.ndarray:
     """(N, L) int32 from the parts of all slices, padded with 0; L is at least 1."""
     width = max([1, *(int(sizes.max(initial=1)) for _, sizes in parts)])
     out, start = np.zeros((sum(len(sizes) for _, sizes in parts), width), np.int32), 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -10,7 +11,7 @@ import polars as pl
 from automtl.data.columns import as_numbers, holds
 from automtl.data.infer import check_labels, require_columns
 from automtl.data.rates import Labels
-from automtl.data.schema import Schema, TaskKind
+from automtl.data.schema import Schema, Task, TaskKind
 from automtl.data.threads import in_threads
 from automtl.data.vocabulary import SLICE
 from automtl.errors import EncodingError, SchemaError
@@ -45,7 +46,12 @@ def require_both_classes(train: pl.DataFrame, schema: Schema) -> None:
         return np.stack([low.min(0, initial=np.inf), -high.max(0, initial=-np.inf)])
 
     low, high = np.min(in_threads(extremes, train.iter_slices(SLICE)), axis=0) * [[1], [-1]]  # (T,) each
-    for task, least, most in zip(schema.tasks, low, high, strict=True):
+    require_differing(schema.tasks, low, high)
+
+
+def require_differing(tasks: Sequence[Task], low: np.ndarray, high: np.ndarray) -> None:
+    """low, high: (T,) smallest and largest label of the training rows, infinite where there is none."""
+    for task, least, most in zip(tasks, low, high, strict=True):
         if least > most:
             raise SchemaError(f"task '{task.name}': no training row has a label under its condition")
         if least == most:
@@ -71,4 +77,10 @@ def weighted(labels: Labels, table: pl.DataFrame, schema: Schema) -> Labels:
     if schema.weight is None:
         return labels
     weight = as_numbers(table[schema.weight]).to_numpy()
-    return replace(labels, mask=labels.mask * (weight / weight.mean())[:, None])
+    mean = mean_weight((weight[start : start + SLICE] for start in range(0, len(weight), SLICE)), len(weight))
+    return replace(labels, mask=labels.mask * (weight / mean)[:, None])
+
+
+def mean_weight(parts: Iterable[np.ndarray], rows: int) -> float:
+    """Of so many rows, given as slices of SLICE."""
+    return sum(float(np.ascontiguousarray(part).sum()) for part in parts) / rows

@@ -10,6 +10,7 @@ come. Symbols: N rows, V ids, T tasks.
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -85,9 +86,11 @@ class Sums:
     @property
     def prior(self) -> np.ndarray:
         """(T,) mean label of the rows that have one."""
-        sums, counts = np.split(self.terms.sum(0) * self.grid.step, 2)
-        prior: np.ndarray = sums / np.maximum(counts, 1e-12)
-        return prior
+        return mean_label(self.terms.sum(0), self.grid)
+
+    def slice(self, first: int, last: int) -> Sums:
+        """Views of the sums of some ids."""
+        return Sums(self.terms[first:last], self.rows[first:last], self.grid)
 
     def smoothed(self, prior: np.ndarray, binary: np.ndarray, smoothing: float) -> np.ndarray:
         """(V, T + 1): the inputs of each id, not standardised."""
@@ -115,12 +118,8 @@ class Rates:
     @cached_property
     def table(self) -> np.ndarray:
         """(V, T + 1) float32: the inputs of each id."""
-        return self.standardised(smoothed(self.sums, self.counts, self.rows, self.prior, self.binary, self.smoothing))
-
-    def standardised(self, raw: np.ndarray) -> np.ndarray:
-        """float32 from inputs that are not standardised."""
-        scaled: np.ndarray = np.clip((raw - self.mean) / self.std, -LIMIT, LIMIT).astype(np.float32)
-        return scaled
+        raw = smoothed(self.sums, self.counts, self.rows, self.prior, self.binary, self.smoothing)
+        return Spread(self.mean, self.std).standardised(raw)
 
 
 def smoothed(
@@ -137,6 +136,13 @@ def smoothed(
     return np.concatenate([np.where(binary, np.log(safe / (1 - safe)), rate), np.log1p(rows)[:, None]], axis=1)
 
 
+def mean_label(sums: np.ndarray, grid: Grid) -> np.ndarray:
+    """(T,) from the sums of all rows, (2 T,) on the grid."""
+    labels, counts = np.split(sums * grid.step, 2)
+    mean: np.ndarray = labels / np.maximum(counts, 1e-12)
+    return mean
+
+
 def fit_rates(
     vocabulary: Vocabulary, ids: np.ndarray, labels: Labels, history: Folds | Earlier, smoothing: float
 ) -> tuple[Rates, np.ndarray]:
@@ -146,9 +152,8 @@ def fit_rates(
     every = Sums.empty(len(vocabulary), grid)
     every.add(known, grid.whole(terms))
     raw = history.raw(known, labels, len(vocabulary), smoothing)
-    spread = sum((Spread.of(raw[start : start + SLICE]) for start in range(0, len(raw), SLICE)), Spread())
-    rates = rates_of(vocabulary, every, labels.binary, smoothing, spread)
-    return rates, rates.standardised(raw)
+    spread = spread_of(raw[start : start + SLICE] for start in range(0, len(raw), SLICE))
+    return rates_of(vocabulary, every, labels.binary, smoothing, spread), spread.standardised(raw)
 
 
 def known_ids(ids: np.ndarray) -> np.ndarray:
@@ -165,29 +170,25 @@ def rates_of(vocabulary: Vocabulary, every: Sums, binary: np.ndarray, smoothing:
 
 @dataclass(frozen=True)
 class Spread:
-    """Mean and standard deviation of the columns of slices of SLICE rows each, added up in order."""
+    """Mean and standard deviation of the inputs of the training rows, (T + 1,) each; a constant's deviation is 1."""
 
-    columns: tuple[Moments, ...] = ()
+    mean: np.ndarray
+    std: np.ndarray
 
-    @staticmethod
-    def of(raw: np.ndarray) -> Spread:
-        """raw: (n, C)."""
-        return Spread(tuple(Moments.of(np.ascontiguousarray(column)) for column in raw.T))
+    def standardised(self, raw: np.ndarray) -> np.ndarray:
+        """(..., T + 1) float32."""
+        scaled: np.ndarray = np.clip((raw - self.mean) / self.std, -LIMIT, LIMIT).astype(np.float32)
+        return scaled
 
-    def __add__(self, other: Spread) -> Spread:
-        if not self.columns:
-            return other
-        return Spread(tuple(one + more for one, more in zip(self.columns, other.columns, strict=True)))
 
-    @property
-    def mean(self) -> np.ndarray:
-        """(C,)."""
-        return np.array([column.mean for column in self.columns])
-
-    @property
-    def std(self) -> np.ndarray:
-        """(C,), 1 for a constant column."""
-        return np.array([column.std if column.std > 1e-9 else 1.0 for column in self.columns])
+def spread_of(parts: Iterable[np.ndarray]) -> Spread:
+    """parts: (n, T + 1), slices of SLICE rows; what is added up of each, is added up in order."""
+    found: list[Moments] = []
+    for part in parts:
+        own = [Moments.of(np.ascontiguousarray(column)) for column in part.T]
+        found = [one + more for one, more in zip(found, own, strict=True)] if found else own
+    std = np.array([column.std for column in found])
+    return Spread(np.array([column.mean for column in found]), np.where(std > 1e-9, std, 1.0))
 
 
 def folds_of(rows: np.ndarray, total: int, folds: int, seed: int) -> np.ndarray:
@@ -230,7 +231,8 @@ class Earlier:
         before, rows = sums_before(terms, ids, self.time)
         whole, _ = sums_before(terms, np.zeros(len(ids), np.int64), self.time)
         prior = earlier_prior(whole, grid, labels.binary)
-        return smoothed(*np.split(before * grid.step, 2, axis=1), rows, prior, labels.binary, smoothing)
+        sums, counts = np.split(before * grid.step, 2, axis=1)
+        return smoothed(sums, counts, rows, prior, labels.binary, smoothing)
 
 
 def earlier_prior(before: np.ndarray, grid: Grid, binary: np.ndarray) -> np.ndarray:

@@ -90,10 +90,10 @@ class Vocabulary:
         if missing is not None:
             ids[missing.to_numpy()] = MISSING
         if self.hashed:
-            self._hash(column, ids)
+            self.share_unknown(column, ids)
         return ids
 
-    def _hash(self, column: pl.Series, ids: np.ndarray) -> None:
+    def share_unknown(self, column: pl.Series, ids: np.ndarray) -> None:
         """Give the unknown values the ids of their hashes, in place."""
         unknown = np.flatnonzero(ids == UNKNOWN)
         if len(unknown):
@@ -263,10 +263,10 @@ def _frequent(integers: pl.DataFrame, texts: pl.DataFrame, min_count: int) -> pl
     if texts.height:
         integers = integers.with_columns(pl.col("value").cast(pl.String))
     together = pl.concat([integers, texts]) if texts.height else integers
-    return together[_most_first(together["rows"].to_numpy())]
+    return together[most_first(together["rows"].to_numpy())]
 
 
-def _most_first(rows: np.ndarray) -> np.ndarray:
+def most_first(rows: np.ndarray) -> np.ndarray:
     """Order by descending rows, equal ones as they stand; nearly all fit 16 bits, which numpy sorts by their digits."""
     top = np.iinfo(np.uint16).max
     order = np.argsort((top - np.minimum(rows, top)).astype(np.uint16), kind="stable")

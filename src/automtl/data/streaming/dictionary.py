@@ -1,4 +1,4 @@
-"""Values of a column that comes piece by piece, as codes 1, 2, 3 ... about in the order in which they are first seen."""
+"""Values of a column that comes piece by piece, as codes 1, 2, 3 ... about as they are first seen."""
 
 from __future__ import annotations
 
@@ -23,8 +23,9 @@ class Dictionary:
 
     def __init__(self, memory_bytes: int, first: int = 0, values: pl.Series | None = None) -> None:
         """Empty, or as it was with codes `first` + 1, `first` + 2 ... for `values`."""
-        self.memory_bytes, self.size = memory_bytes, first
-        self._forget()
+        self.memory_bytes = memory_bytes
+        self.first = self.size = first
+        self._table: _Window | Codes = _Window()
         if values is not None and values.len():
             keys, hashes = _keys(values)
             self._table = Codes.of(keys, hash_integers(keys) if hashes is None else hashes)
@@ -42,8 +43,7 @@ class Dictionary:
         return self._table.num_bytes
 
     def _forget(self) -> None:
-        self.first = self.size
-        self._table: _Window | Codes = _Window()
+        self.first, self._table = self.size, _Window()
 
     def _add(self, column: pl.Series) -> tuple[np.ndarray, pl.Series]:
         if self.num_bytes > self.memory_bytes and self.size > self.first:

@@ -21,7 +21,7 @@ INFER_ROWS = 100_000  # of a CSV file, by which its types are found
 
 @dataclass(frozen=True)
 class Part:
-    """One file. `rows`: None where only reading tells. `start`: bytes of a CSV file's header; `row_bytes` of its rows."""
+    """One file. `rows`: None where only reading tells. `start`: bytes of a CSV file's header; `row_bytes` of a row."""
 
     path: Path
     columns: dict[str, pl.DataType]
@@ -125,7 +125,7 @@ def _scan(path: Path) -> pl.LazyFrame:
 
 
 def _common(parts: Sequence[Part]) -> dict[str, pl.DataType]:
-    found = {name: dtype for name, dtype in parts[0].columns.items()}
+    found = dict(parts[0].columns)
     for part in parts[1:]:
         for name, dtype in found.items():
             try:
@@ -140,7 +140,7 @@ def _common(parts: Sequence[Part]) -> dict[str, pl.DataType]:
 
 
 def _slices(part: Part, types: dict[str, pl.DataType], rows: int, start: Place) -> Iterator[Piece]:
-    scan = _scan(part.path).select(types)
+    scan = _scan(part.path).select(list(types))
     assert part.rows is not None
     for row in range(start.row, part.rows, rows):
         table = scan.slice(row, rows).collect().cast(dict(types))  # type: ignore[arg-type]
@@ -168,7 +168,7 @@ def _csv_pieces(part: Part, types: dict[str, pl.DataType], rows: int, start: Pla
     with _content(part.path) as file:
         file.seek(byte)
         for content in _records(file, max(int(rows * part.row_bytes), 1)):
-            table = tables.parse_csv(io.BytesIO(content), part.path, columns).select(types)
+            table = tables.parse_csv(io.BytesIO(content), part.path, columns).select(list(types))
             then = Place(start.part, row + table.height, byte + len(content))
             yield Piece(table, Place(start.part, row, byte), then)
             row, byte = then.row, then.byte

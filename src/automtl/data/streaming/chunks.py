@@ -1,0 +1,193 @@
+"""The first step: each piece of the source as a chunk of plain arrays; the only one that reads the source.
+
+Files of a chunk of N rows: `ids.I` int32 codes (of lists: one after another, and `sizes.I` int32 (N,)), `values.I` the
+values of the codes that are new; `number.J` float64, NaN where missing; `days.K` float64; `labels` (N, T); `mask` uint8
+(N, T), bits; and, where there is such a column, `weight` float64, `group` int64, `split` uint8, `time` int64.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+
+from automtl.data.columns import as_moments, as_numbers
+from automtl.data.derive import days_of
+from automtl.data.encoder import plain_numbers
+from automtl.data.labels import label_columns
+from automtl.data.numbering import group_numbers
+from automtl.data.schema import Schema, Task, TaskKind
+from automtl.data.split import named_parts
+from automtl.data.streaming.columns import Columns
+from automtl.data.streaming.dictionary import Dictionary
+from automtl.data.streaming.source import Piece, Place, Source
+from automtl.data.streaming.work import Chunk, Work, write_about, write_array
+from automtl.data.threads import ahead, in_threads
+from automtl.errors import AutomtlError, EncodingError, SchemaError
+
+HOLDS, GIVEN = (
+    np.uint8(1),
+    np.uint8(2),
+)  # bits of a mask: the task holds on the row; there is a label, if it holds or not
+NO_TIME = np.iinfo(np.int64).min
+DICTIONARIES = 2  # a half of the memory is for them
+
+
+@dataclass(frozen=True)
+class Reader:
+    """Reads a source into a working folder, `rows` rows at a time."""
+
+    source: Source
+    columns: Columns
+    work: Work
+    rows: int
+    memory_bytes: int
+
+    def read(self) -> Iterator[int]:
+        """Write the chunks that are not there yet; yields the rows that each one adds."""
+        there = Work(self.work.folder).chunks
+        dictionaries, then, index = self._dictionaries(there), Place(), len(there)
+        if there:
+            then = Place(**there[-1].about["then"])
+            yield sum(chunk.rows for chunk in there)
+        pieces = self.source.pieces(self.columns.needed, self.rows, then)
+        for piece in ahead(pieces):
+            with self.work.step(f"chunks/{index:08d}") as folder, _located(self.source, piece):
+                self._write(folder, piece, dictionaries)
+            index += 1
+            yield piece.table.height
+
+    def _dictionaries(self, there: list[Chunk]) -> list[Dictionary]:
+        """As the chunks that are there left them."""
+        coded = range(len(self.columns.coded))
+        limit = self.memory_bytes // DICTIONARIES // max(len(coded), 1)
+
+        def restored(place: int) -> Dictionary:
+            if not there:
+                return Dictionary(limit)
+            first = there[-1].about["first"][place]
+            return Dictionary(limit, first, pl.concat([read_values(chunk, place) for chunk in there]).slice(first))
+
+        return in_threads(restored, coded)
+
+    def _write(self, folder: Path, piece: Piece, dictionaries: Sequence[Dictionary]) -> None:
+        table = self.columns.derived(piece.table)
+        tasks: list[Callable[[], None]] = [
+            partial(self._write_ids, folder, table, place, dictionary) for place, dictionary in enumerate(dictionaries)
+        ]
+        tasks += [partial(self._write_numbers, folder, table), partial(self._write_roles, folder, piece)]
+        in_threads(lambda task: task(), tasks)
+        about = {"rows": table.height, "place": asdict(piece.place), "then": asdict(piece.then)}
+        write_about(folder, about | {"first": [one.first for one in dictionaries]})
+
+    def _write_ids(self, folder: Path, table: pl.DataFrame, place: int, dictionary: Dictionary) -> None:
+        values, sizes = self.columns.ids(table, self.columns.coded[place])
+        codes, fresh = dictionary.add(values)
+        write_array(folder / f"ids.{place}.bin", codes)
+        fresh.alias("value").to_frame().write_ipc(folder / f"values.{place}.arrow")
+        if sizes is not None:
+            write_array(folder / f"sizes.{place}.bin", sizes.astype(np.int32))
+
+    def _write_numbers(self, folder: Path, table: pl.DataFrame) -> None:
+        for place, field in enumerate(self.columns.numeric):
+            write_array(folder / f"number.{place}.bin", plain_numbers(as_numbers(table[field.name])))
+        for place, time in enumerate(self.columns.times_of_fields):
+            days = days_of(as_moments(table[time.name], time))
+            write_array(folder / f"days.{place}.bin", days.fill_null(float("nan")).to_numpy())
+
+    def _write_roles(self, folder: Path, piece: Piece) -> None:
+        schema, table = self.columns.schema, piece.table
+        check_rows(table, schema)
+        labels = label_columns(table, schema)
+        write_array(folder / "labels.bin", labels.values.astype(self.columns.label_type))
+        given = np.stack([table[name].is_not_null().to_numpy() for name in schema.task_names], axis=1)
+        write_array(folder / "mask.bin", labels.mask.astype(np.uint8) * HOLDS + given * GIVEN)
+        if schema.weight is not None:
+            write_array(folder / "weight.bin", as_numbers(table[schema.weight]).to_numpy())
+        if schema.group is not None:
+            write_array(folder / "group.bin", group_numbers(table[schema.group]))
+        if schema.split is not None:
+            write_array(folder / "split.bin", named_parts(table, schema.split).astype(np.uint8))
+        if self.columns.times and self.columns.times_are_numbers:
+            write_array(folder / "time.bin", ordered(table[str(schema.time)]))
+
+
+def read_values(chunk: Chunk, place: int) -> pl.Series:
+    """The values whose codes this chunk was the first to give."""
+    return pl.read_ipc(chunk.folder / f"values.{place}.arrow")["value"]
+
+
+def ordered(times: pl.Series) -> np.ndarray:
+    """(N,) int64 in the order of the times; NO_TIME where missing."""
+    if times.dtype.is_float():
+        bits = (times.fill_null(0.0).cast(pl.Float64).to_numpy() + 0.0).view(np.int64)
+        keys = np.where(bits < 0, bits ^ np.iinfo(np.int64).max, bits)
+    elif times.dtype == pl.UInt64:
+        keys = times.fill_null(0).to_numpy().view(np.int64) ^ NO_TIME
+    else:
+        keys = times.to_physical().cast(pl.Int64).fill_null(0).to_numpy()
+    return np.where(times.is_null().to_numpy(), NO_TIME, keys)
+
+
+def check_rows(table: pl.DataFrame, schema: Schema) -> None:
+    """Raises SchemaError or EncodingError that names the first row, from 1, whose label or weight cannot be."""
+    for task in schema.tasks:
+        column = table[task.name]
+        if column.dtype != pl.Boolean:
+            _require(_allowed(column, task), column, f"task '{task.name}': {_expected(task)}", SchemaError)
+    if schema.weight is not None:
+        weights = as_numbers(table[schema.weight])
+        allowed = (weights >= 0).fill_null(False)
+        _require(allowed, table[schema.weight], f"weight '{schema.weight}': expected 0 or more", EncodingError)
+
+
+def _allowed(column: pl.Series, task: Task) -> pl.Series:
+    if task.kind is TaskKind.BINARY:
+        return ((column == 0) | (column == 1)).fill_null(True)
+    allowed = column.is_finite() if column.dtype.is_float() else column.is_not_null()
+    if task.transform == "log1p" and task.clip is None:
+        allowed = allowed & (column >= 0)
+    return allowed | column.is_null()
+
+
+def _expected(task: Task) -> str:
+    if task.kind is TaskKind.BINARY:
+        return "labels must be 0 and 1"
+    return "log1p is of labels of 0 or more" if task.transform == "log1p" else "labels must be finite"
+
+
+def _require(allowed: pl.Series, column: pl.Series, what: str, error: type[AutomtlError]) -> None:
+    if not allowed.all():
+        row = int((~allowed).arg_max() or 0)
+        raise _RowError(row, f"{what}, found {column[row]!r}", error)
+
+
+class _RowError(Exception):
+    """A row of a piece that is wrong."""
+
+    def __init__(self, row: int, message: str, error: type[AutomtlError]) -> None:
+        super().__init__(message)
+        self.row, self.error = row, error
+
+
+@contextmanager
+def _located(source: Source, piece: Piece) -> Iterator[None]:
+    """Errors of the block name the file, and the row or the rows."""
+    path, first = source.parts[piece.place.part].path, piece.place.row + 1
+    try:
+        yield
+    except _RowError as error:
+        raise error.error(f"'{path}', row {first + error.row}: {error}; correct the row or leave it out") from None
+    except AutomtlError as error:
+        raise type(error)(f"'{path}', rows {first} to {first + piece.table.height - 1}: {error}") from None
+
+
+def read_labels(chunk: Chunk, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
+    """Labels, 0 where a task does not hold, and bits of the mask, (N, T) each."""
+    tasks = len(columns.schema.tasks)
+    return chunk.array("labels", columns.label_type, tasks), chunk.array("mask", "uint8", tasks)

@@ -1,0 +1,94 @@
+"""The last step: chunks to encoded rows. What each field became is known; rows of a split come out in their order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from automtl.data.batch import Batch, Features
+from automtl.data.encoder import LISTS, Encoder, padded
+from automtl.data.scaler import Scaler
+from automtl.data.schema import Field, FieldKind
+from automtl.data.streaming.chunks import HOLDS, read_labels
+from automtl.data.streaming.columns import Columns
+from automtl.data.streaming.history import History
+from automtl.data.streaming.statistics import Numbers
+from automtl.data.streaming.work import TRAIN, Chunk, Work
+from automtl.data.threads import in_order
+
+
+@dataclass(frozen=True)
+class RowWriter:
+    """Encodes chunk by chunk. `ids`: by place of the coded column, the id of each code; `key_ids` those of rates."""
+
+    work: Work
+    columns: Columns
+    encoder: Encoder
+    ids: dict[int, np.ndarray]
+    key_ids: tuple[np.ndarray, ...]
+    history: History | None
+
+    def batches(self, split: int) -> Iterator[Batch]:
+        """The rows of a split, a chunk at a time, several of which are encoded at once."""
+        sizes = [int((chunk.part() == split).sum()) for chunk in self.work.chunks]
+        starts = np.cumsum([0, *sizes])[:-1].tolist()
+        return in_order(lambda given: self._encode(*given, split), zip(self.work.chunks, starts, strict=True))
+
+    def _encode(self, chunk: Chunk, start: int, split: int) -> Batch:
+        schema = self.columns.schema
+        chosen = chunk.part() == split
+        rows = np.flatnonzero(chosen)
+        categorical, numeric = self._single(chunk, rows)
+        if self.key_ids:
+            numeric = np.concatenate([numeric, *self._rates(chunk, rows, start, split)], axis=1)
+        multi = tuple(torch.from_numpy(self._lists(chunk, chosen, field)) for field in self._of(*LISTS))
+        weight = np.ones(len(rows)) if schema.weight is None else chunk.array("weight", "float64")[rows]
+        group = None if schema.group is None else torch.from_numpy(chunk.array("group", "int64")[rows])
+        labels, mask = read_labels(chunk, self.columns)
+        features = Features(torch.from_numpy(categorical), multi, torch.from_numpy(numeric))
+        plain = [torch.from_numpy(part.astype(np.float32)) for part in (labels[rows], mask[rows] & HOLDS, weight)]
+        return Batch(features, plain[0], plain[1], plain[2], group)
+
+    def _of(self, *kinds: FieldKind) -> list[Field]:
+        return [field for field in self.columns.fields if field.kind in kinds]
+
+    def _single(self, chunk: Chunk, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Ids, (n, C) int32, those of bins last; and scaled numbers, (n, M) float32."""
+        fields = {field.name: field for field in self.columns.fields}
+        columns: list[np.ndarray] = []
+        for field in self._of(FieldKind.CATEGORICAL):
+            place = self.columns.place(field)
+            columns.append(self.ids[place].take(chunk.array(f"ids.{place}", "int32")[rows]))
+        scaled = []
+        for name, scaler in self.encoder.scalers.items():
+            values = self._numbers(fields[name]).of(chunk)[rows]
+            scaled.append(scaler.scale(values))
+            if isinstance(scaler, Scaler) and scaler.binned:
+                columns.append(scaler.bin(values))
+        return _joined(columns, len(rows), np.int32), _joined(scaled, len(rows), np.float32)
+
+    def _numbers(self, field: Field) -> Numbers:
+        time = self.columns.ages.get(field)
+        return Numbers(self.work, self.columns, field, 0.0 if time is None else self.encoder.newest[time.name])
+
+    def _rates(self, chunk: Chunk, rows: np.ndarray, start: int, split: int) -> Iterator[np.ndarray]:
+        """(n, T + 1) float32 of each key."""
+        assert self.history is not None
+        for key, (names, rates) in enumerate(self.encoder.rates.items()):
+            ids = self.key_ids[key].take(chunk.array(f"ids.{self.columns.place(names)}", "int32")[rows])
+            yield self.history.inputs(key, ids, start) if split == TRAIN else rates.encode(ids)
+
+    def _lists(self, chunk: Chunk, chosen: np.ndarray, field: Field) -> np.ndarray:
+        place = self.columns.place(field)
+        sizes = chunk.array(f"sizes.{place}", "int32").astype(np.int64)
+        flat = chunk.array(f"ids.{place}", "int32")[np.repeat(chosen, sizes)]
+        return padded([(self.ids[place].take(flat), sizes[chosen])])
+
+
+def _joined(columns: list[np.ndarray], rows: int, dtype: type) -> np.ndarray:
+    """(n, all columns)."""
+    found = [column if column.ndim == 2 else column[:, None] for column in columns]
+    return np.concatenate([np.empty((rows, 0), dtype), *found], axis=1)

@@ -1,0 +1,253 @@
+"""The third step: what the training rows say of each column. V values among the training rows, N training rows.
+
+A column of ids is counted by its codes; its values come into the order of a vocabulary, most rows first, so that every
+vocabulary of the column, whatever its least count and its most ids, is a beginning of it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from automtl.data.columns import as_integers, as_text, whole_texts
+from automtl.data.labels import require_differing
+from automtl.data.piecewise import Piecewise
+from automtl.data.scaler import Scaler
+from automtl.data.schema import Field
+from automtl.data.streaming.chunks import GIVEN, HOLDS, NO_TIME, read_labels, read_values
+from automtl.data.streaming.columns import Columns
+from automtl.data.streaming.work import SPLITS, TRAIN, Chunk, Work, read_about, write_about, write_array
+from automtl.data.vocabulary import FIRST, MISSING, SLICE, UNKNOWN, most_first
+from automtl.errors import EncodingError, SchemaError
+
+NOT_TRAINED = -1  # the rank of a code that no training row has
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """A counted column. `folder` holds `values` (V), `rank` by code, and `rows` (3, V) by split and rank."""
+
+    folder: Path
+    about: dict[str, Any]
+
+    @property
+    def num_values(self) -> int:
+        """V."""
+        return int(self.about["values"])
+
+    @cached_property
+    def values(self) -> pl.Series:
+        """In the order of their rank, as the vocabulary has them."""
+        return pl.read_ipc(self.folder / "values.arrow")["value"]
+
+    @property
+    def rank(self) -> np.ndarray:
+        """(codes + 1,) int32, NOT_TRAINED where no training row has the code; the first is unused."""
+        return np.fromfile(self.folder / "rank.bin", np.int32)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """(3, V) int64."""
+        return np.fromfile(self.folder / "rows.bin", np.int64).reshape(3, -1)
+
+    def most(self, min_count: int) -> int:
+        """How many values at least so many training rows have."""
+        return int(np.searchsorted(-self.rows[TRAIN], -min_count, side="right"))
+
+    def ids(self, known: int) -> np.ndarray:
+        """(codes + 1,) int32 ids by code, where the first `known` values have one."""
+        rank = self.rank
+        ids = np.where((rank >= 0) & (rank < known), rank + FIRST, UNKNOWN).astype(np.int32)
+        ids[0] = MISSING
+        return ids
+
+
+def rank_column(work: Work, columns: Columns, place: int) -> Ranking:
+    """Count a column and put its values in order."""
+    name = f"ranking.{place}"
+    if (about := work.done(name)) is not None:
+        return Ranking(work.folder / name, about)
+    lists = columns.coded[place].lists
+    values = pl.concat([read_values(chunk, place) for chunk in work.chunks])
+    counts = np.zeros((3, values.len() + 1), np.int64)
+    for chunk in work.chunks:
+        codes, part = chunk.array(f"ids.{place}", "int32"), chunk.part()
+        if lists:
+            part = np.repeat(part, chunk.array(f"sizes.{place}", "int32"))
+        _count(counts, codes, part)
+    ranked, rank, rows = _ranked(values, counts[:, 1:], work.chunks[-1].about["first"][place] > 0)
+    with work.step(name) as folder:
+        ranked.to_frame().write_ipc(folder / "values.arrow")
+        write_array(folder / "rank.bin", np.concatenate([np.array([NOT_TRAINED], np.int32), rank]))
+        write_array(folder / "rows.bin", rows)
+        write_about(
+            folder,
+            {"values": ranked.len(), "missing": counts[:, 0].tolist(), "present": counts[:, 1:].sum(1).tolist()},
+        )
+    return Ranking(work.folder / name, read_about(work.folder / name))
+
+
+def _count(counts: np.ndarray, codes: np.ndarray, part: np.ndarray) -> None:
+    width = counts.shape[1]
+    place = codes.astype(np.int64) + part.astype(np.int64) * width
+    if 3 * width < len(codes):
+        counts += np.bincount(place, minlength=3 * width).reshape(3, width)
+    else:
+        np.add.at(counts.reshape(-1), place, 1)
+
+
+def _ranked(values: pl.Series, counts: np.ndarray, forgot: bool) -> tuple[pl.Series, np.ndarray, np.ndarray]:
+    """The values of training rows in order, (V,); the rank of each code, int32; and rows by split and rank, (3, V)."""
+    canonical, group = _canonical(values, forgot)
+    if group is not None:
+        merged = np.zeros((3, canonical.len()), np.int64)
+        for split in range(3):
+            np.add.at(merged[split], group, counts[split])
+        counts = merged
+    trained = np.flatnonzero(counts[TRAIN])
+    order = trained[_order(canonical.gather(trained), counts[TRAIN, trained])]
+    rank = np.full(canonical.len(), NOT_TRAINED, np.int32)
+    rank[order] = np.arange(len(order), dtype=np.int32)
+    return canonical.gather(order), rank if group is None else rank[group], counts[:, order]
+
+
+def _canonical(values: pl.Series, forgot: bool) -> tuple[pl.Series, np.ndarray | None]:
+    """Int64 or String values, each once; and, where some had several codes, the place of each code's value."""
+    integers = as_integers(values)
+    found = as_text(values) if integers is None else integers
+    if not forgot:
+        return found.alias("value"), None
+    frame = pl.DataFrame([found.alias("value")]).with_row_index("code")
+    groups = frame.group_by("value", maintain_order=True).agg("code").with_row_index("group")
+    place = groups.explode("code").sort("code")["group"].to_numpy()
+    return groups["value"], place.astype(np.int64)
+
+
+def _order(value: pl.Series, rows: np.ndarray) -> np.ndarray:
+    """The places of values in the order of a vocabulary."""
+    whole = value if value.dtype == pl.Int64 else whole_texts(value)
+    if whole.null_count() == whole.len() or value.dtype == pl.Int64:
+        by_value = value.arg_sort().to_numpy()
+    else:
+        by_value = (
+            pl.DataFrame({"whole": whole, "value": value})
+            .select(pl.arg_sort_by("whole", "value", nulls_last=True))["whole"]
+            .to_numpy()
+        )
+    by_value = by_value.astype(np.int64)
+    order: np.ndarray = by_value[most_first(rows[by_value])]
+    return order
+
+
+def text_order(work: Work, place: int) -> np.ndarray:
+    """(codes + 1,) int64: where each code's text comes in the order of texts; NO_TIME for the first, no text."""
+    values = pl.concat([read_values(chunk, place) for chunk in work.chunks])
+    return np.concatenate([[NO_TIME], values.rank("dense").to_numpy().astype(np.int64)])
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A numeric column, or the age of a time, as the encoder reads it; chunk by chunk or by training rows."""
+
+    work: Work
+    columns: Columns
+    field: Field
+    newest: float = 0.0
+
+    def of(self, chunk: Chunk) -> np.ndarray:
+        """(n,) float64, NaN where missing."""
+        time = self.columns.ages.get(self.field)
+        if time is None:
+            return chunk.array(f"number.{self.columns.numeric.index(self.field)}", "float64")
+        return self.newest - chunk.array(f"days.{self.columns.times_of_fields.index(time)}", "float64")
+
+    def training(self) -> Iterator[np.ndarray]:
+        """Slices of SLICE training rows."""
+        return sliced(self.of(chunk)[chunk.part() == TRAIN] for chunk in self.work.chunks)
+
+
+def sliced(parts: Iterable[np.ndarray], rows: int = SLICE) -> Iterator[np.ndarray]:
+    """The same rows in parts of another length, as a table in memory is cut."""
+    waiting: list[np.ndarray] = []
+    for part in parts:
+        waiting.append(part)
+        while sum(map(len, waiting)) >= rows:
+            whole = np.concatenate(waiting)
+            yield whole[:rows]
+            waiting = [whole[rows:]]
+    rest = np.concatenate(waiting)
+    if len(rest):
+        yield rest
+
+
+def newest_of(work: Work, columns: Columns) -> dict[str, float]:
+    """By time field, the newest training time in days. Raises SchemaError without any."""
+    found = {}
+    for place, field in enumerate(columns.times_of_fields):
+        newest = max(_largest(chunk.array(f"days.{place}", "float64")[chunk.part() == TRAIN]) for chunk in work.chunks)
+        if newest == -np.inf:
+            raise SchemaError(f"column '{field.name}' has no time in the training rows; drop it")
+        found[field.name] = float(newest)
+    return found
+
+
+def _largest(values: np.ndarray) -> float:
+    return float(np.fmax.reduce(values, initial=-np.inf))
+
+
+def fit_numbers(numbers: Numbers, rows: list[int]) -> tuple[Scaler | Piecewise, dict[str, Any]]:
+    """The scaler of a column, and what a report says of it. `rows`: of each split."""
+    field, settings = numbers.field, numbers.columns.settings.of(numbers.field)
+    missing, low, high = np.zeros(3, np.int64), np.inf, -np.inf
+    for chunk in numbers.work.chunks:
+        values, part = numbers.of(chunk), chunk.part()
+        missing += np.bincount(part[np.isnan(values)], minlength=3)
+        trained = values[part == TRAIN]
+        low, high = min(low, -_largest(-trained)), max(high, _largest(trained))
+    if missing[TRAIN] == rows[TRAIN]:
+        raise SchemaError(f"column '{field.name}' has no value in the training rows; drop it")
+    scaler: Scaler | Piecewise
+    if settings.form == "piecewise":
+        scaler = Piecewise.fit_parts(numbers.training(), rows[TRAIN], settings.bins)
+    else:
+        scaler = Scaler.fit_parts(numbers.training(), rows[TRAIN], settings.bins, settings.form)
+    return scaler, {"missing": missing.tolist(), "least": low, "most": high}
+
+
+def check_labels(work: Work, columns: Columns) -> dict[str, Any]:
+    """Rows with a label and their mean, by task and split. Raises SchemaError where nothing can be learned or told."""
+    tasks = columns.schema.tasks
+    held, given, total = (np.zeros((3, len(tasks))) for _ in range(3))
+    low, high, weights = np.full(len(tasks), np.inf), np.full(len(tasks), -np.inf), np.zeros(3)
+    for chunk in work.chunks:
+        part, (labels, mask) = chunk.part(), read_labels(chunk, columns)
+        for split in range(3):
+            rows = part == split
+            held[split] += (mask[rows] & HOLDS).sum(0)
+            given[split] += (mask[rows] & GIVEN > 0).sum(0)
+            total[split] += labels[rows].sum(0)
+        trained = (part == TRAIN)[:, None] & (mask & HOLDS > 0)
+        low = np.minimum(low, np.where(trained, labels, np.inf).min(0, initial=np.inf))
+        high = np.maximum(high, np.where(trained, labels, -np.inf).max(0, initial=-np.inf))
+        if columns.schema.weight is not None:
+            weights += np.bincount(part, chunk.array("weight", "float64"), minlength=3)
+    for place, name in enumerate(SPLITS):
+        for task, count in zip(tasks, given[place], strict=True):
+            if count == 0:
+                raise SchemaError(f"task '{task.name}': every label is null in the {name} rows; give labelled rows")
+        if columns.schema.weight is not None and weights[place] == 0:
+            raise EncodingError(f"weight column '{columns.schema.weight}' is 0 in all {name} rows; correct it")
+    require_differing(tasks, low, high)
+    return {
+        task.name: {
+            name: {"labels": int(held[split, place]), "mean": total[split, place] / max(held[split, place], 1)}
+            for split, name in enumerate(SPLITS)
+        }
+        for place, task in enumerate(tasks)
+    }

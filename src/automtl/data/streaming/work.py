@@ -1,0 +1,115 @@
+"""The working folder: what a run has done so far, in files that appear whole, so that the next run goes on from there.
+
+plan.json            what the job is; another job does not go on from here
+chunks/00000000/     a piece of the source as plain arrays, one file each, and what says where the next one begins
+parts/00000000.bin   to which split each row of a chunk belongs, uint8
+NAME/                the result of a step, with about.json
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from automtl.errors import StoreError
+
+ABOUT = "about.json"
+TRAIN, VALID, TEST = range(3)
+SPLITS = ("train", "validation", "test")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """One piece; `about`: what was written of it. N rows."""
+
+    folder: Path
+    part_file: Path
+    about: dict[str, Any]
+
+    @property
+    def rows(self) -> int:
+        """N."""
+        return int(self.about["rows"])
+
+    def array(self, name: str, dtype: str, columns: int | None = None) -> np.ndarray:
+        """A column of N elements or, of lists, of as many as there are; with `columns`, (N, columns)."""
+        found = np.fromfile(self.folder / f"{name}.bin", dtype)
+        return found if columns is None else found.reshape(-1, columns)
+
+    def part(self) -> np.ndarray:
+        """(N,) uint8, the split of each row."""
+        return np.fromfile(self.part_file, np.uint8)
+
+
+@dataclass(frozen=True)
+class Work:
+    """A working folder."""
+
+    folder: Path
+
+    def chunk(self, index: int) -> Chunk | None:
+        """None if it has not been written."""
+        folder = self.folder / "chunks" / f"{index:08d}"
+        if not folder.is_dir():
+            return None
+        return Chunk(folder, self.folder / "parts" / f"{index:08d}.bin", read_about(folder))
+
+    @cached_property
+    def chunks(self) -> list[Chunk]:
+        """All of them, once the source has been read."""
+        found: list[Chunk] = []
+        while (chunk := self.chunk(len(found))) is not None:
+            found.append(chunk)
+        return found
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Path]:
+        """A folder to be filled, which takes its name if the block ends well."""
+        folder = self.folder / name
+        fresh = folder.with_name(f"{folder.name}.new")
+        shutil.rmtree(fresh, ignore_errors=True)
+        fresh.mkdir(parents=True)
+        yield fresh
+        fresh.rename(folder)
+
+    def done(self, name: str) -> dict[str, Any] | None:
+        """What a step has left in about.json; None if it is still to be done."""
+        folder = self.folder / name
+        return read_about(folder) if folder.is_dir() else None
+
+
+def write_about(folder: Path, about: dict[str, Any]) -> None:
+    """The plain values of a step."""
+    (folder / ABOUT).write_text(json.dumps(about), encoding="utf-8")
+
+
+def read_about(folder: Path) -> dict[str, Any]:
+    """Raises StoreError where it cannot be read."""
+    try:
+        found: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        raise StoreError(f"'{folder}' is damaged; begin anew with --overwrite") from None
+    return found
+
+
+def write_array(path: Path, values: np.ndarray) -> None:
+    """Its elements, row by row."""
+    with path.open("wb") as file:
+        np.ascontiguousarray(values).tofile(file)
+
+
+def machine_start() -> str:
+    """Another text after the machine was started again: what was not synced may be lost then."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return f"{os.name}"
