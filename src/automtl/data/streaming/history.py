@@ -239,8 +239,8 @@ class History:
 
 
 def _in_bucket(bucket: np.ndarray, wanted: int, ids: np.ndarray, times: np.ndarray) -> np.ndarray:
-    return bucket[ids] == wanted
+    return np.equal(bucket[ids], wanted)
 
 
 def _between(edges: np.ndarray, wanted: int, ids: np.ndarray, times: np.ndarray) -> np.ndarray:
-    return np.searchsorted(edges, times) == wanted
+    return np.equal(np.searchsorted(edges, times), wanted)
