@@ -239,8 +239,10 @@ class History:
 
 
 def _in_bucket(bucket: np.ndarray, wanted: int, ids: np.ndarray, times: np.ndarray) -> np.ndarray:
-    return np.equal(bucket[ids], wanted)
+    chosen: np.ndarray = bucket[ids] == wanted
+    return chosen
 
 
 def _between(edges: np.ndarray, wanted: int, ids: np.ndarray, times: np.ndarray) -> np.ndarray:
-    return np.equal(np.searchsorted(edges, times), wanted)
+    chosen: np.ndarray = np.searchsorted(edges, times) == wanted
+    return chosen
