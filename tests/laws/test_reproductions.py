@@ -111,7 +111,14 @@ def test_a_second_run_repeats_no_job_and_writes_the_same(
 def test_contenders_that_failed_are_named_with_their_message(reproduction: Reproduction, tmp_path: Path) -> None:
     entry = {"searched": True, "seeds": [], "tuning": {"chosen": None, "trials": []}, "failed": "no <luck>"}
     finishes = [Finish(one.name, True, entry, ()) for one in reproduction.contenders(Settings())]
-    header = {"format": 1, "automtl": "0", "seeds": [0], "trials": 1, "table": {"name": "log", "rows": {"train": 1}}}
+    header = {
+        "format": 1,
+        "automtl": "0",
+        "seeds": [0],
+        "trials": 1,
+        "fields": [],
+        "table": {"name": "log", "rows": {"train": 1}},
+    }
     schema = Schema.from_dict({"fields": [{"name": "a", "kind": "categorical"}], "tasks": [{"name": "click"}]})
     made = publish(reproduction, Evidence(Settings(), header, finishes, Records(tmp_path), schema), tmp_path)
     assert Page(made.files[1].read_text()).words.count("no <luck>") == len(finishes)

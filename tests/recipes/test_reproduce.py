@@ -20,7 +20,14 @@ from automtl.recipes.reproduce import REPRODUCTIONS, find_reproduction
 from automtl.recipes.reproduce.run import Reproduced, _published, publish
 from tests.test_cli import call
 
-HEADER = {"format": 1, "automtl": "0", "seeds": [0, 1], "trials": 1, "table": {"name": "log", "rows": {"train": 1}}}
+HEADER = {
+    "format": 1,
+    "automtl": "0",
+    "seeds": [0, 1],
+    "trials": 1,
+    "fields": [],
+    "table": {"name": "log", "rows": {"train": 1}},
+}
 SCHEMA = Schema.from_dict(
     {"fields": [{"name": "a", "kind": "categorical"}], "tasks": [{"name": "click"}, {"name": "buy"}]}
 )

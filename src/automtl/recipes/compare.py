@@ -30,6 +30,7 @@ from automtl.recipes.terms import Terms
 from automtl.recipes.tuning import require_tuning
 from automtl.recipes.workers import working
 from automtl.report.folder import attempted, comparison_report
+from automtl.report.run import field_lines
 
 FORMAT = 1  # of comparison.json and of the records
 LOCK = ".lock"  # held by the process that works in the folder
@@ -118,7 +119,7 @@ def contend(
         findings = check_quality(split, schema, terms.split_seed)
         warn(findings)
         finishes = _conduct(brief, settings, chosen, plan, part, terms.jobs or os.cpu_count() or 1, audience, out)
-        yield Evidence(settings, _header(source, split, plan, findings), finishes, brief.records, schema)
+        yield Evidence(settings, _header(source, split, schema, plan, findings), finishes, brief.records, schema)
 
 
 @contextmanager
@@ -171,12 +172,13 @@ def _identity(brief: Brief, settings: Settings) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _header(source: Any, split: Split, plan: Plan, findings: Sequence[Finding]) -> dict[str, Any]:
+def _header(source: Any, split: Split, schema: Schema, plan: Plan, findings: Sequence[Finding]) -> dict[str, Any]:
     rows = {"train": split.train.height, "validation": split.valid.height, "test": split.test.height}
     name = Path(source).name if isinstance(source, str | Path) else "data frame"
     return {
         "format": FORMAT, "automtl": __version__, "table": {"name": name, "rows": rows},
-        "seeds": list(plan.seeds), "trials": plan.trials, "findings": [finding.to_dict() for finding in findings],
+        "fields": field_lines(schema.to_dict()), "findings": [finding.to_dict() for finding in findings],
+        "seeds": list(plan.seeds), "trials": plan.trials,
     }  # fmt: skip
 
 

@@ -274,7 +274,8 @@ def scatter(
         )  # fmt: skip
     axes.margins(y=0.15)
     axes.set(xlabel=x_label, ylabel=y_label)
-    axes.xaxis.set_major_locator(LogLocator(10, subs=(1, 2, 5), numticks=6))
+    between = (1, 2, 5) if max(xs) < 50 * min(xs) else (1,)
+    axes.xaxis.set_major_locator(LogLocator(10, subs=between, numticks=6))
     axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     _name_points(axes, points, outlined)
@@ -312,7 +313,14 @@ def gains(rows: Sequence[tuple[str, float, float, float, str]], x_label: str) ->
         marker, tint = looks.get(verdict, ("D", MUTED))
         axes.plot([low, high], [place, place], color=tint, linewidth=2.2)
         axes.plot([difference], [place], marker, color=tint, markersize=7)
-        axes.text(difference, place - 0.22, signed(difference), ha="center", va="bottom", fontsize=10)
+        behind = {
+            "facecolor": GROUND,
+            "edgecolor": "none",
+            "pad": 0.5,
+        }  # keeps the line of no difference off the number
+        axes.text(
+            difference, place - 0.25, signed(difference), ha="center", va="bottom", fontsize=10, bbox=behind, zorder=2.5
+        )
     axes.set_yticks(range(len(rows)), [shorten(name, LABEL_ROOM) for name, *_ in rows])
     axes.set(xlabel=x_label, ylim=(len(rows) - 0.4, -0.8))
     axes.tick_params(length=0)

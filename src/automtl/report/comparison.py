@@ -107,7 +107,7 @@ def _drawn(found: Values) -> Iterator[Picture]:
     seed = _searched_seed(found)
     if seed:
         tasks = [task["name"] for task in found["tasks"]]
-        yield architecture_picture(seed["architecture"], tasks, gates=seed.get("gates"))
+        yield architecture_picture(seed["architecture"], tasks, found.get("fields", ()), seed.get("gates"))
 
 
 def comparison_page(found: Values) -> dict[str, Any]:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from automtl.report.text import COLUMNS
+from automtl.report.words import scaled, size
 
 Table = tuple[str, list[str], list[list[str]]]  # title, header, rows
-UNITS = ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k"))
 
 
 def comparison_tables(comparison: Mapping[str, Any]) -> list[Table]:
@@ -41,11 +41,11 @@ def _cost_table(comparison: Mapping[str, Any]) -> Table:
     for name, model in comparison["models"].items():
         loss, seeds = spread_text(model["summary"]["mtl_loss"]), model["seeds"]
         costs = [
-            count(_mean(seeds, "parameters")),
-            count(_mean(seeds, "flops_per_row")),
+            scaled(_mean(seeds, "parameters")),
+            scaled(_mean(seeds, "flops_per_row")),
             _whole(_mean([seed["seconds"] for seed in seeds], "search")),
             _whole(_mean([seed["seconds"] for seed in seeds], "training")),
-            count(_mean(seeds, "peak_memory_bytes")) + "B" * bool(seeds),
+            size(_mean(seeds, "peak_memory_bytes")),
         ]
         rows.append([name, loss, *costs])
     return "cost, mean over seeds", header, rows
@@ -59,13 +59,13 @@ def _tuning_table(comparison: Mapping[str, Any]) -> Table:
 
 
 def _setting(value: Any) -> str:
-    return "-" if value is None else value if isinstance(value, str) else f"{value:g}"
+    return "–" if value is None else value if isinstance(value, str) else f"{value:g}"
 
 
 def spread_text(values: Mapping[str, Any] | None) -> str:
     """Mean and standard deviation with four decimals, or a dash."""
     if not values or values["mean"] is None:
-        return "-"
+        return "–"
     mean = f"{values['mean']:.4f}"
     return mean if values["std"] is None else f"{mean} ±{values['std']:.4f}".replace("±0.", "±.")
 
@@ -78,16 +78,8 @@ def duration(seconds: float) -> str:
     return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
-def count(value: float | None) -> str:
-    """Three digits and a unit, or a dash."""
-    if value is None:
-        return "-"
-    size, unit = next(((size, unit) for size, unit in UNITS if value >= size), (1, ""))
-    return f"{value / size:.3g}{unit}"
-
-
 def _whole(value: float | None) -> str:
-    return "-" if value is None else f"{value:.1f}"
+    return "–" if value is None else f"{value:.1f}"
 
 
 def _mean(seeds: list[Any], name: str) -> float | None:

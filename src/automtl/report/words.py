@@ -73,9 +73,11 @@ def reason(value: Any) -> str | None:
     return clean(value["undefined"]) if isinstance(value, Mapping) and "undefined" in value else None
 
 
-def scaled(value: float) -> str:
-    """Three digits and a unit: 1.5k, 20M."""
-    for unit, name in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+def scaled(value: float | None) -> str:
+    """Three digits and a unit, 1.5k or 20M, or a dash."""
+    if value is None:
+        return "–"
+    for unit, name in ((1e12, "T"), (1e9, "G"), (1e6, "M"), (1e3, "k")):
         if value >= unit:
             return f"{value / unit:.3g}{name}"
     return f"{value:.3g}"

@@ -11,10 +11,10 @@ from automtl.recipes.records import Record
 from automtl.recipes.reproduce.base import SEARCHED, Reproduction, always, tested
 from automtl.report.architecture import skips
 from automtl.report.comparison import main_metric
-from automtl.report.comparison_text import Table, count
+from automtl.report.comparison_text import Table
 from automtl.report.picture import Picture
-from automtl.report.run import METRIC_NAMES, architecture_picture, field_lines
-from automtl.report.words import percent, rounded
+from automtl.report.run import METRIC_NAMES, architecture_picture
+from automtl.report.words import percent, rounded, scaled
 
 
 def _gather(evidence: Evidence) -> Record:
@@ -22,7 +22,7 @@ def _gather(evidence: Evidence) -> Record:
     seeds = sorted(found["models"][SEARCHED]["seeds"], key=lambda seed: _loss(seed, "validation"))
     operations = {kind: dict(Counter(used).most_common()) for kind, used in _operations(seeds).items()}
     return {
-        "tasks": found["tasks"], "fields": field_lines(evidence.schema.to_dict()), "architectures": seeds,
+        "tasks": found["tasks"], "architectures": seeds,
         "operations": operations, "sentences": _sentences(operations) if seeds else [],
     }  # fmt: skip
 
@@ -67,7 +67,7 @@ def _tables(found: Record) -> list[Table]:
         made = seed["architecture"]
         values = [rounded(seed["test"]["tasks"][task].get(metric)) for task, metric in tasks.items()]
         shape = [made["interaction"], str(len(made["experts"])), str(skips(made))]
-        rows.append([str(seed["seed"]), *shape, count(seed["parameters"]), *values])
+        rows.append([str(seed["seed"]), *shape, scaled(seed["parameters"]), *values])
     counts = [
         [kind, name, str(times), percent(times / sum(used.values()))]
         for kind, used in found["operations"].items()

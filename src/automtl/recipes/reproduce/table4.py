@@ -11,9 +11,9 @@ from automtl.recipes.reproduce.base import SEARCHED, Reproduction, always, teste
 from automtl.recipes.reproduce.table3 import MODELS
 from automtl.recipes.summary import spread
 from automtl.report.comparison import comparison_pictures
-from automtl.report.comparison_text import Table, count, spread_text
+from automtl.report.comparison_text import Table, spread_text
 from automtl.report.picture import Picture
-from automtl.report.words import seconds
+from automtl.report.words import scaled, seconds, size
 
 
 def _gather(evidence: Evidence) -> Record:
@@ -51,8 +51,8 @@ def _tables(found: Record) -> list[Table]:
     rows = [
         [name, seconds(cost["search_seconds"]["mean"]) if cost["search_seconds"]["mean"] else "–",
          seconds(cost["training_seconds"]["mean"]),
-         count(cost["parameters"]["mean"]), count(cost["flops_per_row"]["mean"]),
-         f"{count(cost['peak_memory_bytes']['mean'])}B",
+         scaled(cost["parameters"]["mean"]), scaled(cost["flops_per_row"]["mean"]),
+         size(cost["peak_memory_bytes"]["mean"]),
          spread_text(found["models"][name]["summary"]["mtl_loss"])]
         for name, cost in found["costs"].items()
     ]  # fmt: skip
