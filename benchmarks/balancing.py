@@ -19,12 +19,11 @@ from torch import nn
 
 from automtl.config import Settings
 from automtl.data.batch import Batch
-from automtl.data.split import split_table
 from automtl.data.store import feeding
 from automtl.data.synthetic import synthetic_log
 from automtl.data.table import read_table
 from automtl.models.baselines import BASELINES
-from automtl.recipes import Prepared, Roles, choose_variant, resolve_schema
+from automtl.recipes import Prepared, Roles, choose_variant, open_source
 from automtl.training.balancing import BALANCINGS
 from automtl.training.fit import balancing_of, fit, predict_logits
 from automtl.training.metrics import fast_auc, task_rows
@@ -47,11 +46,11 @@ def prepare(given: argparse.Namespace) -> tuple[Prepared, Batch]:
     """Encoded rows under the inputs that the reference model prefers, and the encoded test rows."""
     table = read_table(given.table) if given.table else synthetic_log(20_000)
     roles, settings = Roles(drop=tuple(given.drop), split=given.split_column), Settings()
-    schema = resolve_schema(table, given.task or ["click", "like", "buy", "cart"], roles, None)
-    split = split_table(table, schema, settings.split, given.seed)
+    tasks = given.task or ["click", "like", "buy", "cart"]
+    source, settings = open_source(table, tasks, roles, None, settings, given.seed)
     with feeding(settings.feeding) as feeder:
-        prepared, _ = choose_variant(split, schema, settings, given.seed, feeder, silent)
-    return prepared, prepared.encoder.encode(split.test)
+        prepared, _ = choose_variant(source, settings, given.seed, feeder, silent)
+        return prepared, source.test(prepared.encoder, feeder, like=prepared.train)
 
 
 def train(prepared: Prepared, test: Batch, name: str, balancing: Any, seed: int) -> dict[str, Any]:

@@ -31,14 +31,13 @@ from torch import nn
 from automtl.config import Settings
 from automtl.data.batch import Batch
 from automtl.data.schema import Task
-from automtl.data.split import split_table
 from automtl.data.store import feeding
 from automtl.data.synthetic import synthetic_log
 from automtl.data.table import read_table
 from automtl.models.baselines import BASELINES
 from automtl.models.blend import blend
 from automtl.models.network import build
-from automtl.recipes import Prepared, Roles, choose_variant, resolve_schema
+from automtl.recipes import Prepared, Roles, choose_variant, open_source
 from automtl.search import STRATEGIES
 from automtl.search.base import SearchProblem, SearchResult
 from automtl.search.differentiable import Run
@@ -105,11 +104,11 @@ class Seed:
             if given.every > 1:
                 table = every_user(table, given.user, given.every)
             roles = Roles(drop=tuple(given.drop), split=given.split_column)
-            schema = resolve_schema(table, given.task or ["click", "like", "buy", "cart"], roles, None)
-            split = split_table(table, schema, self.settings.split, self.seed)
+            tasks = given.task or ["click", "like", "buy", "cart"]
+            source, self.settings = open_source(table, tasks, roles, None, self.settings, self.seed)
             with feeding(self.settings.feeding) as feeder:
-                prepared, _ = choose_variant(split, schema, self.settings, self.seed, feeder, silent)
-            self.made = prepared, prepared.encoder.encode(split.test)
+                prepared, _ = choose_variant(source, self.settings, self.seed, feeder, silent)
+                self.made = prepared, source.test(prepared.encoder, feeder, like=prepared.train)
         return self.made
 
     def trained(self, network: nn.Module, *, trees: bool = False) -> Record:

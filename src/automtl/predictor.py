@@ -22,7 +22,9 @@ from torch import nn
 from automtl._version import __version__
 from automtl.data.batch import Batch
 from automtl.data.encoder import Encoder
+from automtl.data.prepared import PreparedFolder, is_prepared
 from automtl.data.schema import Schema
+from automtl.data.store import FeedingSettings, feeding
 from automtl.data.table import read_table
 from automtl.errors import ModelFolderError, SpaceError
 from automtl.models.blend import Blend, trees_of
@@ -90,7 +92,15 @@ class Predictor:
         return pl.DataFrame(tasks | stage_scores(scores, self.schema.tasks))
 
     def evaluate(self, source: Any) -> dict[str, Any]:
-        """Metrics by task and the MTL-Loss on a labelled table, as plain values."""
+        """Metrics by task and the MTL-Loss on a labelled table, or on the test rows of a prepared one, as plain values.
+
+        Raises StoreError if the prepared table was encoded by another encoder.
+        """
+        if is_prepared(source):
+            folder = PreparedFolder.open(source)
+            folder.require_encoder(self.encoder)
+            with feeding(FeedingSettings()) as feeder:
+                return self.evaluate_batch(folder.rows_of(self.encoder, "test", feeder))
         return self.evaluate_batch(self.encoder.encode(read_table(source)))
 
     def evaluate_batch(self, batch: Batch) -> dict[str, Any]:

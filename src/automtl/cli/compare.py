@@ -30,7 +30,7 @@ def compare_command(
     """
     from automtl.recipes import compare_table
 
-    tasks, terms = contest.tasks, contest.terms()
+    tasks, terms = contest.tasks_of(table), contest.terms()
     names = [name.strip() for name in models.split(",")]
     with until_stopped(out) as standing:
         found = compare_table(
@@ -60,7 +60,7 @@ def reproduce_command(
     """
     from automtl.recipes.reproduce import find_reproduction, reproduce
 
-    chosen, tasks, terms = find_reproduction(name), contest.tasks, contest.terms()
+    chosen, tasks, terms = find_reproduction(name), contest.tasks_of(table), contest.terms()
     with until_stopped(out) as standing:
         found = reproduce(
             chosen, table, tasks, terms=terms, published_schedule=published_schedule, out=out,

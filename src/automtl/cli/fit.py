@@ -47,8 +47,8 @@ def fit_command(
     settings = replace(settings, trackers=trackers, tracker_folder=folder, tracking_uri=uri)
     with Live() as live:
         run = fit_table(
-            table, rows.tasks, roles=rows.roles, schema=rows.read_schema(), settings=settings, seed=seed, out=out,
-            overwrite=overwrite, listen=live.listen, warn=show_findings,
+            table, rows.tasks_of(table), roles=rows.roles, schema=rows.read_schema(), settings=settings, seed=seed,
+            out=out, overwrite=overwrite, listen=live.listen, warn=show_findings,
         )  # fmt: skip
     show_run(run.metrics, run.predictor.spec.architecture, run.predictor.schema.task_names)
     typer.echo(f"files: {out}")

@@ -15,7 +15,7 @@ from automtl.cli.show import show_metrics, show_run, show_table
 
 @app.command("evaluate")
 def evaluate_command(model: ModelArgument, table: TableArgument) -> None:
-    """Metrics of a saved model on a labelled table."""
+    """Metrics of a saved model on a labelled table, or on the test rows of a prepared one."""
     from automtl.predictor import Predictor
 
     show_metrics(Predictor.load(model).evaluate(table), "metrics")

@@ -68,6 +68,12 @@ class Rows(Columns):
             raise SettingsError("no task given; name at least one label column with --task, or give a --schema")
         return self.task or []
 
+    def tasks_of(self, table: str) -> list[str]:
+        """Empty for all tasks of a prepared table, too."""
+        from automtl.data.prepared import is_prepared
+
+        return self.task or [] if is_prepared(table) else self.tasks
+
     def read_schema(self) -> Schema | None:
         """Of the file."""
         from automtl.data.schema import Schema

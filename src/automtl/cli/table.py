@@ -50,7 +50,7 @@ def check_command(
     from automtl.recipes import check_table
 
     found = check_table(
-        table, rows.tasks, roles=rows.roles, schema=rows.read_schema(), settings=rows.settings(), seed=seed
+        table, rows.tasks_of(table), roles=rows.roles, schema=rows.read_schema(), settings=rows.settings(), seed=seed
     )
     if found:
         lines = [[f.column, f.level, f.check, f.evidence, f.remedy] for f in found]

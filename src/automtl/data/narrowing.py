@@ -23,6 +23,11 @@ def of_tasks(encoder: Encoder, schema: Schema) -> Encoder:
     return replace(encoder, schema=schema, rates={key: _of(rates, places) for key, rates in encoder.rates.items()})
 
 
+def narrowed(encoder: Encoder, schema: Schema, rates: bool) -> Encoder:
+    """Both: of the tasks of the schema, and with the historical rates only if they are wanted."""
+    return of_tasks(encoder if rates else without_rates(encoder), schema)
+
+
 def rows_of_tasks(rows: Batch, encoder: Encoder, schema: Schema) -> Batch:
     """Of rows by `encoder`, what `of_tasks(encoder, schema)` encodes: labels, mask and rates are copied."""
     places, width = _places(encoder, schema), len(encoder.schema.tasks) + 1

@@ -21,10 +21,10 @@ from automtl._version import __version__
 from automtl.data.batch import Batch
 from automtl.data.encoder import Encoder
 from automtl.data.files import appearing, write_synced
-from automtl.data.narrowing import without_rates
+from automtl.data.narrowing import narrowed, rows_of_tasks, without_rates
 from automtl.data.schema import Schema
 from automtl.data.split import SplitSettings
-from automtl.data.store import Store, windowed
+from automtl.data.store import Feeder, Store, windowed
 from automtl.errors import AutomtlError, StoreError
 
 KIND, FORMAT = "automtl prepared table", 1  # a change that older code cannot read raises the format
@@ -100,6 +100,32 @@ class PreparedFolder:
         encoder = self.encoder if rates else without_rates(self.encoder)
         kept = replace(rows.features, numeric=rows.features.numeric[:, : encoder.layout.num_numeric])
         return windowed(replace(rows, features=kept), memory_bytes)
+
+    def rows_of(self, encoder: Encoder, part: str, feeder: Feeder) -> Batch:
+        """Rows as an encoder encodes them that `narrowed` has made of this one: mapped, if it has all tasks.
+
+        Of fewer tasks, labels and rates are copied, into files of the feeder where they are many.
+        """
+        rates = encoder.settings.rates
+        rows = self.rows(part, feeder.settings.budget_bytes, rates=rates)
+        if encoder.schema.task_names == self.schema.task_names:
+            return rows
+        whole = narrowed(self.encoder, self.schema, rates)
+        return feeder.change(rows, encoder.layout, lambda some: rows_of_tasks(some, whole, encoder.schema))
+
+    def require_encoder(self, encoder: Encoder) -> None:
+        """Raises StoreError unless `encoder` is this one, perhaps narrowed."""
+        names = set(self.schema.task_names)
+        if names.issuperset(encoder.schema.task_names):
+            tasks = {task.name: task for task in self.schema.tasks}
+            kept = tuple(tasks[name] for name in encoder.schema.task_names)
+            own = narrowed(self.encoder, replace(self.schema, tasks=kept, funnel=()), encoder.settings.rates)
+            if _state(own) == _state(encoder):
+                return
+        raise StoreError(
+            f"the rows of '{self.folder}' were encoded by another encoder than the model's; "
+            "give the table itself, or a model that was fitted on this folder"
+        )
 
     def verify(self) -> None:
         """Read every file. Raises StoreError that names one whose content is not what was written."""
@@ -189,6 +215,11 @@ def _write_small(folder: Path, encoder: Encoder, origin: Origin, report: dict[st
         "files": {name: _sha256(folder / name) for name in (*SMALL, *STORES)},
     }
     write_synced(folder / MANIFEST, _sorted_json(manifest))
+
+
+def _state(encoder: Encoder) -> tuple[str, dict[str, bytes]]:
+    values, arrays = encoder.to_state()
+    return json.dumps(values), {name: array.tobytes() for name, array in arrays.items()}
 
 
 def _sorted_json(values: dict[str, Any]) -> bytes:

@@ -17,7 +17,7 @@ import platform
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from glob import escape
@@ -206,6 +206,12 @@ class Feeder:
         if table.height == 0 or not self.settings.uses_files(table.height * row_bytes(like)):
             return encoder.encode(table)
         return self._stored(encoder.encode_parts(table, self.settings.part_rows), encoder.layout)
+
+    def change(self, rows: Batch, layout: Layout, change: Callable[[Batch], Batch]) -> Batch:
+        """Mapped rows, each of them changed: in memory, or part by part in files."""
+        if not self.settings.uses_files(rows.num_bytes):
+            return change(rows)
+        return self._stored(map(change, slices(rows, self.settings.part_rows)), layout)
 
     def _stored(self, parts: Iterable[Batch], layout: Layout) -> Batch:
         prefix, parent = ("automtl.rows.", None) if self.beside is None else (_prefix(self.beside), self.beside.parent)

@@ -92,6 +92,13 @@ def table_paths(source: str) -> list[Path]:
     else:
         found = [path]
     if not found:
+        from automtl.data.prepared import is_prepared  # it needs torch
+
+        if is_prepared(path):
+            raise TableError(
+                f"'{source}' is a prepared table, whose rows are encoded; fit, compare and evaluate read it, "
+                "here give the table that it was made from"
+            )
         raise TableError(f"'{source}' holds no table; expected files ending in {', '.join(SUFFIXES)}")
     for path in found:
         if not path.exists():

@@ -10,7 +10,7 @@ from automtl.data.quality import Finding, check_quality
 from automtl.data.schema import Schema
 from automtl.data.split import split_table
 from automtl.data.table import read_table
-from automtl.recipes.fit import Roles, check_schema, resolve_schema
+from automtl.recipes.sources import Roles, check_schema, resolve_schema
 
 
 def check_table(

@@ -15,16 +15,16 @@ from automtl._version import __version__
 from automtl.config import Settings, Variant
 from automtl.contenders import CONTENDERS, Contender, contender
 from automtl.data.files import held
-from automtl.data.quality import Finding, Warn, check_quality, unheard
+from automtl.data.quality import Finding, Warn, unheard
 from automtl.data.schema import Schema
-from automtl.data.split import Split, split_table
 from automtl.data.table import read_table
 from automtl.errors import ComparisonError, SettingsError, suggestion
 from automtl.recipes.conductor import Audience, Conductor, nobody
 from automtl.recipes.courses import Course, Finish, Part, Plan, choose_inputs, take_part
-from automtl.recipes.fit import check_names, check_schema, distinct_variants, resolve_schema
+from automtl.recipes.fit import check_names, distinct_variants
 from automtl.recipes.jobs import NO_MATTER, Brief, Kind, begin, run_job
-from automtl.recipes.records import Record, Records, table_digest, to_json, write_file
+from automtl.recipes.records import Record, Records, to_json, write_file
+from automtl.recipes.sources import Source, open_source
 from automtl.recipes.summary import assemble
 from automtl.recipes.terms import Terms
 from automtl.recipes.tuning import require_tuning
@@ -104,22 +104,18 @@ def contend(
     For the block the folder is ours. Raises ComparisonError if another process works in it.
     """
     settings, plan = terms.settings, Plan(_seeds(terms.seeds), terms.trials)
+    _check({one.name: one.settings(settings) for one in contenders}, settings, plan)
+    given = source if isinstance(source, str | Path) else read_table(source)
+    rows, settings = open_source(given, tasks, terms.roles, terms.schema, settings, terms.split_seed, identify=True)
     chosen = {one.name: one.settings(settings) for one in contenders}
-    _check(chosen, settings, plan)
-    table = read_table(source)
-    schema = resolve_schema(table, tasks, terms.roles, terms.schema)
-    check_schema(table, schema)
-    split = split_table(table, schema, settings.split, terms.split_seed)
-    brief = Brief(
-        source if isinstance(source, str | Path) else table, table_digest(table), schema, settings.split,
-        terms.split_seed, Records(out / "records"),
-    )  # fmt: skip
+    records = Records(out / "records")
+    brief = Brief(given, rows.digest, rows.schema, settings.split, terms.split_seed, records)
     with _alone(out):
         brief.records.open(_identity(brief, settings), terms.overwrite)
-        findings = check_quality(split, schema, terms.split_seed)
+        findings = rows.findings(terms.split_seed)
         warn(findings)
         finishes = _conduct(brief, settings, chosen, plan, part, terms.jobs or os.cpu_count() or 1, audience, out)
-        yield Evidence(settings, _header(source, split, schema, plan, findings), finishes, brief.records, schema)
+        yield Evidence(settings, _header(source, rows, plan, findings), finishes, brief.records, rows.schema)
 
 
 @contextmanager
@@ -172,12 +168,11 @@ def _identity(brief: Brief, settings: Settings) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _header(source: Any, split: Split, schema: Schema, plan: Plan, findings: Sequence[Finding]) -> dict[str, Any]:
-    rows = {"train": split.train.height, "validation": split.valid.height, "test": split.test.height}
+def _header(source: Any, opened: Source, plan: Plan, findings: Sequence[Finding]) -> dict[str, Any]:
     name = Path(source).name if isinstance(source, str | Path) else "data frame"
     return {
-        "format": FORMAT, "automtl": __version__, "table": {"name": name, "rows": rows},
-        "fields": field_lines(schema.to_dict()), "findings": [finding.to_dict() for finding in findings],
+        "format": FORMAT, "automtl": __version__, "table": {"name": name, "rows": opened.num_rows},
+        "fields": field_lines(opened.schema.to_dict()), "findings": [finding.to_dict() for finding in findings],
         "seeds": list(plan.seeds), "trials": plan.trials,
     }  # fmt: skip
 

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import polars as pl
 import torch
 from torch import nn
 
@@ -16,12 +15,9 @@ from automtl._version import __version__
 from automtl.config import Settings, Variant
 from automtl.data.batch import Batch
 from automtl.data.encoder import Encoder, EncoderSettings
-from automtl.data.infer import infer_schema, require_columns
-from automtl.data.quality import Warn, check_quality, unheard
-from automtl.data.schema import Condition, Schema
-from automtl.data.split import Split, split_table
+from automtl.data.quality import Warn, unheard
+from automtl.data.schema import Schema
 from automtl.data.store import Feeder, feeding
-from automtl.data.table import read_table
 from automtl.errors import SettingsError, suggestion
 from automtl.memory import peak_memory_bytes
 from automtl.models.baselines.base import Baseline
@@ -33,6 +29,7 @@ from automtl.models.settings import NetworkSettings
 from automtl.models.trees import TreeModel
 from automtl.nn.embedding import FieldEmbedding
 from automtl.predictor import ModelSpec, Predictor, check_target
+from automtl.recipes.sources import Roles, Source, open_source
 from automtl.report.folder import attempted, run_report
 from automtl.report.run import RunValues
 from automtl.search import STRATEGIES
@@ -41,20 +38,7 @@ from automtl.space import published_space
 from automtl.trackers import Tracked, Trackers
 from automtl.training.curves import label_summary, task_curves
 from automtl.training.fit import FitResult, SelfTrained, TrainingSettings, balancing_of, fit
-from automtl.training.metrics import check_metrics
 from automtl.training.progress import Listener, silent
-from automtl.training.sampling import sample_negatives
-
-
-@dataclass(frozen=True)
-class Roles:
-    """Columns with a role of their own, and columns to leave out; for tables without a schema file."""
-
-    drop: tuple[str, ...] = ()
-    split: str | None = None
-    weight: str | None = None
-    group: str | None = None
-    time: str | None = None
 
 
 @dataclass(frozen=True)
@@ -91,44 +75,6 @@ class Prepared:
     embedding: FieldEmbedding | None = None
 
 
-def resolve_schema(table: pl.DataFrame, tasks: Sequence[str], roles: Roles, schema: Schema | None) -> Schema:
-    """The schema given, with roles of the call on top, or an inferred one."""
-    if schema is None:
-        return infer_schema(
-            table,
-            tasks,
-            drop=roles.drop,
-            split=roles.split,
-            weight=roles.weight,
-            group=roles.group,
-            time=roles.time,
-        )
-    kept = tuple(field for field in schema.fields if not {field.name, *field.columns} & set(roles.drop))
-    rates = tuple(key for key in schema.rates if not set(key) & set(roles.drop))
-    given = {name: value for name, value in asdict(roles).items() if name != "drop" and value is not None}
-    schema = replace(schema, fields=kept, rates=rates, **given)
-    if tasks:
-        known = {task.name: task for task in schema.tasks}
-        missing = [name for name in tasks if name not in known]
-        if missing:
-            raise SettingsError(f"task '{missing[0]}' is not in the schema file{suggestion(missing[0], known)}")
-        funnel = tuple(name for name in schema.funnel if name in tasks)
-        schema = replace(schema, tasks=tuple(known[name] for name in tasks), funnel=funnel if len(funnel) > 1 else ())
-    return schema
-
-
-def check_schema(table: pl.DataFrame, schema: Schema) -> None:
-    """Raises SchemaError where the schema names a column that the table lacks."""
-    require_columns(table, schema.columns, "field")
-    require_columns(table, schema.task_names, "task")
-    check_metrics(schema.tasks)
-    for role in ("weight", "group", "time", "split"):
-        require_columns(table, [getattr(schema, role)], f"{role} column")
-    for task in schema.tasks:
-        if task.condition is not None:
-            require_columns(table, [Condition.parse(task.condition).column], f"condition of task '{task.name}': column")
-
-
 def fit_table(
     source: Any,
     tasks: Sequence[str] = (),
@@ -151,19 +97,17 @@ def fit_table(
     check_names(settings)
     if out is not None:
         check_target(Path(out), overwrite)
-    table = read_table(source)
-    schema = resolve_schema(table, tasks, roles or Roles(), schema)
-    check_schema(table, schema)
+    rows, settings = open_source(source, tasks, roles or Roles(), schema, settings, seed)
+    schema = rows.schema
     for model in {settings.model, settings.reference}:
         check_model(model, schema.tasks)
     published_space(settings.space, len(schema.tasks))  # raises what is wrong with it before anything is trained
-    split = split_table(table, schema, settings.split, seed)
-    findings = check_quality(split, schema, seed)
+    findings = rows.findings(seed)
     warn(findings)
     name = f"{settings.model}-{seed}" if out is None else Path(out).name
     tracked = Tracked(name, settings.to_dict() | {"seed": seed}, Path(settings.tracker_folder), settings.tracking_uri)
     with feeding(settings.feeding, out) as feeder, Trackers(settings.trackers, tracked, listen) as trackers:
-        run = _fit(split, schema, settings, seed, feeder, trackers.listen)
+        run = _fit(rows, settings, seed, feeder, trackers.listen)
         run.metrics["findings"] = [finding.to_dict() for finding in findings]
         run.metrics["seconds"]["total"] = time.perf_counter() - start
         found = run.predictor.spec.architecture
@@ -171,8 +115,9 @@ def fit_table(
     return run if out is None else run.save(out, overwrite=overwrite)
 
 
-def _fit(split: Split, schema: Schema, settings: Settings, seed: int, feeder: Feeder, listen: Listener) -> Run:
-    prepared, choice = choose_variant(split, schema, settings, seed, feeder, listen)
+def _fit(source: Source, settings: Settings, seed: int, feeder: Feeder, listen: Listener) -> Run:
+    schema = source.schema
+    prepared, choice = choose_variant(source, settings, seed, feeder, listen)
     found = search_architecture(prepared, settings, seed, listen)
     spec = ModelSpec(settings.model, prepared.network, found.architecture if found else None)
     network = spec.build(prepared.encoder, seed)
@@ -193,12 +138,12 @@ def _fit(split: Split, schema: Schema, settings: Settings, seed: int, feeder: Fe
     seconds = {"search": found.seconds if found else 0.0, "training": trained.seconds}
     predictor = Predictor(schema, prepared.encoder, spec, network)
     history = {"variants": choice, "search": found.history if found else None, "training": _checks(trained)}
-    test = feeder.encode(prepared.encoder, split.test, like=prepared.train)
+    test = source.test(prepared.encoder, feeder, like=prepared.train)
     scores = predictor.scores(test)
     metrics = {
         "validation": predictor.evaluate_batch(prepared.valid),
         "test": predictor.evaluate_scores(scores, test),
-        "rows": {"train": split.train.height, "validation": split.valid.height, "test": split.test.height},
+        "rows": source.num_rows,
         "parameters": count_parameters(network),
         "variant": prepared.variant,
         "seed": seed,
@@ -254,22 +199,22 @@ def check_names(settings: Settings) -> None:
 
 
 def choose_variant(
-    split: Split, schema: Schema, settings: Settings, seed: int, feeder: Feeder, listen: Listener
+    source: Source, settings: Settings, seed: int, feeder: Feeder, listen: Listener
 ) -> tuple[Prepared, list[dict[str, Any]]]:
     """The variant under which the reference model is best on validation rows, and what each one gave.
 
     Trees are their own reference. A search gets the embedding that the reference has learned, of one variant too.
     """
-    variants = distinct_variants(settings, schema)
+    variants = distinct_variants(settings, source.schema)
     reference = settings.model if _trains_itself(settings.model) else settings.reference
     lends = settings.model == "automtl" and settings.search.lent_embedding
     if len(variants) == 1 and not lends:
-        return prepare(split, schema, settings, variants[0], seed, feeder), [{"name": variants[0].name, "chosen": True}]
+        return prepare(source, settings, variants[0], feeder), [{"name": variants[0].name, "chosen": True}]
     best: Prepared | None = None
     prepared: Prepared | None = None
     tried: list[tuple[float, str]] = []
     for variant in variants:
-        prepared = prepare(split, schema, settings, variant, seed, feeder, prepared)
+        prepared = prepare(source, settings, variant, feeder, prepared)
         score, lending = train_reference(prepared, reference, seed, listen)
         if best is None or score < min(tried)[0]:
             best = lending
@@ -306,13 +251,7 @@ def _trains_itself(model: str) -> bool:
 
 
 def prepare(
-    split: Split,
-    schema: Schema,
-    settings: Settings,
-    variant: Variant,
-    seed: int,
-    feeder: Feeder,
-    before: Prepared | None = None,
+    source: Source, settings: Settings, variant: Variant, feeder: Feeder, before: Prepared | None = None
 ) -> Prepared:
     """Rows encoded under a variant; those of the variant before are taken over where this one encodes them alike."""
     try:
@@ -323,10 +262,7 @@ def prepare(
         raise SettingsError(f"variant '{variant.name}': {str(error).splitlines()[0]}") from None
     if before is not None and before.encoder.settings == encoding:
         return Prepared(variant.name, before.encoder, network, training, before.train, before.valid)
-    encoder, train = Encoder.fit(split.train, schema, encoding, seed)
-    train = sample_negatives(train, schema.tasks, schema.negative_share, seed)
-    train = feeder.hold(train, encoder.layout)
-    valid = feeder.encode(encoder, split.valid, like=train)
+    encoder, train, valid = source.encode(encoding, feeder)
     return Prepared(variant.name, encoder, network, training, train, valid)
 
 

@@ -21,9 +21,8 @@ from automtl.config import Settings
 from automtl.data.batch import Batch
 from automtl.data.encoder import EncoderSettings
 from automtl.data.schema import Schema
-from automtl.data.split import Split, SplitSettings, split_table
+from automtl.data.split import SplitSettings
 from automtl.data.store import Feeder, FeedingSettings
-from automtl.data.table import read_table
 from automtl.errors import AutomtlError, ComparisonError
 from automtl.memory import forget_peak, peak_memory_bytes
 from automtl.models.gates import mean_gate_weights
@@ -31,7 +30,8 @@ from automtl.models.network import count_parameters
 from automtl.models.registry import check_model
 from automtl.predictor import ModelSpec, Predictor
 from automtl.recipes.fit import Prepared, beside_trees, prepare, search_architecture, train_reference, tree_shares
-from automtl.recipes.records import Record, Records, digest, table_digest
+from automtl.recipes.records import Record, Records, digest
+from automtl.recipes.sources import Source, open_again
 from automtl.recipes.workers import Failure
 from automtl.space import Architecture
 from automtl.training.fit import SelfTrained, fit
@@ -95,21 +95,19 @@ class Workspace:
         self.kept: dict[EncoderSettings, Prepared] = {}
 
     @cached_property
-    def split(self) -> Split:
+    def source(self) -> Source:
         """Raises ComparisonError if the table is not the one that the comparison began with."""
-        table = read_table(self.brief.source)
-        if table_digest(table) != self.brief.table_digest:
-            raise ComparisonError(f"'{self.brief.source}' has changed while it was compared; start again")
-        return split_table(table, self.brief.schema, self.brief.split_settings, self.brief.split_seed)
+        brief = self.brief
+        found = open_again(brief.source, brief.schema, brief.split_settings, brief.split_seed)
+        if found.digest != brief.table_digest:
+            raise ComparisonError(f"'{brief.source}' has changed while it was compared; start again")
+        return found
 
     def prepared(self, settings: Settings) -> Prepared:
         """Encoded rows and the settings of training, under the one variant of the settings."""
         (variant,) = settings.variants
         encoding = replace(settings.encoder, **variant.encoder)
-        found = prepare(
-            self.split, self.brief.schema, settings, variant, self.brief.split_seed, self.feeder,
-            self.kept.get(encoding),
-        )  # fmt: skip
+        found = prepare(self.source, settings, variant, self.feeder, self.kept.get(encoding))
         self.kept[encoding] = found
         return found
 
@@ -146,7 +144,7 @@ class Workspace:
         }
         if job.kind is Kind.TRIAL:
             return record, None
-        test = self.feeder.encode(prepared.encoder, self.split.test, like=prepared.train)
+        test = self.source.test(prepared.encoder, self.feeder, like=prepared.train)
         scores = predictor.scores(test)
         self.brief.records.keep_rows(_judged_by(test))
         return record | {

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from automtl.config import Settings
 from automtl.data.schema import Schema
-from automtl.recipes.fit import Roles
+from automtl.recipes.sources import Roles
 
 
 @dataclass(frozen=True)

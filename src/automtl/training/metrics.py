@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeAlias
@@ -80,13 +81,14 @@ def gauc(rows: Rows) -> Value:
         return Undefined("there is no group column")
     order = np.argsort(rows.group, kind="stable")
     edges = np.flatnonzero(np.diff(rows.group[order])) + 1
-    total = weight_sum = 0.0
+    values, weights = [], []
     for members in np.split(order, edges):
         value = fast_auc(rows.labels[members], rows.scores[members], rows.weights[members])
         if not np.isnan(value):
-            weight = float(rows.weights[members].sum())
-            total, weight_sum = total + weight * value, weight_sum + weight
-    return total / weight_sum if weight_sum else Undefined("no group has both classes")
+            weights.append(float(rows.weights[members].sum()))
+            values.append(weights[-1] * value)
+    total = math.fsum(weights)  # whatever numbers the groups have
+    return math.fsum(values) / total if total else Undefined("no group has both classes")
 
 
 def log_loss(rows: Rows) -> Value:
@@ -120,8 +122,8 @@ def ndcg(rows: Rows) -> Value:
     _, group = np.unique(rows.group, return_inverse=True)
     gain, best = (_discounted(group, by, rows.labels) for by in (rows.scores, rows.labels))
     weight = np.bincount(group, rows.weights) * (best > 0)
-    total = weight.sum()
-    return float((weight * gain / np.where(best > 0, best, 1)).sum() / total) if total else Undefined("no positive")
+    total = math.fsum(weight)
+    return math.fsum(weight * gain / np.where(best > 0, best, 1)) / total if total else Undefined("no positive")
 
 
 def _discounted(group: np.ndarray, by: np.ndarray, labels: np.ndarray) -> np.ndarray:
