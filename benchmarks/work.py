@@ -204,7 +204,7 @@ def training_step(make: Callable[[], nn.Module], sizes: Sizes = SIZES, updates: 
     """Forward, backward and update; one such step has been taken, which makes the optimizer's state."""
     model, batch = make(), models.rows(sizes, sizes.batch)
     loss = MultiTaskLoss(models.tasks(sizes))
-    moved = Updates(model, batch, TrainingSettings(batch_size=sizes.batch, embedding_updates=updates))
+    moved = Updates(model, batch, TrainingSettings(precision="full", batch_size=sizes.batch, embedding_updates=updates))
 
     def step() -> None:
         moved.step(loss(model(batch.features), batch))
@@ -257,7 +257,7 @@ def problem() -> SearchProblem:
     """The published space on some rows."""
     space, rows = published_space(SpaceSettings(), SIZES.tasks), models.rows(SIZES, 4 * SIZES.batch)
     train, valid = rows.take(slice(0, 3 * SIZES.batch)), rows.take(slice(3 * SIZES.batch, None))
-    return SearchProblem(space, models.layout(SIZES), train, valid, NetworkSettings(), TrainingSettings())
+    return SearchProblem(space, models.layout(SIZES), train, valid, NetworkSettings(), TrainingSettings(precision="full"))
 
 
 CASES: Mapping[str, Case] = {

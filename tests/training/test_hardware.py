@@ -11,6 +11,7 @@ from automtl.data.schema import Task
 from automtl.errors import SettingsError
 from automtl.models.baselines import BASELINES
 from automtl.models.settings import NetworkSettings
+from automtl.nn.tower import Towers
 from automtl.training.fit import TrainingSettings, fit
 from automtl.training.hardware import LARGE, find_device, has_bf16, in_large_pages, precision
 from tests.conftest import small_batch, small_layout
@@ -29,8 +30,10 @@ def test_a_device_that_is_not_there_is_named() -> None:
 
 def test_bf16_is_refused_where_the_processor_lacks_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("automtl.training.hardware.has_bf16", lambda device: False)
-    precision("full", CPU)
-    with pytest.raises(SettingsError, match="use full"):
+    for name in ("full", "auto"):
+        with precision(name, CPU):
+            assert not torch.is_autocast_enabled("cpu")
+    with pytest.raises(SettingsError, match="use auto or full"):
         precision("bf16", CPU)
 
 
@@ -46,6 +49,16 @@ def test_every_model_trains_in_bf16_and_keeps_full_parameters(kind: str) -> None
         found.append(fit(model, small_batch(128), small_batch(64, seed=2), TASKS, replace(settings, precision=name), 0))
         assert {parameter.dtype for parameter in model.parameters()} == {torch.float32}
     assert found[0].score == pytest.approx(found[1].score, rel=0.02)
+
+
+def test_logits_are_not_rounded_in_bf16() -> None:
+    towers = Towers(2, 4, (8,), torch.Generator().manual_seed(0))
+    x = torch.randn(2, 5, 4, generator=torch.Generator().manual_seed(1))
+    full = towers(x)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        low = towers(x)
+    assert low.dtype == torch.float32
+    assert 0 < (low - full).abs().max() < 0.02
 
 
 def test_large_pages_hold_the_same_numbers() -> None:

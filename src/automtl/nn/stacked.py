@@ -124,17 +124,20 @@ def segments(sizes: Sequence[int]) -> Tensor:
 
 
 class StackedPerceptron(nn.Module):
-    """S multi-layer perceptrons with ReLU between layers: (S, B, in), or (B, in) for all -> (S, B, sizes[-1])."""
+    """S multi-layer perceptrons with ReLU between layers: (S, B, in), or (B, in) for all -> (S, B, sizes[-1]).
+
+    `full_last`: the last layer is in full precision whatever the others are in.
+    """
 
     def __init__(
         self, stack: int, in_dim: int, sizes: Sequence[int], generator: torch.Generator, *,
-        activate_last: bool = False, dropout: float = 0.0,
+        activate_last: bool = False, full_last: bool = False, dropout: float = 0.0,
     ) -> None:  # fmt: skip
         super().__init__()
         dims = [in_dim, *sizes]
         pairs = pairwise(dims)
         self.layers = nn.ModuleList(StackedLinear(stack, a, b, generator) for a, b in pairs)
-        self.activate_last = activate_last
+        self.activate_last, self.full_last = activate_last, full_last
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -146,5 +149,8 @@ class StackedPerceptron(nn.Module):
             if activate and self.dropout.active:
                 stack, _, out_dim = linear.weight.shape
                 mask = self.dropout.mask((stack, x.shape[-2], out_dim), x)
+            if index == last and self.full_last and torch.is_autocast_enabled(x.device.type):
+                with torch.autocast(x.device.type, enabled=False):
+                    return linear(x.float())  # type: ignore[no-any-return]
             x = layer(x, linear.weight, linear.bias, activate=activate, mask=mask, scale=self.dropout.scale)
         return x

@@ -43,7 +43,8 @@ class TrainingSettings:
     `averaging`: a model is judged, and left, with weights averaged over its steps, of which each keeps this share.
     `embedding_updates`: of all rows of the embedding tables in every step, or of those it meets; auto: by their number.
     `balancing`: how the losses of the tasks become one step; all but equal need the extra of that name.
-    `precision`: of products in training. `compile`: by torch.compile, which needs a C++ compiler and some minutes.
+    `precision`: of products in training; auto: bf16 where the machine has it, which takes half the time. `compile`: by
+    torch.compile, which needs a C++ compiler and some minutes.
     `device`: auto is a graphics card if there is one. `trees`: of boosted trees, which none of the others concern.
     """
 
@@ -58,7 +59,7 @@ class TrainingSettings:
     averaging: float = Limit(default=0.99, ge=0, lt=1)
     embedding_updates: Literal["auto", "dense", "row-wise"] = "auto"
     balancing: BalancingName = "equal"
-    precision: Literal["full", "bf16"] = "full"
+    precision: Literal["auto", "full", "bf16"] = "auto"
     compile: bool = False
     device: str = "auto"
     trees: TreeSettings = field(default_factory=lambda: TreeSettings())

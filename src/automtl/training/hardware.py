@@ -38,6 +38,7 @@ def device_of(model: nn.Module) -> torch.device:
     return torch.device("cpu") if first is None else first.device
 
 
+@cache
 def has_bf16(device: torch.device) -> bool:
     """Whether the device multiplies numbers of 16 bits. A processor that does not takes a hundred times as long."""
     if device.type == "cuda":
@@ -46,10 +47,10 @@ def has_bf16(device: torch.device) -> bool:
 
 
 def precision(name: str, device: torch.device) -> AbstractContextManager[object]:
-    """A context for forward passes. Raises SettingsError if the device has no such numbers."""
+    """A context for forward passes; auto: bf16 where the device has it. Raises SettingsError if it must and has not."""
     if name == "bf16" and not has_bf16(device):
-        raise SettingsError("training.precision: this machine has no instructions for bf16; use full")
-    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=name == "bf16")
+        raise SettingsError("training.precision: this machine has no instructions for bf16; use auto or full")
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=name != "full" and has_bf16(device))
 
 
 @cache
