@@ -257,7 +257,9 @@ def problem() -> SearchProblem:
     """The published space on some rows."""
     space, rows = published_space(SpaceSettings(), SIZES.tasks), models.rows(SIZES, 4 * SIZES.batch)
     train, valid = rows.take(slice(0, 3 * SIZES.batch)), rows.take(slice(3 * SIZES.batch, None))
-    return SearchProblem(space, models.layout(SIZES), train, valid, NetworkSettings(), TrainingSettings(precision="full"))
+    return SearchProblem(
+        space, models.layout(SIZES), train, valid, NetworkSettings(), TrainingSettings(precision="full")
+    )
 
 
 CASES: Mapping[str, Case] = {
