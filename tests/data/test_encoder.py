@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -128,7 +129,8 @@ def test_fitting_and_encoding_do_not_hang_on_slices_or_threads(log: pl.DataFrame
     monkeypatch.setattr("automtl.data.vocabulary.SLICE", 100)
     monkeypatch.setattr("torch.get_num_threads", lambda: 3)
     other, again = Encoder.fit(log, schema, SETTINGS, 0)
-    assert other.to_state()[0]["vocabularies"] == encoder.to_state()[0]["vocabularies"]
+    for name, vocabulary in encoder.vocabularies.items():
+        assert other.vocabularies[name].values.equals(vocabulary.values)
     assert torch.equal(batch.features.categorical, again.features.categorical)
     torch.testing.assert_close(batch.features.numeric, again.features.numeric)
     torch.testing.assert_close(other.encode(log).features.numeric, encoder.encode(log).features.numeric)
@@ -171,7 +173,10 @@ def test_a_state_of_the_first_format_is_read(log: pl.DataFrame, bins: int) -> No
     schema = infer_schema(log, ["click", "buy"], drop=["like", "cart"])
     encoder, _ = Encoder.fit(log, schema, EncoderSettings(min_count=1, bins=bins), 0)
     values, arrays = encoder.to_state()
-    older = {name: values[name] for name in ("vocabularies", "rates")}
+    texts = {name: one.values.cast(pl.String).to_list() for name, one in encoder.vocabularies.items()}
+    keys = {key: rates.vocabulary.values.cast(pl.String).to_list() for key, rates in encoder.rates.items()}
+    older: dict[str, Any] = {"vocabularies": texts}
+    older["rates"] = [entry | {"values": keys[tuple(entry["key"])]} for entry in values["rates"]]
     older["settings"] = {k: v for k, v in values["settings"].items() if k not in ("form", "max_ids", "hashed_ids")}
     known = ("log", "mean", "std", "indicator", "edges")
     older["scalers"] = {name: {k: s[k] for k in known} for name, s in values["scalers"].items()}

@@ -37,6 +37,11 @@ COLUMNS = st.one_of(
 )
 
 
+def texts(known: Vocabulary) -> list[str]:
+    found: list[str] = known.values.cast(pl.String).to_list()
+    return found
+
+
 def is_whole(text: str) -> bool:
     try:
         return str(int(text)) == text and -(2**63) <= int(text) < 2**63
@@ -65,13 +70,13 @@ def plain_ids(known: list[str], texts: Sequence[str | None]) -> list[int]:
 def test_ids_are_those_of_a_plain_dictionary_of_texts(train: pl.Series, new: pl.Series, min_count: int) -> None:
     fitted = Vocabulary.fit(train, min_count)
     known = plain_order(as_text(train).to_list(), min_count)
-    assert fitted.texts() == known
+    assert texts(fitted) == known
     assert fitted.encode(train).tolist() == plain_ids(known, as_text(train).to_list())
     assert fitted.encode(new).tolist() == plain_ids(known, as_text(new).to_list())
     own = np.empty((train.len(), 2), np.int32)
-    assert Vocabulary.fit_encode(train, min_count, own[:, 1]).texts() == known
+    assert texts(Vocabulary.fit_encode(train, min_count, own[:, 1])) == known
     assert own[:, 1].tolist() == fitted.encode(train).tolist()
-    again = Vocabulary(fitted.texts())
+    again = Vocabulary.from_arrays(fitted.to_arrays())
     assert again.encode(new).tolist() == fitted.encode(new).tolist()
 
 
@@ -81,9 +86,9 @@ def test_slices_and_the_order_of_rows_do_not_matter(column: pl.Series, new: pl.S
     order = list(range(column.len()))
     random.shuffle(order)
     whole = Vocabulary.fit(column, 1)
-    assert Vocabulary.fit(column.gather(order), 1).texts() == whole.texts()
+    assert texts(Vocabulary.fit(column.gather(order), 1)) == texts(whole)
     parts = Vocabulary.fit_parts(slices(column, rows), 1)
-    assert parts.texts() == whole.texts()
+    assert texts(parts) == texts(whole)
     ids = [part for piece in slices(new, rows) for part in whole.encode(piece).tolist()]
     assert ids == whole.encode(new).tolist() == parts.encode(new).tolist()
 
@@ -95,7 +100,7 @@ def test_integers_whole_floats_and_their_texts_have_the_same_ids(values: list[in
     forms += [forms[0].cast(pl.String), forms[0].cast(pl.Float64), forms[0].cast(pl.Int128)]
     fitted = [Vocabulary.fit(form, 1) for form in forms]
     for vocabulary_of_form in fitted:
-        assert vocabulary_of_form.texts() == fitted[0].texts()
+        assert texts(vocabulary_of_form) == texts(fitted[0])
         for form in forms:
             np.testing.assert_array_equal(vocabulary_of_form.encode(form), fitted[0].encode(forms[0]))
 
@@ -108,7 +113,7 @@ def test_a_large_column_is_encoded_as_a_small_one_is() -> None:
     for column in (pl.Series(near), pl.Series(scattered), "item number " + pl.Series(near).cast(pl.String)):
         fitted = Vocabulary.fit(column, 2)
         known = plain_order(as_text(column).to_list(), 2)
-        assert fitted.texts() == known
+        assert texts(fitted) == known
         assert fitted.encode(column).tolist() == plain_ids(known, as_text(column).to_list())
         own = np.empty(column.len(), np.int32)
         Vocabulary.fit_encode(column, 2, own)
@@ -159,4 +164,4 @@ def test_a_saved_order_of_values_is_kept() -> None:
 @given(st.lists(st.one_of(st.integers(1, 5), st.integers(65_530, 65_540), st.integers(1, 2**40)), max_size=40))
 def test_values_are_ordered_by_their_rows_and_ties_stay(rows: list[int]) -> None:
     expected = sorted(range(len(rows)), key=lambda place: -rows[place])
-    assert vocabulary._most_first(np.array(rows, np.int64)).tolist() == expected
+    assert vocabulary.most_first(np.array(rows, np.int64)).tolist() == expected

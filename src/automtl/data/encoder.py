@@ -265,20 +265,21 @@ class Encoder:
         """Plain values for JSON, and arrays."""
         values: dict[str, Any] = {
             "settings": asdict(self.settings),
-            "vocabularies": {name: v.texts() for name, v in self.vocabularies.items()},
+            "vocabularies": list(self.vocabularies),
             "hashed": {name: v.hashed for name, v in self.vocabularies.items() if v.hashed},
             "newest": self.newest,
             "scalers": {name: asdict(scaler) for name, scaler in self.scalers.items()},
-            "rates": [
-                {"key": list(key), "values": r.vocabulary.texts(), "smoothing": r.smoothing}
-                for key, r in self.rates.items()
-            ],
+            "rates": [{"key": list(key), "smoothing": r.smoothing} for key, r in self.rates.items()],
         }
         arrays = {
             f"rates.{i}.{name}": np.ascontiguousarray(getattr(rates, name))
             for i, rates in enumerate(self.rates.values())
             for name in RATE_ARRAYS
         }
+        for place, vocabulary in enumerate(self.vocabularies.values()):
+            arrays |= _prefixed(f"vocabularies.{place}", vocabulary)
+        for place, rates in enumerate(self.rates.values()):
+            arrays |= _prefixed(f"rates.{place}.values", rates.vocabulary)
         return values, arrays
 
     @staticmethod
@@ -288,9 +289,15 @@ class Encoder:
         rates = {}
         for i, entry in enumerate(values["rates"]):
             parts = {name: arrays[f"rates.{i}.{name}"] for name in RATE_ARRAYS}
-            rates[tuple(entry["key"])] = Rates(Vocabulary(entry["values"]), smoothing=entry["smoothing"], **parts)
-        hashed = values.get("hashed", {})
-        vocabularies = {name: Vocabulary(known, hashed.get(name, 0)) for name, known in values["vocabularies"].items()}
+            known = _vocabulary(arrays, f"rates.{i}.values", entry.get("values"))
+            rates[tuple(entry["key"])] = Rates(known, smoothing=entry["smoothing"], **parts)
+        hashed, listed = values.get("hashed", {}), values["vocabularies"]
+        vocabularies = {
+            name: _vocabulary(
+                arrays, f"vocabularies.{place}", listed[name] if isinstance(listed, dict) else None, hashed.get(name, 0)
+            )
+            for place, name in enumerate(listed)
+        }
         settings = EncoderSettings(**values["settings"])
         return Encoder(schema, settings, vocabularies, scalers, rates, values.get("newest", {}))
 
@@ -299,6 +306,18 @@ def _scaler(entry: dict[str, Any], bins: bool) -> Scaler | Piecewise:
     """From its state. `bins`: whether numbers have bins where the state does not say so (format of version 0.1)."""
     entry = entry | {"edges": tuple(entry["edges"])}
     return Scaler(**{"binned": bins} | entry) if "mean" in entry else Piecewise(**entry)
+
+
+def _prefixed(prefix: str, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
+    return {f"{prefix}.{name}": array for name, array in vocabulary.to_arrays().items()}
+
+
+def _vocabulary(arrays: dict[str, np.ndarray], prefix: str, texts: list[str] | None, hashed: int = 0) -> Vocabulary:
+    """From arrays, or the list of texts that version 0.1 first wrote."""
+    if texts is not None:
+        return Vocabulary(texts, hashed)
+    own = {name.removeprefix(f"{prefix}."): array for name, array in arrays.items() if name.startswith(f"{prefix}.")}
+    return Vocabulary.from_arrays(own, hashed)
 
 
 RATE_ARRAYS = ("sums", "counts", "rows", "prior", "binary", "mean", "std")

@@ -10,6 +10,7 @@ from functools import cached_property
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from automtl.data.codes import Codes, hash_integers, hash_texts, lasting_hash
 from automtl.data.columns import as_integers, as_text, whole_texts
@@ -69,10 +70,24 @@ class Vocabulary:
             counter.add(part)
         return counter.vocabulary(min_count)
 
-    def texts(self) -> list[str]:
-        """The values as text, for a file."""
-        texts: list[str] = self.values.cast(pl.String).to_list()
-        return texts
+    def to_arrays(self) -> dict[str, np.ndarray]:
+        """The values for a file: whole numbers, or texts as their bytes and where each one ends."""
+        if self.values.dtype == pl.Int64:
+            return {"values": self.values.to_numpy()}
+        content = self.values.str.join("").item() if self.values.len() else ""
+        ends = self.values.str.len_bytes().to_numpy().astype(np.int64).cumsum()
+        return {"bytes": np.frombuffer(content.encode(), np.uint8), "ends": ends}
+
+    @staticmethod
+    def from_arrays(arrays: dict[str, np.ndarray], hashed: int = 0) -> Vocabulary:
+        """The inverse of `to_arrays`. Raises KeyError or ValueError where they are damaged."""
+        if "values" in arrays:
+            return Vocabulary(pl.Series(arrays["values"], dtype=pl.Int64), hashed)
+        ends, content = np.concatenate([np.zeros(1, np.int64), arrays["ends"]]), arrays["bytes"]
+        buffers = [None, pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(content))]
+        texts = pa.Array.from_buffers(pa.large_string(), len(ends) - 1, buffers)
+        texts.validate(full=True)
+        return Vocabulary(pl.Series(texts, dtype=pl.String), hashed)
 
     def encode(self, column: pl.Series) -> np.ndarray:
         """(N,) int32 ids of a raw column; never fails on a value that was not seen."""

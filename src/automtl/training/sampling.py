@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
+from torch import Tensor
 
 from automtl.data.batch import Batch
 from automtl.data.schema import Task, TaskKind
+
+DRAWN = 1 << 20  # numbers at a time that only move a generator on
 
 
 def sample_negatives(rows: Batch, tasks: Sequence[Task], share: float | None, seed: int) -> Batch:
@@ -18,18 +21,36 @@ def sample_negatives(rows: Batch, tasks: Sequence[Task], share: float | None, se
     1 / share: since a task's negatives among the others all stay, there is no one rate to correct its predictions by.
     The shares of tasks are made up for in the loss (`MultiTaskLoss`).
     """
+    (kept,) = sample_parts([rows], len(rows), tasks, share, seed)
+    return kept
+
+
+def sample_parts(
+    parts: Iterable[Batch], rows: int, tasks: Sequence[Task], share: float | None, seed: int
+) -> Iterator[Batch]:
+    """The same of so many rows that come part by part; the same rows stay."""
     shares = torch.tensor([task.negative_share or 1.0 for task in tasks])
     if share is None and bool((shares == 1).all()):
-        return rows
-    generator = torch.Generator().manual_seed(seed)
-    mask, weight = rows.mask, rows.weight
-    if share is not None:
-        negative = (rows.labels == 0).all(dim=1)
-        stays = ~negative | (torch.rand(len(rows), generator=generator) < share)
-        weight = torch.where(negative, weight / share, weight) * stays
-        mask = mask * stays.unsqueeze(1)
+        yield from parts
+        return
+    of_rows, of_labels = (torch.Generator().manual_seed(seed) for _ in range(2))
+    for start in range(0, rows if share is not None else 0, DRAWN):  # one number a row comes before those of labels
+        torch.rand(min(DRAWN, rows - start), generator=of_labels)
     binary = torch.tensor([task.kind is TaskKind.BINARY for task in tasks])
-    drawn = torch.rand(mask.shape, generator=generator) < shares
-    mask = mask * (drawn | (rows.labels > 0) | ~binary)
-    kept = replace(rows, mask=mask, labels=rows.labels * (mask > 0), weight=weight)
-    return kept.take(mask.any(dim=1).nonzero()[:, 0])
+    for part in parts:
+        drawn = torch.rand(part.mask.shape, generator=of_labels) < shares
+        stays = None if share is None else torch.rand(len(part), generator=of_rows) < share
+        yield _kept(part, drawn | ~binary, stays, share or 1.0)
+
+
+def _kept(rows: Batch, drawn: Tensor, stays: Tensor | None, share: float) -> Batch:
+    """drawn: (N, T), which labels stay if they are 0; stays: (N,), which rows stay if all their labels are."""
+    mask, weight = rows.mask, rows.weight
+    if stays is not None:
+        negative = (rows.labels == 0).all(dim=1)
+        kept = ~negative | stays
+        weight = torch.where(negative, weight / share, weight) * kept
+        mask = mask * kept.unsqueeze(1)
+    mask = mask * (drawn | (rows.labels > 0))
+    thinned = replace(rows, mask=mask, labels=rows.labels * (mask > 0), weight=weight)
+    return thinned.take(mask.any(dim=1).nonzero()[:, 0])

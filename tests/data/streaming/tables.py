@@ -101,9 +101,7 @@ def streamed(
     memory_bytes: int = 2**30,
 ) -> tuple[Encoder, list[Batch], dict[str, Any]]:
     (folder / "chunks").mkdir(parents=True, exist_ok=True)
-    job = Preparation(
-        Source.open(str(source)), schema, settings, split, 0, Work(folder), rows, memory_bytes, lambda *told: None
-    )  # fmt: skip
+    job = Preparation(Source.open(str(source)), schema, settings, split, 0, Work(folder), rows, memory_bytes)
     encoder, report = job.run()
     return encoder, [Store.open(folder / "encoded" / name).rows() for name in SPLITS], report
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -34,6 +35,7 @@ VALUES, KEYS = 4, 8  # a quarter of the memory is for vocabularies, an eighth fo
 Item = TypeVar("Item")
 Result = TypeVar("Result")
 Tell = Callable[[str, int, int], None]  # a stage, how far it is, and when it is done
+Thin = Callable[[Iterable[Batch], int], Iterable[Batch]]  # training rows, of which there are so many: what stays
 
 
 @dataclass(frozen=True)
@@ -48,7 +50,8 @@ class Preparation:
     work: Work
     rows: int
     memory_bytes: int
-    tell: Tell
+    tell: Tell = lambda stage, done, total: None
+    thin: Thin = lambda batches, rows: batches
 
     @cached_property
     def columns(self) -> Columns:
@@ -132,11 +135,16 @@ class Fitted:
         """Encoded rows of each split, where they are not there yet."""
         job, done = self.job, 0
         folders = [job.work.folder / "encoded" / name for name in SPLITS]
+        for leftover in job.work.folder.glob("encoded/.*"):
+            shutil.rmtree(leftover)  # of a run that was killed while it wrote rows
         writer = None
         for split, folder in enumerate(folders):
             if not folder.exists():
                 writer = writer or self._writer()
-                Store.write(folder, self._told(writer.batches(split), done, sum(rows)), self.encoder.layout)
+                batches: Iterable[Batch] = self._told(writer.batches(split), done, sum(rows))
+                if split == TRAIN:
+                    batches = job.thin(batches, rows[TRAIN])
+                Store.write(folder, batches, self.encoder.layout)
             done += rows[split]
 
     def _told(self, batches: Iterable[Batch], done: int, total: int) -> Iterator[Batch]:
@@ -191,7 +199,7 @@ def _told_ids(field: Field, ranking: Ranking, vocabulary: Vocabulary) -> dict[st
     about: dict[str, Any] = {"kind": str(field.kind), "values": ranking.num_values, "known": vocabulary.values.len()}
     if vocabulary.hashed:
         about["hashed"] = vocabulary.hashed
-    about["missing"] = dict(zip(SPLITS, ranking.about["missing"], strict=True))
+    about |= {name: dict(zip(SPLITS, ranking.about[name], strict=True)) for name in ("missing", "present")}
     if field.target is None:
         known = ranking.rows[:, : vocabulary.values.len()].sum(1)
         unseen = (np.array(ranking.about["present"]) - known).tolist()

@@ -24,7 +24,7 @@ from automtl.errors import StoreError
 
 ABOUT = "about.json"
 TRAIN, VALID, TEST = range(3)
-SPLITS = ("train", "validation", "test")
+SPLITS = ("train", "valid", "test")  # their names in a prepared folder
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,47 @@
+"""Tables of any size to prepared folders."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from automtl.cli.app import app
+from automtl.cli.options import Rows, TableArgument, sharing
+from automtl.cli.progress import Live
+from automtl.cli.show import show_table
+
+
+@app.command("prepare")
+@sharing
+def prepare_command(
+    table: TableArgument,
+    rows: Rows,
+    out: Annotated[Path, typer.Option(help="The folder that fit, compare and evaluate read.", show_default=False)],
+    seed: Annotated[int, typer.Option(help="Of the split, the folds of rates and the sampled negatives.")] = 0,
+    memory: Annotated[float | None, typer.Option(min=0.1, help="GiB; a quarter of the machine's.")] = None,
+    chunk_rows: Annotated[int, typer.Option(min=1, help="Rows that are read at a time.")] = 1 << 19,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
+) -> None:
+    """Encode a table of any size, in bounded memory, once for many trainings.
+
+    An interrupted preparation goes on where it stopped when the command is given again.
+    """
+    from automtl.recipes.prepare import prepare_table
+    from automtl.report.preparation import column_rows, row_line
+    from automtl.training.progress import Progress
+
+    try:
+        with Live() as live:
+            made = prepare_table(
+                table, rows.tasks, out=out, roles=rows.roles, schema=rows.read_schema(), settings=rows.settings(),
+                seed=seed, overwrite=overwrite, memory_bytes=None if memory is None else int(memory * 2**30),
+                chunk_rows=chunk_rows, tell=lambda stage, done, total: live.listen(Progress(stage, done, total)),
+            )  # fmt: skip
+    except KeyboardInterrupt:
+        typer.echo("stopped; the same command goes on from there", err=True)
+        raise typer.Exit(130) from None
+    show_table(row_line(made.report), *column_rows(made.report))
+    typer.echo(f"files: {out}")
+    typer.echo(f"next: automtl fit {out}")

@@ -1,0 +1,35 @@
+"""What a preparation did, from the plain values of its report.json."""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+def row_line(report: dict[str, Any]) -> str:
+    """Rows by split."""
+    rows = report["rows"]
+    return (
+        f"{rows['read']:,} rows of {report['files']} files: {rows['train']:,} to train, {rows['valid']:,} to validate, "
+        f"{rows['test']:,} to test"
+    )
+
+
+def column_rows(report: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
+    """Header and lines of a table of columns: what is known, and shares of rows that miss a value or know none."""
+    header = ["column", "kind", "values", "known", "missing", "unseen train", "unseen valid", "unseen test", "range"]
+    return header, [_column(name, about, report["rows"]) for name, about in report["columns"].items()]
+
+
+def _column(name: str, about: dict[str, Any], rows: dict[str, int]) -> list[str]:
+    missing = _share(sum(about["missing"].values()), rows["read"])
+    if about["kind"] == "numeric":
+        return [name, "numeric", "", "", missing, "", "", "", f"{about['least']:.4g} to {about['most']:.4g}"]
+    unseen = about.get("unseen", {})
+    present = about["present"]
+    shares = [_share(unseen[part], present[part]) if unseen else "" for part in ("train", "valid", "test")]
+    known = f"{about['known']:,}" + (f" + {about['hashed']:,} hashed" if "hashed" in about else "")
+    return [name, about["kind"], f"{about['values']:,}", known, missing, *shares, ""]
+
+
+def _share(count: int, total: int) -> str:
+    return f"{count / max(total, 1):.2%}"
