@@ -23,7 +23,7 @@ from automtl.data.streaming.prepare import Preparation, Tell
 from automtl.data.streaming.source import Source
 from automtl.data.streaming.work import Work, machine_start
 from automtl.errors import SchemaError, StoreError
-from automtl.recipes.fit import Roles, check_schema, resolve_schema
+from automtl.recipes.sources import Roles, check_schema, resolve_schema
 from automtl.training.sampling import sample_parts
 
 CHUNK_ROWS = 1 << 19  # read at a time
