@@ -1,9 +1,10 @@
 """Training rows a second against torch-rechub and deepctr-torch: the same sizes, batch and rows for all, in turns.
 
 A turn is a whole epoch by each library's own means: ours by `automtl.training.fit` (shuffling, batches, forward,
-backward, clipping, Adam, and a look at a few validation rows), torch-rechub's by `MTLTrainer.train_one_epoch` on the
-loader of its `DataGenerator`, deepctr-torch's by `model.fit`. Adam everywhere, no dropout, single precision, as many
-threads.
+backward, clipping, Adam, and a look at a few validation rows) in its default precision, bf16 where the processor has
+it, and in full precision (`_full`), torch-rechub's by `MTLTrainer.train_one_epoch` on the
+loader of its `DataGenerator`, deepctr-torch's by `model.fit`. Adam everywhere, no dropout, the peers in single
+precision, as many threads.
 
 Two models over 33 categorical fields of size 16 and 7 numeric columns, for four tasks:
 
@@ -18,7 +19,7 @@ row are printed for each.
 Our process keeps freed memory (`automtl.memory`), a part of `fit`; the peers run as their users run them. With
 `--peers-keep-memory` their allocators are set as ours is, to tell whether a ratio hangs on it.
 
-`floor`: seconds over those that the products of the pass would take at the speed of one large product, measured in the
+`floor` and `ceiling_share`: of full precision, seconds over those that the products of the pass would take at the speed of one large product, measured in the
 same turns. 60 % of the ceiling is a floor of 1.67.
 """
 
@@ -27,7 +28,7 @@ from __future__ import annotations
 import argparse
 import statistics
 from contextlib import ExitStack
-from typing import Any
+from typing import Any, Literal
 
 import models
 from automtl.data.batch import Batch
@@ -38,6 +39,7 @@ from peers.sizes import NARROW, WIDE, Sizes
 
 PEERS = ("torch-rechub", "deepctr-torch")
 MODELS = {"wide": WIDE, "narrow": NARROW}
+FULL = "automtl, full"
 CEILING_FLOP = 1e10  # what the ceiling is told in: seconds of so many operations
 
 
@@ -56,15 +58,19 @@ def main() -> None:
 def compare(name: str, chosen: argparse.Namespace) -> dict[str, Any]:
     """Rows a second, operations a row and ratios of one model. Prints them, too."""
     sizes, rows = MODELS[name], chosen.rows
-    ours = Ours(sizes, rows)
+    ours, full = Ours(sizes, rows), Ours(sizes, rows, "full")
     with ExitStack() as stack:
         keep = chosen.peers_keep_memory
         workers = {peer: stack.enter_context(Peer(peer, sizes, rows, keep_memory=keep)) for peer in chosen.peers}
-        runs = {"automtl": ours.epoch, "ceiling": lambda: Seconds(CEILING_FLOP / matrix_ceiling(tries=3))}
+        runs = {
+            "automtl": ours.epoch,
+            FULL: full.epoch,
+            "ceiling": lambda: Seconds(CEILING_FLOP / matrix_ceiling(tries=3)),
+        }
         runs |= {peer: lambda worker=worker: worker.ask("train", rows) for peer, worker in workers.items()}
         times = in_turns(runs, chosen.rounds)
         counted = {peer: round(worker.ask("flops")) for peer, worker in workers.items()}
-    return figures(name, rows, times, {"automtl": 6 * models.multiply_adds(sizes)} | counted)
+    return figures(name, rows, times, dict.fromkeys(("automtl", FULL), 6 * models.multiply_adds(sizes)) | counted)
 
 
 def figures(name: str, rows: int, times: dict[str, list[float]], flops: dict[str, int]) -> dict[str, Any]:
@@ -75,21 +81,22 @@ def figures(name: str, rows: int, times: dict[str, list[float]], flops: dict[str
     for library, speed in speeds.items():
         cost, than = flops[library] / 1e6, f", ours {ratios[library]} times as fast" if library in PEERS else ""
         print(f"{name}: {library:14}{speed:>8,} rows/s, {cost:.3f} MFLOP a row{than}")
-    share = ratio(floor, times["automtl"])
+    share = ratio(floor, times[FULL])
     print(f"{name}: {share:.0%} of the speed of one large product", flush=True)
     found = {peer.replace("-", "_"): ratios[peer] for peer in ratios if peer in PEERS}
-    shares = {"floor": ratio(times["automtl"], floor), "ceiling_share": share}
+    found |= {f"{peer.replace('-', '_')}_full": ratio(times[peer], times[FULL]) for peer in PEERS if peer in times}
+    shares = {"floor": ratio(times[FULL], floor), "ceiling_share": share}
     return found | shares | {"rows_per_second": speeds, "flop_per_row": flops}
 
 
 class Ours:
     """Our model and rows."""
 
-    def __init__(self, sizes: Sizes, rows: int) -> None:
+    def __init__(self, sizes: Sizes, rows: int, precision: Literal["auto", "full"] = "auto") -> None:
         self.sizes, self.model, self.tasks = sizes, models.model(sizes), models.tasks(sizes)
         self.train: Batch = models.rows(sizes, rows)
         self.valid = self.train.take(slice(0, 256))
-        self.settings = TrainingSettings(epochs=1, batch_size=sizes.batch)
+        self.settings = TrainingSettings(epochs=1, batch_size=sizes.batch, precision=precision)
 
     def epoch(self) -> None:
         """One call of the library's loop."""
