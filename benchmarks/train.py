@@ -19,8 +19,8 @@ row are printed for each.
 Our process keeps freed memory (`automtl.memory`), a part of `fit`; the peers run as their users run them. With
 `--peers-keep-memory` their allocators are set as ours is, to tell whether a ratio hangs on it.
 
-`floor` and `ceiling_share`: of full precision, seconds over those that the products of the pass would take at the speed of one large product, measured in the
-same turns. 60 % of the ceiling is a floor of 1.67.
+`floor` and `ceiling_share`: of full precision, seconds over those that the products of the pass would take at the
+speed of one large product, measured in the same turns. 60 % of the ceiling is a floor of 1.67.
 """
 
 from __future__ import annotations
