@@ -32,12 +32,14 @@ def test_alternatives_are_the_found_one_and_plain_parts_of_it() -> None:
     named = alternatives(found, WIDE, SearchSettings())
     made = list(named)
     assert made[0] == found
-    assert list(named.values()) == ["as found", "plain poolings and layers", "the same without interactions"]
+    names = ["as found", "plain poolings", "plain poolings and layers", "the same without interactions"]
+    assert list(named.values()) == names
     poolings = [{str(expert.pooling) for expert in architecture.experts} for architecture in made]
     layers = [{tuple(map(str, expert.layers)) for expert in architecture.experts} for architecture in made]
-    assert poolings[1:] == [{"linear"}] * 2
-    assert layers[1:] == [{("mlp-64", "mlp-64", "skip")}] * 2
-    assert [architecture.interaction.skip for architecture in made[1:]] == [found.interaction.skip, True]
+    assert poolings[1:] == [{"linear"}] * 3
+    assert layers[1] == layers[0]
+    assert layers[2:] == [{("mlp-64", "mlp-64", "skip")}] * 2
+    assert [architecture.interaction.skip for architecture in made[1:]] == [found.interaction.skip] * 2 + [True]
     assert {architecture.selection for architecture in made} == {found.selection}
     assert all(WIDE.narrow(architecture) for architecture in made)
 

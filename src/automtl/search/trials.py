@@ -50,14 +50,15 @@ def check_plain(settings: SearchSettings) -> None:
 
 
 def alternatives(found: Architecture, space: SearchSpace, settings: SearchSettings) -> dict[Architecture, str]:
-    """The found architecture, then with plain poolings and layers, and without interactions, too.
+    """The found architecture, then with plain poolings, with plain layers, too, and without interactions, too.
 
     Parts that the space does not have are left as found; what comes out twice is there once.
     """
     pooling, layers = operation(settings.plain_pooling), _plain_layers(space, settings)
-    known = all(pooling in cell for cell in space.pooling.cells)
-    plain = _with(found, pooling if known else None, layers)
+    pooled = _with(found, pooling if all(pooling in cell for cell in space.pooling.cells) else None, None)
+    plain = _with(pooled, None, layers)
     made = {found: "as found"}
+    made.setdefault(pooled, "plain poolings")
     made.setdefault(plain, "plain poolings and layers")
     if all(Identity() in cell for cell in space.interaction.cells):
         made.setdefault(replace(plain, interaction=Identity()), "the same without interactions")
