@@ -16,7 +16,7 @@ from tests.test_cli import call
 @pytest.fixture
 def leaky_file(log: pl.DataFrame, tmp_path: Path) -> Path:
     path = tmp_path / "leaky.parquet"
-    log.with_columns(dwell=pl.col("click") * pl.col("price")).write_parquet(path)
+    log.with_columns(dwell=pl.col("click") * pl.col("price"), nothing=0).write_parquet(path)
     return path
 
 
@@ -27,7 +27,7 @@ def test_check_shows_the_column_and_writes_it(
     assert call("check", leaky_file, "--task", "click", "--task", "buy", "--out", out) == 0
     assert "dwell" in capsys.readouterr().out
     found = {(finding["column"], finding["level"]) for finding in json.loads(out.read_text())}
-    assert ("dwell", "warning") in found
+    assert {("dwell", "warning"), ("nothing", "note")} <= found
     assert call("check", leaky_file, "--task", "click", "--task", "buy", "--drop", "dwell", "--out", out) == 0
     assert not [finding for finding in json.loads(out.read_text()) if finding["column"] == "dwell"]
 
@@ -42,9 +42,9 @@ def test_a_mistake_is_one_line_and_exit_2(
 
 def test_fit_warns_and_goes_on(leaky_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({**TINY, "model": "single-task", "variants": []}))
-    assert (
-        call("fit", leaky_file, "--task", "click", "--config", tmp_path / "tiny.yaml", "--out", tmp_path / "run") == 0
-    )
+    options = ["--task", "click", "--drop", "nothing", "--config", tmp_path / "tiny.yaml", "--out", tmp_path / "run"]
+    assert call("fit", leaky_file, *options) == 0
     assert "warning: 'dwell'" in capsys.readouterr().err
     metrics = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    assert "dwell" in {finding["column"] for finding in metrics["findings"]}
+    found = {finding["column"] for finding in metrics["findings"]}
+    assert "dwell" in found and "nothing" not in found

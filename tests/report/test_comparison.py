@@ -43,7 +43,7 @@ def test_all_pictures_are_there(page: Page) -> None:
 
 def test_findings_and_gate_weights_are_shown_where_they_are_known(page: Page) -> None:
     assert "2 findings of the data checks, 1 warning" in page.words
-    assert page.words.count(f"tells {NAMES[0]} with AUC 0.93") == 2
+    assert page.words.count(f"tells {NAMES[0]} with AUC 0.93; ") == 2
     assert "12.5 %" in page.words
     older = comparison_values()
     del older["findings"]

@@ -6,11 +6,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from automtl.config import Settings
-from automtl.data.quality import Finding, check_quality
+from automtl.data.quality import Finding
 from automtl.data.schema import Schema
-from automtl.data.split import split_table
-from automtl.data.table import read_table
-from automtl.recipes.sources import Roles, check_schema, resolve_schema
+from automtl.recipes.sources import Roles, open_source
 
 
 def check_table(
@@ -22,9 +20,6 @@ def check_table(
     settings: Settings | None = None,
     seed: int = 0,
 ) -> tuple[Finding, ...]:
-    """What the checks of the data find in a table, split as `fit_table` would."""
-    table, roles = read_table(source), roles or Roles()
-    schema = resolve_schema(table, tasks, roles, schema)
-    check_schema(table, schema)
-    left = table.drop(roles.drop, strict=False)
-    return check_quality(split_table(left, schema, (settings or Settings()).split, seed), schema, seed)
+    """What the checks of the data find in a table, split as `fit_table` would, or found when it was prepared."""
+    rows, _ = open_source(source, tasks, roles or Roles(), schema, settings or Settings(), seed)
+    return rows.findings(seed)

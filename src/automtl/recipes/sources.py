@@ -61,19 +61,23 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class TableSource:
-    """A table that was split. `seed`: of the folds of its historical rates and of sampled negatives."""
+    """A table that was split. `seed`: of the folds of its historical rates and of sampled negatives.
+
+    `dropped`: columns that are no inputs, of which the checks of the data say nothing.
+    """
 
     split: Split
     schema: Schema
     seed: int
     digest: str = ""
+    dropped: tuple[str, ...] = ()
 
     @property
     def num_rows(self) -> dict[str, int]:
         return {"train": self.split.train.height, "validation": self.split.valid.height, "test": self.split.test.height}
 
     def findings(self, seed: int) -> tuple[Finding, ...]:
-        return check_quality(self.split, self.schema, seed)
+        return check_quality(self.split, self.schema, seed, self.dropped)
 
     def encode(self, settings: EncoderSettings, feeder: Feeder) -> tuple[Encoder, Batch, Batch]:
         encoder, train = Encoder.fit(self.split.train, self.schema, settings, self.seed)
@@ -142,7 +146,7 @@ def open_source(
     schema = resolve_schema(table, tasks, roles, schema)
     check_schema(table, schema)
     split = split_table(table, schema, settings.split, seed)
-    return TableSource(split, schema, seed, table_digest(table) if identify else ""), settings
+    return TableSource(split, schema, seed, table_digest(table) if identify else "", roles.drop), settings
 
 
 def open_again(given: Any, schema: Schema, split: SplitSettings, seed: int) -> Source:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from automtl.data.infer import check_labels
 from automtl.data.labels import require_both_classes
@@ -33,8 +33,10 @@ def unheard(findings: tuple[Finding, ...]) -> None:
     """A listener to findings that does nothing."""
 
 
-def check_quality(split: Split, schema: Schema, seed: int = 0) -> tuple[Finding, ...]:
-    """What all checks find, warnings first. Reads test rows' inputs and label rates, chooses nothing by them.
+def check_quality(split: Split, schema: Schema, seed: int = 0, dropped: Collection[str] = ()) -> tuple[Finding, ...]:
+    """What all checks find in columns that are not dropped, warnings first.
+
+    Reads test rows' inputs and label rates, chooses nothing by them.
 
     Raises SchemaError where the training labels are none that can be learned, as a fit does.
     """
@@ -42,5 +44,5 @@ def check_quality(split: Split, schema: Schema, seed: int = 0) -> tuple[Finding,
         check_labels(split.train, task, "training")
     require_both_classes(split.train, schema)
     audit = Audit.of(split, schema, seed)
-    found = [finding for check in CHECKS.values() for finding in check(audit)]
+    found = [one for check in CHECKS.values() for one in check(audit) if one.column not in dropped]
     return tuple(sorted(found, key=lambda finding: finding.level != "warning"))
