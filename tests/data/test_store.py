@@ -17,7 +17,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automtl.data.batch import Batch, Features, iterate
+from automtl.data.batch import Batch, Features, iterate, subset
 from automtl.data.encoder import Encoder, EncoderSettings
 from automtl.data.infer import infer_schema
 from automtl.data.store import FeedingSettings, Store, feeding, slices
@@ -239,3 +239,30 @@ def test_files_of_a_killed_process_are_removed_and_those_of_a_living_one_stay(tm
     living.kill()
     living.communicate()
     assert gone != kept
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_rows_beyond_the_memory_given_leave_it_after_they_were_read(tmp_path: Path) -> None:
+    features = Features(torch.ones(200_000, 50, dtype=torch.int32), (), torch.ones(200_000, 2))
+    labels = torch.ones(200_000, 1)
+    layout = replace(small_layout(1), categorical=small_layout().categorical[:1] * 50, multi=())
+    layout = replace(layout, numeric=small_layout().numeric[1:])
+    stored = Store.write(tmp_path / "rows", [Batch(features, labels, labels, torch.ones(200_000))], layout)
+    rows = stored.rows(2**20)
+
+    def resident() -> int:
+        status = Path("/proc/self/status").read_text()
+        return int(status.split("RssFile:")[1].split()[0]) * 1024
+
+    generator = torch.Generator().manual_seed(0)
+    before, seen = resident(), []
+    for batch in iterate(rows, 1000):
+        seen.append((float(batch.features.categorical.sum()), resident()))
+    for batch in iterate(rows, 1000, generator):
+        seen.append((float(batch.features.categorical.sum()), resident()))
+    drawn = subset(rows, 5000, seed=0)
+    assert same(drawn, subset(rows, 5000, seed=0)) and len(drawn) == 5000
+    assert {total for total, _ in seen} == {50_000.0}
+    assert stored.num_bytes > 40e6
+    assert max(size for _, size in seen) - before < 12e6
+    assert resident() - before < 12e6

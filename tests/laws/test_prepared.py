@@ -152,6 +152,12 @@ def test_what_had_to_be_said_when_it_was_prepared_is_refused(
         fit_table(folder, **given)
 
 
+def test_a_comparison_with_the_seed_of_another_split_is_refused(folder: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="the split seed is 8.*was split with 5"):
+        compare_table(folder, models=["mmoe"], terms=Terms(split_seed=8), out=tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
 def test_another_schema_is_refused_and_what_is_the_same_is_not(log: pl.DataFrame, tiny: Settings, folder: Path) -> None:
     schema = schema_of(log)
     with pytest.raises(SettingsError, match="a schema is given.*has its own; prepare it again"):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -34,11 +35,16 @@ class Features:
         return self.each(lambda tensor: tensor.to(device))
 
 
+def _nothing() -> None:
+    """What rows in memory have to give back."""
+
+
 @dataclass(frozen=True)
 class Batch:
     """B rows. labels, mask: (B, T), a label is 0 where its mask is 0; weight: (B,); group: (B,) int64 or None.
 
-    window: how many rows a shuffle may hold at a time, where all of them do not fit in memory.
+    window: how many rows may be held at a time, where all of them do not fit in memory; `release` then gives back the
+    memory that their files were read into.
     """
 
     features: Features
@@ -47,6 +53,7 @@ class Batch:
     weight: Tensor
     group: Tensor | None = None
     window: int | None = None
+    release: Callable[[], None] = _nothing
 
     def __len__(self) -> int:
         return self.features.categorical.shape[0]
@@ -74,7 +81,7 @@ class Batch:
         rows = self.each(_chosen(index))
         if self.window is None or isinstance(index, Tensor):
             return rows
-        return Batch(rows.features, rows.labels, rows.mask, rows.weight, rows.group, self.window)
+        return replace(rows, window=self.window, release=self.release)
 
     def to(self, device: str | torch.device) -> Batch:
         """The same rows on another device."""
@@ -89,11 +96,28 @@ def _chosen(index: Tensor | slice) -> Callable[[Tensor], Tensor]:
 
 
 def subset(rows: Batch, count: int, seed: int) -> Batch:
-    """At most `count` rows, drawn without replacement by `seed`."""
+    """At most `count` rows, drawn without replacement by `seed`.
+
+    Of rows that do not fit in memory, one of each stretch of equal length: an order of all rows is too much.
+    """
     if len(rows) <= count:
         return rows
-    order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
-    return rows.take(order[:count].sort().values)
+    generator = torch.Generator().manual_seed(seed)
+    if rows.window is None:
+        return rows.take(torch.randperm(len(rows), generator=generator)[:count].sort().values)
+    places = torch.arange(count) + torch.rand(count, generator=generator, dtype=torch.float64)
+    return _gathered(rows, (places * (len(rows) / count)).long().clamp(max=len(rows) - 1), rows.window)
+
+
+def _gathered(rows: Batch, index: Tensor, window: int) -> Batch:
+    """Rows of a rising index, read `window` rows of the files at a time."""
+    found = rows.each(lambda tensor: tensor.new_empty((len(index), *tensor.shape[1:])))
+    edges = torch.searchsorted(index, torch.arange(0, len(rows) + window, window)).tolist()
+    for start, stop in pairwise(edges):
+        for into, tensor in zip(found.tensors, rows.tensors, strict=True):
+            torch.index_select(tensor, 0, index[start:stop], out=into[start:stop])
+        rows.release()
+    return found
 
 
 def iterate(rows: Batch, size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
@@ -109,8 +133,13 @@ def iterate(rows: Batch, size: int, generator: torch.Generator | None = None) ->
 
 
 def _in_order(rows: Batch, size: int) -> Iterator[Batch]:
+    read = 0
     for start in range(0, len(rows), size):
         yield rows.take(slice(start, start + size))
+        read += size
+        if rows.window is not None and read >= rows.window:
+            rows.release()
+            read = 0
 
 
 def _shuffled(rows: Batch, size: int, generator: torch.Generator) -> Iterator[Batch]:
@@ -129,6 +158,7 @@ def _shuffled_by_blocks(rows: Batch, size: int, window: int, generator: torch.Ge
     buffer = rows.each(lambda tensor: tensor.new_empty((window, *tensor.shape[1:])))
     for spans in windows(len(rows), window, block, generator):
         count = _fill(buffer, rows, spans)
+        rows.release()
         yield from _shuffled(buffer.take(slice(0, count)), size, generator)
 
 

@@ -20,6 +20,7 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
+from functools import partial
 from glob import escape
 from pathlib import Path
 from typing import Any
@@ -169,12 +170,12 @@ class Store:
 
         If they are larger than `memory_bytes`, they carry a window, and a shuffle goes by blocks.
         """
-        found = {name: _mapped(self.file(name), array) for name, array in self.arrays.items()}
+        files: list[mmap.mmap] = []
+        found = {name: _mapped(self.file(name), array, files) for name, array in self.arrays.items()}
         multi = tuple(found[f"multi.{index}"] for index in range(len(self.layout.multi)))
         features = Features(found["categorical"], multi, found["numeric"])
-        return windowed(
-            Batch(features, found["labels"], found["mask"], found["weight"], found.get("group")), memory_bytes
-        )
+        rows = Batch(features, found["labels"], found["mask"], found["weight"], found.get("group"))
+        return windowed(replace(rows, release=partial(_release, files)), memory_bytes)
 
     def verify(self) -> None:
         """Read every file. Raises StoreError that names one whose content is not what was written."""
@@ -395,7 +396,7 @@ def _require_size(path: Path, expected: int) -> None:
         raise StoreError(f"'{path}' is {kind}: {found} bytes, expected {expected}; encode the table again")
 
 
-def _mapped(path: Path, array: Array) -> Tensor:
+def _mapped(path: Path, array: Array, files: list[mmap.mmap]) -> Tensor:
     dtype = DTYPES[array.dtype]
     if array.num_bytes == 0:
         return torch.empty(array.shape, dtype=dtype)
@@ -405,4 +406,12 @@ def _mapped(path: Path, array: Array) -> Tensor:
         else:
             flags, access = mmap.MAP_PRIVATE | NO_RESERVE, mmap.PROT_READ | mmap.PROT_WRITE
             content = mmap.mmap(file.fileno(), 0, flags=flags, prot=access)
+    files.append(content)
     return torch.frombuffer(content, dtype=dtype).reshape(array.shape)
+
+
+def _release(files: list[mmap.mmap]) -> None:
+    """Pages that were read leave this process; the system still has them and may keep them."""
+    if hasattr(mmap, "MADV_DONTNEED"):
+        for content in files:
+            content.madvise(mmap.MADV_DONTNEED)

@@ -24,7 +24,7 @@ from automtl.recipes.courses import Course, Finish, Part, Plan, choose_inputs, t
 from automtl.recipes.fit import check_names, distinct_variants
 from automtl.recipes.jobs import NO_MATTER, Brief, Kind, begin, run_job
 from automtl.recipes.records import Record, Records, to_json, write_file
-from automtl.recipes.sources import Source, open_source
+from automtl.recipes.sources import FolderSource, Source, open_source
 from automtl.recipes.summary import assemble
 from automtl.recipes.terms import Terms
 from automtl.recipes.tuning import require_tuning
@@ -107,6 +107,8 @@ def contend(
     _check({one.name: one.settings(settings) for one in contenders}, settings, plan)
     given = source if isinstance(source, str | Path) else read_table(source)
     rows, settings = open_source(given, tasks, terms.roles, terms.schema, settings, terms.split_seed, identify=True)
+    if isinstance(rows, FolderSource):
+        rows.check_seed(terms.split_seed)
     chosen = {one.name: one.settings(settings) for one in contenders}
     records = Records(out / "records")
     brief = Brief(given, rows.digest, rows.schema, settings.split, terms.split_seed, records)

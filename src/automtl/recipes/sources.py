@@ -125,6 +125,11 @@ class FolderSource:
             if wanted != there and (one.name, wanted) != ("rates", False):
                 raise _again(self.folder, f"encoder.{one.name} is {wanted!r}", f"was prepared with {there!r}")
 
+    def check_seed(self, seed: int) -> None:
+        """Raises SettingsError for the seed of another split, unless it is 0, as when none was given."""
+        if seed not in (0, self.folder.origin.seed):
+            raise _again(self.folder, f"the split seed is {seed}", f"was split with {self.folder.origin.seed}")
+
 
 def open_source(
     given: Any,
