@@ -22,7 +22,7 @@ from automtl.predictor import Predictor
 from automtl.recipes import Roles, Run, Terms, check_table, compare_table, fit_table, resolve_schema
 from automtl.recipes.fit import distinct_variants
 from automtl.training.sampling import sample_negatives
-from tests.conftest import TASKS, TINY
+from tests.conftest import TINY
 from tests.test_cli import call
 
 SEED = 5
@@ -202,7 +202,15 @@ def test_the_command_line_reads_folders(folder: Path, tmp_path: Path, capsys: py
     config.write_text(yaml.safe_dump(TINY | {"variants": [], "model": "mmoe"}))
     assert call("fit", str(folder), "--out", str(tmp_path / "run"), "--config", str(config)) == 0
     assert call("evaluate", str(tmp_path / "run"), str(folder)) == 0
-    assert call("check", str(folder)) == 2
-    assert "is a prepared table" in capsys.readouterr().err
-    with pytest.raises(TableError, match="is a prepared table"):
-        check_table(folder, TASKS)
+    capsys.readouterr()
+    assert call("check", str(folder)) == 0
+    assert "found before" in capsys.readouterr().out
+
+
+def test_a_folder_that_was_not_checked_says_so(log: pl.DataFrame, tiny: Settings, tmp_path: Path) -> None:
+    found = make(log, schema_of(log), tiny, tmp_path / "rows")
+    write_prepared(
+        tmp_path / "other", found.encoder, {part: [found.rows(part)] for part in found.stores}, found.origin, {}
+    )
+    with pytest.raises(TableError, match="is a prepared table.*check the table that it was made from"):
+        check_table(tmp_path / "other")

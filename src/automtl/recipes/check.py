@@ -8,7 +8,8 @@ from typing import Any
 from automtl.config import Settings
 from automtl.data.quality import Finding
 from automtl.data.schema import Schema
-from automtl.recipes.sources import Roles, open_source
+from automtl.errors import TableError
+from automtl.recipes.sources import FolderSource, Roles, open_source
 
 
 def check_table(
@@ -20,6 +21,13 @@ def check_table(
     settings: Settings | None = None,
     seed: int = 0,
 ) -> tuple[Finding, ...]:
-    """What the checks of the data find in a table, split as `fit_table` would, or found when it was prepared."""
+    """What the checks of the data find in a table, split as `fit_table` would, or found when it was prepared.
+
+    Raises TableError for a prepared table that was not checked then: its columns are no longer there.
+    """
     rows, _ = open_source(source, tasks, roles or Roles(), schema, settings or Settings(), seed)
+    if isinstance(rows, FolderSource) and "findings" not in rows.folder.report:
+        raise TableError(
+            f"'{source}' is a prepared table, whose rows are encoded; check the table that it was made from"
+        )
     return rows.findings(seed)
