@@ -126,3 +126,13 @@ def test_trials_of_the_reference_model_are_those_that_chose_the_inputs() -> None
     _, (chosen,) = play(choose_inputs(Settings(), DEFAULT_VARIANTS, PLAN))
     _, (tried, *_) = play(part("shared-bottom"))
     assert {job.name for job in chosen} == {job.name for job in tried}
+
+
+def test_trees_beside_a_network_change_its_tests_alone() -> None:
+    plain, beside = (
+        take_part("ours", make_settings({"with_trees": value}), IDS_ONLY, DEFAULT_VARIANTS, PLAN)
+        for value in (False, None)
+    )
+    names = [[{job.name for job in batch} for batch in play(course)[1]] for course in (plain, beside)]
+    assert names[0][:3] == names[1][:3]
+    assert not names[0][3] & names[1][3]

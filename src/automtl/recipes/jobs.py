@@ -67,6 +67,8 @@ class Job:
     def name(self) -> str:
         """Of its record."""
         settings = self.settings.to_dict() | NO_MATTER
+        if self.kind is not Kind.TEST:
+            settings["with_trees"] = None  # they come in when the network is trained and chosen
         return f"{self.kind}-{digest([self.kind, settings, self.seed, self.architecture])}"
 
     @property
