@@ -170,10 +170,12 @@ def _open_folder(
     for name, value in asdict(roles).items():
         if value and value != getattr(folder.schema, name, None):
             raise _again(
-                folder, f"column '{value if isinstance(value, str) else value[0]}' is given as {name}", "is encoded"
+                folder,
+                f"column '{value if isinstance(value, str) else value[0]}' is given as {name}",
+                "is encoded already",
             )
     if settings.split not in (SplitSettings(), folder.origin.split):
-        raise _again(folder, "settings of the split are given", "is split")
+        raise _again(folder, "settings of the split are given", "is split already")
     kept = of_some_tasks(folder.schema, tasks, f"prepared table '{folder.folder}'") if tasks else folder.schema
     source = FolderSource(folder, kept)
     encoding = replace(folder.encoder.settings, **_changed(settings.encoder))
