@@ -126,7 +126,9 @@ def comparison_page(found: Values) -> dict[str, Any]:
         "findings": found.get("findings"),
         "settings": _settings(found),
         "failed": [(name, model["failed"]) for name, model in found["models"].items() if model["failed"]],
-        "experts": None if seed is None else expert_table(seed["architecture"], tasks, seed.get("gates")),
+        "experts": None
+        if seed is None
+        else expert_table(seed["architecture"], tasks, seed.get("gates"), seed.get("trees")),
     }
 
 

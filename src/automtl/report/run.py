@@ -317,7 +317,6 @@ def _cost(run: RunValues) -> list[tuple[str, str]]:
         ("all in all", seconds(spent.get("total"))),
         ("peak memory", size(metrics.get("peak_memory_bytes"))),
         ("inputs chosen", clean(metrics.get("variant", "–"))),
-        *([("beside the network", clean(tree_line(metrics["trees"])))] if metrics.get("trees") else []),
         ("seed", str(metrics.get("seed", "–"))),
     ]
 
@@ -349,11 +348,13 @@ def _fields(schema: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
 
 def _experts(run: RunValues) -> dict[str, Any] | None:
     found = run.model.get("architecture")
-    return None if found is None else expert_table(found, run.tasks, run.curves.get("gates"))
+    return None if found is None else expert_table(found, run.tasks, run.curves.get("gates"), run.metrics.get("trees"))
 
 
-def expert_table(architecture: Mapping[str, Any], tasks: Sequence[str], gates: Any = None) -> dict[str, Any]:
-    """The architecture as a table: a row an expert, its operations, and its weight in each task."""
+def expert_table(
+    architecture: Mapping[str, Any], tasks: Sequence[str], gates: Any = None, trees: Any = None
+) -> dict[str, Any]:
+    """The architecture as a table: a row an expert, its operations, and its weight in each task; the trees' shares."""
     rows = []
     for index, expert in enumerate(architecture["experts"]):
         weights = [
@@ -361,7 +362,10 @@ def expert_table(architecture: Mapping[str, Any], tasks: Sequence[str], gates: A
             for task, chosen in enumerate(architecture["selection"])
         ]
         rows.append((f"E{index}", columns_of(expert, has_own(architecture)), weights))
-    return {"interaction": architecture["interaction"], "columns": headings(architecture), "tasks": tasks, "rows": rows}
+    return {
+        "interaction": architecture["interaction"], "columns": headings(architecture), "tasks": tasks, "rows": rows,
+        "beside": clean(tree_line(trees)) if trees else None,
+    }  # fmt: skip
 
 
 def _stopped(run: RunValues) -> dict[str, Any] | None:

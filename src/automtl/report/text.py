@@ -24,7 +24,7 @@ def number(value: Any) -> str:
 def tree_line(shares: Mapping[str, float] | str) -> str:
     """What boosted trees have of each task's score, or why there are none."""
     if isinstance(shares, str):
-        return f"boosted trees: none, {shares}"
+        return f"no boosted trees: {shares}"
     return "boosted trees: " + ", ".join(f"{task} {share:.0%}" for task, share in shares.items())
 
 
