@@ -159,9 +159,3 @@ def test_a_saved_order_of_values_is_kept() -> None:
     assert Vocabulary(["7", "10", "9"]).encode(pl.Series(["9", "10", "7"])).tolist() == [4, 3, 2]
     assert Vocabulary(["7", "x", "9"]).encode(pl.Series([9, 8, 7])).tolist() == [4, 1, 2]
     assert vocabulary.UNKNOWN == 1
-
-
-@given(st.lists(st.one_of(st.integers(1, 5), st.integers(65_530, 65_540), st.integers(1, 2**40)), max_size=40))
-def test_values_are_ordered_by_their_rows_and_ties_stay(rows: list[int]) -> None:
-    expected = sorted(range(len(rows)), key=lambda place: -rows[place])
-    assert vocabulary.most_first(np.array(rows, np.int64)).tolist() == expected

@@ -145,10 +145,8 @@ class Codes:
     def _reserve(self, more: int) -> None:
         needed = self.size + more
         if needed >= len(self._keys):
-            grow = needed + needed // 2 + 1 - len(self._keys)
             self._keys, self._hashes, self.counts = (
-                np.concatenate([array, np.zeros(grow, array.dtype)])
-                for array in (self._keys, self._hashes, self.counts)
+                _longer(array, 2 * needed + 1) for array in (self._keys, self._hashes, self.counts)
             )
         if 2 * needed > len(self._codes):
             self._make_places(needed + needed // 2)
@@ -164,3 +162,10 @@ class Codes:
             won = self._codes[place] == waiting
             self._stored[place[won]] = self._keys[waiting[won]]
             waiting, place = waiting[~won], (place[~won] + 1) & (len(self._codes) - 1)
+
+
+def _longer(array: np.ndarray, size: int) -> np.ndarray:
+    """With zeros behind; memory that is not written yet costs nothing."""
+    longer = np.zeros(size, array.dtype)
+    longer[: len(array)] = array
+    return longer

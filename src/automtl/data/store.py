@@ -38,6 +38,7 @@ from automtl.data.encoder import Encoder
 from automtl.data.files import appearing, held, sync, write_synced
 from automtl.data.layout import Layout
 from automtl.data.schema import CONFIG
+from automtl.data.threads import in_threads
 from automtl.errors import StoreError
 
 KIND, FORMAT = "automtl encoded rows", 1  # a change that older code cannot read raises the format
@@ -275,10 +276,13 @@ def _write_arrays(folder: Path, parts: Iterable[Batch], layout: Layout) -> dict[
                 for writer in writers.values():
                     stack.callback(writer.close)
             assert named.keys() == writers.keys(), "parts of one table have the same arrays"
-            for name, tensor in named.items():
-                writers[name].append(tensor.numpy())
+            in_threads(partial(_append, writers), named.items())
         assert writers, "at least one part, which may have no rows"
         return {name: writer.finish() for name, writer in writers.items()}
+
+
+def _append(writers: dict[str, _Writer], named: tuple[str, Tensor]) -> None:
+    writers[named[0]].append(named[1].numpy())
 
 
 def _named(rows: Batch) -> dict[str, Tensor]:

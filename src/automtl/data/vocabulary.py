@@ -14,6 +14,7 @@ import pyarrow as pa
 
 from automtl.data.codes import Codes, hash_integers, hash_texts, lasting_hash
 from automtl.data.columns import as_integers, as_text, whole_texts
+from automtl.data.ordering import vocabulary_order
 
 MISSING, UNKNOWN, FIRST = 0, 1, 2
 SLICE = 1 << 18  # rows handled at a time, so that temporaries stay in the cache
@@ -274,17 +275,8 @@ def _frequent(integers: pl.DataFrame, texts: pl.DataFrame, min_count: int) -> pl
         moved = texts.with_columns(value=numbers).filter(numbers.is_not_null())
         merged = pl.concat([integers, moved]).group_by("value").agg(pl.col("rows").sum())
         integers, texts = merged.with_columns(code=pl.lit(None, dtype=pl.Int64)), texts.filter(numbers.is_null())
-    integers, texts = (part.filter(part["rows"] >= min_count).sort("value") for part in (integers, texts))
+    integers, texts = (part.filter(part["rows"] >= min_count) for part in (integers, texts))
     if texts.height:
         integers = integers.with_columns(pl.col("value").cast(pl.String))
     together = pl.concat([integers, texts]) if texts.height else integers
-    return together[most_first(together["rows"].to_numpy())]
-
-
-def most_first(rows: np.ndarray) -> np.ndarray:
-    """Order by descending rows, equal ones as they stand; nearly all fit 16 bits, which numpy sorts by their digits."""
-    top = np.iinfo(np.uint16).max
-    order = np.argsort((top - np.minimum(rows, top)).astype(np.uint16), kind="stable")
-    head = order[: int((rows >= top).sum())]
-    order[: len(head)] = head[np.argsort(-rows[head], kind="stable")]
-    return order
+    return together[vocabulary_order(together["value"], together["rows"].to_numpy())]

@@ -15,15 +15,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from automtl.data.columns import as_integers, as_text, whole_texts
+from automtl.data.columns import as_integers, as_text
 from automtl.data.labels import require_differing
+from automtl.data.ordering import vocabulary_order
 from automtl.data.piecewise import Piecewise
 from automtl.data.scaler import Scaler
 from automtl.data.schema import Field
 from automtl.data.streaming.chunks import GIVEN, HOLDS, NO_TIME, read_labels, read_values
 from automtl.data.streaming.columns import Columns
 from automtl.data.streaming.work import SPLITS, TRAIN, Chunk, Work, read_about, write_about, write_array
-from automtl.data.vocabulary import FIRST, MISSING, SLICE, UNKNOWN, most_first
+from automtl.data.threads import in_threads
+from automtl.data.vocabulary import FIRST, MISSING, SLICE, UNKNOWN
 from automtl.errors import EncodingError, SchemaError
 
 NOT_TRAINED = -1  # the rank of a code that no training row has
@@ -53,8 +55,8 @@ class Ranking:
 
     @property
     def rows(self) -> np.ndarray:
-        """(3, V) int64."""
-        return np.fromfile(self.folder / "rows.bin", np.int64).reshape(3, -1)
+        """(3, V)."""
+        return np.fromfile(self.folder / "rows.bin", self.about["dtype"]).reshape(3, -1)
 
     def most(self, min_count: int) -> int:
         """How many values at least so many training rows have."""
@@ -85,11 +87,10 @@ def rank_column(work: Work, columns: Columns, place: int) -> Ranking:
     with work.step(name) as folder:
         ranked.to_frame().write_ipc(folder / "values.arrow")
         write_array(folder / "rank.bin", np.concatenate([np.array([NOT_TRAINED], np.int32), rank]))
-        write_array(folder / "rows.bin", rows)
-        write_about(
-            folder,
-            {"values": ranked.len(), "missing": counts[:, 0].tolist(), "present": counts[:, 1:].sum(1).tolist()},
-        )
+        dtype = "int32" if counts.sum() < 2**31 else "int64"
+        write_array(folder / "rows.bin", rows.astype(dtype))
+        present, missing = counts[:, 1:].sum(1).tolist(), counts[:, 0].tolist()
+        write_about(folder, {"values": ranked.len(), "dtype": dtype, "missing": missing, "present": present})
     return Ranking(work.folder / name, read_about(work.folder / name))
 
 
@@ -111,10 +112,10 @@ def _ranked(values: pl.Series, counts: np.ndarray, forgot: bool) -> tuple[pl.Ser
             np.add.at(merged[split], group, counts[split])
         counts = merged
     trained = np.flatnonzero(counts[TRAIN])
-    order = trained[_order(canonical.gather(trained), counts[TRAIN, trained])]
+    order = trained[vocabulary_order(canonical.gather(trained), counts[TRAIN].take(trained))]
     rank = np.full(canonical.len(), NOT_TRAINED, np.int32)
     rank[order] = np.arange(len(order), dtype=np.int32)
-    return canonical.gather(order), rank if group is None else rank[group], counts[:, order]
+    return canonical.gather(order), rank if group is None else rank[group], counts.take(order, axis=1)
 
 
 def _canonical(values: pl.Series, forgot: bool) -> tuple[pl.Series, np.ndarray | None]:
@@ -127,22 +128,6 @@ def _canonical(values: pl.Series, forgot: bool) -> tuple[pl.Series, np.ndarray |
     groups = frame.group_by("value", maintain_order=True).agg("code").with_row_index("group")
     place = groups.explode("code").sort("code")["group"].to_numpy()
     return groups["value"], place.astype(np.int64)
-
-
-def _order(value: pl.Series, rows: np.ndarray) -> np.ndarray:
-    """The places of values in the order of a vocabulary."""
-    whole = value if value.dtype == pl.Int64 else whole_texts(value)
-    if whole.null_count() == whole.len() or value.dtype == pl.Int64:
-        by_value = value.arg_sort().to_numpy()
-    else:
-        by_value = (
-            pl.DataFrame({"whole": whole, "value": value})
-            .select(pl.arg_sort_by("whole", "value", nulls_last=True))["whole"]
-            .to_numpy()
-        )
-    by_value = by_value.astype(np.int64)
-    order: np.ndarray = by_value[most_first(rows[by_value])]
-    return order
 
 
 def text_order(work: Work, place: int) -> np.ndarray:
@@ -223,27 +208,15 @@ def fit_numbers(numbers: Numbers, rows: list[int]) -> tuple[Scaler | Piecewise, 
 def check_labels(work: Work, columns: Columns) -> dict[str, Any]:
     """Rows with a label and their mean, by task and split. Raises SchemaError where nothing can be learned or told."""
     tasks = columns.schema.tasks
-    held, given, total = (np.zeros((3, len(tasks))) for _ in range(3))
-    low, high, weights = np.full(len(tasks), np.inf), np.full(len(tasks), -np.inf), np.zeros(3)
-    for chunk in work.chunks:
-        part, (labels, mask) = chunk.part(), read_labels(chunk, columns)
-        for split in range(3):
-            rows = part == split
-            held[split] += (mask[rows] & HOLDS).sum(0)
-            given[split] += (mask[rows] & GIVEN > 0).sum(0)
-            total[split] += labels[rows].sum(0)
-        trained = (part == TRAIN)[:, None] & (mask & HOLDS > 0)
-        low = np.minimum(low, np.where(trained, labels, np.inf).min(0, initial=np.inf))
-        high = np.maximum(high, np.where(trained, labels, -np.inf).max(0, initial=-np.inf))
-        if columns.schema.weight is not None:
-            weights += np.bincount(part, chunk.array("weight", "float64"), minlength=3)
+    parts = in_threads(lambda chunk: _label_sums(chunk, columns), work.chunks)
+    given, held, total, low, high = (np.stack([part[place] for part in parts]) for place in range(5))
+    given, held, total = given.sum(0), held.sum(0), total.sum(0)  # (3, T) each
     for place, name in enumerate(SPLITS):
         for task, count in zip(tasks, given[place], strict=True):
             if count == 0:
                 raise SchemaError(f"task '{task.name}': every label is null in the {name} rows; give labelled rows")
-        if columns.schema.weight is not None and weights[place] == 0:
-            raise EncodingError(f"weight column '{columns.schema.weight}' is 0 in all {name} rows; correct it")
-    require_differing(tasks, low, high)
+    require_differing(tasks, low.min(0)[TRAIN], high.max(0)[TRAIN])
+    _check_weights(work, columns)
     return {
         task.name: {
             name: {"labels": int(held[split, place]), "mean": total[split, place] / max(held[split, place], 1)}
@@ -251,3 +224,26 @@ def check_labels(work: Work, columns: Columns) -> dict[str, Any]:
         }
         for place, task in enumerate(tasks)
     }
+
+
+def _label_sums(chunk: Chunk, columns: Columns) -> np.ndarray:
+    """(5, 3, T) by split and task: rows with a label, rows on which the task holds, and of these sum, least, most."""
+    part, (labels, mask) = chunk.part(), read_labels(chunk, columns)
+    found = np.zeros((5, 3, labels.shape[1]))
+    for task in range(labels.shape[1]):
+        bits, values = np.ascontiguousarray(mask[:, task]), np.ascontiguousarray(labels[:, task])
+        for split in range(3):
+            here = part == split
+            held = values[here & (bits & HOLDS > 0)]
+            edges = (held.min(), held.max()) if len(held) else (np.inf, -np.inf)
+            found[:, split, task] = (here & (bits & GIVEN > 0)).sum(), len(held), held.sum(dtype=np.float64), *edges
+    return found
+
+
+def _check_weights(work: Work, columns: Columns) -> None:
+    if columns.schema.weight is None:
+        return
+    weights = sum(np.bincount(one.part(), one.array("weight", "float64"), minlength=3) for one in work.chunks)
+    for name, weight in zip(SPLITS, np.atleast_1d(weights), strict=True):
+        if weight == 0:
+            raise EncodingError(f"weight column '{columns.schema.weight}' is 0 in all {name} rows; correct it")

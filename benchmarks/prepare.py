@@ -1,0 +1,221 @@
+"""`automtl prepare` on parts of 5 million rows and 20 columns, against pandas with scikit-learn's LabelEncoder.
+
+The parts, Parquet from a seed: 5 dense integer ids, 2 ids scattered over 63 bits, 5 text ids, 2 short texts (up to a
+million distinct values a column, the same in all parts, few values with most rows), 3 numbers, 2 labels, and a split
+column that says train, val or test. Each run has its own process; imports are not timed.
+
+- `prepare`: reads the parts and writes the prepared folder (minimum count 1, no bins, no historical rates), with
+  checksums, synced to the disk. `opened`: seconds until a shuffled epoch over the folder has given its first batch.
+- `pandas`, `pandas_objects`: reads the first part, `LabelEncoder.fit_transform` on each id, (x - mean) / std on
+  numbers, and saves the same arrays, not synced; of all rows at once, since LabelEncoder fails on values it has not
+  seen. The second turns texts to Python objects first, as pandas 2 reads them.
+
+`anonymous_megabytes`: the highest memory of the process that is its own, without pages of files, which the system takes
+back when it needs them; sampled every 20 ms. `pandas`, the ratio, is of rows a second on one part of 5 million rows.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import warnings
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from common import arguments, report
+
+PART, DISTINCT = 5_000_000, 1_000_000
+ROW_BYTES = 500  # of disk that a row takes, at most, with the working folder
+DENSE, SCATTERED, TEXTS, SHORT, NUMBERS, LABELS = (
+    [f"{kind}_{i}" for i in range(count)]
+    for kind, count in (("dense", 5), ("scattered", 2), ("text", 5), ("short", 2), ("number", 3), ("label", 2))
+)
+IDS = [*DENSE, *SCATTERED, *TEXTS, *SHORT]
+
+
+def make_part(place: int, rows: int, distinct: int) -> pl.DataFrame:
+    """Rows of one part. Values of rank r are drawn about as often as r ** -2/3; which values there are is fixed."""
+    known, rng = np.random.default_rng(0), np.random.default_rng([1, place])
+
+    def drawn(count: int) -> np.ndarray:
+        order = known.permutation(count)
+        return order[(rng.random(rows) ** 3 * count).astype(np.int64)]
+
+    columns: dict[str, Any] = {}
+    for i, name in enumerate(DENSE):
+        columns[name] = drawn(max(distinct // (1, 1, 4, 16, 256)[i], 10)) + 1
+    for name in SCATTERED:
+        columns[name] = known.integers(0, 2**63 - 1, distinct)[drawn(distinct)]
+    for i, name in enumerate(TEXTS):
+        numbers = pl.Series(known.integers(0, 2**40, distinct // (1, 1, 1, 4, 16)[i]))
+        columns[name] = (("u_", "sku-", "session:", "q ", "c")[i] + numbers.cast(pl.String)).gather(drawn(len(numbers)))
+    for name in SHORT:
+        columns[name] = pl.Series([f"kind {value}" for value in range(40)]).gather(drawn(40))
+    for name in NUMBERS:
+        columns[name] = rng.normal(size=rows) if name.endswith("0") else np.exp(rng.normal(size=rows))
+    for name in LABELS:
+        columns[name] = (rng.random(rows) < 0.1).astype(np.int8)
+    columns["split"] = pl.Series(["train", "val", "test"]).gather(np.searchsorted([0.7, 0.8], rng.random(rows)))
+    return pl.DataFrame(columns)
+
+
+def run_prepare(paths: list[Path], folder: Path) -> dict[str, Any]:
+    from automtl.config import make_settings
+    from automtl.data.schema import Field, FieldKind, Schema, Task
+    from automtl.recipes.prepare import prepare_table
+
+    fields = [Field(name, FieldKind.CATEGORICAL) for name in IDS] + [Field(n, FieldKind.NUMERIC) for n in NUMBERS]
+    schema = Schema(tuple(fields), tuple(Task(name) for name in LABELS), split="split")
+    settings = make_settings({"encoder": {"min_count": 1, "bins": 0, "rates": False}})
+    stages: dict[str, float] = {}
+    start = time.perf_counter()
+
+    def tell(stage: str, done: int, total: int) -> None:
+        stages[stage] = round(time.perf_counter() - start, 2)
+
+    source = str(paths[0].parent / "*.parquet") if len(paths) > 1 else str(paths[0])
+    prepare_table(
+        source, out=folder / "prepared", schema=schema, settings=settings, memory_bytes=4 * 2**30, tell=tell
+    )  # fmt: skip
+    return {"until": stages}
+
+
+def run_open(folder: Path) -> dict[str, Any]:
+    import torch
+
+    from automtl.data.batch import iterate
+    from automtl.data.prepared import PreparedFolder
+
+    rows = PreparedFolder.open(folder).rows("train", 2**30)
+    next(iter(iterate(rows, 1024, torch.Generator().manual_seed(0))))
+    return {}
+
+
+def run_pandas(path: Path, folder: Path, objects: bool) -> dict[str, Any]:
+    import pandas as pd
+    from sklearn.preprocessing import LabelEncoder
+
+    table = pd.read_parquet(path)
+    categorical = np.empty((len(table), len(IDS)), np.int32)
+    for place, name in enumerate(IDS):
+        column = table[name].astype(object) if objects and name in (*TEXTS, *SHORT) else table[name]
+        categorical[:, place] = LabelEncoder().fit_transform(column)
+    numeric = np.empty((len(table), len(NUMBERS)), np.float32)
+    for place, name in enumerate(NUMBERS):
+        numeric[:, place] = (table[name] - table[name].mean()) / table[name].std()
+    labels = table[LABELS].to_numpy().astype(np.float32)
+    for array, name in ((categorical, "categorical"), (numeric, "numeric"), (labels, "labels")):
+        np.save(folder / name, array)
+    return {}
+
+
+RUNS: dict[str, Callable[[list[Path], Path], dict[str, Any]]] = {
+    "prepare": run_prepare,
+    "open": lambda paths, folder: run_open(folder),
+    "pandas": lambda paths, folder: run_pandas(paths[0], folder, objects=False),
+    "pandas_objects": lambda paths, folder: run_pandas(paths[0], folder, objects=True),
+}
+
+
+def measured(work: Callable[[], dict[str, Any]], modules: tuple[str, ...]) -> dict[str, Any]:
+    """Seconds and memory of this process while it works (Linux)."""
+    highest, done = [0.0], threading.Event()
+
+    def watch() -> None:
+        while not done.wait(0.02):
+            highest[0] = max(highest[0], memory("RssAnon"))
+
+    watcher = threading.Thread(target=watch)
+    watcher.start()
+    for name in modules:
+        import_module(name)
+    start = time.perf_counter()
+    found = work()
+    seconds = time.perf_counter() - start
+    done.set()
+    watcher.join()
+    sizes = {"anonymous_megabytes": round(highest[0]), "peak_megabytes": round(memory("VmHWM"))}
+    return {"seconds": round(seconds, 2), **sizes, **found}
+
+
+def memory(what: str) -> float:
+    """Megabytes, as the system counts them."""
+    lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+    return sum(int(line.split()[1]) / 1024 for line in lines if line.startswith(what))
+
+
+def in_process(run: str, paths: list[Path], folder: Path) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--run", run, "--folder", str(folder), "--paths", *map(str, paths)]
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    print(f"{run:15} {len(paths)} parts", found, flush=True)
+    return found
+
+
+def sizes_of(folder: Path, sizes: list[int], part: int, distinct: int) -> dict[str, Any]:
+    """Prepare 1, 2, 4 ... parts; each run's folder goes before the next one."""
+    paths, found = [], {}
+    (folder / "parts").mkdir()
+    for count in sizes:
+        while len(paths) < count:
+            paths.append(folder / "parts" / f"part-{len(paths):03d}.parquet")
+            make_part(len(paths), part, distinct).write_parquet(paths[-1])
+        side = in_process("prepare", paths, folder)
+        side["opened"] = in_process("open", [], folder / "prepared")
+        found[str(count * part)] = side | {"rows_per_second": round(count * part / side["seconds"])}
+        shutil.rmtree(folder / "prepared")
+    return found
+
+
+def projection(found: dict[str, Any], rows: int = 100_000_000) -> dict[str, float]:
+    """Seconds that so many rows take, by the last two sizes: what more rows cost goes on."""
+    (one, first), (two, last) = list(found.items())[-2:]
+    each = (last["seconds"] - first["seconds"]) / (int(two) - int(one))
+    return {"rows": rows, "seconds": round(last["seconds"] + each * (rows - int(two)))}
+
+
+def main() -> None:
+    parser = arguments(__doc__)
+    parser.add_argument("--sizes", type=int, nargs="*", default=[1, 2, 4], help="parts to prepare")
+    parser.add_argument("--rows", type=int, default=PART, help="of a part")
+    parser.add_argument("--distinct", type=int, default=DISTINCT, help="values of the widest columns")
+    parser.add_argument("--against", nargs="*", default=["pandas", "pandas_objects"], help="other sides to run")
+    parser.add_argument("--where", type=Path, help="a folder for temporary files")
+    parser.add_argument("--run", choices=RUNS, help="run one side here and print its figures (used by the parent)")
+    parser.add_argument("--paths", type=Path, nargs="*", default=[])
+    parser.add_argument("--folder", type=Path)
+    given = parser.parse_args()
+    if given.run:
+        warnings.simplefilter("ignore")
+        modules = (
+            ("pandas", "sklearn.preprocessing") if given.run.startswith("pandas") else ("automtl.recipes.prepare",)
+        )
+        print(json.dumps(measured(lambda: RUNS[given.run](given.paths, given.folder), modules)))
+        return
+    with tempfile.TemporaryDirectory(dir=given.where) as name:
+        folder, needed = Path(name), max(given.sizes) * given.rows * ROW_BYTES
+        if shutil.disk_usage(folder).free < needed:
+            sys.exit(f"{folder} has less than {needed / 2**30:.0f} GiB free; give another folder with --where")
+        found = sizes_of(folder, given.sizes, given.rows, given.distinct)
+        sides = {run: in_process(run, [folder / "parts" / "part-000.parquet"], folder) for run in given.against}
+    figures: dict[str, Any] = {"part_rows": given.rows, "prepare": found, "sides": sides}
+    if len(found) > 1:
+        figures["projection"] = projection(found)
+    if sides and given.sizes[0] == 1:
+        ours = found[str(given.rows)]["seconds"]
+        figures["pandas"] = round(min(side["seconds"] for side in sides.values()) / ours, 1)
+    report("prepare", figures, given.out, ["polars", "pandas", "scikit-learn", "numpy"])
+
+
+if __name__ == "__main__":
+    main()
