@@ -14,7 +14,7 @@ DEMO ?= runs/demo
 
 # `make bench` runs all of them, `make bench-NAME` one, `make bench-train ARGS="--models wide"` with arguments. Results
 # are written to benchmarks/results; the peers' environments are made under .venv-peers when first needed.
-BENCHMARKS := supernet-step search-cost train encode vocabulary predict
+BENCHMARKS := supernet-step search-cost train encode prepare vocabulary predict
 ARGS ?=
 
 .PHONY: demo test check setup clean bench bench-curves $(BENCHMARKS:%=bench-%)
