@@ -96,9 +96,9 @@ class Codes:
 
     def add(self, keys: np.ndarray, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n,) int32 codes of all keys, and the rows at which new ones stand, in the order of their codes."""
-        self._reserve(len(keys))
         codes = self.find(keys, hashes)
         rows = np.flatnonzero(codes == ABSENT)
+        self._reserve(len(rows))
         place = (hashes.take(rows) >> self._shift).view(np.int64)
         fresh = []
         while len(rows):
@@ -149,7 +149,7 @@ class Codes:
                 _longer(array, 2 * needed + 1) for array in (self._keys, self._hashes, self.counts)
             )
         if 2 * needed > len(self._codes):
-            self._make_places(needed + needed // 2)
+            self._make_places(2 * needed)
             self._place_all()
 
     def _place_all(self) -> None:

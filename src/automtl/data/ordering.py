@@ -19,12 +19,12 @@ def vocabulary_order(values: pl.Series, rows: np.ndarray) -> np.ndarray:
 
 def _by_size(values: pl.Series) -> np.ndarray:
     if values.dtype == pl.Int64:
-        return np.argsort(values.to_numpy(), kind="stable")
+        return np.argsort(values.to_numpy())
     whole = whole_texts(values)
     if whole.null_count() == whole.len():
         return by_bytes(values)
     numbers, texts = (np.flatnonzero(part.to_numpy()) for part in (whole.is_not_null(), whole.is_null()))
-    first = numbers[np.argsort(whole.gather(numbers).to_numpy(), kind="stable")]
+    first = numbers[np.argsort(whole.gather(numbers).to_numpy())]
     return np.concatenate([first, texts[by_bytes(values.gather(texts))]])
 
 
@@ -39,7 +39,7 @@ def by_bytes(texts: pl.Series) -> np.ndarray:
     first, last = (str(extreme).encode() for extreme in (texts.min(), texts.max()))
     common = next((place for place, (a, b) in enumerate(zip(first, last)) if a != b), min(len(first), len(last)))
     key = _numbers_at(texts, common)
-    order = np.argsort(key, kind="stable")
+    order = np.argsort(key)
     equal = key[order[1:]] == key[order[:-1]]
     tied = np.flatnonzero(np.r_[False, equal] | np.r_[equal, False])
     rows = order[tied]

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from automtl.data.columns import as_moments, as_numbers
 from automtl.data.derive import days_of
@@ -89,7 +90,7 @@ class Reader:
         values, sizes = self.columns.ids(table, self.columns.coded[place])
         codes, fresh = dictionary.add(values)
         write_array(folder / f"ids.{place}.bin", codes)
-        fresh.alias("value").to_frame().write_ipc(folder / f"values.{place}.arrow")
+        write_values(folder / f"values.{place}.arrow", fresh)
         if sizes is not None:
             write_array(folder / f"sizes.{place}.bin", sizes.astype(np.int32))
 
@@ -115,6 +116,13 @@ class Reader:
             write_array(folder / "split.bin", named_parts(table, schema.split).astype(np.uint8))
         if self.columns.times and self.columns.times_are_numbers:
             write_array(folder / "time.bin", ordered(table[str(schema.time)]))
+
+
+def write_values(path: Path, values: pl.Series) -> None:
+    """As an Arrow file; pyarrow takes a fifth of the time that polars takes for it."""
+    table = values.alias("value").to_frame().to_arrow()
+    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+        writer.write_table(table)
 
 
 def read_values(chunk: Chunk, place: int) -> pl.Series:

@@ -196,13 +196,13 @@ class Fitted:
 
 
 def _told_ids(field: Field, ranking: Ranking, vocabulary: Vocabulary) -> dict[str, Any]:
-    about: dict[str, Any] = {"kind": str(field.kind), "values": ranking.num_values, "known": vocabulary.values.len()}
+    about: dict[str, Any] = {"kind": str(field.kind), "values": ranking.values.len(), "known": vocabulary.values.len()}
     if vocabulary.hashed:
         about["hashed"] = vocabulary.hashed
-    about |= {name: dict(zip(SPLITS, ranking.about[name], strict=True)) for name in ("missing", "present")}
+    about |= {name: dict(zip(SPLITS, getattr(ranking, name), strict=True)) for name in ("missing", "present")}
     if field.target is None:
         known = ranking.rows[:, : vocabulary.values.len()].sum(1)
-        unseen = (np.array(ranking.about["present"]) - known).tolist()
+        unseen = (np.array(ranking.present) - known).tolist()
         about["unseen"] = dict(zip(SPLITS, unseen, strict=True))
     return about
 
@@ -217,13 +217,13 @@ def _vocabularies(job: Preparation, rankings: list[Ranking]) -> tuple[dict[str, 
     fields = {}
     for one, ranking in zip(job.columns.coded, rankings, strict=False):
         if one.field is not None:
-            if ranking.num_values == 0:
+            if ranking.values.len() == 0:
                 raise SchemaError(f"column '{one.field.name}' has no value in the training rows; drop it")
             if one.field.target is None:
                 fields[one.field.name] = (one.field, ranking)
     wanted = {name: ranking.most(job.settings.of(field).min_count) for name, (field, ranking) in fields.items()}
     most = {name: min(count, job.settings.of(fields[name][0]).max_ids) for name, count in wanted.items()}
-    keys = [rankings[job.columns.place(key)].num_values for key in job.columns.rate_keys]
+    keys = [rankings[job.columns.place(key)].values.len() for key in job.columns.rate_keys]
     fits = _evenly(np.array([*most.values(), *keys], np.int64), job.memory_bytes // VALUES // VALUE_BYTES)
     found = {}
     for name, (field, ranking) in fields.items():

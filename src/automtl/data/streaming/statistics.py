@@ -8,8 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -23,7 +21,7 @@ from automtl.data.scaler import Scaler
 from automtl.data.schema import Field
 from automtl.data.streaming.chunks import GIVEN, HOLDS, NO_TIME, read_labels, read_values
 from automtl.data.streaming.columns import Columns
-from automtl.data.streaming.work import SPLITS, TRAIN, Chunk, Work, read_about, write_about, write_array
+from automtl.data.streaming.work import SPLITS, TRAIN, Chunk, Work
 from automtl.data.threads import in_threads
 from automtl.data.vocabulary import FIRST, MISSING, SLICE, UNKNOWN
 from automtl.errors import EncodingError, SchemaError
@@ -33,30 +31,17 @@ NOT_TRAINED = -1  # the rank of a code that no training row has
 
 @dataclass(frozen=True)
 class Ranking:
-    """A counted column. `folder` holds `values` (V), `rank` by code, and `rows` (3, V) by split and rank."""
+    """A counted column. `values`: (V,) as the vocabulary has them, in the order of their rank.
 
-    folder: Path
-    about: dict[str, Any]
+    `rank`: (codes + 1,) int32, NOT_TRAINED where no training row has the code; the first is unused. `rows`: (3, V) by
+    split and rank; `missing`, `present`: rows, or elements of lists, of each split.
+    """
 
-    @property
-    def num_values(self) -> int:
-        """V."""
-        return int(self.about["values"])
-
-    @cached_property
-    def values(self) -> pl.Series:
-        """In the order of their rank, as the vocabulary has them."""
-        return pl.read_ipc(self.folder / "values.arrow")["value"]
-
-    @property
-    def rank(self) -> np.ndarray:
-        """(codes + 1,) int32, NOT_TRAINED where no training row has the code; the first is unused."""
-        return np.fromfile(self.folder / "rank.bin", np.int32)
-
-    @property
-    def rows(self) -> np.ndarray:
-        """(3, V)."""
-        return np.fromfile(self.folder / "rows.bin", self.about["dtype"]).reshape(3, -1)
+    values: pl.Series
+    rank: np.ndarray
+    rows: np.ndarray
+    missing: list[int]
+    present: list[int]
 
     def most(self, min_count: int) -> int:
         """How many values at least so many training rows have."""
@@ -64,50 +49,41 @@ class Ranking:
 
     def ids(self, known: int) -> np.ndarray:
         """(codes + 1,) int32 ids by code, where the first `known` values have one."""
-        rank = self.rank
-        ids = np.where((rank >= 0) & (rank < known), rank + FIRST, UNKNOWN).astype(np.int32)
+        ids = np.where((self.rank >= 0) & (self.rank < known), self.rank + FIRST, UNKNOWN).astype(np.int32)
         ids[0] = MISSING
         return ids
 
 
 def rank_column(work: Work, columns: Columns, place: int) -> Ranking:
     """Count a column and put its values in order."""
-    name = f"ranking.{place}"
-    if (about := work.done(name)) is not None:
-        return Ranking(work.folder / name, about)
     lists = columns.coded[place].lists
     values = pl.concat([read_values(chunk, place) for chunk in work.chunks])
-    counts = np.zeros((3, values.len() + 1), np.int64)
+    total = sum(chunk.rows for chunk in work.chunks)
+    counts = np.zeros((3, values.len() + 1), np.int64 if lists or total >= 2**31 else np.int32)
     for chunk in work.chunks:
         codes, part = chunk.array(f"ids.{place}", "int32"), chunk.part()
         if lists:
             part = np.repeat(part, chunk.array(f"sizes.{place}", "int32"))
         _count(counts, codes, part)
     ranked, rank, rows = _ranked(values, counts[:, 1:], work.chunks[-1].about["first"][place] > 0)
-    with work.step(name) as folder:
-        ranked.to_frame().write_ipc(folder / "values.arrow")
-        write_array(folder / "rank.bin", np.concatenate([np.array([NOT_TRAINED], np.int32), rank]))
-        dtype = "int32" if counts.sum() < 2**31 else "int64"
-        write_array(folder / "rows.bin", rows.astype(dtype))
-        present, missing = counts[:, 1:].sum(1).tolist(), counts[:, 0].tolist()
-        write_about(folder, {"values": ranked.len(), "dtype": dtype, "missing": missing, "present": present})
-    return Ranking(work.folder / name, read_about(work.folder / name))
+    rank = np.concatenate([np.array([NOT_TRAINED], np.int32), rank])
+    return Ranking(ranked, rank, rows, counts[:, 0].tolist(), counts[:, 1:].sum(1).tolist())
 
 
 def _count(counts: np.ndarray, codes: np.ndarray, part: np.ndarray) -> None:
     width = counts.shape[1]
     place = codes.astype(np.int64) + part.astype(np.int64) * width
     if 3 * width < len(codes):
-        counts += np.bincount(place, minlength=3 * width).reshape(3, width)
+        counts += np.bincount(place, minlength=3 * width).reshape(3, width).astype(counts.dtype)
     else:
-        np.add.at(counts.reshape(-1), place, 1)
+        np.add.at(counts.reshape(-1), place, counts.dtype.type(1))
 
 
 def _ranked(values: pl.Series, counts: np.ndarray, forgot: bool) -> tuple[pl.Series, np.ndarray, np.ndarray]:
     """The values of training rows in order, (V,); the rank of each code, int32; and rows by split and rank, (3, V)."""
     canonical, group = _canonical(values, forgot)
     if group is not None:
-        merged = np.zeros((3, canonical.len()), np.int64)
+        merged = np.zeros((3, canonical.len()), counts.dtype)
         for split in range(3):
             np.add.at(merged[split], group, counts[split])
         counts = merged
