@@ -6,16 +6,25 @@ of the training rows undone.
 
 from __future__ import annotations
 
+import tempfile
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import polars as pl
-from hypothesis import given, settings
+import torch
+from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
+from automtl.data.batch import Batch
 from automtl.data.encoder import Encoder, EncoderSettings
 from automtl.data.scaler import LIMIT
 from automtl.data.schema import Schema
+from automtl.data.split import SplitSettings
+from automtl.data.table import write_table
+from tests.data.streaming.tables import streamed
 
 FIELDS: list[dict[str, Any]] = [{"name": name, "kind": "categorical"} for name in ("user", "item")]
 TASKS: list[dict[str, Any]] = [{"name": "click"}, {"name": "buy", "condition": "click = 1"}, {"name": "amount"}]
@@ -48,9 +57,31 @@ def table(rng: np.random.Generator, rows: int, kind: str) -> pl.DataFrame:
     )
 
 
-def raw_rates(rows: pl.DataFrame, given: Schema) -> np.ndarray:
+ENCODING = EncoderSettings(min_count=1)
+
+
+def in_memory(rows: pl.DataFrame, given: Schema) -> tuple[Encoder, Batch]:
+    return Encoder.fit(rows, given, ENCODING, 0)
+
+
+def in_pieces(rows: pl.DataFrame, given: Schema) -> tuple[Encoder, Batch]:
+    """The same rows as `automtl prepare` encodes them, 13 at a time; rows that are not trained on stand among them."""
+    other = pl.concat([rows.head(9).with_columns(part=pl.lit(name)) for name in ("valid", "test")])
+    table = pl.concat([other.head(9), rows.with_columns(part=pl.lit("train")), other.tail(9)])
+    with tempfile.TemporaryDirectory() as folder:
+        write_table(table, Path(folder) / "log.parquet")
+        schema = replace(given, split="part")
+        encoder, parts, _ = streamed(
+            Path(folder) / "work", Path(folder) / "log.parquet", schema, ENCODING, SplitSettings(), rows=13
+        )
+        return encoder, parts[0].each(torch.clone)
+
+
+def raw_rates(
+    rows: pl.DataFrame, given: Schema, fit: Callable[[pl.DataFrame, Schema], tuple[Encoder, Batch]] = in_memory
+) -> np.ndarray:
     """(N, keys x (T + 1)): the inputs of the training rows, before they are standardised; NaN where they were cut."""
-    encoder, batch = Encoder.fit(rows, given, EncoderSettings(min_count=1), 0)
+    encoder, batch = fit(rows, given)
     numbers = batch.features.numeric.double().numpy()
     mean, std = (np.concatenate([getattr(rates, name) for rates in encoder.rates.values()]) for name in ("mean", "std"))
     found: np.ndarray = np.where(np.abs(numbers) < LIMIT, numbers * std + mean, np.nan)
@@ -112,3 +143,27 @@ def test_a_rate_does_know_the_labels_it_may() -> None:
         changed = other_labels(rows, first.to_numpy(), rng)
         late = (rows["when"] == rows["when"].max()).to_numpy()
         assert (np.abs(raw_rates(rows, given)[late] - raw_rates(changed, given)[late]) > 1e-3).any()
+
+
+@settings(max_examples=4, phases=[Phase.generate])
+@given(st.integers(0, 10_000), st.integers(24, 40), st.booleans())
+def test_out_of_fold_rates_made_in_pieces_do_not_know_the_rows_own_labels(seed: int, size: int, weight: bool) -> None:
+    rng = np.random.default_rng(seed)
+    rows, row = table(rng, size, "number"), int(rng.integers(9, size))
+    changed = other_labels(rows, np.arange(size) == row, rng)
+    given = schema(time=False, weight=weight)
+    same(raw_rates(rows, given, in_pieces)[row], raw_rates(changed, given, in_pieces)[row])
+
+
+@settings(max_examples=4, phases=[Phase.generate])
+@given(st.integers(0, 10_000), st.integers(24, 40), st.sampled_from(sorted(KINDS)), st.booleans())
+def test_rates_in_time_order_made_in_pieces_know_earlier_rows_alone(
+    seed: int, size: int, kind: str, weight: bool
+) -> None:
+    rng = np.random.default_rng(seed)
+    rows = table(rng, size, kind)
+    when = rows["when"].rank("dense").to_numpy()
+    row = int(rng.integers(9, size))
+    changed = other_labels(rows, when >= when[row], rng)
+    given = schema(time=True, weight=weight)
+    same(raw_rates(rows, given, in_pieces)[row], raw_rates(changed, given, in_pieces)[row])

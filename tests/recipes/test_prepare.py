@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
+import yaml
 
 from automtl.config import Settings, make_settings
 from automtl.data.encoder import Encoder
@@ -26,7 +27,9 @@ from automtl.errors import AutomtlError, SchemaError, StoreError, TableError
 from automtl.recipes import Roles
 from automtl.recipes.prepare import prepare_table
 from automtl.training.sampling import sample_negatives
+from tests.conftest import TINY
 from tests.data.streaming.tables import make_schema, make_table, write_parts
+from tests.test_cli import call
 
 KILLS = 10
 CHANGE: dict[str, object] = {"encoder": {"min_count": 1}}
@@ -280,3 +283,32 @@ def test_a_split_by_time_without_a_time_column_is_told_before_any_row_is_read(tm
     with pytest.raises(SchemaError, match="needs a time column"):
         prepared(parts, tmp_path / "out", schema=make_schema(time=False, weight=False, split=False), settings=settings)
     assert not list(tmp_path.glob(".out*"))
+
+
+def test_the_command_prepares_a_folder_that_fit_takes(log_file: Path, tmp_path: Path) -> None:
+    settings, out = tmp_path / "tiny.yaml", tmp_path / "out"
+    settings.write_text(yaml.safe_dump(TINY | {"model": "shared-bottom", "variants": []}), encoding="utf-8")
+    given = ("--task", "click", "--task", "buy", "--drop", "like", "--drop", "cart")
+    assert call("prepare", log_file, *given, "--memory", "1", "--out", out) == 0
+    assert call("prepare", log_file, *given, "--out", out) == 2
+    assert call("prepare", log_file, *given, "--out", out, "--overwrite") == 0
+    assert call("fit", out, "--config", settings, "--out", tmp_path / "run") == 0
+
+
+def test_ctrl_c_says_that_the_same_command_goes_on(tmp_path: Path) -> None:
+    parts, schema = source(tmp_path), tmp_path / "schema.yaml"
+    schema.write_text(make_schema(time=False, weight=False, split=True).text(), encoding="utf-8")
+    command = """
+import os, signal, sys, threading
+from automtl.cli import main
+import automtl.recipes.prepare
+sys.argv = ["automtl", *sys.argv[1:]]
+threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+main()
+"""
+    given = ["prepare", str(parts), "--schema", str(schema), "--chunk-rows", "1", "--out", str(tmp_path / "out")]
+    done = subprocess.run([sys.executable, "-c", command, *given], check=False, capture_output=True, text=True)
+    assert done.returncode == 130, done.stderr
+    assert "the same command goes on from there" in done.stderr
+    assert not (tmp_path / "out").exists()
+    assert len(list(tmp_path.glob(".out.prepare/chunks/*"))) > 0

@@ -40,7 +40,7 @@ def same_rows(found: Batch, expected: Batch) -> None:
         torch.testing.assert_close(getattr(found, name), getattr(expected, name), rtol=0, atol=0)
 
 
-@settings(max_examples=10, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=25, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_streaming_is_encoding_the_whole_table(data: st.DataObject) -> None:
     seed, rows = data.draw(st.integers(0, 10_000)), data.draw(st.integers(48, 120))

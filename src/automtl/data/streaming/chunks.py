@@ -84,7 +84,8 @@ class Reader:
         tasks += [partial(self._write_numbers, folder, table), partial(self._write_roles, folder, piece)]
         in_threads(lambda task: task(), tasks)
         about = {"rows": table.height, "place": asdict(piece.place), "then": asdict(piece.then)}
-        write_about(folder, about | {"first": [one.first for one in dictionaries]})
+        sizes = {"first": [one.first for one in dictionaries], "size": [one.size for one in dictionaries]}
+        write_about(folder, about | sizes)
 
     def _write_ids(self, folder: Path, table: pl.DataFrame, place: int, dictionary: Dictionary) -> None:
         values, sizes = self.columns.ids(table, self.columns.coded[place])

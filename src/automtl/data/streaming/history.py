@@ -31,8 +31,9 @@ from automtl.data.rates import (
 from automtl.data.schema import TaskKind
 from automtl.data.streaming.chunks import HOLDS, read_labels
 from automtl.data.streaming.columns import Columns
+from automtl.data.streaming.ranking import Ranking
 from automtl.data.streaming.split import time_in_order, times_of, train_starts
-from automtl.data.streaming.statistics import Ranking, sliced
+from automtl.data.streaming.statistics import sliced
 from automtl.data.streaming.work import TRAIN, Chunk, Work, write_about, write_array
 from automtl.data.vocabulary import FIRST, SLICE, Vocabulary
 

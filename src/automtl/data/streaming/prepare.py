@@ -21,16 +21,18 @@ from automtl.data.streaming.chunks import Reader, read_values
 from automtl.data.streaming.columns import Columns
 from automtl.data.streaming.encode import RowWriter
 from automtl.data.streaming.history import History, Terms
+from automtl.data.streaming.ranking import Ranking, rank_column
 from automtl.data.streaming.source import Source
 from automtl.data.streaming.split import split_rows
-from automtl.data.streaming.statistics import Numbers, Ranking, check_labels, fit_numbers, newest_of, rank_column
+from automtl.data.streaming.statistics import Numbers, check_labels, fit_numbers, newest_of
 from automtl.data.streaming.work import SPLITS, TRAIN, Work
 from automtl.data.threads import in_order, in_threads
 from automtl.data.vocabulary import Vocabulary
 from automtl.errors import SchemaError
 
 VALUE_BYTES = 64  # of a value of a vocabulary, about
-VALUES, KEYS = 4, 8  # a quarter of the memory is for vocabularies, an eighth for a key's rates
+VALUES, COUNTED, KEYS = 4, 8, 8  # a quarter of the memory is for vocabularies, an eighth for a column that is counted,
+# an eighth for a key's rates
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -108,7 +110,8 @@ class Fitted:
         columns, work = job.columns, job.work
         newest = newest_of(work, columns)
         counted = [place for place, one in enumerate(columns.coded) if one.field is not None or one.key]
-        rankings = job.each("counting", lambda place: rank_column(work, columns, place), counted)
+        most, memory = job.memory_bytes // VALUES // VALUE_BYTES, job.memory_bytes // COUNTED
+        rankings = job.each("counting", lambda place: rank_column(work, columns, place, most, memory), counted)
         columns_of_numbers = [
             _numbers(job, field, newest) for field in columns.fields if field.kind is FieldKind.NUMERIC
         ]
@@ -196,7 +199,7 @@ class Fitted:
 
 
 def _told_ids(field: Field, ranking: Ranking, vocabulary: Vocabulary) -> dict[str, Any]:
-    about: dict[str, Any] = {"kind": str(field.kind), "values": ranking.values.len(), "known": vocabulary.values.len()}
+    about: dict[str, Any] = {"kind": str(field.kind), "values": ranking.distinct, "known": vocabulary.values.len()}
     if vocabulary.hashed:
         about["hashed"] = vocabulary.hashed
     about |= {name: dict(zip(SPLITS, getattr(ranking, name), strict=True)) for name in ("missing", "present")}
@@ -221,7 +224,7 @@ def _vocabularies(job: Preparation, rankings: list[Ranking]) -> tuple[dict[str, 
                 raise SchemaError(f"column '{one.field.name}' has no value in the training rows; drop it")
             if one.field.target is None:
                 fields[one.field.name] = (one.field, ranking)
-    wanted = {name: ranking.most(job.settings.of(field).min_count) for name, (field, ranking) in fields.items()}
+    wanted = {name: _wanted(ranking, job.settings.of(field)) for name, (field, ranking) in fields.items()}
     most = {name: min(count, job.settings.of(fields[name][0]).max_ids) for name, count in wanted.items()}
     keys = [rankings[job.columns.place(key)].values.len() for key in job.columns.rate_keys]
     fits = _evenly(np.array([*most.values(), *keys], np.int64), job.memory_bytes // VALUES // VALUE_BYTES)
@@ -233,6 +236,12 @@ def _vocabularies(job: Preparation, rankings: list[Ranking]) -> tuple[dict[str, 
         if known < wanted[name]:
             tell_cut(name, wanted[name], found[name], "max_ids" if known == most[name] else "memory")
     return found, [min(count, fits) for count in keys]
+
+
+def _wanted(ranking: Ranking, settings: EncoderSettings) -> int:
+    """How many values have rows enough; where not all of them are ranked, how many values there are."""
+    enough = ranking.most(settings.min_count)
+    return enough if enough < ranking.values.len() else ranking.distinct
 
 
 def _evenly(sizes: np.ndarray, total: int) -> int:

@@ -1,8 +1,4 @@
-"""The third step: what the training rows say of each column. V values among the training rows, N training rows.
-
-A column of ids is counted by its codes; its values come into the order of a vocabulary, most rows first, so that every
-vocabulary of the column, whatever its least count and its most ids, is a beginning of it.
-"""
+"""The third step, beside `ranking`: what the training rows say of numbers, times and labels."""
 
 from __future__ import annotations
 
@@ -13,9 +9,7 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from automtl.data.columns import as_integers, as_text
 from automtl.data.labels import require_differing
-from automtl.data.ordering import vocabulary_order
 from automtl.data.piecewise import Piecewise
 from automtl.data.scaler import Scaler
 from automtl.data.schema import Field
@@ -23,87 +17,10 @@ from automtl.data.streaming.chunks import GIVEN, HOLDS, NO_TIME, read_labels, re
 from automtl.data.streaming.columns import Columns
 from automtl.data.streaming.work import SPLITS, TRAIN, Chunk, Work
 from automtl.data.threads import in_threads
-from automtl.data.vocabulary import FIRST, MISSING, SLICE, UNKNOWN
+from automtl.data.vocabulary import SLICE
 from automtl.errors import EncodingError, SchemaError
 
 NOT_TRAINED = -1  # the rank of a code that no training row has
-
-
-@dataclass(frozen=True)
-class Ranking:
-    """A counted column. `values`: (V,) as the vocabulary has them, in the order of their rank.
-
-    `rank`: (codes + 1,) int32, NOT_TRAINED where no training row has the code; the first is unused. `rows`: (3, V) by
-    split and rank; `missing`, `present`: rows, or elements of lists, of each split.
-    """
-
-    values: pl.Series
-    rank: np.ndarray
-    rows: np.ndarray
-    missing: list[int]
-    present: list[int]
-
-    def most(self, min_count: int) -> int:
-        """How many values at least so many training rows have."""
-        return int(np.searchsorted(-self.rows[TRAIN], -min_count, side="right"))
-
-    def ids(self, known: int) -> np.ndarray:
-        """(codes + 1,) int32 ids by code, where the first `known` values have one."""
-        ids = np.where((self.rank >= 0) & (self.rank < known), self.rank + FIRST, UNKNOWN).astype(np.int32)
-        ids[0] = MISSING
-        return ids
-
-
-def rank_column(work: Work, columns: Columns, place: int) -> Ranking:
-    """Count a column and put its values in order."""
-    lists = columns.coded[place].lists
-    values = pl.concat([read_values(chunk, place) for chunk in work.chunks])
-    total = sum(chunk.rows for chunk in work.chunks)
-    counts = np.zeros((3, values.len() + 1), np.int64 if lists or total >= 2**31 else np.int32)
-    for chunk in work.chunks:
-        codes, part = chunk.array(f"ids.{place}", "int32"), chunk.part()
-        if lists:
-            part = np.repeat(part, chunk.array(f"sizes.{place}", "int32"))
-        _count(counts, codes, part)
-    ranked, rank, rows = _ranked(values, counts[:, 1:], work.chunks[-1].about["first"][place] > 0)
-    rank = np.concatenate([np.array([NOT_TRAINED], np.int32), rank])
-    return Ranking(ranked, rank, rows, counts[:, 0].tolist(), counts[:, 1:].sum(1).tolist())
-
-
-def _count(counts: np.ndarray, codes: np.ndarray, part: np.ndarray) -> None:
-    width = counts.shape[1]
-    place = codes.astype(np.int64) + part.astype(np.int64) * width
-    if 3 * width < len(codes):
-        counts += np.bincount(place, minlength=3 * width).reshape(3, width).astype(counts.dtype)
-    else:
-        np.add.at(counts.reshape(-1), place, counts.dtype.type(1))
-
-
-def _ranked(values: pl.Series, counts: np.ndarray, forgot: bool) -> tuple[pl.Series, np.ndarray, np.ndarray]:
-    """The values of training rows in order, (V,); the rank of each code, int32; and rows by split and rank, (3, V)."""
-    canonical, group = _canonical(values, forgot)
-    if group is not None:
-        merged = np.zeros((3, canonical.len()), counts.dtype)
-        for split in range(3):
-            np.add.at(merged[split], group, counts[split])
-        counts = merged
-    trained = np.flatnonzero(counts[TRAIN])
-    order = trained[vocabulary_order(canonical.gather(trained), counts[TRAIN].take(trained))]
-    rank = np.full(canonical.len(), NOT_TRAINED, np.int32)
-    rank[order] = np.arange(len(order), dtype=np.int32)
-    return canonical.gather(order), rank if group is None else rank[group], counts.take(order, axis=1)
-
-
-def _canonical(values: pl.Series, forgot: bool) -> tuple[pl.Series, np.ndarray | None]:
-    """Int64 or String values, each once; and, where some had several codes, the place of each code's value."""
-    integers = as_integers(values)
-    found = as_text(values) if integers is None else integers
-    if not forgot:
-        return found.alias("value"), None
-    frame = pl.DataFrame([found.alias("value")]).with_row_index("code")
-    groups = frame.group_by("value", maintain_order=True).agg("code").with_row_index("group")
-    place = groups.explode("code").sort("code")["group"].to_numpy()
-    return groups["value"], place.astype(np.int64)
 
 
 def text_order(work: Work, place: int) -> np.ndarray:
