@@ -71,26 +71,35 @@ def test_killed_at_random_moments_it_goes_on_and_gives_the_same_bytes(whole: tup
     schema = tmp_path / "schema.yaml"
     schema.write_text(make_schema(time=True, weight=True, split=True).text(), encoding="utf-8")
     command = f"""
-import os, sys, threading, warnings, signal
+import os, signal, sys, threading, warnings
 warnings.simplefilter("ignore")
 from automtl.data.schema import Schema
 from automtl.recipes.prepare import prepare_table
-from automtl.training.sampling import sample_negatives
-after = float(sys.argv[1])
-if after:
-    threading.Timer(after, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
-prepare_table({str(parts)!r}, out={str(out)!r}, schema=Schema.read({str(schema)!r}), chunk_rows=11)
-os._exit(0)
+for after in map(float, sys.stdin):
+    child = os.fork()  # what was imported need not be imported again
+    if child == 0:
+        if after:
+            threading.Timer(after, lambda: os.kill(os.getpid(), signal.SIGKILL)).start()
+        prepare_table({str(parts)!r}, out={str(out)!r}, schema=Schema.read({str(schema)!r}), chunk_rows=11)
+        os._exit(0)
+    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), flush=True)
 """
+    starter = subprocess.Popen(
+        [sys.executable, "-c", command], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert starter.stdin is not None and starter.stdout is not None
     while kills < KILLS or not out.exists():
         if out.exists():
             assert same_files(out, expected)
             shutil.rmtree(out)
             shutil.rmtree(tmp_path / ".out.prepare", ignore_errors=True)  # killed after the folder had its name
         after = random_moments.uniform(0.02, 0.8) if kills < KILLS else 0
-        done = subprocess.run([sys.executable, "-c", command, str(after)], check=False)
-        assert done.returncode in (0, -signal.SIGKILL)
-        kills += done.returncode == -signal.SIGKILL
+        starter.stdin.write(f"{after}\n")
+        starter.stdin.flush()
+        code = int(starter.stdout.readline())
+        assert code in (0, -signal.SIGKILL)
+        kills += code == -signal.SIGKILL
+    starter.communicate()
     assert same_files(out, expected)
 
 
