@@ -63,10 +63,10 @@ def train(prepared: Prepared, test: Batch, name: str, balancing: Any, seed: int)
     result = fit(model, prepared.train, prepared.valid, layout.tasks, training, seed)
     seconds = time.process_time() - start
     logits = predict_logits(model, test).numpy()
-    rows = [task_rows(logits, test, index) for index in range(layout.num_tasks)]
+    rows = [task_rows(logits[:, index], test, index) for index in range(layout.num_tasks)]
     return {
         "model": name, "balancing": balancing, "validation": round(result.score, 5),
-        "test_auc": [round(fast_auc(r.labels, r.scores, r.weights), 5) for r in rows],
+        "test_auc": [round(fast_auc(r), 5) for r in rows],
         "checks": len(result.checks), "best": result.best,
         "seconds_per_check": round(seconds / len(result.checks), 3),
     }  # fmt: skip

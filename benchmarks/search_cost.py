@@ -176,8 +176,8 @@ def every_user(table: pl.DataFrame, user: str, every: int) -> pl.DataFrame:
 
 def test_aucs(model: nn.Module, test: Batch, tasks: Sequence[Task]) -> dict[str, float]:
     logits = predict_logits(model, test).numpy()
-    rows = [task_rows(logits, test, index) for index in range(len(tasks))]
-    return {task.name: fast_auc(r.labels, r.scores, r.weights) for task, r in zip(tasks, rows, strict=True)}
+    rows = [task_rows(logits[:, index], test, index) for index in range(len(tasks))]
+    return {task.name: fast_auc(r) for task, r in zip(tasks, rows, strict=True)}
 
 
 def cost(record: Record) -> float:

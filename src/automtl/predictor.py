@@ -11,7 +11,6 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 import torch
 from safetensors import SafetensorError
@@ -33,8 +32,8 @@ from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.models.trees import TreeModel
 from automtl.space import Architecture, SpaceSettings, published_space
-from automtl.training.fit import predict_logits, to_scores
-from automtl.training.metrics import Undefined, Value, evaluate, evaluate_stages, mtl_loss, stage_scores
+from automtl.training.fit import predict_logits, scores_of
+from automtl.training.metrics import Scores, Undefined, Value, evaluate, evaluate_stages, mtl_loss, stage_scores
 
 FORMAT = 1  # of the folder; a change that older code cannot read raises it
 MANIFEST = "manifest.json"
@@ -88,7 +87,7 @@ class Predictor:
         """
         batch = self.encoder.encode(read_table(source), labels=False)
         scores = self.scores(batch)
-        tasks = {task.name: scores[:, index] for index, task in enumerate(self.schema.tasks)}
+        tasks = {task.name: scores(index) for index, task in enumerate(self.schema.tasks)}
         return pl.DataFrame(tasks | stage_scores(scores, self.schema.tasks))
 
     def evaluate(self, source: Any) -> dict[str, Any]:
@@ -107,11 +106,11 @@ class Predictor:
         """The same on encoded rows."""
         return self.evaluate_scores(self.scores(batch), batch)
 
-    def scores(self, batch: Batch) -> np.ndarray:
-        """(N, T) probabilities or values of encoded rows."""
-        return to_scores(predict_logits(self.network, batch), self.schema.tasks)
+    def scores(self, batch: Batch) -> Scores:
+        """Probabilities or values of encoded rows."""
+        return scores_of(predict_logits(self.network, batch), self.schema.tasks)
 
-    def evaluate_scores(self, scores: np.ndarray, batch: Batch) -> dict[str, Any]:
+    def evaluate_scores(self, scores: Scores, batch: Batch) -> dict[str, Any]:
         """The same for scores that are there already."""
         found, tasks = evaluate(scores, batch, self.schema.tasks), self.schema.tasks
         metrics = {"tasks": _plain_tasks(found), "mtl_loss": plain(mtl_loss(found, tasks))}

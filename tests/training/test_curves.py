@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from automtl.data.schema import Task
 from automtl.training.curves import ROC_POINTS, calibration_points, label_summary, roc_points
@@ -22,7 +23,13 @@ def test_the_area_under_the_points_is_the_auc() -> None:
     assert len(points) <= ROC_POINTS
     assert points[0].tolist() == [0, 0] and points[-1].tolist() == [1, 1]
     area = np.trapezoid(points[:, 1], points[:, 0])
-    assert abs(area - fast_auc(given.labels, given.scores, given.weights)) < 2e-3
+    assert abs(area - fast_auc(given)) < 2e-3
+
+
+def test_the_points_do_not_depend_on_how_many_rows_are_read_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = roc_points(rows())
+    monkeypatch.setattr("automtl.training.metrics.SLICE_ROWS", 100)
+    np.testing.assert_allclose(roc_points(rows()), whole, atol=1.1e-5)
 
 
 def test_calibration_points_hold_the_calibration_error() -> None:

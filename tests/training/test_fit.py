@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
 from automtl.data.schema import Task
@@ -26,6 +27,17 @@ def test_the_best_weights_are_restored() -> None:
     assert result.score == min(check.score for check in result.checks)
     again = Judge(valid, TASKS, MultiTaskLoss(TASKS))(net, 0, 0, 0.0)
     assert again.score == result.score
+
+
+def test_validation_rows_are_judged_alike_however_many_are_looked_at_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    net, valid = model(), small_batch(60, seed=2)
+    valid.weight[:] = torch.linspace(0.5, 2, 60)
+    whole = Judge(valid, TASKS, MultiTaskLoss(TASKS))(net, 0, 0, 0.0)
+    for place in ("losses", "metrics"):
+        monkeypatch.setattr(f"automtl.training.{place}.SLICE_ROWS", 7)
+    parts = Judge(valid, TASKS, MultiTaskLoss(TASKS))(net, 0, 0, 0.0)
+    assert (parts.score, parts.loss) == pytest.approx((whole.score, whole.loss), abs=1e-6)
+    assert parts.auc == pytest.approx(whole.auc, abs=1e-12)
 
 
 def test_the_same_seed_gives_the_same_weights_and_leaves_the_global_state_alone() -> None:

@@ -7,21 +7,24 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score, ndcg_score, roc_auc_score
 from sklearn.metrics import log_loss as entropy
-from sklearn.metrics import ndcg_score, roc_auc_score
 
 from automtl.data.batch import Batch
 from automtl.data.schema import Task, TaskKind
 from automtl.errors import SchemaError
+from automtl.training.fit import scores_of
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.metrics import (
     METRICS,
+    Metric,
     Rows,
     Undefined,
     check_metrics,
     evaluate,
     evaluate_stages,
     fast_auc,
+    fast_pr_auc,
     gauc,
     mtl_loss,
     ndcg,
@@ -32,13 +35,25 @@ from tests.conftest import small_batch
 
 
 @given(st.integers(0, 10_000))
-def test_fast_auc_equals_scikit_learn_with_ties_and_weights(seed: int) -> None:
+def test_fast_areas_equal_scikit_learn_with_ties_and_weights(seed: int) -> None:
     rng = np.random.default_rng(seed)
     labels, scores, weights = rng.integers(0, 2, 40), rng.integers(0, 6, 40) / 5, rng.random(40)
     labels[:2] = [0, 1]
-    assert fast_auc(labels, scores, weights) == pytest.approx(
-        roc_auc_score(labels, scores, sample_weight=weights), abs=1e-9
-    )
+    for fast, known in ((fast_auc, roc_auc_score), (fast_pr_auc, average_precision_score)):
+        assert fast(Rows(labels, scores, weights)) == pytest.approx(
+            known(labels, scores, sample_weight=weights), abs=1e-9
+        )
+
+
+@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+def test_no_metric_depends_on_how_many_rows_are_judged_at_a_time(metric: Metric, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+    rng = np.random.default_rng(3)
+    labels, weights = rng.integers(0, 2, 500).astype(np.float32), rng.random(500, np.float32)
+    rows = Rows(labels, rng.integers(1, 100, 500) / 101, weights, rng.integers(0, 60, 500))
+    whole = metric(rows)
+    monkeypatch.setattr("automtl.training.metrics.SLICE_ROWS", 7)
+    monkeypatch.setattr("automtl.training.metrics.LIBRARY_ROWS", 0)
+    assert metric(rows) == pytest.approx(whole, abs=1e-12)
 
 
 def test_gauc_is_the_weighted_mean_over_groups_with_both_classes() -> None:
@@ -72,7 +87,7 @@ def test_every_metric_prefers_the_truth_and_says_why_it_is_undefined(metric) -> 
 def test_mtl_loss_is_the_loss_that_training_minimises() -> None:
     batch, tasks = small_batch(), [Task("t0", weight=3.0), Task("t1"), Task("t2")]
     logits = torch.randn(40, 3)
-    found = evaluate(logits.double().sigmoid().numpy(), batch, tasks)
+    found = evaluate(scores_of(logits, tasks), batch, tasks)
     assert mtl_loss(found, tasks) == pytest.approx(float(MultiTaskLoss(tasks)(logits, batch)), abs=1e-6)
 
 
@@ -115,7 +130,7 @@ def test_normalized_entropy_is_one_for_the_base_rate() -> None:
 def test_a_task_has_the_metrics_it_names_and_those_that_verdicts_need() -> None:
     batch, scores = small_batch(), np.full((40, 3), 0.4)
     tasks = [Task("t0", metrics=("ndcg", "rmse")), Task("t1", TaskKind.REGRESSION, metrics=("mae",)), Task("t2")]
-    found = evaluate(scores, batch, tasks)
+    found = evaluate(lambda index: scores[:, index], batch, tasks)
     assert set(found["t0"]) == {"auc", "log_loss", "ndcg", "rmse", "rows"}
     assert set(found["t1"]) == {"rmse", "mae", "rows"}
     assert "ndcg" not in found["t2"] and "calibration_error" in found["t2"]
@@ -138,7 +153,7 @@ def test_a_funnel_has_ctr_cvr_and_ctcvr_under_their_own_names() -> None:
     labels = torch.tensor([[0, 0], [0, 1], [1, 1], [0, 1], [1, 1.0]])
     batch = Batch(small_batch(5).features, labels, torch.ones(5, 2), torch.ones(5))
     click, given = np.array([0.5, 0.9, 0.8, 0.6, 0.7]), np.array([0.9, 0.2, 0.7, 0.75, 0.9])
-    scores = np.stack([click * given, click], axis=1)
+    scores = [click * given, click].__getitem__
     named = stage_scores(scores, tasks)
     assert list(named) == ["click_ctr", "buy_cvr", "buy_ctcvr"]
     np.testing.assert_allclose(named["buy_cvr"], given)

@@ -11,6 +11,7 @@ from torch import Tensor
 
 GATHER_BYTES = 8 * 2**20  # of shuffled rows that are gathered at a time
 BLOCK_BYTES = 2**20  # of adjacent rows that are read at a time where rows do not fit in memory
+SLICE_ROWS = 1 << 18  # looked at a time where sums are all that is kept
 BLOCKS = 64  # at least so many blocks are mixed at a time
 
 

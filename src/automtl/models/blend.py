@@ -62,5 +62,5 @@ def blend(
 def best_shares(network: Tensor, trees: Tensor, valid: Batch, tasks: Sequence[Task]) -> Tensor:
     """(T,): of each task the share with the smallest validation loss; 0 where it has no row. Logits: (N, T)."""
     loss, shares = MultiTaskLoss(tasks), torch.linspace(0, 1, SHARES)
-    losses = torch.stack([loss.per_task(torch.lerp(network, trees, float(share)), valid) for share in shares])
+    losses = torch.stack([loss.over(torch.lerp(network, trees, float(share)), valid) for share in shares])
     return shares[losses.argmin(dim=0)]

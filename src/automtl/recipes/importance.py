@@ -88,7 +88,7 @@ def _shuffled_values(
 def _values(predictor: Predictor, batch: Batch, tasks: tuple[Task, ...]) -> list[float | None]:
     """By task: AUC, or RMSE."""
     scores = predictor.scores(batch)
-    values = [BY_NAME[_metric(task)](task_rows(scores, batch, place)) for place, task in enumerate(tasks)]
+    values = [BY_NAME[_metric(task)](task_rows(scores(place), batch, place)) for place, task in enumerate(tasks)]
     return [None if isinstance(value, Undefined) else value for value in values]
 
 

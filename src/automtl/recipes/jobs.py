@@ -155,7 +155,7 @@ class Workspace:
             "flops_per_row": flops_per_row(model, test),
             "gates": mean_gate_weights(network, prepared.valid),
             "trees": tree_shares(model, job.settings, schema),
-        }, scores
+        }, np.stack([scores(index).astype(np.float32) for index in range(len(schema.tasks))], axis=1)
 
 
 def _searched(job: Job, prepared: Prepared) -> Record:

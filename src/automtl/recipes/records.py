@@ -80,7 +80,7 @@ class Records:
         if not (self.folder / ROWS).is_file():
             content = io.BytesIO()
             np.savez(content, **arrays)  # type: ignore[arg-type]
-            write_file(self.folder / ROWS, content.getvalue())
+            write_file(self.folder / ROWS, content.getbuffer())
 
     def rows(self) -> dict[str, np.ndarray]:
         """Arrays kept by `keep_rows`."""
@@ -107,7 +107,7 @@ def table_digest(table: pl.DataFrame) -> str:
     return found.hexdigest()[:12]
 
 
-def write_file(path: Path, content: bytes) -> None:
+def write_file(path: Path, content: bytes | memoryview) -> None:
     """Whole or not at all: written beside the target, synced, renamed. Raises ComparisonError."""
     try:
         handle, fresh = tempfile.mkstemp(prefix=".", suffix=path.suffix + ".part", dir=path.parent)
@@ -124,10 +124,10 @@ def write_file(path: Path, content: bytes) -> None:
         raise ComparisonError(f"'{path}' cannot be written: {error.strerror}") from None
 
 
-def _bytes(array: np.ndarray) -> bytes:
+def _bytes(array: np.ndarray) -> memoryview:
     content = io.BytesIO()
-    np.save(content, array.astype(np.float32), allow_pickle=False)
-    return content.getvalue()
+    np.save(content, array.astype(np.float32, copy=False), allow_pickle=False)
+    return content.getbuffer()
 
 
 def _read(path: Path) -> Record:

@@ -8,50 +8,58 @@ from typing import Any
 import numpy as np
 import torch
 
-from automtl.data.batch import Batch, iterate
+from automtl.data.batch import SLICE_ROWS, Batch, iterate
 from automtl.data.schema import Task, TaskKind
-from automtl.training.metrics import CALIBRATION_BINS, Rows, task_rows
+from automtl.training.metrics import CALIBRATION_BINS, Rows, Scores, by_score, task_rows
 
 ROC_POINTS = 200
-SUMMED_ROWS = 2**20  # at a time, where rows are in files
 
 
 def roc_points(rows: Rows) -> list[list[float]]:
     """At most ROC_POINTS pairs of false and true positive rate, from (0, 0) to (1, 1); none if a class is absent."""
-    from sklearn.metrics import roc_curve
-
-    if len(rows.labels) == 0 or rows.labels.min() == rows.labels.max():
+    base = rows.mean(lambda part: part.labels) if rows.weight > 0 else 0.0
+    if not 0 < base < 1:
         return []
-    false, true, _ = roc_curve(rows.labels, rows.scores, sample_weight=rows.weights)
-    wanted = np.linspace(0, 2, ROC_POINTS)  # evenly along the way: a steep start gets as many points as a flat end
-    places = np.unique(np.searchsorted(false + true, wanted).clip(max=len(false) - 1))
-    return _rounded(np.stack([false[places], true[places]], axis=1))
+    positive, negative = base * rows.weight, (1 - base) * rows.weight
+    wanted = np.linspace(0, 2, ROC_POINTS)[1:-1]  # evenly along the way: a steep start gets as many as a flat end
+    points, true, false = [np.zeros((1, 2))], 0.0, 0.0
+    for positives, negatives in by_score(rows):
+        rates = np.stack([(false + np.cumsum(negatives)) / negative, (true + np.cumsum(positives)) / positive], axis=1)
+        way = rates.sum(1)
+        points.append(rates[np.unique(np.searchsorted(way, wanted[wanted <= way[-1]]))])
+        wanted = wanted[wanted > way[-1]]
+        true, false = true + float(positives.sum()), false + float(negatives.sum())
+    return _rounded(np.unique(np.concatenate([*points, np.ones((1, 2))]).round(5), axis=0))
 
 
 def calibration_points(rows: Rows) -> list[list[float]]:
     """Mean score and mean label of bins of equally many rows, in order of the score; weighted."""
-    parts = np.array_split(np.argsort(rows.scores, kind="stable"), CALIBRATION_BINS)
-    filled = [part for part in parts if rows.weights[part].sum() > 0]
+    parts = map(rows.take, np.array_split(rows.order, CALIBRATION_BINS))
     means = [
-        [np.average(values[part], weights=rows.weights[part]) for values in (rows.scores, rows.labels)]
-        for part in filled
+        [np.average(values, weights=part.weights) for values in (part.scores, part.labels)]
+        for part in parts
+        if part.weight > 0
     ]
     return _rounded(np.array(means).reshape(-1, 2))
 
 
-def task_curves(scores: np.ndarray, batch: Batch, tasks: Sequence[Task]) -> dict[str, Any]:
-    """ROC and calibration points of every binary task. scores: (N, T) probabilities."""
+def task_curves(scores: Scores, batch: Batch, tasks: Sequence[Task]) -> dict[str, Any]:
+    """ROC and calibration points of every binary task."""
     return {
-        task.name: {"roc": roc_points(rows), "calibration": calibration_points(rows)}
-        for task, rows in ((task, task_rows(scores, batch, index)) for index, task in enumerate(tasks))
+        task.name: _curves(task_rows(scores(index), batch, index))
+        for index, task in enumerate(tasks)
         if task.kind is TaskKind.BINARY
     }
+
+
+def _curves(rows: Rows) -> dict[str, Any]:
+    return {"roc": roc_points(rows), "calibration": calibration_points(rows)}
 
 
 def label_summary(batch: Batch, tasks: Sequence[Task]) -> dict[str, dict[str, float | None]]:
     """By task: rows that have a label, and the mean of their labels (None without rows)."""
     count = total = torch.zeros(len(tasks), dtype=torch.float64)
-    for part in iterate(batch, SUMMED_ROWS):
+    for part in iterate(batch, SLICE_ROWS):
         count = count + part.mask.sum(0, dtype=torch.float64)
         total = total + (part.labels * part.mask).sum(0, dtype=torch.float64)
     return {

@@ -6,7 +6,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -26,8 +26,8 @@ from automtl.training.balancing import Balancing, BalancingName, find_balancing
 from automtl.training.boosting import TreeSettings
 from automtl.training.denormal import EVERY, ignore_denormals, remove_tiny
 from automtl.training.hardware import device_of, find_device, precision
-from automtl.training.losses import MultiTaskLoss
-from automtl.training.metrics import fast_auc, task_rows
+from automtl.training.losses import MultiTaskLoss, task_means
+from automtl.training.metrics import Scores, fast_auc, task_rows
 from automtl.training.progress import Listener, Progress, silent
 from automtl.training.rowwise import RowWiseAdam, pays_by_rows
 from automtl.training.targets import Targets
@@ -297,15 +297,14 @@ class Judge:
     """Scores a model on validation rows: each task's loss over that of its base rate, weighted by task."""
 
     def __init__(self, valid: Batch, tasks: Sequence[Task], loss: MultiTaskLoss) -> None:
-        self.valid, self.tasks, self.loss = valid, tasks, loss
-        weight = valid.mask * valid.weight.unsqueeze(1)
-        rate = (loss.targets(valid.labels) * weight).sum(0) / weight.sum(0).clamp(min=1e-12)
+        self.valid, self.tasks, self.loss = replace(valid, group=None), tasks, loss
+        rate = task_means(valid, lambda part, _: loss.targets(part.labels))
         base = torch.where(loss.binary, torch.logit(rate.clamp(1e-6, 1 - 1e-6)), rate)
-        self.base = loss.per_task(base.expand_as(valid.labels), valid).clamp(min=1e-6)
+        self.base = loss.over(base.expand_as(valid.labels), valid).clamp(min=1e-6)
 
     def __call__(self, model: nn.Module, epoch: int, rows: int, train_loss: float) -> Check:
         logits = predict_logits(model, self.valid)
-        losses = self.loss.per_task(logits, self.valid)
+        losses = self.loss.over(logits, self.valid)
         score = float((losses / self.base) @ self.loss.weights)
         return Check(epoch, rows, train_loss, score, float(losses @ self.loss.weights), self._auc(logits.numpy()))
 
@@ -313,8 +312,7 @@ class Judge:
         found = {}
         for index, task in enumerate(self.tasks):
             if task.kind is TaskKind.BINARY:
-                rows = task_rows(logits, self.valid, index)
-                found[task.name] = fast_auc(rows.labels, rows.scores, rows.weights)
+                found[task.name] = fast_auc(task_rows(logits[:, index], self.valid, index))
         return found
 
 
@@ -327,7 +325,11 @@ def predict_logits(model: nn.Module, batch: Batch) -> Tensor:
     if len(batch) <= PREDICT_ROWS:
         logits: Tensor = model(batch.features.to(device)).cpu()
     else:
-        logits = torch.cat([model(part.features.to(device)).cpu() for part in iterate(batch, PREDICT_ROWS)])
+        for index, part in enumerate(iterate(batch, PREDICT_ROWS)):
+            found = model(part.features.to(device))
+            if index == 0:
+                logits = torch.empty((len(batch), found.shape[1]), dtype=found.dtype)
+            logits[index * PREDICT_ROWS :][: len(part)] = found
     if training:
         model.train()
     return logits
@@ -339,3 +341,8 @@ def to_scores(logits: Tensor, tasks: Sequence[Task]) -> np.ndarray:
     values = logits.double()
     scores: np.ndarray = torch.where(binary, values.sigmoid(), Targets(tasks).inverse(values)).numpy()
     return scores
+
+
+def scores_of(logits: Tensor, tasks: Sequence[Task]) -> Scores:
+    """The same a task at a time, so that half of their memory is kept, or less."""
+    return lambda index: to_scores(logits[:, index : index + 1], tasks[index : index + 1])[:, 0]

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor, nn
 
-from automtl.data.batch import Batch
+from automtl.data.batch import SLICE_ROWS, Batch
 from automtl.data.schema import Task, TaskKind
 from automtl.training.targets import Targets
 
@@ -16,6 +16,19 @@ from automtl.training.targets import Targets
 def log_odds_offset(task: Task) -> float:
     """By how much the log-odds of a label 1 are larger on training rows, as they are weighed and sampled."""
     return math.log((task.positive_weight or 1.0) / (task.negative_share or 1.0))
+
+
+def task_means(rows: Batch, values: Callable[[Batch, slice], Tensor]) -> Tensor:
+    """(T,) weighted means of (B, T) values over the rows on which a task holds, a slice of all rows at a time."""
+    total = weights = torch.zeros(rows.labels.shape[1])
+    for start in range(0, len(rows), SLICE_ROWS):
+        places = slice(start, start + SLICE_ROWS)
+        part = rows.take(places)
+        weight = part.mask * part.weight.unsqueeze(1)
+        total = total + (values(part, places) * weight).sum(0)
+        weights = weights + weight.sum(0)
+        rows.release()
+    return total / weights.clamp(min=1e-12)
 
 
 class MultiTaskLoss(nn.Module):
@@ -58,6 +71,10 @@ class MultiTaskLoss(nn.Module):
         """(T,) weighted means; 0 for a task without rows in the batch."""
         weight = batch.mask * batch.weight.unsqueeze(1)
         return (self.per_row(logits, batch) * weight).sum(0) / weight.sum(0).clamp(min=1e-12)
+
+    def over(self, logits: Tensor, rows: Batch) -> Tensor:
+        """The same for many rows, in little memory."""
+        return task_means(rows, lambda part, places: self.per_row(logits[places], part))
 
     def forward(self, logits: Tensor, batch: Batch) -> Tensor:
         """The total: task losses by weights that sum to one."""

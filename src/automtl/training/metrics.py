@@ -3,27 +3,61 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from typing import TypeAlias
 
 import numpy as np
 
-from automtl.data.batch import Batch
+from automtl.data.batch import SLICE_ROWS, Batch
 from automtl.data.schema import Task, TaskKind, stages
 from automtl.errors import SchemaError, suggestion
 
 CALIBRATION_BINS = 20
+LIBRARY_ROWS = 1 << 19  # scikit-learn takes some 90 bytes a row; the areas of more rows are summed in slices
+
+Scores: TypeAlias = Callable[[int], np.ndarray]  # of a task, by its place: (N,) float64
 
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of one task: labels, scores, weights (N,) float64; group (N,) or None."""
+    """Rows of one task: labels, weights (N,), of any float; scores (N,), float64 where they are reported; group (N,)
+    or None. What is summed are `parts`, so that nothing of their length is made but `order`.
+    """
 
     labels: np.ndarray
     scores: np.ndarray
     weights: np.ndarray
     group: np.ndarray | None = None
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """(N,) places of rising scores."""
+        return np.argsort(self.scores, kind="stable")
+
+    @cached_property
+    def weight(self) -> float:
+        """Of all rows together."""
+        return float(self.weights.sum(dtype=np.float64))
+
+    def take(self, places: slice | np.ndarray) -> Rows:
+        """Some of them, in float64."""
+        group = None if self.group is None else self.group[places]
+        labels, scores, weights = (
+            values[places].astype(np.float64) for values in (self.labels, self.scores, self.weights)
+        )
+        return Rows(labels, scores, weights, group)
+
+    def parts(self) -> Iterator[Rows]:
+        """All of them in slices."""
+        starts = range(0, len(self.labels), SLICE_ROWS)
+        return (self.take(slice(start, start + SLICE_ROWS)) for start in starts)
+
+    def mean(self, values: Callable[[Rows], np.ndarray]) -> float:
+        """Weighted, of what is computed of a part."""
+        return sum(float((part.weights * values(part)).sum()) for part in self.parts()) / self.weight
 
 
 @dataclass(frozen=True)
@@ -48,30 +82,63 @@ class Metric:
     told: tuple[TaskKind, ...] = ()
 
     def __call__(self, rows: Rows) -> Value:
-        if len(rows.labels) == 0 or rows.weights.sum() <= 0:
+        if len(rows.labels) == 0 or rows.weight <= 0:
             return Undefined("no row has a label")
         if self.needs_both and rows.labels.min() == rows.labels.max():
             return Undefined(f"every label is {rows.labels[0]:g}")
         return self.function(rows)
 
 
-def fast_auc(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray | None = None) -> float:
+def _whole(values: np.ndarray, order: np.ndarray) -> Iterator[np.ndarray]:
+    """Slices of an order by which `values` rise, cut where they change."""
+    starts = np.unique(np.searchsorted(values, values[order[::SLICE_ROWS]], sorter=order))
+    return (order[start:stop] for start, stop in pairwise([*starts.tolist(), len(order)]))
+
+
+def _changes(*values: np.ndarray) -> np.ndarray:
+    """(n,): where one of these arrays of one length has another value than before, the first place included."""
+    return np.flatnonzero(np.r_[True, np.logical_or.reduce([each[1:] != each[:-1] for each in values])])
+
+
+def _classes(rows: Rows, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Weights of positives and of negatives between these places."""
+    positive, negative = rows.weights * rows.labels, rows.weights * (1 - rows.labels)
+    return np.add.reduceat(positive, starts), np.add.reduceat(negative, starts)
+
+
+def by_score(rows: Rows) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Weights of positives and of negatives of every score, from the highest to the lowest, in slices."""
+    for places in reversed(list(_whole(rows.scores, rows.order))):
+        part = rows.take(places[::-1])
+        yield _classes(part, _changes(part.scores))
+
+
+def fast_auc(rows: Rows) -> float:
     """Area under the ROC curve by ranks, ties and weights included; NaN if a class is absent."""
-    weights = np.ones(len(labels)) if weights is None else weights
-    order = np.argsort(scores, kind="stable")
-    sorted_scores, positive = scores[order], (weights * labels)[order]
-    negative = (weights * (1 - labels))[order]
-    start = np.flatnonzero(np.r_[True, sorted_scores[1:] != sorted_scores[:-1]])
-    positives, negatives = np.add.reduceat(positive, start), np.add.reduceat(negative, start)
-    total = positives.sum() * negatives.sum()
-    below = np.cumsum(negatives) - negatives
-    return float((positives * (below + negatives / 2)).sum() / total) if total > 0 else float("nan")
+    area = above = below = 0.0
+    for positives, negatives in by_score(rows):
+        area += float((negatives * (above + np.cumsum(positives) - positives / 2)).sum())
+        above, below = above + float(positives.sum()), below + float(negatives.sum())
+    return area / (above * below) if above * below > 0 else float("nan")
+
+
+def fast_pr_auc(rows: Rows) -> float:
+    """Average precision: the share of positives among the rows of a positive's score or a higher one."""
+    area = found = wrong = 0.0
+    for positives, negatives in by_score(rows):
+        true, false = found + np.cumsum(positives), wrong + np.cumsum(negatives)
+        area += float((positives * true / np.maximum(true + false, 1e-300)).sum())
+        found, wrong = float(true[-1]), float(false[-1])
+    return area / found
 
 
 def auc(rows: Rows) -> Value:
     """Area under the ROC curve, by scikit-learn."""
     from sklearn.metrics import roc_auc_score
 
+    if len(rows.labels) > LIBRARY_ROWS:
+        return fast_auc(rows)
+    rows = rows.take(slice(None))
     return float(roc_auc_score(rows.labels, rows.scores, sample_weight=rows.weights))
 
 
@@ -79,35 +146,58 @@ def gauc(rows: Rows) -> Value:
     """AUC within each group that has both classes, averaged by the groups' weight (Zhou et al., KDD 2018)."""
     if rows.group is None:
         return Undefined("there is no group column")
-    order = np.argsort(rows.group, kind="stable")
-    edges = np.flatnonzero(np.diff(rows.group[order])) + 1
-    values, weights = [], []
-    for members in np.split(order, edges):
-        value = fast_auc(rows.labels[members], rows.scores[members], rows.weights[members])
-        if not np.isnan(value):
-            weights.append(float(rows.weights[members].sum()))
-            values.append(weights[-1] * value)
+    found = [_auc_of_groups(part) for part in _by_group(rows)]
+    values, weights = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
     total = math.fsum(weights)  # whatever numbers the groups have
-    return math.fsum(values) / total if total else Undefined("no group has both classes")
+    return math.fsum(values * weights) / total if total else Undefined("no group has both classes")
+
+
+def _by_group(rows: Rows) -> Iterator[Rows]:
+    """Whole groups, several at a time; scores rise in each."""
+    assert rows.group is not None
+    order = rows.order[np.argsort(rows.group[rows.order], kind="stable")]
+    return map(rows.take, _whole(rows.group, order))
+
+
+def _auc_of_groups(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """(G,) AUC and weight of groups that have both classes, of rows ordered by group and score."""
+    assert rows.group is not None
+    starts = _changes(rows.group, rows.scores)
+    positives, negatives = _classes(rows, starts)
+    first = _changes(rows.group[starts])
+    sizes = np.diff(np.r_[first, len(starts)])
+    below = np.cumsum(negatives) - negatives
+    below -= np.repeat(below[first], sizes)
+    area = np.add.reduceat(positives * (below + negatives / 2), first)
+    positive, negative = np.add.reduceat(positives, first), np.add.reduceat(negatives, first)
+    both = positive * negative > 0
+    return area[both] / (positive * negative)[both], (positive + negative)[both]
 
 
 def log_loss(rows: Rows) -> Value:
     """Mean cross-entropy, by scikit-learn."""
     from sklearn.metrics import log_loss as function
 
-    return float(function(rows.labels, rows.scores, sample_weight=rows.weights, labels=[0, 1]))
+    sums = (
+        function(part.labels, part.scores, sample_weight=part.weights, labels=[0, 1], normalize=False)
+        for part in rows.parts()
+    )
+    return float(sum(sums)) / rows.weight
 
 
 def pr_auc(rows: Rows) -> Value:
     """Average precision, by scikit-learn."""
     from sklearn.metrics import average_precision_score
 
+    if len(rows.labels) > LIBRARY_ROWS:
+        return fast_pr_auc(rows)
+    rows = rows.take(slice(None))
     return float(average_precision_score(rows.labels, rows.scores, sample_weight=rows.weights))
 
 
 def normalized_entropy(rows: Rows) -> Value:
     """Log loss over that of always guessing the base rate; 1 is no better (He et al., ADKDD 2014, eq. 1)."""
-    base = float(np.average(rows.labels, weights=rows.weights))
+    base = rows.mean(lambda part: part.labels)
     entropy = -(base * np.log(base) + (1 - base) * np.log(1 - base))
     return float(log_loss(rows)) / float(entropy)  # type: ignore[arg-type]
 
@@ -119,11 +209,19 @@ def ndcg(rows: Rows) -> Value:
     """
     if rows.group is None:
         return Undefined("there is no group column")
+    found = [_gains(part) for part in _by_group(rows)]
+    values, weights = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+    total = math.fsum(weights)
+    return math.fsum(values * weights) / total if total else Undefined("no positive")
+
+
+def _gains(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
+    """(G,) gain over the best one, and weight, of groups that have a positive."""
+    assert rows.group is not None
     _, group = np.unique(rows.group, return_inverse=True)
     gain, best = (_discounted(group, by, rows.labels) for by in (rows.scores, rows.labels))
-    weight = np.bincount(group, rows.weights) * (best > 0)
-    total = math.fsum(weight)
-    return math.fsum(weight * gain / np.where(best > 0, best, 1)) / total if total else Undefined("no positive")
+    some = best > 0
+    return gain[some] / best[some], np.bincount(group, rows.weights)[some]
 
 
 def _discounted(group: np.ndarray, by: np.ndarray, labels: np.ndarray) -> np.ndarray:
@@ -140,21 +238,18 @@ def _discounted(group: np.ndarray, by: np.ndarray, labels: np.ndarray) -> np.nda
 
 def calibration_error(rows: Rows) -> Value:
     """Expected calibration error over bins of equal row counts: mean |label rate - mean score|."""
-    total = 0.0
-    for members in np.array_split(np.argsort(rows.scores, kind="stable"), CALIBRATION_BINS):
-        weight = rows.weights[members]
-        total += abs(float((weight * (rows.labels[members] - rows.scores[members])).sum()))
-    return total / float(rows.weights.sum())
+    bins = map(rows.take, np.array_split(rows.order, CALIBRATION_BINS))
+    return sum(abs(float((part.weights * (part.labels - part.scores)).sum())) for part in bins) / rows.weight
 
 
 def rmse(rows: Rows) -> Value:
     """Root of the mean squared error."""
-    return float(np.sqrt(np.average((rows.labels - rows.scores) ** 2, weights=rows.weights)))
+    return math.sqrt(rows.mean(lambda part: (part.labels - part.scores) ** 2))
 
 
 def mae(rows: Rows) -> Value:
     """Mean absolute error."""
-    return float(np.average(np.abs(rows.labels - rows.scores), weights=rows.weights))
+    return rows.mean(lambda part: np.abs(part.labels - part.scores))
 
 
 BINARY, REGRESSION = (TaskKind.BINARY,), (TaskKind.REGRESSION,)
@@ -191,22 +286,24 @@ def check_metrics(tasks: Sequence[Task]) -> None:
                 )
 
 
-def task_rows(scores: np.ndarray, batch: Batch, index: int) -> Rows:
-    """The rows on which task `index` holds. scores: (N, T)."""
+def task_rows(scores: np.ndarray, batch: Batch, index: int, among: np.ndarray | None = None) -> Rows:
+    """The rows on which task `index` holds, and that are `among` (N,) those asked for. scores: (N,) of that task."""
     keep = batch.mask[:, index].numpy() > 0
+    if among is not None:
+        keep &= among
     group = None if batch.group is None else batch.group.numpy()[keep]
-    labels = batch.labels[:, index].numpy()[keep].astype(np.float64)
-    return Rows(labels, scores[keep, index].astype(np.float64), batch.weight.numpy()[keep].astype(np.float64), group)
+    rows = Rows(batch.labels[:, index].numpy()[keep], scores[keep], batch.weight.numpy()[keep], group)
+    batch.release()
+    return rows
 
 
-def evaluate(scores: np.ndarray, batch: Batch, tasks: Sequence[Task]) -> dict[str, dict[str, Value]]:
-    """The metrics of each task. scores: (N, T) probabilities or values."""
-    found: dict[str, dict[str, Value]] = {}
-    for index, task in enumerate(tasks):
-        rows = task_rows(scores, batch, index)
-        found[task.name] = {metric.name: metric(rows) for metric in metrics_of(task)}
-        found[task.name]["rows"] = float(len(rows.labels))
-    return found
+def evaluate(scores: Scores, batch: Batch, tasks: Sequence[Task]) -> dict[str, dict[str, Value]]:
+    """The metrics of each task."""
+    return {task.name: _measured(task, task_rows(scores(index), batch, index)) for index, task in enumerate(tasks)}
+
+
+def _measured(task: Task, rows: Rows) -> dict[str, Value]:
+    return {metric.name: metric(rows) for metric in metrics_of(task)} | {"rows": float(len(rows.labels))}
 
 
 def stage_names(tasks: Sequence[Task]) -> dict[str, tuple[int | None, int]]:
@@ -223,27 +320,21 @@ def stage_names(tasks: Sequence[Task]) -> dict[str, tuple[int | None, int]]:
     return names
 
 
-def stage_scores(scores: np.ndarray, tasks: Sequence[Task]) -> dict[str, np.ndarray]:
-    """(N,) probabilities by name. scores: (N, T)."""
-    found = {}
-    for name, (before, place) in stage_names(tasks).items():
-        given = 1.0 if before is None else np.maximum(scores[:, before], 1e-300)
-        found[name] = np.minimum(scores[:, place] / given, 1.0)
-    return found
+def stage_scores(scores: Scores, tasks: Sequence[Task]) -> dict[str, np.ndarray]:
+    """(N,) probabilities by name."""
+    return {name: _stage(scores, before, place) for name, (before, place) in stage_names(tasks).items()}
 
 
-def evaluate_stages(scores: np.ndarray, batch: Batch, tasks: Sequence[Task]) -> dict[str, dict[str, Value]]:
+def _stage(scores: Scores, before: int | None, place: int) -> np.ndarray:
+    return np.minimum(scores(place) / (1.0 if before is None else np.maximum(scores(before), 1e-300)), 1.0)
+
+
+def evaluate_stages(scores: Scores, batch: Batch, tasks: Sequence[Task]) -> dict[str, dict[str, Value]]:
     """The metrics of a funnel's probabilities by name; those of a CVR are of the rows that reached the stage before."""
     found = {}
     for name, (before, place) in stage_names(tasks).items():
-        judged, given = scores, batch
-        if before is not None:
-            judged = stage_scores(scores, tasks)[name][:, None].repeat(len(tasks), axis=1)
-            reached = (batch.labels[:, before] > 0) & (batch.mask[:, before] > 0)
-            given = replace(batch, mask=batch.mask * reached.unsqueeze(1))
-        rows = task_rows(judged, given, place)
-        found[name] = {metric.name: metric(rows) for metric in metrics_of(tasks[place])}
-        found[name]["rows"] = float(len(rows.labels))
+        reached = None if before is None else ((batch.labels[:, before] > 0) & (batch.mask[:, before] > 0)).numpy()
+        found[name] = _measured(tasks[place], task_rows(_stage(scores, before, place), batch, place, reached))
     return found
 
 
