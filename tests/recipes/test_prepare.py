@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import filecmp
+import json
 import random
 import shutil
 import signal
@@ -284,6 +285,31 @@ def test_a_schema_is_inferred_where_none_is_given(tmp_path: Path) -> None:
     roles = Roles(("w", "when", "tags", "seen", "buy", "amount", "size", "at", "wide"), split="part")
     made = prepare_table(str(parts), ["click"], out=tmp_path / "out", roles=roles)
     assert {field.name for field in made.schema.fields} == {"user", "item", "share", "flag", "price"}
+
+
+def test_what_the_checks_find_is_told_before_rows_are_encoded_and_again_by_those_who_read_the_folder(
+    log: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table, out, settings = tmp_path / "log.parquet", tmp_path / "out", tmp_path / "tiny.yaml"
+    log.with_columns(leak=pl.col("click") * 2 + pl.col("hour") / 24, empty=pl.lit(1)).write_parquet(table)
+    settings.write_text(yaml.safe_dump(TINY | {"model": "shared-bottom", "variants": []}), encoding="utf-8")
+    given = [table, "--task", "click", "--task", "buy", "--drop", "like", "--drop", "cart"]
+    assert call("check", *given, "--out", tmp_path / "table.json") == 0
+    assert call("prepare", *given, "--out", out) == 0
+    assert "warning: 'leak' alone" in capsys.readouterr().err
+    assert call("fit", out, "--config", settings, "--out", tmp_path / "run") == 0
+    assert "warning: 'leak' alone" in capsys.readouterr().err
+    assert call("check", out, "--out", tmp_path / "folder.json") == 0
+    found = json.loads((tmp_path / "folder.json").read_text(encoding="utf-8"))
+    assert {one["column"] for one in found} >= {"leak", "empty"}
+    assert found == json.loads((tmp_path / "table.json").read_text(encoding="utf-8"))
+    assert call("check", out, "--task", "buy", "--out", tmp_path / "buy.json") == 0
+    assert {one["task"] for one in json.loads((tmp_path / "buy.json").read_text(encoding="utf-8"))} <= {"buy", None}
+
+
+def test_a_sample_without_rows_of_a_part_is_not_checked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("automtl.recipes.prepare.SAMPLE_ROWS", 3)
+    assert "findings" not in prepared(source(tmp_path), tmp_path / "out").report
 
 
 def test_a_split_by_time_without_a_time_column_is_told_before_any_row_is_read(tmp_path: Path) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -17,7 +17,9 @@ from automtl._version import __version__
 from automtl.config import Settings
 from automtl.data.files import held
 from automtl.data.prepared import Origin, PreparedFolder, finish_prepared, is_prepared
+from automtl.data.quality import Finding, Warn, check_quality, unheard
 from automtl.data.schema import Schema
+from automtl.data.split import split_table
 from automtl.data.store import MEMORY_SHARE, machine_memory_bytes
 from automtl.data.streaming.prepare import Preparation, Tell
 from automtl.data.streaming.source import Source
@@ -27,7 +29,7 @@ from automtl.recipes.sources import Roles, check_schema, resolve_schema
 from automtl.training.sampling import sample_parts
 
 CHUNK_ROWS = 1 << 19  # read at a time
-INFER_ROWS = 400_000  # from which a schema is inferred
+SAMPLE_ROWS = 400_000  # from which a schema is inferred, and which are checked
 
 
 def prepare_table(
@@ -43,12 +45,14 @@ def prepare_table(
     memory_bytes: int | None = None,
     chunk_rows: int = CHUNK_ROWS,
     tell: Tell = lambda stage, done, total: None,
+    warn: Warn = unheard,
 ) -> PreparedFolder:
     """Encode a table of files in bounded memory, and write the folder `out` that `fit` and the others read.
 
     `memory_bytes`: about what it may use; a quarter of the machine's if not given. Without a schema, one is inferred
-    from rows spread over the table. What is done so far lies beside `out`; the same call goes on from there. Raises
-    StoreError where that is another job, a process is at work on it, or `out` exists and is not to be replaced.
+    from rows spread over the table, in which the data are checked, too: `warn` is told what is found. What is done so
+    far lies beside `out`; the same call goes on from there. Raises StoreError where that is another job, a process is
+    at work on it, or `out` exists and is not to be replaced.
     """
     out, settings = Path(out), settings or Settings()
     if out.exists() and not overwrite:
@@ -56,19 +60,23 @@ def prepare_table(
     if out.exists() and not is_prepared(out):
         raise StoreError(f"'{out}' is no prepared table and is not replaced; choose another --out")
     opened = Source.open(source)
-    empty = pl.DataFrame(schema=opened.columns)
-    table = opened.sample(INFER_ROWS) if schema is None else empty
-    schema = resolve_schema(table, tasks, roles or Roles(), schema)
-    check_schema(empty, schema)
+    table, roles = opened.sample(SAMPLE_ROWS), roles or Roles()
+    schema = resolve_schema(table, tasks, roles, schema)
+    check_schema(table, schema)
     _check_types(opened, schema, settings)
     memory = memory_bytes or machine_memory_bytes() // MEMORY_SHARE
     plan = _plan(opened, schema, settings, seed, chunk_rows, memory)
     thin = partial(sample_parts, tasks=schema.tasks, share=schema.negative_share, seed=seed)
     with _working(out, plan, anew=overwrite) as folder:
+        findings = _findings(table, schema, settings, seed, roles.drop)
+        del table  # before the memory is needed
+        warn(findings or ())
         job = Preparation(
             opened, schema, settings.encoder, settings.split, seed, Work(folder), chunk_rows, memory, tell, thin
         )  # fmt: skip
         encoder, report = job.run()
+        if findings is not None:
+            report["findings"] = [finding.to_dict() for finding in findings]
         origin = Origin(_described(opened), settings.split, seed)
         with _replaced(out):
             return finish_prepared(folder / "encoded", out, encoder, origin, report)
@@ -86,6 +94,16 @@ def _check_types(source: Source, schema: Schema, settings: Settings) -> None:
         raise SchemaError("a split by time needs a time column; name it with --time")
     if method == "user" and schema.group is None:
         raise SchemaError("a split by user needs the user column; name it with --group")
+
+
+def _findings(
+    sample: pl.DataFrame, schema: Schema, settings: Settings, seed: int, dropped: Collection[str]
+) -> tuple[Finding, ...] | None:
+    """Of the checks of the data; None where the sample has no rows of a part, or too few labels, to be checked."""
+    try:
+        return check_quality(split_table(sample, schema, settings.split, seed), schema, seed, dropped)
+    except SchemaError:
+        return None  # what is wrong with the table itself is told when all of it has been read
 
 
 def _plan(source: Source, schema: Schema, settings: Settings, seed: int, rows: int, memory: int) -> dict[str, Any]:

@@ -106,7 +106,8 @@ class FolderSource:
         return {"train": found["train"], "validation": found["valid"], "test": found["test"]}
 
     def findings(self, seed: int) -> tuple[Finding, ...]:
-        return tuple(Finding(**found) for found in self.folder.report.get("findings", ()))
+        told = (None, *self.schema.task_names)
+        return tuple(Finding(**one) for one in self.folder.report.get("findings", ()) if one.get("task") in told)
 
     def encode(self, settings: EncoderSettings, feeder: Feeder) -> tuple[Encoder, Batch, Batch]:
         self.check(settings)

@@ -16,6 +16,7 @@ from automtl.data import table as tables
 from automtl.errors import TableError
 
 SAMPLE_BYTES = 1 << 20  # of a CSV file, by which the length of a row is judged
+STRETCHES = 16  # of rows that follow one another, in a sample
 INFER_ROWS = 100_000  # of a CSV file, by which its types are found
 
 
@@ -94,12 +95,24 @@ class Source:
                 raise TableError(f"'{part.path}' cannot be read: {error}") from None
 
     def sample(self, rows: int) -> pl.DataFrame:
-        """About so many rows of all columns: the first of as many parts as it takes, spread over the table."""
-        chosen = sorted(set(np.linspace(0, len(self.parts) - 1, 16).astype(int).tolist()))
-        each, found = max(rows // len(chosen), 1), []
-        for index in chosen:
-            found += [next(self.pieces(list(self.columns), each, Place(index))).table.head(each)]
-        return pl.concat(found)
+        """About so many rows of all columns, or all rows where they are fewer: stretches that are spread over the parts
+        and, but for CSV files, over the rows of each."""
+        filled = [index for index, part in enumerate(self.parts) if part.rows != 0]
+        chosen = sorted({filled[place] for place in np.linspace(0, len(filled) - 1, STRETCHES).astype(int)})
+        each, names = max(rows // len(chosen), 1), list(self.columns)
+        return pl.concat(
+            next(self.pieces(names, count, Place(index, start))).table.head(count)
+            for index in chosen
+            for start, count in _stretches(self.parts[index].rows, each, max(STRETCHES // len(chosen), 1))
+        )
+
+
+def _stretches(rows: int | None, wanted: int, number: int) -> list[tuple[int, int]]:
+    """Starts and lengths of evenly spread stretches, the first and the last rows included; one where all are wanted."""
+    count = max(wanted // number, 1)
+    if rows is None or rows <= wanted or number == 1:
+        return [(0, wanted)]
+    return [(int(start), count) for start in np.linspace(0, rows - count, number)]
 
 
 def _opened(path: Path) -> Part:

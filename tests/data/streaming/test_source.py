@@ -1,0 +1,30 @@
+"""A sample of a table that is too large to be read at once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from automtl.data.streaming.source import STRETCHES, Source
+from automtl.data.table import write_table
+from tests.data.streaming.tables import write_parts
+
+TABLE = pl.DataFrame({"row": range(1000)})
+
+
+@pytest.mark.parametrize(("parts", "ending"), [(1, ".parquet"), (3, ".arrow"), (30, ".parquet")])
+def test_a_sample_is_spread_over_the_rows_from_the_first_to_the_last(tmp_path: Path, parts: int, ending: str) -> None:
+    write_parts(TABLE, tmp_path / "parts", parts, ending)
+    rows = Source.open(str(tmp_path / "parts")).sample(200)["row"]
+    assert rows.is_unique().all() and 180 <= rows.len() <= 200
+    assert rows[0] == 0 and rows[-1] >= 1000 - 1000 // parts
+    assert rows.diff().max() <= 2 * 1000 // STRETCHES  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("ending", [".parquet", ".csv"])
+def test_a_sample_of_few_rows_is_the_table_whatever_parts_are_empty(tmp_path: Path, ending: str) -> None:
+    write_parts(TABLE, tmp_path / "parts", 4, ending)
+    write_table(TABLE.head(0), tmp_path / "parts" / f"part-00a{ending}")
+    assert Source.open(str(tmp_path / "parts")).sample(4000).equals(TABLE)
