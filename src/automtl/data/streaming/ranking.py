@@ -1,15 +1,21 @@
 """Counted columns of ids: their values in the order of a vocabulary. V values, 3 splits.
 
-Every vocabulary of a column, whatever its least count and its most ids, is a beginning of its ranking. Values and their
-codes are looked at in partitions by hash, as many as it takes for one to fit in the memory given.
+Every vocabulary of a column, whatever its least count and its most ids, is a beginning of its ranking. Where values and
+their codes do not fit in the memory given, they are looked at in partitions by hash, one of which fits.
 """
 
 from __future__ import annotations
 
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pyarrow as pa
 
 from automtl.data.columns import as_text
 from automtl.data.ordering import vocabulary_order
@@ -70,19 +76,19 @@ def rank_column(work: Work, columns: Columns, place: int, most: int, memory_byte
     last = work.chunks[-1].about
     size, several = last["size"][place], last["first"][place] > 0
     counts = _counts(work, columns, place, size)
-    partitions = max(-(-size * CODE_BYTES // memory_bytes), 1)
     kept: list[Counted] = []
     distinct = 0
-    for partition in range(partitions):
-        counted = _counted(*_partition(work, place, partition, partitions), counts, several)
-        distinct += counted.values.len()
-        kept = [counted.first(most, *kept)]
-    (found,) = kept
-    rank = np.full(size + 1, NOT_RANKED, np.int32)
-    rank[found.codes] = np.arange(found.values.len(), dtype=np.int32)
-    for partition in range(partitions if several else 0):
-        values, codes = _partition(work, place, partition, partitions)
-        rank[codes] = _ranks(values, found.values)
+    with _partitions(work, place, max(-(-size * CODE_BYTES // memory_bytes), 1)) as partitions:
+        for read in partitions:
+            counted = _counted(*read(), counts, several)
+            distinct += counted.values.len()
+            kept = [counted.first(most, *kept)]
+        (found,) = kept
+        rank = np.full(size + 1, NOT_RANKED, np.int32)
+        rank[found.codes] = np.arange(found.values.len(), dtype=np.int32)
+        for read in partitions if several else ():
+            values, codes = read()
+            rank[codes] = _ranks(values, found.values)
     missing, present = counts[:, 0].tolist(), counts[:, 1:].sum(1).tolist()
     return Ranking(found.values, distinct, rank, found.rows, missing, present)
 
@@ -104,21 +110,49 @@ def _counts(work: Work, columns: Columns, place: int, size: int) -> np.ndarray:
     return counts
 
 
-def _partition(work: Work, place: int, partition: int, partitions: int) -> tuple[pl.Series, np.ndarray]:
-    """Values, as Int64 or String, and their codes: those of one partition."""
-    found, codes, start = [], [], 1
+Read = Callable[[], tuple[pl.Series, np.ndarray]]  # values, as Int64 or String, and their codes
+
+
+@contextmanager
+def _partitions(work: Work, place: int, count: int) -> Iterator[list[Read]]:
+    """All values of a column with their codes: one partition, or so many by hash, in files for the block."""
+    if count == 1:
+        yield [lambda: _joined(list(_coded(work, place)))]
+        return
+    folder = work.folder / f"partitions.{place}"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir()
+    paths = [folder / f"{partition}.arrow" for partition in range(count)]
+    with ExitStack() as stack:
+        writers: list[pa.RecordBatchStreamWriter] = []
+        for values, codes in _coded(work, place):
+            table, own = pl.DataFrame([values, pl.Series("code", codes)]), values.hash() % count
+            writers = writers or [
+                stack.enter_context(pa.ipc.new_stream(path, table.to_arrow().schema)) for path in paths
+            ]
+            for partition, writer in enumerate(writers):
+                writer.write_table(table.filter(own == partition).to_arrow())
+    yield [partial(_read_partition, path) for path in paths]
+    shutil.rmtree(folder)
+
+
+def _read_partition(path: Path) -> tuple[pl.Series, np.ndarray]:
+    table = pl.read_ipc_stream(path)
+    return table["value"], table["code"].to_numpy()
+
+
+def _coded(work: Work, place: int) -> Iterator[tuple[pl.Series, np.ndarray]]:
+    """Chunk by chunk, the values that came with it and their codes."""
+    start = 1
     for chunk in work.chunks:
         values = read_values(chunk, place)
-        own = np.arange(start, start + values.len())
+        whole = (values.dtype.is_integer() and values.dtype != pl.UInt64) or values.dtype == pl.Boolean
+        yield values.cast(pl.Int64) if whole else as_text(values), np.arange(start, start + values.len())
         start += values.len()
-        if partitions > 1:
-            here = np.flatnonzero((values.hash() % partitions == partition).to_numpy())
-            values, own = values.gather(here), own[here]
-        found.append(values)
-        codes.append(own)
-    values = pl.concat(found).alias("value")
-    whole = (values.dtype.is_integer() and values.dtype != pl.UInt64) or values.dtype == pl.Boolean
-    return values.cast(pl.Int64) if whole else as_text(values), np.concatenate(codes)
+
+
+def _joined(parts: list[tuple[pl.Series, np.ndarray]]) -> tuple[pl.Series, np.ndarray]:
+    return pl.concat([values for values, _ in parts]), np.concatenate([codes for _, codes in parts])
 
 
 def _counted(values: pl.Series, codes: np.ndarray, counts: np.ndarray, several: bool) -> Counted:
