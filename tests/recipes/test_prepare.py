@@ -320,11 +320,17 @@ def test_a_split_by_time_without_a_time_column_is_told_before_any_row_is_read(tm
     assert not list(tmp_path.glob(".out*"))
 
 
-def test_the_command_prepares_a_folder_that_fit_takes(log_file: Path, tmp_path: Path) -> None:
+def test_the_command_prepares_a_folder_that_fit_takes(
+    log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     settings, out = tmp_path / "tiny.yaml", tmp_path / "out"
     settings.write_text(yaml.safe_dump(TINY | {"model": "shared-bottom", "variants": []}), encoding="utf-8")
     given = ("--task", "click", "--task", "buy", "--drop", "like", "--drop", "cart")
     assert call("prepare", log_file, *given, "--memory", "1", "--out", out) == 0
+    told = capsys.readouterr().out
+    assert "1,500 rows of 1 file: 1,050 to train, 150 to validate, 300 to test" in told
+    assert "columns left out: like, cart" in told
+    assert "task click: mean label" in told
     assert call("prepare", log_file, *given, "--out", out) == 2
     assert call("prepare", log_file, *given, "--out", out, "--overwrite") == 0
     assert call("fit", out, "--config", settings, "--out", tmp_path / "run") == 0

@@ -29,7 +29,7 @@ def prepare_command(
     An interrupted preparation goes on where it stopped when the command is given again.
     """
     from automtl.recipes.prepare import prepare_table
-    from automtl.report.preparation import column_rows, row_line
+    from automtl.report.preparation import column_rows, notes, row_line
     from automtl.training.progress import Progress
 
     try:
@@ -44,5 +44,7 @@ def prepare_command(
         typer.echo("stopped; the same command goes on from there", err=True)
         raise typer.Exit(130) from None
     show_table(row_line(made.report), *column_rows(made.report))
+    for line in notes(made.report):
+        typer.echo(line)
     typer.echo(f"files: {out}")
     typer.echo(f"next: automtl fit {out}")

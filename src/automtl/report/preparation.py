@@ -7,11 +7,24 @@ from typing import Any
 
 def row_line(report: dict[str, Any]) -> str:
     """Rows by split."""
-    rows = report["rows"]
+    rows, files = report["rows"], report["files"]
     return (
-        f"{rows['read']:,} rows of {report['files']} files: {rows['train']:,} to train, {rows['valid']:,} to validate, "
-        f"{rows['test']:,} to test"
+        f"{rows['read']:,} rows of {files} file{'s' * (files != 1)}: {rows['train']:,} to train, {rows['valid']:,} to "
+        f"validate, {rows['test']:,} to test"
     )
+
+
+def notes(report: dict[str, Any]) -> list[str]:
+    """Labels of each task; then what was left out."""
+    lines = [
+        f"task {name}: mean label {by_part['train']['mean']:.4g} of {by_part['train']['labels']:,} to train, "
+        f"{by_part['valid']['mean']:.4g} to validate, {by_part['test']['mean']:.4g} to test"
+        for name, by_part in report["tasks"].items()
+    ]
+    for what, names in (("columns", report["unused_columns"]), ("files without rows", report["empty_files"])):
+        if names:
+            lines.append(f"{what} left out: {', '.join(names)}")
+    return lines
 
 
 def column_rows(report: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
