@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -82,6 +84,21 @@ def test_every_metric_prefers_the_truth_and_says_why_it_is_undefined(metric) -> 
         one = metric(Rows(np.ones(5), np.ones(5), np.ones(5), np.ones(5)))
         assert isinstance(one, Undefined)
         assert "every label is 1" in one.reason
+
+
+def test_metrics_of_many_rows_hold_some_bytes_of_each(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("automtl.training.metrics.SLICE_ROWS", 1000)
+    monkeypatch.setattr("automtl.training.metrics.LIBRARY_ROWS", 0)
+    rng, count = np.random.default_rng(0), 100_000
+    labels = torch.from_numpy(rng.integers(0, 2, (count, 2))).float()
+    group = torch.from_numpy(rng.integers(0, count // 20, count))
+    batch = Batch(small_batch(1).features, labels, torch.ones(count, 2), torch.ones(count), group)
+    scores = rng.random((count, 2))
+    tracemalloc.start()
+    evaluate(lambda index: scores[:, index], batch, [Task("a"), Task("b")])
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 60 * count
 
 
 def test_mtl_loss_is_the_loss_that_training_minimises() -> None:

@@ -129,11 +129,11 @@ def fast_pr_auc(rows: Rows) -> float:
         true, false = found + np.cumsum(positives), wrong + np.cumsum(negatives)
         area += float((positives * true / np.maximum(true + false, 1e-300)).sum())
         found, wrong = float(true[-1]), float(false[-1])
-    return area / found
+    return area / found if found > 0 else float("nan")
 
 
 def auc(rows: Rows) -> Value:
-    """Area under the ROC curve, by scikit-learn."""
+    """Area under the ROC curve, by scikit-learn where rows are not too many for it."""
     from sklearn.metrics import roc_auc_score
 
     if len(rows.labels) > LIBRARY_ROWS:
@@ -186,7 +186,7 @@ def log_loss(rows: Rows) -> Value:
 
 
 def pr_auc(rows: Rows) -> Value:
-    """Average precision, by scikit-learn."""
+    """Average precision, by scikit-learn where rows are not too many for it."""
     from sklearn.metrics import average_precision_score
 
     if len(rows.labels) > LIBRARY_ROWS:

@@ -40,7 +40,7 @@ def same_rows(found: Batch, expected: Batch) -> None:
         torch.testing.assert_close(getattr(found, name), getattr(expected, name), rtol=0, atol=0)
 
 
-@settings(max_examples=25, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
+@settings(max_examples=15, phases=[Phase.explicit, Phase.generate], suppress_health_check=list(HealthCheck))
 @given(st.data())
 def test_streaming_is_encoding_the_whole_table(data: st.DataObject) -> None:
     seed, rows = data.draw(st.integers(0, 10_000)), data.draw(st.integers(48, 120))
@@ -50,7 +50,7 @@ def test_streaming_is_encoding_the_whole_table(data: st.DataObject) -> None:
     encoding = EncoderSettings(min_count=data.draw(st.integers(1, 3)), bins=data.draw(st.sampled_from([0, 4])))
     table, schema = make_table(seed, rows), make_schema(time=time, weight=weight, split=split)
     splitting = SplitSettings(method=method, shares=(0.5, 0.25, 0.25))  # type: ignore[arg-type]
-    chunk, memory_bytes = data.draw(st.integers(9, 50)), data.draw(st.sampled_from([2**30, 2**16]))
+    chunk, memory_bytes = data.draw(st.integers(12, 60)), data.draw(st.sampled_from([2**30, 2**16]))
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         source, work = Path(folder) / "parts", Path(folder) / "work"
