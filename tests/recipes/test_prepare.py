@@ -32,7 +32,7 @@ from tests.conftest import TINY
 from tests.data.streaming.tables import make_schema, make_table, write_parts
 from tests.test_cli import call
 
-KILLS = 6
+KILLS = 10
 CHANGE: dict[str, object] = {"encoder": {"min_count": 1}}
 
 
