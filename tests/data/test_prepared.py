@@ -133,7 +133,7 @@ def change(name: str, **values: Any) -> Callable[[Path], None]:
 
 DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing": (lambda folder: shutil.rmtree(folder), "does not exist; check the path"),
-    "unfinished": (lambda folder: (folder / "prepared.json").unlink(), "its preparation was interrupted"),
+    "unfinished": (lambda folder: (folder / "prepared.json").unlink(), "writing it was interrupted"),
     "text": (lambda folder: (folder / "prepared.json").write_text("{"), "cannot be read .* prepare the table again"),
     "another kind": (change("prepared.json", kind="else"), "was not written by automtl"),
     "another format": (change("prepared.json", format=99), "has format 99.* reads 1; use automtl"),

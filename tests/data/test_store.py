@@ -151,7 +151,7 @@ def test_a_truncated_a_missing_and_a_changed_file_are_named(store: Store, name: 
 def test_folders_that_hold_something_else_are_refused(tmp_path: Path) -> None:
     with pytest.raises(StoreError, match="does not exist"):
         Store.open(tmp_path / "nowhere")
-    with pytest.raises(StoreError, match="holds no encoded rows"):
+    with pytest.raises(StoreError, match="no folder of encoded rows"):
         Store.open(tmp_path)
     for content, message in (
         ("{", "cannot be read"),

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -17,18 +16,17 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors import numpy as safe_numpy
 
-from automtl._version import __version__
 from automtl.data.batch import Batch
 from automtl.data.encoder import Encoder
 from automtl.data.files import appearing, write_synced
+from automtl.data.index import IndexKind
 from automtl.data.narrowing import narrowed, rows_of_tasks, without_rates
 from automtl.data.schema import Schema
 from automtl.data.split import SplitSettings
 from automtl.data.store import Feeder, Store, windowed
 from automtl.errors import AutomtlError, StoreError
 
-KIND, FORMAT = "automtl prepared table", 1  # a change that older code cannot read raises the format
-MANIFEST = "prepared.json"
+MANIFEST = IndexKind("prepared.json", "automtl prepared table", 1, "prepared table", "prepare the table again")
 PARTS = ("train", "valid", "test")
 SMALL = ("schema.yaml", "encoder.json", "encoder.safetensors", "report.json")
 STORES = tuple(f"{part}/store.json" for part in PARTS)
@@ -65,7 +63,8 @@ class PreparedFolder:
     def open(folder: Path | str) -> PreparedFolder:
         """Raises StoreError that names the file that is missing, changed or of another kind or version."""
         folder = Path(folder)
-        manifest, digest = _read_manifest(folder)
+        manifest = MANIFEST.read(folder)
+        digest = _sha256(folder / MANIFEST.file)
         try:
             _require_unchanged(folder, manifest["files"])
             schema = Schema.read(folder / "schema.yaml")
@@ -137,7 +136,7 @@ def is_prepared(path: Any) -> bool:
     """Whether this is the path of a prepared table, complete or not."""
     if not isinstance(path, str | Path):
         return False
-    return any((Path(path) / name).is_file() for name in (MANIFEST, *STORES))
+    return any((Path(path) / name).is_file() for name in (MANIFEST.file, *STORES))
 
 
 def write_prepared(
@@ -200,11 +199,7 @@ def _write_small(folder: Path, encoder: Encoder, origin: Origin, report: dict[st
     }
     for name, data in content.items():
         write_synced(folder / name, data)
-    manifest = {
-        "kind": KIND,
-        "format": FORMAT,
-        "automtl": __version__,
-        "byte_order": sys.byteorder,
+    manifest = MANIFEST.header | {
         "rows": {part: store.num_rows for part, store in stores.items()},
         "source": origin.source,
         "split": asdict(origin.split),
@@ -214,7 +209,7 @@ def _write_small(folder: Path, encoder: Encoder, origin: Origin, report: dict[st
         "negatives_sampled": any(share is not None for share in shares),
         "files": {name: _sha256(folder / name) for name in (*SMALL, *STORES)},
     }
-    write_synced(folder / MANIFEST, _sorted_json(manifest))
+    write_synced(folder / MANIFEST.file, _sorted_json(manifest))
 
 
 def _state(encoder: Encoder) -> tuple[str, dict[str, bytes]]:
@@ -229,30 +224,6 @@ def _sorted_json(values: dict[str, Any]) -> bytes:
 def _sha256(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _read_manifest(folder: Path) -> tuple[dict[str, Any], str]:
-    """The manifest and its digest."""
-    path = folder / MANIFEST
-    if not folder.is_dir():
-        raise StoreError(f"prepared table '{folder}' does not exist; check the path")
-    if not path.is_file():
-        raise StoreError(f"'{folder}' has no {MANIFEST}; it is no prepared table, or its preparation was interrupted")
-    try:
-        content = path.read_bytes()
-        manifest = json.loads(content)
-    except (OSError, ValueError) as error:
-        raise StoreError(f"'{path}' cannot be read ({error}); prepare the table again") from None
-    if not isinstance(manifest, dict) or manifest.get("kind") != KIND:
-        raise StoreError(f"'{path}' was not written by automtl; expected a folder written by 'automtl prepare'")
-    if manifest.get("format") != FORMAT:
-        raise StoreError(
-            f"'{folder}' has format {manifest.get('format')}, this automtl {__version__} reads {FORMAT}; "
-            f"use automtl {manifest.get('automtl')} or prepare the table again"
-        )
-    if manifest.get("byte_order") != sys.byteorder:
-        raise StoreError(f"'{folder}' was written on a machine of another byte order; prepare the table again")
-    return manifest, hashlib.sha256(content).hexdigest()
 
 
 def _require_unchanged(folder: Path, checksums: dict[str, str]) -> None:

@@ -23,7 +23,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from glob import escape
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -32,17 +31,16 @@ from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 from torch import Tensor
 
-from automtl._version import __version__
 from automtl.data.batch import Batch, Features, row_bytes
 from automtl.data.encoder import Encoder
 from automtl.data.files import appearing, held, sync, write_synced
+from automtl.data.index import IndexKind
 from automtl.data.layout import Layout
 from automtl.data.schema import CONFIG
 from automtl.data.threads import in_threads
 from automtl.errors import StoreError
 
-KIND, FORMAT = "automtl encoded rows", 1  # a change that older code cannot read raises the format
-INDEX = "store.json"
+INDEX = IndexKind("store.json", "automtl encoded rows", 1, "folder of encoded rows", "encode the table again")
 LOCK = "lock"  # in a folder of a feeder, held by its process
 DTYPES = {"int32": torch.int32, "int64": torch.int64, "float32": torch.float32}
 WINDOW_BYTES = 2**30  # a shuffle by blocks holds at most so much
@@ -124,16 +122,12 @@ class Store:
         try:
             with appearing(folder) as fresh:
                 arrays = _write_arrays(fresh, parts, layout)
-                index = {
-                    "kind": KIND,
-                    "format": FORMAT,
-                    "automtl": __version__,
-                    "byte_order": sys.byteorder,
+                index = INDEX.header | {
                     "rows": arrays["weight"].shape[0],
                     "layout": layout.to_dict(),
                     "arrays": {name: dict(array.__dict__) for name, array in arrays.items()},
                 }
-                write_synced(fresh / INDEX, json.dumps(index, indent=1).encode())
+                write_synced(fresh / INDEX.file, json.dumps(index, indent=1).encode())
         except OSError as error:
             raise StoreError(f"'{folder}' cannot be written: {error.strerror or error}") from None
         return Store.open(folder)
@@ -142,7 +136,7 @@ class Store:
     def open(folder: Path | str) -> Store:
         """Raises StoreError that names the file that is missing, of another kind, or of another size."""
         folder = Path(folder)
-        index = _read_index(folder)
+        index = INDEX.read(folder)
         try:
             layout = Layout.from_dict(index["layout"])
             arrays = {
@@ -152,7 +146,7 @@ class Store:
             store = Store(folder, int(index["rows"]), layout, arrays)
             _require_shapes(store)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StoreError(f"'{folder / INDEX}' is damaged ({error}); encode the table again") from None
+            raise StoreError(f"'{folder / INDEX.file}' is damaged ({error}); encode the table again") from None
         for name, array in arrays.items():
             _require_size(store.file(name), array.num_bytes)
         return store
@@ -351,28 +345,6 @@ class _Writer:
 
 def _padded(values: np.ndarray, width: int) -> np.ndarray:
     return np.pad(values, ((0, 0), (0, width - values.shape[1])))
-
-
-def _read_index(folder: Path) -> dict[str, Any]:
-    path = folder / INDEX
-    if not folder.is_dir():
-        raise StoreError(f"folder of encoded rows '{folder}' does not exist; check the path")
-    if not path.is_file():
-        raise StoreError(f"'{folder}' has no {INDEX}; it holds no encoded rows, or writing them was interrupted")
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise StoreError(f"'{path}' cannot be read ({error}); encode the table again") from None
-    if not isinstance(index, dict) or index.get("kind") != KIND:
-        raise StoreError(f"'{path}' was not written by automtl; expected a folder of encoded rows")
-    if index.get("format") != FORMAT:
-        raise StoreError(
-            f"'{folder}' has format {index.get('format')}, this automtl {__version__} reads {FORMAT}; "
-            f"use automtl {index.get('automtl')} or encode the table again"
-        )
-    if index.get("byte_order") != sys.byteorder:
-        raise StoreError(f"'{folder}' was written on a machine of another byte order; encode the table again")
-    return index
 
 
 def _require_shapes(store: Store) -> None:
