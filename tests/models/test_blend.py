@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from automtl.config import Settings
 from automtl.data.batch import Batch, Features
+from automtl.data.schema import Task
 from automtl.errors import SettingsError
 from automtl.models.blend import SHARES, Blend, best_shares, blend
 from automtl.models.network import count_parameters
@@ -74,6 +75,15 @@ def test_scores_are_mixed_by_the_shares() -> None:
     torch.testing.assert_close(mixed[:, 0], of_trees[:, 0])
     torch.testing.assert_close(mixed[:, 1], 0.75 * -1.0 + 0.25 * of_trees[:, 1])
     assert count_parameters(model) == 2 + trees.num_parameters
+
+
+def test_no_stage_of_a_funnel_is_more_probable_than_the_one_before() -> None:
+    chained = (Task("buy", after="click"), Task("click"))
+    trees = TreeModel(replace(LAYOUT, tasks=chained), NetworkSettings(), torch.Generator())
+    model = Blend(Constant([1.0, -1.0]), trees)
+    trees.forward = lambda features: torch.tensor([[2.0, 0.0]]).expand(len(features.categorical), -1)  # type: ignore[method-assign]
+    model.share = torch.tensor([0.5, 0.5])
+    assert predict_logits(model, rows(4)).tolist() == [[-0.5, -0.5]] * 4
 
 
 def test_trees_that_help_are_kept_and_trees_that_do_not_are_left_out() -> None:

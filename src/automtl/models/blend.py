@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from automtl.data.batch import Batch, Features
 from automtl.data.layout import Layout
-from automtl.data.schema import Task
+from automtl.data.schema import Task, stages
 from automtl.models.settings import NetworkSettings
 from automtl.models.trees import TreeModel
 from automtl.training.fit import TrainingSettings, fit, predict_logits
@@ -24,7 +24,10 @@ SHARES = 21  # that are tried, from 0 to 1
 
 
 class Blend(nn.Module):
-    """Features -> (1 - s) network + s trees, logits (B, T); s: the trees' `share` of each task, (T,)."""
+    """Features -> (1 - s) network + s trees, logits (B, T); s: the trees' `share` of each task, (T,).
+
+    Trees learn each stage of a funnel by itself; here none is more probable than the one before it.
+    """
 
     share: Tensor
 
@@ -32,9 +35,13 @@ class Blend(nn.Module):
         super().__init__()
         self.network, self.trees = network, trees
         self.register_buffer("share", torch.zeros(len(trees.tasks)))
+        self.stages = stages(trees.tasks)
 
     def forward(self, features: Features) -> Tensor:
-        return torch.lerp(self.network(features), self.trees(features), self.share)
+        logits = torch.lerp(self.network(features), self.trees(features), self.share)
+        if self.stages:
+            logits[:, self.stages] = logits[:, self.stages].cummin(dim=1).values
+        return logits
 
 
 def trees_of(model: nn.Module) -> TreeModel | None:

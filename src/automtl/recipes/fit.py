@@ -176,7 +176,7 @@ def tree_shares(model: nn.Module, settings: Settings, schema: Schema) -> dict[st
     """Of each task's score; why there are none, where they are missing; None where none were wanted."""
     if isinstance(model, Blend):
         return dict(zip(schema.task_names, (round(share, 4) for share in model.share.tolist()), strict=True))
-    if settings.with_trees is False or settings.model != "automtl":
+    if settings.with_trees is False or (settings.with_trees is None and settings.model != "automtl"):
         return None
     return "no task gained by them" if TreeModel.available() else "LightGBM cannot be loaded; install automtl[trees]"
 
