@@ -25,16 +25,16 @@ def read_labels(table: pl.DataFrame, schema: Schema) -> Labels:
 
 
 def label_columns(table: pl.DataFrame, schema: Schema) -> Labels:
-    values, mask = [], []
-    for task in schema.tasks:
+    values, mask = np.empty((2, table.height, len(schema.tasks)))
+    for place, task in enumerate(schema.tasks):
         column = table[task.name].cast(pl.Float64)
         present = column.is_not_null()
         if task.condition is not None:
             present = present & holds(table, task.condition)
-        mask.append(present.to_numpy().astype(np.float64))
-        values.append(column.fill_null(0.0).to_numpy() * mask[-1])
-    binary = np.array([task.kind is TaskKind.BINARY for task in schema.tasks])
-    return Labels(np.stack(values, axis=1), np.stack(mask, axis=1), binary)
+        mask[:, place], values[:, place] = present.to_numpy(), column.fill_null(0.0).to_numpy()
+        if not present.all():
+            values[:, place] *= mask[:, place]
+    return Labels(values, mask, np.array([task.kind is TaskKind.BINARY for task in schema.tasks]))
 
 
 def require_both_classes(train: pl.DataFrame, schema: Schema) -> None:

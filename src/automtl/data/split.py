@@ -70,8 +70,10 @@ def cut(rank: np.ndarray, total: int, shares: tuple[float, float, float]) -> np.
 def named_parts(table: pl.DataFrame, name: str) -> np.ndarray:
     """(N,) int64 parts as a split column names them. Raises SchemaError for another name."""
     require_columns(table, [name], "split column")
-    values = table[name].cast(pl.String).str.strip_chars().str.to_lowercase()
-    known = values.replace_strict(NAMES, default=None, return_dtype=pl.Int64)
+    values = table[name].cast(pl.String)
+    unique = values.unique()  # few, whose names are looked at
+    parts = unique.str.strip_chars().str.to_lowercase().replace_strict(NAMES, default=None, return_dtype=pl.Int64)
+    known = values.replace_strict(unique, parts, return_dtype=pl.Int64)
     if known.null_count():
         odd = table[name].filter(known.is_null())[0]
         raise SchemaError(f"split column '{name}': unknown value {odd!r}; expected train, val or test")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from pyarrow import parquet
 
 from automtl.data import table as tables
 from automtl.errors import TableError
@@ -155,9 +156,20 @@ def _common(parts: Sequence[Part]) -> dict[str, pl.DataType]:
 def _slices(part: Part, types: dict[str, pl.DataType], rows: int, start: Place) -> Iterator[Piece]:
     scan = _scan(part.path).select(list(types))
     assert part.rows is not None
-    for row in range(start.row, part.rows, rows):
-        table = scan.slice(row, rows).collect().cast(dict(types))  # type: ignore[arg-type]
+    row, ends = start.row, _group_ends(part.path)
+    while row < part.rows:
+        whole = ends[np.searchsorted(ends, row + rows, side="right") - 1]
+        table = scan.slice(row, whole - row if whole > row else rows).collect().cast(dict(types))  # type: ignore[arg-type]
         yield Piece(table, Place(start.part, row), Place(start.part, row + table.height))
+        row += table.height
+
+
+def _group_ends(path: Path) -> np.ndarray:
+    """Rows before and behind each row group of a Parquet file; one that is cut is read twice. (1,), 0, of others."""
+    if not path.name.lower().endswith(tables.PARQUET_SUFFIXES):
+        return np.zeros(1, np.int64)
+    about = parquet.read_metadata(path)
+    return np.cumsum([0, *(about.row_group(group).num_rows for group in range(about.num_row_groups))])
 
 
 def _opened_csv(path: Path) -> Part:

@@ -42,12 +42,12 @@ class Chunk:
 
     def array(self, name: str, dtype: str, columns: int | None = None) -> np.ndarray:
         """A column of N elements or, of lists, of as many as there are; with `columns`, (N, columns)."""
-        found = np.fromfile(self.folder / f"{name}.bin", dtype)
+        found = _mapped(self.folder / f"{name}.bin", dtype)
         return found if columns is None else found.reshape(-1, columns)
 
     def part(self) -> np.ndarray:
         """(N,) uint8, the split of each row."""
-        return np.fromfile(self.part_file, np.uint8)
+        return _mapped(self.part_file, "uint8")
 
 
 @dataclass(frozen=True)
@@ -105,6 +105,13 @@ def write_array(path: Path, values: np.ndarray) -> None:
     """Its elements, row by row."""
     with path.open("wb") as file:
         np.ascontiguousarray(values).tofile(file)
+
+
+def _mapped(path: Path, dtype: str) -> np.ndarray:
+    """The elements of a file, without a copy; what is changed of them stays in memory."""
+    if path.stat().st_size == 0:
+        return np.empty(0, dtype)
+    return np.asarray(np.memmap(path, dtype, "c"))
 
 
 def machine_start() -> str:
