@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 import torch
 
+from automtl.nn import interaction
 from automtl.nn.interaction import AttentionMixture, CrossMixture, InnerProductMixture, OuterProductMixture
 from automtl.nn.shape import BlockShape
 
@@ -53,3 +55,16 @@ def test_attention_equals_softmax_of_scaled_products() -> None:
         heads.append(share @ value[..., part])
     expected = torch.relu(torch.cat(heads, 2) @ mixture.out[0][0] + x @ mixture.residual[0][0])
     torch.testing.assert_close(mixture(x, ONE, (0,)), expected)
+
+
+def test_attention_has_one_value_and_one_gradient_whether_scores_are_kept_or_not(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mixture, x = make(AttentionMixture, [2]), torch.randn(3, 5, 4, requires_grad=True)
+    kept = mixture(x, ONE, (0,))
+    torch.testing.assert_close(mixture(x.detach(), ONE, (0,)), kept)
+    monkeypatch.setattr(interaction, "FUSED_FIELDS", 4)
+    fused = mixture(x, ONE, (0,))
+    torch.testing.assert_close(fused, kept)
+    gradients = (torch.autograd.grad(out.square().sum(), x)[0] for out in (fused, kept))
+    torch.testing.assert_close(*gradients)

@@ -158,4 +158,4 @@ class Part(nn.Module):
 
     def forward(self, features: Features) -> Tensor:
         logits: Tensor = self.supernet(features, self.active)
-        return logits
+        return logits.float()

@@ -28,7 +28,7 @@ from automtl.training.hardware import precision
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.progress import Listener, Progress
 
-VALID_ROWS = 4_096  # of a look at the supernet between epochs
+VALID_ROWS = 2_048  # of a look at the supernet, for the history alone
 REPORTS = 15  # looks in a search
 
 
@@ -279,7 +279,8 @@ class Run:
 
     def _report(self, loss: float) -> Progress:
         state = self.state
-        check = self.judge(Part(state.supernet, leading(state.supernet)), 0, state.step, loss)
+        with self.precision:
+            check = self.judge(Part(state.supernet, leading(state.supernet)), 0, state.step, loss)
         architecture = state.supernet.derive()
         mixing = state.supernet.mixing()
         differences = state.stopping.difference()

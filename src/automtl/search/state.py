@@ -124,4 +124,4 @@ def weight_optimizer(supernet: Supernet, settings: SearchSettings) -> torch.opti
     parameters, rate, decay = supernet.network.parameters(), settings.learning_rate, settings.weight_decay
     if settings.optimizer == "sgd":
         return torch.optim.SGD(parameters, lr=rate, momentum=settings.momentum, weight_decay=decay)
-    return torch.optim.Adam(parameters, lr=rate, weight_decay=decay)
+    return torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True)
