@@ -51,13 +51,19 @@ class FieldPoolingMixture(Mixture):
 
     def _attend(self, x: Tensor) -> Tensor:
         """The sum over fields by softmax(v tanh(W e)): (S, B, D)."""
-        stack, (rows, fields, dim) = len(self.score), x.shape[-3:]
-        flat = x.reshape(-1, rows * fields, dim).expand(stack, -1, -1)
-        score = torch.bmm(torch.tanh(self.hidden(flat)), self.score).reshape(stack, rows, fields)
-        share = score.softmax(dim=2)
-        if x.dim() == 4:
-            return (share.unsqueeze(2) @ x).squeeze(2)
-        return torch.bmm(share.transpose(0, 1), x).transpose(0, 1)
+        if x.dim() == 3:
+            return torch.bmm(self._shared_scores(x).softmax(dim=2), x).transpose(0, 1)
+        stack, rows, fields, dim = x.shape
+        hidden = torch.tanh(self.hidden(x.reshape(stack, rows * fields, dim)))
+        share = torch.bmm(hidden, self.score).reshape(stack, rows, fields).softmax(dim=2)
+        return (share.unsqueeze(2) @ x).squeeze(2)
+
+    def _shared_scores(self, x: Tensor) -> Tensor:
+        """v tanh(W e) of fields that all copies read, which are one factor of one product: (B, S, F)."""
+        rows, fields, dim = x.shape
+        weight, bias = self.hidden.weight.transpose(1, 2).flatten(0, 1), self.hidden.bias.reshape(-1, 1)  # (S D, D)
+        hidden = torch.tanh(torch.addmm(bias, weight, x.reshape(-1, dim).T)).view(self.stack, dim, -1)
+        return torch.bmm(self.score.transpose(1, 2), hidden).view(self.stack, rows, fields).transpose(0, 1)
 
     def owned(self, candidate: int) -> list[nn.Parameter]:
         return [*self.hidden.parameters(), self.score] if candidate == self.attentive else []
