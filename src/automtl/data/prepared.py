@@ -199,6 +199,7 @@ def _write_small(folder: Path, encoder: Encoder, origin: Origin, report: dict[st
     }
     for name, data in content.items():
         write_synced(folder / name, data)
+    files = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
     manifest = MANIFEST.header | {
         "rows": {part: store.num_rows for part, store in stores.items()},
         "source": origin.source,
@@ -207,7 +208,7 @@ def _write_small(folder: Path, encoder: Encoder, origin: Origin, report: dict[st
         "seed": origin.seed,
         "encoder": asdict(encoder.settings),
         "negatives_sampled": any(share is not None for share in shares),
-        "files": {name: _sha256(folder / name) for name in (*SMALL, *STORES)},
+        "files": files | {name: _sha256(folder / name) for name in STORES},
     }
     write_synced(folder / MANIFEST.file, _sorted_json(manifest))
 

@@ -40,7 +40,7 @@ from automtl.data.schema import CONFIG
 from automtl.data.threads import in_threads
 from automtl.errors import StoreError
 
-INDEX = IndexKind("store.json", "automtl encoded rows", 1, "folder of encoded rows", "encode the table again")
+INDEX = IndexKind("store.json", "automtl encoded rows", 1, "folder of encoded rows", "prepare the table again")
 LOCK = "lock"  # in a folder of a feeder, held by its process
 DTYPES = {"int32": torch.int32, "int64": torch.int64, "float32": torch.float32}
 WINDOW_BYTES = 2**30  # a shuffle by blocks holds at most so much
@@ -146,7 +146,7 @@ class Store:
             store = Store(folder, int(index["rows"]), layout, arrays)
             _require_shapes(store)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StoreError(f"'{folder / INDEX.file}' is damaged ({error}); encode the table again") from None
+            raise StoreError(f"'{folder / INDEX.file}' is damaged ({error}); prepare the table again") from None
         for name, array in arrays.items():
             _require_size(store.file(name), array.num_bytes)
         return store
@@ -179,7 +179,7 @@ class Store:
                 found = hashlib.file_digest(file, "sha256").hexdigest()
             if found != array.sha256:
                 raise StoreError(
-                    f"'{self.file(name)}' was changed or damaged (checksum differs); encode the table again"
+                    f"'{self.file(name)}' was changed or damaged (checksum differs); prepare the table again"
                 )
 
 
@@ -365,11 +365,11 @@ def _require_shapes(store: Store) -> None:
 
 def _require_size(path: Path, expected: int) -> None:
     if not path.is_file():
-        raise StoreError(f"'{path}' is missing; encode the table again")
+        raise StoreError(f"'{path}' is missing; prepare the table again")
     found = path.stat().st_size
     if found != expected:
         kind = "truncated" if found < expected else "too long"
-        raise StoreError(f"'{path}' is {kind}: {found} bytes, expected {expected}; encode the table again")
+        raise StoreError(f"'{path}' is {kind}: {found} bytes, expected {expected}; prepare the table again")
 
 
 def _mapped(path: Path, array: Array, files: list[mmap.mmap]) -> Tensor:

@@ -28,7 +28,7 @@ from automtl.errors import SchemaError, StoreError
 from automtl.recipes.sources import Roles, check_schema, resolve_schema
 from automtl.training.sampling import sample_parts
 
-CHUNK_ROWS = 1 << 19  # read at a time
+CHUNK_ROWS = 1 << 18  # read at a time
 SAMPLE_ROWS = 400_000  # from which a schema is inferred, and which are checked
 
 

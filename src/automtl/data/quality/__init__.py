@@ -12,6 +12,7 @@ from automtl.data.quality.leakage import follows_a_label, predicts_a_label
 from automtl.data.quality.parts import drifting_columns, duplicated_rows, label_rates
 from automtl.data.schema import Schema
 from automtl.data.split import Split
+from automtl.data.threads import in_threads
 
 CHECKS: dict[str, Check] = {
     "leakage": predicts_a_label,
@@ -44,5 +45,6 @@ def check_quality(split: Split, schema: Schema, seed: int = 0, dropped: Collecti
         check_labels(split.train, task, "training")
     require_both_classes(split.train, schema)
     audit = Audit.of(split, schema, seed)
-    found = [one for check in CHECKS.values() for one in check(audit) if one.column not in dropped]
+    lists = in_threads(lambda check: list(check(audit)), CHECKS.values())
+    found = [one for listed in lists for one in listed if one.column not in dropped]
     return tuple(sorted(found, key=lambda finding: finding.level != "warning"))

@@ -34,8 +34,10 @@ class Dictionary:
     def add(self, column: pl.Series) -> tuple[np.ndarray, pl.Series]:
         """(N,) int32 codes of a raw column, and the values of the codes that are new, in their order."""
         column = _comparable(column)
-        parts = [self._add(part) for part in slices(column)] or [self._add(column)]
-        return np.concatenate([codes for codes, _ in parts]), pl.concat([fresh for _, fresh in parts])
+        codes, fresh = np.empty(column.len(), np.int32), [column.clear()]
+        for place, part in enumerate(slices(column)):
+            fresh.append(self._add(part, codes[place * SLICE : (place + 1) * SLICE]))
+        return codes, pl.concat(fresh)
 
     @property
     def num_bytes(self) -> int:
@@ -45,7 +47,8 @@ class Dictionary:
     def _forget(self) -> None:
         self.first, self._table = self.size, _Window()
 
-    def _add(self, column: pl.Series) -> tuple[np.ndarray, pl.Series]:
+    def _add(self, column: pl.Series, codes: np.ndarray) -> pl.Series:
+        """Fill in the codes; the values of those that are new."""
         if self.num_bytes > self.memory_bytes and self.size > self.first:
             self._forget()
         present = column.drop_nulls() if column.null_count() else column
@@ -58,9 +61,13 @@ class Dictionary:
         else:
             found, rows = self._table.add(keys, hash_integers(keys) if hashes is None else hashes)
         self.size += len(rows)
-        codes = np.full(column.len(), NULL, np.int32)
-        codes[column.is_not_null().to_numpy() if column.null_count() else slice(None)] = found + np.int32(self.first)
-        return codes, present.gather(rows)
+        found += np.int32(self.first)
+        if column.null_count():
+            codes[:] = NULL
+            codes[column.is_not_null().to_numpy()] = found
+        else:
+            codes[:] = found
+        return present.gather(rows)
 
 
 def _keys(present: pl.Series) -> tuple[np.ndarray, np.ndarray | None]:

@@ -64,10 +64,13 @@ class Counted:
 
     def first(self, most: int, *others: Counted) -> Counted:
         """The `most` most frequent ones of these and others, in their order."""
-        every = (self, *others)
-        values, rows = pl.concat([one.values for one in every]), np.concatenate([one.rows for one in every], axis=1)
+        values, rows, codes = self.values, self.rows, self.codes
+        if others:
+            every = (self, *others)
+            values = pl.concat([one.values for one in every])
+            rows = np.concatenate([one.rows for one in every], axis=1)
+            codes = np.concatenate([one.codes for one in every])
         order = vocabulary_order(values, rows[TRAIN])[:most]
-        codes = np.concatenate([one.codes for one in every])
         return Counted(values.gather(order), rows.take(order, axis=1), codes.take(order))
 
 
