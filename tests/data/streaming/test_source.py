@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from automtl.data.streaming.source import STRETCHES, Source
+from automtl.data.streaming.source import STRETCHES, Place, Source
 from automtl.data.table import write_table
 from tests.data.streaming.tables import write_parts
 
@@ -28,3 +28,15 @@ def test_a_sample_of_few_rows_is_the_table_whatever_parts_are_empty(tmp_path: Pa
     write_parts(TABLE, tmp_path / "parts", 4, ending)
     write_table(TABLE.head(0), tmp_path / "parts" / f"part-00a{ending}")
     assert Source.open(str(tmp_path / "parts")).sample(4000).equals(TABLE)
+
+
+def test_pieces_are_whole_row_groups_where_these_fit(tmp_path: Path) -> None:
+    path = tmp_path / "table.parquet"
+    TABLE.write_parquet(path, row_group_size=300)
+    source = Source.open(str(path))
+    for rows, sizes in ((700, [600, 400]), (300, [300, 300, 300, 100]), (200, [200, 100, 200, 100, 200, 200])):
+        pieces = list(source.pieces(["row"], rows, Place()))
+        assert [piece.table.height for piece in pieces] == sizes
+        assert pl.concat(piece.table for piece in pieces).equals(TABLE)
+        again = list(source.pieces(["row"], rows, pieces[0].then))
+        assert pl.concat(piece.table for piece in again).equals(TABLE.slice(sizes[0]))
