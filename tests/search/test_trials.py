@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from automtl.data.batch import subset
 from automtl.errors import SpaceError
 from automtl.models.network import build
 from automtl.nn.embedding import FieldEmbedding
@@ -19,7 +20,7 @@ from automtl.training.progress import Progress, silent
 from tests.conftest import small_layout
 from tests.search.test_search import ECONOMY, NETWORK, problem
 
-PLAIN = replace(ECONOMY, plain_layers=("mlp-16",), trial_rows=64)
+PLAIN = replace(ECONOMY, plain_layers=("mlp-16",))
 WIDE = published_space(SpaceSettings(experts=3, layers=3), 2)
 
 
@@ -58,12 +59,13 @@ def test_the_best_on_validation_rows_is_taken_as_a_plain_loop_finds_it() -> None
     given = replace(problem(), embedding=lent())
     found = given.space.sample(random.Random(2))
     chosen, trials = held_against_plain(found, given, PLAIN, 5, silent)
-    scores = []
+    scores, rows = [], subset(given.train, len(given.train) // 2, 5)
+    training = replace(given.training, epochs=1, batch_size=given.training.batch_size // 2)
     for trial in trials:
         architecture = Architecture.from_dict(trial["architecture"])
         network = build(given.space.narrow(architecture), given.layout, given.network, 5)
         network.embedding.load_state_dict(lent().state_dict())
-        result = fit(network, given.train, given.valid, given.layout.tasks, replace(given.training, epochs=1), 5)
+        result = fit(network, rows, given.valid, given.layout.tasks, training, 5)
         scores.append((result.score, architecture))
     assert [score for score, _ in scores] == [trial["score"] for trial in trials]
     assert chosen == min(scores, key=lambda entry: entry[0])[1]

@@ -15,7 +15,7 @@ from automtl.data.layout import Layout
 from automtl.data.schema import Task
 from automtl.errors import SettingsError
 from automtl.models.settings import NetworkSettings
-from automtl.training.boosting import Examples, boost, weighed
+from automtl.training.boosting import Binned, Examples, boost, weighed
 from automtl.training.fit import SelfTrained, TrainingSettings
 from automtl.training.losses import log_odds_offset
 from automtl.training.progress import Listener
@@ -96,12 +96,12 @@ class TreeModel(SelfTrained):
         train, valid = (subset(rows, settings.trees.max_rows, seed) for rows in (train, valid))
         inputs, checks = self.inputs.matrix(train.features), self.inputs.matrix(valid.features)
         train, valid = (replace(rows, labels=Targets(self.tasks)(rows.labels)) for rows in (train, valid))
-        boosted = []
+        boosted, binned = [], Binned(self.inputs.sets)
         for index, task in enumerate(self.tasks):
             fitted = weighed(Examples.of(inputs, train, index, log_odds_offset(task)), task)
             checked = Examples.of(checks, valid, index)
             name = f"{stage}: {task.name}"
-            boosted.append(boost(task.kind, fitted, checked, self.inputs.sets, settings.trees, seed, listen, name))
+            boosted.append(boost(task.kind, fitted, checked, binned, settings.trees, seed, listen, name))
         self.restore([each.text for each in boosted])
         return [each.train_loss for each in boosted]
 

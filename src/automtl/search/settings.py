@@ -32,8 +32,8 @@ class SearchSettings:
     `lent_embedding`: the supernet's embedding is the reference model's that chose the inputs, where there is one, and
     rests: a few hundred steps do not learn ids, and Adam's decay would move every row that a step does not meet by a
     whole learning rate towards 0. At the end of a progressive search with a lent embedding, what was found is held
-    against experts made by hand (`plain_pooling`, `plain_layers`; skips fill up), by trainings of one epoch of at most
-    `trial_rows` rows (0: no trials). `second_order` is of `darts` and `darts-minus` alone.
+    against experts made by hand (`plain_pooling`, `plain_layers`; skips fill up), by trainings of one epoch of half the
+    rows, at most `trial_rows` (0: no trials). `second_order` is of `darts` and `darts-minus` alone.
     `trials` are those of the random strategy; unset: as many as cost what the `automtl` search does.
     """
 
@@ -68,7 +68,7 @@ class SearchSettings:
     drop_keep: float = Limit(default=0.5, gt=0, le=1)
     stable_looks: int | None = Limit(default=3, ge=2)
     lent_embedding: bool = True
-    trial_rows: int = Limit(default=200_000, ge=0)
+    trial_rows: int = Limit(default=100_000, ge=0)
     plain_pooling: str = "linear"
     plain_layers: tuple[str, ...] = ("mlp-64", "mlp-64")
     second_order: bool = False

@@ -78,24 +78,40 @@ class Boosted:
     train_loss: float
 
 
+class Binned:
+    """Training and validation rows in LightGBM's bins, made once for tasks that have the same rows."""
+
+    def __init__(self, sets: list[int]) -> None:
+        """`sets`: columns that hold ids."""
+        self.sets = sets
+        self.inputs: tuple[np.ndarray, ...] = ()
+        self.held: tuple[Any, ...] = ()
+
+    def __call__(self, train: Examples, valid: Examples, parameters: dict[str, Any]) -> tuple[Any, ...]:
+        """Both as LightGBM's datasets with their labels and weights."""
+        import lightgbm
+
+        inputs = (train.inputs, valid.inputs)
+        if not self.held or any(now is not then for now, then in zip(inputs, self.inputs, strict=True)):
+            rows = lightgbm.Dataset(train.inputs, categorical_feature=self.sets, params=parameters)
+            checks = lightgbm.Dataset(valid.inputs, reference=rows, categorical_feature=self.sets, params=parameters)
+            self.inputs, self.held = inputs, (rows, checks)
+        for data, examples in zip(self.held, (train, valid), strict=True):
+            data.set_label(examples.labels).set_weight(examples.weights).set_init_score(examples.start)
+        return self.held
+
+
 def boost(
-    kind: TaskKind, train: Examples, valid: Examples, sets: list[int], settings: TreeSettings, seed: int,
+    kind: TaskKind, train: Examples, valid: Examples, binned: Binned, settings: TreeSettings, seed: int,
     listen: Listener, stage: str,
 ) -> Boosted:  # fmt: skip
-    """`sets`: columns that hold ids. Deterministic by `seed` and the number of torch's threads."""
+    """Deterministic by `seed` and the number of torch's threads."""
     import lightgbm
 
     parameters = _parameters(kind, settings, seed)
-    rows = lightgbm.Dataset(
-        train.inputs,
-        train.labels,
-        weight=train.weights,
-        init_score=train.start,
-        categorical_feature=sets,
-        params=parameters,
-    )
+    rows, checks = binned(train, valid, parameters)
     checked = len(valid.labels) > 0
-    judges = [rows, rows.create_valid(valid.inputs, valid.labels, weight=valid.weights)] if checked else [rows]
+    judges = [rows, checks] if checked else [rows]
     rounds = settings.rounds if checked else min(settings.rounds, UNCHECKED_ROUNDS)
     losses: dict[str, dict[str, list[float]]] = {}
     callbacks = [lightgbm.record_evaluation(losses), _reporter(listen, stage, rounds)]
