@@ -149,3 +149,18 @@ def test_the_whole_way_on_the_command_line(
         file.write("tampered")
     with pytest.raises(ModelFolderError, match="trees.1.txt"):
         Predictor.load(run)
+
+
+@pytest.mark.parametrize("missing", [0, 100])
+def test_tasks_learn_together_what_each_learns_alone(missing: int) -> None:
+    train, valid = rows(), rows(seed=1)
+    train.mask[:missing, 1] = 0  # where no label is missing, rows are binned once
+    together = trained(train, valid).texts()
+    for index, task in enumerate(TASKS):
+        alone = TreeModel(replace(LAYOUT, tasks=(task,)), NetworkSettings(), torch.Generator())
+        own = [
+            replace(batch, labels=batch.labels[:, index : index + 1], mask=batch.mask[:, index : index + 1])
+            for batch in (train, valid)
+        ]
+        fit(alone, own[0], own[1], (task,), SETTINGS, 0)
+        assert alone.texts() == [together[index]]

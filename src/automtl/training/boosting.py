@@ -26,7 +26,7 @@ class TreeSettings:
     """
 
     rounds: int = Limit(default=2000, ge=1)
-    patience: int = Limit(default=50, ge=1)
+    patience: int = Limit(default=30, ge=1)
     learning_rate: float = Limit(default=0.05, gt=0)
     leaves: int = Limit(default=31, ge=2)
     min_leaf_rows: int = Limit(default=50, ge=1)
