@@ -63,7 +63,7 @@ def test_trees_are_tuned_by_their_own_settings() -> None:
         TrainingSettings(**point.apply(settings).variants[0].training).trees
         for point in further_points(settings, RATES, 26)
     ]
-    assert {tree.leaves for tree in trees} == {16, 31, 62}
-    assert {tree.learning_rate for tree in trees} == {0.025, 0.05, 0.1}
+    assert {tree.leaves for tree in trees} == {8, 16, 32}
+    assert {tree.learning_rate for tree in trees} == {0.0125, 0.025, 0.05}
     assert {tree.column_share for tree in trees} == {1.0, 0.8, 0.6}
-    assert {tree.min_leaf_rows for tree in trees} == {50}
+    assert {tree.min_leaf_rows for tree in trees} == {20}

@@ -26,11 +26,11 @@ class TreeSettings:
     """
 
     rounds: int = Limit(default=2000, ge=1)
-    patience: int = Limit(default=30, ge=1)
-    learning_rate: float = Limit(default=0.05, gt=0)
-    leaves: int = Limit(default=31, ge=2)
-    min_leaf_rows: int = Limit(default=50, ge=1)
-    column_share: float = Limit(default=0.8, gt=0, le=1)
+    patience: int = Limit(default=50, ge=1)
+    learning_rate: float = Limit(default=0.025, gt=0)
+    leaves: int = Limit(default=16, ge=2)
+    min_leaf_rows: int = Limit(default=20, ge=1)
+    column_share: float = Limit(default=1.0, gt=0, le=1)
     row_share: float = Limit(default=0.8, gt=0, le=1)
     l2: float = Limit(default=1.0, ge=0)
     max_rows: int = Limit(default=4_000_000, ge=1)
