@@ -153,7 +153,6 @@ class Run:
     def advance(self, listen: Listener) -> None:
         """One step; now and then a look at the validation rows. What a step draws depends on its number alone."""
         state, settings = self.state, self.settings
-        state.supernet.train()
         if self.rules.auxiliary_skip:
             end = int(self.rules.auxiliary_skip * self.schedule.total) - 1
             skip = auxiliary_weight(1.0, state.step, 0, end)
@@ -212,7 +211,7 @@ class Run:
     def _move_architecture(self, checking: bool) -> None:
         """alpha, and beta if both go together."""
         state = self.state
-        state.supernet.zero_grad(set_to_none=True)
+        state.clear()
         if self.rules.second_order:
             self._look_ahead()
         else:
@@ -247,7 +246,7 @@ class Run:
 
     def _move_weights(self, record: bool) -> torch.Tensor:
         state, settings = self.state, self.settings
-        state.supernet.zero_grad(set_to_none=True)
+        state.clear()
         batch = self.train.batch(state.step)
         loss = self._loss(batch, self._active(state.step), self.training_loss)
         total = loss
@@ -259,7 +258,7 @@ class Run:
         total.backward()
         if record:
             state.stopping.record()
-        nn.utils.clip_grad_norm_(state.supernet.network.parameters(), settings.gradient_clip)
+        nn.utils.clip_grad_norm_(state.weights.param_groups[0]["params"], settings.gradient_clip)
         for group in state.weights.param_groups:
             group["lr"] = self._learning_rate
         held = state.stopping.hold()

@@ -37,11 +37,11 @@ class SearchSettings:
     `trials` are those of the random strategy; unset: as many as cost what the `automtl` search does.
     """
 
-    epochs: float = Limit(default=1.0, gt=0)
+    epochs: float = Limit(default=0.75, gt=0)
     min_steps: int = Limit(default=200, ge=1)
-    max_steps: int = Limit(default=800, ge=1)
+    max_steps: int = Limit(default=400, ge=1)
     max_rows: int = Limit(default=400_000, ge=1)
-    batch_size: int = Limit(default=512, ge=2)
+    batch_size: int = Limit(default=256, ge=2)
     warm_up: float = Limit(default=1 / 3, ge=0, lt=1)
     optimizer: Literal["adam", "sgd"] = "adam"
     learning_rate: float = Limit(default=2e-3, gt=0)
@@ -64,7 +64,7 @@ class SearchSettings:
     whole_choices: int = Limit(default=4, ge=0)
     architecture_every: int = Limit(default=2, ge=1)
     architecture_rest: float = Limit(default=0.2, ge=0, lt=1)
-    drop_at: tuple[float, ...] = (0.4, 0.6, 0.8)
+    drop_at: tuple[float, ...] = (0.3, 0.5, 0.7)
     drop_keep: float = Limit(default=0.5, gt=0, le=1)
     stable_looks: int | None = Limit(default=3, ge=2)
     lent_embedding: bool = True

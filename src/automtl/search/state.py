@@ -69,6 +69,11 @@ class SearchState:
                         found[f"{title}.{index}.{name}"] = value
         return {name: value.detach().clone() for name, value in found.items()}
 
+    def clear(self) -> None:
+        """Forget all gradients. Optimizers hold the parameters in a list, where modules would have to be walked."""
+        for optimizer in self._optimizers().values():
+            optimizer.zero_grad()
+
     def keep(self, kept: Sequence[Sequence[int]]) -> None:
         """Narrow the supernet to these options of each choice; optimizers and statistics go with what is left."""
         old = list(self.supernet.logits.alpha)
