@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from automtl.nn.embedding import FieldEmbedding
+from automtl.nn.embedding import FieldEmbedding, sum_by_id
 from tests.conftest import small_batch, small_layout
 
 
@@ -59,3 +59,9 @@ def test_the_gradient_by_rows_is_the_tables_and_names_the_rows_met() -> None:
     met = {int(i) for i in features.categorical[:, 0]} | {9 + int(i) for i in features.categorical[:, 1]}
     met |= {14 + int(i) for i in features.multi[0].flatten()}
     assert set(sparse.table.grad.coalesce().indices()[0].tolist()) == met
+
+
+def test_sums_by_id_are_those_of_index_add_to_the_last_bit() -> None:
+    ids, values = torch.randint(0, 5, (200,)), torch.randn(200, 4)
+    assert torch.equal(sum_by_id(ids, values, 7), torch.zeros(7, 4).index_add_(0, ids, values))
+    assert not sum_by_id(ids[:0], values[:0], 7).any()

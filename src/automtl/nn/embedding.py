@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
+from scipy.sparse import csc_array
 from torch import Tensor, nn
 
 from automtl.data.batch import Features
@@ -90,6 +92,18 @@ class _Lookup(torch.autograd.Function):
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
         (ids,) = ctx.saved_tensors
         if not ctx.row_wise:
-            return gradient.new_zeros(ctx.shape).index_add_(0, ids, gradient), None, None
+            return sum_by_id(ids, gradient, ctx.shape[0]), None, None
         found = torch.sparse_coo_tensor(ids[None], gradient, ctx.shape, check_invariants=False)
         return found, None, None
+
+
+def sum_by_id(ids: Tensor, values: Tensor, rows: int) -> Tensor:
+    """ids (n,), values (n, D) -> (rows, D), the sum of the values of each id.
+
+    On a processor by a sparse product, which adds row after row: `index_add_` sorts the ids first, for the same sums.
+    """
+    if values.device.type != "cpu" or values.dtype != torch.float32:
+        return values.new_zeros(rows, values.shape[1]).index_add_(0, ids, values)
+    count = len(ids)
+    picks = csc_array((np.ones(count, np.float32), ids.numpy(), np.arange(count + 1)), shape=(rows, count))
+    return torch.from_numpy(picks @ values.numpy())

@@ -23,36 +23,36 @@ def layer(
 ) -> Tensor:
     """x weight + bias, then ReLU if `activate`, then times `mask` (of 0 and `scale`; only with ReLU): (S, B, out).
 
-    x: (S, B, in), or (B, in) for an input that all copies read; weight: (S, in, out), bias: (S, 1, out).
+    x: (S, B, in), or (B, in) for an input that all copies read; weight: (S, in, out), bias: (S, 1, out). Computed in
+    the type of autocast, if that is on, else in that of the weight.
     """
     kind = x.device.type
-    if torch.is_autocast_enabled(kind):
-        dtype = torch.get_autocast_dtype(kind)
-        x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)
-        with torch.autocast(kind, enabled=False):
-            return layer(x, weight, bias, activate=activate, mask=None if mask is None else mask.to(dtype), scale=scale)
+    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
     if not torch.is_grad_enabled() and mask is None:  # without the node, which costs as much as a small product
-        mapped = _map(x, weight, bias)
+        mapped = _map(x.to(dtype), weight.to(dtype), bias.to(dtype))
         return mapped.relu_() if activate else mapped
-    out: Tensor = _Layer.apply(x, weight, bias, activate, mask, scale)  # type: ignore[no-untyped-call]
+    out: Tensor = _Layer.apply(x, weight, bias, dtype, activate, mask, scale)  # type: ignore[no-untyped-call]
     return out
 
 
 class _Layer(torch.autograd.Function):
-    """One node in place of three: what ReLU and dropout let pass is read off the output.
+    """One node in place of six: inputs are cast in it, and what ReLU and dropout let pass is read off the output.
 
     An input that all copies read is not repeated: its gradient is summed product by product.
     """
 
     @staticmethod
     def forward(
-        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, activate: bool, mask: Tensor | None, scale: float
-    ) -> Tensor:
-        out = _map(x, weight, bias)
+        ctx: Any, x: Tensor, weight: Tensor, bias: Tensor, dtype: torch.dtype,
+        activate: bool, mask: Tensor | None, scale: float,
+    ) -> Tensor:  # fmt: skip
+        ctx.given = (x.dtype, weight.dtype, bias.dtype)
+        x, weight = x.to(dtype), weight.to(dtype)
+        out = _map(x, weight, bias.to(dtype))
         if activate:
             out.relu_()
         if mask is not None:
-            out.mul_(mask)
+            out.mul_(mask.to(dtype))
         ctx.save_for_backward(x, weight, out if activate else None)
         ctx.scale = scale if mask is not None else 1.0
         return out
@@ -67,11 +67,12 @@ class _Layer(torch.autograd.Function):
             gradient = torch.ops.aten.threshold_backward(gradient, out, 0)
         if ctx.scale != 1.0:
             gradient.mul_(ctx.scale)
+        of_x, of_weight, of_bias = ctx.given
         return (
-            _input_gradient(gradient, weight, shared=x.dim() == 2) if for_x else None,
-            _weight_gradient(x, gradient) if for_weight else None,
-            gradient.sum(dim=1, keepdim=True) if for_bias else None,
-            None, None, None,
+            _input_gradient(gradient, weight, shared=x.dim() == 2).to(of_x) if for_x else None,
+            _weight_gradient(x, gradient).to(of_weight) if for_weight else None,
+            gradient.sum(dim=1, keepdim=True).to(of_bias) if for_bias else None,
+            None, None, None, None,
         )  # fmt: skip
 
 
@@ -151,6 +152,6 @@ class StackedPerceptron(nn.Module):
                 mask = self.dropout.mask((stack, x.shape[-2], out_dim), x)
             if index == last and self.full_last and torch.is_autocast_enabled(x.device.type):
                 with torch.autocast(x.device.type, enabled=False):
-                    return linear(x.float())  # type: ignore[no-any-return]
+                    return linear(x)  # type: ignore[no-any-return]
             x = layer(x, linear.weight, linear.bias, activate=activate, mask=mask, scale=self.dropout.scale)
         return x
