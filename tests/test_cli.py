@@ -136,8 +136,18 @@ MISTAKES = {
     "missing label column": (lambda t: t, ["--task", "clik"], "'clik': no such column.*did you mean 'click'"),
     "one class": (lambda t: t.with_columns(click=pl.lit(1)), ["--task", "click"], "'click'.*every label .* is 1"),
     "labels": (lambda t: t.with_columns(click=pl.col("hour") % 3), ["--task", "click"], "'click'.*found 2"),
-    "text label": (lambda t: t.with_columns(click=pl.lit("y")), ["--task", "click"], "'click'.*numbers"),
+    "text label": (lambda t: t.with_columns(click=pl.lit("maybe")), ["--task", "click"], "'click'.*numbers"),
     "null label": (lambda t: t.with_columns(click=pl.lit(None)), ["--task", "click"], "'click': every label is null"),
+    "row of a label": (
+        lambda t: t.with_columns(click=pl.when(pl.int_range(pl.len()) == 9).then(-1).otherwise("click")),
+        ["--task", "click"], "'click'.*found -1 in row 10",
+    ),
+    "task dropped": (lambda t: t, ["--task", "click", "--drop", "click"], "'click' is given as a task and as dropped"),
+    "nameless task": (lambda t: t.rename({"click": ""}), ["--task", ""], "empty name"),
+    "weight": (
+        lambda t: t.with_columns(w=pl.when(pl.int_range(pl.len()) == 4).then(-1.0).otherwise(1.0)),
+        ["--task", "click", "--weight", "w"], "weight 'w': expected 0 or more, found -1.0 in row 5",
+    ),
     "dropped": (lambda t: t, ["--task", "click", "--drop", "prize"], "'prize': no such column.*'price'"),
     "split value": (
         lambda t: t.with_columns(part=pl.lit("holdout")), ["--task", "click", "--split-column", "part"], "'holdout'",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from pathlib import Path
 
 
 class AutomtlError(Exception):
@@ -16,6 +17,18 @@ class TableError(AutomtlError):
 
 class SchemaError(AutomtlError):
     """What the columns are said to mean does not fit the table."""
+
+
+class RowError(SchemaError):
+    """A label or weight of one row is wrong. `row`: its place in the table, from 0; `what`: the message without it."""
+
+    def __init__(self, row: int, what: str, remedy: str) -> None:
+        super().__init__(f"{what} in row {row + 1}; {remedy}")
+        self.row, self.what = row, what
+
+    def at(self, path: Path, first: int) -> SchemaError:
+        """The same about a table that is rows `first`, counted from 1, and following of a file."""
+        return SchemaError(f"'{path}', row {first + self.row}: {self.what}; correct the row or leave it out")
 
 
 class EncodingError(AutomtlError):

@@ -54,9 +54,9 @@ class AutoMTL:
         """Search and train on a frame or path that holds the label columns."""
         given = self.settings
         settings = given if isinstance(given, Settings) else make_settings(given or {})
-        roles = Roles(tuple(self.drop), self.split_column, self.weight, self.group, self.time)
+        roles = Roles(_names(self.drop), self.split_column, self.weight, self.group, self.time)
         self.run_: Run = fit_table(
-            frame, self.tasks, roles=roles, schema=self._schema(), settings=settings, seed=self.seed
+            frame, _names(self.tasks), roles=roles, schema=self._schema(), settings=settings, seed=self.seed
         )
         return self
 
@@ -87,3 +87,8 @@ class AutoMTL:
         """Write the run folder."""
         assert self.predictor_
         self.run_.save(folder, overwrite=overwrite)
+
+
+def _names(given: Sequence[str]) -> tuple[str, ...]:
+    """Column names; a text alone is one."""
+    return (given,) if isinstance(given, str) else tuple(given)

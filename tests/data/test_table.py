@@ -10,6 +10,7 @@ import pytest
 from automtl.data.infer import infer_schema, infer_task
 from automtl.data.schema import FieldKind, Schema, TaskKind
 from automtl.data.split import SplitSettings, split_table
+from automtl.data.streaming.source import Place, Source
 from automtl.data.table import read_table, write_table
 from automtl.errors import SchemaError, SettingsError, TableError
 
@@ -44,6 +45,9 @@ def test_globs_folders_and_frames(tmp_path: Path) -> None:
         ("twice.csv", b"a,b,a\n1,2,3\n", "column 'a' twice"),
         ("bad.parquet", b"not parquet", "cannot be read"),
         ("notes.docx", b"x", "unknown ending"),
+        ("long.csv", b"a,b\n1,2\n1,2,3\n", "a row of more fields than its header.*in quotes"),
+        ("latin.csv", "a,b\n1,\xe9\n".encode("latin-1"), "save it as UTF-8"),
+        ("header.csv", "a,\xe9\n1,2\n".encode("latin-1"), "save it as UTF-8"),
     ],
 )
 def test_bad_files_are_named(tmp_path: Path, name: str, content: bytes, message: str) -> None:
@@ -51,6 +55,29 @@ def test_bad_files_are_named(tmp_path: Path, name: str, content: bytes, message:
     with pytest.raises(TableError, match=message) as error:
         read_table(tmp_path / name)
     assert name in str(error.value)
+
+
+@pytest.mark.parametrize("separator", [",", ";", "\t", "|"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_separators_line_ends_quotes_and_marks_of_missing_values_are_read(
+    tmp_path: Path, separator: str, end: str
+) -> None:
+    lines = ['a|"b;,"|c', 'x|1|"p,q;r"', "NA|2|?", "\\N||None"]
+    text = end.join(lines).replace("|", separator) + end
+    (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    expected = pl.DataFrame({"a": ["x", None, None], "b;,": [1, 2, None], "c": ["p,q;r", None, None]})
+    assert read_table(tmp_path / "t.csv").equals(expected)
+    source = Source.open(str(tmp_path / "t.csv"))
+    assert pl.concat(piece.table for piece in source.pieces(["a", "b;,", "c"], 1, Place())).equals(expected)
+
+
+def test_hidden_files_are_no_parts_and_folders_of_folders_get_a_hint(tmp_path: Path) -> None:
+    (tmp_path / "day=1").mkdir()
+    TABLE.write_parquet(tmp_path / "day=1" / "part.parquet")
+    (tmp_path / "day=1" / ".part.csv").write_text("unfinished")
+    assert read_table(tmp_path / "day=1").equals(TABLE)
+    with pytest.raises(TableError, match=r"for those in its folders give '.*/\*/\*\.parquet'"):
+        read_table(tmp_path)
 
 
 def test_parts_with_other_columns_are_refused(tmp_path: Path) -> None:

@@ -44,6 +44,9 @@ FLAWS: dict[str, tuple[str, Change]] = {
     "duplicates": ("user, item, price ...", lambda t, _: pl.concat([t, t.head(200)])),
     "constant": ("price", lambda t, part: t.with_columns(price=pl.lit(1.0)) if part == "train" else t),
     "missing": ("price", lambda t, _: t.with_columns(price=pl.when(pl.col("user") < 30).then("price"))),
+    "unread": ("span", lambda t, _: t.with_columns(span=pl.duration(hours="hour"))),
+    "mixed": ("size", lambda t, _: t.with_columns(size=pl.when(pl.col("user") == 7).then(pl.lit("big"))
+                                                  .otherwise(pl.col("price").cast(pl.String)))),
     "seen once": ("row", lambda t, part: t.with_columns(row=pl.int_range(pl.len()).cast(pl.String) + part)),
     "drift": ("price", lambda t, part: t.with_columns(price=pl.col("price") + 2 * (part == "test"))),
 }  # fmt: skip

@@ -195,7 +195,9 @@ def broken(parts: Path, kind: str) -> None:
     elif kind == "split":
         table = table.with_columns(part=pl.lit("later"))
     elif kind == "text":
-        table = table.with_columns(click=pl.lit("yes"))
+        table = table.with_columns(click=pl.Series(["yes"] * 5 + ["maybe"] * (table.height - 5)))
+    elif kind == "date":
+        table = table.with_columns(click=pl.date(2024, 1, 1))
     table.write_parquet(last)
     if kind == "empty":
         last.write_bytes(b"")
@@ -211,7 +213,8 @@ def broken(parts: Path, kind: str) -> None:
         ("type", TableError, r"column 'user' is List\(Int32\) in .*part-02.parquet' and Int64 in .*part-00"),
         ("weight", AutomtlError, "part-02.parquet', row 1: weight 'w': expected 0 or more, found None"),
         ("split", SchemaError, "part-02.parquet', rows 1 to 11: split column 'part': unknown value 'later'"),
-        ("text", SchemaError, "task 'click': labels must be numbers, .*part-02.parquet' holds String"),
+        ("text", SchemaError, "part-02.parquet', row 6: task 'click': labels must be numbers, .*found 'maybe'"),
+        ("date", SchemaError, "task 'click': labels must be numbers, .*part-02.parquet' holds Date"),
         ("empty", TableError, "part-02.parquet' is empty"),
         ("cut", TableError, "part-02.parquet' cannot be read"),
     ],
@@ -224,6 +227,15 @@ def test_a_broken_part_is_named_and_no_folder_appears(
     with pytest.raises(error, match=message):
         prepared(parts, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_a_wrong_label_among_the_rows_that_a_schema_is_inferred_from_is_told_by_its_file_and_row(
+    tmp_path: Path,
+) -> None:
+    parts = source(tmp_path)
+    broken(parts, "label")
+    with pytest.raises(SchemaError, match="part-02.parquet', row 6: task 'click': .*found 7; correct the row"):
+        prepare_table(str(parts), ["click"], out=tmp_path / "out", roles=Roles(split="part"))
 
 
 def test_parts_without_rows_are_left_out(tmp_path: Path) -> None:
@@ -340,11 +352,15 @@ def test_ctrl_c_says_that_the_same_command_goes_on(tmp_path: Path) -> None:
     parts, schema = source(tmp_path), tmp_path / "schema.yaml"
     schema.write_text(make_schema(time=False, weight=False, split=True).text(), encoding="utf-8")
     command = """
-import os, signal, sys, threading
+import os, pathlib, signal, sys, threading, time
 from automtl.cli import main
 import automtl.recipes.prepare
 sys.argv = ["automtl", *sys.argv[1:]]
-threading.Timer(0.5, lambda: os.kill(os.getpid(), signal.SIGINT)).start()
+def stop():
+    while not any(pathlib.Path(sys.argv[-1]).parent.glob(".out.prepare/chunks/*/about.json")):
+        time.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+threading.Thread(target=stop, daemon=True).start()
 main()
 """
     given = ["prepare", str(parts), "--schema", str(schema), "--chunk-rows", "1", "--out", str(tmp_path / "out")]

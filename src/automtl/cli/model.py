@@ -70,7 +70,7 @@ def importance_command(
     table: TableArgument,
     repeats: Annotated[int, typer.Option(min=1, help="Shuffles of each column.")] = 3,
     rows: Annotated[int, typer.Option(min=2, help="Drawn from the table.")] = 20_000,
-    seed: Annotated[int, typer.Option(help="Of the rows and the shuffles.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the rows and the shuffles.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write it here, as JSON.")] = None,
 ) -> None:
     """By how much each task ranks worse when one column is shuffled, on labelled rows."""

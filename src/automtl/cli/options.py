@@ -97,7 +97,7 @@ class Contest(Rows):
     seeds: Annotated[int, typer.Option(min=1, help="Searches and trainings of each model.")] = 5
     trials: Annotated[int, typer.Option(min=1, help="Settings tried for each model; 1: the defaults.")] = 6
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; one a core if not given.")] = None
-    split_seed: Annotated[int, typer.Option(help="Of a split at random.")] = 0
+    split_seed: Annotated[int, typer.Option(min=0, help="Of a split at random.")] = 0
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Discard what an earlier one ran there.")] = False
 
     def terms(self) -> Terms:

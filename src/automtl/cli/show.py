@@ -18,7 +18,8 @@ def show_findings(findings: tuple[Any, ...], shown: int = 5) -> None:
         typer.echo(f"warning: '{finding.column}' {finding.evidence}; {finding.remedy}", err=True)
     left = len(findings) - len(warnings[:shown])
     if left:
-        typer.echo(f"the data checks have {left} more findings, 'automtl check' shows them", err=True)
+        counted = "1 more finding" if left == 1 else f"{left} more findings"
+        typer.echo(f"the data checks have {counted}, 'automtl check' shows them", err=True)
 
 
 def show_comparison(found: dict[str, Any]) -> list[str]:
@@ -46,12 +47,13 @@ def show_table(
     title: str, header: list[str], rows: list[list[str]], justify: Literal["left", "right"] = "right"
 ) -> None:
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=title, title_justify="left")
     for index, name in enumerate(header):
         table.add_column(name, justify="left" if index == 0 else justify, overflow="fold")
     for row in rows:
-        table.add_row(*row)
+        table.add_row(*map(Text, row))  # as it is, not as markup
     _console().print(table)
 
 

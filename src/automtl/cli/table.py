@@ -42,7 +42,7 @@ def describe_command(
 def check_command(
     table: TableArgument,
     rows: Rows,
-    seed: Annotated[int, typer.Option(help="Of the split and the sampled rows.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split and the sampled rows.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Write the findings here, as JSON.")] = None,
 ) -> None:
     """Look for what spoils a model: inputs that tell the answer, drift, duplicated rows, constant columns."""
@@ -69,7 +69,7 @@ def synthesize_command(
     relatedness: Annotated[float, typer.Option(min=0, max=1)] = 0.2,
     interaction: Annotated[float, typer.Option(min=0, max=1)] = 0.3,
     noise: Annotated[float, typer.Option(min=0)] = 0.5,
-    seed: int = 0,
+    seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Write a log with a known answer: tasks click and like share one truth, buy and cart another."""
     from automtl.data.synthetic import synthetic_log

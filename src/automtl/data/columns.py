@@ -8,20 +8,20 @@ import numpy as np
 import polars as pl
 
 from automtl.data.schema import Condition, Field, FieldKind
-from automtl.errors import EncodingError
+from automtl.errors import EncodingError, RowError, SchemaError
 
 JOINT = "\x1f"  # joins the parts of a pair of ids; no text column holds it
+TEXTS = (pl.String, pl.Categorical, pl.Enum)
+ABSENT = ("", "?", "NA", "N/A", "<NA>", "NaN", "nan", "null", "NULL", "None", "\\N")  # texts for 'no value'
+TRUTHS = {"true": "1", "t": "1", "yes": "1", "y": "1", "false": "0", "f": "0", "no": "0", "n": "0"}
 
 
 def as_numbers(column: pl.Series) -> pl.Series:
     """Float64; NaN and infinity become null. Raises EncodingError that shows a value which is no number."""
-    if column.dtype in (pl.Categorical, pl.Enum):
-        column = column.cast(pl.String)
-    if column.dtype == pl.String:
-        text = column.str.strip_chars()
-        text = text.set(text.is_in(["", "?", "NA", "NaN", "nan", "null", "NULL"]).fill_null(False), None)
+    if column.dtype in TEXTS:
+        text = present_texts(column)
         numbers = text.cast(pl.Float64, strict=False)
-        odd = column.filter(numbers.is_null() & text.is_not_null())
+        odd = text.filter(numbers.is_null() & text.is_not_null())
         if odd.len():
             raise EncodingError(
                 f"column '{column.name}' is numeric in the schema but holds {odd[0]!r}; "
@@ -30,8 +30,37 @@ def as_numbers(column: pl.Series) -> pl.Series:
     elif column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null):
         numbers = column.cast(pl.Float64)
     else:
-        raise EncodingError(f"column '{column.name}' is numeric in the schema but has type {column.dtype}")
+        raise EncodingError(
+            f"column '{column.name}' is numeric in the schema but has type {column.dtype}; convert it to numbers"
+        )
     return _finite(numbers)
+
+
+def present_texts(column: pl.Series) -> pl.Series:
+    """Texts without outer blanks; those that say there is no value as null."""
+    text = column.cast(pl.String).str.strip_chars()
+    return text.set(text.is_in(ABSENT).fill_null(False), None)
+
+
+def as_labels(column: pl.Series) -> pl.Series:
+    """Numbers or booleans; NaN is null. Texts may be numbers or say true, yes, false, no.
+
+    Raises RowError that shows another one.
+    """
+    if column.dtype.is_float():
+        return column.fill_nan(None)
+    if column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null):
+        return column
+    if column.dtype not in TEXTS:
+        raise SchemaError(f"task '{column.name}': labels must be numbers, the column holds {column.dtype}; convert it")
+    text = present_texts(column)
+    numbers = text.str.to_lowercase().replace(TRUTHS).cast(pl.Float64, strict=False)
+    odd = numbers.is_null() & text.is_not_null()
+    if odd.any():
+        row = int(odd.arg_max() or 0)
+        expected = f"task '{column.name}': labels must be numbers, or true and false, or yes and no"
+        raise RowError(row, f"{expected}, found {column[row]!r}", "convert the column")
+    return numbers
 
 
 def _finite(numbers: pl.Series) -> pl.Series:
@@ -66,7 +95,10 @@ def whole_texts(texts: pl.Series) -> pl.Series:
 def as_text(column: pl.Series) -> pl.Series:
     """String; whole numbers look alike from integer and float columns, integers never pass through floats."""
     if isinstance(column.dtype, pl.List | pl.Array | pl.Struct):
-        raise EncodingError(f"column '{column.name}' is categorical in the schema but has type {column.dtype}")
+        raise EncodingError(
+            f"column '{column.name}' is categorical in the schema but has type {column.dtype}; "
+            "give one value a row, or make a list 'kind: multi'"
+        )
     if column.dtype.is_float():
         column = _finite(column)
         whole = column.is_null() | ((column == column.round()) & (column.abs() < 2.0**53))
@@ -128,8 +160,7 @@ def _plausible(moments: pl.Series) -> pl.Series:
 
 def _parsed(texts: pl.Series) -> pl.Series:
     """Raises EncodingError that shows a text which is no time."""
-    stripped = texts.str.strip_chars()
-    stripped = stripped.set((stripped == "").fill_null(False), None)
+    stripped = present_texts(texts)
     plain = stripped.str.replace("T", " ", literal=True).str.replace(r"(Z|[+-]\d{2}:?\d{2})$", "")
     found = plain.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False, exact=True)
     for shape in ("%Y-%m-%d %H:%M", "%Y-%m-%d"):

@@ -86,7 +86,7 @@ class Encoder:
         keep_freed_memory()
         require_columns(train, schema.columns, "field")
         for task in schema.tasks:
-            check_labels(train, task, "training")
+            check_labels(train, task)
         check_weights(train, schema)
         require_both_classes(train, schema)
         newest = newest_days(train, schema)
@@ -177,7 +177,7 @@ class Encoder:
         """The complete table. Raises what can only be told from all rows."""
         if labels:
             for task in self.schema.tasks:
-                check_labels(table, task, "given")
+                check_labels(table, task)
             check_weights(table, self.schema)
         return completed(table, self.schema)
 

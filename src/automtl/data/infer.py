@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import polars as pl
 
+from automtl.data.columns import TEXTS, as_labels, present_texts
 from automtl.data.derive import TIME_PARTS
 from automtl.data.schema import SINGLE, Condition, Field, FieldKind, Schema, Task, TaskKind
-from automtl.errors import SchemaError, suggestion
+from automtl.errors import RowError, SchemaError, suggestion
 
 ID_VALUES = 50  # a column with more distinct values than this is an id (if not a quantity)
 SAMPLE = 100_000  # first rows, which often tell enough
+FEW_LABELS = 10  # so many different ones are classes, not a quantity
+ID_NAMES = {"user", "item", "video", "author", "product", "customer", "seller", "shop", "brand", "category", "query"}
+CODES = {"code", "zip", "zipcode", "postcode", "hash", "sku"}
+NO_IDS = {"bid", "paid", "unpaid", "prepaid", "valid", "invalid", "grid", "mid", "humid", "covid", "avoid", "said"}
 DELIMITERS = (",", "|", ";", " ")
 MOMENT = r"^\s*\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?\s*$"  # a date or time as text
 
@@ -39,49 +45,53 @@ def require_columns(table: pl.DataFrame, names: Sequence[str | None], what: str)
 def infer_task(table: pl.DataFrame, name: str) -> Task:
     """Binary for labels of 0 and 1 (or booleans), regression for other numbers. Raises SchemaError otherwise."""
     require_columns(table, [name], "task")
-    column = table[name].drop_nulls()
-    if column.len() == 0:
+    column = as_labels(table[name])
+    if column.null_count() == column.len():
         raise SchemaError(f"task '{name}': every label is null; give a column with labels")
-    if column.dtype == pl.Boolean:
+    odd = _other_than_two(column)
+    if not odd.any():
         return Task(name)
-    if not column.dtype.is_numeric():
-        seen = ", ".join(repr(v) for v in column.unique().sort().head(3).to_list())
-        raise SchemaError(f"task '{name}': labels must be 0 and 1 or numbers, found {seen}; convert the column first")
-    values = column.cast(pl.Float64).unique().sort()
-    if values.is_in([0.0, 1.0]).all():
-        return Task(name)
-    if values.len() <= 10:
-        odd = f"{values.filter(~values.is_in([0.0, 1.0]))[0]:g}"
-        raise SchemaError(
-            f"task '{name}': labels are neither 0 and 1 nor a quantity (found {odd}); recode the column, "
-            "or declare 'kind: regression' in a schema file"
-        )
+    if column.n_unique() <= FEW_LABELS:
+        row = int(odd.arg_max() or 0)
+        what = f"task '{name}': labels are neither 0 and 1 nor a quantity, found {table[name][row]!r}"
+        raise RowError(row, what, "recode the column, or declare 'kind: regression' in a schema file")
     return Task(name, TaskKind.REGRESSION)
 
 
-def check_labels(table: pl.DataFrame, task: Task, rows: str) -> None:
-    """Raises SchemaError if the labels of `task` are not what its kind says, or a class is absent."""
+def _other_than_two(column: pl.Series) -> pl.Series:
+    """Which labels are given, but neither 0 nor 1."""
+    if column.dtype == pl.Boolean:
+        return column.is_null() & False
+    return ((column != 0) & (column != 1)).fill_null(False)
+
+
+def check_labels(table: pl.DataFrame, task: Task) -> None:
+    """Raises RowError if a label of `task` is not what its kind says."""
     require_columns(table, [task.name], "task")
     if task.condition is not None:
         require_columns(table, [Condition.parse(task.condition).column], f"condition of task '{task.name}': column")
-    column = table[task.name].drop_nulls()
-    if column.dtype != pl.Boolean and not column.dtype.is_numeric():
-        raise SchemaError(f"task '{task.name}': labels must be numbers, the column holds {column.dtype}")
-    if column.len() == 0:
-        raise SchemaError(f"task '{task.name}': every label is null in the {rows} rows; give labelled rows")
+    column = as_labels(table[task.name])
+    checks: list[tuple[Callable[[pl.Series], pl.Series], str, str]] = [
+        (_other_than_two, "labels must be 0 and 1", "recode the column")
+    ]
     if task.kind is TaskKind.REGRESSION:
-        if column.dtype.is_float() and not column.is_finite().all():
-            raise SchemaError(f"task '{task.name}': a label is infinite or NaN; remove it or make it null")
-        least = column.cast(pl.Float64).min()
-        if task.transform == "log1p" and task.clip is None and isinstance(least, float) and least < 0:
-            raise SchemaError(
-                f"task '{task.name}': log1p is of labels of 0 or more, found {least:g}; remove 'transform', "
-                "or cut them with 'clip: [0, ...]'"
-            )
-        return
-    odd = column.head(0) if column.dtype == pl.Boolean else column.filter((column != 0) & (column != 1))
-    if odd.len():
-        raise SchemaError(f"task '{task.name}': labels must be 0 and 1, found {odd[0]:g}; recode the column")
+        checks = [(_infinite, "labels must be finite", "remove the row or make the label null")]
+    if task.transform == "log1p" and task.clip is None:
+        remedy = "remove 'transform', or cut labels with 'clip: [0, ...]'"
+        checks.append((_negative, "log1p is of labels of 0 or more", remedy))
+    for wrong, expected, remedy in checks:
+        odd = wrong(column)
+        if odd.any():
+            row = int(odd.arg_max() or 0)
+            raise RowError(row, f"task '{task.name}': {expected}, found {table[task.name][row]!r}", remedy)
+
+
+def _negative(column: pl.Series) -> pl.Series:
+    return (column < 0).fill_null(False)
+
+
+def _infinite(column: pl.Series) -> pl.Series:
+    return column.is_infinite().fill_null(False) if column.dtype.is_float() else column.is_null() & False
 
 
 def infer_schema(
@@ -118,7 +128,7 @@ def infer_field(column: pl.Series) -> Field | None:
     """The kind of one column, or None where it is constant, all null or of a type that is no input."""
     name, present = column.name, column.drop_nulls()
     if isinstance(column.dtype, pl.List | pl.Array):
-        return Field(name, FieldKind.MULTI) if present.len() else None
+        return Field(name, FieldKind.MULTI) if _holds_ids(present) else None
     distinct = _at_least(present)
     if distinct == 0 or (distinct == 1 and present.len() == column.len()):
         return None
@@ -126,34 +136,76 @@ def infer_field(column: pl.Series) -> Field | None:
         return Field(name, FieldKind.TIME, parts=("weekday", "day", "age"))
     if column.dtype == pl.Datetime:
         return Field(name, FieldKind.TIME)
-    if column.dtype in (pl.String, pl.Categorical, pl.Enum):
-        return _infer_text(name, present.cast(pl.String), present.n_unique())
-    if column.dtype == pl.Boolean or is_id_name(name):
+    if column.dtype in TEXTS:
+        return _infer_text(name, present.cast(pl.String))
+    if column.dtype == pl.Boolean:
         return Field(name, FieldKind.CATEGORICAL)
     if column.dtype.is_numeric():
-        fractional = column.dtype.is_float() and bool((present != present.round()).any())
-        return Field(name, FieldKind.NUMERIC if distinct > ID_VALUES or fractional else FieldKind.CATEGORICAL)
+        quantity = _fractional(present) or not (distinct <= ID_VALUES or is_id_name(name) or _beyond_floats(present))
+        return Field(name, FieldKind.NUMERIC if quantity else FieldKind.CATEGORICAL)
     return None
+
+
+def _holds_ids(lists: pl.Series) -> bool:
+    """Whether the lists hold values of one kind that are no fractions, as in an embedding."""
+    values = lists.head(SAMPLE).explode().drop_nulls()
+    if values.len() == 0:
+        values = lists.explode().drop_nulls()
+    if values.len() == 0 or values.dtype.is_nested():
+        return False
+    return not (values.dtype.is_numeric() and _fractional(values))
+
+
+def _fractional(numbers: pl.Series) -> bool:
+    if numbers.dtype.is_integer():
+        return False
+    finite = numbers.filter(numbers.is_finite()) if numbers.dtype.is_float() else numbers
+    return bool((finite != finite.round()).any())
+
+
+def _beyond_floats(numbers: pl.Series) -> bool:
+    """Whether there are whole numbers that no float holds exactly, as in hashes."""
+    if not numbers.dtype.is_integer():
+        return False
+    low, high = int(numbers.min()), int(numbers.max())  # type: ignore[arg-type]
+    return max(-low, high) > 2**53
+
+
+def left_out(column: pl.Series) -> str | None:
+    """Why a column is never taken for an input; None where it could be one."""
+    if infer_field(column) is not None:
+        return None
+    if column.null_count() == column.len():
+        return "all null"
+    if isinstance(column.dtype, pl.List | pl.Array):
+        return "no lists of ids"
+    return "constant" if column.n_unique() == 1 else "no input of this type"
 
 
 def is_id_name(name: str) -> bool:
     """Whether the name says that the numbers in the column are no quantity."""
-    lowered = name.lower()
-    return lowered in ("id", "user", "item") or lowered.endswith(("_id", "id", "_code")) or lowered.startswith("id_")
+    words = re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower())
+    if words[0] == "id" or words[-1] in CODES or (len(words) == 1 and words[0] in ID_NAMES):
+        return True
+    return words[-1].endswith("id") and words[-1] not in NO_IDS
 
 
-def _infer_text(name: str, present: pl.Series, distinct: int) -> Field:
+def _infer_text(name: str, column: pl.Series) -> Field:
+    present, distinct = present_texts(column).drop_nulls(), column.n_unique()
     sample = present.head(SAMPLE)
-    numbers = sample.str.strip_chars().cast(pl.Float64, strict=False)
-    if numbers.null_count() == 0 and distinct > ID_VALUES and not is_id_name(name):
+    if distinct > ID_VALUES and not is_id_name(name) and all(_are_numbers(part) for part in (sample, present)):
         return Field(name, FieldKind.NUMERIC)
-    if sample.str.contains(MOMENT).all():
-        dates = sample.str.strip_chars().str.len_chars().max() == len("2024-01-31")
+    if sample.len() and all(part.str.contains(MOMENT).all() for part in (sample, present)):
+        dates = sample.str.len_chars().max() == len("2024-01-31")
         return Field(name, FieldKind.TIME, parts=("weekday", "day", "age") if dates else None)
     for delimiter in DELIMITERS:
         if _is_delimited(sample, delimiter, distinct):
             return Field(name, FieldKind.MULTI, delimiter=delimiter)
     return Field(name, FieldKind.CATEGORICAL)
+
+
+def _are_numbers(texts: pl.Series) -> bool:
+    return texts.cast(pl.Float64, strict=False).null_count() == 0
 
 
 def _is_delimited(sample: pl.Series, delimiter: str, distinct: int) -> bool:
@@ -195,7 +247,7 @@ def summarize(table: pl.DataFrame, schema: Schema) -> list[ColumnSummary]:
         distinct = column.n_unique()
         note = "historical rates" if name in rates else ""
         if name not in roles:
-            note = "constant" if distinct == 1 else "all null" if column.null_count() == table.height else ""
+            note = left_out(column) or ""
         lines.append(ColumnSummary(name, str(column.dtype), roles.get(name, "-"), distinct, column.null_count(), note))
     return lines
 

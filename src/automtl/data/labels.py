@@ -8,26 +8,26 @@ from dataclasses import replace
 import numpy as np
 import polars as pl
 
-from automtl.data.columns import as_numbers, holds
+from automtl.data.columns import as_labels, as_numbers, holds
 from automtl.data.infer import check_labels, require_columns
 from automtl.data.rates import Labels
 from automtl.data.schema import Schema, Task, TaskKind
 from automtl.data.threads import in_threads
 from automtl.data.vocabulary import SLICE
-from automtl.errors import EncodingError, SchemaError
+from automtl.errors import EncodingError, RowError, SchemaError
 
 
 def read_labels(table: pl.DataFrame, schema: Schema) -> Labels:
     """Label values (0 where absent) and the mask of rows on which each task holds. Raises SchemaError."""
     for task in schema.tasks:
-        check_labels(table, task, "given")
+        check_labels(table, task)
     return label_columns(table, schema)
 
 
 def label_columns(table: pl.DataFrame, schema: Schema) -> Labels:
     values, mask = np.empty((2, table.height, len(schema.tasks)))
     for place, task in enumerate(schema.tasks):
-        column = table[task.name].cast(pl.Float64)
+        column = as_labels(table[task.name]).cast(pl.Float64)
         present = column.is_not_null()
         if task.condition is not None:
             present = present & holds(table, task.condition)
@@ -53,7 +53,8 @@ def require_differing(tasks: Sequence[Task], low: np.ndarray, high: np.ndarray) 
     """low, high: (T,) smallest and largest label of the training rows, infinite where there is none."""
     for task, least, most in zip(tasks, low, high, strict=True):
         if least > most:
-            raise SchemaError(f"task '{task.name}': no training row has a label under its condition")
+            where = f" where {task.condition}" if task.condition else ""
+            raise SchemaError(f"task '{task.name}': no training row has a label{where}; give labelled rows")
         if least == most:
             raise SchemaError(
                 f"task '{task.name}': every label in the training rows is {least:g}; "
@@ -65,11 +66,18 @@ def check_weights(table: pl.DataFrame, schema: Schema) -> None:
     if schema.weight is None:
         return
     require_columns(table, [schema.weight], "weight column")
-    weights = as_numbers(table[schema.weight])
-    if weights.null_count() or float(weights.min() or 0.0) < 0 or not weights.sum() > 0:  # type: ignore[arg-type]
-        raise EncodingError(
-            f"weight column '{schema.weight}' must hold numbers of 0 or more, not all 0, without nulls; correct it"
-        )
+    if not require_weights(table[schema.weight]).sum() > 0:
+        raise EncodingError(f"weight column '{schema.weight}' is 0 in all rows; correct it")
+
+
+def require_weights(column: pl.Series) -> pl.Series:
+    """The numbers of a weight column. Raises RowError where one is missing or below 0."""
+    weights = as_numbers(column)
+    odd = weights.is_null() | (weights < 0)
+    if odd.any():
+        row = int(odd.arg_max() or 0)
+        raise RowError(row, f"weight '{column.name}': expected 0 or more, found {column[row]!r}", "correct it")
+    return weights
 
 
 def weighted(labels: Labels, table: pl.DataFrame, schema: Schema) -> Labels:

@@ -126,6 +126,8 @@ class Task:
     after: str | None = None
 
     def __post_init__(self) -> None:
+        if not self.name:
+            raise SchemaError("a task has an empty name; name the label column")
         if not self.weight > 0:
             raise SchemaError(f"task '{self.name}': weight {self.weight} must be above 0; drop the task instead")
         if self.condition is not None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from glob import glob, has_magic
@@ -12,12 +13,18 @@ from typing import Any
 
 import polars as pl
 
+from automtl.data.columns import ABSENT
 from automtl.data.files import whole
 from automtl.errors import TableError
 
 CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
 PARQUET_SUFFIXES = (".parquet", ".pq")
+SEPARATORS = (",", ";", "\t", "|")
+CSV_MISTAKES = {  # by what the message of polars says
+    "more fields than defined": "has a row of more fields than its header; put text that holds the separator in quotes",
+    "invalid utf-8": "is no UTF-8 text; save it as UTF-8",
+}
 SUFFIXES = (*PARQUET_SUFFIXES, *CSV_SUFFIXES, *ARROW_SUFFIXES)
 
 
@@ -86,7 +93,7 @@ def table_paths(source: str) -> list[Path]:
     """The files of a file, folder or glob. Raises TableError where one is missing or empty."""
     path = Path(source)
     if path.is_dir():
-        found = sorted(p for p in path.iterdir() if p.name.lower().endswith(SUFFIXES))
+        found = sorted(p for p in path.iterdir() if _is_table(p))
     elif has_magic(source) and not path.exists():
         found = sorted(Path(p) for p in glob(source))
     else:
@@ -99,13 +106,26 @@ def table_paths(source: str) -> list[Path]:
                 f"'{source}' is a prepared table, whose rows are encoded; fit, compare and evaluate read it, "
                 "here give the table that it was made from"
             )
-        raise TableError(f"'{source}' holds no table; expected files ending in {', '.join(SUFFIXES)}")
+        raise TableError(f"'{source}' holds no table; expected files ending in {', '.join(SUFFIXES)}{_deeper(path)}")
     for path in found:
         if not path.exists():
             raise TableError(f"'{path}' does not exist; check the path")
         if path.stat().st_size == 0:
             raise TableError(f"'{path}' is empty; give a table with a header and rows")
     return found
+
+
+def _is_table(path: Path) -> bool:
+    """By its name; hidden files are none (what other programs have not finished, or keep beside theirs)."""
+    return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
+
+
+def _deeper(folder: Path) -> str:
+    """The end of a message: the glob of files in the folders of a folder, if there are some."""
+    inner = next((path.relative_to(folder) for path in sorted(folder.rglob("*")) if _is_table(path)), None)
+    if inner is None:
+        return ""
+    return f"; for those in its folders give '{folder.joinpath(*['*' for _ in inner.parts[1:]], '*' + inner.suffix)}'"
 
 
 def _read_file(path: Path) -> pl.DataFrame:
@@ -127,26 +147,40 @@ def _read_file(path: Path) -> pl.DataFrame:
 def _read_csv(path: Path) -> pl.DataFrame:
     opener = gzip.open if path.name.lower().endswith(".gz") else open
     with opener(path, "rb") as file:
-        refuse_duplicate_header(path, file.readline().decode("utf-8-sig"))
-    return parse_csv(path, path)
+        separator = read_header(path, file.readline())
+    return parse_csv(path, path, separator)
 
 
-def refuse_duplicate_header(path: Path, header: str) -> None:
-    """Raises TableError where a CSV file's first line names a column twice."""
-    names = header.rstrip("\r\n").split(_separator(path))
-    _refuse_duplicates([name.strip('"') for name in names], f"'{path}'")
+def read_header(path: Path, line: bytes) -> str:
+    """The separator of a CSV file by its first line. Raises TableError where that names a column twice."""
+    try:
+        header = line.decode("utf-8-sig").rstrip("\r\n")
+    except UnicodeDecodeError:
+        raise TableError(f"'{path}' is no UTF-8 text; save it as UTF-8") from None
+    bare = re.sub('"[^"]*"', "", header)
+    separator = "\t" if ".tsv" in path.name.lower() else max(SEPARATORS, key=bare.count)
+    _refuse_duplicates([name.strip('"') for name in header.split(separator)], f"'{path}'")
+    return separator
 
 
-def parse_csv(content: Path | BytesIO, path: Path, columns: Mapping[str, pl.DataType] | None = None) -> pl.DataFrame:
-    """Content of the CSV file `path`: all with the header; or, with the types of its columns, records alone."""
-    return pl.read_csv(
-        content, separator=_separator(path), infer_schema_length=100_000, has_header=columns is None, schema=columns,
-        null_values=["", "NULL", "null", "NaN", "nan"],
-    )  # fmt: skip
+def parse_csv(
+    content: Path | BytesIO, path: Path, separator: str, columns: Mapping[str, pl.DataType] | None = None
+) -> pl.DataFrame:
+    """Content of the CSV file `path`: all with the header; or, with the types of its columns, records alone.
 
-
-def _separator(path: Path) -> str:
-    return "\t" if ".tsv" in path.name.lower() else ","
+    Raises TableError that says what to do about a row of too many fields, or another encoding.
+    """
+    try:
+        return pl.read_csv(
+            content, separator=separator, infer_schema_length=100_000, has_header=columns is None, schema=columns,
+            null_values=list(ABSENT),
+        )  # fmt: skip
+    except pl.exceptions.ComputeError as error:
+        told = str(error)
+        for sign, what in CSV_MISTAKES.items():
+            if sign in told:
+                raise TableError(f"'{path}' {what}") from None
+        raise
 
 
 def first_line(error: BaseException) -> str:

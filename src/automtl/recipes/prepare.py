@@ -15,6 +15,7 @@ import polars as pl
 
 from automtl._version import __version__
 from automtl.config import Settings
+from automtl.data.columns import TEXTS
 from automtl.data.files import held
 from automtl.data.prepared import Origin, PreparedFolder, finish_prepared, is_prepared
 from automtl.data.quality import Finding, Warn, check_quality, unheard
@@ -25,7 +26,7 @@ from automtl.data.streaming.prepare import Preparation, Tell
 from automtl.data.streaming.source import Source
 from automtl.data.streaming.work import Work, machine_start
 from automtl.errors import SchemaError, StoreError
-from automtl.recipes.sources import Roles, check_schema, resolve_schema
+from automtl.recipes.sources import Roles, check_schema, check_seed, resolve_schema
 from automtl.training.sampling import sample_parts
 
 CHUNK_ROWS = 1 << 18  # read at a time
@@ -59,9 +60,12 @@ def prepare_table(
         raise StoreError(f"'{out}' exists; choose another --out, or replace it with --overwrite")
     if out.exists() and not is_prepared(out):
         raise StoreError(f"'{out}' is no prepared table and is not replaced; choose another --out")
+    check_seed(seed)
     opened = Source.open(source)
-    table, roles = opened.sample(SAMPLE_ROWS), roles or Roles()
-    schema = resolve_schema(table, tasks, roles, schema)
+    pieces, roles = opened.sample(SAMPLE_ROWS), roles or Roles()
+    table = pl.concat(piece.table for piece in pieces)
+    with opened.located(pieces):
+        schema = resolve_schema(table, tasks, roles, schema)
     check_schema(table, schema)
     _check_types(opened, schema, settings)
     memory = memory_bytes or machine_memory_bytes() // MEMORY_SHARE
@@ -69,7 +73,7 @@ def prepare_table(
     thin = partial(sample_parts, tasks=schema.tasks, share=schema.negative_share, seed=seed)
     with _working(out, plan, anew=overwrite) as folder:
         findings = _findings(table, schema, settings, seed, roles.drop)
-        del table  # before the memory is needed
+        del table, pieces  # before the memory is needed
         warn(findings or ())
         job = Preparation(
             opened, schema, settings.encoder, settings.split, seed, Work(folder), chunk_rows, memory, tell, thin
@@ -87,7 +91,7 @@ def _check_types(source: Source, schema: Schema, settings: Settings) -> None:
     for task in schema.tasks:
         for part in source.parts:
             dtype = part.columns[task.name]
-            if part.rows != 0 and not dtype.is_numeric() and dtype != pl.Boolean:
+            if part.rows != 0 and not dtype.is_numeric() and dtype not in (pl.Boolean, *TEXTS):
                 raise SchemaError(f"task '{task.name}': labels must be numbers, '{part.path}' holds {dtype}")
     method = None if schema.split is not None else settings.split.method
     if method == "time" and schema.time is None:

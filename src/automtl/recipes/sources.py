@@ -11,7 +11,8 @@ import polars as pl
 from automtl.config import Settings
 from automtl.data.batch import Batch
 from automtl.data.encoder import Encoder, EncoderSettings
-from automtl.data.infer import infer_schema, require_columns
+from automtl.data.infer import check_labels, infer_schema, require_columns
+from automtl.data.labels import check_weights
 from automtl.data.narrowing import narrowed
 from automtl.data.prepared import PreparedFolder, is_prepared
 from automtl.data.quality import Finding, check_quality
@@ -146,13 +147,23 @@ def open_source(
 
     Raises SettingsError for what had to be said when the table was prepared.
     """
+    check_seed(seed)
     if is_prepared(given):
         return _open_folder(PreparedFolder.open(given), tasks, roles, schema, settings)
     table = read_table(given)
     schema = resolve_schema(table, tasks, roles, schema)
     check_schema(table, schema)
+    for task in schema.tasks:
+        check_labels(table, task)
+    check_weights(table, schema)
     split = split_table(table, schema, settings.split, seed)
     return TableSource(split, schema, seed, table_digest(table) if identify else "", roles.drop), settings
+
+
+def check_seed(seed: int) -> None:
+    """Raises SettingsError for one that no generator takes."""
+    if seed < 0:
+        raise SettingsError(f"seed {seed} is below 0; give 0 or more")
 
 
 def open_again(given: Any, schema: Schema, split: SplitSettings, seed: int) -> Source:
@@ -197,7 +208,10 @@ def _again(folder: PreparedFolder, what: str, why: str) -> SettingsError:
 
 
 def resolve_schema(table: pl.DataFrame, tasks: Sequence[str], roles: Roles, schema: Schema | None) -> Schema:
-    """The schema given, with roles of the call on top, or an inferred one."""
+    """The schema given, with roles of the call on top, or an inferred one. Raises SettingsError for a dropped task."""
+    both = [name for name in tasks if name in roles.drop]
+    if both:
+        raise SettingsError(f"column '{both[0]}' is given as a task and as dropped; leave one out")
     if schema is None:
         return infer_schema(
             table,

@@ -7,7 +7,13 @@ from collections.abc import Callable, Collection
 from automtl.data.infer import check_labels
 from automtl.data.labels import require_both_classes
 from automtl.data.quality.base import Audit, Check, Finding
-from automtl.data.quality.columns import constant_columns, ids_of_few_rows, missing_values
+from automtl.data.quality.columns import (
+    constant_columns,
+    ids_of_few_rows,
+    missing_values,
+    mixed_columns,
+    unread_columns,
+)
 from automtl.data.quality.leakage import follows_a_label, predicts_a_label
 from automtl.data.quality.parts import drifting_columns, duplicated_rows, label_rates
 from automtl.data.schema import Schema
@@ -21,6 +27,8 @@ CHECKS: dict[str, Check] = {
     "duplicates": duplicated_rows,
     "constant": constant_columns,
     "missing": missing_values,
+    "unread": unread_columns,
+    "mixed": mixed_columns,
     "seen once": ids_of_few_rows,
     "drift": drifting_columns,
 }
@@ -42,7 +50,7 @@ def check_quality(split: Split, schema: Schema, seed: int = 0, dropped: Collecti
     Raises SchemaError where the training labels are none that can be learned, as a fit does.
     """
     for task in schema.tasks:
-        check_labels(split.train, task, "training")
+        check_labels(split.train, task)
     require_both_classes(split.train, schema)
     audit = Audit.of(split, schema, seed)
     lists = in_threads(lambda check: list(check(audit)), CHECKS.values())

@@ -9,7 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
-from automtl.data.columns import as_integers, as_numbers, as_text, holds
+from automtl.data.columns import as_integers, as_labels, as_numbers, as_text, holds
 from automtl.data.schema import SINGLE, Field, FieldKind, Schema, Task, TaskKind
 from automtl.data.split import Split
 
@@ -63,9 +63,9 @@ class Audit:
         return pl.DataFrame([self._label(task, table) for task in self.schema.tasks])
 
     def _label(self, task: Task, table: pl.DataFrame) -> pl.Series:
-        label = table[task.name].cast(pl.Float64)
+        label = as_labels(table[task.name]).cast(pl.Float64)
         if task.kind is TaskKind.REGRESSION:
-            label = (label > self.train[task.name].cast(pl.Float64).median()).cast(pl.Float64)
+            label = (label > as_labels(self.train[task.name]).cast(pl.Float64).median()).cast(pl.Float64)
         if task.condition is not None:
             label = label.set(~holds(table, task.condition), None)
         return label.alias(task.name)

@@ -6,11 +6,13 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from automtl.data.infer import ID_VALUES
+from automtl.data.columns import TEXTS, present_texts
+from automtl.data.infer import ID_VALUES, is_id_name, left_out
 from automtl.data.quality.base import Audit, Finding, seen
 from automtl.data.schema import FieldKind
 
 MISSING = 0.5  # share of rows
+MIXED = 0.1  # share of rows that are no numbers
 SEEN_ONCE = 0.1  # share of training rows
 UNSEEN = 0.2  # share of test rows
 
@@ -25,6 +27,44 @@ def constant_columns(audit: Audit) -> Iterator[Finding]:
             continue
         evidence = f"holds {column[0]!r} in all {table.height:,} training rows"
         yield Finding("constant", "note", name, evidence, 1.0, f"it tells nothing: --drop '{name}'")
+
+
+def unread_columns(audit: Audit) -> Iterator[Finding]:
+    """Columns without a role that are of a type that is never taken for an input."""
+    schema, table = audit.schema, audit.whole.train
+    apart = {*schema.columns, *schema.task_names, schema.weight, schema.group, schema.time, schema.split}
+    for name in table.columns:
+        column = table[name]
+        if name in apart or left_out(column) in (None, "constant", "all null"):
+            continue
+        if isinstance(column.dtype, pl.List | pl.Array):
+            remedy = f"give a list of ids, a column for each number of a vector, or --drop '{name}'"
+        else:
+            remedy = f"convert it to numbers or text, or --drop '{name}'"
+        yield Finding(
+            "unread",
+            "note",
+            name,
+            f"has type {column.dtype}, which is no input, and is left out of {table.height:,} rows",
+            0.0,
+            remedy,
+        )
+
+
+def mixed_columns(audit: Audit) -> Iterator[Finding]:
+    """Text ids that look like numbers but for a few values."""
+    for field in audit.single_fields:
+        column = audit.train[field.name]
+        if field.kind is not FieldKind.CATEGORICAL or column.dtype not in TEXTS or is_id_name(field.name):
+            continue
+        texts = present_texts(column).drop_nulls()
+        odd = texts.filter(texts.cast(pl.Float64, strict=False).is_null())
+        if texts.n_unique() > ID_VALUES and 0 < odd.len() < MIXED * texts.len():
+            evidence = (
+                f"is read as ids: numbers, but for {seen(texts.len(), odd.len() / texts.len())}, such as {odd[0]!r}"
+            )
+            remedy = "if it is a quantity, make these null, or correct them"
+            yield Finding("mixed", "note", field.name, evidence, odd.len() / texts.len(), remedy)
 
 
 def missing_values(audit: Audit) -> Iterator[Finding]:

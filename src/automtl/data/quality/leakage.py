@@ -18,6 +18,7 @@ from automtl.data.quality.base import Audit, Finding, grouping
 from automtl.data.schema import Field
 
 AUC = 0.955  # measured: leaks .959 and more, honest columns up to .947
+ERROR = 0.15  # of chance: AUC is 3 of them away from .5
 SMOOTHING = 20.0  # rows at the label's overall rate that are added to each group
 EXCEPTIONS = 0.2  # of those expected by chance; measured: outcomes up to .12, honest columns .28 and more
 SURPRISE = 11.0  # -log of the chance of so few exceptions (about 1e-5)
@@ -42,7 +43,10 @@ def predicts_a_label(audit: Audit) -> Iterator[Finding]:
 def one_column_auc(
     field: Field, column: pl.Series, labels: pl.DataFrame, held: pl.Series, held_labels: pl.DataFrame
 ) -> dict[str, float]:
-    """AUC by task (those of two classes) of the smoothed rate of each group of one column, fitted on the first rows."""
+    """AUC of the smoothed rate of each group of one column, fitted on the first rows, by task.
+
+    Only of tasks with enough held-out rows of both classes.
+    """
     group = grouping(field, column)
     fitted, counted = _counts(group(column), labels), _counts(group(held), held_labels)
     joined = counted.join(fitted, on="group", how="left", suffix=" fitted", nulls_equal=True).fill_null(0)
@@ -50,12 +54,18 @@ def one_column_auc(
     for task in labels.columns:
         base = labels[task].mean()
         positives, negatives = (joined[f"{task} {label}"].to_numpy() for label in (1, 0))
-        if not isinstance(base, float) or positives.sum() == 0 or negatives.sum() == 0:
+        if not isinstance(base, float) or chance_error(positives.sum(), negatives.sum()) > ERROR:
             continue
         ones, zeros = (joined[f"{task} {label} fitted"].to_numpy() for label in (1, 0))
         rate = (ones + SMOOTHING * base) / (ones + zeros + SMOOTHING)
         found[task] = _grouped_auc(rate, positives, negatives)
     return found
+
+
+def chance_error(positives: int, negatives: int) -> float:
+    """Standard deviation of the AUC of a score that tells nothing (Mann and Whitney 1947); infinite without a class."""
+    pairs = positives * negatives
+    return math.sqrt((positives + negatives + 1) / (12 * pairs)) if pairs else math.inf
 
 
 def _counts(groups: pl.Series, labels: pl.DataFrame) -> pl.DataFrame:

@@ -60,7 +60,20 @@ def label_rates(audit: Audit) -> Iterator[Finding]:
     labels = {part: audit.labels(getattr(audit.whole, part)) for part in PARTS}
     for task in audit.schema.task_names:
         columns = {part: table[task].drop_nulls() for part, table in labels.items()}
-        rates = {part: float(column.mean() or 0.0) for part, column in columns.items()}  # type: ignore[arg-type]
+        empty = [part for part, column in columns.items() if column.len() == 0]
+        if empty:
+            remedy = "its metrics are undefined there: give labelled rows"
+            yield Finding(
+                "one class",
+                "warning",
+                task,
+                f"no label in {getattr(audit.whole, empty[0]).height:,} {empty[0]} rows",
+                0.0,
+                remedy,
+                task,
+            )
+            continue
+        rates = {part: float(column.mean()) for part, column in columns.items()}  # type: ignore[arg-type]
         told = ", ".join(f"{part} {rate:.4g}" for part, rate in rates.items())
         single = [part for part, rate in rates.items() if rate in (0.0, 1.0)]
         if single:

@@ -2,7 +2,7 @@
 
 Files of a chunk of N rows: `ids.I` int32 codes (of lists: one after another, and `sizes.I` int32 (N,)), `values.I` the
 values of the codes that are new; `number.J` float64, NaN where missing; `days.K` float64; `labels` (N, T); `mask` uint8
-(N, T), bits; and, where there is such a column, `weight` float64, `group` int64, `split` uint8, `time` int64.
+(N, T); and, where there is such a column, `weight` float64, `group` int64, `split` uint8, `time` int64.
 """
 
 from __future__ import annotations
@@ -20,21 +20,18 @@ import pyarrow as pa
 from automtl.data.columns import as_moments, as_numbers
 from automtl.data.derive import days_of
 from automtl.data.encoder import plain_numbers
-from automtl.data.labels import label_columns
+from automtl.data.infer import check_labels
+from automtl.data.labels import label_columns, require_weights
 from automtl.data.numbering import group_numbers
-from automtl.data.schema import Schema, Task, TaskKind
+from automtl.data.schema import Schema
 from automtl.data.split import named_parts
 from automtl.data.streaming.columns import Columns
 from automtl.data.streaming.dictionary import Dictionary
 from automtl.data.streaming.source import Piece, Place, Source
 from automtl.data.streaming.work import Chunk, Work, write_about, write_array
 from automtl.data.threads import ahead, in_threads
-from automtl.errors import AutomtlError, EncodingError, SchemaError
+from automtl.errors import AutomtlError, RowError
 
-HOLDS, GIVEN = (
-    np.uint8(1),
-    np.uint8(2),
-)  # bits of a mask: the task holds on the row; there is a label, if it holds or not
 NO_TIME = np.iinfo(np.int64).min
 DICTIONARIES = 2  # a half of the memory is for them
 
@@ -107,8 +104,7 @@ class Reader:
         check_rows(table, schema)
         labels = label_columns(table, schema)
         write_array(folder / "labels.bin", labels.values.astype(self.columns.label_type))
-        given = np.stack([table[name].is_not_null().to_numpy() for name in schema.task_names], axis=1)
-        write_array(folder / "mask.bin", labels.mask.astype(np.uint8) * HOLDS + given * GIVEN)
+        write_array(folder / "mask.bin", labels.mask.astype(np.uint8))
         if schema.weight is not None:
             write_array(folder / "weight.bin", as_numbers(table[schema.weight]).to_numpy())
         if schema.group is not None:
@@ -144,44 +140,11 @@ def ordered(times: pl.Series) -> np.ndarray:
 
 
 def check_rows(table: pl.DataFrame, schema: Schema) -> None:
-    """Raises SchemaError or EncodingError that names the first row, from 1, whose label or weight cannot be."""
+    """Raises RowError for a label or weight that cannot be."""
     for task in schema.tasks:
-        column = table[task.name]
-        if column.dtype != pl.Boolean:
-            _require(_allowed(column, task), column, f"task '{task.name}': {_expected(task)}", SchemaError)
+        check_labels(table, task)
     if schema.weight is not None:
-        weights = as_numbers(table[schema.weight])
-        allowed = (weights >= 0).fill_null(False)
-        _require(allowed, table[schema.weight], f"weight '{schema.weight}': expected 0 or more", EncodingError)
-
-
-def _allowed(column: pl.Series, task: Task) -> pl.Series:
-    if task.kind is TaskKind.BINARY:
-        return ((column == 0) | (column == 1)).fill_null(True)
-    allowed = column.is_finite() if column.dtype.is_float() else column.is_not_null()
-    if task.transform == "log1p" and task.clip is None:
-        allowed = allowed & (column >= 0)
-    return allowed | column.is_null()
-
-
-def _expected(task: Task) -> str:
-    if task.kind is TaskKind.BINARY:
-        return "labels must be 0 and 1"
-    return "log1p is of labels of 0 or more" if task.transform == "log1p" else "labels must be finite"
-
-
-def _require(allowed: pl.Series, column: pl.Series, what: str, error: type[AutomtlError]) -> None:
-    if not allowed.all():
-        row = int((~allowed).arg_max() or 0)
-        raise _RowError(row, f"{what}, found {column[row]!r}", error)
-
-
-class _RowError(Exception):
-    """A row of a piece that is wrong."""
-
-    def __init__(self, row: int, message: str, error: type[AutomtlError]) -> None:
-        super().__init__(message)
-        self.row, self.error = row, error
+        require_weights(table[schema.weight])
 
 
 @contextmanager
@@ -190,13 +153,13 @@ def _located(source: Source, piece: Piece) -> Iterator[None]:
     path, first = source.parts[piece.place.part].path, piece.place.row + 1
     try:
         yield
-    except _RowError as error:
-        raise error.error(f"'{path}', row {first + error.row}: {error}; correct the row or leave it out") from None
+    except RowError as error:
+        raise error.at(path, first) from None
     except AutomtlError as error:
         raise type(error)(f"'{path}', rows {first} to {first + piece.table.height - 1}: {error}") from None
 
 
 def read_labels(chunk: Chunk, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
-    """Labels, 0 where a task does not hold, and bits of the mask, (N, T) each."""
+    """Labels, 0 where a task does not hold, and the mask, (N, T) each."""
     tasks = len(columns.schema.tasks)
     return chunk.array("labels", columns.label_type, tasks), chunk.array("mask", "uint8", tasks)

@@ -12,7 +12,7 @@ from automtl.data.batch import Batch, Features
 from automtl.data.encoder import LISTS, Encoder, padded
 from automtl.data.scaler import Scaler
 from automtl.data.schema import Field, FieldKind
-from automtl.data.streaming.chunks import HOLDS, read_labels
+from automtl.data.streaming.chunks import read_labels
 from automtl.data.streaming.columns import Columns
 from automtl.data.streaming.history import History
 from automtl.data.streaming.statistics import Numbers
@@ -49,7 +49,7 @@ class RowWriter:
         group = None if schema.group is None else torch.from_numpy(chunk.array("group", "int64")[rows])
         labels, mask = read_labels(chunk, self.columns)
         features = Features(torch.from_numpy(categorical), multi, torch.from_numpy(numeric))
-        plain = [torch.from_numpy(part.astype(np.float32)) for part in (labels[rows], mask[rows] & HOLDS, weight)]
+        plain = [torch.from_numpy(part.astype(np.float32)) for part in (labels[rows], mask[rows], weight)]
         return Batch(features, plain[0], plain[1], plain[2], group)
 
     def _of(self, *kinds: FieldKind) -> list[Field]:

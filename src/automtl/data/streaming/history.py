@@ -29,7 +29,7 @@ from automtl.data.rates import (
     sums_before,
 )  # fmt: skip
 from automtl.data.schema import TaskKind
-from automtl.data.streaming.chunks import HOLDS, read_labels
+from automtl.data.streaming.chunks import read_labels
 from automtl.data.streaming.columns import Columns
 from automtl.data.streaming.ranking import Ranking
 from automtl.data.streaming.split import time_in_order, times_of, train_starts
@@ -73,8 +73,8 @@ class Terms:
         return self.grid.whole(self._plain(chunk))
 
     def _plain(self, chunk: Chunk) -> np.ndarray:
-        trained, (labels, bits) = chunk.part() == TRAIN, read_labels(chunk, self.columns)
-        values, mask = labels[trained].astype(np.float64), (bits[trained] & HOLDS).astype(np.float64)
+        trained, (labels, held) = chunk.part() == TRAIN, read_labels(chunk, self.columns)
+        values, mask = labels[trained].astype(np.float64), held[trained].astype(np.float64)
         if self.columns.schema.weight is not None:
             mask = mask * (chunk.array("weight", "float64")[trained] / self.mean_weight)[:, None]
         return np.concatenate([values * mask, mask], axis=1)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import gzip
 import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import polars as pl
 from pyarrow import parquet
 
 from automtl.data import table as tables
-from automtl.errors import TableError
+from automtl.errors import RowError, TableError
 
 SAMPLE_BYTES = 1 << 20  # of a CSV file, by which the length of a row is judged
 STRETCHES = 16  # of rows that follow one another, in a sample
@@ -23,13 +24,15 @@ INFER_ROWS = 100_000  # of a CSV file, by which its types are found
 
 @dataclass(frozen=True)
 class Part:
-    """One file. `rows`: None where only reading tells. `start`: bytes of a CSV file's header; `row_bytes` of a row."""
+    """One file. `rows`: None where only reading tells. `start`: bytes of a CSV file's header; `row_bytes` of a row;
+    `separator` of its fields."""
 
     path: Path
     columns: dict[str, pl.DataType]
     rows: int | None
     start: int = 0
     row_bytes: float = 0.0
+    separator: str = ","
 
     @property
     def identity(self) -> list[Any]:
@@ -95,17 +98,29 @@ class Source:
             except (OSError, EOFError) as error:
                 raise TableError(f"'{part.path}' cannot be read: {error}") from None
 
-    def sample(self, rows: int) -> pl.DataFrame:
+    def sample(self, rows: int) -> list[Piece]:
         """About so many rows of all columns, or all rows where they are fewer: stretches that are spread over the parts
         and, but for CSV files, over the rows of each."""
         filled = [index for index, part in enumerate(self.parts) if part.rows != 0]
         chosen = sorted({filled[place] for place in np.linspace(0, len(filled) - 1, STRETCHES).astype(int)})
         each, names = max(rows // len(chosen), 1), list(self.columns)
-        return pl.concat(
-            next(self.pieces(names, count, Place(index, start))).table.head(count)
+        found = (
+            (next(self.pieces(names, count, Place(index, start))), count)
             for index in chosen
             for start, count in _stretches(self.parts[index].rows, each, max(STRETCHES // len(chosen), 1))
         )
+        return [replace(piece, table=piece.table.head(count)) for piece, count in found]
+
+    @contextmanager
+    def located(self, pieces: Sequence[Piece]) -> Iterator[None]:
+        """What the block finds wrong in a row of the pieces, one after another, is told by its file and row there."""
+        try:
+            yield
+        except RowError as error:
+            starts = np.cumsum([0, *(piece.table.height for piece in pieces)])
+            found = int(np.searchsorted(starts, error.row, side="right")) - 1
+            place = pieces[found].place
+            raise error.at(self.parts[place.part].path, place.row + 1 - int(starts[found])) from None
 
 
 def _stretches(rows: int | None, wanted: int, number: int) -> list[tuple[int, int]]:
@@ -181,10 +196,10 @@ def _opened_csv(path: Path) -> Part:
             if head.count(b"\n") > INFER_ROWS:
                 break
     header = head[: _record_end(head, first=True) or len(head)]
-    tables.refuse_duplicate_header(path, header.decode("utf-8-sig"))
-    table = tables.parse_csv(io.BytesIO(head), path)
+    separator = tables.read_header(path, header)
+    table = tables.parse_csv(io.BytesIO(head), path, separator)
     row_bytes = (len(head) - len(header)) / max(table.height, 1)
-    return Part(path, dict(table.schema), None if table.height else 0, len(header), row_bytes)
+    return Part(path, dict(table.schema), None if table.height else 0, len(header), row_bytes, separator)
 
 
 def _csv_pieces(part: Part, types: dict[str, pl.DataType], rows: int, start: Place) -> Iterator[Piece]:
@@ -193,7 +208,7 @@ def _csv_pieces(part: Part, types: dict[str, pl.DataType], rows: int, start: Pla
     with _content(part.path) as file:
         file.seek(byte)
         for content in _records(file, max(int(rows * part.row_bytes), 1)):
-            table = tables.parse_csv(io.BytesIO(content), part.path, columns).select(list(types))
+            table = tables.parse_csv(io.BytesIO(content), part.path, part.separator, columns).select(list(types))
             then = Place(start.part, row + table.height, byte + len(content))
             yield Piece(table, Place(start.part, row, byte), then)
             row, byte = then.row, then.byte

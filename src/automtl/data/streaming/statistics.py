@@ -13,7 +13,7 @@ from automtl.data.labels import require_differing
 from automtl.data.piecewise import Piecewise
 from automtl.data.scaler import Scaler
 from automtl.data.schema import Field
-from automtl.data.streaming.chunks import GIVEN, HOLDS, NO_TIME, read_labels, read_values
+from automtl.data.streaming.chunks import NO_TIME, read_labels, read_values
 from automtl.data.streaming.columns import Columns
 from automtl.data.streaming.work import SPLITS, TRAIN, Chunk, Work
 from automtl.data.threads import in_threads
@@ -102,12 +102,8 @@ def check_labels(work: Work, columns: Columns) -> dict[str, Any]:
     """Rows with a label and their mean, by task and split. Raises SchemaError where nothing can be learned or told."""
     tasks = columns.schema.tasks
     parts = in_threads(lambda chunk: _label_sums(chunk, columns), work.chunks)
-    given, held, total, low, high = (np.stack([part[place] for part in parts]) for place in range(5))
-    given, held, total = given.sum(0), held.sum(0), total.sum(0)  # (3, T) each
-    for place, name in enumerate(SPLITS):
-        for task, count in zip(tasks, given[place], strict=True):
-            if count == 0:
-                raise SchemaError(f"task '{task.name}': every label is null in the {name} rows; give labelled rows")
+    held, total, low, high = (np.stack([part[place] for part in parts]) for place in range(4))
+    held, total = held.sum(0), total.sum(0)  # (3, T) each
     require_differing(tasks, low.min(0)[TRAIN], high.max(0)[TRAIN])
     _check_weights(work, columns)
     return {
@@ -120,16 +116,16 @@ def check_labels(work: Work, columns: Columns) -> dict[str, Any]:
 
 
 def _label_sums(chunk: Chunk, columns: Columns) -> np.ndarray:
-    """(5, 3, T) by split and task: rows with a label, rows on which the task holds, and of these sum, least, most."""
+    """(4, 3, T) by split and task: rows on which the task holds, and of these sum, least, most."""
     part, (labels, mask) = chunk.part(), read_labels(chunk, columns)
-    found = np.zeros((5, 3, labels.shape[1]))
+    found = np.zeros((4, 3, labels.shape[1]))
     for task in range(labels.shape[1]):
-        bits, values = np.ascontiguousarray(mask[:, task]), np.ascontiguousarray(labels[:, task])
+        holds, values = np.ascontiguousarray(mask[:, task]) > 0, np.ascontiguousarray(labels[:, task])
         for split in range(3):
             here = part == split
-            held = values[here & (bits & HOLDS > 0)]
+            held = values[here & holds]
             edges = (held.min(), held.max()) if len(held) else (np.inf, -np.inf)
-            found[:, split, task] = (here & (bits & GIVEN > 0)).sum(), len(held), held.sum(dtype=np.float64), *edges
+            found[:, split, task] = len(held), held.sum(dtype=np.float64), *edges
     return found
 
 
