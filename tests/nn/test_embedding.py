@@ -62,6 +62,9 @@ def test_the_gradient_by_rows_is_the_tables_and_names_the_rows_met() -> None:
 
 
 def test_sums_by_id_are_those_of_index_add_to_the_last_bit() -> None:
-    ids, values = torch.randint(0, 5, (200,)), torch.randn(200, 4)
-    assert torch.equal(sum_by_id(ids, values, 7), torch.zeros(7, 4).index_add_(0, ids, values))
-    assert not sum_by_id(ids[:0], values[:0], 7).any()
+    ids, values = torch.randint(0, 5, (50, 3)), torch.randn(50, 4, 2)
+    plain = torch.zeros(7, 2).index_add_(0, ids.view(-1), values[:, :3].reshape(150, 2))
+    assert torch.equal(sum_by_id(ids, values, 7), plain)
+    torch.testing.assert_close(sum_by_id(ids, values.double(), 7).float(), plain)
+    for none in (ids[:0], values[:0]), (ids[:, :0], values):
+        assert not sum_by_id(*none, 7).any()

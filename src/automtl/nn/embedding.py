@@ -57,53 +57,77 @@ class FieldEmbedding(nn.Module):
         return self.num_fields * self.dim
 
     def forward(self, features: Features) -> Tensor:
+        numeric = self._projected(features.numeric)
+        if not features.multi:
+            out: Tensor = _Lookup.apply(self.table, features.categorical + self.offsets, numeric, self.row_wise)  # type: ignore[no-untyped-call]
+            return out
         found = self._found(features)
         parts = [found[0]]  # (B, C, D)
         for index, ids in enumerate(features.multi):
             place = self.targets[index]
             target = None if place is None else found[0][:, place]
             parts.append(self.poolings[index](found[1 + index], ids > 0, target).unsqueeze(1))
-        if self.num_groups:
-            projected = torch.addmm(self.projection_bias, features.numeric, self.projection * self.block)
-            parts.append(projected.reshape(-1, self.num_groups, self.dim))  # (B, G, D)
-        return torch.cat(parts, dim=1)
+        return torch.cat(parts if numeric is None else [*parts, numeric], dim=1)
+
+    def _projected(self, numeric: Tensor) -> Tensor | None:
+        """(B, N) -> (B, G, D)."""
+        if not self.num_groups:
+            return None
+        projected = torch.addmm(self.projection_bias, numeric, self.projection * self.block)
+        return projected.view(-1, self.num_groups, self.dim)
 
     def _found(self, features: Features) -> list[Tensor]:
         """Of all fields in one lookup: (B, C, D), then (B, L, D) a multi-valued field."""
         ids = [features.categorical + self.offsets]
         ids += [values + self.multi_offsets[index] for index, values in enumerate(features.multi)]
-        flat = ids[0].reshape(-1) if len(ids) == 1 else torch.cat([values.reshape(-1) for values in ids])
-        found: Tensor = _Lookup.apply(self.table, flat, self.row_wise)  # type: ignore[no-untyped-call]
-        parts = [found] if len(ids) == 1 else found.split([values.numel() for values in ids])
+        flat = torch.cat([values.reshape(1, -1) for values in ids], dim=1)
+        found: Tensor = _Lookup.apply(self.table, flat, None, self.row_wise)  # type: ignore[no-untyped-call]
+        parts = found[0].split([values.numel() for values in ids])
         return [part.view(*values.shape, self.dim) for part, values in zip(parts, ids, strict=True)]
 
 
 class _Lookup(torch.autograd.Function):
-    """Rows of a table (V, D) by ids (n,). The gradient is the table's, or, if `row_wise`, sparse: of the ids met."""
+    """Rows of a table (V, D) by ids (B, C), beside them other fields (B, G, D) if there are any: (B, C + G, D).
+
+    The table's gradient is whole, or, if `row_wise`, sparse: of the ids met.
+    """
 
     @staticmethod
-    def forward(ctx: Any, table: Tensor, ids: Tensor, row_wise: bool) -> Tensor:
+    def forward(ctx: Any, table: Tensor, ids: Tensor, others: Tensor | None, row_wise: bool) -> Tensor:
         ctx.save_for_backward(ids)
-        ctx.shape, ctx.row_wise = table.shape, row_wise
-        return table.index_select(0, ids)
+        ctx.rows, ctx.row_wise, ctx.others = len(table), row_wise, None if others is None else others.dtype
+        if others is None:
+            return table.index_select(0, ids.flatten()).view(*ids.shape, table.shape[1])
+        count = ids.shape[1]
+        places = nn.functional.pad(ids, (0, others.shape[1]))  # what others overwrite is looked up as well: no copy
+        out = table.index_select(0, places.flatten()).view(*places.shape, table.shape[1])
+        out[:, count:] = others
+        return out
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (ids,) = ctx.saved_tensors
+        of_others = None if ctx.others is None else gradient[:, ids.shape[1] :].to(ctx.others)
         if not ctx.row_wise:
-            return sum_by_id(ids, gradient, ctx.shape[0]), None, None
-        found = torch.sparse_coo_tensor(ids[None], gradient, ctx.shape, check_invariants=False)
-        return found, None, None
+            return sum_by_id(ids, gradient, ctx.rows), None, of_others, None
+        values = gradient[:, : ids.shape[1]].flatten(0, 1)
+        shape = (ctx.rows, values.shape[1])
+        return torch.sparse_coo_tensor(ids.view(1, -1), values, shape, check_invariants=False), None, of_others, None
 
 
 def sum_by_id(ids: Tensor, values: Tensor, rows: int) -> Tensor:
-    """ids (n,), values (n, D) -> (rows, D), the sum of the values of each id.
+    """ids (B, C), values (B, F, D) -> (rows, D), the sum of the values of each id; values beyond the first C are left.
 
     On a processor by a sparse product, which adds row after row: `index_add_` sorts the ids first, for the same sums.
     """
+    batch, count = ids.shape
     if values.device.type != "cpu" or values.dtype != torch.float32:
-        return values.new_zeros(rows, values.shape[1]).index_add_(0, ids, values)
-    count = len(ids)
-    picks = csc_array((np.ones(count, np.float32), ids.numpy(), np.arange(count + 1)), shape=(rows, count))
-    return torch.from_numpy(picks @ values.numpy())
+        flat = values[:, :count].flatten(0, 1)
+        return values.new_zeros(rows, values.shape[2]).index_add_(0, ids.flatten(), flat)
+    fields = values.shape[1]
+    ends = count * np.arange(batch).reshape(-1, 1) + np.arange(1, fields + 1).clip(max=count)
+    starts = np.append(0, ends)  # a column of picks has one entry for an id, else none
+    ones = np.ones(batch * count, np.float32)
+    picks = csc_array((ones, ids.flatten().numpy(), starts), shape=(rows, batch * fields))
+    return torch.from_numpy(picks @ values.flatten(0, 1).numpy())

@@ -173,7 +173,9 @@ class Updates:
         every = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
         every += [gradient.values for gradient in gradients]
         norm = nn.utils.get_total_norm(every, foreach=True)
-        torch._foreach_mul_(every, (self.clip / (norm + 1e-6)).clamp(max=1.0))
+        scale = self.clip / (norm + 1e-6)
+        if scale.is_cuda or not scale >= 1.0:  # a processor knows at once whether there is anything to cut
+            torch._foreach_mul_(every, scale.clamp(max=1.0))
         self.dense.step()
         self.rows.step(gradients)
         self.averaging.after_step()
