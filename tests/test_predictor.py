@@ -7,16 +7,20 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
 import pytest
+import torch
 import yaml
 
 from automtl.config import Settings
 from automtl.errors import ModelFolderError
+from automtl.models.blend import Blend
 from automtl.predictor import Predictor, write_folder
 from automtl.recipes import Roles, fit_table
+from automtl.training.hardware import has_bf16
 from tests.conftest import TINY
 
 
@@ -34,6 +38,16 @@ def test_one_row_and_many_rows_are_scored_alike(predictor: Predictor, log: pl.Da
     whole = predictor.predict(log.head(20))["click"]
     alone = pl.concat([predictor.predict(log[index : index + 1]) for index in range(20)])["click"]
     assert (whole - alone).abs().max() < 1e-5  # type: ignore[operator]
+
+
+def test_products_in_16_bits_move_scores_a_little_and_only_where_asked(predictor: Predictor, log: pl.DataFrame) -> None:
+    assert isinstance(predictor.network, Blend)
+    network = replace(predictor, network=predictor.network.network)  # without the trees beside it
+    whole = network.predict(log)["click"]
+    moved = (replace(network, precision="auto").predict(log)["click"] - whole).abs().max()
+    assert (moved > 0) == has_bf16(torch.device("cpu"))  # type: ignore[operator]
+    assert moved < 0.02  # type: ignore[operator]
+    assert network.predict(log)["click"].equals(whole)
 
 
 def test_a_failing_disk_leaves_the_earlier_model_whole(

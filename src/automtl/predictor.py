@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 import torch
@@ -35,6 +35,7 @@ from automtl.space import Architecture, SpaceSettings, published_space
 from automtl.training.fit import predict_logits, scores_of
 from automtl.training.metrics import Scores, Undefined, Value, evaluate, evaluate_stages, mtl_loss, stage_scores
 
+Precision = Literal["full", "auto"]
 FORMAT = 1  # of the folder; a change that older code cannot read raises it
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
@@ -73,12 +74,16 @@ class ModelSpec:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Everything that scoring a table needs."""
+    """Everything that scoring a table needs.
+
+    precision: of products; auto makes them in bf16 where the machine has it. Other numbers are in full precision.
+    """
 
     schema: Schema
     encoder: Encoder
     spec: ModelSpec
     network: nn.Module
+    precision: Precision = "full"
 
     def predict(self, source: Any) -> pl.DataFrame:
         """One column a task, in the table's row order: a probability (binary) or a value (regression).
@@ -108,7 +113,7 @@ class Predictor:
 
     def scores(self, batch: Batch) -> Scores:
         """Probabilities or values of encoded rows."""
-        return scores_of(predict_logits(self.network, batch), self.schema.tasks)
+        return scores_of(predict_logits(self.network, batch, self.precision), self.schema.tasks)
 
     def evaluate_scores(self, scores: Scores, batch: Batch) -> dict[str, Any]:
         """The same for scores that are there already."""
@@ -142,7 +147,7 @@ class Predictor:
         write_folder(Path(folder), files, overwrite)
 
     @staticmethod
-    def load(folder: Path | str) -> Predictor:
+    def load(folder: Path | str, precision: Precision = "full") -> Predictor:
         """Read and verify a folder. Raises ModelFolderError that says what is wrong with it."""
         folder = Path(folder)
         verify(folder)
@@ -163,7 +168,7 @@ class Predictor:
             raise ModelFolderError(
                 f"'{folder}' is not a complete model: {str(error).splitlines()[0]}; fit again"
             ) from None
-        return Predictor(schema, encoder, spec, network.eval())
+        return Predictor(schema, encoder, spec, network.eval(), precision)
 
 
 def _learned(network: nn.Module) -> dict[str, bytes]:

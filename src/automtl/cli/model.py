@@ -9,16 +9,16 @@ from typing import Annotated
 import typer
 
 from automtl.cli.app import app
-from automtl.cli.options import ModelArgument, TableArgument
+from automtl.cli.options import ModelArgument, PrecisionOption, TableArgument
 from automtl.cli.show import show_metrics, show_run, show_table
 
 
 @app.command("evaluate")
-def evaluate_command(model: ModelArgument, table: TableArgument) -> None:
+def evaluate_command(model: ModelArgument, table: TableArgument, precision: PrecisionOption = "full") -> None:
     """Metrics of a saved model on a labelled table, or on the test rows of a prepared one."""
     from automtl.predictor import Predictor
 
-    show_metrics(Predictor.load(model).evaluate(table), "metrics")
+    show_metrics(Predictor.load(model, precision).evaluate(table), "metrics")
 
 
 @app.command("predict")
@@ -26,12 +26,13 @@ def predict_command(
     model: ModelArgument,
     table: TableArgument,
     out: Annotated[Path, typer.Option(help="A .parquet, .csv or .arrow file.", show_default=False)],
+    precision: PrecisionOption = "full",
 ) -> None:
     """Score a table: one column a task, in the table's row order."""
     from automtl.data.table import write_table
     from automtl.predictor import Predictor
 
-    scores = Predictor.load(model).predict(table)
+    scores = Predictor.load(model, precision).predict(table)
     write_table(scores, out)
     typer.echo(f"{scores.height} rows scored: {out}")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, fields, replace
 from functools import wraps
 from inspect import Parameter, Signature, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 
 import typer
 
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 TableArgument = Annotated[str, typer.Argument(help="CSV, Parquet or Arrow file, folder or glob.", show_default=False)]
 ModelArgument = Annotated[Path, typer.Argument(help="A run folder written by fit.", show_default=False)]
+PrecisionOption = Annotated[
+    Literal["full", "auto"], typer.Option(help="Of products; auto: bf16 where the machine has it.")
+]
 
 
 @dataclass(frozen=True)

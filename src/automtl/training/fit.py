@@ -319,19 +319,23 @@ class Judge:
 
 
 @torch.inference_mode()
-def predict_logits(model: nn.Module, batch: Batch) -> Tensor:
-    """(N, T) logits without dropout, on the processor; the mode of the model is restored."""
+def predict_logits(model: nn.Module, batch: Batch, numbers: Literal["auto", "full"] = "full") -> Tensor:
+    """(N, T) logits without dropout, on the processor; the mode of the model is restored.
+
+    numbers: precision of the products, as in the settings of training; logits are in full precision.
+    """
     training, device = model.training, device_of(model)
     if training:  # walking all modules takes as long as a small model needs for a row
         model.eval()
-    if len(batch) <= PREDICT_ROWS:
-        logits: Tensor = model(batch.features.to(device)).cpu()
-    else:
-        for index, part in enumerate(iterate(batch, PREDICT_ROWS)):
-            found = model(part.features.to(device))
-            if index == 0:
-                logits = torch.empty((len(batch), found.shape[1]), dtype=found.dtype)
-            logits[index * PREDICT_ROWS :][: len(part)] = found
+    with precision(numbers, device):
+        if len(batch) <= PREDICT_ROWS:
+            logits: Tensor = model(batch.features.to(device)).float().cpu()
+        else:
+            for index, part in enumerate(iterate(batch, PREDICT_ROWS)):
+                found = model(part.features.to(device))
+                if index == 0:
+                    logits = torch.empty(len(batch), found.shape[1])
+                logits[index * PREDICT_ROWS :][: len(part)] = found
     if training:
         model.train()
     return logits
