@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict
 from functools import partial
@@ -29,6 +30,7 @@ from automtl.errors import SchemaError, StoreError
 from automtl.recipes.sources import Roles, check_schema, check_seed, resolve_schema
 from automtl.training.sampling import sample_parts
 
+Findings = tuple[Finding, ...] | None
 CHUNK_ROWS = 1 << 18  # read at a time
 SAMPLE_ROWS = 400_000  # from which a schema is inferred, and which are checked
 
@@ -72,14 +74,13 @@ def prepare_table(
     plan = _plan(opened, schema, settings, seed, chunk_rows, memory)
     thin = partial(sample_parts, tasks=schema.tasks, share=schema.negative_share, seed=seed)
     with _working(out, plan, anew=overwrite) as folder:
-        findings = _findings(table, schema, settings, seed, roles.drop)
-        del table, pieces  # before the memory is needed
-        warn(findings or ())
-        job = Preparation(
-            opened, schema, settings.encoder, settings.split, seed, Work(folder), chunk_rows, memory, tell, thin
-        )  # fmt: skip
-        encoder, report = job.run()
-        if findings is not None:
+        with _beside(partial(_findings, table, schema, settings, seed, roles.drop), tell, warn) as (checks, watched):
+            del table, pieces  # before the memory is needed
+            job = Preparation(
+                opened, schema, settings.encoder, settings.split, seed, Work(folder), chunk_rows, memory, watched, thin
+            )  # fmt: skip
+            encoder, report = job.run()
+        if (findings := checks.result()) is not None:
             report["findings"] = [finding.to_dict() for finding in findings]
         origin = Origin(_described(opened), settings.split, seed)
         with _replaced(out):
@@ -102,12 +103,34 @@ def _check_types(source: Source, schema: Schema, settings: Settings) -> None:
 
 def _findings(
     sample: pl.DataFrame, schema: Schema, settings: Settings, seed: int, dropped: Collection[str]
-) -> tuple[Finding, ...] | None:
+) -> Findings:
     """Of the checks of the data; None where the sample has no rows of a part, or too few labels, to be checked."""
     try:
         return check_quality(split_table(sample, schema, settings.split, seed), schema, seed, dropped)
     except SchemaError:
         return None  # what is wrong with the table itself is told when all of it has been read
+
+
+@contextmanager
+def _beside(check: Callable[[], Findings], tell: Tell, warn: Warn) -> Iterator[tuple[Future[Findings], Tell]]:
+    """The check, which runs beside the block, and `tell`, which warns of its result as soon as it is there."""
+    with ThreadPoolExecutor(1) as pool:
+        checks, heard = pool.submit(check), False
+        del check  # and the sample with it, when it is done
+
+        def hear() -> None:
+            nonlocal heard
+            if not heard:
+                heard = True
+                warn(checks.result() or ())
+
+        def watched(stage: str, done: int, total: int) -> None:
+            if checks.done():
+                hear()
+            tell(stage, done, total)
+
+        yield checks, watched
+        hear()
 
 
 def _plan(source: Source, schema: Schema, settings: Settings, seed: int, rows: int, memory: int) -> dict[str, Any]:

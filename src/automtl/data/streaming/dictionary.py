@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import polars as pl
 
 from automtl.data.codes import Codes, hash_integers, hash_texts
 from automtl.data.columns import as_text
+from automtl.data.streaming.loops import compiled
 from automtl.data.vocabulary import SLICE, WIDEST, slices
 
 NULL = 0  # the code of a missing value
@@ -25,19 +28,18 @@ class Dictionary:
         """Empty, or as it was with codes `first` + 1, `first` + 2 ... for `values`."""
         self.memory_bytes = memory_bytes
         self.first = self.size = first
-        self._table: _Window | Codes = _Window()
+        self._table: Any = _Window()  # or a hash table
         if values is not None and values.len():
-            keys, hashes = _keys(values)
-            self._table = Codes.of(keys, hash_integers(keys) if hashes is None else hashes)
+            self._table = _hashed(*_keys(values))
             self.size += values.len()
 
     def add(self, column: pl.Series) -> tuple[np.ndarray, pl.Series]:
         """(N,) int32 codes of a raw column, and the values of the codes that are new, in their order."""
         column = _comparable(column)
-        codes, fresh = np.empty(column.len(), np.int32), [column.clear()]
-        for place, part in enumerate(slices(column)):
-            fresh.append(self._add(part, codes[place * SLICE : (place + 1) * SLICE]))
-        return codes, pl.concat(fresh)
+        if column.len() == 0:
+            return np.empty(0, np.int32), column
+        codes, fresh = zip(*map(self._add, slices(column)), strict=True)
+        return (codes[0], fresh[0]) if len(codes) == 1 else (np.concatenate(codes), pl.concat(fresh))
 
     @property
     def num_bytes(self) -> int:
@@ -47,27 +49,35 @@ class Dictionary:
     def _forget(self) -> None:
         self.first, self._table = self.size, _Window()
 
-    def _add(self, column: pl.Series, codes: np.ndarray) -> pl.Series:
-        """Fill in the codes; the values of those that are new."""
+    def _add(self, column: pl.Series) -> tuple[np.ndarray, pl.Series]:
         if self.num_bytes > self.memory_bytes and self.size > self.first:
             self._forget()
         present = column.drop_nulls() if column.null_count() else column
         keys, hashes = _keys(present)
         if isinstance(self._table, _Window) and (hashes is not None or not self._table.reach(keys)):
-            known = self._table.keys
-            self._table = Codes.of(known, hash_integers(known))
+            self._table = _hashed(self._table.keys, None)
         if isinstance(self._table, _Window):
             found, rows = self._table.add(keys)
         else:
-            found, rows = self._table.add(keys, hash_integers(keys) if hashes is None else hashes)
+            found, rows = self._table.add(keys, _hashes(keys) if hashes is None else hashes)
         self.size += len(rows)
         found += np.int32(self.first)
-        if column.null_count():
-            codes[:] = NULL
-            codes[column.is_not_null().to_numpy()] = found
-        else:
-            codes[:] = found
-        return present.gather(rows)
+        if not column.null_count():
+            return found, present.gather(rows)
+        codes = np.full(column.len(), NULL, np.int32)
+        codes[column.is_not_null().to_numpy()] = found
+        return codes, present.gather(rows)
+
+
+def _hashed(keys: np.ndarray, hashes: np.ndarray | None) -> Any:
+    """A hash table of keys that all differ."""
+    table = Codes if (loops := compiled()) is None else loops.Table
+    return table.of(keys, _hashes(keys) if hashes is None else hashes)
+
+
+def _hashes(keys: np.ndarray) -> np.ndarray:
+    found: np.ndarray = (hash_integers if (loops := compiled()) is None else loops.hash_integers)(keys)
+    return found
 
 
 def _keys(present: pl.Series) -> tuple[np.ndarray, np.ndarray | None]:
@@ -127,6 +137,11 @@ class _Window:
 
     def add(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n,) int32 codes of all keys, and the rows at which new ones stand, in the order of their codes."""
+        if (loops := compiled()) is not None:
+            found, rows = np.empty(len(keys), np.int32), np.empty(len(keys), np.int64)
+            new = loops.add_near(keys, self._low, self._codes, self.size, found, rows)
+            self.size += new
+            return found, rows[:new]
         place = keys - self._low
         found = self._codes.take(place)
         rows = np.flatnonzero(found == 0)

@@ -15,6 +15,7 @@ from automtl.data.schema import Field, FieldKind
 from automtl.data.streaming.chunks import read_labels
 from automtl.data.streaming.columns import Columns
 from automtl.data.streaming.history import History
+from automtl.data.streaming.loops import compiled
 from automtl.data.streaming.statistics import Numbers
 from automtl.data.streaming.work import TRAIN, Chunk, Work
 from automtl.data.threads import in_order
@@ -58,17 +59,19 @@ class RowWriter:
     def _single(self, chunk: Chunk, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Ids, (n, C) int32, those of bins last; and scaled numbers, (n, M) float32."""
         fields = {field.name: field for field in self.columns.fields}
-        columns: list[np.ndarray] = []
-        for field in self._of(FieldKind.CATEGORICAL):
+        categorical = np.empty((len(rows), len(self.encoder.layout.categorical)), np.int32)
+        given, scaled = self._of(FieldKind.CATEGORICAL), []
+        for column, field in enumerate(given):
             place = self.columns.place(field)
-            columns.append(self.ids[place].take(chunk.array(f"ids.{place}", "int32")[rows]))
-        scaled = []
+            _take(self.ids[place], chunk.array(f"ids.{place}", "int32"), rows, categorical, column)
+        column = len(given)
         for name, scaler in self.encoder.scalers.items():
             values = self._numbers(fields[name]).of(chunk)[rows]
             scaled.append(scaler.scale(values))
             if isinstance(scaler, Scaler) and scaler.binned:
-                columns.append(scaler.bin(values))
-        return _joined(columns, len(rows), np.int32), _joined(scaled, len(rows), np.float32)
+                categorical[:, column] = scaler.bin(values)
+                column += 1
+        return categorical, np.concatenate([np.empty((len(rows), 0), np.float32), *scaled], axis=1)
 
     def _numbers(self, field: Field) -> Numbers:
         time = self.columns.ages.get(field)
@@ -88,7 +91,9 @@ class RowWriter:
         return padded([(self.ids[place].take(flat), sizes[chosen])])
 
 
-def _joined(columns: list[np.ndarray], rows: int, dtype: type) -> np.ndarray:
-    """(n, all columns)."""
-    found = [column if column.ndim == 2 else column[:, None] for column in columns]
-    return np.concatenate([np.empty((rows, 0), dtype), *found], axis=1)
+def _take(ids: np.ndarray, codes: np.ndarray, rows: np.ndarray, out: np.ndarray, column: int) -> None:
+    """The ids of the codes of (n,) rows into a column of `out`, (n, C)."""
+    if (loops := compiled()) is None:
+        out[:, column] = ids.take(codes[rows])
+    else:
+        loops.take_rows(ids, codes, rows, out, column)

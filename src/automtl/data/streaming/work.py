@@ -9,6 +9,7 @@ NAME/                the result of a step, with about.json
 from __future__ import annotations
 
 import json
+import mmap
 import os
 import shutil
 from collections.abc import Iterator
@@ -109,9 +110,10 @@ def write_array(path: Path, values: np.ndarray) -> None:
 
 def _mapped(path: Path, dtype: str) -> np.ndarray:
     """The elements of a file, without a copy; what is changed of them stays in memory."""
-    if path.stat().st_size == 0:
-        return np.empty(0, dtype)
-    return np.asarray(np.memmap(path, dtype, "c"))
+    with path.open("rb") as file:
+        if os.fstat(file.fileno()).st_size == 0:
+            return np.empty(0, dtype)
+        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY), dtype)
 
 
 def machine_start() -> str:
