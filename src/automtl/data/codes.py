@@ -27,9 +27,8 @@ def hash_integers(keys: np.ndarray) -> np.ndarray:
 
 def hash_texts(texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
     """Keys (n,) int64 and hashes (n,) uint64 of a String column."""
-    text = pl.col("text")
-    both = pl.DataFrame([texts.alias("text")]).select(key=text.hash(seed=1), place=text.hash(seed=2))
-    return both["key"].to_numpy().view(np.int64), hash_integers(both["place"].to_numpy().view(np.int64))
+    key, place = (texts.hash(seed=seed).to_numpy().view(np.int64) for seed in (1, 2))
+    return key, hash_integers(place)
 
 
 def lasting_hash(texts: pl.Series) -> np.ndarray:

@@ -73,11 +73,14 @@ def named_parts(table: pl.DataFrame, name: str) -> np.ndarray:
     values = table[name].cast(pl.String)
     unique = values.unique()  # few, whose names are looked at
     parts = unique.str.strip_chars().str.to_lowercase().replace_strict(NAMES, default=None, return_dtype=pl.Int64)
-    known = values.replace_strict(unique, parts, return_dtype=pl.Int64)
-    if known.null_count():
+    if parts.null_count():
+        known = values.replace_strict(unique, parts, return_dtype=pl.Int64)
         odd = table[name].filter(known.is_null())[0]
         raise SchemaError(f"split column '{name}': unknown value {odd!r}; expected train, val or test")
-    return known.to_numpy().copy()
+    found = np.empty(table.height, np.int64)
+    for value, part in zip(unique, parts, strict=True):
+        found[(values == value).to_numpy()] = part
+    return found
 
 
 def with_validation(part: np.ndarray, share: float, seed: int) -> np.ndarray:
