@@ -5,14 +5,17 @@ from __future__ import annotations
 import os
 import shutil
 import tempfile
+import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from io import BufferedWriter
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from automtl.errors import TableError
+
+SYNC_BYTES = 32 * 2**20
 
 
 @contextmanager
@@ -67,6 +70,35 @@ def sync(file: BufferedWriter) -> None:
     """What was written so far is on the disk."""
     file.flush()
     os.fsync(file.fileno())
+
+
+class Syncing:
+    """Brings a long file to the disk while it is written.
+
+    The system would hold it back until the end, which then waits for the disk, and write older files before it.
+    """
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self.thread: threading.Thread | None = None
+
+    def written(self, file: BufferedWriter, count: int) -> None:
+        """So many more bytes were."""
+        self.bytes += count
+        if self.bytes >= SYNC_BYTES and (self.thread is None or not self.thread.is_alive()):
+            self.end()
+            self.bytes, self.thread = 0, threading.Thread(target=_sync_early, args=(file.fileno(),))
+            self.thread.start()
+
+    def end(self) -> None:
+        """Wait until the file may be closed."""
+        if self.thread is not None:
+            self.thread.join()
+
+
+def _sync_early(file: int) -> None:
+    with suppress(OSError):  # which the last sync will meet, too
+        os.fsync(file)
 
 
 @contextmanager

@@ -33,7 +33,7 @@ from torch import Tensor
 
 from automtl.data.batch import Batch, Features, row_bytes
 from automtl.data.encoder import Encoder
-from automtl.data.files import appearing, held, sync, write_synced
+from automtl.data.files import Syncing, appearing, held, sync, write_synced
 from automtl.data.index import IndexKind
 from automtl.data.layout import Layout
 from automtl.data.schema import CONFIG
@@ -299,6 +299,7 @@ class _Writer:
         self.path, self.dtype = path, dtype
         self.file = path.open("wb")
         self.digest = hashlib.sha256()
+        self.syncing = Syncing()
         self.rows = 0
         self.shape: tuple[int, ...] | None = None  # of one row
 
@@ -316,22 +317,25 @@ class _Writer:
     def finish(self) -> Array:
         """After the last row: the content is on the disk."""
         assert self.shape is not None
+        self.syncing.end()
         sync(self.file)
         return Array(self.dtype, (self.rows, *self.shape), self.digest.hexdigest())
 
     def close(self) -> None:
         """Close the file, finished or not."""
+        self.syncing.end()
         self.file.close()
 
     def _put(self, values: np.ndarray) -> None:
         flat = np.ascontiguousarray(values, np.dtype(self.dtype)).reshape(-1)
         self.file.write(flat.data)
+        self.syncing.written(self.file, flat.nbytes)
         self.digest.update(flat.data)
 
     def _widen(self, width: int) -> None:
         """Write the file again with longer rows. Rare: only where a part has a longer list than all before."""
         assert self.shape is not None
-        self.file.close()
+        self.close()
         narrow = self.path.with_suffix(".narrow")
         self.path.rename(narrow)
         self.file, self.digest = self.path.open("wb"), hashlib.sha256()

@@ -1,6 +1,6 @@
 """The first step: each piece of the source as a chunk of plain arrays; the only one that reads the source.
 
-Files of a chunk of N rows: `ids.I` int32 codes (of lists: one after another, and `sizes.I` int32 (N,)), `values.I` the
+Arrays of a chunk of N rows: `ids.I` int32 codes (of lists: one after another, and `sizes.I` int32 (N,)), `values.I` the
 values of the codes that are new; `number.J` float64, NaN where missing; `days.K` float64; `labels` (N, T); `mask` uint8
 (N, T); and, where there is such a column, `weight` float64, `group` int64, `split` uint8, `time` int64.
 """
@@ -8,7 +8,7 @@ values of the codes that are new; `number.J` float64, NaN where missing; `days.K
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -28,7 +28,7 @@ from automtl.data.split import named_parts
 from automtl.data.streaming.columns import Columns
 from automtl.data.streaming.dictionary import Dictionary
 from automtl.data.streaming.source import Piece, Place, Source
-from automtl.data.streaming.work import Chunk, Work, write_about, write_array
+from automtl.data.streaming.work import Chunk, ChunkWriter, Work, write_about
 from automtl.data.threads import ahead, in_threads
 from automtl.errors import AutomtlError, RowError
 
@@ -75,56 +75,60 @@ class Reader:
 
     def _write(self, folder: Path, piece: Piece, dictionaries: Sequence[Dictionary]) -> None:
         table = self.columns.derived(piece.table)
-        tasks: list[Callable[[], None]] = [
-            partial(self._write_ids, folder, table, place, dictionary) for place, dictionary in enumerate(dictionaries)
-        ]
-        tasks += [partial(self._write_numbers, folder, table), partial(self._write_roles, folder, piece)]
-        in_threads(lambda task: task(), tasks)
-        about = {"rows": table.height, "place": asdict(piece.place), "then": asdict(piece.then)}
+        with closing(ChunkWriter(folder)) as chunk:
+            tasks: list[Callable[[], None]] = [
+                partial(self._write_ids, chunk, table, place, dictionary)
+                for place, dictionary in enumerate(dictionaries)
+            ]
+            tasks += [partial(self._write_numbers, chunk, table), partial(self._write_roles, chunk, piece)]
+            in_threads(lambda task: task(), tasks)
+        about = {"rows": table.height, "place": asdict(piece.place), "then": asdict(piece.then), "arrays": chunk.arrays}
         sizes = {"first": [one.first for one in dictionaries], "size": [one.size for one in dictionaries]}
         write_about(folder, about | sizes)
 
-    def _write_ids(self, folder: Path, table: pl.DataFrame, place: int, dictionary: Dictionary) -> None:
+    def _write_ids(self, chunk: ChunkWriter, table: pl.DataFrame, place: int, dictionary: Dictionary) -> None:
         values, sizes = self.columns.ids(table, self.columns.coded[place])
         codes, fresh = dictionary.add(values)
-        write_array(folder / f"ids.{place}.bin", codes)
-        write_values(folder / f"values.{place}.arrow", fresh)
+        chunk.add(f"ids.{place}", codes)
+        chunk.add(f"values.{place}", as_arrow(fresh))
         if sizes is not None:
-            write_array(folder / f"sizes.{place}.bin", sizes.astype(np.int32))
+            chunk.add(f"sizes.{place}", sizes.astype(np.int32))
 
-    def _write_numbers(self, folder: Path, table: pl.DataFrame) -> None:
+    def _write_numbers(self, chunk: ChunkWriter, table: pl.DataFrame) -> None:
         for place, field in enumerate(self.columns.numeric):
-            write_array(folder / f"number.{place}.bin", plain_numbers(as_numbers(table[field.name])))
+            chunk.add(f"number.{place}", plain_numbers(as_numbers(table[field.name])))
         for place, time in enumerate(self.columns.times_of_fields):
             days = days_of(as_moments(table[time.name], time))
-            write_array(folder / f"days.{place}.bin", days.fill_null(float("nan")).to_numpy())
+            chunk.add(f"days.{place}", days.fill_null(float("nan")).to_numpy())
 
-    def _write_roles(self, folder: Path, piece: Piece) -> None:
+    def _write_roles(self, chunk: ChunkWriter, piece: Piece) -> None:
         schema, table = self.columns.schema, piece.table
         check_rows(table, schema)
         labels = label_columns(table, schema)
-        write_array(folder / "labels.bin", labels.values.astype(self.columns.label_type))
-        write_array(folder / "mask.bin", labels.mask.astype(np.uint8))
+        chunk.add("labels", labels.values.astype(self.columns.label_type))
+        chunk.add("mask", labels.mask.astype(np.uint8))
         if schema.weight is not None:
-            write_array(folder / "weight.bin", as_numbers(table[schema.weight]).to_numpy())
+            chunk.add("weight", as_numbers(table[schema.weight]).to_numpy())
         if schema.group is not None:
-            write_array(folder / "group.bin", group_numbers(table[schema.group]))
+            chunk.add("group", group_numbers(table[schema.group]))
         if schema.split is not None:
-            write_array(folder / "split.bin", named_parts(table, schema.split).astype(np.uint8))
+            chunk.add("split", named_parts(table, schema.split).astype(np.uint8))
         if self.columns.times and self.columns.times_are_numbers:
-            write_array(folder / "time.bin", ordered(table[str(schema.time)]))
+            chunk.add("time", ordered(table[str(schema.time)]))
 
 
-def write_values(path: Path, values: pl.Series) -> None:
-    """As an Arrow file; pyarrow takes a fifth of the time that polars takes for it."""
-    table = values.alias("value").to_frame().to_arrow()
-    with pa.OSFile(str(path), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+def as_arrow(values: pl.Series) -> np.ndarray:
+    """The bytes of an Arrow file; pyarrow takes a fifth of the time that polars takes for it."""
+    table, sink = values.alias("value").to_frame().to_arrow(), pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
+    return np.frombuffer(sink.getvalue(), np.uint8)
 
 
 def read_values(chunk: Chunk, place: int) -> pl.Series:
     """The values whose codes this chunk was the first to give."""
-    return pl.read_ipc(chunk.folder / f"values.{place}.arrow")["value"]
+    content = pa.py_buffer(chunk.array(f"values.{place}", "uint8"))
+    return pl.Series("value", pa.ipc.open_file(content).read_all()["value"])
 
 
 def ordered(times: pl.Series) -> np.ndarray:

@@ -24,10 +24,11 @@ def _compiled(*signatures: Any) -> Callable[[Loop], Loop]:
 
     def made(loop: Loop) -> Loop:
         try:
-            kept: Loop = numba.njit([*signatures], nogil=True, cache=True)(loop)
+            kept: Any = numba.njit([*signatures], nogil=True, cache=True)(loop)
         except RuntimeError:  # there is no place to keep it
             kept = numba.njit([*signatures], nogil=True)(loop)
-        return kept
+        found: Loop = kept
+        return found
 
     return made
 
@@ -133,14 +134,14 @@ def _shift(places: int) -> np.uint64:
 
 
 @_compiled(
-    types.UniTuple(types.int64, 3)(
+    types.Tuple((types.int64, types.int64, types.int64))(
         NUMBERS, HASHES, types.int64, types.int64, types.int64, types.int64[:, ::1], types.int32[::1], types.int64[::1]
     )
 )
 def _add(
     keys: np.ndarray, hashes: np.ndarray, done: int, new: int, size: int, places: np.ndarray, codes: np.ndarray,
     rows: np.ndarray,
-) -> tuple[int, int, int]:  # fmt: skip
+) -> tuple[int, int, Any]:  # fmt: skip
     """`add` from row `done` on, until all are done or half of the places are taken.
 
     Returns how far it came, how many are new, and a number without a meaning, for which what was touched is read.

@@ -44,7 +44,7 @@ class Dictionary:
     @property
     def num_bytes(self) -> int:
         """Of its tables; the values themselves are kept elsewhere."""
-        return self._table.num_bytes
+        return int(self._table.num_bytes)
 
     def _forget(self) -> None:
         self.first, self._table = self.size, _Window()

@@ -84,7 +84,7 @@ def _by_column(work: Work, valid_share: float, seed: int) -> Callable[[Chunk, in
     starts = {chunk.folder: start for chunk, start in train}
 
     def with_validation(chunk: Chunk, _: int) -> np.ndarray:
-        part, first = named(chunk), starts[chunk.folder]
+        part, first = named(chunk).copy(), starts[chunk.folder]
         rows = np.flatnonzero(part == TRAIN)
         taken = are_validation(np.arange(first, first + len(rows)), int(counts[TRAIN]), valid_share, seed)
         part[rows[taken]] = VALID

@@ -1,7 +1,7 @@
 """The working folder: what a run has done so far, in files that appear whole, so that the next run goes on from there.
 
 plan.json            what the job is; another job does not go on from here
-chunks/00000000/     a piece of the source as plain arrays, one file each, and what says where the next one begins
+chunks/00000000/     a piece of the source as plain arrays in one file, and what says where the next one begins
 parts/00000000.bin   to which split each row of a chunk belongs, uint8
 NAME/                the result of a step, with about.json
 """
@@ -17,20 +17,21 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
 
 from automtl.errors import StoreError
 
-ABOUT = "about.json"
+ABOUT, CONTENT = "about.json", "content.bin"
 TRAIN, VALID, TEST = range(3)
 SPLITS = ("train", "valid", "test")  # their names in a prepared folder
 
 
 @dataclass(frozen=True)
 class Chunk:
-    """One piece; `about`: what was written of it. N rows."""
+    """One piece; `about`: what was written of it, and where its arrays lie in the one file that holds them. N rows."""
 
     folder: Path
     part_file: Path
@@ -43,12 +44,38 @@ class Chunk:
 
     def array(self, name: str, dtype: str, columns: int | None = None) -> np.ndarray:
         """A column of N elements or, of lists, of as many as there are; with `columns`, (N, columns)."""
-        found = _mapped(self.folder / f"{name}.bin", dtype)
+        found = _mapped(self.folder / CONTENT, dtype, *self.about["arrays"][name])
         return found if columns is None else found.reshape(-1, columns)
 
     def part(self) -> np.ndarray:
         """(N,) uint8, the split of each row."""
-        return _mapped(self.part_file, "uint8")
+        return _mapped(self.part_file, "uint8", 0, self.rows)
+
+
+class ChunkWriter:
+    """Puts the arrays of a chunk into one file, since each file costs as much as its content; threads take turns.
+
+    `arrays`: by name, where each begins, at a page, and its bytes.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.arrays: dict[str, tuple[int, int]] = {}
+        self._lock, self._end = Lock(), 0
+        self._file = (folder / CONTENT).open("wb")
+
+    def add(self, name: str, values: np.ndarray) -> None:
+        """Its elements, row by row."""
+        content = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
+        with self._lock:
+            self._file.seek(-(-self._end // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY)
+            start = self._file.tell()
+            self._file.write(content.data)
+            self._end = start + len(content)
+            self.arrays[name] = start, len(content)
+
+    def close(self) -> None:
+        """All is with the system."""
+        self._file.close()
 
 
 @dataclass(frozen=True)
@@ -108,12 +135,12 @@ def write_array(path: Path, values: np.ndarray) -> None:
         np.ascontiguousarray(values).tofile(file)
 
 
-def _mapped(path: Path, dtype: str) -> np.ndarray:
-    """The elements of a file, without a copy; what is changed of them stays in memory."""
+def _mapped(path: Path, dtype: str, start: int, size: int) -> np.ndarray:
+    """The elements in so many bytes of a file, without a copy, to be read only."""
+    if size == 0:
+        return np.empty(0, dtype)
     with path.open("rb") as file:
-        if os.fstat(file.fileno()).st_size == 0:
-            return np.empty(0, dtype)
-        return np.frombuffer(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY), dtype)
+        return np.frombuffer(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ, offset=start), dtype)
 
 
 def machine_start() -> str:
