@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -125,9 +126,13 @@ def sum_by_id(ids: Tensor, values: Tensor, rows: int) -> Tensor:
     if values.device.type != "cpu" or values.dtype != torch.float32:
         flat = values[:, :count].flatten(0, 1)
         return values.new_zeros(rows, values.shape[2]).index_add_(0, ids.flatten(), flat)
-    fields = values.shape[1]
-    ends = count * np.arange(batch).reshape(-1, 1) + np.arange(1, fields + 1).clip(max=count)
-    starts = np.append(0, ends)  # a column of picks has one entry for an id, else none
-    ones = np.ones(batch * count, np.float32)
-    picks = csc_array((ones, ids.flatten().numpy(), starts), shape=(rows, batch * fields))
+    ones, starts = _picks(batch, count, values.shape[1])
+    picks = csc_array((ones, ids.flatten().numpy(), starts), shape=(rows, len(starts) - 1))
     return torch.from_numpy(picks @ values.flatten(0, 1).numpy())
+
+
+@lru_cache(maxsize=4)
+def _picks(batch: int, count: int, fields: int) -> tuple[np.ndarray, np.ndarray]:
+    """Entries, and where columns start: one with one entry for each of `count` fields, without for those after them."""
+    ends = count * np.arange(batch).reshape(-1, 1) + np.arange(1, fields + 1).clip(max=count)
+    return np.ones(batch * count, np.float32), np.append(0, ends)
