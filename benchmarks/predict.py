@@ -8,7 +8,8 @@ A table: `Predictor.predict` on a data frame, checks, encoding and all.
 
 Many encoded rows: `predict_logits` and `to_scores` against deepctr-torch's `predict`, the same models (see `train.py`
 for what they are and where the libraries differ) and rows, in turns. Ours goes by batches of its own size; the peer
-gets batches of 1024, with which it was fastest of 256 (its default), 1024 and 8192.
+gets batches of 1024, with which it was fastest of 256 (its default), 1024 and 8192. Ours is timed in full precision, as
+predictions are by default, and with `precision` auto (`_auto`: products in bf16 where the processor has it).
 
 `floor`: seconds of many rows over those of the products alone at the speed of one large product, in the same turns.
 """
@@ -22,7 +23,7 @@ import tempfile
 import time
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import polars as pl
 from torch import nn
@@ -45,6 +46,7 @@ TABLE_ROWS = 100_000  # scored from end to end
 WARM_ROWS = 8 * 8192
 MODELS = {"wide": WIDE, "narrow": NARROW}
 PEER = "deepctr-torch"
+AUTO = "automtl, auto"
 CEILING_FLOP = 1e10
 
 
@@ -129,11 +131,15 @@ def many_rows(name: str, network: nn.Module, batch: Batch, chosen: argparse.Name
     """Rows a second of encoded rows, and ratios. Prints them, too."""
     sizes, rows = MODELS[name], len(batch)
 
-    def ours(part: Batch = batch) -> None:
-        to_scores(predict_logits(network, part), tasks(sizes))
+    def ours(part: Batch = batch, numbers: Literal["full", "auto"] = "full") -> None:
+        to_scores(predict_logits(network, part, numbers), tasks(sizes))
 
     ours(batch.take(slice(0, WARM_ROWS)))
-    runs = {"automtl": ours, "ceiling": lambda: Seconds(CEILING_FLOP / matrix_ceiling(tries=3))}
+    runs = {
+        "automtl": ours,
+        AUTO: lambda: ours(numbers="auto"),
+        "ceiling": lambda: Seconds(CEILING_FLOP / matrix_ceiling(tries=3)),
+    }
     with ExitStack() as stack:
         if not chosen.no_peer:
             worker = stack.enter_context(Peer(PEER, sizes, rows))
@@ -144,7 +150,9 @@ def many_rows(name: str, network: nn.Module, batch: Batch, chosen: argparse.Name
     speeds = {library: round(rows / statistics.median(seconds)) for library, seconds in times.items()}
     for library, speed in speeds.items():
         print(f"{name}, {rows:,} encoded rows: {library:14}{speed:>10,} rows/s", flush=True)
-    ratios = {} if chosen.no_peer else {PEER.replace("-", "_"): ratio(times[PEER], times["automtl"])}
+    ours_by = {"": times["automtl"], "_auto": times[AUTO]}
+    peer = {} if chosen.no_peer else {"deepctr_torch": times[PEER]}
+    ratios = {name + how: ratio(seconds, own) for name, seconds in peer.items() for how, own in ours_by.items()}
     return ratios | {"floor": ratio(times["automtl"], floor), "rows": rows, "rows_per_second": speeds}
 
 
