@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from automtl.data.columns import as_labels
-from automtl.data.infer import infer_field, infer_task, left_out
+from automtl.data.infer import infer_field, infer_schema, infer_task, left_out
 from automtl.data.schema import TaskKind
 from automtl.errors import SchemaError
 
@@ -81,3 +81,18 @@ def test_labels_of_many_types_are_understood(labels: Any) -> None:
 def test_other_labels_are_told(labels: list[Any], message: str) -> None:
     with pytest.raises(SchemaError, match=message):
         infer_task(pl.DataFrame({"y": labels}), "y")
+
+
+def test_fractions_that_hardly_recur_are_no_key_of_rates() -> None:
+    rng = np.random.default_rng(0)
+    table = pl.DataFrame(
+        {
+            "user_id": rng.integers(0, 400, 500),
+            "price": rng.integers(0, 99, 500) / 10,
+            "score": rng.normal(size=500),
+            "text_score": pl.Series(rng.normal(size=500)).cast(pl.String),
+            "views": rng.integers(0, 10**6, 500),
+            "click": rng.integers(0, 2, 500),
+        }
+    )
+    assert infer_schema(table, ["click"]).rates == (("user_id",), ("price",), ("views",))

@@ -8,12 +8,13 @@ from dataclasses import dataclass
 
 import polars as pl
 
-from automtl.data.columns import TEXTS, as_labels, present_texts
+from automtl.data.columns import TEXTS, as_labels, as_numbers, present_texts
 from automtl.data.derive import TIME_PARTS
 from automtl.data.schema import SINGLE, Condition, Field, FieldKind, Schema, Task, TaskKind
 from automtl.errors import RowError, SchemaError, suggestion
 
 ID_VALUES = 50  # a column with more distinct values than this is an id (if not a quantity)
+RECURRING = 0.5  # distinct values a row; fractions with more do not recur
 SAMPLE = 100_000  # first rows, which often tell enough
 FEW_LABELS = 10  # so many different ones are classes, not a quantity
 ID_NAMES = {"user", "item", "video", "author", "product", "customer", "seller", "shop", "brand", "category", "query"}
@@ -220,9 +221,19 @@ def _is_delimited(sample: pl.Series, delimiter: str, distinct: int) -> bool:
 
 
 def choose_rate_keys(table: pl.DataFrame, fields: Sequence[Field]) -> tuple[tuple[str, ...], ...]:
-    """Keys whose historical rates become inputs: every column of more than ID_VALUES distinct values."""
+    """Keys whose historical rates become inputs: every column of more than ID_VALUES distinct values that recur."""
     single = [f for f in fields if f.kind in SINGLE]
-    return tuple((f.name,) for f in single if _at_least(table[f.name]) > ID_VALUES)
+    return tuple(
+        (f.name,)
+        for f in single
+        if _at_least(table[f.name]) > ID_VALUES and not (f.kind is FieldKind.NUMERIC and _continuous(table[f.name]))
+    )
+
+
+def _continuous(numbers: pl.Series) -> bool:
+    """Whether the numbers are fractions that hardly recur, so that a value has no history."""
+    sample = as_numbers(numbers.head(SAMPLE)).drop_nulls()
+    return _fractional(sample) and sample.n_unique() > RECURRING * sample.len()
 
 
 def _at_least(column: pl.Series) -> int:
