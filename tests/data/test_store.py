@@ -141,7 +141,9 @@ def test_a_truncated_a_missing_and_a_changed_file_are_named(store: Store, name: 
     with pytest.raises(StoreError, match=rf"{name}\.bin' was changed.*prepare the table again"):
         Store.open(store.folder).verify()
     path.write_bytes(content[:-1])
-    with pytest.raises(StoreError, match=rf"{name}\.bin' is truncated: {len(content) - 1} bytes, .*prepare the table again"):
+    with pytest.raises(
+        StoreError, match=rf"{name}\.bin' is truncated: {len(content) - 1} bytes, .*prepare the table again"
+    ):
         Store.open(store.folder)
     path.unlink()
     with pytest.raises(StoreError, match=rf"{name}\.bin' is missing; prepare the table again"):
