@@ -97,9 +97,12 @@ def _input_gradient(gradient: Tensor, weight: Tensor, *, shared: bool) -> Tensor
 
 def _weight_gradient(x: Tensor, gradient: Tensor) -> Tensor:
     """(S, in, out)."""
-    if gradient.shape[2] == 1 and x.dim() == 3:
+    stack, rows, size = gradient.shape
+    if x.dim() == 2:  # one product for all copies: a batch of products would repeat x in memory
+        return (x.T @ gradient.transpose(0, 1).reshape(rows, -1)).view(-1, stack, size).transpose(0, 1)
+    if size == 1:
         return torch.bmm(gradient.transpose(1, 2), x).transpose(1, 2)
-    return torch.bmm(x.expand(len(gradient), -1, -1).transpose(1, 2), gradient)
+    return torch.bmm(x.transpose(1, 2), gradient)
 
 
 class StackedLinear(nn.Module):

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
 
 from automtl.data.batch import Batch, subset
 from automtl.memory import keep_freed_memory
@@ -22,13 +21,14 @@ from automtl.search.settings import SearchSettings, whole
 from automtl.search.state import Cycle, SearchState
 from automtl.search.trials import check_plain, held_against_plain
 from automtl.search.unrolled import unrolled_gradients
+from automtl.training.clipping import clip
 from automtl.training.denormal import EVERY, ignore_denormals, remove_tiny
 from automtl.training.fit import Judge, seeded
 from automtl.training.hardware import precision
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.progress import Listener, Progress
 
-VALID_ROWS = 2_048  # of a look at the supernet, for the history alone
+VALID_ROWS = 512  # of a look at the supernet, for the history alone
 REPORTS = 15  # looks in a search
 
 
@@ -258,7 +258,8 @@ class Run:
         total.backward()
         if record:
             state.stopping.record()
-        nn.utils.clip_grad_norm_(state.weights.param_groups[0]["params"], settings.gradient_clip)
+        moving = state.weights.param_groups[0]["params"]
+        clip([parameter.grad for parameter in moving if parameter.grad is not None], settings.gradient_clip)
         for group in state.weights.param_groups:
             group["lr"] = self._learning_rate
         held = state.stopping.hold()

@@ -127,13 +127,19 @@ class OperationStopping:
         return torch.where(scale > 0, 1 - dot / scale.clamp(min=1e-30), torch.zeros_like(dot))
 
     def hold(self) -> Held:
-        """Remember the stopped weights that have gradients, before an optimizer step."""
-        entries = []
+        """Before an optimizer step: what is stopped in all copies loses its gradient, so that no step moves it.
+
+        Of what is stopped in some copies alone, the weights are remembered.
+        """
+        stopped, entries = (self.stopped_at >= 0).tolist(), []
         for candidate, rows in zip(self.candidates, self.rows, strict=True):
-            stopped = torch.nonzero(self.stopped_at[rows] >= 0).flatten()
-            if len(stopped):
-                moving = [p for p in candidate.parameters if p.grad is not None]
-                entries += [(p, stopped, p.detach()[stopped]) for p in moving]
+            copies = [copy for copy, still in enumerate(stopped[rows]) if still]
+            moving = [p for p in candidate.parameters if p.grad is not None] if copies else []
+            if len(copies) < len(candidate.cells):
+                entries += [(p, copies, p.detach()[copies]) for p in moving]
+                continue
+            for parameter in moving:
+                parameter.grad = None
         return Held(entries)
 
     def stopped(self) -> list[dict[str, Any]]:
@@ -158,7 +164,7 @@ class OperationStopping:
 class Held:
     """Weights of stopped operations, put back after an optimizer step so that neither momentum nor decay moves them."""
 
-    def __init__(self, entries: list[tuple[nn.Parameter, Tensor, Tensor]]) -> None:
+    def __init__(self, entries: list[tuple[nn.Parameter, list[int], Tensor]]) -> None:
         self.entries = entries
 
     @torch.no_grad()

@@ -24,6 +24,7 @@ from automtl.nn.embedding import FieldEmbedding
 from automtl.training.averaging import Averaging
 from automtl.training.balancing import Balancing, BalancingName, find_balancing
 from automtl.training.boosting import TreeSettings
+from automtl.training.clipping import clip
 from automtl.training.denormal import EVERY, ignore_denormals, remove_tiny
 from automtl.training.hardware import device_of, find_device, precision
 from automtl.training.losses import MultiTaskLoss, task_means
@@ -172,10 +173,7 @@ class Updates:
         gradients = self.rows.gradients()
         every = [parameter.grad for parameter in self.parameters if parameter.grad is not None]
         every += [gradient.values for gradient in gradients]
-        norm = nn.utils.get_total_norm(every, foreach=True)
-        scale = self.clip / (norm + 1e-6)
-        if scale.is_cuda or not scale >= 1.0:  # a processor knows at once whether there is anything to cut
-            torch._foreach_mul_(every, scale.clamp(max=1.0))
+        clip(every, self.clip)
         self.dense.step()
         self.rows.step(gradients)
         self.averaging.after_step()
