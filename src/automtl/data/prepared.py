@@ -163,8 +163,9 @@ def finish_prepared(
 ) -> PreparedFolder:
     """Make a prepared table of a working folder that holds the stores 'train', 'valid' and 'test', and nothing else.
 
-    It gets the other files, the manifest last, and then the name `folder`, on the same file system. A call that was
-    killed may be made again. Raises StoreError if `folder` exists, a part has no rows, or nothing can be written.
+    It gets the other files (those of the encoder, if `write_encoder` has not written them), the manifest last, and then
+    the name `folder`, on the same file system. A call that was killed may be made again. Raises StoreError if `folder`
+    exists, a part has no rows, or nothing can be written.
     """
     _require_new(folder)
     try:
@@ -173,7 +174,21 @@ def finish_prepared(
         working.rename(folder)
     except OSError as error:
         raise StoreError(f"'{folder}' cannot be written: {error.strerror or error}") from None
-    return PreparedFolder.open(folder)
+    stores, plain = {part: Store.open(folder / part) for part in PARTS}, json.loads(_sorted_json(report))
+    return PreparedFolder(folder, encoder, stores, origin, plain, _sha256(folder / MANIFEST.file))
+
+
+def write_encoder(folder: Path, encoder: Encoder) -> None:
+    """The files of the encoder, each of them whole; those that are there are left."""
+    names = ("encoder.json", "encoder.safetensors")
+    if all((folder / name).is_file() for name in names):
+        return
+    values, arrays = encoder.to_state()
+    content = json.dumps(values, indent=1).encode(), safe_numpy.save(arrays)  # in order: it is that of the columns
+    for name, data in zip(names, content, strict=True):
+        fresh = folder / f"{name}.new"
+        write_synced(fresh, data)
+        fresh.rename(folder / name)
 
 
 def _require_new(folder: Path) -> None:
@@ -188,18 +203,11 @@ def _write_small(folder: Path, encoder: Encoder, origin: Origin, report: dict[st
     for part, store in stores.items():
         if store.num_rows == 0:
             raise StoreError(f"the split leaves no {part} rows; use a larger table or other shares")
-    values, arrays = encoder.to_state()
+    write_encoder(folder, encoder)
     schema = encoder.schema
     shares = [schema.negative_share, *(task.negative_share for task in schema.tasks)]
-    content = {
-        "schema.yaml": schema.text().encode(),
-        "encoder.json": json.dumps(values, indent=1).encode(),  # in order: it is that of the columns
-        "encoder.safetensors": safe_numpy.save(arrays),
-        "report.json": _sorted_json(report),
-    }
-    for name, data in content.items():
-        write_synced(folder / name, data)
-    files = {name: hashlib.sha256(data).hexdigest() for name, data in content.items()}
+    write_synced(folder / "schema.yaml", schema.text().encode())
+    write_synced(folder / "report.json", _sorted_json(report))
     manifest = MANIFEST.header | {
         "rows": {part: store.num_rows for part, store in stores.items()},
         "source": origin.source,
@@ -208,7 +216,7 @@ def _write_small(folder: Path, encoder: Encoder, origin: Origin, report: dict[st
         "seed": origin.seed,
         "encoder": asdict(encoder.settings),
         "negatives_sampled": any(share is not None for share in shares),
-        "files": files | {name: _sha256(folder / name) for name in STORES},
+        "files": {name: _sha256(folder / name) for name in (*SMALL, *STORES)},
     }
     write_synced(folder / MANIFEST.file, _sorted_json(manifest))
 

@@ -85,9 +85,11 @@ def ids_of_few_rows(audit: Audit) -> Iterator[Finding]:
     """Ids whose values mostly occur once, or of which many test rows have values that training rows never had."""
     train, test = audit.whole.train, audit.test
     for field in audit.single_fields:
-        if field.kind is not FieldKind.CATEGORICAL or train[field.name].n_unique() <= ID_VALUES:
+        if field.kind is not FieldKind.CATEGORICAL:
             continue
         counts = train[field.name].drop_nulls().value_counts(name="rows")
+        if counts.height + int(train[field.name].null_count() > 0) <= ID_VALUES:
+            continue
         once = int((counts["rows"] == 1).sum())
         if once > SEEN_ONCE * train.height:
             evidence = (
@@ -95,8 +97,10 @@ def ids_of_few_rows(audit: Audit) -> Iterator[Finding]:
             )
             remedy = f"an id of one row cannot be learned: give a coarser column, or --drop '{field.name}'"
             yield Finding("seen once", "note", field.name, evidence, once / train.height, remedy)
-        known = pl.Series(counts[field.name]).cast(pl.String).implode()
-        fresh = 1 - float(test[field.name].drop_nulls().cast(pl.String).is_in(known).mean() or 0.0)  # type: ignore[arg-type]
+        known, values = counts[field.name], test[field.name].drop_nulls()
+        if known.dtype != values.dtype:
+            known, values = known.cast(pl.String), values.cast(pl.String)
+        fresh = 1 - float(values.is_in(known.implode()).mean() or 0.0)  # type: ignore[arg-type]
         if fresh > UNSEEN:
             evidence = f"is new in {seen(test.height, fresh)} of the test part"
             remedy = "scores of such rows rest on the other columns; describe the id by columns of its properties"

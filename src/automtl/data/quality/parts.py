@@ -25,9 +25,11 @@ def drifting_columns(audit: Audit) -> Iterator[Finding]:
         column = audit.train[field.name]
         group = grouping(field, column)
         base = group(column)
-        other = {part: group(getattr(audit, part)[field.name]) for part in PARTS[1:]}
+        common = _common(base)
+        expected = _shares(base, common)
+        found = {part: _shares(group(getattr(audit, part)[field.name]), common) for part in PARTS[1:]}
         part, value = max(
-            ((name, population_stability(base, rows)) for name, rows in other.items()), key=lambda pair: pair[1]
+            ((name, population_stability(expected, shares)) for name, shares in found.items()), key=lambda pair: pair[1]
         )
         if value > DRIFT:
             evidence = f"population stability index {value:.2f} between training and {part} rows (above {DRIFT})"
@@ -35,24 +37,30 @@ def drifting_columns(audit: Audit) -> Iterator[Finding]:
             yield Finding("drift", "note", field.name, evidence, value, remedy)
 
 
-def population_stability(base: pl.Series, other: pl.Series) -> float:
-    """Sum of (q - p) log(q / p) over the COMMON most frequent groups of `base` and the rest; 0: the same shares.
+def population_stability(p: np.ndarray, q: np.ndarray) -> float:
+    """Sum of (q - p) log(q / p) over the shares of groups; 0: the same shares."""
+    return float(((q - p) * np.log(q / p)).sum())
+
+
+def _common(column: pl.Series) -> pl.Series:
+    """The COMMON most frequent groups; of equally frequent ones, the first in their order."""
+    counts = column.drop_nulls().value_counts(name="rows")
+    candidates = counts.filter(counts["rows"] >= (counts["rows"].top_k(COMMON).min() or 0))
+    return candidates.sort("rows", column.name, descending=[True, False]).head(COMMON)[column.name]
+
+
+def _shares(column: pl.Series, common: pl.Series) -> np.ndarray:
+    """Of each of the COMMON most frequent groups of the training rows, of the rest, and of what is missing.
 
     Half a row is added to each count, so that an empty group stays finite.
     """
-    common = base.drop_nulls().value_counts(sort=True, name="rows").head(COMMON)[base.name].implode()
-
-    def shares(column: pl.Series) -> np.ndarray:
-        kept = column.drop_nulls()
-        inside = kept.filter(kept.is_in(common)).rename("group").value_counts(name="rows")
-        frame = common.explode().rename("group").to_frame().join(inside, on="group", how="left").fill_null(0)
-        counts = [*frame["rows"].to_list(), kept.len() - inside["rows"].sum(), column.null_count()]
-        smooth = np.array(counts, np.float64) + 0.5
-        shares: np.ndarray = smooth / smooth.sum()
-        return shares
-
-    p, q = shares(base), shares(other)
-    return float(((q - p) * np.log(q / p)).sum())
+    kept = column.drop_nulls()
+    inside = kept.filter(kept.is_in(common.implode())).rename("group").value_counts(name="rows")
+    frame = common.rename("group").to_frame().join(inside, on="group", how="left").fill_null(0)
+    counts = [*frame["rows"].to_list(), kept.len() - inside["rows"].sum(), column.null_count()]
+    smooth = np.array(counts, np.float64) + 0.5
+    shares: np.ndarray = smooth / smooth.sum()
+    return shares
 
 
 def label_rates(audit: Audit) -> Iterator[Finding]:

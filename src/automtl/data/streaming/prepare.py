@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, TypeVar
 
 import numpy as np
@@ -13,6 +14,7 @@ import numpy as np
 from automtl.data.batch import Batch
 from automtl.data.encoder import Encoder, EncoderSettings, tell_cut
 from automtl.data.piecewise import Piecewise
+from automtl.data.prepared import write_encoder
 from automtl.data.scaler import Scaler
 from automtl.data.schema import Field, FieldKind, Schema
 from automtl.data.split import SplitSettings
@@ -66,7 +68,12 @@ class Preparation:
         rows = split_rows(self.work, self.columns, self.seed)
         tasks = check_labels(self.work, self.columns)
         fitted = Fitted.of(self, rows)
-        fitted.write(rows)
+        encoded = self.work.folder / "encoded"
+        encoded.mkdir(exist_ok=True)
+        with ThreadPoolExecutor(1) as pool:  # which takes as long as some millions of rows where vocabularies are large
+            saved = pool.submit(write_encoder, encoded, fitted.encoder)
+            fitted.write(rows)
+            saved.result()
         return fitted.encoder, self._report(rows) | {"tasks": tasks, "columns": fitted.report(rows)}
 
     def _read(self) -> None:
@@ -111,11 +118,11 @@ class Fitted:
         newest = newest_of(work, columns)
         counted = [place for place, one in enumerate(columns.coded) if one.field is not None or one.key]
         most, memory = job.memory_bytes // VALUES // VALUE_BYTES, job.memory_bytes // COUNTED
-        rankings = job.each("counting", lambda place: rank_column(work, columns, place, most, memory), counted)
-        columns_of_numbers = [
-            _numbers(job, field, newest) for field in columns.fields if field.kind is FieldKind.NUMERIC
-        ]
-        fits = job.each("scaling", lambda one: (one.field.name, *fit_numbers(one, rows)), columns_of_numbers)
+        numbers = [_numbers(job, field, newest) for field in columns.fields if field.kind is FieldKind.NUMERIC]
+        tasks: list[Callable[[], Any]] = [partial(rank_column, work, columns, place, most, memory) for place in counted]
+        tasks += [partial(_named_fit, one, rows) for one in numbers]
+        found = job.each("counting", lambda task: task(), tasks)
+        rankings, fits = found[: len(counted)], found[len(counted) :]
         vocabularies, key_known = _vocabularies(job, rankings)
         scalers: dict[str, Scaler | Piecewise] = {name: one for name, one, _ in fits if isinstance(one, Scaler)}
         scalers |= {name: one for name, one, _ in fits if isinstance(one, Piecewise)}
@@ -126,8 +133,8 @@ class Fitted:
         if columns.rate_keys:
             history.begin()
         fitted = Fitted(job, encoder, rankings, key_known, {name: about for name, _, about in fits}, history)
-        found = job.each("rates", fitted._rates, range(len(columns.rate_keys)))
-        encoder.rates.update(zip(columns.rate_keys, found, strict=True))
+        rates = job.each("rates", fitted._rates, range(len(columns.rate_keys)))
+        encoder.rates.update(zip(columns.rate_keys, rates, strict=True))
         return fitted
 
     def _rates(self, key: int) -> Any:
@@ -208,6 +215,10 @@ def _told_ids(field: Field, ranking: Ranking, vocabulary: Vocabulary) -> dict[st
         unseen = (np.array(ranking.present) - known).tolist()
         about["unseen"] = dict(zip(SPLITS, unseen, strict=True))
     return about
+
+
+def _named_fit(numbers: Numbers, rows: list[int]) -> tuple[str, Scaler | Piecewise, dict[str, Any]]:
+    return (numbers.field.name, *fit_numbers(numbers, rows))
 
 
 def _numbers(job: Preparation, field: Field, newest: dict[str, float]) -> Numbers:
