@@ -10,8 +10,10 @@ column that says train, val or test. Each run has its own process; imports are n
   numbers, and saves the same arrays, not synced; of all rows at once, since LabelEncoder fails on values it has not
   seen. The second turns texts to Python objects first, as pandas 2 reads them.
 
+`processor_seconds`: of the process, that of the system for it included.
 `anonymous_megabytes`: the highest memory of the process that is its own, without pages of files, which the system takes
-back when it needs them; sampled every 20 ms. `pandas`, the ratio, is of rows a second on one part of 5 million rows.
+back when it needs them; sampled every 20 ms. `pandas`, the ratios: rows a second, against 5 million rows, of each run,
+and of the rows that the largest one has more than the one before it.
 """
 
 from __future__ import annotations
@@ -83,9 +85,12 @@ def run_prepare(paths: list[Path], folder: Path) -> dict[str, Any]:
     def tell(stage: str, done: int, total: int) -> None:
         stages[stage] = round(time.perf_counter() - start, 2)
 
-    source = str(paths[0].parent / "*.parquet") if len(paths) > 1 else str(paths[0])
+    table = folder / "table"
+    table.mkdir()
+    for path in paths:
+        (table / path.name).symlink_to(path.resolve())
     prepare_table(
-        source, out=folder / "prepared", schema=schema, settings=settings, memory_bytes=4 * 2**30, tell=tell
+        str(table), out=folder / "prepared", schema=schema, settings=settings, memory_bytes=4 * 2**30, tell=tell
     )  # fmt: skip
     return {"until": stages}
 
@@ -139,13 +144,13 @@ def measured(work: Callable[[], dict[str, Any]], modules: tuple[str, ...]) -> di
     watcher.start()
     for name in modules:
         import_module(name)
-    start = time.perf_counter()
+    start, processor = time.perf_counter(), time.process_time()
     found = work()
-    seconds = time.perf_counter() - start
+    seconds, processor = time.perf_counter() - start, time.process_time() - processor
     done.set()
     watcher.join()
     sizes = {"anonymous_megabytes": round(highest[0]), "peak_megabytes": round(memory("VmHWM"))}
-    return {"seconds": round(seconds, 2), **sizes, **found}
+    return {"seconds": round(seconds, 2), "processor_seconds": round(processor, 2), **sizes, **found}
 
 
 def memory(what: str) -> float:
@@ -162,18 +167,25 @@ def in_process(run: str, paths: list[Path], folder: Path) -> dict[str, Any]:
     return found
 
 
-def sizes_of(folder: Path, sizes: list[int], part: int, distinct: int) -> dict[str, Any]:
+def make_parts(folder: Path, count: int, rows: int, distinct: int) -> list[Path]:
+    """Those that are not there yet."""
+    folder.mkdir(exist_ok=True)
+    paths = [folder / f"part-{place:03d}.parquet" for place in range(count)]
+    for place, path in enumerate(paths):
+        if not path.exists():
+            make_part(place, rows, distinct).write_parquet(path)
+    return paths
+
+
+def sizes_of(folder: Path, paths: list[Path], sizes: list[int], part: int) -> dict[str, Any]:
     """Prepare 1, 2, 4 ... parts; each run's folder goes before the next one."""
-    paths, found = [], {}
-    (folder / "parts").mkdir()
+    found = {}
     for count in sizes:
-        while len(paths) < count:
-            paths.append(folder / "parts" / f"part-{len(paths):03d}.parquet")
-            make_part(len(paths), part, distinct).write_parquet(paths[-1])
-        side = in_process("prepare", paths, folder)
+        side = in_process("prepare", paths[:count], folder)
         side["opened"] = in_process("open", [], folder / "prepared")
         found[str(count * part)] = side | {"rows_per_second": round(count * part / side["seconds"])}
         shutil.rmtree(folder / "prepared")
+        shutil.rmtree(folder / "table")
     return found
 
 
@@ -184,6 +196,16 @@ def projection(found: dict[str, Any], rows: int = 100_000_000) -> dict[str, floa
     return {"rows": rows, "seconds": round(last["seconds"] + each * (rows - int(two)))}
 
 
+def ratios(found: dict[str, Any], sides: dict[str, Any], part: int) -> dict[str, float]:
+    """Rows a second to those of the quickest other side."""
+    other = part / min(side["seconds"] for side in sides.values())
+    rates = {rows: run["rows_per_second"] for rows, run in found.items()}
+    if len(found) > 1:
+        (one, first), (two, last) = list(found.items())[-2:]
+        rates["further rows"] = (int(two) - int(one)) / (last["seconds"] - first["seconds"])
+    return {rows: round(rate / other, 1) for rows, rate in rates.items()}
+
+
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--sizes", type=int, nargs="*", default=[1, 2, 4], help="parts to prepare")
@@ -191,6 +213,7 @@ def main() -> None:
     parser.add_argument("--distinct", type=int, default=DISTINCT, help="values of the widest columns")
     parser.add_argument("--against", nargs="*", default=["pandas", "pandas_objects"], help="other sides to run")
     parser.add_argument("--where", type=Path, help="a folder for temporary files")
+    parser.add_argument("--parts", type=Path, help="a folder for the parts, which stay there, and are not made twice")
     parser.add_argument("--run", choices=RUNS, help="run one side here and print its figures (used by the parent)")
     parser.add_argument("--paths", type=Path, nargs="*", default=[])
     parser.add_argument("--folder", type=Path)
@@ -206,14 +229,14 @@ def main() -> None:
         folder, needed = Path(name), max(given.sizes) * given.rows * ROW_BYTES
         if shutil.disk_usage(folder).free < needed:
             sys.exit(f"{folder} has less than {needed / 2**30:.0f} GiB free; give another folder with --where")
-        found = sizes_of(folder, given.sizes, given.rows, given.distinct)
-        sides = {run: in_process(run, [folder / "parts" / "part-000.parquet"], folder) for run in given.against}
+        paths = make_parts(given.parts or folder / "parts", max(given.sizes), given.rows, given.distinct)
+        found = sizes_of(folder, paths, given.sizes, given.rows)
+        sides = {run: in_process(run, paths[:1], folder) for run in given.against}
     figures: dict[str, Any] = {"part_rows": given.rows, "prepare": found, "sides": sides}
     if len(found) > 1:
         figures["projection"] = projection(found)
     if sides and given.sizes[0] == 1:
-        ours = found[str(given.rows)]["seconds"]
-        figures["pandas"] = round(min(side["seconds"] for side in sides.values()) / ours, 1)
+        figures["pandas"] = ratios(found, sides, given.rows)
     report("prepare", figures, given.out, ["polars", "pandas", "scikit-learn", "numpy"])
 
 
