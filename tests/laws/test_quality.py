@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from itertools import pairwise
 
 import numpy as np
 import polars as pl
@@ -89,3 +90,18 @@ def test_no_check_fails_on_odd_columns(name: str) -> None:
 def test_the_same_seed_gives_the_same_findings() -> None:
     change = FLAWS["drift"][1]
     assert findings(change) == findings(change)
+
+
+def test_few_rows_of_one_population_do_not_drift_and_tell_no_answer() -> None:
+    for rows in (20, 60, 200, 600):
+        table = honest("train").head(rows)
+        edges = (0, int(rows * 0.7), int(rows * 0.8), rows)
+        parts = [table[low:high] for low, high in pairwise(edges)]
+        found = check_quality(Split(*parts), infer_schema(table, ["click", "buy"]))
+        assert not {finding.check for finding in found} & {"drift", "leakage"}, rows
+
+
+def test_the_value_of_a_constant_list_is_told_on_one_line() -> None:
+    found = findings(lambda table, part: table.with_columns(same=pl.lit([1.5] * 40)))
+    (line,) = (finding.evidence for finding in found if finding.check == "constant")
+    assert line.startswith("holds [1.5, 1.5, ") and "\n" not in line and len(line) < 100

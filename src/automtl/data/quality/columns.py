@@ -12,6 +12,7 @@ from automtl.data.quality.base import Audit, Finding, seen
 from automtl.data.schema import FieldKind
 
 MISSING = 0.5  # share of rows
+SHOWN = 40  # signs of a value
 MIXED = 0.1  # share of rows that are no numbers
 SEEN_ONCE = 0.1  # share of training rows
 UNSEEN = 0.2  # share of test rows
@@ -25,7 +26,8 @@ def constant_columns(audit: Audit) -> Iterator[Finding]:
         column = table[name]
         if name in apart or column.head(1000).n_unique() > 1 or column.n_unique() > 1:
             continue
-        evidence = f"holds {column[0]!r} in all {table.height:,} training rows"
+        held = repr(column.head(1).to_list()[0])
+        evidence = f"holds {held[:SHOWN]}{'...' * (len(held) > SHOWN)} in all {table.height:,} training rows"
         yield Finding("constant", "note", name, evidence, 1.0, f"it tells nothing: --drop '{name}'")
 
 
@@ -38,17 +40,12 @@ def unread_columns(audit: Audit) -> Iterator[Finding]:
         if name in apart or left_out(column) in (None, "constant", "all null"):
             continue
         if isinstance(column.dtype, pl.List | pl.Array):
-            remedy = f"give a list of ids, a column for each number of a vector, or --drop '{name}'"
+            what = "lists of fractions, or of nothing,"
+            remedy = f"give lists of ids, a column for each number of a vector, or --drop '{name}'"
         else:
-            remedy = f"convert it to numbers or text, or --drop '{name}'"
-        yield Finding(
-            "unread",
-            "note",
-            name,
-            f"has type {column.dtype}, which is no input, and is left out of {table.height:,} rows",
-            0.0,
-            remedy,
-        )
+            what, remedy = "a type that is no input", f"convert it to numbers or text, or --drop '{name}'"
+        evidence = f"holds {what} ({column.dtype}) and is left out of {table.height:,} rows"
+        yield Finding("unread", "note", name, evidence, 0.0, remedy)
 
 
 def mixed_columns(audit: Audit) -> Iterator[Finding]:

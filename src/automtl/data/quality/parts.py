@@ -27,12 +27,13 @@ def drifting_columns(audit: Audit) -> Iterator[Finding]:
         base = group(column)
         common = _common(base)
         expected = _shares(base, common)
-        found = {part: _shares(group(getattr(audit, part)[field.name]), common) for part in PARTS[1:]}
-        part, value = max(
-            ((name, population_stability(expected, shares)) for name, shares in found.items()), key=lambda pair: pair[1]
-        )
-        if value > DRIFT:
-            evidence = f"population stability index {value:.2f} between training and {part} rows (above {DRIFT})"
+        found = {part: group(getattr(audit, part)[field.name]) for part in PARTS[1:]}
+        bounds = {part: DRIFT + chance_of_stability(base.len(), rows.len()) for part, rows in found.items()}
+        values = {part: population_stability(expected, _shares(rows, common)) for part, rows in found.items()}
+        part = max(values, key=lambda name: values[name] - bounds[name])
+        value, bound = values[part], bounds[part]
+        if value > bound:
+            evidence = f"population stability index {value:.2f} between training and {part} rows (above {bound:.2f})"
             remedy = f"is it recorded alike in both? --drop '{field.name}' if it only tells the time or the part"
             yield Finding("drift", "note", field.name, evidence, value, remedy)
 
@@ -40,6 +41,13 @@ def drifting_columns(audit: Audit) -> Iterator[Finding]:
 def population_stability(p: np.ndarray, q: np.ndarray) -> float:
     """Sum of (q - p) log(q / p) over the shares of groups; 0: the same shares."""
     return float(((q - p) * np.log(q / p)).sum())
+
+
+def chance_of_stability(rows: int, others: int) -> float:
+    """What the index rarely exceeds between samples of one population: divided by 1 / rows + 1 / others it is about
+    chi-squared of COMMON + 1 degrees of freedom (Yurdakul 2018); these are its mean and 3 standard deviations."""
+    freedom = COMMON + 1
+    return (freedom + 3 * math.sqrt(2 * freedom)) * (1 / rows + 1 / others)
 
 
 def _common(column: pl.Series) -> pl.Series:
@@ -71,15 +79,8 @@ def label_rates(audit: Audit) -> Iterator[Finding]:
         empty = [part for part, column in columns.items() if column.len() == 0]
         if empty:
             remedy = "its metrics are undefined there: give labelled rows"
-            yield Finding(
-                "one class",
-                "warning",
-                task,
-                f"no label in {getattr(audit.whole, empty[0]).height:,} {empty[0]} rows",
-                0.0,
-                remedy,
-                task,
-            )
+            evidence = f"no label in {getattr(audit.whole, empty[0]).height:,} {empty[0]} rows"
+            yield Finding("one class", "warning", task, evidence, 0.0, remedy, task)
             continue
         rates = {part: float(column.mean()) for part, column in columns.items()}  # type: ignore[arg-type]
         told = ", ".join(f"{part} {rate:.4g}" for part, rate in rates.items())
