@@ -128,20 +128,20 @@ def test_gradient_differences_equal_a_plain_computation() -> None:
     assert torch.equal(stopping.recorded[index], train)
 
 
+@pytest.mark.parametrize("copies", [[1], [0, 1, 2]])
 @pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-def test_a_stopped_operation_does_not_move_but_its_alpha_does(optimizer: str) -> None:
+def test_a_stopped_operation_does_not_move_but_its_alpha_does(optimizer: str, copies: list[int]) -> None:
     run = Run(problem(), replace(SETTINGS, optimizer=optimizer, weight_decay=0.1), 0)  # type: ignore[arg-type]
     for _ in range(3):
         run.advance(silent)
     stopping, index = run.state.stopping, mlp(run)
-    stopping.stopped_at[stopping.rows[index]][1] = 3
+    stopping.stopped_at[stopping.rows[index]][copies] = 3
     parameters = stopping.candidates[index].parameters
     before = [parameter.detach().clone() for parameter in parameters]
     alpha = run.state.supernet.logits.alpha[2].detach().clone()
     run.advance(silent)
     for old, parameter in zip(before, parameters, strict=True):
-        assert torch.equal(old[1], parameter[1])
-        assert not torch.equal(old[0], parameter[0])
+        assert [torch.equal(old[copy], parameter[copy]) for copy in range(3)] == [copy in copies for copy in range(3)]
     assert (alpha[1] != run.state.supernet.logits.alpha[2][1]).all()
 
 
