@@ -317,15 +317,15 @@ class Judge:
 
 
 @torch.inference_mode()
-def predict_logits(model: nn.Module, batch: Batch, numbers: Literal["auto", "full"] = "full") -> Tensor:
+def predict_logits(model: nn.Module, batch: Batch, products: Literal["auto", "full"] = "full") -> Tensor:
     """(N, T) logits without dropout, on the processor; the mode of the model is restored.
 
-    numbers: precision of the products, as in the settings of training; logits are in full precision.
+    products: their precision, as in the settings of training; logits are in full precision.
     """
     training, device = model.training, device_of(model)
     if training:  # walking all modules takes as long as a small model needs for a row
         model.eval()
-    with precision(numbers, device):
+    with precision(products, device):
         if len(batch) <= PREDICT_ROWS:
             logits: Tensor = model(batch.features.to(device)).float().cpu()
         else:

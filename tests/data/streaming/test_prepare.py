@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import tempfile
 import warnings
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -18,7 +16,6 @@ from hypothesis import strategies as st
 from automtl.data.batch import Batch
 from automtl.data.encoder import Encoder, EncoderSettings
 from automtl.data.split import SplitSettings
-from automtl.data.streaming.loops import SWITCH
 from automtl.data.table import read_table
 from automtl.errors import AutomtlError
 from tests.data.streaming.tables import in_memory, make_schema, make_table, streamed, write_parts
@@ -54,8 +51,7 @@ def test_streaming_is_encoding_the_whole_table(data: st.DataObject) -> None:
     table, schema = make_table(seed, rows), make_schema(time=time, weight=weight, split=split)
     splitting = SplitSettings(method=method, shares=(0.5, 0.25, 0.25))  # type: ignore[arg-type]
     chunk, memory_bytes = data.draw(st.integers(12, 60)), data.draw(st.sampled_from([2**30, 2**16]))
-    compiled = {SWITCH: data.draw(st.sampled_from("01"))}
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings(), patch.dict(os.environ, compiled):
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         source, work = Path(folder) / "parts", Path(folder) / "work"
         write_parts(table, source, data.draw(st.integers(1, 4)), ending)

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import polars as pl
 
 from automtl.data.codes import Codes, hash_integers, hash_texts
 from automtl.data.columns import as_text
-from automtl.data.streaming.loops import compiled
 from automtl.data.vocabulary import SLICE, WIDEST, slices
 
 NULL = 0  # the code of a missing value
@@ -28,7 +25,7 @@ class Dictionary:
         """Empty, or as it was with codes `first` + 1, `first` + 2 ... for `values`."""
         self.memory_bytes = memory_bytes
         self.first = self.size = first
-        self._table: Any = _Window()  # or a hash table
+        self._table: _Window | Codes = _Window()
         if values is not None and values.len():
             self._table = _hashed(*_keys(values))
             self.size += values.len()
@@ -44,7 +41,7 @@ class Dictionary:
     @property
     def num_bytes(self) -> int:
         """Of its tables; the values themselves are kept elsewhere."""
-        return int(self._table.num_bytes)
+        return self._table.num_bytes
 
     def _forget(self) -> None:
         self.first, self._table = self.size, _Window()
@@ -59,7 +56,7 @@ class Dictionary:
         if isinstance(self._table, _Window):
             found, rows = self._table.add(keys)
         else:
-            found, rows = self._table.add(keys, _hashes(keys) if hashes is None else hashes)
+            found, rows = self._table.add(keys, hash_integers(keys) if hashes is None else hashes)
         self.size += len(rows)
         found += np.int32(self.first)
         if not column.null_count():
@@ -69,15 +66,9 @@ class Dictionary:
         return codes, present.gather(rows)
 
 
-def _hashed(keys: np.ndarray, hashes: np.ndarray | None) -> Any:
+def _hashed(keys: np.ndarray, hashes: np.ndarray | None) -> Codes:
     """A hash table of keys that all differ."""
-    table = Codes if (loops := compiled()) is None else loops.Table
-    return table.of(keys, _hashes(keys) if hashes is None else hashes)
-
-
-def _hashes(keys: np.ndarray) -> np.ndarray:
-    found: np.ndarray = (hash_integers if (loops := compiled()) is None else loops.hash_integers)(keys)
-    return found
+    return Codes.of(keys, hash_integers(keys) if hashes is None else hashes)
 
 
 def _keys(present: pl.Series) -> tuple[np.ndarray, np.ndarray | None]:
@@ -137,11 +128,6 @@ class _Window:
 
     def add(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n,) int32 codes of all keys, and the rows at which new ones stand, in the order of their codes."""
-        if (loops := compiled()) is not None:
-            found, rows = np.empty(len(keys), np.int32), np.empty(len(keys), np.int64)
-            new = loops.add_near(keys, self._low, self._codes, self.size, found, rows)
-            self.size += new
-            return found, rows[:new]
         place = keys - self._low
         found = self._codes.take(place)
         rows = np.flatnonzero(found == 0)

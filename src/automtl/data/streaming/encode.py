@@ -15,7 +15,6 @@ from automtl.data.schema import Field, FieldKind
 from automtl.data.streaming.chunks import read_labels
 from automtl.data.streaming.columns import Columns
 from automtl.data.streaming.history import History
-from automtl.data.streaming.loops import compiled
 from automtl.data.streaming.statistics import Numbers
 from automtl.data.streaming.work import TRAIN, Chunk, Work
 from automtl.data.threads import in_order
@@ -63,7 +62,7 @@ class RowWriter:
         given, scaled = self._of(FieldKind.CATEGORICAL), []
         for column, field in enumerate(given):
             place = self.columns.place(field)
-            _take(self.ids[place], chunk.array(f"ids.{place}", "int32"), rows, categorical, column)
+            categorical[:, column] = self.ids[place].take(chunk.array(f"ids.{place}", "int32")[rows])
         column = len(given)
         for name, scaler in self.encoder.scalers.items():
             values = self._numbers(fields[name]).of(chunk)[rows]
@@ -89,11 +88,3 @@ class RowWriter:
         sizes = chunk.array(f"sizes.{place}", "int32").astype(np.int64)
         flat = chunk.array(f"ids.{place}", "int32")[np.repeat(chosen, sizes)]
         return padded([(self.ids[place].take(flat), sizes[chosen])])
-
-
-def _take(ids: np.ndarray, codes: np.ndarray, rows: np.ndarray, out: np.ndarray, column: int) -> None:
-    """The ids of the codes of (n,) rows into a column of `out`, (n, C)."""
-    if (loops := compiled()) is None:
-        out[:, column] = ids.take(codes[rows])
-    else:
-        loops.take_rows(ids, codes, rows, out, column)

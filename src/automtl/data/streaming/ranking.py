@@ -21,7 +21,6 @@ from automtl.data.columns import as_text
 from automtl.data.ordering import vocabulary_order
 from automtl.data.streaming.chunks import read_values
 from automtl.data.streaming.columns import Columns
-from automtl.data.streaming.loops import compiled
 from automtl.data.streaming.work import SPLITS, TRAIN, Work
 from automtl.data.vocabulary import FIRST, MISSING, UNKNOWN
 
@@ -101,14 +100,11 @@ def _counts(work: Work, columns: Columns, place: int, size: int) -> np.ndarray:
     """(3, codes + 1): rows, or elements of lists, by split and code."""
     lists, total = columns.coded[place].lists, sum(chunk.rows for chunk in work.chunks)
     counts = np.zeros((3, size + 1), np.int64 if lists or total >= 2**31 else np.int32)
-    one, loops = counts.dtype.type(1), compiled()
+    one = counts.dtype.type(1)
     for chunk in work.chunks:
         codes, part = chunk.array(f"ids.{place}", "int32"), chunk.part()
         if lists:
             part = np.repeat(part, chunk.array(f"sizes.{place}", "int32"))
-        if loops is not None:
-            loops.count_rows(counts, part, codes)
-            continue
         where = codes.astype(np.int64) + part.astype(np.int64) * (size + 1)
         if counts.size < len(codes):
             counts += np.bincount(where, minlength=counts.size).reshape(3, -1).astype(counts.dtype)
