@@ -35,6 +35,22 @@ def store(tmp_path: Path) -> Store:
     return Store.write(tmp_path / "rows", slices(small_batch(40), 9), small_layout())
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.parametrize("cached", [True, False])
+def test_rows_that_are_not_cached_are_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, cached: bool) -> None:
+    dropped: set[str] = set()
+
+    def advised(file: int, offset: int, count: int, advice: int) -> None:
+        assert (offset, count, advice) == (0, 0, os.POSIX_FADV_DONTNEED)
+        dropped.add(Path(f"/proc/self/fd/{file}").resolve().name)
+
+    monkeypatch.setattr(os, "posix_fadvise", advised)
+    found = Store.write(tmp_path / "rows", slices(small_batch(40), 9), small_layout(), cached=cached)
+    found.verify()
+    assert same(found.rows(), small_batch(40))
+    assert dropped == (set() if cached else {path.name for path in found.folder.glob("*.bin")})
+
+
 @pytest.mark.parametrize("part", [1, 7, 100])
 def test_rows_written_in_parts_are_read_back_as_they_were(tmp_path: Path, part: int) -> None:
     rows = replace(small_batch(40), group=torch.arange(40) * 10**10)

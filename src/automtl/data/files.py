@@ -76,9 +76,11 @@ class Syncing:
     """Brings a long file to the disk while it is written.
 
     The system would hold it back until the end, which then waits for the disk, and write older files before it.
+    Unless it is `cached`, the system then keeps nothing of it in memory (Linux).
     """
 
-    def __init__(self) -> None:
+    def __init__(self, cached: bool = True) -> None:
+        self.cached = cached
         self.bytes = 0
         self.thread: threading.Thread | None = None
 
@@ -87,7 +89,7 @@ class Syncing:
         self.bytes += count
         if self.bytes >= SYNC_BYTES and (self.thread is None or not self.thread.is_alive()):
             self.end()
-            self.bytes, self.thread = 0, threading.Thread(target=_sync_early, args=(file.fileno(),))
+            self.bytes, self.thread = 0, threading.Thread(target=self._sync_early, args=(file.fileno(),))
             self.thread.start()
 
     def end(self) -> None:
@@ -95,10 +97,21 @@ class Syncing:
         if self.thread is not None:
             self.thread.join()
 
+    def last(self, file: BufferedWriter) -> None:
+        """All of it is on the disk."""
+        self.end()
+        sync(file)
+        self._drop(file.fileno())
 
-def _sync_early(file: int) -> None:
-    with suppress(OSError):  # which the last sync will meet, too
-        os.fsync(file)
+    def _sync_early(self, file: int) -> None:
+        with suppress(OSError):  # which the last sync will meet, too
+            os.fsync(file)
+            self._drop(file)
+
+    def _drop(self, file: int) -> None:
+        if not self.cached and hasattr(os, "posix_fadvise"):
+            with suppress(OSError):  # no more than advice
+                os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 @contextmanager

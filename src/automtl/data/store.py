@@ -33,7 +33,7 @@ from torch import Tensor
 
 from automtl.data.batch import Batch, Features, row_bytes
 from automtl.data.encoder import Encoder
-from automtl.data.files import Syncing, appearing, held, sync, write_synced
+from automtl.data.files import Syncing, appearing, held, write_synced
 from automtl.data.index import IndexKind
 from automtl.data.layout import Layout
 from automtl.data.schema import CONFIG
@@ -111,17 +111,18 @@ class Store:
     arrays: dict[str, Array]
 
     @staticmethod
-    def write(folder: Path | str, parts: Iterable[Batch], layout: Layout) -> Store:
+    def write(folder: Path | str, parts: Iterable[Batch], layout: Layout, *, cached: bool = True) -> Store:
         """Write parts one after another; the folder appears whole or not at all. Ids are int32 where all fit.
 
-        Raises StoreError if the folder exists or cannot be written. What `parts` raises passes through.
+        Unless they are `cached`, the system keeps none of them in memory (Linux). Raises StoreError if the folder
+        exists or cannot be written. What `parts` raises passes through.
         """
         folder = Path(folder)
         if folder.exists():
             raise StoreError(f"'{folder}' exists; choose another folder or remove it")
         try:
             with appearing(folder) as fresh:
-                arrays = _write_arrays(fresh, parts, layout)
+                arrays = _write_arrays(fresh, parts, layout, cached)
                 index = INDEX.header | {
                     "rows": arrays["weight"].shape[0],
                     "layout": layout.to_dict(),
@@ -258,7 +259,7 @@ def slices(rows: Batch, size: int) -> Iterator[Batch]:
     yield from (rows.take(slice(start, start + size)) for start in range(0, max(len(rows), 1), size))
 
 
-def _write_arrays(folder: Path, parts: Iterable[Batch], layout: Layout) -> dict[str, Array]:
+def _write_arrays(folder: Path, parts: Iterable[Batch], layout: Layout, cached: bool) -> dict[str, Array]:
     ids = sum(field.size for field in layout.categorical) + sum(field.size for field in layout.multi)
     id_dtype = "int32" if ids < 2**31 else "int64"  # with the offset of its field, which the embedding adds
     writers: dict[str, _Writer] = {}
@@ -266,7 +267,7 @@ def _write_arrays(folder: Path, parts: Iterable[Batch], layout: Layout) -> dict[
         for part in parts:
             named = _named(part)
             if not writers:
-                writers = {name: _Writer(folder / f"{name}.bin", _dtype(name, id_dtype)) for name in named}
+                writers = {name: _Writer(folder / f"{name}.bin", _dtype(name, id_dtype), cached) for name in named}
                 for writer in writers.values():
                     stack.callback(writer.close)
             assert named.keys() == writers.keys(), "parts of one table have the same arrays"
@@ -295,11 +296,11 @@ def _dtype(name: str, id_dtype: str) -> str:
 class _Writer:
     """One array that grows at its end."""
 
-    def __init__(self, path: Path, dtype: str) -> None:
+    def __init__(self, path: Path, dtype: str, cached: bool) -> None:
         self.path, self.dtype = path, dtype
         self.file = path.open("wb")
         self.digest = hashlib.sha256()
-        self.syncing = Syncing()
+        self.syncing = Syncing(cached)
         self.rows = 0
         self.shape: tuple[int, ...] | None = None  # of one row
 
@@ -317,8 +318,7 @@ class _Writer:
     def finish(self) -> Array:
         """After the last row: the content is on the disk."""
         assert self.shape is not None
-        self.syncing.end()
-        sync(self.file)
+        self.syncing.last(self.file)
         return Array(self.dtype, (self.rows, *self.shape), self.digest.hexdigest())
 
     def close(self) -> None:

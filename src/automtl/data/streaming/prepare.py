@@ -154,7 +154,7 @@ class Fitted:
                 batches: Iterable[Batch] = self._told(writer.batches(split), done, sum(rows))
                 if split == TRAIN:
                     batches = job.thin(batches, rows[TRAIN])
-                Store.write(folder, batches, self.encoder.layout)
+                Store.write(folder, batches, self.encoder.layout, cached=False)
             done += rows[split]
 
     def _told(self, batches: Iterable[Batch], done: int, total: int) -> Iterator[Batch]:
