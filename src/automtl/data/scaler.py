@@ -53,7 +53,7 @@ class Scaler:
             here = slice(*np.searchsorted(wanted, [start, start + len(part)]))
             sample.append(part[wanted[here] - start])
             start += len(part)
-            present = part[~np.isnan(part)]
+            present = part.compress(~np.isnan(part))
             plain, logged = plain + Moments.of(present), logged + Moments.of(_signed_log(present))
         log = form == "log" or (form == "auto" and abs(logged.skewness) < abs(plain.skewness))
         taken = logged if log else plain

@@ -77,9 +77,9 @@ def named_parts(table: pl.DataFrame, name: str) -> np.ndarray:
         known = values.replace_strict(unique, parts, return_dtype=pl.Int64)
         odd = table[name].filter(known.is_null())[0]
         raise SchemaError(f"split column '{name}': unknown value {odd!r}; expected train, val or test")
-    found = np.empty(table.height, np.int64)
+    found = np.zeros(table.height, np.int64)
     for value, part in zip(unique, parts, strict=True):
-        found[(values == value).to_numpy()] = part
+        found += (values == value).to_numpy() * part  # quicker than to set the rows of a mask
     return found
 
 

@@ -137,7 +137,7 @@ def _plan(source: Source, schema: Schema, settings: Settings, seed: int, rows: i
     """What a job is; another plan is another job."""
     return {
         "automtl": __version__,
-        "form of the working folder": 2,
+        "form of the working folder": 3,
         "files": [part.identity for part in source.parts],
         "schema": schema.to_dict(),
         "encoder": asdict(settings.encoder),

@@ -1,8 +1,9 @@
 """The first step: each piece of the source as a chunk of plain arrays; the only one that reads the source.
 
-Arrays of a chunk of N rows: `ids.I` int32 codes (of lists: one after another, and `sizes.I` int32 (N,)), `values.I` the
-values of the codes that are new; `number.J` float64, NaN where missing; `days.K` float64; `labels` (N, T); `mask` uint8
-(N, T); and, where there is such a column, `weight` float64, `group` int64, `split` uint8, `time` int64.
+Arrays of a chunk of N rows: `ids.I` codes of 1, 2 or 4 bytes (of lists: one after another, and `sizes.I` int32 (N,)),
+`values.I` the values of the codes that are new; `number.J` float64, NaN where missing; `days.K` float64; `labels`, 0
+where a task does not hold, (N, T); `mask` uint8 (N, T); and, where there is such a column, `weight` float64, `group`
+int64, `split` uint8, `time` int64.
 """
 
 from __future__ import annotations
@@ -33,6 +34,7 @@ from automtl.data.threads import ahead, in_threads
 from automtl.errors import AutomtlError, RowError
 
 NO_TIME = np.iinfo(np.int64).min
+CODES = (np.uint8, np.uint16, np.int32)  # the first one that all codes so far fit in is taken
 DICTIONARIES = 2  # a half of the memory is for them
 
 
@@ -89,7 +91,7 @@ class Reader:
     def _write_ids(self, chunk: ChunkWriter, table: pl.DataFrame, place: int, dictionary: Dictionary) -> None:
         values, sizes = self.columns.ids(table, self.columns.coded[place])
         codes, fresh = dictionary.add(values)
-        chunk.add(f"ids.{place}", codes)
+        chunk.add(f"ids.{place}", codes.astype(next(kind for kind in CODES if dictionary.size <= np.iinfo(kind).max)))
         chunk.add(f"values.{place}", as_arrow(fresh))
         if sizes is not None:
             chunk.add(f"sizes.{place}", sizes.astype(np.int32))
@@ -127,7 +129,7 @@ def as_arrow(values: pl.Series) -> np.ndarray:
 
 def read_values(chunk: Chunk, place: int) -> pl.Series:
     """The values whose codes this chunk was the first to give."""
-    content = pa.py_buffer(chunk.array(f"values.{place}", "uint8"))
+    content = pa.py_buffer(chunk.array(f"values.{place}"))
     return pl.Series("value", pa.ipc.open_file(content).read_all()["value"])
 
 
@@ -161,9 +163,3 @@ def _located(source: Source, piece: Piece) -> Iterator[None]:
         raise error.at(path, first) from None
     except AutomtlError as error:
         raise type(error)(f"'{path}', rows {first} to {first + piece.table.height - 1}: {error}") from None
-
-
-def read_labels(chunk: Chunk, columns: Columns) -> tuple[np.ndarray, np.ndarray]:
-    """Labels, 0 where a task does not hold, and the mask, (N, T) each."""
-    tasks = len(columns.schema.tasks)
-    return chunk.array("labels", columns.label_type, tasks), chunk.array("mask", "uint8", tasks)

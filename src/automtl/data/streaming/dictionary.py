@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from automtl.data.codes import Codes, hash_integers, hash_texts
+from automtl.data.codes import Codes, gathered, hash_integers, hash_texts
 from automtl.data.columns import as_text
 from automtl.data.vocabulary import SLICE, WIDEST, slices
 
@@ -129,7 +129,7 @@ class _Window:
     def add(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(n,) int32 codes of all keys, and the rows at which new ones stand, in the order of their codes."""
         place = keys - self._low
-        found = self._codes.take(place)
+        found = gathered(self._codes, place)
         rows = np.flatnonzero(found == 0)
         if len(rows):
             new = place.take(rows)

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from automtl.data.batch import Batch, Features
+from automtl.data.codes import gathered
 from automtl.data.encoder import LISTS, Encoder, padded
 from automtl.data.scaler import Scaler
 from automtl.data.schema import Field, FieldKind
-from automtl.data.streaming.chunks import read_labels
 from automtl.data.streaming.columns import Columns
 from automtl.data.streaming.history import History
 from automtl.data.streaming.statistics import Numbers
@@ -45,11 +45,11 @@ class RowWriter:
         if self.key_ids:
             numeric = np.concatenate([numeric, *self._rates(chunk, rows, start, split)], axis=1)
         multi = tuple(torch.from_numpy(self._lists(chunk, chosen, field)) for field in self._of(*LISTS))
-        weight = np.ones(len(rows)) if schema.weight is None else chunk.array("weight", "float64")[rows]
-        group = None if schema.group is None else torch.from_numpy(chunk.array("group", "int64")[rows])
-        labels, mask = read_labels(chunk, self.columns)
+        weight = np.ones(len(rows)) if schema.weight is None else chunk.array("weight").take(rows)
+        group = None if schema.group is None else torch.from_numpy(chunk.array("group").take(rows))
+        labels, mask = (chunk.array(name).take(rows, axis=0) for name in ("labels", "mask"))
         features = Features(torch.from_numpy(categorical), multi, torch.from_numpy(numeric))
-        plain = [torch.from_numpy(part.astype(np.float32)) for part in (labels[rows], mask[rows], weight)]
+        plain = [torch.from_numpy(part.astype(np.float32)) for part in (labels, mask, weight)]
         return Batch(features, plain[0], plain[1], plain[2], group)
 
     def _of(self, *kinds: FieldKind) -> list[Field]:
@@ -62,10 +62,11 @@ class RowWriter:
         given, scaled = self._of(FieldKind.CATEGORICAL), []
         for column, field in enumerate(given):
             place = self.columns.place(field)
-            categorical[:, column] = self.ids[place].take(chunk.array(f"ids.{place}", "int32")[rows])
+            codes = chunk.array(f"ids.{place}").take(rows).astype(np.int32, copy=False)
+            categorical[:, column] = gathered(self.ids[place], codes)
         column = len(given)
         for name, scaler in self.encoder.scalers.items():
-            values = self._numbers(fields[name]).of(chunk)[rows]
+            values = self._numbers(fields[name]).of(chunk).take(rows)
             scaled.append(scaler.scale(values))
             if isinstance(scaler, Scaler) and scaler.binned:
                 categorical[:, column] = scaler.bin(values)
@@ -80,11 +81,11 @@ class RowWriter:
         """(n, T + 1) float32 of each key."""
         assert self.history is not None
         for key, (names, rates) in enumerate(self.encoder.rates.items()):
-            ids = self.key_ids[key].take(chunk.array(f"ids.{self.columns.place(names)}", "int32")[rows])
+            ids = self.key_ids[key].take(chunk.array(f"ids.{self.columns.place(names)}").take(rows))
             yield self.history.inputs(key, ids, start) if split == TRAIN else rates.encode(ids)
 
     def _lists(self, chunk: Chunk, chosen: np.ndarray, field: Field) -> np.ndarray:
         place = self.columns.place(field)
-        sizes = chunk.array(f"sizes.{place}", "int32").astype(np.int64)
-        flat = chunk.array(f"ids.{place}", "int32")[np.repeat(chosen, sizes)]
+        sizes = chunk.array(f"sizes.{place}").astype(np.int64)
+        flat = chunk.array(f"ids.{place}").compress(np.repeat(chosen, sizes))
         return padded([(self.ids[place].take(flat), sizes[chosen])])

@@ -29,7 +29,6 @@ from automtl.data.rates import (
     sums_before,
 )  # fmt: skip
 from automtl.data.schema import TaskKind
-from automtl.data.streaming.chunks import read_labels
 from automtl.data.streaming.columns import Columns
 from automtl.data.streaming.ranking import Ranking
 from automtl.data.streaming.split import time_in_order, times_of, train_starts
@@ -53,7 +52,7 @@ class Terms:
         """Of the training rows, 1 without a weight column."""
         if self.columns.schema.weight is None:
             return 1.0
-        parts = sliced(chunk.array("weight", "float64")[chunk.part() == TRAIN] for chunk in self.work.chunks)
+        parts = sliced(chunk.array("weight").compress(chunk.part() == TRAIN) for chunk in self.work.chunks)
         return mean_weight(parts, self.rows)
 
     @cached_property
@@ -73,10 +72,10 @@ class Terms:
         return self.grid.whole(self._plain(chunk))
 
     def _plain(self, chunk: Chunk) -> np.ndarray:
-        trained, (labels, held) = chunk.part() == TRAIN, read_labels(chunk, self.columns)
-        values, mask = labels[trained].astype(np.float64), held[trained].astype(np.float64)
+        trained = chunk.part() == TRAIN
+        values, mask = (chunk.array(name).compress(trained, axis=0).astype(np.float64) for name in ("labels", "mask"))
         if self.columns.schema.weight is not None:
-            mask = mask * (chunk.array("weight", "float64")[trained] / self.mean_weight)[:, None]
+            mask = mask * (chunk.array("weight").compress(trained) / self.mean_weight)[:, None]
         return np.concatenate([values * mask, mask], axis=1)
 
 
@@ -134,7 +133,7 @@ class History:
     def _rows(self, place: int, ids: np.ndarray) -> Iterator[tuple[Chunk, int, np.ndarray]]:
         """Of each chunk: its first training row's number, and the ids of its training rows."""
         for chunk, start in train_starts(self.terms.work):
-            yield chunk, start, ids.take(chunk.array(f"ids.{place}", "int32")[chunk.part() == TRAIN])
+            yield chunk, start, ids.take(chunk.array(f"ids.{place}").compress(chunk.part() == TRAIN))
 
     def _fit_folds(self, folder: Path, place: int, ids: np.ndarray, size: int) -> tuple[Sums, Spread]:
         """Sums by fold and id, a range of ids at a time; then each fold's inputs, by the sums of the others."""
@@ -229,10 +228,10 @@ class History:
         parts = []
         for chunk, start in train_starts(self.terms.work):
             trained = chunk.part() == TRAIN
-            moments = times(chunk)[trained]
+            moments = times(chunk).compress(trained)
             own = np.zeros(len(moments), np.int32)
             if place is not None and ids is not None:
-                own = ids.take(chunk.array(f"ids.{place}", "int32")[trained])
+                own = ids.take(chunk.array(f"ids.{place}").compress(trained))
             here = np.flatnonzero(chosen(own, moments))
             parts.append((start + here, own[here], moments[here], self.terms.of(chunk)[here]))
         where, key, time, terms = (np.concatenate(column) for column in zip(*parts, strict=True))

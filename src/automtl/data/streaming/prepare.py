@@ -119,10 +119,10 @@ class Fitted:
         counted = [place for place, one in enumerate(columns.coded) if one.field is not None or one.key]
         most, memory = job.memory_bytes // VALUES // VALUE_BYTES, job.memory_bytes // COUNTED
         numbers = [_numbers(job, field, newest) for field in columns.fields if field.kind is FieldKind.NUMERIC]
-        tasks: list[Callable[[], Any]] = [partial(rank_column, work, columns, place, most, memory) for place in counted]
-        tasks += [partial(_named_fit, one, rows) for one in numbers]
+        tasks: list[Callable[[], Any]] = [partial(_named_fit, one, rows) for one in numbers]
+        tasks += [partial(rank_column, work, columns, place, most, memory) for place in counted]
         found = job.each("counting", lambda task: task(), tasks)
-        rankings, fits = found[: len(counted)], found[len(counted) :]
+        fits, rankings = found[: len(numbers)], found[len(numbers) :]
         vocabularies, key_known = _vocabularies(job, rankings)
         scalers: dict[str, Scaler | Piecewise] = {name: one for name, one, _ in fits if isinstance(one, Scaler)}
         scalers |= {name: one for name, one, _ in fits if isinstance(one, Piecewise)}

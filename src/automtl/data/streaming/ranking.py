@@ -100,12 +100,12 @@ def _counts(work: Work, columns: Columns, place: int, size: int) -> np.ndarray:
     """(3, codes + 1): rows, or elements of lists, by split and code."""
     lists, total = columns.coded[place].lists, sum(chunk.rows for chunk in work.chunks)
     counts = np.zeros((3, size + 1), np.int64 if lists or total >= 2**31 else np.int32)
-    one = counts.dtype.type(1)
+    one, starts = counts.dtype.type(1), np.arange(3) * (size + 1)
     for chunk in work.chunks:
-        codes, part = chunk.array(f"ids.{place}", "int32"), chunk.part()
+        codes, part = chunk.array(f"ids.{place}"), chunk.part()
         if lists:
-            part = np.repeat(part, chunk.array(f"sizes.{place}", "int32"))
-        where = codes.astype(np.int64) + part.astype(np.int64) * (size + 1)
+            part = np.repeat(part, chunk.array(f"sizes.{place}"))
+        where = codes + starts.take(part)
         if counts.size < len(codes):
             counts += np.bincount(where, minlength=counts.size).reshape(3, -1).astype(counts.dtype)
         else:

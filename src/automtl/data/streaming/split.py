@@ -69,12 +69,12 @@ def _rule(work: Work, columns: Columns, seed: int) -> Callable[[Chunk, int], np.
 
 
 def _groups(chunk: Chunk) -> np.ndarray:
-    return chunk.array("group", "int64")
+    return chunk.array("group")
 
 
 def _by_column(work: Work, valid_share: float, seed: int) -> Callable[[Chunk, int], np.ndarray]:
     def named(chunk: Chunk) -> np.ndarray:
-        return chunk.array("split", "uint8")
+        return chunk.array("split")
 
     counts = sum(np.bincount(named(chunk), minlength=3) for chunk in work.chunks)
     assert isinstance(counts, np.ndarray)
@@ -111,12 +111,12 @@ def _by_time(work: Work, columns: Columns, shares: tuple[float, float, float]) -
 def times_of(work: Work, columns: Columns) -> Callable[[Chunk], np.ndarray]:
     """What reads the times of a chunk, (N,) int64 in their order; NO_TIME where missing."""
     if columns.times_are_numbers:
-        return lambda chunk: chunk.array("time", "int64")
+        return lambda chunk: chunk.array("time")
     from automtl.data.streaming.statistics import text_order
 
     place = columns.place(None)
     order = text_order(work, place)
-    return lambda chunk: order.take(chunk.array(f"ids.{place}", "int32"))
+    return lambda chunk: order.take(chunk.array(f"ids.{place}"))
 
 
 def time_in_order(work: Work, times: Callable[[Chunk], np.ndarray], place: int) -> int:

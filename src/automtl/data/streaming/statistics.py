@@ -13,7 +13,7 @@ from automtl.data.labels import require_differing
 from automtl.data.piecewise import Piecewise
 from automtl.data.scaler import Scaler
 from automtl.data.schema import Field
-from automtl.data.streaming.chunks import NO_TIME, read_labels, read_values
+from automtl.data.streaming.chunks import NO_TIME, read_values
 from automtl.data.streaming.columns import Columns
 from automtl.data.streaming.work import SPLITS, TRAIN, Chunk, Work
 from automtl.data.threads import in_threads
@@ -42,12 +42,12 @@ class Numbers:
         """(n,) float64, NaN where missing."""
         time = self.columns.ages.get(self.field)
         if time is None:
-            return chunk.array(f"number.{self.columns.numeric.index(self.field)}", "float64")
-        return self.newest - chunk.array(f"days.{self.columns.times_of_fields.index(time)}", "float64")
+            return chunk.array(f"number.{self.columns.numeric.index(self.field)}")
+        return self.newest - chunk.array(f"days.{self.columns.times_of_fields.index(time)}")
 
     def training(self) -> Iterator[np.ndarray]:
         """Slices of SLICE training rows."""
-        return sliced(self.of(chunk)[chunk.part() == TRAIN] for chunk in self.work.chunks)
+        return sliced(self.of(chunk).compress(chunk.part() == TRAIN) for chunk in self.work.chunks)
 
 
 def sliced(parts: Iterable[np.ndarray], rows: int = SLICE) -> Iterator[np.ndarray]:
@@ -68,7 +68,7 @@ def newest_of(work: Work, columns: Columns) -> dict[str, float]:
     """By time field, the newest training time in days. Raises SchemaError without any."""
     found = {}
     for place, field in enumerate(columns.times_of_fields):
-        newest = max(_largest(chunk.array(f"days.{place}", "float64")[chunk.part() == TRAIN]) for chunk in work.chunks)
+        newest = max(_largest(chunk.array(f"days.{place}").compress(chunk.part() == TRAIN)) for chunk in work.chunks)
         if newest == -np.inf:
             raise SchemaError(f"column '{field.name}' has no time in the training rows; drop it")
         found[field.name] = float(newest)
@@ -85,8 +85,8 @@ def fit_numbers(numbers: Numbers, rows: list[int]) -> tuple[Scaler | Piecewise, 
     missing, low, high = np.zeros(3, np.int64), np.inf, -np.inf
     for chunk in numbers.work.chunks:
         values, part = numbers.of(chunk), chunk.part()
-        missing += np.bincount(part[np.isnan(values)], minlength=3)
-        trained = values[part == TRAIN]
+        missing += np.bincount(part.compress(np.isnan(values)), minlength=3)
+        trained = values.compress(part == TRAIN)
         low, high = min(low, -_largest(-trained)), max(high, _largest(trained))
     if missing[TRAIN] == rows[TRAIN]:
         raise SchemaError(f"column '{field.name}' has no value in the training rows; drop it")
@@ -101,7 +101,7 @@ def fit_numbers(numbers: Numbers, rows: list[int]) -> tuple[Scaler | Piecewise, 
 def check_labels(work: Work, columns: Columns) -> dict[str, Any]:
     """Rows with a label and their mean, by task and split. Raises SchemaError where nothing can be learned or told."""
     tasks = columns.schema.tasks
-    parts = in_threads(lambda chunk: _label_sums(chunk, columns), work.chunks)
+    parts = in_threads(_label_sums, work.chunks)
     held, total, low, high = (np.stack([part[place] for part in parts]) for place in range(4))
     held, total = held.sum(0), total.sum(0)  # (3, T) each
     require_differing(tasks, low.min(0)[TRAIN], high.max(0)[TRAIN])
@@ -115,15 +115,15 @@ def check_labels(work: Work, columns: Columns) -> dict[str, Any]:
     }
 
 
-def _label_sums(chunk: Chunk, columns: Columns) -> np.ndarray:
+def _label_sums(chunk: Chunk) -> np.ndarray:
     """(4, 3, T) by split and task: rows on which the task holds, and of these sum, least, most."""
-    part, (labels, mask) = chunk.part(), read_labels(chunk, columns)
+    part, labels, mask = chunk.part(), chunk.array("labels"), chunk.array("mask")
     found = np.zeros((4, 3, labels.shape[1]))
     for task in range(labels.shape[1]):
         holds, values = np.ascontiguousarray(mask[:, task]) > 0, np.ascontiguousarray(labels[:, task])
         for split in range(3):
             here = part == split
-            held = values[here & holds]
+            held = values.compress(here & holds)
             edges = (held.min(), held.max()) if len(held) else (np.inf, -np.inf)
             found[:, split, task] = len(held), held.sum(dtype=np.float64), *edges
     return found
@@ -132,7 +132,7 @@ def _label_sums(chunk: Chunk, columns: Columns) -> np.ndarray:
 def _check_weights(work: Work, columns: Columns) -> None:
     if columns.schema.weight is None:
         return
-    weights = sum(np.bincount(one.part(), one.array("weight", "float64"), minlength=3) for one in work.chunks)
+    weights = sum(np.bincount(one.part(), one.array("weight"), minlength=3) for one in work.chunks)
     for name, weight in zip(SPLITS, np.atleast_1d(weights), strict=True):
         if weight == 0:
             raise EncodingError(f"weight column '{columns.schema.weight}' is 0 in all {name} rows; correct it")

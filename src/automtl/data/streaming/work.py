@@ -9,10 +9,11 @@ NAME/                the result of a step, with about.json
 from __future__ import annotations
 
 import json
+import math
 import mmap
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -42,24 +43,24 @@ class Chunk:
         """N."""
         return int(self.about["rows"])
 
-    def array(self, name: str, dtype: str, columns: int | None = None) -> np.ndarray:
-        """A column of N elements or, of lists, of as many as there are; with `columns`, (N, columns)."""
-        found = _mapped(self.folder / CONTENT, dtype, *self.about["arrays"][name])
-        return found if columns is None else found.reshape(-1, columns)
+    def array(self, name: str) -> np.ndarray:
+        """As it was written, mapped: a column of N rows or, of lists, of as many elements as there are."""
+        start, dtype, shape = self.about["arrays"][name]
+        return _mapped(self.folder / CONTENT, dtype, start, shape)
 
     def part(self) -> np.ndarray:
         """(N,) uint8, the split of each row."""
-        return _mapped(self.part_file, "uint8", 0, self.rows)
+        return _mapped(self.part_file, "uint8", 0, [self.rows])
 
 
 class ChunkWriter:
     """Puts the arrays of a chunk into one file, since each file costs as much as its content; threads take turns.
 
-    `arrays`: by name, where each begins, at a page, and its bytes.
+    `arrays`: by name, where each begins, at a page, its type and its shape.
     """
 
     def __init__(self, folder: Path) -> None:
-        self.arrays: dict[str, tuple[int, int]] = {}
+        self.arrays: dict[str, tuple[int, str, tuple[int, ...]]] = {}
         self._lock, self._end = Lock(), 0
         self._file = (folder / CONTENT).open("wb")
 
@@ -71,7 +72,7 @@ class ChunkWriter:
             start = self._file.tell()
             self._file.write(content.data)
             self._end = start + len(content)
-            self.arrays[name] = start, len(content)
+            self.arrays[name] = start, values.dtype.name, values.shape
 
     def close(self) -> None:
         """All is with the system."""
@@ -135,12 +136,14 @@ def write_array(path: Path, values: np.ndarray) -> None:
         np.ascontiguousarray(values).tofile(file)
 
 
-def _mapped(path: Path, dtype: str, start: int, size: int) -> np.ndarray:
-    """The elements in so many bytes of a file, without a copy, to be read only."""
+def _mapped(path: Path, dtype: str, start: int, shape: Sequence[int]) -> np.ndarray:
+    """The elements from a byte of a file on, without a copy, to be read only."""
+    size = math.prod(shape) * np.dtype(dtype).itemsize
     if size == 0:
-        return np.empty(0, dtype)
+        return np.empty(shape, dtype)
     with path.open("rb") as file:
-        return np.frombuffer(mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ, offset=start), dtype)
+        content = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ, offset=start)
+    return np.frombuffer(content, dtype).reshape(shape)
 
 
 def machine_start() -> str:
