@@ -1,9 +1,11 @@
 """What search and retraining cost, in trainings of one MMoE, and what the progressive search loses to the published.
 
 For each seed, on the same encoded rows: an MMoE trained to convergence; the progressive search and the retraining of
-what it found, with the boosted trees beside it; and, if asked for, the published schedule's search and retraining. The
-choice of inputs (small reference models on validation rows) is made once a seed and left out on all sides, being the
-same for every model; D, batch, early stopping and checks are the same. Test rows are read once for each trained model.
+what it found, with the reference model and boosted trees beside it; and, if asked for, the published schedule's search
+and retraining. The choice of inputs (three small reference models on validation rows: the validation trials) is made
+once a seed and is the same for every model: `mmoe` leaves it out on both sides, `mmoe_same_trials` has it on both, as
+the fit of either model has. D, batch, early stopping and checks are the same. Test rows are read once for each trained
+model.
 
     python benchmarks/search_cost.py TABLE --task NAME ... [--drop NAME ...] [--split-column NAME] [--seeds 5]
         [--published] [--records FILE] [--user COLUMN --every 5]
@@ -30,14 +32,17 @@ from torch import nn
 
 from automtl.config import Settings
 from automtl.data.batch import Batch
+from automtl.data.encoder import Encoder
 from automtl.data.schema import Task
 from automtl.data.store import feeding
 from automtl.data.synthetic import synthetic_log
 from automtl.data.table import read_table
 from automtl.models.baselines import BASELINES
-from automtl.models.blend import blend
 from automtl.models.network import build
+from automtl.predictor import ModelSpec
 from automtl.recipes import Prepared, Roles, choose_variant, open_source
+from automtl.recipes.fit import blended
+from automtl.recipes.sources import Source
 from automtl.search import STRATEGIES
 from automtl.search.base import SearchProblem, SearchResult
 from automtl.search.differentiable import Run
@@ -94,10 +99,12 @@ class Seed:
 
     def __init__(self, given: argparse.Namespace, seed: int) -> None:
         self.given, self.seed, self.settings = given, seed, Settings()
-        self.made: tuple[Prepared, Batch] | None = None
+        self.source: Source | None = None
+        self.made: Prepared | None = None
+        self.choice_seconds = 0.0
 
-    def data(self) -> tuple[Prepared, Batch]:
-        """Encoded rows under the inputs that the reference model prefers, and the encoded test rows."""
+    def data(self) -> Prepared:
+        """Encoded rows under the inputs that the reference model prefers."""
         if self.made is None:
             given = self.given
             table = read_table(given.table) if given.table else synthetic_log(100_000, users=2000, items=1000)
@@ -105,35 +112,47 @@ class Seed:
                 table = every_user(table, given.user, given.every)
             roles = Roles(drop=tuple(given.drop), split=given.split_column)
             tasks = given.task or ["click", "like", "buy", "cart"]
-            source, self.settings = open_source(table, tasks, roles, None, self.settings, self.seed)
+            self.source, self.settings = open_source(table, tasks, roles, None, self.settings, self.seed)
+            start = time.perf_counter()
             with feeding(self.settings.feeding) as feeder:
-                prepared, _ = choose_variant(source, self.settings, self.seed, feeder, silent)
-                self.made = prepared, source.test(prepared.encoder, feeder, like=prepared.train)
+                self.made, _ = choose_variant(self.source, self.settings, self.seed, feeder, silent)
+            self.choice_seconds = time.perf_counter() - start
         return self.made
 
-    def trained(self, network: nn.Module, *, trees: bool = False) -> Record:
-        """Train to convergence: seconds, validation score, test AUC by task; with boosted trees beside it, too."""
-        prepared, test = self.data()
+    def test(self, encoder: Encoder) -> Batch:
+        """Encoded test rows."""
+        assert self.source is not None
+        with feeding(self.settings.feeding) as feeder:
+            return self.source.test(encoder, feeder, like=self.data().train)
+
+    def inputs(self) -> Record:
+        """The choice of inputs alone."""
+        self.data()
+        return {"choice_seconds": round(self.choice_seconds, 2)}
+
+    def trained(self, network: nn.Module, *, beside: bool = False) -> Record:
+        """Train to convergence: seconds, validation score, test AUC by task; with others beside it, too."""
+        prepared = self.data()
         tasks = prepared.encoder.schema.tasks
         result = fit(network, prepared.train, prepared.valid, tasks, prepared.training, self.seed)
         record = {
             "training_seconds": round(result.seconds, 2), "checks": len(result.checks), "valid": result.score,
-            "test_auc": test_aucs(network, test, tasks), "variant": prepared.variant,
+            "test_auc": test_aucs(network, self.test(prepared.encoder), tasks), "variant": prepared.variant,
         }  # fmt: skip
-        if not trees:
+        if not beside:
             return record
-        start, layout = time.perf_counter(), prepared.encoder.layout
-        both = blend(network, layout, prepared.train, prepared.valid, prepared.training, self.seed)
-        record["trees_seconds"] = round(time.perf_counter() - start, 2)
-        return record | {"test_auc_with_trees": test_aucs(both, test, tasks)}
+        start, spec = time.perf_counter(), ModelSpec("automtl", prepared.network)
+        both, _, rows = blended(network, spec, prepared, self.settings, self.seed)
+        record["blend_seconds"] = round(time.perf_counter() - start, 2)
+        return record | {"test_auc_blended": test_aucs(both, self.test(rows.encoder), tasks)}
 
     def mmoe(self) -> Record:
-        prepared, _ = self.data()
+        prepared = self.data()
         generator = torch.Generator().manual_seed(self.seed)
         return self.trained(BASELINES["mmoe"](prepared.encoder.layout, prepared.network, generator))
 
     def problem(self) -> SearchProblem:
-        prepared, _ = self.data()
+        prepared = self.data()
         layout = prepared.encoder.layout
         space = published_space(self.settings.space, layout.num_tasks)
         return SearchProblem(
@@ -142,9 +161,9 @@ class Seed:
 
     def searched(self, found: SearchResult) -> Record:
         """Retrain what a search found."""
-        prepared, _ = self.data()
+        prepared = self.data()
         space = self.problem().space.narrow(found.architecture)
-        record = self.trained(build(space, prepared.encoder.layout, prepared.network, self.seed), trees=True)
+        record = self.trained(build(space, prepared.encoder.layout, prepared.network, self.seed), beside=True)
         return record | {
             "search_seconds": round(found.seconds, 2), "steps": found.history["steps"],
             "architecture": found.architecture.to_dict(),
@@ -181,12 +200,21 @@ def test_aucs(model: nn.Module, test: Batch, tasks: Sequence[Task]) -> dict[str,
 
 
 def cost(record: Record) -> float:
-    """Seconds of search, training and the boosted trees beside the network."""
-    return sum(float(record.get(f"{part}_seconds", 0.0)) for part in ("search", "training", "trees"))
+    """Seconds of search, training and the reference model and boosted trees beside the network."""
+    return cost_without_trees(record) + float(record.get("blend_seconds", 0.0))
+
+
+def cost_without_trees(record: Record) -> float:
+    """Seconds of search and training."""
+    return float(record.get("search_seconds", 0.0)) + float(record["training_seconds"])
 
 
 def median_ratio(tops: list[float], bottoms: list[float]) -> float:
     return round(statistics.median(a / b for a, b in zip(tops, bottoms, strict=True)), 2)
+
+
+def added(left: list[float], right: list[float]) -> list[float]:
+    return [a + b for a, b in zip(left, right, strict=True)]
 
 
 def compared(ours: list[Record], theirs: list[Record], of: str = "test_auc") -> dict[str, dict[str, float]]:
@@ -210,23 +238,27 @@ def main() -> None:
         for seed in seeds:
             records.get(seed.seed, given.only, getattr(seed, given.only))
         return
-    mmoe, ours, full = [], [], []
+    inputs, mmoe, ours, full = [], [], [], []
     for seed in seeds:
+        inputs.append(records.get(seed.seed, "inputs", seed.inputs)["choice_seconds"])
         mmoe.append(records.get(seed.seed, "mmoe", seed.mmoe))
         ours.append(records.get(seed.seed, "progressive", seed.progressive))
         if given.published:
             full.append(records.get(seed.seed, "published", seed.published))
         seed.made = None
     steps = records.get(given.first_seed, "published steps", seeds[0].published_steps)
-    trainings = [cost(record) for record in mmoe]
+    trainings, found = [cost(record) for record in mmoe], [cost_without_trees(record) for record in ours]
     figures: dict[str, Any] = {
         "table": Path(given.table).name if given.table else "synthetic", "every": given.every, "seeds": given.seeds,
-        "mmoe": median_ratio([cost(record) for record in ours], trainings),
+        "mmoe": median_ratio(found, trainings),
+        "mmoe_same_trials": median_ratio(added(found, inputs), added(trainings, inputs)),
+        "mmoe_blended": median_ratio([cost(record) for record in ours], trainings),
         "seconds": {
+            "inputs": inputs,
             "mmoe": [record["training_seconds"] for record in mmoe],
             "search": [record["search_seconds"] for record in ours],
             "retraining": [record["training_seconds"] for record in ours],
-            "trees": [record["trees_seconds"] for record in ours],
+            "blend": [record["blend_seconds"] for record in ours],
         },
         "against_mmoe": compared(ours, mmoe),
     }  # fmt: skip
@@ -234,7 +266,7 @@ def main() -> None:
     figures["published_mmoe"] = round(whole / trainings[0], 1)
     if full:
         figures["against_published"] = compared(ours, full)
-        figures["with_trees_against_published_with_trees"] = compared(ours, full, "test_auc_with_trees")
+        figures["blended_against_published_blended"] = compared(ours, full, "test_auc_blended")
     report("search-cost", figures, given.out)
 
 

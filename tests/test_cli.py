@@ -52,7 +52,7 @@ def test_a_run_folder_holds_everything_and_no_pickle(run_folder: Path) -> None:
     assert names == {
         "architecture.json", "curves.json", "encoder.json", "encoder.safetensors", "history.json", "manifest.json",
         "metrics.json", "report.html", "schema.yaml", "settings.json", "weights.safetensors",
-        *(f"trees.{task}.txt" for task in range(len(TASKS))),
+        *(f"trees.{place}.{task}.txt" for place in range(2) for task in range(len(TASKS))),
     }  # fmt: skip
     history = json.loads((run_folder / "history.json").read_text())
     assert {"alpha", "beta", "valid_auc", "stopped", "gradient_difference"} <= set(history["search"]["records"][0])

@@ -42,7 +42,7 @@ def test_one_row_and_many_rows_are_scored_alike(predictor: Predictor, log: pl.Da
 
 def test_products_in_16_bits_move_scores_a_little_and_only_where_asked(predictor: Predictor, log: pl.DataFrame) -> None:
     assert isinstance(predictor.network, Blend)
-    network = replace(predictor, network=predictor.network.network)  # without the trees beside it
+    network = replace(predictor, network=predictor.network.members[0])  # without the others beside it
     whole = network.predict(log)["click"]
     moved = (replace(network, precision="auto").predict(log)["click"] - whole).abs().max()
     assert (moved > 0) == has_bf16(torch.device("cpu"))  # type: ignore[operator]

@@ -44,15 +44,16 @@ DEFAULT_VARIANTS = (
 class Settings:
     """`model`: 'automtl' (searched) or a published one. `variants`: what one setting does not fit all tables for;
     a small reference model tries each, the best on validation rows is used. `warm_start`: the derived network starts
-    from the supernet's weights, not from new ones. `with_trees`: boosted trees stand beside the network, their share of
-    each task's score is chosen on validation rows; unset: beside searched networks. `trackers` write into
-    `tracker_folder`, MLflow to `tracking_uri` (or what MLFLOW_TRACKING_URI says), if there is one."""
+    from the supernet's weights, not from new ones. `blended`: the reference model and boosted
+    trees stand beside the network, the share of each in a task's score is chosen on validation rows; unset: beside
+    searched networks. `trackers` write into `tracker_folder`, MLflow to `tracking_uri` (or what MLFLOW_TRACKING_URI
+    says), if there is one."""
 
     model: str = "automtl"
     strategy: str = "progressive"
     reference: str = "shared-bottom"
     warm_start: bool = False
-    with_trees: bool | None = None
+    blended: bool | None = None
     trackers: tuple[TrackerName, ...] = ()
     tracker_folder: str = "runs/tracking"
     tracking_uri: str | None = None

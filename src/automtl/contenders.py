@@ -19,10 +19,10 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no-auxiliary-loss": {"search": {"auxiliary_loss": False}},
     "no-oles": {"search": {"early_stopping": False}},
     "no-trials": {"search": {"trial_rows": 0}},
-    "no-trees": {"with_trees": False},
+    "network-alone": {"blended": False},
 }
-TREE_CONTROLS = {  # published models with trees beside them: what the trees give without a search
-    f"{name}-with-trees": {"model": name, "with_trees": True} for name in ("shared-bottom", "mmoe")
+BLENDED_CONTROLS = {  # published models with the same others beside them: what those give without a search
+    f"{name}-blended": {"model": name, "blended": True} for name in ("shared-bottom", "mmoe")
 }
 
 
@@ -63,7 +63,7 @@ def _table() -> dict[str, dict[str, Any]]:
     }
     ablations = {name: DEFAULT | changes for name, changes in ABLATIONS.items()}
     rivals = {name: {"model": name} for name in RIVAL_NAMES}
-    return searched | schedules | ablations | rivals | TREE_CONTROLS
+    return searched | schedules | ablations | rivals | BLENDED_CONTROLS
 
 
 CONTENDERS = {name: Contender(name, changes) for name, changes in _table().items()}

@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import tempfile
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,12 +21,14 @@ from torch import nn
 from automtl._version import __version__
 from automtl.data.batch import Batch
 from automtl.data.encoder import Encoder
+from automtl.data.layout import Layout
+from automtl.data.narrowing import without_rates
 from automtl.data.prepared import PreparedFolder, is_prepared
 from automtl.data.schema import Schema
 from automtl.data.store import FeedingSettings, feeding
 from automtl.data.table import read_table
 from automtl.errors import ModelFolderError, SpaceError
-from automtl.models.blend import Blend, trees_of
+from automtl.models.blend import Blend, Member, trees_of
 from automtl.models.network import build
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
@@ -45,31 +47,58 @@ WEIGHTS = "weights.safetensors"
 class ModelSpec:
     """What rebuilds the network: 'automtl' with an architecture, or the name of a published model.
 
-    `trees`: whether boosted trees stand beside it.
+    `rates`: whether it sees the encoder's historical rates. Beside it in a blend, which sees all inputs: `reference`, a
+    published model of the same inputs, and `trees`, boosted ones of these inputs, by name.
     """
 
     model: str
     network: NetworkSettings
     architecture: Architecture | None = None
-    trees: bool = False
+    rates: bool = True
+    reference: str | None = None
+    trees: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, as `architecture.json` holds them."""
+        values = {one.name: getattr(self, one.name) for one in fields(self)}
         architecture = None if self.architecture is None else self.architecture.to_dict()
-        return {
-            "model": self.model, "network": asdict(self.network), "architecture": architecture, "trees": self.trees,
-        }  # fmt: skip
+        return values | {"network": asdict(self.network), "architecture": architecture, "trees": list(self.trees)}
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> ModelSpec:
+        """The inverse of `to_dict`."""
+        found = values["architecture"]
+        architecture = None if found is None else Architecture.from_dict(found)
+        changed = {"network": NetworkSettings(**values["network"]), "architecture": architecture}
+        return ModelSpec(**values | changed | {"trees": tuple(values["trees"])})
 
     def build(self, encoder: Encoder, seed: int) -> nn.Module:
-        """A new network of this description."""
-        layout = encoder.layout
-        if self.trees:
-            trees = TreeModel(layout, self.network, torch.Generator())
-            return Blend(replace(self, trees=False).build(encoder, seed), trees)
-        if self.architecture is not None:
-            space = published_space(SpaceSettings(experts=max(len(self.architecture.experts), 1)), layout.num_tasks)
-            return build(space.narrow(self.architecture), layout, self.network, seed)
-        return MODELS[self.model](layout, self.network, torch.Generator().manual_seed(seed))
+        """A new model of this description."""
+        layout = encoder.layout if self.rates else without_rates(encoder).layout
+        network = self._network(layout, seed)
+        if self.reference is None and not self.trees:
+            return network
+        members = [Member(self.model, network, layout.num_numeric)]
+        if self.reference is not None:
+            beside = MODELS[self.reference](layout, self.network, torch.Generator().manual_seed(seed))
+            members.append(Member(self.reference, beside, layout.num_numeric))
+        inputs = tree_inputs(encoder)
+        for name in self.trees:
+            trees = TreeModel(inputs[name], self.network, torch.Generator())
+            members.append(Member(name, trees, inputs[name].num_numeric))
+        return Blend(members, layout.tasks)
+
+    def _network(self, layout: Layout, seed: int) -> nn.Module:
+        if self.architecture is None:
+            return MODELS[self.model](layout, self.network, torch.Generator().manual_seed(seed))
+        space = published_space(SpaceSettings(experts=max(len(self.architecture.experts), 1)), layout.num_tasks)
+        return build(space.narrow(self.architecture), layout, self.network, seed)
+
+
+def tree_inputs(encoder: Encoder) -> dict[str, Layout]:
+    """What boosted trees may see: all inputs, and those without historical rates, if there are any."""
+    every = {"boosted trees": encoder.layout}
+    return every | {"boosted trees without rates": without_rates(encoder).layout} if encoder.rates else every
 
 
 @dataclass(frozen=True)
@@ -155,11 +184,7 @@ class Predictor:
             schema = Schema.read(folder / "schema.yaml")
             arrays = safe_numpy.load_file(folder / "encoder.safetensors")
             encoder = Encoder.from_state(schema, read_json(folder, "encoder"), arrays)
-            values = read_json(folder, "architecture")
-            found = values["architecture"]
-            architecture = None if found is None else Architecture.from_dict(found)
-            trees = values.get("trees", False)
-            spec = ModelSpec(values["model"], NetworkSettings(**values["network"]), architecture, trees)
+            spec = ModelSpec.from_dict(read_json(folder, "architecture"))
             network = spec.build(encoder, 0)
             _restore(network, folder)
         except SpaceError:
@@ -173,8 +198,12 @@ class Predictor:
 
 def _learned(network: nn.Module) -> dict[str, bytes]:
     """The files that hold what a model has learned."""
-    trees, weights = trees_of(network), network.state_dict()
-    files = {} if trees is None else {_tree_file(task): text.encode() for task, text in enumerate(trees.texts())}
+    weights = network.state_dict()
+    files = {
+        _tree_file(place, task): text.encode()
+        for place, trees in enumerate(trees_of(network))
+        for task, text in enumerate(trees.texts())
+    }
     if weights:
         files[WEIGHTS] = safe_torch.save({name: value.contiguous() for name, value in weights.items()})
     return files
@@ -182,16 +211,15 @@ def _learned(network: nn.Module) -> dict[str, bytes]:
 
 def _restore(network: nn.Module, folder: Path) -> None:
     """The inverse of `_learned`."""
-    trees = trees_of(network)
-    if trees is not None:
-        files = [folder / _tree_file(task) for task in range(len(trees.tasks))]
+    for place, trees in enumerate(trees_of(network)):
+        files = [folder / _tree_file(place, task) for task in range(len(trees.tasks))]
         trees.restore([file.read_text(encoding="utf-8") for file in files])
     if network.state_dict():
         network.load_state_dict(safe_torch.load_file(folder / WEIGHTS))
 
 
-def _tree_file(task: int) -> str:
-    return f"trees.{task}.txt"
+def _tree_file(place: int, task: int) -> str:
+    return f"trees.{place}.{task}.txt"
 
 
 def _plain_tasks(found: dict[str, dict[str, Value]]) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def alike(left: Run, right: Run) -> None:
     """But for times, numbers of rows before negatives were sampled, and findings."""
     assert left.predictor.spec == right.predictor.spec
     assert left.history == right.history
-    same = ("validation", "test", "parameters", "variant", "trees")
+    same = ("validation", "test", "parameters", "variant", "blend")
     assert {name: left.metrics[name] for name in same} == {name: right.metrics[name] for name in same}
     states = (run.predictor.network.state_dict().values() for run in (left, right))
     assert all(torch.equal(a, b) for a, b in zip(*states, strict=True))
@@ -84,7 +84,7 @@ def test_a_fit_gives_the_same_model(
     log: pl.DataFrame, tiny: Settings, folder: Path, feeding: str, variant: str, model: str, tmp_path: Path
 ) -> None:
     variants = tuple(one for one in tiny.variants if one.name == variant)
-    settings = replace(tiny, model=model, variants=variants, feeding=FEEDINGS[feeding], with_trees=False)
+    settings = replace(tiny, model=model, variants=variants, feeding=FEEDINGS[feeding], blended=False)
     table = fit_table(log, schema=schema_of(log), settings=settings, seed=SEED)
     found = fit_table(folder, settings=settings, seed=SEED, out=tmp_path / "run")
     alike(found, table)

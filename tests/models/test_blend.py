@@ -13,11 +13,12 @@ import torch
 from sklearn.metrics import log_loss, mean_squared_error
 from torch import Tensor, nn
 
-from automtl.config import Settings
+from automtl.config import Settings, Variant
 from automtl.data.batch import Batch, Features
-from automtl.data.schema import Task
+from automtl.data.layout import Layout
+from automtl.data.schema import Task, TaskKind
 from automtl.errors import SettingsError
-from automtl.models.blend import SHARES, Blend, best_shares, blend
+from automtl.models.blend import PRIOR, Blend, Member, best_shares, blend, boosted, trees_of
 from automtl.models.network import count_parameters
 from automtl.models.settings import NetworkSettings
 from automtl.models.trees import TreeModel
@@ -25,6 +26,7 @@ from automtl.predictor import Predictor
 from automtl.recipes import Roles, Run, fit_table
 from automtl.training.boosting import TreeSettings
 from automtl.training.fit import TrainingSettings, predict_logits
+from automtl.training.progress import silent
 from tests.models.test_trees import LAYOUT, SETTINGS, TASKS, rows, trained
 
 
@@ -39,38 +41,67 @@ class Constant(nn.Module):
         return self.logits.expand(len(features.categorical), -1)
 
 
+def member(model: nn.Module, columns: int = LAYOUT.num_numeric) -> Member:
+    return Member("a model", model, columns)
+
+
 def noisy(batch: Batch, seed: int) -> Tensor:
     """Logits that know something of the labels."""
     noise = torch.randn(batch.labels.shape, generator=torch.Generator().manual_seed(seed))
     return batch.labels * torch.tensor([2.0, 1.0]) + noise * torch.tensor([1.0, 6.0])
 
 
-def test_the_share_is_the_best_of_a_plain_loop() -> None:
+def penalized(share: np.ndarray, logits: list[np.ndarray], valid: Batch, task: int) -> float:
+    """What the shares of one task are chosen by, in units of one row, written down again."""
+    labels, weight, rows = valid.labels[:, task].numpy(), valid.weight.numpy(), len(valid)
+    mixed = sum(of * part for of, part in zip(share, logits, strict=True))
+    divergence = PRIOR / rows * float(np.sum(share * np.log(np.maximum(share * len(share), 1e-12))))
+    if TASKS[task].kind is TaskKind.BINARY:
+        return float(log_loss(labels, 1 / (1 + np.exp(-mixed)), sample_weight=weight)) + divergence
+    members = [*logits, sum(logits) / len(logits)]
+    least = min(mean_squared_error(labels, part, sample_weight=weight) for part in members)
+    return float(mean_squared_error(labels, mixed, sample_weight=weight)) / (2 * least) + divergence
+
+
+@pytest.mark.parametrize("task", [0, 1])
+def test_shares_are_the_best_of_a_plain_loop(task: int) -> None:
     valid = replace(rows(), weight=torch.rand(600, generator=torch.Generator().manual_seed(3)) + 0.1)
-    first, second = noisy(valid, 1), noisy(valid, 2)
-    labels, weight = valid.labels.numpy(), valid.weight.numpy()
-    losses: list[list[float]] = [[], []]
-    for share in np.linspace(0, 1, SHARES):
-        mixed = ((1 - share) * first + share * second).double().numpy()
-        losses[0].append(log_loss(labels[:, 0], 1 / (1 + np.exp(-mixed[:, 0])), sample_weight=weight))
-        losses[1].append(mean_squared_error(labels[:, 1], mixed[:, 1], sample_weight=weight))
-    expected = [np.argmin(each) / (SHARES - 1) for each in losses]
-    assert all(0 < share < 1 for share in expected)
-    torch.testing.assert_close(best_shares(first, second, valid, TASKS), torch.tensor(expected).float())
+    logits = [noisy(valid, seed) for seed in (1, 2, 3)]
+    found = best_shares(logits, valid, TASKS)[:, task].numpy()
+    plain = [part[:, task].double().numpy() for part in logits]
+    steps = np.linspace(0, 1, 51)
+    grid = [np.array([a, b, 1 - a - b]) for a in steps for b in steps if a + b <= 1]
+    best = min(penalized(share, plain, valid, task) for share in grid)
+    assert found.sum() == pytest.approx(1, abs=1e-6) and (found > 0).all()
+    assert penalized(found, plain, valid, task) <= best + 1e-9
+
+
+def test_few_rows_leave_members_alike_and_many_do_not() -> None:
+    valid = rows()
+    good, bad = 4 * valid.labels - 2, torch.zeros_like(valid.labels)
+    few = valid.take(slice(0, 4))
+    share = best_shares([good[:4], bad[:4]], few, TASKS)[0, 0]
+    assert 0.5 < share < 0.6
+    assert best_shares([good, bad], valid, TASKS)[0, 0] > 0.95
+
+
+def test_a_useless_member_has_no_share() -> None:
+    valid = rows()
+    wrong = 20 * (1 - 2 * valid.labels)
+    share = best_shares([noisy(valid, 1), wrong, noisy(valid, 2)], valid, TASKS)[:, 0]
+    assert share[1] == 0 and share.sum() == pytest.approx(1)
 
 
 def test_a_task_without_validation_rows_has_no_trees() -> None:
     valid = rows()
     empty = replace(valid, mask=valid.mask * torch.tensor([1.0, 0.0]))
-    assert best_shares(noisy(valid, 1), noisy(valid, 2), empty, TASKS)[1] == 0
+    assert best_shares([noisy(valid, 1), noisy(valid, 2)], empty, TASKS)[:, 1].tolist() == [1, 0]
 
 
 def test_scores_are_mixed_by_the_shares() -> None:
     network, trees, batch = Constant([0.5, -1.0]), trained(rows()), rows(seed=2)
-    model = Blend(network, trees)
-    alone = predict_logits(model, batch)
-    torch.testing.assert_close(alone, torch.tensor([[0.5, -1.0]]).expand(600, 2))
-    model.share = torch.tensor([1.0, 0.25])
+    model = Blend([member(network), member(trees)], TASKS)
+    model.share = torch.tensor([[0.0, 0.75], [1.0, 0.25]])
     mixed, of_trees = predict_logits(model, batch), predict_logits(trees, batch)
     torch.testing.assert_close(mixed[:, 0], of_trees[:, 0])
     torch.testing.assert_close(mixed[:, 1], 0.75 * -1.0 + 0.25 * of_trees[:, 1])
@@ -79,28 +110,35 @@ def test_scores_are_mixed_by_the_shares() -> None:
 
 def test_no_stage_of_a_funnel_is_more_probable_than_the_one_before() -> None:
     chained = (Task("buy", after="click"), Task("click"))
-    trees = TreeModel(replace(LAYOUT, tasks=chained), NetworkSettings(), torch.Generator())
-    model = Blend(Constant([1.0, -1.0]), trees)
-    trees.forward = lambda features: torch.tensor([[2.0, 0.0]]).expand(len(features.categorical), -1)  # type: ignore[method-assign]
-    model.share = torch.tensor([0.5, 0.5])
+    model = Blend([member(Constant([1.0, -1.0])), member(Constant([2.0, 0.0]))], chained)
+    model.share = torch.full((2, 2), 0.5)
     assert predict_logits(model, rows(4)).tolist() == [[-0.5, -0.5]] * 4
 
 
-def test_trees_that_help_are_kept_and_trees_that_do_not_are_left_out() -> None:
-    ignorant = Constant([0.0, 0.0])
-    found = blend(ignorant, LAYOUT, rows(), rows(seed=1), SETTINGS, 0)
-    assert isinstance(found, Blend) and found.share.min() > 0.5
-    assert not found.training
+def trees_on(inputs: dict[str, Layout], settings: TrainingSettings = SETTINGS) -> list[Member]:
+    return boosted(inputs, rows(), rows(seed=1), settings, 0, silent)
 
-    class Knowing(nn.Module):
-        """Reads the answer off the inputs."""
 
-        def forward(self, features: Features) -> Tensor:
-            score = 2.0 * (features.categorical[:, 1] % 2) + features.numeric[:, 0]
-            return torch.stack([1000 * (score - 1), 10 * score + 3], dim=1)
+def test_members_that_help_are_kept_and_members_that_do_not_are_left_out() -> None:
+    trees, wrong = trees_on({"trees": LAYOUT}), member(Constant([30.0, 300.0]))
+    found = blend([member(Constant([0.0, 0.0])), wrong, *trees], rows(seed=1), TASKS)
+    assert found is not None and found.share[1].min() > 0.5
+    assert found.names == ("a model", "trees") and not found.training
+    assert blend([trees[0], wrong], rows(seed=1), TASKS) is None
 
-    knowing = Knowing()
-    assert blend(knowing, LAYOUT, rows(), rows(seed=1), SETTINGS, 0) is knowing
+
+def test_trees_of_fewer_inputs_see_the_first_numeric_columns_alone() -> None:
+    trees = trees_on({"all": LAYOUT, "few": replace(LAYOUT, numeric=())})
+    assert [one.columns for one in trees] == [LAYOUT.num_numeric, 0]
+    batch = rows(seed=2)
+    changed = replace(batch, features=replace(batch.features, numeric=batch.features.numeric + 5))
+    whole, few = (one.model for one in trees)
+    assert torch.equal(few(batch.features.narrow(0)), few(changed.features.narrow(0)))
+    assert not torch.equal(whole(batch.features), whole(changed.features))
+    found = blend([member(Constant([0.0, 0.0]), 0), *trees], rows(seed=1), TASKS)
+    assert found is not None and found.columns == (0, LAYOUT.num_numeric, 0)
+    expected = found.share[1] * whole(batch.features) + found.share[2] * few(batch.features.narrow(0))
+    torch.testing.assert_close(predict_logits(found, batch), expected)
 
 
 def test_rows_beyond_the_bound_are_not_read() -> None:
@@ -120,29 +158,59 @@ def small_trees(settings: Settings) -> Settings:
     return replace(settings, training=replace(settings.training, trees=TreeSettings(rounds=30, min_leaf_rows=10)))
 
 
-def test_a_searched_model_has_trees_and_comes_back_from_its_folder(
+def test_a_searched_model_is_blended_and_comes_back_from_its_folder(
     log: pl.DataFrame, tiny: Settings, tmp_path: Path
 ) -> None:
     run = fitted(log, small_trees(tiny))
-    assert isinstance(run.predictor.network, Blend)
-    shares = run.metrics["trees"]
-    assert set(shares) == {"click", "buy"} and 0 < max(shares.values()) <= 1
+    model = run.predictor.network
+    assert isinstance(model, Blend) and model.names[:2] == ("automtl", "shared-bottom")
+    shares = run.metrics["blend"]["shares"]
+    assert set(shares) == {"click", "buy"} and run.metrics["blend"]["missing"] is None
+    for task in shares:
+        assert set(shares[task]) == set(model.names) and sum(shares[task].values()) == pytest.approx(1, abs=1e-3)
     folder = run.save(tmp_path / "run").folder
-    assert folder is not None and (folder / "trees.1.txt").is_file()
+    assert folder is not None and (folder / "trees.0.1.txt").is_file()
     back = Predictor.load(folder)
+    assert back.spec == run.predictor.spec
     assert back.predict(log).equals(run.predictor.predict(log))
     page = (folder / "report.html").read_text(encoding="utf-8")
-    assert f"boosted trees: click {shares['click']:.0%}" in page
+    assert f"<td>{100 * shares['click']['shared-bottom']:.3g} %</td>" in page
 
 
-def test_the_setting_decides_who_has_trees(log: pl.DataFrame, tiny: Settings) -> None:
+def test_trees_beside_a_network_without_rates_have_them(log: pl.DataFrame, tiny: Settings, tmp_path: Path) -> None:
+    variants = (Variant("ids only", encoder={"rates": False}),)
+    settings = small_trees(replace(tiny, variants=variants, encoder=replace(tiny.encoder, rates=True)))
+    run = fitted(log, settings)
+    spec, model = run.predictor.spec, run.predictor.network
+    assert not spec.rates and "boosted trees" in spec.trees and run.predictor.encoder.rates
+    assert isinstance(model, Blend) and model.columns[0] == model.columns[1] < max(model.columns)
+    alone = fitted(log, replace(settings, blended=False))
+    assert alone.predictor.spec.rates and not alone.predictor.encoder.rates
+    for mine, other in zip(model.members[0].parameters(), alone.predictor.network.parameters(), strict=True):
+        assert torch.equal(mine, other)
+    folder = run.save(tmp_path / "run").folder
+    assert folder is not None
+    assert Predictor.load(folder).predict(log).equals(run.predictor.predict(log))
+
+
+def test_the_reference_beside_a_model_is_the_one_that_chose_its_inputs(log: pl.DataFrame, tiny: Settings) -> None:
+    one = replace(small_trees(tiny), model="mmoe", blended=True, variants=tiny.variants[:1])
+    mmoe, own = fitted(log, one), fitted(log, replace(one, model="shared-bottom", blended=False))
+    model = mmoe.predictor.network
+    assert isinstance(model, Blend) and model.names[:2] == ("mmoe", "shared-bottom")
+    for mine, other in zip(model.members[1].parameters(), own.predictor.network.parameters(), strict=True):
+        assert torch.equal(mine, other)
+
+
+def test_the_setting_decides_who_is_blended(log: pl.DataFrame, tiny: Settings) -> None:
     small = small_trees(replace(tiny, search=replace(tiny.search, trial_rows=0)))
-    assert not isinstance(fitted(log, replace(small, with_trees=False)).predictor.network, Blend)
+    assert not isinstance(fitted(log, replace(small, blended=False)).predictor.network, Blend)
     published = replace(small, model="shared-bottom")
     assert not isinstance(fitted(log, published).predictor.network, Blend)
-    assert isinstance(fitted(log, replace(published, with_trees=True)).predictor.network, Blend)
+    model = fitted(log, replace(published, blended=True)).predictor.network
+    assert isinstance(model, Blend) and all("trees" in name for name in model.names[1:])
     with pytest.raises(SettingsError, match="is trees already"):
-        fitted(log, replace(small, model="lightgbm", with_trees=True))
+        fitted(log, replace(small, model="lightgbm", blended=True))
 
 
 def test_without_lightgbm_a_search_goes_on_and_says_so(
@@ -150,13 +218,12 @@ def test_without_lightgbm_a_search_goes_on_and_says_so(
 ) -> None:
     monkeypatch.setitem(sys.modules, "lightgbm", None)
     run = fitted(log, tiny)
-    assert "install automtl[trees]" in run.metrics["trees"]
+    assert "install automtl[trees]" in run.metrics["blend"]["missing"]
     with pytest.raises(SettingsError, match="LightGBM cannot be loaded"):
-        fitted(log, replace(tiny, with_trees=True))
+        fitted(log, replace(tiny, blended=True))
 
 
 def test_training_settings_reach_the_trees() -> None:
-    rounds = TrainingSettings(trees=TreeSettings(rounds=3, min_leaf_rows=5))
-    found = blend(Constant([0.0, 0.0]), LAYOUT, rows(), rows(seed=1), rounds, 0)
-    assert isinstance(found, Blend)
-    assert found.trees.boosters[0].num_trees() == 3
+    (trees,) = trees_on({"trees": LAYOUT}, TrainingSettings(trees=TreeSettings(rounds=3, min_leaf_rows=5)))
+    (model,) = trees_of(trees.model)
+    assert model.boosters[0].num_trees() == 3

@@ -135,7 +135,7 @@ def test_the_whole_way_on_the_command_line(
     run, tasks = tmp_path / "run", ["--task", "click", "--task", "buy", "--drop", "like", "--drop", "cart"]
     assert call("fit", log_file, *tasks, "--model", "lightgbm", "--config", tmp_path / "s.yaml", "--out", run) == 0
     files = {path.name for path in run.iterdir()}
-    assert {"trees.0.txt", "trees.1.txt"} <= files and "weights.safetensors" not in files
+    assert {"trees.0.0.txt", "trees.0.1.txt"} <= files and "weights.safetensors" not in files
     history = json.loads((run / "history.json").read_text())
     assert [variant["name"] for variant in history["variants"]] == ["rates, strong decay", "ids only"]
     for command in (["evaluate", run, log_file], ["inspect", run]):
@@ -145,9 +145,9 @@ def test_the_whole_way_on_the_command_line(
     scores = pl.read_parquet(tmp_path / "scores.parquet")
     assert scores.columns == ["click", "buy"] and scores.height == log.height
     assert scores.select(pl.all().is_between(0, 1).all()).row(0) == (True, True)
-    with (run / "trees.1.txt").open("a") as file:
+    with (run / "trees.0.1.txt").open("a") as file:
         file.write("tampered")
-    with pytest.raises(ModelFolderError, match="trees.1.txt"):
+    with pytest.raises(ModelFolderError, match="trees.0.1.txt"):
         Predictor.load(run)
 
 

@@ -130,7 +130,7 @@ def test_trials_of_the_reference_model_are_those_that_chose_the_inputs() -> None
 
 def test_trees_beside_a_network_change_its_tests_alone() -> None:
     plain, beside = (
-        take_part("ours", make_settings({"with_trees": value}), IDS_ONLY, DEFAULT_VARIANTS, PLAN)
+        take_part("ours", make_settings({"blended": value}), IDS_ONLY, DEFAULT_VARIANTS, PLAN)
         for value in (False, None)
     )
     names = [[{job.name for job in batch} for batch in play(course)[1]] for course in (plain, beside)]

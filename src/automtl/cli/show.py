@@ -68,14 +68,14 @@ def show_metrics(metrics: dict[str, Any], title: str) -> None:
 
 
 def show_run(metrics: dict[str, Any], architecture: Any, tasks: tuple[str, ...]) -> None:
-    from automtl.report.text import tree_line
+    from automtl.report.text import blend_lines
 
     if architecture is not None:
         typer.echo(architecture.draw(tasks))
     show_metrics(metrics["validation"], "validation rows")
     show_metrics(metrics["test"], "test rows")
-    if metrics.get("trees"):
-        typer.echo(tree_line(metrics["trees"]))
+    if metrics.get("blend"):
+        typer.echo("\n  ".join(blend_lines(metrics["blend"])))
     seconds = metrics["seconds"]
     typer.echo(
         f"inputs: {metrics['variant']}; {metrics['parameters']:,} parameters; search {seconds['search']:.0f} s, "

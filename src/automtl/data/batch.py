@@ -31,6 +31,10 @@ class Features:
         """Rows by index tensor (copied) or slice (a view)."""
         return self.each(_chosen(index))
 
+    def narrow(self, columns: int) -> Features:
+        """A view of the first numeric columns alone."""
+        return self if columns == self.numeric.shape[1] else replace(self, numeric=self.numeric[:, :columns])
+
     def to(self, device: str | torch.device) -> Features:
         """The same rows on another device."""
         return self.each(lambda tensor: tensor.to(device))
@@ -83,6 +87,10 @@ class Batch:
         if self.window is None or isinstance(index, Tensor):
             return rows
         return replace(rows, window=self.window, release=self.release)
+
+    def narrow(self, columns: int) -> Batch:
+        """A view with the first numeric columns alone."""
+        return replace(self, features=self.features.narrow(columns))
 
     def to(self, device: str | torch.device) -> Batch:
         """The same rows on another device."""

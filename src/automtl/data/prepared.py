@@ -97,8 +97,7 @@ class PreparedFolder:
         """
         rows = self.stores[part].rows()
         encoder = self.encoder if rates else without_rates(self.encoder)
-        kept = replace(rows.features, numeric=rows.features.numeric[:, : encoder.layout.num_numeric])
-        return windowed(replace(rows, features=kept), memory_bytes)
+        return windowed(rows.narrow(encoder.layout.num_numeric), memory_bytes)
 
     def rows_of(self, encoder: Encoder, part: str, feeder: Feeder) -> Batch:
         """Rows as an encoder encodes them that `narrowed` has made of this one: mapped, if it has all tasks.

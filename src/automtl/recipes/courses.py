@@ -201,6 +201,6 @@ def _of_seed(record: Record, found: Record) -> Record:
         "seconds": {"search": found.get("seconds", 0.0), "training": record["seconds"]},
         "peak_memory_bytes": max(record["peak_memory_bytes"], found.get("peak_memory_bytes", 0)),
         "architecture": found.get("architecture"),
-        "trees": record.get("trees"),
+        "blend": record.get("blend"),
         "gates": record.get("gates"),
     }

@@ -15,20 +15,21 @@ from automtl._version import __version__
 from automtl.config import Settings, Variant
 from automtl.data.batch import Batch
 from automtl.data.encoder import Encoder, EncoderSettings
+from automtl.data.narrowing import without_rates
 from automtl.data.quality import Warn, unheard
 from automtl.data.schema import Schema
 from automtl.data.store import Feeder, feeding
 from automtl.errors import SettingsError, suggestion
 from automtl.memory import peak_memory_bytes
 from automtl.models.baselines.base import Baseline
-from automtl.models.blend import Blend, blend
+from automtl.models.blend import Blend, Member, blend, boosted
 from automtl.models.gates import mean_gate_weights
 from automtl.models.network import Network, count_parameters
 from automtl.models.registry import MODELS, check_model
 from automtl.models.settings import NetworkSettings
 from automtl.models.trees import TreeModel
 from automtl.nn.embedding import FieldEmbedding
-from automtl.predictor import ModelSpec, Predictor, check_target
+from automtl.predictor import ModelSpec, Predictor, check_target, tree_inputs
 from automtl.recipes.sources import Roles, Source, open_source
 from automtl.report.folder import attempted, run_report
 from automtl.report.run import RunValues
@@ -63,16 +64,53 @@ class Run:
 
 
 @dataclass(frozen=True)
-class Prepared:
-    """Encoded training and validation rows under one variant's settings; the embedding its reference model learned."""
+class Encoded:
+    """Training and validation rows as an encoder encodes them."""
 
-    variant: str
     encoder: Encoder
-    network: NetworkSettings
-    training: TrainingSettings
     train: Batch
     valid: Batch
-    embedding: FieldEmbedding | None = None
+
+    def without_rates(self) -> Encoded:
+        """Views without the columns of historical rates."""
+        encoder = without_rates(self.encoder)
+        columns = encoder.layout.num_numeric
+        return Encoded(encoder, self.train.narrow(columns), self.valid.narrow(columns))
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """Encoded rows under one variant's settings, as its network sees them; the reference model trained on them, if any.
+
+    `whole`: all that was encoded of the same rows, which boosted trees beside the network may see.
+    """
+
+    variant: str
+    rows: Encoded
+    whole: Encoded
+    network: NetworkSettings
+    training: TrainingSettings
+    reference: Baseline | None = None
+
+    @property
+    def encoder(self) -> Encoder:
+        """Of what the network sees."""
+        return self.rows.encoder
+
+    @property
+    def train(self) -> Batch:
+        """Training rows."""
+        return self.rows.train
+
+    @property
+    def valid(self) -> Batch:
+        """Validation rows."""
+        return self.rows.valid
+
+    @property
+    def embedding(self) -> FieldEmbedding | None:
+        """That the reference model has learned."""
+        return None if self.reference is None else self.reference.embedding
 
 
 def fit_table(
@@ -134,24 +172,24 @@ def _fit(source: Source, settings: Settings, seed: int, feeder: Feeder, listen: 
         f"training {settings.model}",
     )
     gates, start = mean_gate_weights(network, prepared.valid), time.perf_counter()
-    network, spec = beside_trees(network, spec, prepared, settings, seed, listen)
+    model, spec, rows = blended(network, spec, prepared, settings, seed, listen)
     seconds = {"search": found.seconds if found else 0.0, "training": trained.seconds}
-    predictor = Predictor(schema, prepared.encoder, spec, network)
+    predictor = Predictor(schema, rows.encoder, spec, model)
     history = {"variants": choice, "search": found.history if found else None, "training": _checks(trained)}
-    test = source.test(prepared.encoder, feeder, like=prepared.train)
+    test = source.test(rows.encoder, feeder, like=rows.train)
     scores = predictor.scores(test)
     metrics = {
-        "validation": predictor.evaluate_batch(prepared.valid),
+        "validation": predictor.evaluate_batch(rows.valid),
         "test": predictor.evaluate_scores(scores, test),
         "rows": source.num_rows,
-        "parameters": count_parameters(network),
+        "parameters": count_parameters(model),
         "variant": prepared.variant,
         "seed": seed,
-        "trees": tree_shares(network, settings, schema),
-        "seconds": seconds | {"trees": time.perf_counter() - start},
+        "blend": blend_summary(model, settings, schema),
+        "seconds": seconds | {"blend": time.perf_counter() - start},
         "peak_memory_bytes": peak_memory_bytes(),
     }
-    parts = {"train": prepared.train, "validation": prepared.valid, "test": test}
+    parts = {"train": rows.train, "validation": rows.valid, "test": test}
     curves = {
         "gates": gates,
         "labels": {name: label_summary(rows, schema.tasks) for name, rows in parts.items()},
@@ -160,25 +198,50 @@ def _fit(source: Source, settings: Settings, seed: int, feeder: Feeder, listen: 
     return Run(predictor, metrics, history, curves, settings.to_dict() | {"seed": seed})
 
 
-def beside_trees(
+def blended(
     network: nn.Module, spec: ModelSpec, prepared: Prepared, settings: Settings, seed: int, listen: Listener = silent
-) -> tuple[nn.Module, ModelSpec]:
-    """A trained network, with boosted trees beside it where the settings say so and the trees help."""
-    searched = settings.model == "automtl"
-    if settings.with_trees is False or (settings.with_trees is None and not (searched and TreeModel.available())):
-        return network, spec
-    layout, training = prepared.encoder.layout, prepared.training
-    found = blend(network, layout, prepared.train, prepared.valid, training, seed, listen)
-    return found, replace(spec, trees=isinstance(found, Blend))
+) -> tuple[nn.Module, ModelSpec, Encoded]:
+    """A trained network with others beside it, where the settings say so and they help; the rows that it all scores.
+
+    Beside it: the reference model of the same inputs, boosted trees of all inputs, and trees without historical rates.
+    """
+    rows, whole = prepared.rows, prepared.whole
+    if not wants_blend(settings):
+        return network, spec, rows
+    columns, tasks = rows.encoder.layout.num_numeric, rows.encoder.schema.tasks
+    members = [Member(settings.model, network, columns)]
+    if settings.reference != settings.model and not _trains_itself(settings.reference):
+        beside = prepared.reference or train_reference(prepared, settings.reference, seed, listen)[1].reference
+        assert beside is not None
+        members.append(Member(settings.reference, beside, columns))
+    inputs = tree_inputs(whole.encoder) if TreeModel.available() else {}
+    members += boosted(inputs, whole.train, whole.valid, prepared.training, seed, listen)
+    found = blend(members, whole.valid, tasks)
+    if found is None:
+        return network, spec, rows
+    trees = tuple(name for name in found.names[1:] if name in inputs)
+    reference = settings.reference if settings.reference in found.names[1:] else None
+    rates = columns == whole.encoder.layout.num_numeric
+    return found, replace(spec, rates=rates, reference=reference, trees=trees), whole
 
 
-def tree_shares(model: nn.Module, settings: Settings, schema: Schema) -> dict[str, float] | str | None:
-    """Of each task's score; why there are none, where they are missing; None where none were wanted."""
-    if isinstance(model, Blend):
-        return dict(zip(schema.task_names, (round(share, 4) for share in model.share.tolist()), strict=True))
-    if settings.with_trees is False or (settings.with_trees is None and settings.model != "automtl"):
+def wants_blend(settings: Settings) -> bool:
+    """Unless the settings say, searched networks are blended and no others."""
+    return settings.model == "automtl" if settings.blended is None else settings.blended
+
+
+def blend_summary(model: nn.Module, settings: Settings, schema: Schema) -> dict[str, Any] | None:
+    """By task the share of each member, and what was missing; None where no blend was wanted."""
+    if not wants_blend(settings):
         return None
-    return "no task gained by them" if TreeModel.available() else "LightGBM cannot be loaded; install automtl[trees]"
+    missing = None if TreeModel.available() else "LightGBM cannot be loaded; install automtl[trees]"
+    if not isinstance(model, Blend):
+        return {"shares": {}, "missing": missing}
+    shares = {
+        task: {name: round(share, 4) for name, share in zip(model.names, column, strict=True)}
+        for task, column in zip(schema.task_names, model.share.T.tolist(), strict=True)
+    }
+    return {"shares": shares, "missing": missing}
 
 
 def check_names(settings: Settings) -> None:
@@ -191,10 +254,10 @@ def check_names(settings: Settings) -> None:
     ):
         if name not in known:
             raise SettingsError(f"{what} '{name}' is unknown{suggestion(name, known)}; known: {', '.join(known)}")
-    if settings.with_trees:
+    if settings.blended:
         TreeModel.check(())
         if _trains_itself(settings.model):
-            raise SettingsError(f"with_trees: '{settings.model}' is trees already; leave the setting out")
+            raise SettingsError(f"blended: '{settings.model}' is trees already; leave the setting out")
     balancing_of(settings.training, nn.Module(), torch.full((2,), 0.5))  # whether what it needs is installed
 
 
@@ -224,11 +287,11 @@ def choose_variant(
 
 
 def train_reference(prepared: Prepared, reference: str, seed: int, listen: Listener = silent) -> tuple[float, Prepared]:
-    """The reference model's validation score on these rows; the rows with the embedding that it has learned."""
+    """The reference model's validation score on these rows; the rows with the model, unless it is trees."""
     model = MODELS[reference](prepared.encoder.layout, prepared.network, torch.Generator().manual_seed(seed))
     tasks, stage = prepared.encoder.schema.tasks, f"choosing inputs: {prepared.variant}"
     result = fit(model, prepared.train, prepared.valid, tasks, prepared.training, seed, listen, stage)
-    return result.score, replace(prepared, embedding=model.embedding if isinstance(model, Baseline) else None)
+    return result.score, replace(prepared, reference=model if isinstance(model, Baseline) else None)
 
 
 def distinct_variants(settings: Settings, schema: Schema) -> list[Variant]:
@@ -253,17 +316,27 @@ def _trains_itself(model: str) -> bool:
 def prepare(
     source: Source, settings: Settings, variant: Variant, feeder: Feeder, before: Prepared | None = None
 ) -> Prepared:
-    """Rows encoded under a variant; those of the variant before are taken over where this one encodes them alike."""
+    """Rows encoded under a variant; those of the variant before are taken over where they hold what this one needs."""
     try:
         encoding: EncoderSettings = replace(settings.encoder, **variant.encoder)
         network: NetworkSettings = replace(settings.network, **variant.network)
         training: TrainingSettings = replace(settings.training, **variant.training)
     except (TypeError, ValueError) as error:
         raise SettingsError(f"variant '{variant.name}': {str(error).splitlines()[0]}") from None
-    if before is not None and before.encoder.settings == encoding:
-        return Prepared(variant.name, before.encoder, network, training, before.train, before.valid)
-    encoder, train, valid = source.encode(encoding, feeder)
-    return Prepared(variant.name, encoder, network, training, train, valid)
+    whole = _encoded(source, encoding, settings.encoder.rates and wants_blend(settings), feeder, before)
+    rows = whole if whole.encoder.settings == encoding else whole.without_rates()
+    return Prepared(variant.name, rows, whole, network, training)
+
+
+def _encoded(
+    source: Source, encoding: EncoderSettings, with_rates: bool, feeder: Feeder, before: Prepared | None
+) -> Encoded:
+    """Rows as asked for, or with historical rates too, if trees want them or they are there already."""
+    wide = replace(encoding, rates=True)
+    wanted = wide if with_rates else encoding
+    if before is not None and before.whole.encoder.settings in (wanted, wide):
+        return before.whole
+    return Encoded(*source.encode(wanted, feeder))
 
 
 def search_architecture(prepared: Prepared, settings: Settings, seed: int, listen: Listener) -> SearchResult | None:

@@ -29,7 +29,7 @@ from automtl.models.gates import mean_gate_weights
 from automtl.models.network import count_parameters
 from automtl.models.registry import check_model
 from automtl.predictor import ModelSpec, Predictor
-from automtl.recipes.fit import Prepared, beside_trees, prepare, search_architecture, train_reference, tree_shares
+from automtl.recipes.fit import Prepared, blend_summary, blended, prepare, search_architecture, train_reference
 from automtl.recipes.records import Record, Records, digest
 from automtl.recipes.sources import Source, open_again
 from automtl.recipes.workers import Failure
@@ -68,7 +68,7 @@ class Job:
         """Of its record."""
         settings = self.settings.to_dict() | NO_MATTER
         if self.kind is not Kind.TEST:
-            settings["with_trees"] = None  # they come in when the network is trained and chosen
+            settings["blended"] = None  # others come in when the network is trained and chosen
         return f"{self.kind}-{digest([self.kind, settings, self.seed, self.architecture])}"
 
     @property
@@ -108,9 +108,9 @@ class Workspace:
     def prepared(self, settings: Settings) -> Prepared:
         """Encoded rows and the settings of training, under the one variant of the settings."""
         (variant,) = settings.variants
-        encoding = replace(settings.encoder, **variant.encoder)
-        found = prepare(self.source, settings, variant, self.feeder, self.kept.get(encoding))
-        self.kept[encoding] = found
+        alike = replace(settings.encoder, **{**variant.encoder, "rates": True})
+        found = prepare(self.source, settings, variant, self.feeder, self.kept.get(alike))
+        self.kept[alike] = found
         return found
 
     def run(self, job: Job) -> None:
@@ -135,18 +135,18 @@ class Workspace:
             raise ComparisonError("its training diverged: the validation loss is no number; try a lower learning rate")
         start = time.perf_counter()
         if job.kind is Kind.TEST:
-            model, spec = beside_trees(network, spec, prepared, job.settings, job.seed)
+            model, spec, rows = blended(network, spec, prepared, job.settings, job.seed)
         else:
-            model = network
-        predictor = Predictor(schema, prepared.encoder, spec, model)
+            model, rows = network, prepared.rows
+        predictor = Predictor(schema, rows.encoder, spec, model)
         record = {
             "score": result.score,
             "seconds": result.seconds + time.perf_counter() - start,
-            "validation": predictor.evaluate_batch(prepared.valid),
+            "validation": predictor.evaluate_batch(rows.valid),
         }
         if job.kind is Kind.TRIAL:
             return record, None
-        test = self.source.test(prepared.encoder, self.feeder, like=prepared.train)
+        test = self.source.test(rows.encoder, self.feeder, like=rows.train)
         scores = predictor.scores(test)
         self.brief.records.keep_rows(_judged_by(test))
         return record | {
@@ -154,7 +154,7 @@ class Workspace:
             "parameters": count_parameters(model),
             "flops_per_row": flops_per_row(model, test),
             "gates": mean_gate_weights(network, prepared.valid),
-            "trees": tree_shares(model, job.settings, schema),
+            "blend": blend_summary(model, job.settings, schema),
         }, np.stack([scores(index).astype(np.float32) for index in range(len(schema.tasks))], axis=1)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from automtl.contenders import TREE_CONTROLS
+from automtl.contenders import BLENDED_CONTROLS
 from automtl.data.schema import Schema, Task, TaskKind
 from automtl.recipes.courses import Finish
 from automtl.recipes.records import Record, Records
@@ -41,7 +41,7 @@ def unjudged(header: Record, finishes: Sequence[Finish], reference: str, records
 def entrants(finishes: Sequence[Finish]) -> list[Entrant]:
     """Those that have been tested."""
     return [
-        Entrant(finish.name, finish.searched or finish.name in TREE_CONTROLS, finish.entry, finish.tested)
+        Entrant(finish.name, finish.searched or finish.name in BLENDED_CONTROLS, finish.entry, finish.tested)
         for finish in finishes
         if finish.tested and not finish.failed
     ]

@@ -10,7 +10,7 @@ from typing import Any
 from automtl.report.architecture import columns_of, describe, draw_architecture, has_own, headings, skips
 from automtl.report.charts import Line, Mark, band, heat, lines, square
 from automtl.report.picture import Picture
-from automtl.report.text import COLUMNS, tree_line
+from automtl.report.text import COLUMNS
 from automtl.report.words import amount, clean, percent, reason, rounded, seconds, size
 
 STRONGEST = 4  # candidates of a choice that are named in its picture
@@ -313,7 +313,7 @@ def _cost(run: RunValues) -> list[tuple[str, str]]:
         *([("FLOPs per row", amount(flops))] if flops is not None else []),
         ("search", seconds(spent.get("search"))),
         ("training", seconds(spent.get("training"))),
-        *([("boosted trees", seconds(spent["trees"]))] if metrics.get("trees") else []),
+        *([("others beside it", seconds(spent["blend"]))] if metrics.get("blend") else []),
         ("all in all", seconds(spent.get("total"))),
         ("peak memory", size(metrics.get("peak_memory_bytes"))),
         ("inputs chosen", clean(metrics.get("variant", "–"))),
@@ -348,13 +348,13 @@ def _fields(schema: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
 
 def _experts(run: RunValues) -> dict[str, Any] | None:
     found = run.model.get("architecture")
-    return None if found is None else expert_table(found, run.tasks, run.curves.get("gates"), run.metrics.get("trees"))
+    return None if found is None else expert_table(found, run.tasks, run.curves.get("gates"), run.metrics.get("blend"))
 
 
 def expert_table(
-    architecture: Mapping[str, Any], tasks: Sequence[str], gates: Any = None, trees: Any = None
+    architecture: Mapping[str, Any], tasks: Sequence[str], gates: Any = None, blend: Any = None
 ) -> dict[str, Any]:
-    """The architecture as a table: a row an expert, its operations, and its weight in each task; the trees' shares."""
+    """The architecture as a table: a row an expert, its operations, and its weight in each task; who else scores."""
     rows = []
     for index, expert in enumerate(architecture["experts"]):
         weights = [
@@ -364,8 +364,16 @@ def expert_table(
         rows.append((f"E{index}", columns_of(expert, has_own(architecture)), weights))
     return {
         "interaction": architecture["interaction"], "columns": headings(architecture), "tasks": tasks, "rows": rows,
-        "beside": clean(tree_line(trees)) if trees else None,
+        "beside": _beside(blend, tasks) if blend else None,
     }  # fmt: skip
+
+
+def _beside(blend: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
+    """Members of the blend and their shares by task; what was missing."""
+    shares = blend["shares"]
+    names = list(next(iter(shares.values()), ()))
+    rows = [(clean(name), [percent(shares[task][name]) for task in tasks]) for name in names]
+    return {"rows": rows, "missing": clean(blend["missing"]) if blend["missing"] else None}
 
 
 def _stopped(run: RunValues) -> dict[str, Any] | None:

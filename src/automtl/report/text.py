@@ -21,11 +21,15 @@ def number(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else "-"
 
 
-def tree_line(shares: Mapping[str, float] | str) -> str:
-    """What boosted trees have of each task's score, or why there are none."""
-    if isinstance(shares, str):
-        return f"no boosted trees: {shares}"
-    return "boosted trees: " + ", ".join(f"{task} {share:.0%}" for task, share in shares.items())
+def blend_lines(blend: Mapping[str, Any]) -> list[str]:
+    """Who has which share of each task's score, a line a task, and what was missing."""
+    shares = blend["shares"]
+    lines = [
+        f"{task}: " + ", ".join(f"{name} {share:.0%}" for name, share in parts.items() if share)
+        for task, parts in shares.items()
+    ]
+    missing = [f"no boosted trees: {blend['missing']}"] if blend["missing"] else []
+    return (["scores by"] if lines else ["the network alone: no other helps it"]) + lines + missing
 
 
 def undefined(metrics: Mapping[str, Any]) -> list[str]:
