@@ -2,9 +2,9 @@
 
 A turn is a whole epoch by each library's own means: ours by `automtl.training.fit` (shuffling, batches, forward,
 backward, clipping, Adam, and a look at a few validation rows) in its default precision, bf16 where the processor has
-it, and in full precision (`_full`), torch-rechub's by `MTLTrainer.train_one_epoch` on the
-loader of its `DataGenerator`, deepctr-torch's by `model.fit`. Adam everywhere, no dropout, the peers in single
-precision, as many threads.
+it, in full precision (`_full`) and, with `--compiled`, by torch.compile (the compilation, once a model, is not in the
+turns); torch-rechub's by `MTLTrainer.train_one_epoch` on the loader of its `DataGenerator`, deepctr-torch's by
+`model.fit`. Adam everywhere, no dropout, the peers in single precision, as many threads.
 
 Two models over 33 categorical fields of size 16 and 7 numeric columns, for four tasks:
 
@@ -39,7 +39,7 @@ from peers.sizes import NARROW, WIDE, Sizes
 
 PEERS = ("torch-rechub", "deepctr-torch")
 MODELS = {"wide": WIDE, "narrow": NARROW}
-FULL = "automtl, full"
+FULL, COMPILED = "automtl, full", "automtl, compiled"
 CEILING_FLOP = 1e10  # what the ceiling is told in: seconds of so many operations
 
 
@@ -50,6 +50,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=32 * 1024, help="rows of an epoch")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers-keep-memory", action="store_true", help="the peers' allocators set as ours is")
+    parser.add_argument("--compiled", action="store_true", help="with training.compile, too")
     chosen = parser.parse_args()
     found = {name: compare(name, chosen) for name in chosen.models}
     report("train", found.pop("wide", {}) | found | {"peers_keep_memory": chosen.peers_keep_memory}, chosen.out)
@@ -67,10 +68,16 @@ def compare(name: str, chosen: argparse.Namespace) -> dict[str, Any]:
             FULL: full.epoch,
             "ceiling": lambda: Seconds(CEILING_FLOP / matrix_ceiling(tries=3)),
         }
+        if chosen.compiled:
+            compiled = Ours(sizes, rows, compile=True)
+            compiled.epoch()
+            runs[COMPILED] = compiled.epoch
         runs |= {peer: lambda worker=worker: worker.ask("train", rows) for peer, worker in workers.items()}
         times = in_turns(runs, chosen.rounds)
         counted = {peer: round(worker.ask("flops")) for peer, worker in workers.items()}
-    return figures(name, rows, times, dict.fromkeys(("automtl", FULL), 6 * models.multiply_adds(sizes)) | counted)
+    return figures(
+        name, rows, times, dict.fromkeys(("automtl", FULL, COMPILED), 6 * models.multiply_adds(sizes)) | counted
+    )
 
 
 def figures(name: str, rows: int, times: dict[str, list[float]], flops: dict[str, int]) -> dict[str, Any]:
@@ -84,7 +91,9 @@ def figures(name: str, rows: int, times: dict[str, list[float]], flops: dict[str
     share = ratio(floor, times[FULL])
     print(f"{name}: {share:.0%} of the speed of one large product", flush=True)
     found = {peer.replace("-", "_"): ratios[peer] for peer in ratios if peer in PEERS}
-    found |= {f"{peer.replace('-', '_')}_full": ratio(times[peer], times[FULL]) for peer in PEERS if peer in times}
+    for way, ending in ((FULL, "full"), (COMPILED, "compiled")):
+        known = [peer for peer in PEERS if peer in times and way in times]
+        found |= {f"{peer.replace('-', '_')}_{ending}": ratio(times[peer], times[way]) for peer in known}
     shares = {"floor": ratio(times[FULL], floor), "ceiling_share": share}
     return found | shares | {"rows_per_second": speeds, "flop_per_row": flops}
 
@@ -92,11 +101,13 @@ def figures(name: str, rows: int, times: dict[str, list[float]], flops: dict[str
 class Ours:
     """Our model and rows."""
 
-    def __init__(self, sizes: Sizes, rows: int, precision: Literal["auto", "full"] = "auto") -> None:
+    def __init__(
+        self, sizes: Sizes, rows: int, precision: Literal["auto", "full"] = "auto", *, compile: bool = False
+    ) -> None:
         self.sizes, self.model, self.tasks = sizes, models.model(sizes), models.tasks(sizes)
         self.train: Batch = models.rows(sizes, rows)
         self.valid = self.train.take(slice(0, 256))
-        self.settings = TrainingSettings(epochs=1, batch_size=sizes.batch, precision=precision)
+        self.settings = TrainingSettings(epochs=1, batch_size=sizes.batch, precision=precision, compile=compile)
 
     def epoch(self) -> None:
         """One call of the library's loop."""

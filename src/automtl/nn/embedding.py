@@ -111,7 +111,8 @@ class _Lookup(torch.autograd.Function):
         (ids,) = ctx.saved_tensors
         of_others = None if ctx.others is None else gradient[:, ids.shape[1] :].to(ctx.others)
         if not ctx.row_wise:
-            return sum_by_id(ids, gradient, ctx.rows), None, of_others, None
+            total = sum_by_id if not torch.compiler.is_compiling() else _sum_by_id_compiled
+            return total(ids, gradient, ctx.rows), None, of_others, None
         values = gradient[:, : ids.shape[1]].flatten(0, 1)
         shape = (ctx.rows, values.shape[1])
         return torch.sparse_coo_tensor(ids.view(1, -1), values, shape, check_invariants=False), None, of_others, None
@@ -129,6 +130,17 @@ def sum_by_id(ids: Tensor, values: Tensor, rows: int) -> Tensor:
     ones, starts = _picks(batch, count, values.shape[1])
     picks = csc_array((ones, ids.flatten().numpy(), starts), shape=(rows, len(starts) - 1))
     return torch.from_numpy(picks @ values.flatten(0, 1).numpy())
+
+
+@torch.library.custom_op("automtl::sum_by_id", mutates_args=())
+def _sum_by_id_compiled(ids: Tensor, values: Tensor, rows: int) -> Tensor:
+    """The same as one operation of a compiled model, which is not looked into."""
+    return sum_by_id(ids, values, rows)
+
+
+@_sum_by_id_compiled.register_fake
+def _(ids: Tensor, values: Tensor, rows: int) -> Tensor:
+    return values.new_empty(rows, values.shape[2])
 
 
 @lru_cache(maxsize=4)

@@ -1,0 +1,35 @@
+"""`training.compile`: the same weights as without, the model as one graph."""
+
+from __future__ import annotations
+
+import shutil
+from dataclasses import replace
+
+import pytest
+import torch
+from torch._dynamo.utils import counters
+
+from automtl.data.schema import Task
+from automtl.models.baselines import BASELINES
+from automtl.models.settings import NetworkSettings
+from automtl.training.fit import TrainingSettings, fit
+from tests.conftest import small_batch, small_layout
+
+TASKS = tuple(Task(f"t{index}") for index in range(3))
+SETTINGS = TrainingSettings(epochs=2, batch_size=32, precision="full")
+
+
+@pytest.mark.filterwarnings("ignore")  # what torch says of its own code
+@pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
+def test_a_compiled_model_learns_the_same() -> None:
+    trained = []
+    for settings in (SETTINGS, replace(SETTINGS, compile=True)):
+        model = BASELINES["shared-bottom"](
+            small_layout(), NetworkSettings(dropout=0.0), torch.Generator().manual_seed(0)
+        )
+        counters.clear()
+        fit(model, small_batch(128), small_batch(60, seed=2), TASKS, settings, 0)
+        trained.append(model)
+    assert sum(counters["stats"].values()) > 0 and not counters["graph_break"]
+    for plain, compiled in zip(trained[0].parameters(), trained[1].parameters(), strict=True):
+        torch.testing.assert_close(plain, compiled, rtol=1e-3, atol=1e-5)
