@@ -15,6 +15,7 @@ from automtl.models.settings import NetworkSettings
 from automtl.training.fit import TrainingSettings, fit
 from tests.conftest import small_batch, small_layout
 
+NETWORK = NetworkSettings(dropout=0.0)
 TASKS = tuple(Task(f"t{index}") for index in range(3))
 SETTINGS = TrainingSettings(epochs=2, batch_size=32, precision="full")
 
@@ -24,9 +25,7 @@ SETTINGS = TrainingSettings(epochs=2, batch_size=32, precision="full")
 def test_a_compiled_model_learns_the_same() -> None:
     trained = []
     for settings in (SETTINGS, replace(SETTINGS, compile=True)):
-        model = BASELINES["shared-bottom"](
-            small_layout(), NetworkSettings(dropout=0.0), torch.Generator().manual_seed(0)
-        )
+        model = BASELINES["shared-bottom"](small_layout(), NETWORK, torch.Generator().manual_seed(0))
         counters.clear()
         fit(model, small_batch(128), small_batch(60, seed=2), TASKS, settings, 0)
         trained.append(model)
