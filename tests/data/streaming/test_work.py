@@ -1,12 +1,14 @@
-"""Arrays of a chunk come back as they were written; codes take as few bytes as they need."""
+"""Arrays of a chunk come back as they were written, with codes of as few bytes as they need; what leaves the memory."""
 
 from __future__ import annotations
 
+import os
 from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import polars as pl
+import pytest
 
 from automtl.data.encoder import EncoderSettings
 from automtl.data.schema import Schema
@@ -57,3 +59,19 @@ def test_codes_that_outgrow_their_bytes_stand_for_the_same_values(tmp_path: Path
     wide, text, few = ([chunk.array(f"ids.{place}").itemsize for chunk in chunks] for place in range(len(names)))
     assert wide == text == sorted(wide)
     assert (set(wide), set(few)) == ({2, 4}, {1})
+
+
+@pytest.mark.skipif(not hasattr(os, "posix_fadvise"), reason="the system takes no advice")
+@pytest.mark.parametrize(("memory_bytes", "stays"), [(2**30, True), (2**14, False)])
+def test_rows_beyond_the_memory_given_leave_it_once_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, memory_bytes: int, stays: bool
+) -> None:
+    advised: list[int] = []
+    monkeypatch.setattr(os, "posix_fadvise", lambda *given: advised.append(given[-1]))
+    table = pl.DataFrame({"few": np.arange(2000) % 7, "click": np.arange(2000) % 3 == 0})
+    schema = Schema.from_dict({"fields": [{"name": "few", "kind": "categorical"}], "tasks": [{"name": "click"}]})
+    write_parts(table, tmp_path / "parts", 1, ".arrow")
+    encoding, splitting = EncoderSettings(min_count=1), SplitSettings(method="random")
+    given = (tmp_path / "work", tmp_path / "parts", schema, encoding, splitting)
+    streamed(*given, rows=500, memory_bytes=memory_bytes)
+    assert (not advised) == stays

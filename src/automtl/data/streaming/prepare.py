@@ -33,6 +33,7 @@ from automtl.data.vocabulary import Vocabulary
 from automtl.errors import SchemaError
 
 VALUE_BYTES = 64  # of a value of a vocabulary, about
+ELEMENT_BYTES = 4  # of an encoded row
 VALUES, COUNTED, KEYS = 4, 8, 8  # a quarter of the memory is for vocabularies, an eighth for a column that is counted,
 # an eighth for a key's rates
 
@@ -142,8 +143,10 @@ class Fitted:
         return self.history.rates(key, self.rankings[place], self.key_known[key])
 
     def write(self, rows: list[int]) -> None:
-        """Encoded rows of each split, where they are not there yet."""
-        job, done = self.job, 0
+        """Encoded rows of each split, where they are not there yet. Those that the memory would not hold leave it."""
+        job, done, layout = self.job, 0, self.encoder.layout
+        width = len(layout.categorical) + layout.num_numeric + 2 * layout.num_tasks + 1  # and lists
+        cached = sum(rows) * width * ELEMENT_BYTES <= job.memory_bytes
         folders = [job.work.folder / "encoded" / name for name in SPLITS]
         for leftover in job.work.folder.glob("encoded/.*"):
             shutil.rmtree(leftover)  # of a run that was killed while it wrote rows
@@ -154,7 +157,7 @@ class Fitted:
                 batches: Iterable[Batch] = self._told(writer.batches(split), done, sum(rows))
                 if split == TRAIN:
                     batches = job.thin(batches, rows[TRAIN])
-                Store.write(folder, batches, self.encoder.layout, cached=False)
+                Store.write(folder, batches, layout, cached=cached)
             done += rows[split]
 
     def _told(self, batches: Iterable[Batch], done: int, total: int) -> Iterator[Batch]:
