@@ -2,7 +2,8 @@
 
 One row: the wide MMoE of `peers.sizes`, and architectures drawn from the published space, which stand for what a search
 finds, each saved and loaded again by `Predictor`, are given one encoded row by `predict_logits`. Median and 99th
-percentile.
+percentile. `blend` is what a fit hands over by default: the first of these architectures with a Shared-Bottom and
+boosted trees (of 300 rounds) beside it.
 
 A table: `Predictor.predict` on a data frame, checks, encoding and all.
 
@@ -22,20 +23,25 @@ import statistics
 import tempfile
 import time
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Literal
 
 import polars as pl
+import torch
 from torch import nn
 
 import models
 from automtl.data.batch import Batch
 from automtl.data.encoder import Encoder, EncoderSettings
 from automtl.data.schema import Field, FieldKind, Schema
+from automtl.models.blend import Blend, Member, boosted
 from automtl.models.settings import NetworkSettings
-from automtl.predictor import ModelSpec, Predictor
+from automtl.predictor import ModelSpec, Predictor, tree_inputs
 from automtl.space import SpaceSettings, published_space
-from automtl.training.fit import predict_logits, to_scores
+from automtl.training.boosting import TreeSettings
+from automtl.training.fit import TrainingSettings, predict_logits, to_scores
+from automtl.training.progress import silent
 from common import Seconds, arguments, in_turns, matrix_ceiling, ratio, report
 from models import tasks
 from peers.host import Peer
@@ -62,6 +68,7 @@ def main() -> None:
     encoder, few = Encoder.fit(table.head(FITTED_ROWS), schema(WIDE), encoder_settings(), 0)
     specs = {"mmoe": mmoe(WIDE)} | {f"automtl-{seed}": derived(WIDE, seed) for seed in range(chosen.architectures)}
     loaded = {name: saved_and_loaded(encoder, spec) for name, spec in specs.items()}
+    loaded["blend"] = blended(loaded["automtl-0"], few)
     latencies = {name: latency(predictor, few, chosen.calls) for name, predictor in loaded.items()}
     print_latencies(latencies)
     ends = from_table(loaded["mmoe"], table)
@@ -107,6 +114,19 @@ def saved_and_loaded(encoder: Encoder, spec: ModelSpec) -> Predictor:
     with tempfile.TemporaryDirectory() as folder:
         Predictor(encoder.schema, encoder, spec, spec.build(encoder, 0)).save(Path(folder) / "model")
         return Predictor.load(Path(folder) / "model")
+
+
+def blended(predictor: Predictor, rows: Batch) -> Predictor:
+    """With the others beside its network that a fit sets there, and equal shares."""
+    spec, encoder, tasks = predictor.spec, predictor.encoder, predictor.schema.tasks
+    columns = encoder.layout.num_numeric
+    beside = ModelSpec("shared-bottom", spec.network).build(encoder, 0)
+    settings = TrainingSettings(trees=TreeSettings(rounds=300, patience=300))
+    trees = boosted(tree_inputs(encoder), rows, rows, settings, 0, silent)
+    members = [Member("automtl", predictor.network, columns), Member("shared-bottom", beside, columns), *trees]
+    model = Blend(members, tasks)
+    model.share = torch.full_like(model.share, 1 / len(members))
+    return replace(predictor, network=model.eval())
 
 
 def latency(predictor: Predictor, rows: Batch, calls: int) -> dict[str, float]:
