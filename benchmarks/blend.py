@@ -25,7 +25,8 @@ from automtl.data.store import Feeder, feeding
 from automtl.models.blend import best_shares, boosted
 from automtl.predictor import ModelSpec, tree_inputs
 from automtl.recipes import Prepared, Roles, open_source
-from automtl.recipes.fit import distinct_variants, prepare, search_architecture, train_reference
+from automtl.recipes.fit import search_architecture
+from automtl.recipes.inputs import distinct_variants, prepare, train_reference
 from automtl.training.fit import fit, predict_logits
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.progress import silent

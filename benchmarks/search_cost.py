@@ -41,7 +41,7 @@ from automtl.models.baselines import BASELINES
 from automtl.models.network import build
 from automtl.predictor import ModelSpec
 from automtl.recipes import Prepared, Roles, choose_variant, open_source
-from automtl.recipes.fit import blended
+from automtl.recipes.blend import blended
 from automtl.recipes.sources import Source
 from automtl.search import STRATEGIES
 from automtl.search.base import SearchProblem, SearchResult

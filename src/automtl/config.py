@@ -66,6 +66,11 @@ class Settings:
     search: SearchSettings = field(default_factory=lambda: SearchSettings())
     training: TrainingSettings = field(default_factory=lambda: TrainingSettings())
 
+    @property
+    def blends(self) -> bool:
+        """Whether others stand beside the network: unless said, beside searched ones and no others."""
+        return self.model == "automtl" if self.blended is None else self.blended
+
     def to_dict(self) -> dict[str, Any]:
         """Plain values, all of them resolved."""
         return asdict(self)

@@ -20,7 +20,7 @@ from automtl.data.store import FeedingSettings, slices
 from automtl.errors import SettingsError, StoreError, TableError
 from automtl.predictor import Predictor
 from automtl.recipes import Roles, Run, Terms, check_table, compare_table, fit_table, resolve_schema
-from automtl.recipes.fit import distinct_variants
+from automtl.recipes.inputs import distinct_variants
 from automtl.training.sampling import sample_negatives
 from tests.conftest import TINY
 from tests.test_cli import call

@@ -7,7 +7,7 @@ import pytest
 from automtl.config import DEFAULT_VARIANTS, Settings, make_settings
 from automtl.contenders import CONTENDERS
 from automtl.models.settings import NetworkSettings
-from automtl.recipes.fit import distinct_variants
+from automtl.recipes.inputs import distinct_variants
 from automtl.recipes.tuning import Tuned, draw, first_points, further_points
 from automtl.training.fit import TrainingSettings
 from tests.recipes.test_courses import SCHEMA

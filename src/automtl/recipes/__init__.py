@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from automtl.recipes.check import check_table
 from automtl.recipes.compare import compare_table
-from automtl.recipes.fit import Prepared, Run, choose_variant, fit_table
+from automtl.recipes.fit import Run, fit_table
+from automtl.recipes.inputs import Prepared, choose_variant
 from automtl.recipes.sources import Roles, check_schema, open_source, resolve_schema
 from automtl.recipes.terms import Terms
 

@@ -21,7 +21,8 @@ from automtl.data.table import read_table
 from automtl.errors import ComparisonError, SettingsError, suggestion
 from automtl.recipes.conductor import Audience, Conductor, nobody
 from automtl.recipes.courses import Course, Finish, Part, Plan, choose_inputs, take_part
-from automtl.recipes.fit import check_names, distinct_variants
+from automtl.recipes.fit import check_names
+from automtl.recipes.inputs import distinct_variants
 from automtl.recipes.jobs import NO_MATTER, Brief, Kind, begin, run_job
 from automtl.recipes.records import Record, Records, to_json, write_file
 from automtl.recipes.sources import FolderSource, Source, open_source

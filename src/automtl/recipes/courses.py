@@ -13,9 +13,10 @@ from typing import Any, Generic, TypeAlias, TypeVar
 
 from automtl.config import Settings, Variant
 from automtl.errors import ComparisonError
+from automtl.recipes.inputs import trains_itself
 from automtl.recipes.jobs import Job, Kind
 from automtl.recipes.records import Record
-from automtl.recipes.tuning import Tuned, first_points, further_points, trains_itself
+from automtl.recipes.tuning import Tuned, first_points, further_points
 from automtl.recipes.workers import Failure
 
 Result = TypeVar("Result")
@@ -89,7 +90,7 @@ def take_part(
     name: str, settings: Settings, inputs: Variant, variants: Sequence[Variant], plan: Plan
 ) -> Course[Finish]:
     """`settings`: the contender's. `inputs`: those chosen for all models, where tuning begins. `variants`: its own."""
-    if trains_itself(settings):  # judges its inputs itself, as in a fit
+    if trains_itself(settings.model):  # judges its inputs itself, as in a fit
         inputs = next(variant for variant in variants if variant.encoder == inputs.encoder)
         plan = replace(plan, trials=max(plan.trials, len(variants)))
     ordered = [inputs, *(variant for variant in variants if variant != inputs)]

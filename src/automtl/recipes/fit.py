@@ -12,24 +12,19 @@ import torch
 from torch import nn
 
 from automtl._version import __version__
-from automtl.config import Settings, Variant
-from automtl.data.batch import Batch
-from automtl.data.encoder import Encoder, EncoderSettings
-from automtl.data.narrowing import without_rates
+from automtl.config import Settings
 from automtl.data.quality import Warn, unheard
 from automtl.data.schema import Schema
 from automtl.data.store import Feeder, feeding
 from automtl.errors import SettingsError, suggestion
 from automtl.memory import peak_memory_bytes
-from automtl.models.baselines.base import Baseline
-from automtl.models.blend import Blend, Member, blend, boosted
 from automtl.models.gates import mean_gate_weights
 from automtl.models.network import Network, count_parameters
 from automtl.models.registry import MODELS, check_model
-from automtl.models.settings import NetworkSettings
 from automtl.models.trees import TreeModel
-from automtl.nn.embedding import FieldEmbedding
-from automtl.predictor import ModelSpec, Predictor, check_target, tree_inputs
+from automtl.predictor import ModelSpec, Predictor, check_target
+from automtl.recipes.blend import blend_summary, blended
+from automtl.recipes.inputs import Prepared, choose_variant, trains_itself
 from automtl.recipes.sources import Roles, Source, open_source
 from automtl.report.folder import attempted, run_report
 from automtl.report.run import RunValues
@@ -38,7 +33,7 @@ from automtl.search.base import SearchProblem, SearchResult
 from automtl.space import published_space
 from automtl.trackers import Tracked, Trackers
 from automtl.training.curves import label_summary, task_curves
-from automtl.training.fit import FitResult, SelfTrained, TrainingSettings, balancing_of, fit
+from automtl.training.fit import FitResult, balancing_of, fit
 from automtl.training.progress import Listener, silent
 
 
@@ -61,56 +56,6 @@ class Run:
         texts = attempted(lambda: run_report(values), "the model is")
         self.predictor.save(folder, extras, overwrite=overwrite, texts=texts)
         return replace(self, folder=Path(folder))
-
-
-@dataclass(frozen=True)
-class Encoded:
-    """Training and validation rows as an encoder encodes them."""
-
-    encoder: Encoder
-    train: Batch
-    valid: Batch
-
-    def without_rates(self) -> Encoded:
-        """Views without the columns of historical rates."""
-        encoder = without_rates(self.encoder)
-        columns = encoder.layout.num_numeric
-        return Encoded(encoder, self.train.narrow(columns), self.valid.narrow(columns))
-
-
-@dataclass(frozen=True)
-class Prepared:
-    """Encoded rows under one variant's settings, as its network sees them; the reference model trained on them, if any.
-
-    `whole`: all that was encoded of the same rows, which boosted trees beside the network may see.
-    """
-
-    variant: str
-    rows: Encoded
-    whole: Encoded
-    network: NetworkSettings
-    training: TrainingSettings
-    reference: Baseline | None = None
-
-    @property
-    def encoder(self) -> Encoder:
-        """Of what the network sees."""
-        return self.rows.encoder
-
-    @property
-    def train(self) -> Batch:
-        """Training rows."""
-        return self.rows.train
-
-    @property
-    def valid(self) -> Batch:
-        """Validation rows."""
-        return self.rows.valid
-
-    @property
-    def embedding(self) -> FieldEmbedding | None:
-        """That the reference model has learned."""
-        return None if self.reference is None else self.reference.embedding
 
 
 def fit_table(
@@ -198,52 +143,6 @@ def _fit(source: Source, settings: Settings, seed: int, feeder: Feeder, listen: 
     return Run(predictor, metrics, history, curves, settings.to_dict() | {"seed": seed})
 
 
-def blended(
-    network: nn.Module, spec: ModelSpec, prepared: Prepared, settings: Settings, seed: int, listen: Listener = silent
-) -> tuple[nn.Module, ModelSpec, Encoded]:
-    """A trained network with others beside it, where the settings say so and they help; the rows that it all scores.
-
-    Beside it: the reference model of the same inputs, boosted trees of all inputs, and trees without historical rates.
-    """
-    rows, whole = prepared.rows, prepared.whole
-    if not wants_blend(settings):
-        return network, spec, rows
-    columns, tasks = rows.encoder.layout.num_numeric, rows.encoder.schema.tasks
-    members = [Member(settings.model, network, columns)]
-    if settings.reference != settings.model and not _trains_itself(settings.reference):
-        beside = prepared.reference or train_reference(prepared, settings.reference, seed, listen)[1].reference
-        assert beside is not None
-        members.append(Member(settings.reference, beside, columns))
-    inputs = tree_inputs(whole.encoder) if TreeModel.available() else {}
-    members += boosted(inputs, whole.train, whole.valid, prepared.training, seed, listen)
-    found = blend(members, whole.valid, tasks)
-    if found is None:
-        return network, spec, rows
-    trees = tuple(name for name in found.names[1:] if name in inputs)
-    reference = settings.reference if settings.reference in found.names[1:] else None
-    rates = columns == whole.encoder.layout.num_numeric
-    return found, replace(spec, rates=rates, reference=reference, trees=trees), whole
-
-
-def wants_blend(settings: Settings) -> bool:
-    """Unless the settings say, searched networks are blended and no others."""
-    return settings.model == "automtl" if settings.blended is None else settings.blended
-
-
-def blend_summary(model: nn.Module, settings: Settings, schema: Schema) -> dict[str, Any] | None:
-    """By task the share of each member, and what was missing; None where no blend was wanted."""
-    if not wants_blend(settings):
-        return None
-    missing = None if TreeModel.available() else "LightGBM cannot be loaded; install automtl[trees]"
-    if not isinstance(model, Blend):
-        return {"shares": {}, "missing": missing}
-    shares = {
-        task: {name: round(share, 4) for name, share in zip(model.names, column, strict=True)}
-        for task, column in zip(schema.task_names, model.share.T.tolist(), strict=True)
-    }
-    return {"shares": shares, "missing": missing}
-
-
 def check_names(settings: Settings) -> None:
     """Raises SettingsError where a model or a strategy is unknown."""
     models, strategies = ("automtl", *MODELS), tuple(STRATEGIES)
@@ -256,87 +155,9 @@ def check_names(settings: Settings) -> None:
             raise SettingsError(f"{what} '{name}' is unknown{suggestion(name, known)}; known: {', '.join(known)}")
     if settings.blended:
         TreeModel.check(())
-        if _trains_itself(settings.model):
+        if trains_itself(settings.model):
             raise SettingsError(f"blended: '{settings.model}' is trees already; leave the setting out")
     balancing_of(settings.training, nn.Module(), torch.full((2,), 0.5))  # whether what it needs is installed
-
-
-def choose_variant(
-    source: Source, settings: Settings, seed: int, feeder: Feeder, listen: Listener
-) -> tuple[Prepared, list[dict[str, Any]]]:
-    """The variant under which the reference model is best on validation rows, and what each one gave.
-
-    Trees are their own reference. A search gets the embedding that the reference has learned, of one variant too.
-    """
-    variants = distinct_variants(settings, source.schema)
-    reference = settings.model if _trains_itself(settings.model) else settings.reference
-    lends = settings.model == "automtl" and settings.search.lent_embedding
-    if len(variants) == 1 and not lends:
-        return prepare(source, settings, variants[0], feeder), [{"name": variants[0].name, "chosen": True}]
-    best: Prepared | None = None
-    prepared: Prepared | None = None
-    tried: list[tuple[float, str]] = []
-    for variant in variants:
-        prepared = prepare(source, settings, variant, feeder, prepared)
-        score, lending = train_reference(prepared, reference, seed, listen)
-        if best is None or score < min(tried)[0]:
-            best = lending
-        tried.append((score, variant.name))
-    assert best is not None
-    return best, [{"name": name, "score": score, "chosen": name == best.variant} for score, name in tried]
-
-
-def train_reference(prepared: Prepared, reference: str, seed: int, listen: Listener = silent) -> tuple[float, Prepared]:
-    """The reference model's validation score on these rows; the rows with the model, unless it is trees."""
-    model = MODELS[reference](prepared.encoder.layout, prepared.network, torch.Generator().manual_seed(seed))
-    tasks, stage = prepared.encoder.schema.tasks, f"choosing inputs: {prepared.variant}"
-    result = fit(model, prepared.train, prepared.valid, tasks, prepared.training, seed, listen, stage)
-    return result.score, replace(prepared, reference=model if isinstance(model, Baseline) else None)
-
-
-def distinct_variants(settings: Settings, schema: Schema) -> list[Variant]:
-    """Variants that differ on this table and to this model.
-
-    Without historical rates to leave out, leaving them out is no variant; to trees, inputs alone are different.
-    """
-    if not settings.variants:
-        return [Variant("default")]
-    kept = list(settings.variants)
-    if not (schema.rates and settings.encoder.rates):
-        kept = [variant for variant in kept if set(variant.encoder) - {"rates"} or not variant.encoder]
-    if _trains_itself(settings.model):
-        kept = [one for place, one in enumerate(kept) if one.encoder not in [v.encoder for v in kept[:place]]]
-    return kept or [Variant("default")]
-
-
-def _trains_itself(model: str) -> bool:
-    return issubclass(MODELS.get(model, nn.Module), SelfTrained)
-
-
-def prepare(
-    source: Source, settings: Settings, variant: Variant, feeder: Feeder, before: Prepared | None = None
-) -> Prepared:
-    """Rows encoded under a variant; those of the variant before are taken over where they hold what this one needs."""
-    try:
-        encoding: EncoderSettings = replace(settings.encoder, **variant.encoder)
-        network: NetworkSettings = replace(settings.network, **variant.network)
-        training: TrainingSettings = replace(settings.training, **variant.training)
-    except (TypeError, ValueError) as error:
-        raise SettingsError(f"variant '{variant.name}': {str(error).splitlines()[0]}") from None
-    whole = _encoded(source, encoding, settings.encoder.rates and wants_blend(settings), feeder, before)
-    rows = whole if whole.encoder.settings == encoding else whole.without_rates()
-    return Prepared(variant.name, rows, whole, network, training)
-
-
-def _encoded(
-    source: Source, encoding: EncoderSettings, with_rates: bool, feeder: Feeder, before: Prepared | None
-) -> Encoded:
-    """Rows as asked for, or with historical rates too, if trees want them or they are there already."""
-    wide = replace(encoding, rates=True)
-    wanted = wide if with_rates else encoding
-    if before is not None and before.whole.encoder.settings in (wanted, wide):
-        return before.whole
-    return Encoded(*source.encode(wanted, feeder))
 
 
 def search_architecture(prepared: Prepared, settings: Settings, seed: int, listen: Listener) -> SearchResult | None:

@@ -29,7 +29,9 @@ from automtl.models.gates import mean_gate_weights
 from automtl.models.network import count_parameters
 from automtl.models.registry import check_model
 from automtl.predictor import ModelSpec, Predictor
-from automtl.recipes.fit import Prepared, blend_summary, blended, prepare, search_architecture, train_reference
+from automtl.recipes.blend import blend_summary, blended
+from automtl.recipes.fit import search_architecture
+from automtl.recipes.inputs import Prepared, prepare, train_reference
 from automtl.recipes.records import Record, Records, digest
 from automtl.recipes.sources import Source, open_again
 from automtl.recipes.workers import Failure

@@ -10,9 +10,9 @@ from typing import Any
 
 from automtl.config import Settings, Variant
 from automtl.errors import ComparisonError
-from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
-from automtl.training.fit import SelfTrained, TrainingSettings
+from automtl.recipes.inputs import trains_itself
+from automtl.training.fit import TrainingSettings
 
 # Factor of the learning rate, how much more is regularised (0: as set), share of what is dropped out.
 GRID: dict[str, list[float]] = {"learning_rate": [0.5, 1.0, 2.0], "regularized": [-1, 0, 1], "dropped": [0.0, 0.2, 0.4]}
@@ -90,7 +90,7 @@ class Tuned:
         """What the settings and the variant say."""
         training = replace(settings.training, **inputs.training)
         network = replace(settings.network, **inputs.network)
-        knobs = TREES if trains_itself(settings) else NETWORK
+        knobs = TREES if trains_itself(settings.model) else NETWORK
         return Tuned(inputs, knobs.default(network, training), knobs)
 
     def apply(self, settings: Settings) -> Settings:
@@ -103,11 +103,6 @@ class Tuned:
     def to_dict(self) -> dict[str, Any]:
         """Plain values; the inputs by their variant's name."""
         return {"inputs": self.inputs.name, **self.values}
-
-
-def trains_itself(settings: Settings) -> bool:
-    """Whether the model is trees, to which the reference model's inputs say nothing."""
-    return issubclass(MODELS.get(settings.model, object), SelfTrained)
 
 
 def first_points(settings: Settings, variants: Sequence[Variant], trials: int) -> list[Tuned]:
