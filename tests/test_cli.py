@@ -13,6 +13,7 @@ import pytest
 import yaml
 from sklearn.metrics import roc_auc_score
 
+from automtl._version import __version__
 from automtl.cli import main
 from tests.conftest import TASKS, TINY
 
@@ -222,7 +223,14 @@ def test_an_existing_folder_is_kept(
         (lambda f: (f / "weights.safetensors").write_bytes(b"x"), "weights.safetensors' was changed or damaged"),
         (lambda f: (f / "encoder.json").unlink(), "encoder.json' is missing"),
         (lambda f: (f / "manifest.json").unlink(), "no manifest.json"),
-        (lambda f: (f / "manifest.json").write_text('{"format": 99, "automtl": "9.9"}'), "format 99"),
+        (
+            lambda f: (f / "manifest.json").write_text('{"format": 99, "automtl": "9.9"}'),
+            "use automtl 9.9 or fit again",
+        ),
+        (
+            lambda f: (f / "manifest.json").write_text(f'{{"format": 1, "automtl": "{__version__}"}}'),
+            "reads 2; fit again",
+        ),
         (lambda f: (f / "manifest.json").write_text("{"), "cannot be read"),
     ],
 )

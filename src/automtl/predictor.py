@@ -38,7 +38,7 @@ from automtl.training.fit import predict_logits, scores_of
 from automtl.training.metrics import Scores, Undefined, Value, evaluate, evaluate_stages, mtl_loss, stage_scores
 
 Precision = Literal["full", "auto"]
-FORMAT = 1  # of the folder; a change that older code cannot read raises it
+FORMAT = 2  # of the folder; a change that older code cannot read raises it
 MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 
@@ -302,9 +302,10 @@ def verify(folder: Path) -> dict[str, Any]:
         raise ModelFolderError(f"'{folder}' has no {MANIFEST}; it is not a model written by automtl")
     manifest: dict[str, Any] = read_json(folder, "manifest")
     if manifest.get("format") != FORMAT:
+        writer = manifest.get("automtl")
+        remedy = "fit again" if writer == __version__ else f"use automtl {writer} or fit again"
         raise ModelFolderError(
-            f"'{folder}' has format {manifest.get('format')}, this automtl {__version__} reads {FORMAT}; "
-            f"use automtl {manifest.get('automtl')} or fit again"
+            f"'{folder}' has format {manifest.get('format')}, this automtl {__version__} reads {FORMAT}; {remedy}"
         )
     for name, checksum in manifest["files"].items():
         path = folder / name
