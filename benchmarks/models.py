@@ -22,12 +22,11 @@ class OneLayerBottom(Baseline):
 
     def __init__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> None:
         super().__init__(layout, settings, generator)
-        self.num_tasks = layout.num_tasks
         self.bottom = StackedPerceptron(1, self.embedding.width, (settings.width,), generator, activate_last=True)
 
     def gather(self, x: Tensor) -> Tensor:
         out: Tensor = self.bottom(x.unsqueeze(0))  # (1, B, H)
-        return out.expand(self.num_tasks, -1, -1)
+        return out.squeeze(0)
 
 
 def tasks(sizes: Sizes) -> tuple[Task, ...]:
@@ -64,6 +63,6 @@ def multiply_adds(sizes: Sizes) -> int:
 
 
 def rows(sizes: Sizes, count: int) -> Batch:
-    """The peers' data as encoded rows."""
+    """The peers' data as rows of the form that our encoder gives them: ids of 32 bits."""
     ids, numeric, labels = (torch.from_numpy(values) for values in sizes.data(count))
-    return Batch(Features(ids, (), numeric), labels, torch.ones_like(labels), torch.ones(count))
+    return Batch(Features(ids.int(), (), numeric), labels, torch.ones_like(labels), torch.ones(count))

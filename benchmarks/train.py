@@ -47,7 +47,7 @@ def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))
     parser.add_argument("--peers", nargs="*", choices=PEERS, default=list(PEERS))
-    parser.add_argument("--rows", type=int, default=32 * 1024, help="rows of an epoch")
+    parser.add_argument("--rows", type=int, default=128 * 1024, help="rows of an epoch")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--peers-keep-memory", action="store_true", help="the peers' allocators set as ours is")
     parser.add_argument("--compiled", action="store_true", help="with training.compile, too")

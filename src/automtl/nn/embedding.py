@@ -37,8 +37,10 @@ class FieldEmbedding(nn.Module):
         places = {field.name: place for place, field in enumerate(layout.categorical)}
         self.targets = tuple(None if field.target is None else places[field.target] for field in layout.multi)
         owners = [count + index if place is None else place for index, place in enumerate(self.targets)]
-        self.register_buffer("offsets", starts[:count], persistent=False)
-        self.register_buffer("multi_offsets", starts[torch.tensor(owners, dtype=torch.long)], persistent=False)
+        numbers = torch.int32 if int(starts[-1]) < 2**31 else torch.int64
+        self.register_buffer("offsets", starts[:count].to(numbers), persistent=False)
+        multi_offsets = starts[torch.tensor(owners, dtype=torch.long)].to(numbers)
+        self.register_buffer("multi_offsets", multi_offsets, persistent=False)
         self.table = nn.Parameter(torch.empty(int(starts[-1]), dim).normal_(0, STD, generator=generator))
         self.row_wise = False  # whether the table's gradient is sparse; who trains says so
         self.num_fields, self.dim, self.num_groups = layout.num_fields, dim, len(layout.numeric)
@@ -74,7 +76,8 @@ class FieldEmbedding(nn.Module):
         """(B, N) -> (B, G, D)."""
         if not self.num_groups:
             return None
-        projected = torch.addmm(self.projection_bias, numeric, self.projection * self.block)
+        with torch.autocast(numeric.device.type, enabled=False):  # a small product, which rounding would only slow down
+            projected = torch.addmm(self.projection_bias, numeric, self.projection * self.block)
         return projected.view(-1, self.num_groups, self.dim)
 
     def _found(self, features: Features) -> list[Tensor]:
@@ -100,7 +103,8 @@ class _Lookup(torch.autograd.Function):
         if others is None:
             return table.index_select(0, ids.flatten()).view(*ids.shape, table.shape[1])
         count = ids.shape[1]
-        places = nn.functional.pad(ids, (0, others.shape[1]))  # what others overwrite is looked up as well: no copy
+        places = ids.new_zeros(len(ids), count + others.shape[1])  # what others overwrite is looked up as well: no copy
+        places[:, :count] = ids
         out = table.index_select(0, places.flatten()).view(*places.shape, table.shape[1])
         out[:, count:] = others
         return out
@@ -127,7 +131,7 @@ def sum_by_id(ids: Tensor, values: Tensor, rows: int) -> Tensor:
     if values.device.type != "cpu" or values.dtype != torch.float32:
         flat = values[:, :count].flatten(0, 1)
         return values.new_zeros(rows, values.shape[2]).index_add_(0, ids.flatten(), flat)
-    ones, starts = _picks(batch, count, values.shape[1])
+    ones, starts = _picks(batch, count, values.shape[1], ids.dtype == torch.int32)
     picks = csc_array((ones, ids.flatten().numpy(), starts), shape=(rows, len(starts) - 1))
     return torch.from_numpy(picks @ values.flatten(0, 1).numpy())
 
@@ -144,7 +148,10 @@ def _(ids: Tensor, values: Tensor, rows: int) -> Tensor:
 
 
 @lru_cache(maxsize=4)
-def _picks(batch: int, count: int, fields: int) -> tuple[np.ndarray, np.ndarray]:
-    """Entries, and where columns start: one with one entry for each of `count` fields, without for those after them."""
+def _picks(batch: int, count: int, fields: int, short: bool) -> tuple[np.ndarray, np.ndarray]:
+    """Entries, and where columns start: one with one entry for each of `count` fields, without for those after them.
+
+    `short`: ids have 32 bits. Starts of other numbers than ids would make a copy of the ids.
+    """
     ends = count * np.arange(batch).reshape(-1, 1) + np.arange(1, fields + 1).clip(max=count)
-    return np.ones(batch * count, np.float32), np.append(0, ends)
+    return np.ones(batch * count, np.float32), np.append(0, ends).astype(np.int32 if short else np.int64)

@@ -38,7 +38,7 @@ def layer(
 class _Layer(torch.autograd.Function):
     """One node in place of six: inputs are cast in it, and what ReLU and dropout let pass is read off the output.
 
-    An input that all copies read is not repeated: its gradient is summed product by product.
+    An input that all copies read is not repeated: its gradient is summed product by product, or in one.
     """
 
     @staticmethod
@@ -87,6 +87,9 @@ def _map(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
 
 
 def _input_gradient(gradient: Tensor, weight: Tensor, *, shared: bool) -> Tensor:
+    if shared and gradient.dtype == torch.bfloat16:  # one product, rounded once: sums of short products would be each
+        flat = weight.transpose(1, 2).flatten(0, 1)  # (S out, in)
+        return gradient.transpose(0, 1).flatten(1) @ flat
     if shared:
         start = gradient.new_empty(gradient.shape[1], weight.shape[1])
         return torch.addbmm(start, gradient, weight.transpose(1, 2), beta=0)

@@ -11,7 +11,10 @@ from automtl.nn.stacked import StackedPerceptron
 
 
 class Towers(nn.Module):
-    """T perceptrons in one stack: (T, B, H) -> logits (B, T), which are never rounded: quantities may be large."""
+    """T perceptrons in one stack: (T, B, H), or (B, H) for all -> logits (B, T).
+
+    Logits are never rounded: quantities may be large.
+    """
 
     def __init__(
         self,
@@ -22,6 +25,7 @@ class Towers(nn.Module):
         dropout: float = 0.0,
     ) -> None:
         super().__init__()
+        self.num_tasks = num_tasks
         self.layers = StackedPerceptron(num_tasks, in_dim, [*sizes, 1], generator, full_last=True, dropout=dropout)
 
     def forward(self, x: Tensor) -> Tensor:

@@ -21,6 +21,7 @@ from automtl.data.schema import CONFIG, Task, TaskKind
 from automtl.errors import SettingsError
 from automtl.memory import keep_freed_memory
 from automtl.nn.embedding import FieldEmbedding
+from automtl.training.adam import FusedAdam
 from automtl.training.averaging import Averaging
 from automtl.training.balancing import Balancing, BalancingName, find_balancing
 from automtl.training.boosting import TreeSettings
@@ -159,7 +160,7 @@ class Updates:
         for group in groups:
             group["params"] = [parameter for parameter in group["params"] if id(parameter) not in ids]
         self.clip = settings.gradient_clip
-        self.dense = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
+        self.dense = FusedAdam(groups, settings.learning_rate)
         self.rows = RowWiseAdam(tables, settings.learning_rate, settings.embedding_weight_decay)
         self.parameters = [parameter for group in groups for parameter in group["params"]]
         self.averaging = Averaging(model, settings.averaging, tables)
@@ -179,7 +180,7 @@ class Updates:
         self.averaging.after_step()
         self.taken += 1
         if self.taken % EVERY == 0:
-            remove_tiny(self.dense)
+            remove_tiny(self.dense.optimizer)
 
 
 @contextmanager

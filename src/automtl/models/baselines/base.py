@@ -39,10 +39,13 @@ class Baseline(nn.Module, ABC):
 
     @abstractmethod
     def gather(self, x: Tensor) -> Tensor:
-        """(B, F D) -> (T, B, H)."""
+        """(B, F D) -> (T, B, H), or (B, H) if it is the same for all tasks."""
 
     def forward(self, features: Features) -> Tensor:
-        logits: Tensor = self.funnel(self.towers(self.dropout(self.gather(self.embedding(features).flatten(1)))))
+        found = self.gather(self.embedding(features).flatten(1))
+        if found.dim() == 2 and self.dropout.active:
+            found = found.expand(self.towers.num_tasks, -1, -1)  # what is dropped is each task's own
+        logits: Tensor = self.funnel(self.towers(self.dropout(found)))
         return logits
 
 

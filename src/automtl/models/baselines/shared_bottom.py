@@ -15,9 +15,8 @@ class SharedBottom(Baseline):
 
     def __init__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> None:
         super().__init__(layout, settings, generator)
-        self.num_tasks = layout.num_tasks
         self.bottom = Experts(1, self.embedding.width, settings.width, generator)
 
     def gather(self, x: Tensor) -> Tensor:
         out: Tensor = self.bottom(x)  # (1, B, H)
-        return out.expand(self.num_tasks, -1, -1)
+        return out.squeeze(0)
