@@ -147,6 +147,20 @@ def test_tasks_that_are_no_step_of_a_chain_are_refused(task: Task, message: str)
     check_model("mmoe", tasks)
 
 
+# Shared-Bottom
+
+
+def test_what_is_dropped_of_the_shared_bottom_is_each_tasks_own() -> None:
+    settings = replace(SETTINGS, dropout=0.5)
+    model, features = BASELINES["shared-bottom"](small_layout(), settings, torch.Generator()), small_batch().features
+    with torch.no_grad():
+        for parameter in model.towers.parameters():
+            parameter.copy_(parameter[:1].expand_as(parameter))  # towers alike
+    apart, alike = model.train()(features), model.eval()(features)
+    assert not torch.allclose(apart[:, 0], apart[:, 1])
+    torch.testing.assert_close(alike[:, 0], alike[:, 1])
+
+
 # Cross-stitch
 
 

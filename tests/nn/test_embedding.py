@@ -68,3 +68,30 @@ def test_sums_by_id_are_those_of_index_add_to_the_last_bit() -> None:
     torch.testing.assert_close(sum_by_id(ids, values.double(), 7).float(), plain)
     for none in (ids[:0], values[:0]), (ids[:, :0], values):
         assert not sum_by_id(*none, 7).any()
+
+
+def test_ids_of_32_and_64_bits_are_the_same() -> None:
+    (short, _), (long, _) = embedded(), embedded()
+    long.offsets, long.multi_offsets = long.offsets.long(), long.multi_offsets.long()
+    features, above = small_batch(6).features, torch.randn(6, 5, 4)
+    assert short.offsets.dtype is torch.int32
+    outs = short(features.each(as_short)), long(features.each(as_long))
+    assert torch.equal(*outs)
+    for out in outs:
+        out.backward(above)
+    assert short.table.grad is not None and long.table.grad is not None
+    assert torch.equal(short.table.grad, long.table.grad)
+
+
+def as_short(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor if tensor.is_floating_point() else tensor.int()
+
+
+def as_long(tensor: torch.Tensor) -> torch.Tensor:
+    return tensor if tensor.is_floating_point() else tensor.long()
+
+
+def test_numeric_columns_are_not_rounded() -> None:
+    module, out = embedded()
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        assert torch.equal(module(small_batch(6).features)[:, 3:], out[:, 3:])

@@ -67,3 +67,15 @@ def test_a_layer_follows_autocast() -> None:
     out.float().sum().backward()
     assert x.grad is not None and x.grad.dtype is torch.float32
     torch.testing.assert_close(out.float(), linear(x), atol=0.05, rtol=0.05)
+
+
+def test_the_gradient_of_a_shared_input_in_16_bits_is_rounded_once() -> None:
+    """Each of its numbers is the exact sum over all copies, but for the last rounding."""
+    torch.manual_seed(0)
+    x, weight = torch.randn(9, 6).bfloat16().requires_grad_(), torch.randn(8, 6, 5).bfloat16()
+    above = torch.randn(8, 9, 5).bfloat16()
+    (found,) = torch.autograd.grad(layer(x, weight, torch.zeros(8, 1, 5).bfloat16()), x, above)
+    exact = torch.einsum("sbo,sio->bi", above.double(), weight.double())
+    error = (found.double() - exact).abs() / exact.abs().clamp(min=0.1)
+    assert found.dtype is torch.bfloat16
+    assert float(error.max()) < 2**-8 + 1e-4

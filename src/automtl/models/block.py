@@ -25,11 +25,15 @@ class MixedBlock(nn.Module):
         for position, option in enumerate(options):
             families.setdefault(option.mixture, []).append(position)
         self.positions = tuple(tuple(members) for members in families.values())
+        places = [(family, place) for family, members in enumerate(self.positions) for place in range(len(members))]
+        flat = [option for members in self.positions for option in members]
+        self.places = tuple(places[flat.index(option)] for option in range(len(options)))  # family, candidate in it
         self.options, self.stack = options, stack
         self.mixtures = nn.ModuleList(
             options[members[0]].mixture([options[i] for i in members], stack, shape, generator)
             for members in self.positions
         )
+        self.families = tuple(self.mixtures)  # the same, which a list of modules looks up by name every time
 
     def forward(self, x: Tensor, weights: Tensor | None, active: tuple[int, ...] | None = None) -> Tensor:
         """weights: (S, len(active)) over the options `active` of a cell (None: all of them); others are not run.
@@ -51,10 +55,10 @@ class MixedBlock(nn.Module):
         return total
 
     def _lone(self, x: Tensor, option: int) -> Tensor:
-        family = next(index for index, members in enumerate(self.positions) if option in members)
-        mixture = self.mixtures[family]
+        family, candidate = self.places[option]
+        mixture = self.families[family]
         assert isinstance(mixture, Mixture)
-        return mixture.lone(x, self.positions[family].index(option))
+        return mixture.lone(x, candidate)
 
 
 def candidate_parameters(wide: MixedBlock, narrow: MixedBlock) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
@@ -153,24 +157,17 @@ class Grid(nn.Module):
         `stacked`: x has a copy for each cell.
         """
         if len(self.groups) == 1:
-            return self._run(0, x, share)
+            (block,) = self.blocks
+            return _run(block, x, share)
         copies = x.unbind(0) if stacked else ()
         parts = [
-            self._run(index, _together(copies, cells) if stacked else x, None if share is None else share.of(cells))
-            for index, cells in enumerate(self.groups)
+            _run(block, _together(copies, cells) if stacked else x, None if share is None else share.of(cells))
+            for block, cells in zip(self.blocks, self.groups, strict=True)
         ]
         if self.alone:
             return torch.stack(parts)
         outs = [copy for part in parts for copy in part.unbind(0)]
         return torch.stack([outs[place] for place in self.order])
-
-    def _run(self, index: int, x: Tensor, share: Share | None) -> Tensor:
-        block = self.blocks[index]
-        if share is None:
-            out: Tensor = block(x, None)
-        else:
-            out = block(x, share.weights if share.weights.shape[1] > 1 else None, share.active)
-        return out
 
     def keep(self, places: Sequence[int]) -> None:
         """Build all blocks anew with the options at these places alone; their parameters are taken over."""
@@ -191,3 +188,12 @@ class Grid(nn.Module):
                 options = tuple(block.options[position] for position in positions)
                 found.append(PlacedMixture(choice, cells, options, mixture))
         return found
+
+
+def _run(block: nn.Module, x: Tensor, share: Share | None) -> Tensor:
+    out: Tensor
+    if share is None:
+        out = block(x, None)
+    else:
+        out = block(x, share.weights if share.weights.shape[1] > 1 else None, share.active)
+    return out

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from automtl.nn.mixture import Mixture
 from automtl.nn.perceptron import perceptron
 from automtl.nn.shape import BlockShape
-from automtl.nn.stacked import StackedLinear, joined, layer, uniform
+from automtl.nn.stacked import StackedLinear, entry, joined, layer, uniform
 
 
 class IdentityMixture(Mixture):
@@ -42,8 +42,8 @@ class MLPMixture(Mixture):
         return perceptron(x, expand, expand_bias, joined([self.contract[i] for i in active], 1), share, bias)
 
     def lone(self, x: Tensor, candidate: int) -> Tensor:
-        hidden = layer(x, self.expand[candidate], self.expand_bias[candidate], activate=True)
-        return layer(hidden, self.contract[candidate], self.bias[candidate])
+        hidden = layer(x, entry(self.expand, candidate), entry(self.expand_bias, candidate), activate=True)
+        return layer(hidden, entry(self.contract, candidate), entry(self.bias, candidate))
 
     def owned(self, candidate: int) -> list[nn.Parameter]:
         return [parts[candidate] for parts in (self.expand, self.expand_bias, self.contract, self.bias)]
@@ -91,10 +91,10 @@ class ConvolutionMixture(Mixture):
         return torch.baddbmm(bias.reshape(-1, 1, 1), x, matrix)
 
     def lone(self, x: Tensor, candidate: int) -> Tensor:
-        kernel, width = self.weight[candidate], x.shape[2]
+        kernel, width = entry(self.weight, candidate), x.shape[2]
         spare = (self.widest - kernel.shape[1]) // 2
         matrix = (kernel @ self.band[spare : self.widest - spare]).view(-1, width, width)
-        return torch.baddbmm(self.bias[candidate].unsqueeze(2), x, matrix)
+        return torch.baddbmm(entry(self.bias, candidate).unsqueeze(2), x, matrix)
 
     def _padded(self, candidate: int) -> Tensor:
         weight = self.weight[candidate]
