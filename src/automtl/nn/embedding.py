@@ -103,8 +103,7 @@ class _Lookup(torch.autograd.Function):
         if others is None:
             return table.index_select(0, ids.flatten()).view(*ids.shape, table.shape[1])
         count = ids.shape[1]
-        places = ids.new_zeros(len(ids), count + others.shape[1])  # what others overwrite is looked up as well: no copy
-        places[:, :count] = ids
+        places = nn.functional.pad(ids, (0, others.shape[1]))  # what others overwrite is looked up as well: no copy
         out = table.index_select(0, places.flatten()).view(*places.shape, table.shape[1])
         out[:, count:] = others
         return out

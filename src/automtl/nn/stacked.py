@@ -80,7 +80,10 @@ class _Layer(torch.autograd.Function):
 
 def _map(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """(S, B, in) or (B, in), (S, in, out) -> (S, B, out)."""
-    stack, _, size = weight.shape
+    stack, inputs, size = weight.shape
+    if x.dim() == 2 and x.dtype == torch.bfloat16:  # one wide product: a batch of them would first copy x for each
+        flat = torch.addmm(bias.flatten(), x, weight.transpose(0, 1).reshape(inputs, -1))
+        return flat.view(-1, stack, size).transpose(0, 1).contiguous()
     if x.dim() == 2:
         return torch.baddbmm(bias, x.expand(stack, -1, -1), weight)
     if size == 1:  # a row of numbers for each copy: the product that reads x along its rows is quicker
