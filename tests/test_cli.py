@@ -245,7 +245,5 @@ def test_damage_to_a_model_is_named(damage, message, run_folder, tmp_path, capsy
 
 
 def test_help_is_quick_to_import_and_version_is_shown() -> None:
-    shown = subprocess.run(
-        [sys.executable, "-m", "automtl.cli", "--version"], capture_output=True, text=True, check=True
-    )
+    shown = subprocess.run([sys.executable, "-m", "automtl", "--version"], capture_output=True, text=True, check=True)
     assert shown.stdout.startswith("automtl 0.")

@@ -12,7 +12,7 @@ ORDER = (
     ("errors", "_version", "memory", "statistics"), ("data",), ("nn",), ("operations",), ("space",),
     ("models", "training"),
     ("search",), ("report", "predictor", "trackers"), ("config",), ("contenders",), ("recipes",),
-    ("estimator",), ("cli",), ("__init__",),
+    ("estimator",), ("cli",), ("__init__", "__main__"),
 )  # fmt: skip
 RANK = {name: rank for rank, names in enumerate(ORDER) for name in names}
 

@@ -84,7 +84,7 @@ def test_a_killed_fit_leaves_the_earlier_model_or_a_whole_new_one(
     folder, config = tmp_path / "model", tmp_path / "tiny.yaml"
     predictor.save(folder)
     config.write_text(yaml.safe_dump(TINY))
-    command = [sys.executable, "-m", "automtl.cli", "fit", str(log_file), "--task", "click", "--drop", "like"]
+    command = [sys.executable, "-m", "automtl", "fit", str(log_file), "--task", "click", "--drop", "like"]
     process = subprocess.Popen(
         [*command, "--drop", "buy", "--drop", "cart", "--config", str(config), "--out", str(folder), "--overwrite"],
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,

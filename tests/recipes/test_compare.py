@@ -28,7 +28,7 @@ OPTIONS = ["--models", "automtl,esmm,mmoe", "--seeds", "2", "--trials", "1", "--
 def command(log_file: Path, folder: Path) -> list[str]:
     (folder / "tiny.yaml").write_text(yaml.safe_dump(SETTINGS))
     columns = ["--task", "click", "--task", "price", "--drop", "like", "--drop", "buy", "--drop", "cart"]
-    python = [sys.executable, "-m", "automtl.cli", "compare", str(log_file)]
+    python = [sys.executable, "-m", "automtl", "compare", str(log_file)]
     return [*python, *columns, *OPTIONS, "--config", str(folder / "tiny.yaml"), "--out", str(folder / "out")]
 
 

@@ -1,4 +1,4 @@
-"""`python -m automtl.cli`."""
+"""`python -m automtl`."""
 
 from automtl.cli import main
 
