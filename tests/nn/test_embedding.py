@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
+from automtl.data.batch import Features
+from automtl.data.layout import CategoricalLayout, Layout
 from automtl.nn.embedding import FieldEmbedding, sum_by_id
 from tests.conftest import small_batch, small_layout
 
@@ -95,3 +97,19 @@ def test_numeric_columns_are_not_rounded() -> None:
     module, out = embedded()
     with torch.autocast("cpu", dtype=torch.bfloat16):
         assert torch.equal(module(small_batch(6).features)[:, 3:], out[:, 3:])
+
+
+def test_what_products_alone_read_is_rounded_once_and_the_tables_gradient_is_whole() -> None:
+    """The same numbers as rounding what was found, where ids are many; a table of more rows is left as it is."""
+    layout, batch = Layout((CategoricalLayout("a", 9),), (), (), small_layout(1).tasks), small_batch(num_tasks=1)
+    module, features = FieldEmbedding(layout, 4, torch.Generator().manual_seed(0)), batch.features
+    features = Features(features.categorical[:, :1], (), features.numeric[:, :0])
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        out, whole = module(features, for_products=True), module(features)
+        few = module(features.take(slice(0, 8)), for_products=True)
+    assert (out.dtype, whole.dtype, few.dtype) == (torch.bfloat16, torch.float32, torch.float32)
+    assert torch.equal(out, whole.bfloat16())
+    above = torch.randn(out.shape).bfloat16()
+    rounded, exact = (torch.autograd.grad(one, module.table, above.to(one.dtype))[0] for one in (out, whole))
+    assert rounded.dtype is torch.float32
+    assert torch.equal(rounded, exact)

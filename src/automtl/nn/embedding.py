@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from automtl.data.batch import Features
 from automtl.data.layout import Layout
 from automtl.nn.lists import list_pooling
-from automtl.nn.stacked import segments
+from automtl.nn.stacked import product_type, segments
 
 STD = 0.01  # of new id embeddings
 
@@ -59,10 +59,16 @@ class FieldEmbedding(nn.Module):
         """F D, the size of the flattened output."""
         return self.num_fields * self.dim
 
-    def forward(self, features: Features) -> Tensor:
+    def forward(self, features: Features, *, for_products: bool = False) -> Tensor:
+        """`for_products`: nothing but products reads the output, so that it may have the type of autocast."""
         numeric = self._projected(features.numeric)
         if not features.multi:
-            out: Tensor = _Lookup.apply(self.table, features.categorical + self.offsets, numeric, self.row_wise)  # type: ignore[no-untyped-call]
+            ids = features.categorical + self.offsets
+            few = (
+                for_products and len(self.table) <= ids.numel()
+            )  # to round the table is less than to round what is found
+            dtype = product_type(ids.device.type, self.table.dtype) if few else self.table.dtype
+            out: Tensor = _Lookup.apply(self.table, ids, numeric, self.row_wise, dtype)  # type: ignore[no-untyped-call]
             return out
         found = self._found(features)
         parts = [found[0]]  # (B, C, D)
@@ -85,7 +91,7 @@ class FieldEmbedding(nn.Module):
         ids = [features.categorical + self.offsets]
         ids += [values + self.multi_offsets[index] for index, values in enumerate(features.multi)]
         flat = torch.cat([values.reshape(1, -1) for values in ids], dim=1)
-        found: Tensor = _Lookup.apply(self.table, flat, None, self.row_wise)  # type: ignore[no-untyped-call]
+        found: Tensor = _Lookup.apply(self.table, flat, None, self.row_wise, self.table.dtype)  # type: ignore[no-untyped-call]
         parts = found[0].split([values.numel() for values in ids])
         return [part.view(*values.shape, self.dim) for part, values in zip(parts, ids, strict=True)]
 
@@ -93,12 +99,15 @@ class FieldEmbedding(nn.Module):
 class _Lookup(torch.autograd.Function):
     """Rows of a table (V, D) by ids (B, C), beside them other fields (B, G, D) if there are any: (B, C + G, D).
 
-    The table's gradient is whole, or, if `row_wise`, sparse: of the ids met.
+    What is found has the given type. The table's gradient is whole, or, if `row_wise`, sparse: of the ids met.
     """
 
     @staticmethod
-    def forward(ctx: Any, table: Tensor, ids: Tensor, others: Tensor | None, row_wise: bool) -> Tensor:
+    def forward(
+        ctx: Any, table: Tensor, ids: Tensor, others: Tensor | None, row_wise: bool, dtype: torch.dtype
+    ) -> Tensor:
         ctx.save_for_backward(ids)
+        ctx.table_type, table = table.dtype, table.to(dtype)
         ctx.rows, ctx.row_wise, ctx.others = len(table), row_wise, None if others is None else others.dtype
         if others is None:
             return table.index_select(0, ids.flatten()).view(*ids.shape, table.shape[1])
@@ -112,13 +121,20 @@ class _Lookup(torch.autograd.Function):
     @torch.autograd.function.once_differentiable
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
         (ids,) = ctx.saved_tensors
+        gradient = gradient.to(ctx.table_type)
         of_others = None if ctx.others is None else gradient[:, ids.shape[1] :].to(ctx.others)
         if not ctx.row_wise:
             total = sum_by_id if not torch.compiler.is_compiling() else _sum_by_id_compiled
-            return total(ids, gradient, ctx.rows), None, of_others, None
+            return total(ids, gradient, ctx.rows), None, of_others, None, None
         values = gradient[:, : ids.shape[1]].flatten(0, 1)
         shape = (ctx.rows, values.shape[1])
-        return torch.sparse_coo_tensor(ids.view(1, -1), values, shape, check_invariants=False), None, of_others, None
+        return (
+            torch.sparse_coo_tensor(ids.view(1, -1), values, shape, check_invariants=False),
+            None,
+            of_others,
+            None,
+            None,
+        )
 
 
 def sum_by_id(ids: Tensor, values: Tensor, rows: int) -> Tensor:

@@ -18,6 +18,11 @@ def uniform(shape: Sequence[int], fan_in: int, generator: torch.Generator) -> nn
     return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound, generator=generator))
 
 
+def product_type(device: str, otherwise: torch.dtype) -> torch.dtype:
+    """The type that products on a kind of device are made in: that of autocast, if it is on."""
+    return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else otherwise
+
+
 def layer(
     x: Tensor, weight: Tensor, bias: Tensor, *, activate: bool = False, mask: Tensor | None = None, scale: float = 1.0
 ) -> Tensor:
@@ -26,8 +31,7 @@ def layer(
     x: (S, B, in), or (B, in) for an input that all copies read; weight: (S, in, out), bias: (S, 1, out). Computed in
     the type of autocast, if that is on, else in that of the weight.
     """
-    kind = x.device.type
-    dtype = torch.get_autocast_dtype(kind) if torch.is_autocast_enabled(kind) else weight.dtype
+    dtype = product_type(x.device.type, weight.dtype)
     if not torch.is_grad_enabled() and mask is None:  # without the node, which costs as much as a small product
         if x.dtype != dtype or weight.dtype != dtype:
             x, weight, bias = x.to(dtype), weight.to(dtype), bias.to(dtype)

@@ -42,7 +42,7 @@ class Baseline(nn.Module, ABC):
         """(B, F D) -> (T, B, H), or (B, H) if it is the same for all tasks."""
 
     def forward(self, features: Features) -> Tensor:
-        found = self.gather(self.embedding(features).flatten(1))
+        found = self.gather(self.embedding(features, for_products=True).flatten(1))
         if found.dim() == 2 and self.dropout.active:
             found = found.expand(self.towers.num_tasks, -1, -1)  # what is dropped is each task's own
         logits: Tensor = self.funnel(self.towers(self.dropout(found)))
