@@ -165,7 +165,7 @@ class PlainSupernet(nn.Module):
         self.space, self.normalize = wide.space, wide.network.normalize
         self.embeddings = nn.ModuleList(
             nn.Embedding.from_pretrained(part.clone(), freeze=False)
-            for part in wide.network.embedding.table.detach().tensor_split(wide.network.embedding.offsets[1:])
+            for part in wide.network.embedding.table.detach().tensor_split(wide.network.embedding.offsets[1:].long())
         )
         self.alpha = nn.ParameterList(nn.Parameter(alpha.detach().clone()) for alpha in wide.logits.alpha)
         self.beta = nn.Parameter(wide.selection.beta.detach().clone())
