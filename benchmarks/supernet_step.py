@@ -3,12 +3,13 @@
 The step: a validation pass and a training pass, both with the gradients of all weights (early stopping of operations
 needs them). The plain loop (`plain_supernet.py`) is made of ordinary `torch.nn` layers, with the same parameters; its
 loss and gradients of the architecture are compared with ours before anything is timed. It runs in a process of its
-own, with the allocator as Python starts it; `plain_loop_same_allocator` is the ratio against one that keeps freed
+own, with the allocator as Python starts it; `plain_loop_full_same_allocator` is the ratio against one that keeps freed
 memory, as ours does.
 
-`plain_loop_bf16` has our products in bf16, where the processor has instructions for it, against the same plain loop.
+Ours is timed in its default precision, bf16 where the processor has it, and in full precision (`_full`); the plain loop
+is in full precision, as it is written. `plain_loop_both_bf16`: the plain loop under torch's autocast, too.
 
-The floor is the time of all matrix products of both passes at the speed of one large product.
+The floor, of full precision, is the time of all matrix products of both passes at the speed of one large product.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import multiprocessing
 import os
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from multiprocessing.connection import Connection
 from types import TracebackType
 
@@ -53,7 +55,7 @@ def made(given: argparse.Namespace) -> tuple[Supernet, Batch]:
     return wide, Batch(features, labels, torch.ones_like(labels), torch.ones(given.rows))
 
 
-def step(model: nn.Module, batch: Batch, loss: MultiTaskLoss, numbers: str = "full") -> Tensor:
+def step(model: nn.Module, batch: Batch, loss: MultiTaskLoss, numbers: str) -> Tensor:
     """Both passes; the loss of the last."""
     for _ in range(2):
         model.zero_grad(set_to_none=True)
@@ -66,12 +68,12 @@ def step(model: nn.Module, batch: Batch, loss: MultiTaskLoss, numbers: str = "fu
 
 def compare(wide: Supernet, plain: PlainSupernet, batch: Batch, loss: MultiTaskLoss) -> None:
     """Raises AssertionError where the plain loop is not the same function."""
-    torch.testing.assert_close(step(wide, batch, loss), step(plain, batch, loss), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(step(wide, batch, loss, "full"), step(plain, batch, loss, "full"), rtol=1e-4, atol=1e-5)
     for ours, theirs in zip([*wide.logits.alpha, wide.selection.beta], [*plain.alpha, plain.beta], strict=True):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-2, atol=1e-6)
 
 
-def serve(pipe: Connection, given: argparse.Namespace, threads: int) -> None:
+def serve(pipe: Connection, given: argparse.Namespace, threads: int, numbers: str) -> None:
     """The plain loop's process: answers each message with the seconds of a step."""
     torch.set_num_threads(threads)
     ignore_denormals()
@@ -80,18 +82,20 @@ def serve(pipe: Connection, given: argparse.Namespace, threads: int) -> None:
     plain, loss = PlainSupernet(wide), MultiTaskLoss(TASKS)
     while pipe.recv():
         start = time.perf_counter()
-        step(plain, batch, loss)
+        step(plain, batch, loss, numbers)
         pipe.send(time.perf_counter() - start)
 
 
 class PlainProcess:
     """The plain loop beside us. Use it in a `with` statement."""
 
-    def __init__(self, given: argparse.Namespace, *, keep_memory: bool) -> None:
+    def __init__(self, given: argparse.Namespace, *, keep_memory: bool, numbers: str = "full") -> None:
         self.pipe, theirs = multiprocessing.Pipe()
         os.environ[SWITCH] = "1" if keep_memory else "0"
         context = multiprocessing.get_context("spawn")
-        self.process = context.Process(target=serve, args=(theirs, given, torch.get_num_threads()), daemon=True)
+        self.process = context.Process(
+            target=serve, args=(theirs, given, torch.get_num_threads(), numbers), daemon=True
+        )
         self.process.start()
         os.environ[SWITCH] = "1"
 
@@ -126,13 +130,19 @@ def main() -> None:
     wide, batch = made(given)
     loss = MultiTaskLoss(TASKS)
     compare(wide, PlainSupernet(wide), batch, loss)
-    with PlainProcess(given, keep_memory=False) as plain, PlainProcess(given, keep_memory=True) as warm:
-        runs: dict[str, Callable[[], object]] = {
-            "ours": lambda: step(wide, batch, loss), "plain": plain, "plain, same allocator": warm
-        }  # fmt: skip
+    with ExitStack() as stack:
+        plain = {
+            "plain": PlainProcess(given, keep_memory=False),
+            "plain, same allocator": PlainProcess(given, keep_memory=True),
+        }
         if has_bf16(torch.device("cpu")):
-            runs["ours, bf16"] = lambda: step(wide, batch, loss, "bf16")
-        times = in_turns(runs, given.rounds)
+            plain["plain, bf16"] = PlainProcess(given, keep_memory=False, numbers="bf16")
+        for process in plain.values():
+            stack.enter_context(process)
+        runs: dict[str, Callable[[], object]] = {
+            "ours": lambda: step(wide, batch, loss, "auto"), "ours, full": lambda: step(wide, batch, loss, "full")
+        }  # fmt: skip
+        times = in_turns(runs | plain, given.rounds)
     ceiling, bandwidth, work = matrix_ceiling(), memory_ceiling(), flops(wide, given.rows)
     for name, seconds in times.items():
         print(f"{name}: {min(seconds):.2f} to {max(seconds):.2f} s a step")
@@ -141,9 +151,10 @@ def main() -> None:
         "supernet-step",
         {
             "plain_loop": ratio(times["plain"], times["ours"]),
-            "plain_loop_same_allocator": ratio(times["plain, same allocator"], times["ours"]),
-            "plain_loop_bf16": ratio(times["plain"], times["ours, bf16"]) if "ours, bf16" in times else None,
-            "floor": ratio(times["ours"], [work / ceiling] * given.rounds),
+            "plain_loop_full": ratio(times["plain"], times["ours, full"]),
+            "plain_loop_full_same_allocator": ratio(times["plain, same allocator"], times["ours, full"]),
+            "plain_loop_both_bf16": ratio(times["plain, bf16"], times["ours"]) if "plain, bf16" in times else None,
+            "floor": ratio(times["ours, full"], [work / ceiling] * given.rounds),
             "gflops_ceiling": round(ceiling / 1e9),
             "memory_gb_per_second": round(bandwidth / 1e9, 1),
             "gflop_a_step": round(work / 1e9, 1),
