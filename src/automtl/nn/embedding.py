@@ -60,14 +60,16 @@ class FieldEmbedding(nn.Module):
         return self.num_fields * self.dim
 
     def forward(self, features: Features, *, for_products: bool = False) -> Tensor:
-        """`for_products`: nothing but products reads the output, so that it may have the type of autocast."""
+        """`for_products`: nothing but products reads the output, so that it may have the type of autocast.
+
+        It has that type where rounding the table is less work than rounding what is found.
+        """
         numeric = self._projected(features.numeric)
         if not features.multi:
             ids = features.categorical + self.offsets
-            few = (
-                for_products and len(self.table) <= ids.numel()
-            )  # to round the table is less than to round what is found
-            dtype = product_type(ids.device.type, self.table.dtype) if few else self.table.dtype
+            dtype = self.table.dtype
+            if for_products and len(self.table) <= ids.numel():
+                dtype = product_type(ids.device.type, dtype)
             out: Tensor = _Lookup.apply(self.table, ids, numeric, self.row_wise, dtype)  # type: ignore[no-untyped-call]
             return out
         found = self._found(features)
@@ -128,13 +130,8 @@ class _Lookup(torch.autograd.Function):
             return total(ids, gradient, ctx.rows), None, of_others, None, None
         values = gradient[:, : ids.shape[1]].flatten(0, 1)
         shape = (ctx.rows, values.shape[1])
-        return (
-            torch.sparse_coo_tensor(ids.view(1, -1), values, shape, check_invariants=False),
-            None,
-            of_others,
-            None,
-            None,
-        )
+        of_rows = torch.sparse_coo_tensor(ids.view(1, -1), values, shape, check_invariants=False)
+        return of_rows, None, of_others, None, None
 
 
 def sum_by_id(ids: Tensor, values: Tensor, rows: int) -> Tensor:
