@@ -80,7 +80,7 @@ def report(name: str, figures: Mapping[str, Any], out: Path | None = None, packa
     """
     out = out or (Path(os.environ["BENCHMARK_OUT"]) if "BENCHMARK_OUT" in os.environ else None)
     about = {"benchmark": name, "machine": machine(), "commit": commit(), "versions": versions(packages)}
-    line = json.dumps(about | dict(figures))
+    line = json.dumps(about | dict(figures), allow_nan=False)
     if out is not None:
         out.parent.mkdir(parents=True, exist_ok=True)
         out.write_text(line + "\n", encoding="utf-8")

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import math
 import statistics
 import time
 from collections.abc import Callable, Sequence
@@ -217,15 +218,15 @@ def added(left: list[float], right: list[float]) -> list[float]:
     return [a + b for a, b in zip(left, right, strict=True)]
 
 
-def compared(ours: list[Record], theirs: list[Record], of: str = "test_auc") -> dict[str, dict[str, float]]:
-    """For each task the mean difference of test AUC over seeds, and the p-value of the paired t-test."""
+def compared(ours: list[Record], theirs: list[Record], of: str = "test_auc") -> dict[str, dict[str, float | None]]:
+    """For each task the mean difference of test AUC over seeds, and the p-value of the paired t-test, if it has one."""
     found = {}
     for task in ours[0][of]:
         a, b = ([record[of][task] for record in records] for records in (ours, theirs))
         means = {"ours": statistics.fmean(a), "theirs": statistics.fmean(b)}
-        p = float(ttest_rel(a, b).pvalue) if len(a) > 1 else float("nan")
+        p = float(ttest_rel(a, b).pvalue) if len(a) > 1 else math.nan  # of equal figures, too
         found[task] = {name: round(value, 5) for name, value in means.items()} | {
-            "difference": round(means["ours"] - means["theirs"], 5), "p": round(p, 4),
+            "difference": round(means["ours"] - means["theirs"], 5), "p": None if math.isnan(p) else round(p, 4),
         }  # fmt: skip
     return found
 

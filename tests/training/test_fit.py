@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 import torch
 
@@ -64,3 +66,11 @@ def test_prediction_has_no_dropout_and_keeps_the_mode() -> None:
     with seeded(0):
         assert torch.equal(predict_logits(net, batch), predict_logits(net, batch))
     assert net.training
+
+
+def test_a_task_of_one_class_has_no_auc_in_the_checks_and_they_stay_plain_json() -> None:
+    train, valid = small_batch(200), small_batch(60, seed=1)
+    valid.labels[:, 1] = 0.0
+    result = fit(model(), train, valid, TASKS, TrainingSettings(epochs=1), 0)
+    assert set(result.checks[0].auc) == {task.name for task in TASKS} - {TASKS[1].name}
+    json.dumps([check.to_dict() for check in result.checks], allow_nan=False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
@@ -69,7 +70,7 @@ class TrainingSettings:
 
 @dataclass(frozen=True)
 class Check:
-    """One look at the validation rows: normalised loss (1 is the base rate's), MTL-Loss, AUC by task."""
+    """One look at the validation rows: normalised loss (1 is the base rate's), MTL-Loss, AUC by task if defined."""
 
     epoch: int
     rows: int
@@ -310,11 +311,12 @@ class Judge:
         return Check(epoch, rows, train_loss, score, float(losses @ self.loss.weights), self._auc(logits.numpy()))
 
     def _auc(self, logits: np.ndarray) -> dict[str, float]:
+        """Of the binary tasks of which the validation rows have both classes."""
         found = {}
         for index, task in enumerate(self.tasks):
             if task.kind is TaskKind.BINARY:
                 found[task.name] = fast_auc(task_rows(logits[:, index], self.valid, index))
-        return found
+        return {name: value for name, value in found.items() if not math.isnan(value)}
 
 
 @torch.inference_mode()
