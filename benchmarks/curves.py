@@ -9,9 +9,9 @@ process held resident, less what it held when torch and the library were loaded:
 rows, temporaries, and what training keeps of freed memory.
 
 A step of the search as published moves alpha on a validation batch, and weights and beta on a training batch. A step of
-the progressive search runs one drawn candidate of each choice, every second one also moves alpha; the mean over a round
+the progressive search runs two drawn candidates of each choice, every second one also moves alpha; the mean over a round
 in which each candidate has its turn is taken, before any is given up. The derived model has one fixed pattern of
-operations, and all experts of its space.
+operations, and all experts of its space. Products are in the precision that is the default on the machine.
 
 Results go to benchmarks/results/curves.json, axis by axis, so that some can be measured again; `--draw` alone draws
 them. Drawing needs the extra `plots`.
@@ -190,12 +190,20 @@ def training_step(make: Callable[..., Any], point: Point) -> Callable[[], None]:
     """Forward, backward and update of a model of (layout, settings, point)."""
     from automtl.models.settings import NetworkSettings
     from automtl.training.fit import TrainingSettings, Updates
+    from automtl.training.hardware import device_of, precision
     from automtl.training.losses import MultiTaskLoss
 
     sizes, batch = table(point, 1)
     model, loss = make(sizes, NetworkSettings(EMBEDDING), point), MultiTaskLoss(sizes.tasks)
-    updates = Updates(model, batch, TrainingSettings(batch_size=point.rows))
-    return lambda: updates.step(loss(model(batch.features), batch))
+    settings = TrainingSettings(batch_size=point.rows)
+    updates, numbers = Updates(model, batch, settings), precision(settings.precision, device_of(model))
+
+    def step() -> None:
+        with numbers:
+            logits = model(batch.features)
+        updates.step(loss(logits.float(), batch))
+
+    return step
 
 
 def derived_model(sizes: Any, settings: Any, point: Point) -> Any:
