@@ -9,8 +9,8 @@ process held resident, less what it held when torch and the library were loaded:
 rows, temporaries, and what training keeps of freed memory.
 
 A step of the search as published moves alpha on a validation batch, and weights and beta on a training batch. A step of
-the progressive search runs two drawn candidates of each choice, every second one also moves alpha; the mean over a round
-in which each candidate has its turn is taken, before any is given up. The derived model has one fixed pattern of
+the progressive search runs two drawn candidates of each choice, every second one also moves alpha; the mean over a
+round in which each candidate has its turn is taken, before any is given up. The derived model has one fixed pattern of
 operations, and all experts of its space. Products are in the precision that is the default on the machine.
 
 Results go to benchmarks/results/curves.json, axis by axis, so that some can be measured again; `--draw` alone draws
@@ -252,7 +252,7 @@ def table(point: Point, batches: int) -> tuple[Any, Any]:
     generator, count = torch.Generator().manual_seed(0), batches * point.rows
     fields = tuple(CategoricalLayout(f"id{index}", VOCABULARY) for index in range(point.fields))
     tasks = tuple(Task(f"t{index}") for index in range(point.tasks))
-    ids = torch.randint(0, VOCABULARY, (count, point.fields), generator=generator)
+    ids = torch.randint(0, VOCABULARY, (count, point.fields), generator=generator, dtype=torch.int32)
     labels = torch.randint(0, 2, (count, point.tasks), generator=generator).float()
     rows = Batch(Features(ids, (), torch.zeros(count, 0)), labels, torch.ones_like(labels), torch.ones(count))
     return Layout(fields, (), (), tasks), rows
