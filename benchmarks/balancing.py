@@ -28,7 +28,7 @@ from automtl.training.balancing import BALANCINGS
 from automtl.training.fit import balancing_of, fit, predict_logits
 from automtl.training.metrics import fast_auc, task_rows
 from automtl.training.progress import silent
-from common import arguments, report
+from common import arguments, report, run
 
 
 def parsed() -> argparse.Namespace:
@@ -86,4 +86,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

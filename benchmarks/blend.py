@@ -30,7 +30,7 @@ from automtl.recipes.inputs import distinct_variants, prepare, train_reference
 from automtl.training.fit import fit, predict_logits
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.progress import silent
-from common import commit
+from common import commit, run
 
 OLD_SHARES = torch.linspace(0, 1, 21)
 
@@ -127,4 +127,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

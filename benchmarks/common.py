@@ -21,6 +21,7 @@ from typing import Any
 import torch
 
 import automtl
+from automtl.errors import AutomtlError
 
 HERE = Path(__file__).parent
 
@@ -71,6 +72,15 @@ def arguments(description: str | None = None) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--out", type=Path, help="also write the line of JSON to this file")
     return parser
+
+
+def run(main: Callable[[], None]) -> None:
+    """Run a benchmark that reads a table: a user's mistake is one line and exit code 2, as of the command."""
+    try:
+        main()
+    except AutomtlError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 def report(name: str, figures: Mapping[str, Any], out: Path | None = None, packages: Sequence[str] = ()) -> None:

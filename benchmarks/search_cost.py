@@ -52,7 +52,7 @@ from automtl.space import published_space
 from automtl.training.fit import fit, predict_logits
 from automtl.training.metrics import fast_auc, task_rows
 from automtl.training.progress import silent
-from common import arguments, commit, report
+from common import arguments, commit, report, run
 
 PUBLISHED_STEPS = 3  # timed, of all those that the published schedule takes
 Record = dict[str, Any]
@@ -272,4 +272,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    run(main)

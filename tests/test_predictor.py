@@ -16,7 +16,7 @@ import torch
 import yaml
 
 from automtl.config import Settings
-from automtl.errors import ModelFolderError
+from automtl.errors import ModelFolderError, SettingsError
 from automtl.models.blend import Blend
 from automtl.predictor import Predictor, write_folder
 from automtl.recipes import Roles, fit_table
@@ -48,6 +48,11 @@ def test_products_in_16_bits_move_scores_a_little_and_only_where_asked(predictor
     assert (moved > 0) == has_bf16(torch.device("cpu"))  # type: ignore[operator]
     assert moved < 0.02  # type: ignore[operator]
     assert network.predict(log)["click"].equals(whole)
+
+
+def test_a_precision_that_there_is_not_is_refused(predictor: Predictor) -> None:
+    with pytest.raises(SettingsError, match="'half' is unknown; there are 'full' and 'auto'"):
+        replace(predictor, precision="half")
 
 
 def test_a_failing_disk_leaves_the_earlier_model_whole(

@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import polars as pl
 import torch
@@ -27,7 +27,7 @@ from automtl.data.prepared import PreparedFolder, is_prepared
 from automtl.data.schema import Schema
 from automtl.data.store import FeedingSettings, feeding
 from automtl.data.table import read_table
-from automtl.errors import ModelFolderError, SpaceError
+from automtl.errors import ModelFolderError, SettingsError, SpaceError
 from automtl.models.blend import Blend, Member, trees_of
 from automtl.models.network import build
 from automtl.models.registry import MODELS
@@ -114,6 +114,12 @@ class Predictor:
     network: nn.Module
     precision: Precision = "full"
 
+    def __post_init__(self) -> None:
+        """Raises SettingsError."""
+        if self.precision not in get_args(Precision):
+            known = " and ".join(f"'{name}'" for name in get_args(Precision))
+            raise SettingsError(f"precision '{self.precision}' is unknown; there are {known}")
+
     def predict(self, source: Any) -> pl.DataFrame:
         """One column a task, in the table's row order: a probability (binary) or a value (regression).
 
@@ -177,7 +183,7 @@ class Predictor:
 
     @staticmethod
     def load(folder: Path | str, precision: Precision = "full") -> Predictor:
-        """Read and verify a folder. Raises ModelFolderError that says what is wrong with it."""
+        """Read and verify a folder. Raises ModelFolderError that says what is wrong with it, SettingsError."""
         folder = Path(folder)
         verify(folder)
         try:
