@@ -18,16 +18,16 @@ import torch
 from torch import nn
 
 from automtl.config import Settings
-from automtl.data.batch import Batch
-from automtl.data.store import feeding
-from automtl.data.synthetic import synthetic_log
-from automtl.data.table import read_table
-from automtl.models.baselines import BASELINES
-from automtl.recipes import Prepared, Roles, choose_variant, open_source
+from automtl.dataset.store import feeding
+from automtl.experiment import Prepared, Roles, choose_variant, open_source
+from automtl.features.batch import Batch
+from automtl.models.registry import MODELS
+from automtl.system.progress import ignore
+from automtl.tables.synthetic import synthetic_log
+from automtl.tables.table import read_table
 from automtl.training.balancing import BALANCINGS
 from automtl.training.fit import balancing_of, fit, predict_logits
 from automtl.training.metrics import fast_auc, task_rows
-from automtl.training.progress import silent
 from common import arguments, report, run
 
 
@@ -49,14 +49,14 @@ def prepare(given: argparse.Namespace) -> tuple[Prepared, Batch]:
     tasks = given.task or ["click", "like", "buy", "cart"]
     source, settings = open_source(table, tasks, roles, None, settings, given.seed)
     with feeding(settings.feeding) as feeder:
-        prepared, _ = choose_variant(source, settings, given.seed, feeder, silent)
+        prepared, _ = choose_variant(source, settings, given.seed, feeder, ignore)
         return prepared, source.test(prepared.encoder, feeder, like=prepared.train)
 
 
 def train(prepared: Prepared, test: Batch, name: str, balancing: Any, seed: int) -> dict[str, Any]:
     """One model: its validation score, test AUC by task, and time."""
     layout = prepared.encoder.layout
-    model = BASELINES[name](layout, prepared.network, torch.Generator().manual_seed(seed))
+    model = MODELS.find(name)(layout, prepared.network, torch.Generator().manual_seed(seed))
     training = replace(prepared.training, balancing=balancing)
     balancing_of(training, nn.Module(), torch.ones(2))  # the packages are imported before the clock runs
     start = time.process_time()

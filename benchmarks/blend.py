@@ -19,17 +19,17 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from automtl.config import Settings
-from automtl.data.batch import Batch
-from automtl.data.schema import Task
-from automtl.data.store import Feeder, feeding
-from automtl.models.blend import best_shares, boosted
+from automtl.dataset.store import Feeder, feeding
+from automtl.ensemble.ensemble import best_shares, boosted
+from automtl.experiment import Prepared, Roles, open_source
+from automtl.experiment.input_selection import distinct_variants, prepare, train_reference
+from automtl.experiment.pipeline import search_architecture
+from automtl.features.batch import Batch
 from automtl.predictor import ModelSpec, tree_inputs
-from automtl.recipes import Prepared, Roles, open_source
-from automtl.recipes.fit import search_architecture
-from automtl.recipes.inputs import distinct_variants, prepare, train_reference
+from automtl.system.progress import ignore
+from automtl.tables.schema import Task
 from automtl.training.fit import fit, predict_logits
 from automtl.training.losses import MultiTaskLoss
-from automtl.training.progress import silent
 from common import commit, run
 
 OLD_SHARES = torch.linspace(0, 1, 21)
@@ -77,7 +77,7 @@ def members(given: argparse.Namespace, seed: int, feeder: Feeder) -> tuple[dict[
         return Logits(*(predict_logits(model, rows.narrow(columns)) for rows in (whole.valid, test)))
 
     columns = chosen.encoder.layout.num_numeric
-    found = search_architecture(chosen, settings, seed, silent)
+    found = search_architecture(chosen, settings, seed, ignore)
     assert found is not None
     network = ModelSpec("automtl", chosen.network, found.architecture).build(chosen.encoder, seed)
     fit(network, chosen.train, chosen.valid, tasks, chosen.training, seed)
@@ -86,7 +86,7 @@ def members(given: argparse.Namespace, seed: int, feeder: Feeder) -> tuple[dict[
         assert one.reference is not None
         name = "reference" if one is chosen else f"reference, {one.variant}"
         made[name] = logits(one.reference, one.encoder.layout.num_numeric)
-    for tree in boosted(tree_inputs(whole.encoder), whole.train, whole.valid, chosen.training, seed, silent):
+    for tree in boosted(tree_inputs(whole.encoder), whole.train, whole.valid, chosen.training, seed, ignore):
         made[tree.name] = logits(tree.model, tree.columns)
         if tree.columns == columns:
             own = tree.name

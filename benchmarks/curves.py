@@ -108,8 +108,8 @@ def curve(kind: str, axis: str) -> list[dict[str, float]]:
 
 def measured(kind: str, point: Point) -> dict[str, float]:
     """Milliseconds of a step and megabytes at the peak, in this process."""
-    from automtl.memory import keep_freed_memory
-    from automtl.training.denormal import ignore_denormals
+    from automtl.system.denormal import ignore_denormals
+    from automtl.system.memory import keep_freed_memory
 
     ignore_denormals()
     keep_freed_memory()
@@ -160,8 +160,8 @@ def search_step(point: Point, settings: Any) -> Callable[[], None]:
     from automtl.search.base import SearchProblem
     from automtl.search.differentiable import Run
     from automtl.space import SpaceSettings, published_space
+    from automtl.system.progress import ignore
     from automtl.training.fit import TrainingSettings
-    from automtl.training.progress import silent
 
     sizes, rows = table(point, 4)
     space = published_space(SpaceSettings(experts=point.experts), point.tasks)
@@ -169,7 +169,7 @@ def search_step(point: Point, settings: Any) -> Callable[[], None]:
     problem = SearchProblem(space, sizes, train, valid, NetworkSettings(EMBEDDING), TrainingSettings())
     late = replace(settings, batch_size=point.rows, warm_up=0.0, architecture_rest=0.0, min_steps=2000, max_steps=2000)
     run = Run(problem, late, 0)
-    return lambda: run.advance(silent)
+    return lambda: run.advance(ignore)
 
 
 def published_step(point: Point) -> Callable[[], None]:
@@ -189,8 +189,8 @@ def progressive_step(point: Point) -> Callable[[], None]:
 def training_step(make: Callable[..., Any], point: Point) -> Callable[[], None]:
     """Forward, backward and update of a model of (layout, settings, point)."""
     from automtl.models.settings import NetworkSettings
+    from automtl.system.hardware import device_of, precision
     from automtl.training.fit import TrainingSettings, Updates
-    from automtl.training.hardware import device_of, precision
     from automtl.training.losses import MultiTaskLoss
 
     sizes, batch = table(point, 1)
@@ -245,9 +245,9 @@ def table(point: Point, batches: int) -> tuple[Any, Any]:
     """A layout and so many batches of encoded rows."""
     import torch
 
-    from automtl.data.batch import Batch, Features
-    from automtl.data.layout import CategoricalLayout, Layout
-    from automtl.data.schema import Task
+    from automtl.features.batch import Batch, Features
+    from automtl.features.layout import CategoricalLayout, Layout
+    from automtl.tables.schema import Task
 
     generator, count = torch.Generator().manual_seed(0), batches * point.rows
     fields = tuple(CategoricalLayout(f"id{index}", VOCABULARY) for index in range(point.fields))

@@ -98,8 +98,8 @@ def run_pandas(path: Path, objects: bool) -> dict[str, float]:
 
 
 def run_automtl(path: Path, defaults: bool, parts: bool) -> dict[str, float]:
-    from automtl.data.encoder import Encoder, EncoderSettings
-    from automtl.data.schema import Field, FieldKind, Schema, Task
+    from automtl.features.encoder import Encoder, EncoderSettings
+    from automtl.tables.schema import Field, FieldKind, Schema, Task
 
     table = pl.read_parquet(path)
     fields = [Field(name, FieldKind.CATEGORICAL) for name in IDS] + [Field(n, FieldKind.NUMERIC) for n in NUMBERS]

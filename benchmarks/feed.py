@@ -18,11 +18,11 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from automtl.data.batch import GATHER_BYTES, Batch, Features, iterate, row_bytes
-from automtl.data.layout import CategoricalLayout, Layout, NumericLayout
-from automtl.data.schema import Task
-from automtl.data.store import Store, slices
-from automtl.memory import keep_freed_memory
+from automtl.dataset.store import Store, slices
+from automtl.features.batch import GATHER_BYTES, Batch, Features, iterate, row_bytes
+from automtl.features.layout import CategoricalLayout, Layout, NumericLayout
+from automtl.system.memory import keep_freed_memory
+from automtl.tables.schema import Task
 from common import arguments, in_turns, ratio, report
 
 VALUES, NUMERIC, TASKS = 1000, 8, 2

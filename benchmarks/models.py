@@ -7,13 +7,13 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from automtl.data.batch import Batch, Features
-from automtl.data.layout import CategoricalLayout, Layout, NumericLayout
-from automtl.data.schema import Task
+from automtl.features.batch import Batch, Features
+from automtl.features.layout import CategoricalLayout, Layout, NumericLayout
 from automtl.models.baselines import MMoE
 from automtl.models.baselines.base import HIDDEN, Baseline
 from automtl.models.settings import NetworkSettings
 from automtl.nn.stacked import StackedPerceptron
+from automtl.tables.schema import Task
 from peers.sizes import Sizes
 
 

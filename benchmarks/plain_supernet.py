@@ -9,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from automtl.data.batch import Features
+from automtl.features.batch import Features
 from automtl.models.block import MixedBlock
 from automtl.models.supernet import Supernet
 from automtl.operations import Operation

@@ -32,16 +32,16 @@ import torch
 from torch import nn
 
 import models
-from automtl.data.batch import Batch
-from automtl.data.encoder import Encoder, EncoderSettings
-from automtl.data.schema import Field, FieldKind, Schema
-from automtl.models.blend import Blend, Member, boosted
+from automtl.ensemble.boosting import TreeSettings
+from automtl.ensemble.ensemble import Blend, Member, boosted
+from automtl.features.batch import Batch
+from automtl.features.encoder import Encoder, EncoderSettings
 from automtl.models.settings import NetworkSettings
 from automtl.predictor import ModelSpec, Predictor, tree_inputs
 from automtl.space import SpaceSettings, published_space
-from automtl.training.boosting import TreeSettings
+from automtl.system.progress import ignore
+from automtl.tables.schema import Field, FieldKind, Schema
 from automtl.training.fit import TrainingSettings, predict_logits, to_scores
-from automtl.training.progress import silent
 from common import Seconds, arguments, in_turns, matrix_ceiling, ratio, report
 from models import tasks
 from peers.host import Peer
@@ -122,7 +122,7 @@ def blended(predictor: Predictor, rows: Batch) -> Predictor:
     columns = encoder.layout.num_numeric
     beside = ModelSpec("shared-bottom", spec.network).build(encoder, 0)
     settings = TrainingSettings(trees=TreeSettings(rounds=300, patience=300))
-    trees = boosted(tree_inputs(encoder), rows, rows, settings, 0, silent)
+    trees = boosted(tree_inputs(encoder), rows, rows, settings, 0, ignore)
     members = [Member("automtl", predictor.network, columns), Member("shared-bottom", beside, columns), *trees]
     model = Blend(members, tasks)
     model.share = torch.full_like(model.share, 1 / len(members))

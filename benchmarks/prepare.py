@@ -73,8 +73,8 @@ def make_part(place: int, rows: int, distinct: int) -> pl.DataFrame:
 
 def run_prepare(paths: list[Path], folder: Path) -> dict[str, Any]:
     from automtl.config import make_settings
-    from automtl.data.schema import Field, FieldKind, Schema, Task
-    from automtl.recipes.prepare import prepare_table
+    from automtl.experiment.prepare import prepare_table
+    from automtl.tables.schema import Field, FieldKind, Schema, Task
 
     fields = [Field(name, FieldKind.CATEGORICAL) for name in IDS] + [Field(n, FieldKind.NUMERIC) for n in NUMBERS]
     schema = Schema(tuple(fields), tuple(Task(name) for name in LABELS), split="split")
@@ -98,8 +98,8 @@ def run_prepare(paths: list[Path], folder: Path) -> dict[str, Any]:
 def run_open(folder: Path) -> dict[str, Any]:
     import torch
 
-    from automtl.data.batch import iterate
-    from automtl.data.prepared import PreparedFolder
+    from automtl.dataset.prepared import PreparedFolder
+    from automtl.features.batch import iterate
 
     rows = PreparedFolder.open(folder).rows("train", 2**30)
     next(iter(iterate(rows, 1024, torch.Generator().manual_seed(0))))
@@ -221,7 +221,7 @@ def main() -> None:
     if given.run:
         warnings.simplefilter("ignore")
         modules = (
-            ("pandas", "sklearn.preprocessing") if given.run.startswith("pandas") else ("automtl.recipes.prepare",)
+            ("pandas", "sklearn.preprocessing") if given.run.startswith("pandas") else ("automtl.experiment.prepare",)
         )
         print(json.dumps(measured(lambda: RUNS[given.run](given.paths, given.folder), modules)))
         return

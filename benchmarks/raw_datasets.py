@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from automtl.data.catalog import DATASETS, aliexpress, prepare
+from automtl.tables.catalog import DATASETS, aliexpress, prepare
 
 SLICE = 1_000_000  # rows that are generated at a time
 SEARCHES = 6  # rows of a search

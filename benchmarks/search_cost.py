@@ -32,26 +32,26 @@ from scipy.stats import ttest_rel
 from torch import nn
 
 from automtl.config import Settings
-from automtl.data.batch import Batch
-from automtl.data.encoder import Encoder
-from automtl.data.schema import Task
-from automtl.data.store import feeding
-from automtl.data.synthetic import synthetic_log
-from automtl.data.table import read_table
-from automtl.models.baselines import BASELINES
+from automtl.dataset.store import feeding
+from automtl.experiment import Prepared, Roles, choose_variant, open_source
+from automtl.experiment.ensemble import blended
+from automtl.experiment.source import Source
+from automtl.features.batch import Batch
+from automtl.features.encoder import Encoder
 from automtl.models.network import build
+from automtl.models.registry import MODELS
 from automtl.predictor import ModelSpec
-from automtl.recipes import Prepared, Roles, choose_variant, open_source
-from automtl.recipes.blend import blended
-from automtl.recipes.sources import Source
 from automtl.search import STRATEGIES
 from automtl.search.base import SearchProblem, SearchResult
 from automtl.search.differentiable import Run
 from automtl.search.settings import SearchSettings, published
 from automtl.space import published_space
+from automtl.system.progress import ignore
+from automtl.tables.schema import Task
+from automtl.tables.synthetic import synthetic_log
+from automtl.tables.table import read_table
 from automtl.training.fit import fit, predict_logits
 from automtl.training.metrics import fast_auc, task_rows
-from automtl.training.progress import silent
 from common import arguments, commit, report, run
 
 PUBLISHED_STEPS = 3  # timed, of all those that the published schedule takes
@@ -116,7 +116,7 @@ class Seed:
             self.source, self.settings = open_source(table, tasks, roles, None, self.settings, self.seed)
             start = time.perf_counter()
             with feeding(self.settings.feeding) as feeder:
-                self.made, _ = choose_variant(self.source, self.settings, self.seed, feeder, silent)
+                self.made, _ = choose_variant(self.source, self.settings, self.seed, feeder, ignore)
             self.choice_seconds = time.perf_counter() - start
         return self.made
 
@@ -150,7 +150,7 @@ class Seed:
     def mmoe(self) -> Record:
         prepared = self.data()
         generator = torch.Generator().manual_seed(self.seed)
-        return self.trained(BASELINES["mmoe"](prepared.encoder.layout, prepared.network, generator))
+        return self.trained(MODELS.find("mmoe")(prepared.encoder.layout, prepared.network, generator))
 
     def problem(self) -> SearchProblem:
         prepared = self.data()
@@ -172,18 +172,18 @@ class Seed:
 
     def progressive(self) -> Record:
         strategy = STRATEGIES["progressive"](SearchSettings())
-        return self.searched(strategy.search(self.problem(), self.seed, silent))
+        return self.searched(strategy.search(self.problem(), self.seed, ignore))
 
     def published(self) -> Record:
-        return self.searched(STRATEGIES["automtl"](published()).search(self.problem(), self.seed, silent))
+        return self.searched(STRATEGIES["automtl"](published()).search(self.problem(), self.seed, ignore))
 
     def published_steps(self) -> Record:
         """The published search's time, estimated."""
         run = Run(self.problem(), published(), self.seed)
-        run.advance(silent)
+        run.advance(ignore)
         start = time.perf_counter()
         for _ in range(PUBLISHED_STEPS):
-            run.advance(silent)
+            run.advance(ignore)
         seconds = (time.perf_counter() - start) / PUBLISHED_STEPS * run.schedule.total
         return {"search_seconds": round(seconds, 1), "steps": run.schedule.total}
 

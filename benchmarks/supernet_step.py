@@ -26,15 +26,15 @@ from types import TracebackType
 import torch
 from torch import Tensor, nn
 
-from automtl.data.batch import Batch, Features
-from automtl.data.layout import CategoricalLayout, Layout
-from automtl.data.schema import Task
-from automtl.memory import SWITCH, keep_freed_memory
+from automtl.features.batch import Batch, Features
+from automtl.features.layout import CategoricalLayout, Layout
 from automtl.models.settings import NetworkSettings
 from automtl.models.supernet import Supernet
 from automtl.space import SpaceSettings, published_space
-from automtl.training.denormal import ignore_denormals
-from automtl.training.hardware import has_bf16, precision
+from automtl.system.denormal import ignore_denormals
+from automtl.system.hardware import has_bf16, precision
+from automtl.system.memory import SWITCH, keep_freed_memory
+from automtl.tables.schema import Task
 from automtl.training.losses import MultiTaskLoss
 from common import Seconds, arguments, in_turns, matrix_ceiling, memory_ceiling, ratio, report
 from plain_supernet import PlainSupernet

@@ -16,7 +16,7 @@ What is not the same, as the libraries do not offer it otherwise: our numeric co
 linear layer, gates included; deepctr-torch has no bias in gates and last layers. The operations a
 row are printed for each.
 
-Our process keeps freed memory (`automtl.memory`), a part of `fit`; the peers run as their users run them. With
+Our process keeps freed memory (`automtl.system.memory`), a part of `fit`; the peers run as their users run them. With
 `--peers-keep-memory` their allocators are set as ours is, to tell whether a ratio hangs on it.
 
 `floor` and `ceiling_share`: of full precision, seconds over those that the products of the pass would take at the
@@ -31,7 +31,7 @@ from contextlib import ExitStack
 from typing import Any, Literal
 
 import models
-from automtl.data.batch import Batch
+from automtl.features.batch import Batch
 from automtl.training.fit import TrainingSettings, fit
 from common import Seconds, arguments, in_turns, matrix_ceiling, ratio, report
 from peers.host import Peer

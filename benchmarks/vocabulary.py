@@ -14,9 +14,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import models
-from automtl.data.batch import iterate
-from automtl.memory import keep_freed_memory
-from automtl.training.denormal import ignore_denormals
+from automtl.features.batch import iterate
+from automtl.system.denormal import ignore_denormals
+from automtl.system.memory import keep_freed_memory
 from automtl.training.fit import TrainingSettings, Updates
 from automtl.training.losses import MultiTaskLoss
 from common import arguments, in_turns, ratio, report

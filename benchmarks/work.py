@@ -27,17 +27,17 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils.flop_counter import flop_registry
 
 import models
-from automtl.models.baselines import BASELINES
 from automtl.models.network import build
+from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.models.supernet import Supernet
 from automtl.search import SearchSettings
 from automtl.search.base import SearchProblem
 from automtl.search.differentiable import Run
 from automtl.space import SpaceSettings, published_space
+from automtl.system.progress import ignore
 from automtl.training.fit import TrainingSettings, Updates, predict_logits, seeded
 from automtl.training.losses import MultiTaskLoss
-from automtl.training.progress import silent
 from peers.sizes import Sizes
 
 BUDGETS = Path(__file__).parents[1] / "tests" / "work.json"
@@ -215,7 +215,7 @@ def training_step(make: Callable[[], nn.Module], sizes: Sizes = SIZES, updates: 
 
 def baseline(name: str, sizes: Sizes = SIZES) -> nn.Module:
     """A published model, dropout included."""
-    return BASELINES[name](models.layout(sizes), NetworkSettings(), torch.Generator().manual_seed(0))
+    return MODELS.find(name)(models.layout(sizes), NetworkSettings(), torch.Generator().manual_seed(0))
 
 
 def derived() -> nn.Module:
@@ -244,11 +244,11 @@ def search_round(**changed: Any) -> Callable[[], object]:
         SearchSettings(), warm_up=0.0, architecture_rest=0.0, min_steps=800, batch_size=SIZES.batch, **changed
     )
     run = Run(problem(), settings, 0)
-    run.advance(silent)
+    run.advance(ignore)
 
     def steps() -> None:
         for _ in range(ROUND):
-            run.advance(silent)
+            run.advance(ignore)
 
     return steps
 

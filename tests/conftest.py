@@ -10,10 +10,10 @@ import torch
 from hypothesis import settings
 
 from automtl.config import Settings, make_settings
-from automtl.data.batch import Batch, Features
-from automtl.data.layout import CategoricalLayout, Layout, MultiLayout, NumericLayout
-from automtl.data.schema import Task
-from automtl.data.synthetic import synthetic_log
+from automtl.features.batch import Batch, Features
+from automtl.features.layout import CategoricalLayout, Layout, MultiLayout, NumericLayout
+from automtl.tables.schema import Task
+from automtl.tables.synthetic import synthetic_log
 
 settings.register_profile("automtl", deadline=None, derandomize=True)  # timings never decide a test
 settings.load_profile("automtl")

@@ -12,10 +12,10 @@ import pytest
 import torch
 import yaml
 
-from automtl.data.encoder import Encoder, EncoderSettings
-from automtl.data.schema import FieldKind, Schema
+from automtl.features.encoder import Encoder, EncoderSettings
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
+from automtl.tables.schema import FieldKind, Schema
 from automtl.training.fit import TrainingSettings, fit
 from automtl.training.metrics import check_metrics
 
@@ -60,7 +60,7 @@ def test_the_example_is_learned_from(text: str) -> None:
     encoder, batch = Encoder.fit(log(), schema, EncoderSettings(), 0)
     check_metrics(schema.tasks)
     network = NetworkSettings(4, 8, (8,))
-    model = MODELS["mmoe"](encoder.layout, network, torch.Generator().manual_seed(0))
+    model = MODELS.find("mmoe")(encoder.layout, network, torch.Generator().manual_seed(0))
     result = fit(model, batch, batch, schema.tasks, TrainingSettings(epochs=1, batch_size=100), 0)
     assert result.score > 0 and len(result.checks) == 1
 

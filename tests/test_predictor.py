@@ -16,11 +16,11 @@ import torch
 import yaml
 
 from automtl.config import Settings
+from automtl.ensemble.ensemble import Blend
 from automtl.errors import ModelFolderError, SettingsError
-from automtl.models.blend import Blend
+from automtl.experiment import Roles, fit_table
 from automtl.predictor import Predictor, write_folder
-from automtl.recipes import Roles, fit_table
-from automtl.training.hardware import has_bf16
+from automtl.system.hardware import has_bf16
 from tests.conftest import TINY
 
 

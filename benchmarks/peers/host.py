@@ -35,7 +35,7 @@ def environment(name: str) -> Path:
 class Peer:
     """A worker process that holds `sizes`' model and `rows` rows of its data. Use it in a `with` statement.
 
-    keep_memory: tell the worker's allocator what `automtl.memory` tells ours.
+    keep_memory: tell the worker's allocator what `automtl.system.memory` tells ours.
     """
 
     def __init__(self, name: str, sizes: Sizes, rows: int, *, keep_memory: bool = False) -> None:

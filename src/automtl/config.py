@@ -11,14 +11,14 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as settings_dataclass
 
-from automtl.data.encoder import EncoderSettings
-from automtl.data.schema import CONFIG
-from automtl.data.split import SplitSettings
-from automtl.data.store import FeedingSettings
+from automtl.dataset.store import FeedingSettings
 from automtl.errors import SettingsError, suggestion
+from automtl.features.encoder import EncoderSettings
 from automtl.models.settings import NetworkSettings
 from automtl.search.settings import SearchSettings
 from automtl.space.presets import SpaceSettings
+from automtl.tables.schema import CONFIG
+from automtl.tables.split import SplitSettings
 from automtl.trackers import TrackerName
 from automtl.training.fit import TrainingSettings
 

@@ -9,10 +9,10 @@ from typing import Any
 import polars as pl
 
 from automtl.config import Settings, make_settings
-from automtl.data.schema import Schema
 from automtl.errors import SettingsError, suggestion
+from automtl.experiment import Roles, Run, fit_table
 from automtl.predictor import Predictor
-from automtl.recipes import Roles, Run, fit_table
+from automtl.tables.schema import Schema
 
 
 class AutoMTL:

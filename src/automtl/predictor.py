@@ -19,21 +19,21 @@ from safetensors import torch as safe_torch
 from torch import nn
 
 from automtl._version import __version__
-from automtl.data.batch import Batch
-from automtl.data.encoder import Encoder
-from automtl.data.layout import Layout
-from automtl.data.narrowing import without_rates
-from automtl.data.prepared import PreparedFolder, is_prepared
-from automtl.data.schema import Schema
-from automtl.data.store import FeedingSettings, feeding
-from automtl.data.table import read_table
+from automtl.dataset.prepared import PreparedFolder, is_prepared
+from automtl.dataset.store import FeedingSettings, feeding
+from automtl.ensemble.ensemble import Blend, Member, trees_of
+from automtl.ensemble.trees import TreeModel
 from automtl.errors import ModelFolderError, SettingsError, SpaceError
-from automtl.models.blend import Blend, Member, trees_of
+from automtl.features.batch import Batch
+from automtl.features.column_selection import without_rates
+from automtl.features.encoder import Encoder
+from automtl.features.layout import Layout
 from automtl.models.network import build
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
-from automtl.models.trees import TreeModel
 from automtl.space import Architecture, SpaceSettings, published_space
+from automtl.tables.schema import Schema
+from automtl.tables.table import read_table
 from automtl.training.fit import predict_logits, scores_of
 from automtl.training.metrics import Scores, Undefined, Value, evaluate, evaluate_stages, mtl_loss, stage_scores
 
@@ -80,7 +80,7 @@ class ModelSpec:
             return network
         members = [Member(self.model, network, layout.num_numeric)]
         if self.reference is not None:
-            beside = MODELS[self.reference](layout, self.network, torch.Generator().manual_seed(seed))
+            beside = MODELS.find(self.reference)(layout, self.network, torch.Generator().manual_seed(seed))
             members.append(Member(self.reference, beside, layout.num_numeric))
         inputs = tree_inputs(encoder)
         for name in self.trees:
@@ -90,7 +90,7 @@ class ModelSpec:
 
     def _network(self, layout: Layout, seed: int) -> nn.Module:
         if self.architecture is None:
-            return MODELS[self.model](layout, self.network, torch.Generator().manual_seed(seed))
+            return MODELS.find(self.model)(layout, self.network, torch.Generator().manual_seed(seed))
         space = published_space(SpaceSettings(experts=max(len(self.architecture.experts), 1)), layout.num_tasks)
         return build(space.narrow(self.architecture), layout, self.network, seed)
 

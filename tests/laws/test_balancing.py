@@ -11,12 +11,12 @@ import pytest
 import torch
 
 from automtl.config import make_settings
-from automtl.data.batch import Batch
-from automtl.data.schema import Task
-from automtl.models.baselines import BASELINES
+from automtl.experiment import Roles, fit_table
+from automtl.features.batch import Batch
+from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.predictor import Predictor
-from automtl.recipes import Roles, fit_table
+from automtl.tables.schema import Task
 from automtl.training.balancing import BALANCINGS
 from automtl.training.fit import FitResult, TrainingSettings, fit
 from tests.conftest import TINY, small_batch, small_layout
@@ -27,7 +27,7 @@ every = pytest.mark.parametrize("name", BALANCINGS)
 
 def train(name: str, batch: Batch, tasks: int = 3, **changes: object) -> tuple[FitResult, torch.nn.Module]:
     settings = TrainingSettings(epochs=4, batch_size=16, learning_rate=0.01, balancing=name, **changes)  # type: ignore[arg-type]
-    model = BASELINES["mmoe"](small_layout(tasks), NETWORK, torch.Generator().manual_seed(1))
+    model = MODELS.find("mmoe")(small_layout(tasks), NETWORK, torch.Generator().manual_seed(1))
     named = tuple(Task(f"t{index}") for index in range(tasks))
     return fit(model, batch, small_batch(60, tasks, seed=2), named, settings, 3), model
 

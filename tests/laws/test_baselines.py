@@ -11,10 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from automtl.config import make_settings
-from automtl.data.layout import CategoricalLayout, Layout
-from automtl.data.schema import Task, TaskKind
-from automtl.data.synthetic import synthetic_log
 from automtl.errors import SettingsError
+from automtl.experiment import Roles, fit_table
+from automtl.features.layout import CategoricalLayout, Layout
 from automtl.models.baselines import BASELINES
 from automtl.models.baselines.adatt import Fusion
 from automtl.models.baselines.aitm import Transfer
@@ -28,7 +27,8 @@ from automtl.models.registry import MODELS, check_model
 from automtl.models.settings import NetworkSettings
 from automtl.nn.funnel import chain
 from automtl.predictor import Predictor
-from automtl.recipes import Roles, fit_table
+from automtl.tables.schema import Task, TaskKind
+from automtl.tables.synthetic import synthetic_log
 from automtl.training.losses import MultiTaskLoss
 from tests.conftest import TINY, small_batch, small_layout
 
@@ -36,7 +36,7 @@ SETTINGS = NetworkSettings(embedding_size=4, width=8, towers=(6,))
 
 
 def build(name: str, num_tasks: int = 3, seed: int = 0, layout: Layout | None = None) -> nn.Module:
-    return BASELINES[name](layout or small_layout(num_tasks), SETTINGS, torch.Generator().manual_seed(seed))
+    return MODELS.find(name)(layout or small_layout(num_tasks), SETTINGS, torch.Generator().manual_seed(seed))
 
 
 def test_the_names_on_the_command_line_are_the_models() -> None:
@@ -152,7 +152,7 @@ def test_tasks_that_are_no_step_of_a_chain_are_refused(task: Task, message: str)
 
 def test_what_is_dropped_of_the_shared_bottom_is_each_tasks_own() -> None:
     settings = replace(SETTINGS, dropout=0.5)
-    model, features = BASELINES["shared-bottom"](small_layout(), settings, torch.Generator()), small_batch().features
+    model, features = MODELS.find("shared-bottom")(small_layout(), settings, torch.Generator()), small_batch().features
     with torch.no_grad():
         for parameter in model.towers.parameters():
             parameter.copy_(parameter[:1].expand_as(parameter))  # towers alike

@@ -8,13 +8,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from automtl.data.catalog import DATASETS, prepare
-from automtl.data.encoder import Encoder, EncoderSettings
-from automtl.data.infer import infer_task
-from automtl.data.schema import Schema, TaskKind
 from automtl.errors import TableError
-from automtl.recipes import check_schema
-from tests.data.catalog.raw import RAW
+from automtl.experiment import check_schema
+from automtl.features.encoder import Encoder, EncoderSettings
+from automtl.tables.catalog import DATASETS, prepare
+from automtl.tables.infer import infer_task
+from automtl.tables.schema import Schema, TaskKind
+from tests.tables.catalog.raw import RAW
 
 CASES = [
     (name, place, variant)

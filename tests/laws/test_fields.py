@@ -12,13 +12,13 @@ import polars as pl
 import pytest
 import torch
 
-from automtl.data.encoder import Encoder, EncoderSettings
-from automtl.data.schema import Field, FieldKind, Schema, Task
-from automtl.data.store import Store
+from automtl.dataset.store import Store
 from automtl.errors import EncodingError, SchemaError
+from automtl.features.encoder import Encoder, EncoderSettings
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.predictor import ModelSpec, Predictor
+from automtl.tables.schema import Field, FieldKind, Schema, Task
 
 ROWS = 60
 ITEM = Field("item", FieldKind.CATEGORICAL)
@@ -124,8 +124,8 @@ def test_training_rows_are_encoded_as_new_rows_are(name: str) -> None:
 @every_case
 def test_slices_and_threads_change_nothing(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     whole = [values for part in CASES[name][1:] for values in tensors(fitted(name).encode(table(name, part)))]
-    monkeypatch.setattr("automtl.data.encoder.SLICE", 7)
-    monkeypatch.setattr("automtl.data.vocabulary.SLICE", 7)
+    monkeypatch.setattr("automtl.features.encoder.SLICE", 7)
+    monkeypatch.setattr("automtl.features.vocabulary.SLICE", 7)
     monkeypatch.setattr("torch.get_num_threads", lambda: 3)
     parts = [values for part in CASES[name][1:] for values in tensors(fitted(name).encode(table(name, part)))]
     for a, b in zip(whole, parts, strict=True):
@@ -152,7 +152,7 @@ def test_the_state_round_trips_as_json(name: str) -> None:
 @every_case
 def test_a_saved_model_predicts_the_same(name: str, tmp_path: Path) -> None:
     encoder, spec = fitted(name), ModelSpec("shared-bottom", NetworkSettings(4, 4, (4,)))
-    model = MODELS["shared-bottom"](encoder.layout, spec.network, torch.Generator().manual_seed(0))
+    model = MODELS.find("shared-bottom")(encoder.layout, spec.network, torch.Generator().manual_seed(0))
     predictor = Predictor(encoder.schema, encoder, spec, model.eval())
     predictor.save(tmp_path / "run")
     odd = table(name, CASES[name][2], 11).drop("y")
@@ -175,7 +175,7 @@ def test_rows_in_files_are_those_in_memory(name: str, tmp_path: Path) -> None:
 def test_every_field_learns(name: str) -> None:
     rows = table(name, CASES[name][1])
     encoder, batch = Encoder.fit(rows, schema(name), EncoderSettings(min_count=1), 0)
-    model = MODELS["shared-bottom"](encoder.layout, NetworkSettings(4, 4, (4,), dropout=0.0), torch.Generator())
+    model = MODELS.find("shared-bottom")(encoder.layout, NetworkSettings(4, 4, (4,), dropout=0.0), torch.Generator())
     model.embedding(batch.features).square().sum().backward()
     assert all(p.grad is not None and p.grad.isfinite().all() for p in model.embedding.parameters() if p.numel())
 

@@ -9,17 +9,17 @@ import numpy as np
 import polars as pl
 import pytest
 
-from automtl.data.encoder import Encoder, EncoderSettings
-from automtl.data.infer import infer_schema
-from automtl.data.split import SplitSettings, split_table
-from automtl.data.synthetic import synthetic_log
+from automtl.features.encoder import Encoder, EncoderSettings
 from automtl.models.settings import NetworkSettings
 from automtl.search import SearchResult, SearchSettings
 from automtl.search.base import SearchProblem, SearchStrategy
 from automtl.search.differentiable import Differentiable, Progressive
 from automtl.space import SpaceSettings, published_space
+from automtl.system.progress import ignore
+from automtl.tables.infer import infer_schema
+from automtl.tables.split import SplitSettings, split_table
+from automtl.tables.synthetic import synthetic_log
 from automtl.training.fit import TrainingSettings
-from automtl.training.progress import silent
 
 TASKS = ("click", "like", "buy", "cart")  # click and like share one truth, buy and cart another
 SEEDS, MORE_SEEDS = range(5), range(8)  # what tells two small numbers apart needs more
@@ -66,7 +66,7 @@ def found(
         network,
         TrainingSettings(),
     )
-    return strategy(settings).search(problem, seed, silent)
+    return strategy(settings).search(problem, seed, ignore)
 
 
 @cache

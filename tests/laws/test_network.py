@@ -14,6 +14,7 @@ from automtl.models.baselines import BASELINES
 from automtl.models.block import Share
 from automtl.models.inherit import copy_network
 from automtl.models.network import Mixing, Network, build
+from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.models.supernet import Supernet
 from automtl.space import Architecture, SearchSpace, SpaceSettings, published_space
@@ -93,7 +94,7 @@ def test_the_supernet_keeps_k_experts_for_each_task() -> None:
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_published_models_give_a_logit_for_each_row_and_task_and_reach_every_parameter(name: str) -> None:
-    model: nn.Module = BASELINES[name](small_layout(), SETTINGS, torch.Generator().manual_seed(0))
+    model: nn.Module = MODELS.find(name)(small_layout(), SETTINGS, torch.Generator().manual_seed(0))
     batch = small_batch()
     logits = model(batch.features)
     assert logits.shape == (40, 3)
@@ -103,7 +104,7 @@ def test_published_models_give_a_logit_for_each_row_and_task_and_reach_every_par
 
 @pytest.mark.parametrize("name", BASELINES)
 def test_rows_do_not_mix(name: str) -> None:
-    model = BASELINES[name](small_layout(), SETTINGS, torch.Generator().manual_seed(0)).eval()
+    model = MODELS.find(name)(small_layout(), SETTINGS, torch.Generator().manual_seed(0)).eval()
     batch = small_batch()
     torch.testing.assert_close(
         model(batch.features)[5:9], model(batch.take(slice(5, 9)).features), rtol=1e-4, atol=1e-5

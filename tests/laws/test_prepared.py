@@ -11,16 +11,17 @@ import pytest
 import torch
 import yaml
 
+from automtl.comparison import Terms, compare_table
 from automtl.config import Settings, make_settings
-from automtl.data.encoder import Encoder, EncoderSettings
-from automtl.data.prepared import Origin, PreparedFolder, write_prepared
-from automtl.data.schema import Schema
-from automtl.data.split import split_table
-from automtl.data.store import FeedingSettings, slices
+from automtl.dataset.prepared import Origin, PreparedFolder, write_prepared
+from automtl.dataset.store import FeedingSettings, slices
 from automtl.errors import SettingsError, StoreError, TableError
+from automtl.experiment import Roles, Run, check_table, fit_table, resolve_schema
+from automtl.experiment.input_selection import distinct_variants
+from automtl.features.encoder import Encoder, EncoderSettings
 from automtl.predictor import Predictor
-from automtl.recipes import Roles, Run, Terms, check_table, compare_table, fit_table, resolve_schema
-from automtl.recipes.inputs import distinct_variants
+from automtl.tables.schema import Schema
+from automtl.tables.split import split_table
 from automtl.training.sampling import sample_negatives
 from tests.conftest import TINY
 from tests.test_cli import call

@@ -10,9 +10,9 @@ import numpy as np
 import polars as pl
 import pytest
 
-from automtl.data.infer import infer_schema
-from automtl.data.quality import CHECKS, Finding, check_quality
-from automtl.data.split import Split
+from automtl.tables.infer import infer_schema
+from automtl.tables.quality import CHECKS, Finding, check_quality
+from automtl.tables.split import Split
 
 ROWS = {"train": 3000, "valid": 1000, "test": 1000}
 Change = Callable[[pl.DataFrame, str], pl.DataFrame]

@@ -18,13 +18,13 @@ import torch
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from automtl.data.batch import Batch
-from automtl.data.encoder import Encoder, EncoderSettings
-from automtl.data.scaler import LIMIT
-from automtl.data.schema import Schema
-from automtl.data.split import SplitSettings
-from automtl.data.table import write_table
-from tests.data.streaming.tables import streamed
+from automtl.features.batch import Batch
+from automtl.features.encoder import Encoder, EncoderSettings
+from automtl.features.scaler import LIMIT
+from automtl.tables.schema import Schema
+from automtl.tables.split import SplitSettings
+from automtl.tables.table import write_table
+from tests.dataset.builder.tables import streamed
 
 FIELDS: list[dict[str, Any]] = [{"name": name, "kind": "categorical"} for name in ("user", "item")]
 TASKS: list[dict[str, Any]] = [{"name": "click"}, {"name": "buy", "condition": "click = 1"}, {"name": "amount"}]

@@ -10,15 +10,15 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
+from automtl.comparison import Terms
+from automtl.comparison.compare import Evidence
+from automtl.comparison.protocol import Finish
+from automtl.comparison.result_store import Records
+from automtl.comparison.scheduler import Standing
 from automtl.config import Settings, make_settings
-from automtl.data.schema import Schema
-from automtl.recipes import Terms
-from automtl.recipes.compare import Evidence
-from automtl.recipes.conductor import Standing
-from automtl.recipes.courses import Finish
-from automtl.recipes.records import Records
-from automtl.recipes.reproduce import REPRODUCTIONS, Reproduced, Reproduction, reproduce
-from automtl.recipes.reproduce.run import publish
+from automtl.paper import REPRODUCTIONS, Reproduced, Reproduction, reproduce
+from automtl.paper.run import publish
+from automtl.tables.schema import Schema
 from tests.conftest import TASKS, TINY
 from tests.report.page import Page
 

@@ -8,10 +8,10 @@ import numpy as np
 import polars as pl
 import torch
 
-from automtl.data.encoder import Encoder, EncoderSettings
-from automtl.data.schema import Field, FieldKind, Schema, Task
+from automtl.features.encoder import Encoder, EncoderSettings
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
+from automtl.tables.schema import Field, FieldKind, Schema, Task
 from automtl.training.fit import TrainingSettings, fit
 
 SEQUENCE = Field("history", FieldKind.SEQUENCE, target="item")
@@ -31,7 +31,7 @@ def reached(field: Field) -> float:
     schema = Schema((Field("item", FieldKind.CATEGORICAL), field), (Task("like"),))
     encoder, train = Encoder.fit(table(4000, 0), schema, EncoderSettings(), 0)
     valid = encoder.encode(table(1000, 1))
-    model = MODELS["shared-bottom"](encoder.layout, NetworkSettings(8, 16, (8,), dropout=0.0), torch.Generator())
+    model = MODELS.find("shared-bottom")(encoder.layout, NetworkSettings(8, 16, (8,), dropout=0.0), torch.Generator())
     settings = TrainingSettings(epochs=10, batch_size=100, learning_rate=5e-3, patience=10)
     result = fit(model, train, valid, schema.tasks, settings, 0)
     return result.checks[result.best].auc["like"]

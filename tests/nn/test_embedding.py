@@ -5,8 +5,8 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from automtl.data.batch import Features
-from automtl.data.layout import CategoricalLayout, Layout
+from automtl.features.batch import Features
+from automtl.features.layout import CategoricalLayout, Layout
 from automtl.nn.embedding import FieldEmbedding, sum_by_id
 from tests.conftest import small_batch, small_layout
 

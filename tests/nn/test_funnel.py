@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from automtl.data.schema import Schema, stages
 from automtl.nn.funnel import Funnel
+from automtl.tables.schema import Schema, stages
 
 
 def schema(tasks: list[str], funnel: list[str]) -> Schema:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from automtl.data.batch import Features
-from automtl.data.layout import CategoricalLayout, Layout, MultiLayout
-from automtl.data.schema import Task
+from automtl.features.batch import Features
+from automtl.features.layout import CategoricalLayout, Layout, MultiLayout
 from automtl.nn.embedding import FieldEmbedding
 from automtl.nn.lists import AttentivePooling, TargetAttention, list_pooling
+from automtl.tables.schema import Task
 
 SIZES = (0, 1, 3, 4)  # values of each row
 GIVEN = torch.arange(4) < torch.tensor(SIZES).unsqueeze(1)

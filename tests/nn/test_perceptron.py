@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from automtl.nn.perceptron import perceptron
-from automtl.training.hardware import has_bf16
+from automtl.system.hardware import has_bf16
 
 
 def definition(x: Tensor, expand: Tensor, expand_bias: Tensor, contract: Tensor, share: Tensor, bias: Tensor) -> Tensor:

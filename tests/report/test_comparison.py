@@ -9,7 +9,7 @@ from xml.etree import ElementTree
 import pytest
 
 from automtl.errors import ModelFolderError
-from automtl.recipes.report import report_folder
+from automtl.experiment.report import report_folder
 from automtl.report.folder import comparison_report
 from tests.report.page import Page
 from tests.report.values import NAMES, comparison_values

@@ -8,7 +8,7 @@ import statistics
 from dataclasses import replace
 from typing import Any
 
-from automtl.recipes.reproduce import REPRODUCTIONS
+from automtl.paper import REPRODUCTIONS
 from automtl.report.reproduction import reproduction_files
 from automtl.report.run import RunValues
 from automtl.report.style import drawing

@@ -10,7 +10,7 @@ import torch
 from automtl.search.differentiable import Differentiable, Run
 from automtl.search.settings import SearchSettings
 from automtl.space import Architecture, SpaceSettings, published_space
-from automtl.training.progress import silent
+from automtl.system.progress import ignore
 from tests.search.test_search import SETTINGS, problem
 
 SPACE = SpaceSettings(experts=3, layers=1, keep=2, expert_layers=("skip", "mlp-16", "hidden-gate"))
@@ -27,16 +27,16 @@ def _space(changes: dict[str, Any]) -> Any:
 
 def finished(run: Run) -> Architecture:
     while not run.finished:
-        run.advance(silent)
+        run.advance(ignore)
     return run.result(0.0).architecture
 
 
 def moved(run: Run) -> torch.Tensor:
     """How beta moves in the first step past the warm-up."""
     while run.state.step < run.schedule.warm_up:
-        run.advance(silent)
+        run.advance(ignore)
     before = run.state.supernet.selection.beta.detach().clone()
-    run.advance(silent)
+    run.advance(ignore)
     return run.state.supernet.selection.beta.detach() - before
 
 

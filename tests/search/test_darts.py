@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from automtl.search.differentiable import Run
-from automtl.training.progress import silent
+from automtl.system.progress import ignore
 from tests.search.test_search import SETTINGS, begun
 
 KINDS = {
@@ -44,7 +44,7 @@ def test_nothing_steadies_the_search_and_the_history_still_tells_all() -> None:
     assert run.schedule.warm_up == 0
     assert not run.settings.auxiliary_loss
     while not run.finished:
-        run.advance(silent)
+        run.advance(ignore)
     history = run.result(0.0).history
     assert history["stopped"] == []
     for record in history["records"]:
@@ -84,7 +84,7 @@ def test_the_auxiliary_skip_fades_from_one_to_nothing_whatever_alpha_is() -> Non
     run = begun("darts-minus", SETTINGS)
     seen = []
     while not run.finished:
-        run.advance(silent)
+        run.advance(ignore)
         seen.append(run.state.supernet.auxiliary_skip)
     assert seen[0] == 1
     assert seen[-1] == 0

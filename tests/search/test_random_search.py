@@ -12,14 +12,14 @@ from automtl.models.network import build
 from automtl.search.base import SearchProblem
 from automtl.search.random_search import RandomSearch, row_flops, search_flops
 from automtl.space import Architecture
-from automtl.training.progress import Progress, silent
+from automtl.system.progress import Progress, ignore
 from tests.search.test_search import SETTINGS, SPACE, problem
 
 EQUAL = replace(SETTINGS, trials=None, epochs=10, max_steps=30)
 
 
-def searched(trials: int | None, listen: Any = silent) -> dict[str, Any]:
-    return RandomSearch(replace(EQUAL, trials=trials)).search(problem(), 0, listen).history
+def searched(trials: int | None, callback: Any = ignore) -> dict[str, Any]:
+    return RandomSearch(replace(EQUAL, trials=trials)).search(problem(), 0, callback).history
 
 
 def test_trials_go_on_while_another_one_fits_into_what_the_search_would_cost() -> None:
@@ -35,7 +35,7 @@ def test_trials_go_on_while_another_one_fits_into_what_the_search_would_cost() -
 
 def test_a_budget_that_is_too_small_gives_one_trial() -> None:
     small = replace(EQUAL, max_steps=1)
-    assert len(RandomSearch(small).search(problem(), 0, silent).history["trials"]) == 1
+    assert len(RandomSearch(small).search(problem(), 0, ignore).history["trials"]) == 1
 
 
 def test_a_given_number_of_trials_is_kept_and_its_first_are_the_same() -> None:
@@ -45,7 +45,7 @@ def test_a_given_number_of_trials_is_kept_and_its_first_are_the_same() -> None:
 
 
 def test_the_best_trial_wins() -> None:
-    found = RandomSearch(replace(EQUAL, trials=3)).search(problem(), 0, silent)
+    found = RandomSearch(replace(EQUAL, trials=3)).search(problem(), 0, ignore)
     best = min(found.history["trials"], key=lambda trial: trial["score"])
     assert Architecture.from_dict(best["architecture"]) == found.architecture
     assert best["skips"] == found.architecture.num_skips

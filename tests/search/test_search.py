@@ -20,9 +20,9 @@ from automtl.search.differentiable import DifferentiableStrategy, Run, Schedule
 from automtl.search.economy import draw
 from automtl.search.settings import published
 from automtl.space import SpaceSettings, published_space
+from automtl.system.hardware import has_bf16
+from automtl.system.progress import ignore
 from automtl.training.fit import TrainingSettings
-from automtl.training.hardware import has_bf16
-from automtl.training.progress import silent
 from tests.conftest import small_batch, small_layout
 
 SPACE = published_space(SpaceSettings(experts=3, layers=1, keep=2, expert_layers=("skip", "mlp-16", "hidden-gate")), 3)
@@ -55,8 +55,8 @@ def problem() -> SearchProblem:
 
 @pytest.mark.parametrize("name", STRATEGIES)
 def test_a_strategy_is_deterministic_and_stays_in_the_space(name: str) -> None:
-    first = STRATEGIES[name](SETTINGS).search(problem(), 4, silent)
-    second = STRATEGIES[name](SETTINGS).search(problem(), 4, silent)
+    first = STRATEGIES[name](SETTINGS).search(problem(), 4, ignore)
+    second = STRATEGIES[name](SETTINGS).search(problem(), 4, ignore)
     assert first.architecture == second.architecture
     assert first.history == second.history
     assert SPACE.narrow(first.architecture).sample(random.Random(0)) == first.architecture
@@ -94,9 +94,9 @@ def test_beta_rests_in_the_warm_up_and_moves_after_it() -> None:
     beta = run.state.supernet.selection.beta
     start = beta.detach().clone()
     for _ in range(run.schedule.warm_up):
-        run.advance(silent)
+        run.advance(ignore)
         assert torch.equal(beta, start)
-    run.advance(silent)
+    run.advance(ignore)
     assert not torch.equal(beta, start)
 
 
@@ -133,13 +133,13 @@ def test_gradient_differences_equal_a_plain_computation() -> None:
 def test_a_stopped_operation_does_not_move_but_its_alpha_does(optimizer: str, copies: list[int]) -> None:
     run = Run(problem(), replace(SETTINGS, optimizer=optimizer, weight_decay=0.1), 0)  # type: ignore[arg-type]
     for _ in range(3):
-        run.advance(silent)
+        run.advance(ignore)
     stopping, index = run.state.stopping, mlp(run)
     stopping.stopped_at[stopping.rows[index]][copies] = 3
     parameters = stopping.candidates[index].parameters
     before = [parameter.detach().clone() for parameter in parameters]
     alpha = run.state.supernet.logits.alpha[2].detach().clone()
-    run.advance(silent)
+    run.advance(ignore)
     for old, parameter in zip(before, parameters, strict=True):
         assert [torch.equal(old[copy], parameter[copy]) for copy in range(3)] == [copy in copies for copy in range(3)]
     assert (alpha[1] != run.state.supernet.logits.alpha[2][1]).all()
@@ -148,7 +148,7 @@ def test_a_stopped_operation_does_not_move_but_its_alpha_does(optimizer: str, co
 def test_operations_are_stopped_after_patience_checks_and_small_ones_are_exempt() -> None:
     run = Run(problem(), replace(SETTINGS, stop_threshold=1e-6, stop_patience=2, max_steps=8), 0)
     while not run.finished:
-        run.advance(silent)
+        run.advance(ignore)
     stopped = run.result(0.0).history["stopped"]
     assert stopped
     assert min(entry["step"] for entry in stopped) >= 4
@@ -158,7 +158,7 @@ def test_operations_are_stopped_after_patience_checks_and_small_ones_are_exempt(
 def test_without_early_stopping_nothing_stops_but_differences_are_measured() -> None:
     run = Run(problem(), replace(SETTINGS, stop_threshold=1e-6, early_stopping=False), 0)
     while not run.finished:
-        run.advance(silent)
+        run.advance(ignore)
     history = run.result(0.0).history
     assert not history["stopped"]
     low, *_, high = history["records"][-1]["gradient_difference"]
@@ -192,7 +192,7 @@ def test_a_lent_embedding_is_the_supernets_and_rests(name: str) -> None:
     table = run.state.supernet.network.embedding.table
     assert table is not lent.table
     while not run.finished:
-        run.advance(silent)
+        run.advance(ignore)
     assert torch.equal(run.state.supernet.network.embedding.table, lent.table)
     without = Run(replace(problem(), embedding=lent), replace(SETTINGS, lent_embedding=False), 0).state.supernet
     assert not torch.equal(without.network.embedding.table, lent.table)
@@ -216,7 +216,7 @@ def options(run: Run) -> list[int]:
 
 def test_a_pass_runs_few_candidates() -> None:
     run = Run(problem(), replace(ECONOMY, early_stopping=False), 0)
-    run.advance(silent)
+    run.advance(ignore)
     layer = [one for one in run.state.stopping.candidates if one.choice == 0]
     assert sum(one.parameters[0].grad is not None for one in layer) <= 1
 
@@ -224,7 +224,7 @@ def test_a_pass_runs_few_candidates() -> None:
 def test_the_supernet_is_built_narrower_and_its_weights_moments_and_statistics_go_on() -> None:
     run = Run(problem(), ECONOMY, 0)
     while options(run) == [13, 4, 3]:
-        run.advance(silent)
+        run.advance(ignore)
     assert options(run) == [6, 2, 2]
     state = run.state
     known = {id(p) for group in state.weights.param_groups for p in group["params"]}
@@ -232,7 +232,7 @@ def test_the_supernet_is_built_narrower_and_its_weights_moments_and_statistics_g
     assert {id(p) for p in state.weights.state} <= known
     assert all(state.alpha.state[p]["exp_avg"].shape == p.shape for p in state.supernet.logits.alpha)
     while not run.finished:
-        run.advance(silent)
+        run.advance(ignore)
     last = run.result(0.0).history["records"][-1]["alpha"]
     assert [len(row) for row in (choice[0] for choice in last)] == [13, 4, 3]
     assert all(sum(weight > 0 for weight in choice[0]) == left for choice, left in zip(last, options(run), strict=True))
@@ -257,7 +257,7 @@ def test_a_search_ends_early_where_the_architecture_rests() -> None:
     )  # fmt: skip
     run = Run(problem(), steady, 0)
     while not run.finished:
-        run.advance(silent)
+        run.advance(ignore)
     assert 12 < run.state.step < 30
 
 
@@ -272,10 +272,10 @@ def test_a_choice_of_few_candidates_runs_whole_and_is_decided_at_the_end() -> No
     run = begun("progressive", replace(ECONOMY, whole_choices=4))
     assert [len(places) for places in draw(run.state.supernet, 0, 2, 4, 0)] == [2, 4, 3]
     while options(run)[0] == 13:
-        run.advance(silent)
+        run.advance(ignore)
     assert options(run) == [6, 4, 3]
     while not run.finished:
-        run.advance(silent)
+        run.advance(ignore)
     assert options(run)[1] < 4
 
 
@@ -283,7 +283,7 @@ def test_the_progressive_searchs_skip_connection_is_gone_after_the_last_dropping
     run = begun("progressive", ECONOMY)
     weights = []
     while not run.finished:
-        run.advance(silent)
+        run.advance(ignore)
         weights.append(run.state.supernet.auxiliary_skip)
     last = int(max(ECONOMY.drop_at) * run.schedule.total)
     assert weights[0] == 1
@@ -305,12 +305,12 @@ def test_every_differentiable_strategy_is_resumed() -> None:
 def test_a_search_resumed_from_its_written_state_ends_the_same(case: str) -> None:
     whole, first, second = (begun(*RESUMED[case]) for _ in range(3))
     while not whole.finished:
-        whole.advance(silent)
+        whole.advance(ignore)
     for _ in range(6):
-        first.advance(silent)
+        first.advance(ignore)
     second.state.restore(first.state.tensors(), json.loads(json.dumps(first.state.plain())))
     while not second.finished:
-        second.advance(silent)
+        second.advance(ignore)
     for a, b in zip(whole.state.supernet.parameters(), second.state.supernet.parameters(), strict=True):
         assert torch.equal(a, b)
     assert whole.result(0.0).history == second.result(0.0).history
@@ -319,8 +319,8 @@ def test_a_search_resumed_from_its_written_state_ends_the_same(case: str) -> Non
 @pytest.mark.skipif(not has_bf16(torch.device("cpu")), reason="this processor has no instructions for bf16")
 def test_a_search_runs_in_the_precision_of_training() -> None:
     low = replace(problem(), training=replace(TRAINING, precision="bf16"))
-    found = STRATEGIES["progressive"](ECONOMY).search(low, 0, silent)
-    assert found.architecture == STRATEGIES["progressive"](ECONOMY).search(low, 0, silent).architecture
+    found = STRATEGIES["progressive"](ECONOMY).search(low, 0, ignore)
+    assert found.architecture == STRATEGIES["progressive"](ECONOMY).search(low, 0, ignore).architecture
     assert all(math.isfinite(record["valid_loss"]) for record in found.history["records"])
 
 
@@ -329,6 +329,6 @@ def test_alpha_rests_at_first_and_moves_every_second_step_afterwards() -> None:
     moved = []
     while not run.finished:
         before = run.state.supernet.logits.alpha[0].detach().clone()
-        run.advance(silent)
+        run.advance(ignore)
         moved.append(not torch.equal(before, run.state.supernet.logits.alpha[0]))
     assert moved == [False] * 4 + [True, False] * 2

@@ -8,15 +8,15 @@ from dataclasses import replace
 import pytest
 import torch
 
-from automtl.data.batch import subset
 from automtl.errors import SpaceError
+from automtl.features.batch import subset
 from automtl.models.network import build
 from automtl.nn.embedding import FieldEmbedding
 from automtl.search import STRATEGIES, SearchSettings
 from automtl.search.trials import alternatives, held_against_plain
 from automtl.space import Architecture, SpaceSettings, published_space
+from automtl.system.progress import Progress, ignore
 from automtl.training.fit import fit
-from automtl.training.progress import Progress, silent
 from tests.conftest import small_layout
 from tests.search.test_search import ECONOMY, NETWORK, problem
 
@@ -58,7 +58,7 @@ def test_parts_that_the_space_lacks_stay_as_found() -> None:
 def test_the_best_on_validation_rows_is_taken_as_a_plain_loop_finds_it() -> None:
     given = replace(problem(), embedding=lent())
     found = given.space.sample(random.Random(2))
-    chosen, trials = held_against_plain(found, given, PLAIN, 5, silent)
+    chosen, trials = held_against_plain(found, given, PLAIN, 5, ignore)
     scores, rows = [], subset(given.train, len(given.train) // 2, 5)
     training = replace(given.training, epochs=1, batch_size=given.training.batch_size // 2)
     for trial in trials:
@@ -73,13 +73,13 @@ def test_the_best_on_validation_rows_is_taken_as_a_plain_loop_finds_it() -> None
 
 def test_without_a_lent_embedding_or_rows_nothing_is_tried() -> None:
     found = problem().space.sample(random.Random(3))
-    assert held_against_plain(found, problem(), PLAIN, 0, silent) == (found, [])
+    assert held_against_plain(found, problem(), PLAIN, 0, ignore) == (found, [])
     given = replace(problem(), embedding=lent())
-    assert held_against_plain(found, given, replace(PLAIN, trial_rows=0), 0, silent) == (found, [])
+    assert held_against_plain(found, given, replace(PLAIN, trial_rows=0), 0, ignore) == (found, [])
 
 
 def test_the_progressive_search_writes_down_its_trials() -> None:
-    result = STRATEGIES["progressive"](PLAIN).search(replace(problem(), embedding=lent()), 0, silent)
+    result = STRATEGIES["progressive"](PLAIN).search(replace(problem(), embedding=lent()), 0, ignore)
     trials = result.history["trials"]
     best = min(trials, key=lambda trial: trial["score"])
     assert Architecture.from_dict(best["architecture"]) == result.architecture

@@ -7,7 +7,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from automtl.data.batch import Batch
+from automtl.features.batch import Batch
 from automtl.models.supernet import Supernet
 from automtl.search.unrolled import unrolled_gradients
 from automtl.training.losses import MultiTaskLoss

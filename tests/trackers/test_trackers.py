@@ -14,10 +14,10 @@ import pytest
 
 from automtl.config import Settings, make_settings
 from automtl.errors import SettingsError
-from automtl.recipes import Roles, Run, fit_table
+from automtl.experiment import Roles, Run, fit_table
+from automtl.system.progress import Progress, ignore
 from automtl.trackers import TRACKERS
 from automtl.trackers.base import curves, numbers, parameters, tag
-from automtl.training.progress import Progress, silent
 from tests.conftest import TINY
 from tests.test_cli import call
 
@@ -28,9 +28,9 @@ def tracked(settings: Settings, folder: Path, *names: Any, uri: str | None = Non
     return replace(settings, trackers=names, tracker_folder=str(folder), tracking_uri=uri)
 
 
-def run(log: pl.DataFrame, settings: Settings, listen: Any = silent, **changes: Any) -> Run:
+def run(log: pl.DataFrame, settings: Settings, callback: Any = ignore, **changes: Any) -> Run:
     settings = replace(settings, variants=(), **changes)
-    return fit_table(log, ["click", "buy"], roles=Roles(drop=("like", "cart")), settings=settings, listen=listen)
+    return fit_table(log, ["click", "buy"], roles=Roles(drop=("like", "cart")), settings=settings, callback=callback)
 
 
 def read_events(folder: Path) -> Any:

@@ -18,7 +18,7 @@ SETTINGS = TrainingSettings(epochs=2, batch_size=8)
 
 def model() -> nn.Module:
     sizes = NetworkSettings(embedding_size=4, width=8, towers=(4,))
-    return MODELS["mmoe"](small_layout(), sizes, torch.Generator().manual_seed(0))
+    return MODELS.find("mmoe")(small_layout(), sizes, torch.Generator().manual_seed(0))
 
 
 def test_the_average_equals_a_plain_loop_and_the_own_weights_come_back() -> None:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from automtl.config import make_settings
 from automtl.errors import SettingsError
-from automtl.models.baselines import BASELINES
+from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.training.balancing import (
     BALANCINGS,
@@ -127,7 +127,7 @@ def test_famo_weighs_up_the_task_whose_loss_falls_less() -> None:
 
 
 def test_the_products_of_gradients_are_those_of_whole_gradients_also_where_a_table_is_moved_by_rows() -> None:
-    model = BASELINES["mmoe"](
+    model = MODELS.find("mmoe")(
         small_layout(), NetworkSettings(embedding_size=4, width=8, towers=(4,), dropout=0.0), generator()
     )
     batch, loss = small_batch(), MultiTaskLoss(small_layout().tasks)
@@ -150,7 +150,7 @@ def test_a_square_root_has_the_products_but_for_their_scale() -> None:
 
 
 def test_networks_that_share_nothing_have_no_products() -> None:
-    model = BASELINES["single-task"](
+    model = MODELS.find("single-task")(
         small_layout(), NetworkSettings(embedding_size=4, width=8, towers=(4,), dropout=0.0), generator()
     )
     batch = small_batch()

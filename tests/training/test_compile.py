@@ -9,9 +9,9 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
-from automtl.data.schema import Task
-from automtl.models.baselines import BASELINES
+from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
+from automtl.tables.schema import Task
 from automtl.training.fit import TrainingSettings, fit
 from tests.conftest import small_batch, small_layout
 
@@ -25,7 +25,7 @@ SETTINGS = TrainingSettings(epochs=2, batch_size=32, precision="full")
 def test_a_compiled_model_learns_the_same() -> None:
     trained = []
     for settings in (SETTINGS, replace(SETTINGS, compile=True)):
-        model = BASELINES["shared-bottom"](small_layout(), NETWORK, torch.Generator().manual_seed(0))
+        model = MODELS.find("shared-bottom")(small_layout(), NETWORK, torch.Generator().manual_seed(0))
         counters.clear()
         fit(model, small_batch(128), small_batch(60, seed=2), TASKS, settings, 0)
         trained.append(model)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from automtl.data.schema import Task
+from automtl.tables.schema import Task
 from automtl.training.curves import ROC_POINTS, calibration_points, label_summary, roc_points
 from automtl.training.metrics import Rows, calibration_error, fast_auc
 from tests.conftest import small_batch

@@ -7,9 +7,9 @@ import json
 import pytest
 import torch
 
-from automtl.data.schema import Task
-from automtl.models.baselines import BASELINES
+from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
+from automtl.tables.schema import Task
 from automtl.training.fit import Judge, TrainingSettings, fit, parameter_groups, predict_logits, seeded
 from automtl.training.losses import MultiTaskLoss
 from tests.conftest import small_batch, small_layout
@@ -20,7 +20,7 @@ SETTINGS = TrainingSettings(epochs=6, batch_size=16, learning_rate=0.01, check_r
 
 
 def model(seed: int = 0) -> torch.nn.Module:
-    return BASELINES["mmoe"](small_layout(), NETWORK, torch.Generator().manual_seed(seed))
+    return MODELS.find("mmoe")(small_layout(), NETWORK, torch.Generator().manual_seed(seed))
 
 
 def test_the_best_weights_are_restored() -> None:

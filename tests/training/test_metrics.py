@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score, ndcg_score, roc_auc_score
 from sklearn.metrics import log_loss as entropy
 
-from automtl.data.batch import Batch
-from automtl.data.schema import Task, TaskKind
 from automtl.errors import SchemaError
+from automtl.features.batch import Batch
+from automtl.tables.schema import Task, TaskKind
 from automtl.training.fit import scores_of
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.metrics import (

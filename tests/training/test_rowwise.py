@@ -9,9 +9,10 @@ import pytest
 import torch
 from torch import nn
 
-from automtl.data.schema import Task
 from automtl.models.baselines import BASELINES
+from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
+from automtl.tables.schema import Task
 from automtl.training.fit import TrainingSettings, Updates, by_rows, embeddings, fit, predict_logits
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.rowwise import BETA, EPSILON, RowWiseAdam, pays_by_rows, sum_by_row
@@ -23,7 +24,7 @@ SETTINGS = TrainingSettings(epochs=2, batch_size=16, learning_rate=0.01, embeddi
 
 
 def model(kind: str = "mmoe", seed: int = 0) -> nn.Module:
-    return BASELINES[kind](small_layout(), NETWORK, torch.Generator().manual_seed(seed))
+    return MODELS.find(kind)(small_layout(), NETWORK, torch.Generator().manual_seed(seed))
 
 
 def test_ids_are_summed_by_row() -> None:

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 import torch
 
-from automtl.data.batch import Batch, Features
-from automtl.data.layout import CategoricalLayout, Layout
-from automtl.data.schema import Task
+from automtl.ensemble.boosting import TreeSettings
+from automtl.features.batch import Batch, Features
+from automtl.features.layout import CategoricalLayout, Layout
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
-from automtl.training.boosting import TreeSettings
+from automtl.tables.schema import Task
 from automtl.training.fit import TrainingSettings, fit, predict_logits
 from automtl.training.sampling import sample_negatives
 
@@ -44,7 +44,7 @@ def test_predictions_are_calibrated_on_all_rows(model: str, options: dict[str, f
         pytest.importorskip("lightgbm")
     given = tasks(**options)
     layout = Layout((CategoricalLayout("x", 3),), (), (), given)
-    network = MODELS[model](layout, NetworkSettings(4, 8, (8,), dropout=0.0), torch.Generator().manual_seed(0))
+    network = MODELS.find(model)(layout, NetworkSettings(4, 8, (8,), dropout=0.0), torch.Generator().manual_seed(0))
     trees = TreeSettings(rounds=40, learning_rate=0.3, row_share=1.0, column_share=1.0)
     settings = TrainingSettings(epochs=5, batch_size=512, learning_rate=1e-2, trees=trees, patience=9)
     everything = rows()

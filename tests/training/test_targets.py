@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from automtl.data.schema import Task, TaskKind
+from automtl.tables.schema import Task, TaskKind
 from automtl.training.fit import Judge, to_scores
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.targets import Targets

@@ -28,7 +28,7 @@ def compare_command(
 
     An interrupted comparison goes on where it stopped when the command is given again.
     """
-    from automtl.recipes import compare_table
+    from automtl.comparison import compare_table
 
     tasks, terms = contest.tasks_of(table), contest.terms()
     names = [name.strip() for name in models.split(",")]
@@ -58,7 +58,7 @@ def reproduce_command(
 
     An interrupted one goes on where it stopped when the command is given again. Those with the same --out share jobs.
     """
-    from automtl.recipes.reproduce import find_reproduction, reproduce
+    from automtl.paper import find_reproduction, reproduce
 
     chosen, tasks, terms = find_reproduction(name), contest.tasks_of(table), contest.terms()
     with until_stopped(out) as standing:

@@ -19,7 +19,7 @@ def data_list_command(
     name: Annotated[str | None, typer.Argument(help="One dataset, to be described in full.")] = None,
 ) -> None:
     """Public datasets that `data prepare` knows; with a NAME, its source, files, recipe and licence."""
-    from automtl.data.catalog import DATASETS, find_dataset
+    from automtl.tables.catalog import DATASETS, find_dataset
 
     if name is None:
         rows = [[d.name, d.title, f"{next(iter(d.expected.values()))['rows']:,}", d.licence] for d in DATASETS.values()]
@@ -40,7 +40,7 @@ def data_prepare_command(
     ] = False,
 ) -> None:
     """Make a table and its schema of a publisher's raw files."""
-    from automtl.data.catalog import find_dataset, prepare
+    from automtl.tables.catalog import find_dataset, prepare
 
     found = prepare(find_dataset(name), folder, out, variant, strict=strict)
     for difference in found.differences:

@@ -33,7 +33,7 @@ def fit_command(
 ) -> None:
     """Search an architecture for a table, train it, test it, save it."""
     from automtl.config import make_settings
-    from automtl.recipes import fit_table
+    from automtl.experiment import fit_table
     from automtl.search.settings import published
 
     settings = rows.settings()
@@ -48,7 +48,7 @@ def fit_command(
     with Live() as live:
         run = fit_table(
             table, rows.tasks_of(table), roles=rows.roles, schema=rows.read_schema(), settings=settings, seed=seed,
-            out=out, overwrite=overwrite, listen=live.listen, warn=show_findings,
+            out=out, overwrite=overwrite, callback=live.callback, warn=show_findings,
         )  # fmt: skip
     show_run(run.metrics, run.predictor.spec.architecture, run.predictor.schema.task_names)
     typer.echo(f"files: {out}")

@@ -29,8 +29,8 @@ def predict_command(
     precision: PrecisionOption = "full",
 ) -> None:
     """Score a table: one column a task, in the table's row order."""
-    from automtl.data.table import write_table
     from automtl.predictor import Predictor
+    from automtl.tables.table import write_table
 
     scores = Predictor.load(model, precision).predict(table)
     write_table(scores, out)
@@ -59,7 +59,7 @@ def report_command(
     png: Annotated[bool, typer.Option("--png", help="The pictures as PNG files, too.")] = False,
 ) -> None:
     """One HTML page about a run or comparison, or its pictures as files."""
-    from automtl.recipes.report import report_folder
+    from automtl.experiment.report import report_folder
 
     written = report_folder(folder, out, pictures, png=png)
     typer.echo(f"report: {written[-1]}" if pictures is None else f"{len(written)} files: {pictures}")
@@ -75,8 +75,8 @@ def importance_command(
     out: Annotated[Path | None, typer.Option(help="Write it here, as JSON.")] = None,
 ) -> None:
     """By how much each task ranks worse when one column is shuffled, on labelled rows."""
-    from automtl.data.files import write_text
-    from automtl.recipes.importance import column_importance, importance_rows
+    from automtl.experiment.permutation_importance import column_importance, importance_rows
+    from automtl.system.files import write_text
 
     found = column_importance(model, table, repeats=repeats, rows=rows, seed=seed)
     show_table("drop of AUC, or rise of RMSE, when a column is shuffled", *importance_rows(found))

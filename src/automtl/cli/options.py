@@ -14,9 +14,10 @@ import typer
 from automtl.errors import SettingsError
 
 if TYPE_CHECKING:
+    from automtl.comparison import Terms
     from automtl.config import Settings
-    from automtl.data.schema import Schema
-    from automtl.recipes import Roles, Terms
+    from automtl.experiment import Roles
+    from automtl.tables.schema import Schema
 
 TableArgument = Annotated[str, typer.Argument(help="CSV, Parquet or Arrow file, folder or glob.", show_default=False)]
 ModelArgument = Annotated[Path, typer.Argument(help="A run folder written by fit.", show_default=False)]
@@ -51,7 +52,7 @@ class Columns(Options):
     @property
     def roles(self) -> Roles:
         """Of columns that are neither tasks nor inputs."""
-        from automtl.recipes import Roles
+        from automtl.experiment import Roles
 
         return Roles(tuple(self.drop or ()), self.split_column, self.weight, self.group, self.time)
 
@@ -73,13 +74,13 @@ class Rows(Columns):
 
     def tasks_of(self, table: str) -> list[str]:
         """Empty for all tasks of a prepared table, too."""
-        from automtl.data.prepared import is_prepared
+        from automtl.dataset.prepared import is_prepared
 
         return self.task or [] if is_prepared(table) else self.tasks
 
     def read_schema(self) -> Schema | None:
         """Of the file."""
-        from automtl.data.schema import Schema
+        from automtl.tables.schema import Schema
 
         return None if self.schema is None else Schema.read(self.schema)
 
@@ -105,7 +106,7 @@ class Contest(Rows):
 
     def terms(self) -> Terms:
         """For the recipes."""
-        from automtl.recipes import Terms
+        from automtl.comparison import Terms
 
         return Terms(
             self.roles, self.read_schema(), self.settings(), self.seeds, self.trials, self.jobs, self.split_seed,

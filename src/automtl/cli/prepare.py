@@ -28,16 +28,16 @@ def prepare_command(
 
     An interrupted preparation goes on where it stopped when the command is given again.
     """
-    from automtl.recipes.prepare import prepare_table
+    from automtl.experiment.prepare import prepare_table
     from automtl.report.preparation import column_rows, notes, row_line
-    from automtl.training.progress import Progress
+    from automtl.system.progress import Progress
 
     try:
         with Live() as live:
             made = prepare_table(
                 table, rows.tasks, out=out, roles=rows.roles, schema=rows.read_schema(), settings=rows.settings(),
                 seed=seed, overwrite=overwrite, memory_bytes=None if memory is None else int(memory * 2**30),
-                chunk_rows=chunk_rows, tell=lambda stage, done, total: live.listen(Progress(stage, done, total)),
+                chunk_rows=chunk_rows, tell=lambda stage, done, total: live.callback(Progress(stage, done, total)),
                 warn=show_findings,
             )  # fmt: skip
     except KeyboardInterrupt:

@@ -29,7 +29,7 @@ class Live:
     def __exit__(self, *error: object) -> None:
         self.bar.stop()
 
-    def listen(self, progress: Any) -> None:
+    def callback(self, progress: Any) -> None:
         """Show one event."""
         if progress.stage not in self.stages:
             self.stages[progress.stage] = self.bar.add_task(progress.stage, total=progress.total, news="")

@@ -21,9 +21,9 @@ def describe_command(
     out: Annotated[Path | None, typer.Option(help="Write the schema here, to be edited.")] = None,
 ) -> None:
     """The schema inferred for a table, and each column's role."""
-    from automtl.data.files import write_text
-    from automtl.data.infer import infer_schema, summarize
-    from automtl.data.table import read_table
+    from automtl.system.files import write_text
+    from automtl.tables.infer import infer_schema, summarize
+    from automtl.tables.table import read_table
 
     tasks, frame = columns.tasks, read_table(table)
     schema = infer_schema(
@@ -46,8 +46,8 @@ def check_command(
     out: Annotated[Path | None, typer.Option(help="Write the findings here, as JSON.")] = None,
 ) -> None:
     """Look for what spoils a model: inputs that tell the answer, drift, duplicated rows, constant columns."""
-    from automtl.data.files import write_text
-    from automtl.recipes import check_table
+    from automtl.experiment import check_table
+    from automtl.system.files import write_text
 
     found = check_table(
         table, rows.tasks_of(table), roles=rows.roles, schema=rows.read_schema(), settings=rows.settings(), seed=seed
@@ -72,8 +72,8 @@ def synthesize_command(
     seed: Annotated[int, typer.Option(min=0)] = 0,
 ) -> None:
     """Write a log with a known answer: tasks click and like share one truth, buy and cart another."""
-    from automtl.data.synthetic import synthetic_log
-    from automtl.data.table import write_table
+    from automtl.tables.synthetic import synthetic_log
+    from automtl.tables.table import write_table
 
     write_table(synthetic_log(rows, relatedness=relatedness, interaction=interaction, noise=noise, seed=seed), out)
     typer.echo(f"{rows:,} rows: {out}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from automtl.data.batch import Batch, iterate
+from automtl.features.batch import Batch, iterate
 from automtl.models.network import Network
 
 ROWS = 65_536  # rows looked at: a mean needs no more

@@ -9,9 +9,8 @@ from itertools import repeat
 import torch
 from torch import Tensor, nn
 
-from automtl.data.batch import Features
-from automtl.data.layout import Layout
-from automtl.data.schema import stages
+from automtl.features.batch import Features
+from automtl.features.layout import Layout
 from automtl.models.block import Grid, PlacedMixture, Share
 from automtl.models.settings import NetworkSettings
 from automtl.nn.dropout import Dropout
@@ -21,6 +20,7 @@ from automtl.nn.gate import Gate
 from automtl.nn.shape import BlockShape
 from automtl.nn.tower import Towers
 from automtl.space.space import SearchSpace
+from automtl.tables.schema import stages
 from automtl.training.fit import SelfTrained
 
 NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {

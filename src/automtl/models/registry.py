@@ -1,4 +1,4 @@
-"""All models that are trained beside the searched one, by name."""
+"""All models that can be trained beside the searched one, by short name or import path."""
 
 from __future__ import annotations
 
@@ -6,16 +6,22 @@ from collections.abc import Sequence
 
 from torch import nn
 
-from automtl.data.schema import Task
+from automtl.errors import SettingsError
 from automtl.models.baselines import BASELINES
-from automtl.models.baselines.base import Baseline
-from automtl.models.trees import TreeModel
+from automtl.system.registry import Registry
+from automtl.tables.schema import Task
 
-MODELS: dict[str, type[nn.Module]] = {**BASELINES, "lightgbm": TreeModel}
+MODELS: Registry[type[nn.Module]] = Registry(
+    "model",
+    {**BASELINES, "lightgbm": "automtl.ensemble.trees:TreeModel"},
+    lambda found: isinstance(found, type) and issubclass(found, nn.Module),
+    "a subclass of torch.nn.Module",
+    SettingsError,
+)
 
 
 def check_model(name: str, tasks: Sequence[Task]) -> None:
     """Raises SettingsError where a model of MODELS cannot serve these tasks, or needs what is not installed."""
-    kind = MODELS.get(name, nn.Module)
-    if issubclass(kind, Baseline | TreeModel):
-        kind.check(tasks)
+    check = getattr(MODELS.find(name), "check", None)
+    if check is not None:
+        check(tasks)

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from automtl.data.batch import Features
-from automtl.data.layout import Layout
+from automtl.features.batch import Features
+from automtl.features.layout import Layout
 from automtl.models.block import Share
 from automtl.models.inherit import copy_network
 from automtl.models.network import Mixing, Network

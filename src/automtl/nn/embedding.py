@@ -10,8 +10,8 @@ import torch
 from scipy.sparse import csc_array
 from torch import Tensor, nn
 
-from automtl.data.batch import Features
-from automtl.data.layout import Layout
+from automtl.features.batch import Features
+from automtl.features.layout import Layout
 from automtl.nn.lists import list_pooling
 from automtl.nn.stacked import product_type, segments
 

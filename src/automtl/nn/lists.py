@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from automtl.data.layout import MultiLayout
+from automtl.features.layout import MultiLayout
 from automtl.nn.stacked import uniform
 
 HIDDEN = 36  # units that tell how much a value has in common with the target (DIN, section 5)

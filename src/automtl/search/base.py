@@ -6,16 +6,16 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
 from typing import Any
 
-from automtl.data.batch import Batch
-from automtl.data.layout import Layout
+from automtl.features.batch import Batch
+from automtl.features.layout import Layout
 from automtl.models.settings import NetworkSettings
 from automtl.models.supernet import Supernet
 from automtl.nn.embedding import FieldEmbedding
 from automtl.search.settings import SearchSettings
 from automtl.space.architecture import Architecture
 from automtl.space.space import SearchSpace
+from automtl.system.progress import Callback
 from automtl.training.fit import TrainingSettings
-from automtl.training.progress import Listener
 
 
 @dataclass(frozen=True)
@@ -51,5 +51,5 @@ class SearchStrategy(ABC):
     settings: SearchSettings
 
     @abstractmethod
-    def search(self, problem: SearchProblem, seed: int, listen: Listener) -> SearchResult:
+    def search(self, problem: SearchProblem, seed: int, callback: Callback) -> SearchResult:
         """The architecture found. Deterministic by `seed`."""

@@ -11,8 +11,7 @@ from typing import Any
 
 import torch
 
-from automtl.data.batch import Batch, subset
-from automtl.memory import keep_freed_memory
+from automtl.features.batch import Batch, subset
 from automtl.models.supernet import Part, Supernet
 from automtl.search.auxiliary import auxiliary_weight, diversity
 from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
@@ -21,12 +20,13 @@ from automtl.search.settings import SearchSettings, whole
 from automtl.search.state import Cycle, SearchState
 from automtl.search.trials import check_plain, held_against_plain
 from automtl.search.unrolled import unrolled_gradients
+from automtl.system.denormal import EVERY, ignore_denormals, remove_tiny
+from automtl.system.hardware import precision
+from automtl.system.memory import keep_freed_memory
+from automtl.system.progress import Callback, Progress
 from automtl.training.clipping import clip
-from automtl.training.denormal import EVERY, ignore_denormals, remove_tiny
 from automtl.training.fit import Judge, seeded
-from automtl.training.hardware import precision
 from automtl.training.losses import MultiTaskLoss
-from automtl.training.progress import Listener, Progress
 
 VALID_ROWS = 512  # of a look at the supernet, for the history alone
 REPORTS = 15  # looks in a search
@@ -74,13 +74,13 @@ class DifferentiableStrategy(SearchStrategy):
     def begin(self, problem: SearchProblem, seed: int) -> Run:
         """A run at its first step."""
 
-    def search(self, problem: SearchProblem, seed: int, listen: Listener) -> SearchResult:
+    def search(self, problem: SearchProblem, seed: int, callback: Callback) -> SearchResult:
         start = time.perf_counter()
         ignore_denormals()
         keep_freed_memory()
         run = self.begin(problem, seed)
         while not run.finished:
-            run.advance(listen)
+            run.advance(callback)
         return run.result(time.perf_counter() - start)
 
 
@@ -95,11 +95,11 @@ class Progressive(DifferentiableStrategy):
     decide whether parts made by hand are better.
     """
 
-    def search(self, problem: SearchProblem, seed: int, listen: Listener) -> SearchResult:
+    def search(self, problem: SearchProblem, seed: int, callback: Callback) -> SearchResult:
         start = time.perf_counter()
         check_plain(self.settings)
-        found = super().search(problem, seed, listen)
-        architecture, trials = held_against_plain(found.architecture, problem, self.settings, seed, listen)
+        found = super().search(problem, seed, callback)
+        architecture, trials = held_against_plain(found.architecture, problem, self.settings, seed, callback)
         kept = found.supernet if architecture == found.architecture else None
         return SearchResult(architecture, time.perf_counter() - start, found.history | {"trials": trials}, kept)
 
@@ -150,7 +150,7 @@ class Run:
                 return True
         return self.state.step >= self.schedule.total
 
-    def advance(self, listen: Listener) -> None:
+    def advance(self, callback: Callback) -> None:
         """One step; now and then a look at the validation rows. What a step draws depends on its number alone."""
         state, settings = self.state, self.settings
         if self.rules.auxiliary_skip:
@@ -167,9 +167,9 @@ class Run:
             kept = promising(state.supernet, settings.drop_keep, settings.whole_choices)
             state.keep(leading(state.supernet) if last else kept)
         if state.step % self.report_every == 0 or self.finished:
-            listen(self._report(float(loss)))
+            callback(self._report(float(loss)))
         elif state.step % 10 == 0:
-            listen(Progress("search", state.step, self.schedule.total))
+            callback(Progress("search", state.step, self.schedule.total))
 
     def _seeded(self) -> AbstractContextManager[None]:
         """What is dropped in this step."""

@@ -11,15 +11,15 @@ from typing import Any
 
 from torch.utils.flop_counter import FlopCounterMode
 
-from automtl.data.batch import Batch, subset
+from automtl.features.batch import Batch, subset
 from automtl.models.network import Network, build
 from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
 from automtl.search.differentiable import Differentiable
 from automtl.search.settings import SearchSettings
 from automtl.space.architecture import Architecture
+from automtl.system.progress import Callback, Progress, ignore
 from automtl.training.fit import FitResult, fit, seeded
 from automtl.training.losses import MultiTaskLoss
-from automtl.training.progress import Listener, Progress, silent
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class RandomSearch(SearchStrategy):
     counted in operations of matrix products, not in seconds, so that the same seed tries the same architectures.
     """
 
-    def search(self, problem: SearchProblem, seed: int, listen: Listener) -> SearchResult:
+    def search(self, problem: SearchProblem, seed: int, callback: Callback) -> SearchResult:
         start, rng = time.perf_counter(), random.Random(seed)
         budget = math.inf if self.settings.trials else search_flops(problem, self.settings, seed)
         train = subset(problem.train, self.settings.max_rows, seed)
@@ -57,7 +57,7 @@ class RandomSearch(SearchStrategy):
             check = trials[-1].result.checks[trials[-1].result.best]
             share = len(trials) / (self.settings.trials or _affordable(trials, budget))
             strongest = (str(_best(trials).architecture.interaction),)
-            listen(Progress("search", round(100 * min(share, 1)), 100, check.loss, check.auc, strongest))
+            callback(Progress("search", round(100 * min(share, 1)), 100, check.loss, check.auc, strongest))
         history = {"trials": [trial.to_dict() for trial in trials], "budget": None if self.settings.trials else budget}
         return SearchResult(_best(trials).architecture, time.perf_counter() - start, history)
 
@@ -87,7 +87,7 @@ def _try(architecture: Architecture, problem: SearchProblem, train: Batch, valid
 def search_flops(problem: SearchProblem, settings: SearchSettings, seed: int) -> float:
     """Operations of the whole `automtl` search: its first step is run and counted."""
     run = Differentiable(settings).begin(problem, seed)
-    return float(_count(lambda: run.advance(silent)) * run.schedule.total)
+    return float(_count(lambda: run.advance(ignore)) * run.schedule.total)
 
 
 def row_flops(network: Network, problem: SearchProblem, train: Batch) -> float:

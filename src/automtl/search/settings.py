@@ -8,7 +8,7 @@ from typing import Literal
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
-from automtl.data.schema import CONFIG
+from automtl.tables.schema import CONFIG
 
 UNBOUNDED = 1_000_000_000
 

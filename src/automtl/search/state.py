@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from automtl.data.batch import Batch
+from automtl.features.batch import Batch
 from automtl.models.supernet import Supernet
 from automtl.search.early_stopping import OperationStopping
 from automtl.search.settings import SearchSettings

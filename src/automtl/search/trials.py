@@ -5,21 +5,21 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from automtl.data.batch import subset
+from automtl.features.batch import subset
 from automtl.models.network import build
 from automtl.operations import Identity, Operation, operation
 from automtl.search.base import SearchProblem
 from automtl.search.settings import SearchSettings
 from automtl.space.architecture import Architecture
 from automtl.space.space import SearchSpace
+from automtl.system.progress import Callback, Progress
 from automtl.training.fit import fit
-from automtl.training.progress import Listener, Progress
 
 VALID_ROWS = 50_000
 
 
 def held_against_plain(
-    found: Architecture, problem: SearchProblem, settings: SearchSettings, seed: int, listen: Listener
+    found: Architecture, problem: SearchProblem, settings: SearchSettings, seed: int, callback: Callback
 ) -> tuple[Architecture, list[dict[str, Any]]]:
     """The best of `alternatives` on validation rows after an epoch of half the rows, and all scores.
 
@@ -40,7 +40,7 @@ def held_against_plain(
         result = fit(network, train, valid, problem.layout.tasks, training, seed)
         trials.append({"name": name, "score": result.score, "architecture": architecture.to_dict()})
         best = result.checks[result.best]
-        listen(Progress("trials", number, len(known), best.loss, best.auc, (name,)))
+        callback(Progress("trials", number, len(known), best.loss, best.auc, (name,)))
     scores = [trial["score"] for trial in trials]
     return list(known)[scores.index(min(scores))], trials
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
-from automtl.data.schema import CONFIG
 from automtl.operations import Block, operation
 from automtl.space.space import Choice, SearchSpace
+from automtl.tables.schema import CONFIG
 
 INTERACTIONS = (
     "skip", "inner-product", "outer-product", "bit-gate", "vector-gate",

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from automtl.training.progress import Progress
+from automtl.system.progress import Progress
 
 
 @dataclass(frozen=True)

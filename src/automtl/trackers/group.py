@@ -7,8 +7,8 @@ from collections.abc import Callable, Sequence
 from typing import Any, Literal
 
 from automtl.errors import SettingsError
+from automtl.system.progress import Callback, Event, Progress
 from automtl.trackers.base import Tracked, Tracker
-from automtl.training.progress import Listener, Progress
 
 TrackerName = Literal["tensorboard", "mlflow"]
 
@@ -29,13 +29,13 @@ TRACKERS: dict[str, Callable[[Tracked], Tracker]] = {"tensorboard": _tensorboard
 
 
 class Trackers:
-    """`with Trackers(names, run, listen) as trackers: ...; trackers.finish(...)`; `listen` hears each event, too.
+    """`with Trackers(names, run, callback) as trackers: ...; trackers.finish(...)`; `callback` hears each event, too.
 
     Raises SettingsError where a tracker's extra is not installed; after that, nothing.
     """
 
-    def __init__(self, names: Sequence[TrackerName], run: Tracked, listen: Listener) -> None:
-        self.forward = listen
+    def __init__(self, names: Sequence[TrackerName], run: Tracked, callback: Callback) -> None:
+        self.forward = callback
         self.running: dict[str, Tracker] = {}
         self.complete = False
         for name in dict.fromkeys(names):
@@ -54,11 +54,11 @@ class Trackers:
     def __exit__(self, *error: object) -> None:
         self._tell(lambda tracker: tracker.close(self.complete))
 
-    def listen(self, progress: Progress) -> None:
-        """A Listener."""
-        self.forward(progress)
-        if progress.loss is not None:
-            self._tell(lambda tracker: tracker.progress(progress))
+    def callback(self, event: Event) -> None:
+        """A Callback that forwards every event and tracks progress."""
+        self.forward(event)
+        if isinstance(event, Progress) and event.loss is not None:
+            self._tell(lambda tracker: tracker.progress(event))
 
     def finish(self, metrics: dict[str, Any], architecture: str | None) -> None:
         """The run came to its end."""

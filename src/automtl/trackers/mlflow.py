@@ -18,8 +18,8 @@ os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 from mlflow.entities import Metric, Param
 from mlflow.tracking import MlflowClient
 
+from automtl.system.progress import Progress
 from automtl.trackers.base import Tracked, Tracker, curves, numbers, parameters
-from automtl.training.progress import Progress
 
 EXPERIMENT = "automtl"
 BATCH = 100  # parameters that MLflow takes at once

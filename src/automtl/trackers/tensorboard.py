@@ -9,8 +9,8 @@ from typing import Any
 
 from torch.utils.tensorboard import SummaryWriter
 
+from automtl.system.progress import Progress
 from automtl.trackers.base import Tracked, Tracker, curves, numbers
-from automtl.training.progress import Progress
 
 FLUSH_SECONDS = 10
 

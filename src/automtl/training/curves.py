@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from automtl.data.batch import SLICE_ROWS, Batch, iterate
-from automtl.data.schema import Task, TaskKind
+from automtl.features.batch import SLICE_ROWS, Batch, iterate
+from automtl.tables.schema import Task, TaskKind
 from automtl.training.metrics import CALIBRATION_BINS, Rows, Scores, by_score, task_rows
 
 ROC_POINTS = 200

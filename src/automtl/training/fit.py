@@ -17,23 +17,23 @@ from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 from torch import Tensor, nn
 
-from automtl.data.batch import Batch, Features, iterate
-from automtl.data.schema import CONFIG, Task, TaskKind
 from automtl.errors import SettingsError
-from automtl.memory import keep_freed_memory
+from automtl.features.batch import Batch, Features, iterate
 from automtl.nn.embedding import FieldEmbedding
+from automtl.system.denormal import EVERY, ignore_denormals, remove_tiny
+from automtl.system.hardware import device_of, find_device, precision
+from automtl.system.memory import keep_freed_memory
+from automtl.system.progress import Callback, Progress, ignore
+from automtl.tables.schema import CONFIG, Task, TaskKind
 from automtl.training.adam import FusedAdam
 from automtl.training.averaging import Averaging
 from automtl.training.balancing import Balancing, BalancingName, find_balancing
-from automtl.training.boosting import TreeSettings
 from automtl.training.clipping import clip
-from automtl.training.denormal import EVERY, ignore_denormals, remove_tiny
-from automtl.training.hardware import device_of, find_device, precision
 from automtl.training.losses import MultiTaskLoss, task_means
 from automtl.training.metrics import Scores, fast_auc, task_rows
-from automtl.training.progress import Listener, Progress, silent
 from automtl.training.rowwise import RowWiseAdam, pays_by_rows
 from automtl.training.targets import Targets
+from automtl.training.trees import TreeSettings
 
 PREDICT_ROWS = 2048  # a batch of prediction: its hidden units stay in cache
 
@@ -103,7 +103,7 @@ class SelfTrained(nn.Module, ABC):
 
     @abstractmethod
     def learn(
-        self, train: Batch, valid: Batch, settings: TrainingSettings, seed: int, listen: Listener, stage: str
+        self, train: Batch, valid: Batch, settings: TrainingSettings, seed: int, callback: Callback, stage: str
     ) -> list[float]:
         """Learn, deterministically by `seed`, and return each task's loss on the training rows."""
 
@@ -202,7 +202,7 @@ def fit(
     tasks: Sequence[Task],
     settings: TrainingSettings,
     seed: int,
-    listen: Listener = silent,
+    callback: Callback = ignore,
     stage: str = "training",
 ) -> FitResult:
     """Train `model` (features -> logits (B, T)) and leave it with the weights that were best on validation rows.
@@ -214,7 +214,7 @@ def fit(
     keep_freed_memory()
     judge = Judge(valid, tasks, MultiTaskLoss(tasks))
     if isinstance(model, SelfTrained):
-        losses = model.learn(train, valid, settings, seed, listen, stage)
+        losses = model.learn(train, valid, settings, seed, callback, stage)
         check = judge(model, 0, len(train), float(torch.tensor(losses, dtype=torch.float32) @ judge.loss.weights))
         return FitResult((check,), 0, time.perf_counter() - start)
     model.to(find_device(settings.device))
@@ -229,7 +229,7 @@ def fit(
                 if len(checks) == 1 or checks[-1].score < checks[best_index].score:
                     best_index = len(checks) - 1
                     best = {name: value.detach().clone() for name, value in model.state_dict().items()}
-            listen(Progress(stage, rows, total, checks[-1].loss, checks[-1].auc))
+            callback(Progress(stage, rows, total, checks[-1].loss, checks[-1].auc))
             if len(checks) - 1 - best_index >= settings.patience:
                 break
     model.load_state_dict(best)

@@ -8,8 +8,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from automtl.data.batch import SLICE_ROWS, Batch
-from automtl.data.schema import Task, TaskKind
+from automtl.features.batch import SLICE_ROWS, Batch
+from automtl.tables.schema import Task, TaskKind
 from automtl.training.targets import Targets
 
 

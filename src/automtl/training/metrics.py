@@ -11,9 +11,9 @@ from typing import TypeAlias
 
 import numpy as np
 
-from automtl.data.batch import SLICE_ROWS, Batch
-from automtl.data.schema import Task, TaskKind, stages
 from automtl.errors import SchemaError, suggestion
+from automtl.features.batch import SLICE_ROWS, Batch
+from automtl.tables.schema import Task, TaskKind, stages
 
 CALIBRATION_BINS = 20
 LIBRARY_ROWS = 1 << 19  # scikit-learn takes some 90 bytes a row; the areas of more rows are summed in slices

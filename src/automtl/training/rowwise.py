@@ -15,8 +15,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from automtl.training.denormal import TINY
-from automtl.training.hardware import in_large_pages
+from automtl.system.denormal import TINY
+from automtl.system.hardware import in_large_pages
 
 BETA, EPSILON = 0.999, 1e-8  # of the second moment; of the root
 SMALL_TABLE = 2**17  # rows of a table that is cheap to move whole, and

@@ -8,8 +8,8 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
-from automtl.data.batch import Batch
-from automtl.data.schema import Task, TaskKind
+from automtl.features.batch import Batch
+from automtl.tables.schema import Task, TaskKind
 
 DRAWN = 1 << 20  # numbers at a time that only move a generator on
 

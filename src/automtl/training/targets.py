@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from automtl.data.schema import Task
+from automtl.tables.schema import Task
 
 LARGEST = 80.0  # of a predicted logarithm
 

@@ -8,15 +8,15 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from automtl.data.batch import Features
-from automtl.data.layout import Layout
-from automtl.data.schema import Task, stages
+from automtl.features.batch import Features
+from automtl.features.layout import Layout
 from automtl.models.settings import NetworkSettings
 from automtl.nn.dropout import Dropout
 from automtl.nn.embedding import FieldEmbedding
 from automtl.nn.funnel import Funnel
 from automtl.nn.stacked import StackedLinear, StackedPerceptron, layer
 from automtl.nn.tower import Towers
+from automtl.tables.schema import Task, stages
 
 HIDDEN = 128  # of an expert, before its output of the settings' width
 

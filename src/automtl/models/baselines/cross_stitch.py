@@ -7,7 +7,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
-from automtl.data.layout import Layout
+from automtl.features.layout import Layout
 from automtl.models.baselines.base import HIDDEN, Baseline
 from automtl.models.settings import NetworkSettings
 from automtl.nn.stacked import StackedLinear, layer

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from automtl.data.layout import Layout
-from automtl.data.schema import Condition, Task, TaskKind, stages
 from automtl.errors import SettingsError
+from automtl.features.layout import Layout
 from automtl.models.baselines.base import Baseline, Experts
 from automtl.models.settings import NetworkSettings
 from automtl.nn.funnel import Funnel
+from automtl.tables.schema import Condition, Task, TaskKind, stages
 
 
 class ESMM(Baseline):

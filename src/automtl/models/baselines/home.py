@@ -7,13 +7,13 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from automtl.data.layout import Layout
-from automtl.data.schema import Task
+from automtl.features.layout import Layout
 from automtl.models.baselines.base import HIDDEN, Baseline, OwnedExperts, owned_by
 from automtl.models.settings import NetworkSettings
 from automtl.nn.gate import Gate, StackedGate
 from automtl.nn.normalization import StackedBatchNorm
 from automtl.nn.stacked import StackedLinear
+from automtl.tables.schema import Task
 
 EACH = 4  # experts of an owner
 RANK = 16  # of the feature gates

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from automtl.data.layout import Layout
+from automtl.features.layout import Layout
 from automtl.models.baselines.base import Baseline, Experts
 from automtl.models.settings import NetworkSettings
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from automtl.data.batch import Features
-from automtl.data.layout import Layout
-from automtl.data.schema import stages
+from automtl.features.batch import Features
+from automtl.features.layout import Layout
 from automtl.models.baselines.shared_bottom import SharedBottom
 from automtl.models.settings import NetworkSettings
 from automtl.nn.funnel import Funnel
+from automtl.tables.schema import stages
 
 
 class SingleTask(nn.Module):

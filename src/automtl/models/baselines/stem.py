@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from automtl.data.batch import Features
-from automtl.data.layout import Layout
-from automtl.data.schema import stages
+from automtl.features.batch import Features
+from automtl.features.layout import Layout
 from automtl.models.baselines.base import HIDDEN, OwnedExperts, owned_by
 from automtl.models.baselines.cgc import OWN
 from automtl.models.settings import NetworkSettings
@@ -16,6 +15,7 @@ from automtl.nn.embedding import FieldEmbedding
 from automtl.nn.funnel import Funnel
 from automtl.nn.gate import StackedGate
 from automtl.nn.tower import Towers
+from automtl.tables.schema import stages
 
 
 class STEM(nn.Module):

@@ -1,0 +1,27 @@
+"""What all contenders of a comparison share."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from automtl.config import Settings
+from automtl.experiment.source import Roles
+from automtl.tables.schema import Schema
+
+
+@dataclass(frozen=True)
+class Terms:
+    """`seeds`: that many from 0 on, or these. `trials`: settings tried for each. `jobs`: processes, one a core if None.
+
+    `overwrite`: records of an earlier comparison in the folder are discarded.
+    """
+
+    roles: Roles = field(default_factory=Roles)
+    schema: Schema | None = None
+    settings: Settings = field(default_factory=Settings)
+    seeds: int | Sequence[int] = 5
+    trials: int = 6
+    jobs: int | None = None
+    split_seed: int = 0
+    overwrite: bool = False

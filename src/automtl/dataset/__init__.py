@@ -1,0 +1,1 @@
+"""Encoded rows on disk, and how tables larger than memory get there."""

@@ -1,0 +1,248 @@
+"""A prepared table: encoded rows of its three parts and the encoder that made them, in one folder (docs/prepare.md).
+
+`prepared.json`, written last, says how the rows came about and holds the checksums of the small files; those of the
+arrays are in each part's `store.json`. Nothing in it tells a time or a place: equal rows make equal folders.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors import numpy as safe_numpy
+
+from automtl.dataset.store import Feeder, Store, windowed
+from automtl.errors import AutomtlError, StoreError
+from automtl.features.batch import Batch
+from automtl.features.column_selection import narrowed, rows_of_tasks, without_rates
+from automtl.features.encoder import Encoder
+from automtl.system.files import appearing, write_synced
+from automtl.system.manifest import PREPARED as MANIFEST
+from automtl.tables.schema import Schema
+from automtl.tables.split import SplitSettings
+
+PARTS = ("train", "valid", "test")
+SMALL = ("schema.yaml", "encoder.json", "encoder.safetensors", "report.json")
+STORES = tuple(f"{part}/store.json" for part in PARTS)
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where the rows come from: `source` in plain values (names and rows of files, no places, no times).
+
+    `seed`: of the split, the folds of historical rates and the sampled negatives. A split column goes before `split`.
+    """
+
+    source: dict[str, Any]
+    split: SplitSettings
+    seed: int
+
+
+@dataclass(frozen=True)
+class PreparedFolder:
+    """A complete folder; its small files have been verified. `report`: what the preparation did, as plain values.
+
+    Training rows are as they are trained on: historical rates out of fold, negatives sampled where the schema says so.
+    `digest`: hangs on every byte of the folder.
+    """
+
+    folder: Path
+    encoder: Encoder
+    stores: dict[str, Store]
+    origin: Origin
+    report: dict[str, Any]
+    digest: str
+
+    @staticmethod
+    def open(folder: Path | str) -> PreparedFolder:
+        """Raises StoreError that names the file that is missing, changed or of another kind or version."""
+        folder = Path(folder)
+        manifest = MANIFEST.read(folder)
+        digest = _sha256(folder / MANIFEST.file)
+        try:
+            _require_unchanged(folder, manifest["files"])
+            schema = Schema.read(folder / "schema.yaml")
+            values, report = (json.loads((folder / name).read_bytes()) for name in ("encoder.json", "report.json"))
+            encoder = Encoder.from_state(schema, values, safe_numpy.load_file(folder / "encoder.safetensors"))
+            origin = Origin(manifest["source"], SplitSettings(**manifest["split"]), manifest["seed"])
+        except StoreError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError, OSError, SafetensorError, AutomtlError) as error:
+            raise StoreError(f"'{folder}' is damaged ({str(error).splitlines()[0]}); prepare the table again") from None
+        stores = {part: Store.open(folder / part) for part in PARTS}
+        _require_layout(stores, encoder)
+        return PreparedFolder(folder, encoder, stores, origin, report, digest)
+
+    @property
+    def schema(self) -> Schema:
+        """What the columns mean."""
+        return self.encoder.schema
+
+    @property
+    def num_rows(self) -> dict[str, int]:
+        """By part."""
+        return {part: store.num_rows for part, store in self.stores.items()}
+
+    def rows(self, part: str, memory_bytes: int | None = None, *, rates: bool = True) -> Batch:
+        """Rows of 'train', 'valid' or 'test', mapped: they are read when they are used.
+
+        If they are larger than `memory_bytes`, a shuffle goes by blocks. Without `rates`, views that leave out the
+        columns of historical rates, which are the last ones: what `without_rates(encoder)` encodes.
+        """
+        rows = self.stores[part].rows()
+        encoder = self.encoder if rates else without_rates(self.encoder)
+        return windowed(rows.narrow(encoder.layout.num_numeric), memory_bytes)
+
+    def rows_of(self, encoder: Encoder, part: str, feeder: Feeder) -> Batch:
+        """Rows as an encoder encodes them that `narrowed` has made of this one: mapped, if it has all tasks.
+
+        Of fewer tasks, labels and rates are copied, into files of the feeder where they are many.
+        """
+        rates = encoder.settings.rates
+        rows = self.rows(part, feeder.settings.budget_bytes, rates=rates)
+        if encoder.schema.task_names == self.schema.task_names:
+            return rows
+        whole = narrowed(self.encoder, self.schema, rates)
+        return feeder.change(rows, encoder.layout, lambda some: rows_of_tasks(some, whole, encoder.schema))
+
+    def require_encoder(self, encoder: Encoder) -> None:
+        """Raises StoreError unless `encoder` is this one, perhaps narrowed."""
+        names = set(self.schema.task_names)
+        if names.issuperset(encoder.schema.task_names):
+            tasks = {task.name: task for task in self.schema.tasks}
+            kept = tuple(tasks[name] for name in encoder.schema.task_names)
+            own = narrowed(self.encoder, replace(self.schema, tasks=kept, funnel=()), encoder.settings.rates)
+            if _state(own) == _state(encoder):
+                return
+        raise StoreError(
+            f"the rows of '{self.folder}' were encoded by another encoder than the model's; "
+            "give the table itself, or a model that was fitted on this folder"
+        )
+
+    def verify(self) -> None:
+        """Read every file. Raises StoreError that names one whose content is not what was written."""
+        for store in self.stores.values():
+            store.verify()
+
+
+def is_prepared(path: Any) -> bool:
+    """Whether this is the path of a prepared table, complete or not."""
+    if not isinstance(path, str | Path):
+        return False
+    return any((Path(path) / name).is_file() for name in (MANIFEST.file, *STORES))
+
+
+def write_prepared(
+    folder: Path | str, encoder: Encoder, parts: Mapping[str, Iterable[Batch]], origin: Origin, report: dict[str, Any]
+) -> PreparedFolder:
+    """Write the rows of 'train', 'valid' and 'test', a batch at a time; the folder appears whole or not at all.
+
+    Raises StoreError if the folder exists or cannot be written. What `parts` raise passes through.
+    """
+    folder = Path(folder)
+    _require_new(folder)
+    try:
+        with appearing(folder) as fresh:
+            for part in PARTS:
+                Store.write(fresh / part, parts[part], encoder.layout)
+            _write_small(fresh, encoder, origin, report)
+    except OSError as error:
+        raise StoreError(f"'{folder}' cannot be written: {error.strerror or error}") from None
+    return PreparedFolder.open(folder)
+
+
+def finish_prepared(
+    working: Path, folder: Path, encoder: Encoder, origin: Origin, report: dict[str, Any]
+) -> PreparedFolder:
+    """Make a prepared table of a working folder that holds the stores 'train', 'valid' and 'test', and nothing else.
+
+    It gets the other files (those of the encoder, if `write_encoder` has not written them), the manifest last, and then
+    the name `folder`, on the same file system. A call that was killed may be made again. Raises StoreError if `folder`
+    exists, a part has no rows, or nothing can be written.
+    """
+    _require_new(folder)
+    try:
+        _write_small(working, encoder, origin, report)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        working.rename(folder)
+    except OSError as error:
+        raise StoreError(f"'{folder}' cannot be written: {error.strerror or error}") from None
+    stores, plain = {part: Store.open(folder / part) for part in PARTS}, json.loads(_sorted_json(report))
+    return PreparedFolder(folder, encoder, stores, origin, plain, _sha256(folder / MANIFEST.file))
+
+
+def write_encoder(folder: Path, encoder: Encoder) -> None:
+    """The files of the encoder, each of them whole; those that are there are left."""
+    names = ("encoder.json", "encoder.safetensors")
+    if all((folder / name).is_file() for name in names):
+        return
+    values, arrays = encoder.to_state()
+    content = json.dumps(values, indent=1).encode(), safe_numpy.save(arrays)  # in order: it is that of the columns
+    for name, data in zip(names, content, strict=True):
+        fresh = folder / f"{name}.new"
+        write_synced(fresh, data)
+        fresh.rename(folder / name)
+
+
+def _require_new(folder: Path) -> None:
+    if folder.exists():
+        raise StoreError(f"'{folder}' exists; choose another --out or remove it")
+
+
+def _write_small(folder: Path, encoder: Encoder, origin: Origin, report: dict[str, Any]) -> None:
+    """All but the rows, the manifest last."""
+    stores = {part: Store.open(folder / part) for part in PARTS}
+    _require_layout(stores, encoder)
+    for part, store in stores.items():
+        if store.num_rows == 0:
+            raise StoreError(f"the split leaves no {part} rows; use a larger table or other shares")
+    write_encoder(folder, encoder)
+    schema = encoder.schema
+    shares = [schema.negative_share, *(task.negative_share for task in schema.tasks)]
+    write_synced(folder / "schema.yaml", schema.text().encode())
+    write_synced(folder / "report.json", _sorted_json(report))
+    manifest = MANIFEST.header | {
+        "rows": {part: store.num_rows for part, store in stores.items()},
+        "source": origin.source,
+        "split": asdict(origin.split),
+        "split_column": schema.split,
+        "seed": origin.seed,
+        "encoder": asdict(encoder.settings),
+        "negatives_sampled": any(share is not None for share in shares),
+        "files": {name: _sha256(folder / name) for name in (*SMALL, *STORES)},
+    }
+    write_synced(folder / MANIFEST.file, _sorted_json(manifest))
+
+
+def _state(encoder: Encoder) -> tuple[str, dict[str, bytes]]:
+    values, arrays = encoder.to_state()
+    return json.dumps(values), {name: array.tobytes() for name, array in arrays.items()}
+
+
+def _sorted_json(values: dict[str, Any]) -> bytes:
+    return json.dumps(values, indent=1, sort_keys=True).encode()
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _require_unchanged(folder: Path, checksums: dict[str, str]) -> None:
+    for name in (*SMALL, *STORES):
+        path = folder / name
+        if not path.is_file():
+            raise StoreError(f"'{path}' is missing; prepare the table again")
+        if _sha256(path) != checksums[name]:
+            raise StoreError(f"'{path}' was changed or damaged (checksum differs); prepare the table again")
+
+
+def _require_layout(stores: dict[str, Store], encoder: Encoder) -> None:
+    for store in stores.values():
+        if store.layout != encoder.layout:
+            raise StoreError(f"'{store.folder}' was written by another encoder; prepare the table again")

@@ -1,0 +1,397 @@
+"""Encoded rows in files: one plain file an array, mapped into memory when read.
+
+A store is a folder. `store.json` says what is in it; each array NAME of it is the file NAME.bin, which holds nothing
+but its elements, row by row. Arrays: `categorical` (N, C), `multi.0`, `multi.1`, ... (N, L) each, `numeric` (N, M),
+`labels` and `mask` (N, T), `weight` (N,) and, where there is a group column, `group` (N,). N rows, C and M columns,
+T tasks, L the longest list of its field. The format is described in docs/decisions/0008-feeding.md.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import mmap
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from glob import escape
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+from pydantic import Field as Limit
+from pydantic.dataclasses import dataclass as settings_dataclass
+from torch import Tensor
+
+from automtl.errors import StoreError
+from automtl.features.batch import Batch, Features, row_bytes
+from automtl.features.encoder import Encoder
+from automtl.features.layout import Layout
+from automtl.system.files import Syncing, appearing, held, write_synced
+from automtl.system.manifest import IndexKind
+from automtl.system.threads import in_threads
+from automtl.tables.schema import CONFIG
+
+INDEX = IndexKind("store.json", "automtl encoded rows", 1, "folder of encoded rows", "prepare the table again")
+LOCK = "lock"  # in a folder of a feeder, held by its process
+DTYPES = {"int32": torch.int32, "int64": torch.int64, "float32": torch.float32}
+WINDOW_BYTES = 2**30  # a shuffle by blocks holds at most so much
+MEMORY_SHARE = 4  # a quarter of the machine's memory is for encoded rows
+COPY_ROWS = 65_536
+CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
+# A private mapping that reserves no memory, so that a file may be larger than the memory. Python 3.11 lacks the name.
+_GENERIC = sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64")
+NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if _GENERIC else 0)
+
+
+@settings_dataclass(frozen=True, config=CONFIG)
+class FeedingSettings:
+    """Encoded training rows of more than `memory_bytes` are kept in files and shuffled by blocks.
+
+    None: a quarter of the machine's memory. `mapped`: keep them in files at any size. `part_rows`: encoded at a time.
+    """
+
+    memory_bytes: int | None = Limit(default=None, ge=1)
+    mapped: bool = False
+    part_rows: int = Limit(default=1_000_000, ge=1)
+
+    @property
+    def budget_bytes(self) -> int:
+        """`memory_bytes`, or the machine's share."""
+        return self.memory_bytes or machine_memory_bytes() // MEMORY_SHARE
+
+    def uses_files(self, num_bytes: int) -> bool:
+        """Whether encoded rows of this size are kept in files."""
+        return self.mapped or num_bytes > self.budget_bytes
+
+
+def machine_memory_bytes() -> int:
+    """Of the machine, or of the container where that has less."""
+    try:
+        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    except (AttributeError, ValueError, OSError):
+        total = 8 * 2**30  # a guess where the system does not say
+    for path in CONTAINER_LIMITS:
+        try:
+            total = min(total, int(Path(path).read_text()))
+        except (OSError, ValueError):
+            continue  # no such file, or "max"
+    return total
+
+
+@dataclass(frozen=True)
+class Array:
+    """One file: its element type, its shape and the SHA-256 of its content."""
+
+    dtype: str
+    shape: tuple[int, ...]
+    sha256: str
+
+    @property
+    def num_bytes(self) -> int:
+        """The size that the file must have."""
+        return math.prod(self.shape) * DTYPES[self.dtype].itemsize
+
+
+@dataclass(frozen=True)
+class Store:
+    """A complete folder of encoded rows; sizes have been checked."""
+
+    folder: Path
+    num_rows: int
+    layout: Layout
+    arrays: dict[str, Array]
+
+    @staticmethod
+    def write(folder: Path | str, parts: Iterable[Batch], layout: Layout, *, cached: bool = True) -> Store:
+        """Write parts one after another; the folder appears whole or not at all. Ids are int32 where all fit.
+
+        Unless they are `cached`, the system keeps none of them in memory (Linux). Raises StoreError if the folder
+        exists or cannot be written. What `parts` raises passes through.
+        """
+        folder = Path(folder)
+        if folder.exists():
+            raise StoreError(f"'{folder}' exists; choose another folder or remove it")
+        try:
+            with appearing(folder) as fresh:
+                arrays = _write_arrays(fresh, parts, layout, cached)
+                index = INDEX.header | {
+                    "rows": arrays["weight"].shape[0],
+                    "layout": layout.to_dict(),
+                    "arrays": {name: dict(array.__dict__) for name, array in arrays.items()},
+                }
+                write_synced(fresh / INDEX.file, json.dumps(index, indent=1).encode())
+        except OSError as error:
+            raise StoreError(f"'{folder}' cannot be written: {error.strerror or error}") from None
+        return Store.open(folder)
+
+    @staticmethod
+    def open(folder: Path | str) -> Store:
+        """Raises StoreError that names the file that is missing, of another kind, or of another size."""
+        folder = Path(folder)
+        index = INDEX.read(folder)
+        try:
+            layout = Layout.from_dict(index["layout"])
+            arrays = {
+                name: Array(found["dtype"], tuple(int(size) for size in found["shape"]), found["sha256"])
+                for name, found in index["arrays"].items()
+            }
+            store = Store(folder, int(index["rows"]), layout, arrays)
+            _require_shapes(store)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise StoreError(f"'{folder / INDEX.file}' is damaged ({error}); prepare the table again") from None
+        for name, array in arrays.items():
+            _require_size(store.file(name), array.num_bytes)
+        return store
+
+    def file(self, name: str) -> Path:
+        """Where an array lies."""
+        return self.folder / f"{name}.bin"
+
+    @property
+    def num_bytes(self) -> int:
+        """Of all arrays together."""
+        return sum(array.num_bytes for array in self.arrays.values())
+
+    def rows(self, memory_bytes: int | None = None) -> Batch:
+        """All rows, mapped: they are read when they are used, and a change in place never reaches the file.
+
+        If they are larger than `memory_bytes`, they carry a window, and a shuffle goes by blocks.
+        """
+        files: list[mmap.mmap] = []
+        found = {name: _mapped(self.file(name), array, files) for name, array in self.arrays.items()}
+        multi = tuple(found[f"multi.{index}"] for index in range(len(self.layout.multi)))
+        features = Features(found["categorical"], multi, found["numeric"])
+        rows = Batch(features, found["labels"], found["mask"], found["weight"], found.get("group"))
+        return windowed(replace(rows, release=partial(_release, files)), memory_bytes)
+
+    def verify(self) -> None:
+        """Read every file. Raises StoreError that names one whose content is not what was written."""
+        for name, array in self.arrays.items():
+            with self.file(name).open("rb") as file:
+                found = hashlib.file_digest(file, "sha256").hexdigest()
+            if found != array.sha256:
+                raise StoreError(
+                    f"'{self.file(name)}' was changed or damaged (checksum differs); prepare the table again"
+                )
+
+
+@dataclass(frozen=True)
+class Feeder:
+    """Holds encoded rows in memory or, where they are too many, in files that `feeding` removes."""
+
+    settings: FeedingSettings
+    beside: Path | None
+    files: ExitStack
+
+    def hold(self, rows: Batch, layout: Layout) -> Batch:
+        """Rows that have been encoded at once; they are moved to files or stay."""
+        if not self.settings.uses_files(rows.num_bytes):
+            return rows
+        return self._stored(slices(rows, self.settings.part_rows), layout)
+
+    def encode(self, encoder: Encoder, table: pl.DataFrame, like: Batch) -> Batch:
+        """Rows of a table, encoded part by part if they go to files; `like`: rows of the same width."""
+        if table.height == 0 or not self.settings.uses_files(table.height * row_bytes(like)):
+            return encoder.encode(table)
+        return self._stored(encoder.encode_parts(table, self.settings.part_rows), encoder.layout)
+
+    def change(self, rows: Batch, layout: Layout, change: Callable[[Batch], Batch]) -> Batch:
+        """Mapped rows, each of them changed: in memory, or part by part in files."""
+        if not self.settings.uses_files(rows.num_bytes):
+            return change(rows)
+        return self._stored(map(change, slices(rows, self.settings.part_rows)), layout)
+
+    def _stored(self, parts: Iterable[Batch], layout: Layout) -> Batch:
+        prefix, parent = ("automtl.rows.", None) if self.beside is None else (_prefix(self.beside), self.beside.parent)
+        try:
+            if parent is not None:
+                parent.mkdir(parents=True, exist_ok=True)
+            folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
+            self.files.callback(shutil.rmtree, folder, ignore_errors=True)
+            self.files.enter_context(held(folder / LOCK))
+        except OSError as error:
+            raise StoreError(f"no folder for encoded rows in '{parent}': {error.strerror or error}") from None
+        return Store.write(folder / "encoded", parts, layout).rows(self.settings.budget_bytes)
+
+
+@contextmanager
+def feeding(settings: FeedingSettings, beside: Path | str | None = None) -> Iterator[Feeder]:
+    """A feeder for the block. Its files, if it needs any, lie beside that path, or else where temporary files go.
+
+    Files that a killed process left beside that path are removed.
+    """
+    if beside is not None:
+        _remove_left(Path(beside))
+    with ExitStack() as files:
+        yield Feeder(settings, None if beside is None else Path(beside), files)
+
+
+def _prefix(beside: Path) -> str:
+    return f".{beside.name}.rows."
+
+
+def _remove_left(beside: Path) -> None:
+    """Folders of encoded rows whose lock no living process holds. One without a lock has only just been made."""
+    for lock in beside.parent.glob(f"{escape(_prefix(beside))}*/{LOCK}"):
+        with suppress(OSError), held(lock) as left:  # another process may be removing it
+            if left:
+                shutil.rmtree(lock.parent, ignore_errors=True)
+
+
+def windowed(rows: Batch, memory_bytes: int | None) -> Batch:
+    """Mapped rows that, if they are larger than `memory_bytes`, carry a window, so that a shuffle goes by blocks."""
+    if memory_bytes is None or rows.num_bytes <= memory_bytes:
+        return rows
+    return replace(rows, window=max(min(memory_bytes, WINDOW_BYTES) // row_bytes(rows), 1))
+
+
+def slices(rows: Batch, size: int) -> Iterator[Batch]:
+    """Rows that are in memory, as parts for `Store.write`."""
+    yield from (rows.take(slice(start, start + size)) for start in range(0, max(len(rows), 1), size))
+
+
+def _write_arrays(folder: Path, parts: Iterable[Batch], layout: Layout, cached: bool) -> dict[str, Array]:
+    ids = sum(field.size for field in layout.categorical) + sum(field.size for field in layout.multi)
+    id_dtype = "int32" if ids < 2**31 else "int64"  # with the offset of its field, which the embedding adds
+    writers: dict[str, _Writer] = {}
+    with ExitStack() as stack:
+        for part in parts:
+            named = _named(part)
+            if not writers:
+                writers = {name: _Writer(folder / f"{name}.bin", _dtype(name, id_dtype), cached) for name in named}
+                for writer in writers.values():
+                    stack.callback(writer.close)
+            assert named.keys() == writers.keys(), "parts of one table have the same arrays"
+            in_threads(partial(_append, writers), named.items())
+        assert writers, "at least one part, which may have no rows"
+        return {name: writer.finish() for name, writer in writers.items()}
+
+
+def _append(writers: dict[str, _Writer], named: tuple[str, Tensor]) -> None:
+    writers[named[0]].append(named[1].numpy())
+
+
+def _named(rows: Batch) -> dict[str, Tensor]:
+    multi = {f"multi.{index}": ids for index, ids in enumerate(rows.features.multi)}
+    group = {} if rows.group is None else {"group": rows.group}
+    named = {"categorical": rows.features.categorical, **multi, "numeric": rows.features.numeric}
+    return {**named, "labels": rows.labels, "mask": rows.mask, "weight": rows.weight, **group}
+
+
+def _dtype(name: str, id_dtype: str) -> str:
+    if name == "group":
+        return "int64"
+    return id_dtype if name.split(".")[0] in ("categorical", "multi") else "float32"
+
+
+class _Writer:
+    """One array that grows at its end."""
+
+    def __init__(self, path: Path, dtype: str, cached: bool) -> None:
+        self.path, self.dtype = path, dtype
+        self.file = path.open("wb")
+        self.digest = hashlib.sha256()
+        self.syncing = Syncing(cached)
+        self.rows = 0
+        self.shape: tuple[int, ...] | None = None  # of one row
+
+    def append(self, values: np.ndarray) -> None:
+        """(n, ...) more rows. Lists of ids may be longer or shorter than before; the shorter ones are padded with 0."""
+        if self.shape is None:
+            self.shape = values.shape[1:]
+        elif values.shape[1:] > self.shape:
+            self._widen(values.shape[1])
+        elif values.shape[1:] < self.shape:
+            values = _padded(values, self.shape[0])
+        self._put(values)
+        self.rows += len(values)
+
+    def finish(self) -> Array:
+        """After the last row: the content is on the disk."""
+        assert self.shape is not None
+        self.syncing.last(self.file)
+        return Array(self.dtype, (self.rows, *self.shape), self.digest.hexdigest())
+
+    def close(self) -> None:
+        """Close the file, finished or not."""
+        self.syncing.end()
+        self.file.close()
+
+    def _put(self, values: np.ndarray) -> None:
+        flat = np.ascontiguousarray(values, np.dtype(self.dtype)).reshape(-1)
+        self.file.write(flat.data)
+        self.syncing.written(self.file, flat.nbytes)
+        self.digest.update(flat.data)
+
+    def _widen(self, width: int) -> None:
+        """Write the file again with longer rows. Rare: only where a part has a longer list than all before."""
+        assert self.shape is not None
+        self.close()
+        narrow = self.path.with_suffix(".narrow")
+        self.path.rename(narrow)
+        self.file, self.digest = self.path.open("wb"), hashlib.sha256()
+        with narrow.open("rb") as file:
+            size = self.shape[0] * np.dtype(self.dtype).itemsize
+            while data := file.read(COPY_ROWS * size):
+                self._put(_padded(np.frombuffer(data, self.dtype).reshape(-1, self.shape[0]), width))
+        narrow.unlink()
+        self.shape = (width,)
+
+
+def _padded(values: np.ndarray, width: int) -> np.ndarray:
+    return np.pad(values, ((0, 0), (0, width - values.shape[1])))
+
+
+def _require_shapes(store: Store) -> None:
+    """Raises ValueError where the index contradicts itself."""
+    layout = store.layout
+    fixed = {"categorical": len(layout.categorical), "numeric": layout.num_numeric}
+    fixed |= {"labels": layout.num_tasks, "mask": layout.num_tasks}
+    lists = {f"multi.{index}" for index in range(len(layout.multi))}
+    if missing := sorted({*fixed, *lists, "weight"} - set(store.arrays)):
+        raise ValueError(f"array '{missing[0]}' is missing")
+    for name, array in store.arrays.items():
+        if array.dtype not in DTYPES or min(array.shape) < 0:
+            raise ValueError(f"array '{name}' is {array.dtype} of shape {array.shape}")
+        right = (fixed[name],) if name in fixed else array.shape[1:2] if name in lists else ()
+        if array.shape != (store.num_rows, *right):
+            raise ValueError(f"array '{name}' has shape {array.shape}, expected {(store.num_rows, *right)}")
+
+
+def _require_size(path: Path, expected: int) -> None:
+    if not path.is_file():
+        raise StoreError(f"'{path}' is missing; prepare the table again")
+    found = path.stat().st_size
+    if found != expected:
+        kind = "truncated" if found < expected else "too long"
+        raise StoreError(f"'{path}' is {kind}: {found} bytes, expected {expected}; prepare the table again")
+
+
+def _mapped(path: Path, array: Array, files: list[mmap.mmap]) -> Tensor:
+    dtype = DTYPES[array.dtype]
+    if array.num_bytes == 0:
+        return torch.empty(array.shape, dtype=dtype)
+    with path.open("rb") as file:
+        if sys.platform == "win32":
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        else:
+            flags, access = mmap.MAP_PRIVATE | NO_RESERVE, mmap.PROT_READ | mmap.PROT_WRITE
+            content = mmap.mmap(file.fileno(), 0, flags=flags, prot=access)
+    files.append(content)
+    return torch.frombuffer(content, dtype=dtype).reshape(array.shape)
+
+
+def _release(files: list[mmap.mmap]) -> None:
+    """Pages that were read leave this process; the system still has them and may keep them."""
+    if hasattr(mmap, "MADV_DONTNEED"):
+        for content in files:
+            content.madvise(mmap.MADV_DONTNEED)

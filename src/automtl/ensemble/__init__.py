@@ -1,0 +1,1 @@
+"""Models and boosted trees side by side."""

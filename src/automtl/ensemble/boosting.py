@@ -1,0 +1,133 @@
+"""Boosted trees of one task, by LightGBM (extra `trees`). N rows, C columns."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import torch
+
+from automtl.features.batch import Batch
+from automtl.system.progress import Callback, Progress
+from automtl.tables.schema import Task, TaskKind
+from automtl.training.trees import TreeSettings
+
+REPORT_ROUNDS = 10  # between two reports of progress
+UNCHECKED_ROUNDS = 100  # where a task has no validation row that could end the training
+
+
+@dataclass(frozen=True)
+class Examples:
+    """Rows of one task. inputs: (N, C) float32; labels, weights: (N,) float32; `offset` of their log-odds."""
+
+    inputs: np.ndarray
+    labels: np.ndarray
+    weights: np.ndarray
+    offset: float = 0.0
+
+    @staticmethod
+    def of(inputs: np.ndarray, batch: Batch, task: int, offset: float = 0.0) -> Examples:
+        """The rows that have a label of the task and weigh something."""
+        keep = (batch.mask[:, task].numpy() > 0) & (batch.weight.numpy() > 0)
+        everything = bool(keep.all())
+        return Examples(
+            inputs if everything else inputs[keep],
+            np.ascontiguousarray(batch.labels[:, task].numpy()[keep]),
+            np.ascontiguousarray(batch.weight.numpy()[keep]),
+            offset,
+        )
+
+    @property
+    def start(self) -> np.ndarray | None:
+        """(N,) scores to begin from, which are no part of what is predicted."""
+        return np.full(len(self.labels), self.offset) if self.offset else None
+
+
+def weighed(rows: Examples, task: Task) -> Examples:
+    """Positives by the task's weight."""
+    if task.positive_weight is None:
+        return rows
+    return replace(rows, weights=rows.weights * np.where(rows.labels > 0, task.positive_weight, 1.0).astype(np.float32))
+
+
+@dataclass(frozen=True)
+class Boosted:
+    """A booster in LightGBM's text format, cut after its best round, and its loss on the training rows there."""
+
+    text: str
+    train_loss: float
+
+
+class Binned:
+    """Training and validation rows in LightGBM's bins, made once for tasks that have the same rows."""
+
+    def __init__(self, sets: list[int]) -> None:
+        """`sets`: columns that hold ids."""
+        self.sets = sets
+        self.inputs: tuple[np.ndarray, ...] = ()
+        self.held: tuple[Any, ...] = ()
+
+    def __call__(self, train: Examples, valid: Examples, parameters: dict[str, Any]) -> tuple[Any, ...]:
+        """Both as LightGBM's datasets with their labels and weights."""
+        import lightgbm
+
+        inputs = (train.inputs, valid.inputs)
+        if not self.held or any(now is not then for now, then in zip(inputs, self.inputs, strict=True)):
+            rows = lightgbm.Dataset(train.inputs, categorical_feature=self.sets, params=parameters)
+            checks = lightgbm.Dataset(valid.inputs, reference=rows, categorical_feature=self.sets, params=parameters)
+            self.inputs, self.held = inputs, (rows, checks)
+        for data, examples in zip(self.held, (train, valid), strict=True):
+            data.set_label(examples.labels).set_weight(examples.weights).set_init_score(examples.start)
+        return self.held
+
+
+def boost(
+    kind: TaskKind, train: Examples, valid: Examples, binned: Binned, settings: TreeSettings, seed: int,
+    callback: Callback, stage: str,
+) -> Boosted:  # fmt: skip
+    """Deterministic by `seed` and the number of torch's threads."""
+    import lightgbm
+
+    parameters = _parameters(kind, settings, seed)
+    rows, checks = binned(train, valid, parameters)
+    checked = len(valid.labels) > 0
+    judges = [rows, checks] if checked else [rows]
+    rounds = settings.rounds if checked else min(settings.rounds, UNCHECKED_ROUNDS)
+    losses: dict[str, dict[str, list[float]]] = {}
+    callbacks = [lightgbm.record_evaluation(losses), _reporter(callback, stage, rounds)]
+    if checked:
+        callbacks.append(lightgbm.early_stopping(settings.patience, verbose=False))
+    booster = lightgbm.train(
+        parameters, rows, rounds, valid_sets=judges, valid_names=["training", "validation"][: len(judges)],
+        callbacks=callbacks,
+    )  # fmt: skip
+    (curve,) = losses["training"].values()
+    return Boosted(booster.model_to_string(), curve[booster.best_iteration - 1])
+
+
+def _parameters(kind: TaskKind, settings: TreeSettings, seed: int) -> dict[str, Any]:
+    return {
+        "objective": "binary" if kind is TaskKind.BINARY else "regression",
+        "metric": "binary_logloss" if kind is TaskKind.BINARY else "l2",
+        "learning_rate": settings.learning_rate,
+        "num_leaves": settings.leaves,
+        "min_data_in_leaf": settings.min_leaf_rows,
+        "feature_fraction": settings.column_share,
+        "bagging_fraction": settings.row_share,
+        "bagging_freq": 1,
+        "lambda_l2": settings.l2,
+        "seed": seed,
+        "deterministic": True,
+        "force_row_wise": True,
+        "num_threads": torch.get_num_threads(),
+        "verbosity": -1,
+    }
+
+
+def _reporter(callback: Callback, stage: str, rounds: int) -> Any:
+    def report(state: Any) -> None:
+        if state.iteration % REPORT_ROUNDS == 0:
+            callback(Progress(stage, state.iteration, rounds, state.evaluation_result_list[-1][2], {}))
+
+    return report

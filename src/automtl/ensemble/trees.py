@@ -1,0 +1,122 @@
+"""Gradient-boosted trees, one booster a task, by LightGBM (Ke et al., NeurIPS 2017). B rows, T tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from automtl.ensemble.boosting import Binned, Examples, boost, weighed
+from automtl.errors import SettingsError
+from automtl.features.batch import Batch, Features, subset
+from automtl.features.layout import Layout
+from automtl.models.settings import NetworkSettings
+from automtl.system.progress import Callback
+from automtl.tables.schema import Task
+from automtl.training.fit import SelfTrained, TrainingSettings
+from automtl.training.losses import log_odds_offset
+from automtl.training.targets import Targets
+
+if TYPE_CHECKING:
+    from lightgbm import Booster
+
+CATEGORIES = 64  # a field of up to so many ids is split by sets of ids, a larger one by how frequent an id is
+VALUES = 32  # the most frequent values of a multi-valued field, each an input
+
+
+class TreeInputs:
+    """The encoded inputs as a matrix (B, C) of float32: what trees can use of a row.
+
+    Categorical fields: their ids, which are ordered by frequency in training rows. Bins of numeric columns are left
+    out: trees bin the numbers. Multi-valued fields: how many values there are, and whether each of the most frequent
+    ones is among them. Numeric columns, historical rates included, as they are.
+    """
+
+    def __init__(self, layout: Layout) -> None:
+        bins = {f"{name}:bin" for group in layout.numeric for name in group.columns}
+        kept = [(place, field.size) for place, field in enumerate(layout.categorical) if field.name not in bins]
+        self.kept = [place for place, _ in kept]
+        self.sets = [column for column, (_, size) in enumerate(kept) if size <= CATEGORIES]
+        places = {field.name: place for place, field in enumerate(layout.categorical)}
+        self.targets = [None if field.target is None else places[field.target] for field in layout.multi]
+        self.values = [range(2, min(field.size, VALUES + 2)) for field in layout.multi]  # 0 missing, 1 unknown
+
+    def matrix(self, features: Features) -> np.ndarray:
+        """(B, C)."""
+        parts = [features.categorical[:, self.kept].float()]
+        for ids, values, target in zip(features.multi, self.values, self.targets, strict=True):
+            parts.append((ids > 0).sum(dim=1, keepdim=True).float())
+            if target is not None:
+                same = (ids == features.categorical[:, target : target + 1]) & (ids > 0)
+                parts.append(same.sum(dim=1, keepdim=True).float())
+            parts += [(ids == value).any(dim=1, keepdim=True).float() for value in values]
+        found: np.ndarray = torch.cat([*parts, features.numeric], dim=1).numpy()
+        return found
+
+
+class TreeModel(SelfTrained):
+    """Features -> logits (B, T), or values of regression tasks. What its inputs are, the layout alone decides."""
+
+    def __init__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> None:
+        super().__init__()
+        self.check(layout.tasks)
+        self.inputs, self.tasks = TreeInputs(layout), layout.tasks
+        self.boosters: list[Booster] = []
+
+    @staticmethod
+    def check(tasks: Sequence[Task]) -> None:
+        """Raises SettingsError where LightGBM cannot be loaded."""
+        if not TreeModel.available():
+            raise SettingsError(
+                "LightGBM cannot be loaded; run: pip install 'automtl[trees]' (it needs the system's OpenMP library, "
+                "libgomp1), or choose a model without trees"
+            )
+
+    @staticmethod
+    def available() -> bool:
+        """Whether LightGBM can be loaded."""
+        try:
+            import lightgbm  # noqa: F401
+        except (ImportError, OSError):  # OSError: without the system's OpenMP library
+            return False
+        return True
+
+    def forward(self, features: Features) -> Tensor:
+        matrix, threads = self.inputs.matrix(features), torch.get_num_threads()
+        scores = [booster.predict(matrix, raw_score=True, num_threads=threads) for booster in self.boosters]
+        return torch.from_numpy(np.stack(scores, axis=1)).float()
+
+    def learn(
+        self, train: Batch, valid: Batch, settings: TrainingSettings, seed: int, callback: Callback, stage: str
+    ) -> list[float]:
+        train, valid = (subset(rows, settings.trees.max_rows, seed) for rows in (train, valid))
+        inputs, checks = self.inputs.matrix(train.features), self.inputs.matrix(valid.features)
+        train, valid = (replace(rows, labels=Targets(self.tasks)(rows.labels)) for rows in (train, valid))
+        boosted, binned = [], Binned(self.inputs.sets)
+        for index, task in enumerate(self.tasks):
+            fitted = weighed(Examples.of(inputs, train, index, log_odds_offset(task)), task)
+            checked = Examples.of(checks, valid, index)
+            name = f"{stage}: {task.name}"
+            boosted.append(boost(task.kind, fitted, checked, binned, settings.trees, seed, callback, name))
+        self.restore([each.text for each in boosted])
+        return [each.train_loss for each in boosted]
+
+    @property
+    def num_parameters(self) -> int:
+        """Thresholds and leaves of all trees."""
+        trees = [tree for booster in self.boosters for tree in booster.dump_model()["tree_info"]]
+        return sum(2 * int(tree["num_leaves"]) - 1 for tree in trees)
+
+    def texts(self) -> list[str]:
+        """The boosters in LightGBM's text format, one a task."""
+        return [booster.model_to_string() for booster in self.boosters]
+
+    def restore(self, texts: Sequence[str]) -> None:
+        """The inverse of `texts`."""
+        from lightgbm import Booster
+
+        self.boosters = [Booster(model_str=text) for text in texts]

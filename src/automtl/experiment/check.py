@@ -1,0 +1,33 @@
+"""Look at a table before anything is trained on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from automtl.config import Settings
+from automtl.errors import TableError
+from automtl.experiment.source import FolderSource, Roles, open_source
+from automtl.tables.quality import Finding
+from automtl.tables.schema import Schema
+
+
+def check_table(
+    source: Any,
+    tasks: Sequence[str] = (),
+    *,
+    roles: Roles | None = None,
+    schema: Schema | None = None,
+    settings: Settings | None = None,
+    seed: int = 0,
+) -> tuple[Finding, ...]:
+    """What the checks of the data find in a table, split as `fit_table` would, or found when it was prepared.
+
+    Raises TableError for a prepared table that was not checked then: its columns are no longer there.
+    """
+    rows, _ = open_source(source, tasks, roles or Roles(), schema, settings or Settings(), seed)
+    if isinstance(rows, FolderSource) and "findings" not in rows.folder.report:
+        raise TableError(
+            f"'{source}' is a prepared table, whose rows are encoded; check the table that it was made from"
+        )
+    return rows.findings(seed)

@@ -1,0 +1,104 @@
+"""What a model rests on: by how much it ranks worse when one column is shuffled (Breiman 2001, section 10)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from automtl.features.batch import Batch
+from automtl.predictor import Predictor
+from automtl.tables.schema import Task, TaskKind
+from automtl.tables.table import read_table
+from automtl.training.metrics import METRICS, Undefined, task_rows
+
+BY_NAME = {metric.name: metric for metric in METRICS}
+
+
+@dataclass(frozen=True)
+class Importance:
+    """Of one column for one task: the mean drop of the metric over the repeats, and its standard deviation.
+
+    The metric is AUC, or, of a quantity, RMSE, whose rise is given. None where it is undefined on these rows.
+    """
+
+    column: str
+    task: str
+    metric: str
+    base: float | None
+    drop: float | None
+    spread: float | None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+def column_importance(
+    folder: Path | str, source: Any, *, repeats: int = 3, rows: int = 20_000, seed: int = 0
+) -> tuple[Importance, ...]:
+    """Each column of a labelled table for each task of a saved model, deterministic by `seed`; the most needed first.
+
+    Of the table so many `rows` are drawn. A column is shuffled as it stands in the table, so that everything that is
+    made of it (its id, bins, rates and crosses) is shuffled together. Columns that tell the same share what they are
+    worth: neither is missed as long as the other is there.
+    """
+    predictor = Predictor.load(folder)
+    table = _sampled(read_table(source), rows, seed)
+    batch, tasks = predictor.encoder.encode(table), predictor.schema.tasks
+    base = _values(predictor, batch, tasks)
+    found = []
+    for place, name in enumerate(predictor.schema.columns):
+        if name in table.columns:
+            shuffles = [np.random.default_rng([seed, place, one]).permutation(table.height) for one in range(repeats)]
+            changed = [_shuffled_values(predictor, table, name, order, batch) for order in shuffles]
+            found += [_importance(name, *of_task) for of_task in zip(tasks, base, zip(*changed))]
+    return tuple(sorted(found, key=lambda one: -(one.drop or 0.0)))
+
+
+def importance_rows(found: Sequence[Importance]) -> tuple[list[str], list[list[str]]]:
+    """Header, and a row a column, by its largest drop: the drop and its spread for each task."""
+    tasks = sorted({one.task for one in found}, key=[one.task for one in found].index)
+    cells = {(one.column, one.task): _cell(one) for one in found}
+    columns = dict.fromkeys(one.column for one in found)
+    return ["column", *tasks], [[column, *(cells[column, task] for task in tasks)] for column in columns]
+
+
+def _cell(one: Importance) -> str:
+    return "-" if one.drop is None else f"{one.drop:.4f} ± {one.spread:.4f}"
+
+
+def _sampled(table: pl.DataFrame, rows: int, seed: int) -> pl.DataFrame:
+    if table.height <= rows:
+        return table
+    return table[np.sort(np.random.default_rng(seed).choice(table.height, rows, replace=False))]
+
+
+def _shuffled_values(
+    predictor: Predictor, table: pl.DataFrame, name: str, order: np.ndarray, batch: Batch
+) -> list[float | None]:
+    shuffled = predictor.encoder.encode(table.with_columns(table[name][order]), labels=False)
+    return _values(predictor, Batch(shuffled.features, batch.labels, batch.mask, batch.weight), predictor.schema.tasks)
+
+
+def _values(predictor: Predictor, batch: Batch, tasks: tuple[Task, ...]) -> list[float | None]:
+    """By task: AUC, or RMSE."""
+    scores = predictor.scores(batch)
+    values = [BY_NAME[_metric(task)](task_rows(scores(place), batch, place)) for place, task in enumerate(tasks)]
+    return [None if isinstance(value, Undefined) else value for value in values]
+
+
+def _metric(task: Task) -> str:
+    return "auc" if task.kind is TaskKind.BINARY else "rmse"
+
+
+def _importance(name: str, task: Task, base: float | None, changed: tuple[float | None, ...]) -> Importance:
+    known = [value for value in changed if value is not None]
+    if base is None or not known:
+        return Importance(name, task.name, _metric(task), base, None, None)
+    drops = (base - np.array(known)) * (1 if task.kind is TaskKind.BINARY else -1)
+    return Importance(name, task.name, _metric(task), base, float(drops.mean()), float(drops.std()))

@@ -1,0 +1,210 @@
+"""A table of any size to a prepared folder; a preparation that was stopped goes on where it stopped."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Collection, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import asdict
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from automtl._version import __version__
+from automtl.config import Settings
+from automtl.dataset.builder.pipeline import Preparation, Tell
+from automtl.dataset.builder.reader import Source
+from automtl.dataset.builder.workdir import Work, machine_start
+from automtl.dataset.prepared import Origin, PreparedFolder, finish_prepared, is_prepared
+from automtl.dataset.store import MEMORY_SHARE, machine_memory_bytes
+from automtl.errors import SchemaError, StoreError
+from automtl.experiment.source import Roles, check_schema, check_seed, resolve_schema
+from automtl.system.files import held
+from automtl.tables.columns import TEXTS
+from automtl.tables.quality import Finding, Warn, check_quality, unheard
+from automtl.tables.schema import Schema
+from automtl.tables.split import split_table
+from automtl.training.sampling import sample_parts
+
+Findings = tuple[Finding, ...] | None
+CHUNK_ROWS = 1 << 18  # read at a time
+SAMPLE_ROWS = 400_000  # from which a schema is inferred, and which are checked
+
+
+def prepare_table(
+    source: str,
+    tasks: Sequence[str] = (),
+    *,
+    out: Path | str,
+    roles: Roles | None = None,
+    schema: Schema | None = None,
+    settings: Settings | None = None,
+    seed: int = 0,
+    overwrite: bool = False,
+    memory_bytes: int | None = None,
+    chunk_rows: int = CHUNK_ROWS,
+    tell: Tell = lambda stage, done, total: None,
+    warn: Warn = unheard,
+) -> PreparedFolder:
+    """Encode a table of files in bounded memory, and write the folder `out` that `fit` and the others read.
+
+    `memory_bytes`: about what it may use; a quarter of the machine's if not given. Without a schema, one is inferred
+    from rows spread over the table, in which the data are checked, too: `warn` is told what is found. What is done so
+    far lies beside `out`; the same call goes on from there. Raises StoreError where that is another job, a process is
+    at work on it, or `out` exists and is not to be replaced.
+    """
+    out, settings = Path(out), settings or Settings()
+    if out.exists() and not overwrite:
+        raise StoreError(f"'{out}' exists; choose another --out, or replace it with --overwrite")
+    if out.exists() and not is_prepared(out):
+        raise StoreError(f"'{out}' is no prepared table and is not replaced; choose another --out")
+    check_seed(seed)
+    opened = Source.open(source)
+    pieces, roles = opened.sample(SAMPLE_ROWS), roles or Roles()
+    table = pl.concat(piece.table for piece in pieces)
+    with opened.located(pieces):
+        schema = resolve_schema(table, tasks, roles, schema)
+    check_schema(table, schema)
+    _check_types(opened, schema, settings)
+    memory = memory_bytes or machine_memory_bytes() // MEMORY_SHARE
+    plan = _plan(opened, schema, settings, seed, chunk_rows, memory)
+    thin = partial(sample_parts, tasks=schema.tasks, share=schema.negative_share, seed=seed)
+    with _working(out, plan, anew=overwrite) as folder:
+        with _beside(partial(_findings, table, schema, settings, seed, roles.drop), tell, warn) as (checks, watched):
+            del table, pieces  # before the memory is needed
+            job = Preparation(
+                opened, schema, settings.encoder, settings.split, seed, Work(folder), chunk_rows, memory, watched, thin
+            )  # fmt: skip
+            encoder, report = job.run()
+        if (findings := checks.result()) is not None:
+            report["findings"] = [finding.to_dict() for finding in findings]
+        origin = Origin(_described(opened), settings.split, seed)
+        with _replaced(out):
+            return finish_prepared(folder / "encoded", out, encoder, origin, report)
+
+
+def _check_types(source: Source, schema: Schema, settings: Settings) -> None:
+    """Raises SchemaError for what can be told before any row is read."""
+    for task in schema.tasks:
+        for part in source.parts:
+            dtype = part.columns[task.name]
+            if part.rows != 0 and not dtype.is_numeric() and dtype not in (pl.Boolean, *TEXTS):
+                raise SchemaError(f"task '{task.name}': labels must be numbers, '{part.path}' holds {dtype}")
+    method = None if schema.split is not None else settings.split.method
+    if method == "time" and schema.time is None:
+        raise SchemaError("a split by time needs a time column; name it with --time")
+    if method == "user" and schema.group is None:
+        raise SchemaError("a split by user needs the user column; name it with --group")
+
+
+def _findings(
+    sample: pl.DataFrame, schema: Schema, settings: Settings, seed: int, dropped: Collection[str]
+) -> Findings:
+    """Of the checks of the data; None where the sample has no rows of a part, or too few labels, to be checked."""
+    try:
+        return check_quality(split_table(sample, schema, settings.split, seed), schema, seed, dropped)
+    except SchemaError:
+        return None  # what is wrong with the table itself is told when all of it has been read
+
+
+@contextmanager
+def _beside(check: Callable[[], Findings], tell: Tell, warn: Warn) -> Iterator[tuple[Future[Findings], Tell]]:
+    """The check, which runs beside the block, and `tell`, which warns of its result as soon as it is there."""
+    with ThreadPoolExecutor(1) as pool:
+        checks, heard = pool.submit(check), False
+        del check  # and the sample with it, when it is done
+
+        def hear() -> None:
+            nonlocal heard
+            if not heard:
+                heard = True
+                warn(checks.result() or ())
+
+        def watched(stage: str, done: int, total: int) -> None:
+            if checks.done():
+                hear()
+            tell(stage, done, total)
+
+        yield checks, watched
+        hear()
+
+
+def _plan(source: Source, schema: Schema, settings: Settings, seed: int, rows: int, memory: int) -> dict[str, Any]:
+    """What a job is; another plan is another job."""
+    return {
+        "automtl": __version__,
+        "form of the working folder": 3,
+        "files": [part.identity for part in source.parts],
+        "schema": schema.to_dict(),
+        "encoder": asdict(settings.encoder),
+        "split": asdict(settings.split),
+        "seed": seed,
+        "rows of a chunk": rows,
+        "memory": memory,
+    }
+
+
+def _described(source: Source) -> dict[str, Any]:
+    return {"files": [{"name": part.path.name, "bytes": part.path.stat().st_size} for part in source.parts]}
+
+
+@contextmanager
+def _working(out: Path, plan: dict[str, Any], anew: bool) -> Iterator[Path]:
+    """The folder beside `out` that holds what is done so far; it goes when the block ends well."""
+    folder = out.with_name(f".{out.name}.prepare")
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with held(folder / "lock") as alone:
+            if not alone:
+                raise StoreError(f"another process prepares '{out}'; wait for it, or choose another --out")
+            _begin(folder, json.loads(json.dumps(plan)), anew)
+            yield folder
+        shutil.rmtree(folder, ignore_errors=True)
+    except OSError as error:
+        raise StoreError(
+            f"'{error.filename or folder}' cannot be read or written: {error.strerror or error}; "
+            "the same command goes on where it stopped"
+        ) from None
+
+
+def _begin(folder: Path, plan: dict[str, Any], anew: bool) -> None:
+    """Leave what an earlier run of the same job did, and nothing else. What was not synced is not trusted after the
+    machine was started again. Raises StoreError where there is another job, unless it is to begin `anew`."""
+    place, started = folder / "plan.json", machine_start()
+    if place.is_file():
+        found = json.loads(place.read_text(encoding="utf-8"))
+        other = [name for name, value in plan.items() if found["plan"].get(name) != value]
+        if not other and found["started"] == started:
+            return
+        if other and not anew:
+            raise StoreError(
+                f"'{folder}' holds an unfinished preparation that differs in its {other[0]}; give its command again, "
+                "or begin anew with --overwrite"
+            )
+    for path in folder.iterdir():
+        if path.name != "lock":
+            shutil.rmtree(path) if path.is_dir() else path.unlink()
+    (folder / "chunks").mkdir()
+    fresh = folder / "plan.new"
+    fresh.write_text(json.dumps({"plan": plan, "started": started}), encoding="utf-8")
+    fresh.rename(place)
+
+
+@contextmanager
+def _replaced(out: Path) -> Iterator[None]:
+    """Put what is at `out` aside; it is gone if the block ends well and back if it does not."""
+    aside = out.with_name(f".{out.name}.replaced")
+    if out.exists():
+        shutil.rmtree(aside, ignore_errors=True)
+        out.rename(aside)
+    try:
+        yield
+    except BaseException:
+        if aside.exists() and not out.exists():
+            aside.rename(out)
+        raise
+    shutil.rmtree(aside, ignore_errors=True)

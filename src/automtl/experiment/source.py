@@ -1,0 +1,251 @@
+"""What a model is made from: a table, which is split and encoded, or a prepared table, whose rows are mapped."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields, replace
+from typing import Any, Protocol
+
+import polars as pl
+
+from automtl.config import Settings
+from automtl.dataset.prepared import PreparedFolder, is_prepared
+from automtl.dataset.store import Feeder
+from automtl.errors import SettingsError, suggestion
+from automtl.features.batch import Batch
+from automtl.features.column_selection import narrowed
+from automtl.features.encoder import Encoder, EncoderSettings
+from automtl.tables.digest import table_digest
+from automtl.tables.infer import check_labels, infer_schema, require_columns
+from automtl.tables.labels import check_weights
+from automtl.tables.quality import Finding, check_quality
+from automtl.tables.schema import Condition, Schema
+from automtl.tables.split import Split, SplitSettings, split_table
+from automtl.tables.table import read_table
+from automtl.training.metrics import check_metrics
+from automtl.training.sampling import sample_negatives
+
+
+@dataclass(frozen=True)
+class Roles:
+    """Columns with a role of their own, and columns to leave out; for tables without a schema file."""
+
+    drop: tuple[str, ...] = ()
+    split: str | None = None
+    weight: str | None = None
+    group: str | None = None
+    time: str | None = None
+
+
+class Source(Protocol):
+    """Rows in three parts, as models are trained, judged and tested on them. `digest`: of their content, or empty."""
+
+    @property
+    def schema(self) -> Schema: ...
+
+    @property
+    def digest(self) -> str: ...
+
+    @property
+    def num_rows(self) -> dict[str, int]:
+        """By part: train, validation, test."""
+
+    def findings(self, seed: int) -> tuple[Finding, ...]:
+        """What the checks of the data find. Raises SchemaError where there is nothing to learn."""
+
+    def encode(self, settings: EncoderSettings, feeder: Feeder) -> tuple[Encoder, Batch, Batch]:
+        """The encoder of these settings, training rows and validation rows."""
+
+    def test(self, encoder: Encoder, feeder: Feeder, like: Batch) -> Batch:
+        """Test rows; `like`: rows of the same width."""
+
+
+@dataclass(frozen=True)
+class TableSource:
+    """A table that was split. `seed`: of the folds of its historical rates and of sampled negatives.
+
+    `dropped`: columns that are no inputs, of which the checks of the data say nothing.
+    """
+
+    split: Split
+    schema: Schema
+    seed: int
+    digest: str = ""
+    dropped: tuple[str, ...] = ()
+
+    @property
+    def num_rows(self) -> dict[str, int]:
+        return {"train": self.split.train.height, "validation": self.split.valid.height, "test": self.split.test.height}
+
+    def findings(self, seed: int) -> tuple[Finding, ...]:
+        return check_quality(self.split, self.schema, seed, self.dropped)
+
+    def encode(self, settings: EncoderSettings, feeder: Feeder) -> tuple[Encoder, Batch, Batch]:
+        encoder, train = Encoder.fit(self.split.train, self.schema, settings, self.seed)
+        train = sample_negatives(train, self.schema.tasks, self.schema.negative_share, self.seed)
+        train = feeder.hold(train, encoder.layout)
+        return encoder, train, feeder.encode(encoder, self.split.valid, like=train)
+
+    def test(self, encoder: Encoder, feeder: Feeder, like: Batch) -> Batch:
+        return feeder.encode(encoder, self.split.test, like)
+
+
+@dataclass(frozen=True)
+class FolderSource:
+    """A prepared table, of which `schema` has some or all tasks."""
+
+    folder: PreparedFolder
+    schema: Schema
+
+    @property
+    def digest(self) -> str:
+        return self.folder.digest
+
+    @property
+    def num_rows(self) -> dict[str, int]:
+        found = self.folder.num_rows
+        return {"train": found["train"], "validation": found["valid"], "test": found["test"]}
+
+    def findings(self, seed: int) -> tuple[Finding, ...]:
+        told = (None, *self.schema.task_names)
+        return tuple(Finding(**one) for one in self.folder.report.get("findings", ()) if one.get("task") in told)
+
+    def encode(self, settings: EncoderSettings, feeder: Feeder) -> tuple[Encoder, Batch, Batch]:
+        self.check(settings)
+        encoder = narrowed(self.folder.encoder, self.schema, settings.rates)
+        train, valid = (self.folder.rows_of(encoder, part, feeder) for part in ("train", "valid"))
+        return encoder, train, valid
+
+    def test(self, encoder: Encoder, feeder: Feeder, like: Batch) -> Batch:
+        return self.folder.rows_of(encoder, "test", feeder)
+
+    def check(self, settings: EncoderSettings) -> None:
+        """Raises SettingsError unless its rows can be seen as these settings encode: they may leave out the rates."""
+        own = self.folder.encoder.settings
+        for one in fields(EncoderSettings):
+            wanted, there = getattr(settings, one.name), getattr(own, one.name)
+            if wanted != there and (one.name, wanted) != ("rates", False):
+                raise _again(self.folder, f"encoder.{one.name} is {wanted!r}", f"was prepared with {there!r}")
+
+    def check_seed(self, seed: int) -> None:
+        """Raises SettingsError for the seed of another split, unless it is 0, as when none was given."""
+        if seed not in (0, self.folder.origin.seed):
+            raise _again(self.folder, f"the split seed is {seed}", f"was split with {self.folder.origin.seed}")
+
+
+def open_source(
+    given: Any,
+    tasks: Sequence[str],
+    roles: Roles,
+    schema: Schema | None,
+    settings: Settings,
+    seed: int,
+    *,
+    identify: bool = False,
+) -> tuple[Source, Settings]:
+    """The rows, and the settings with those of a prepared table. `seed`: of the split; `identify`: whether to digest.
+
+    Raises SettingsError for what had to be said when the table was prepared.
+    """
+    check_seed(seed)
+    if is_prepared(given):
+        return _open_folder(PreparedFolder.open(given), tasks, roles, schema, settings)
+    table = read_table(given)
+    schema = resolve_schema(table, tasks, roles, schema)
+    check_schema(table, schema)
+    for task in schema.tasks:
+        check_labels(table, task)
+    check_weights(table, schema)
+    split = split_table(table, schema, settings.split, seed)
+    return TableSource(split, schema, seed, table_digest(table) if identify else "", roles.drop), settings
+
+
+def check_seed(seed: int) -> None:
+    """Raises SettingsError for one that no generator takes."""
+    if seed < 0:
+        raise SettingsError(f"seed {seed} is below 0; give 0 or more")
+
+
+def open_again(given: Any, schema: Schema, split: SplitSettings, seed: int) -> Source:
+    """What `open_source` gave, in another process."""
+    if is_prepared(given):
+        return FolderSource(PreparedFolder.open(given), schema)
+    table = read_table(given)
+    return TableSource(split_table(table, schema, split, seed), schema, seed, table_digest(table))
+
+
+def _open_folder(
+    folder: PreparedFolder, tasks: Sequence[str], roles: Roles, schema: Schema | None, settings: Settings
+) -> tuple[FolderSource, Settings]:
+    if schema is not None and schema != folder.schema:
+        raise _again(folder, "a schema is given", "has its own")
+    for name, value in asdict(roles).items():
+        if value and value != getattr(folder.schema, name, None):
+            raise _again(
+                folder,
+                f"column '{value if isinstance(value, str) else value[0]}' is given as {name}",
+                "is encoded already",
+            )
+    if settings.split not in (SplitSettings(), folder.origin.split):
+        raise _again(folder, "settings of the split are given", "is split already")
+    kept = of_some_tasks(folder.schema, tasks, f"prepared table '{folder.folder}'") if tasks else folder.schema
+    source = FolderSource(folder, kept)
+    encoding = replace(folder.encoder.settings, **_changed(settings.encoder))
+    for variant in settings.variants:
+        source.check(replace(encoding, **variant.encoder))
+    source.check(encoding)
+    return source, replace(settings, encoder=encoding, split=folder.origin.split)
+
+
+def _changed(settings: EncoderSettings) -> dict[str, Any]:
+    """What is not left at its default."""
+    default = asdict(EncoderSettings())
+    return {name: value for name, value in asdict(settings).items() if value != default[name]}
+
+
+def _again(folder: PreparedFolder, what: str, why: str) -> SettingsError:
+    return SettingsError(f"{what}, but the prepared table '{folder.folder}' {why}; prepare it again, or leave that out")
+
+
+def resolve_schema(table: pl.DataFrame, tasks: Sequence[str], roles: Roles, schema: Schema | None) -> Schema:
+    """The schema given, with roles of the call on top, or an inferred one. Raises SettingsError for a dropped task."""
+    both = [name for name in tasks if name in roles.drop]
+    if both:
+        raise SettingsError(f"column '{both[0]}' is given as a task and as dropped; leave one out")
+    if schema is None:
+        return infer_schema(
+            table,
+            tasks,
+            drop=roles.drop,
+            split=roles.split,
+            weight=roles.weight,
+            group=roles.group,
+            time=roles.time,
+        )
+    kept = tuple(field for field in schema.fields if not {field.name, *field.columns} & set(roles.drop))
+    rates = tuple(key for key in schema.rates if not set(key) & set(roles.drop))
+    given = {name: value for name, value in asdict(roles).items() if name != "drop" and value is not None}
+    schema = replace(schema, fields=kept, rates=rates, **given)
+    return of_some_tasks(schema, tasks, "the schema file") if tasks else schema
+
+
+def of_some_tasks(schema: Schema, tasks: Sequence[str], where: str) -> Schema:
+    """The schema with these of its tasks. Raises SettingsError that names a task which is not there."""
+    known = {task.name: task for task in schema.tasks}
+    missing = [name for name in tasks if name not in known]
+    if missing:
+        raise SettingsError(f"task '{missing[0]}' is not in {where}{suggestion(missing[0], known)}")
+    funnel = tuple(name for name in schema.funnel if name in tasks)
+    return replace(schema, tasks=tuple(known[name] for name in tasks), funnel=funnel if len(funnel) > 1 else ())
+
+
+def check_schema(table: pl.DataFrame, schema: Schema) -> None:
+    """Raises SchemaError where the schema names a column that the table lacks."""
+    require_columns(table, schema.columns, "field")
+    require_columns(table, schema.task_names, "task")
+    check_metrics(schema.tasks)
+    for role in ("weight", "group", "time", "split"):
+        require_columns(table, [getattr(schema, role)], f"{role} column")
+    for task in schema.tasks:
+        if task.condition is not None:
+            require_columns(table, [Condition.parse(task.condition).column], f"condition of task '{task.name}': column")

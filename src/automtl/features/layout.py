@@ -1,0 +1,93 @@
+"""The sizes that a network must know of the encoded inputs. Plain values, no tensors."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import TypeAdapter
+
+from automtl.tables.schema import Task
+
+FIRST_FORM = ("name", "kind", "weight", "condition")  # of a task, as version 0.1 first wrote it
+
+
+@dataclass(frozen=True)
+class CategoricalLayout:
+    """A field of one id a row; ids are below `size` (0 missing, 1 unknown)."""
+
+    name: str
+    size: int
+
+
+@dataclass(frozen=True)
+class MultiLayout:
+    """A field of several ids a row, padded with 0; `pooling` is mean, sum, max or attention.
+
+    A sequence has the ids of its `target`, a categorical field, and no own ones (`size` 0); it is pooled by how much
+    its values have in common with the target (pooling `target`), of which the last `positions` are there.
+    """
+
+    name: str
+    size: int
+    pooling: str
+    target: str | None = None
+    positions: int = 0
+
+
+@dataclass(frozen=True)
+class NumericLayout:
+    """Adjacent numeric columns that are projected into one field."""
+
+    name: str
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Layout:
+    """All fields in the order in which they are embedded: categorical, multi-valued, numeric groups."""
+
+    categorical: tuple[CategoricalLayout, ...]
+    multi: tuple[MultiLayout, ...]
+    numeric: tuple[NumericLayout, ...]
+    tasks: tuple[Task, ...]
+
+    @property
+    def num_fields(self) -> int:
+        """F, the number of embedded fields."""
+        return len(self.categorical) + len(self.multi) + len(self.numeric)
+
+    @property
+    def num_tasks(self) -> int:
+        """T."""
+        return len(self.tasks)
+
+    @property
+    def num_numeric(self) -> int:
+        """Number of numeric columns over all groups."""
+        return sum(len(group.columns) for group in self.numeric)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values; the inverse of `from_dict`."""
+        return {
+            "categorical": [[f.name, f.size] for f in self.categorical],
+            "multi": [[f.name, f.size, f.pooling, *_given(f.target, f.positions)] for f in self.multi],
+            "numeric": [[f.name, list(f.columns)] for f in self.numeric],
+            "tasks": TypeAdapter(tuple[Task, ...]).dump_python(self.tasks, mode="json", exclude_none=True),
+        }
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> Layout:
+        """The inverse of `to_dict`."""
+        return Layout(
+            tuple(CategoricalLayout(name, size) for name, size in values["categorical"]),
+            tuple(MultiLayout(*entry) for entry in values["multi"]),
+            tuple(NumericLayout(name, tuple(columns)) for name, columns in values["numeric"]),
+            TypeAdapter(tuple[Task, ...]).validate_python(
+                [task if isinstance(task, dict) else dict(zip(FIRST_FORM, task)) for task in values["tasks"]]
+            ),
+        )
+
+
+def _given(target: str | None, positions: int) -> tuple[str | int, ...]:
+    return () if target is None else (target, positions)

@@ -1,0 +1,63 @@
+"""Piecewise-linear encoding of numeric columns (Gorishniy et al., NeurIPS 2022, eq. 1)."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+from automtl.features.scaler import LIMIT, QUANTILES, sampled_rows
+
+
+@dataclass(frozen=True)
+class Piecewise:
+    """A value as how far it goes through each of P quantile bins: 1 in those below it, 0 in those above it.
+
+    `edges`: P + 1, ascending. Unlike the paper's, values beyond the outer edges are cut at LIMIT widths of the outer
+    bin. `indicator`: training rows had nulls, which are 0 everywhere and have a column of their own.
+    """
+
+    edges: tuple[float, ...]
+    indicator: bool
+    binned: bool = False  # its bins are no ids
+
+    @staticmethod
+    def fit_parts(parts: Iterable[np.ndarray], rows: int, bins: int) -> Piecewise:
+        """parts: slices of a column of `rows` rows, float64, NaN where missing; one at a time is looked at."""
+        sample, start, missing, wanted = [np.empty(0)], 0, False, sampled_rows(rows)
+        low, high = np.inf, -np.inf
+        for part in parts:
+            here = slice(*np.searchsorted(wanted, [start, start + len(part)]))
+            sample.append(part[wanted[here] - start])
+            start += len(part)
+            missing = missing or bool(np.isnan(part).any())
+            low, high = np.fmin.reduce(part, initial=low), np.fmax.reduce(part, initial=high)
+        values = np.concatenate(sample)
+        inner = np.quantile(values[~np.isnan(values)], np.linspace(0, 1, (bins or QUANTILES) + 1)[1:-1])
+        edges = np.unique([low, *inner, high])
+        if len(edges) == 1:
+            edges = np.array([edges[0], np.nextafter(edges[0] + 1.0, np.inf)])
+        return Piecewise(tuple(edges.tolist()), missing)
+
+    def scale(self, values: np.ndarray) -> np.ndarray:
+        """(N, width) float32."""
+        edges = np.asarray(self.edges)
+        part = (values[:, None] - edges[:-1]) / np.diff(edges)  # (N, P)
+        low, high = np.zeros(len(edges) - 1), np.ones(len(edges) - 1)
+        low[0], high[-1] = -LIMIT, LIMIT + 1
+        out = np.zeros((len(values), self.width), np.float32)
+        out[:, : len(edges) - 1] = np.nan_to_num(np.clip(part, low, high), nan=0.0)
+        if self.indicator:
+            out[:, -1] = np.isnan(values)
+        return out
+
+    @property
+    def width(self) -> int:
+        """Number of columns of `scale`."""
+        return len(self.edges) - 1 + int(self.indicator)
+
+    def columns(self, name: str) -> tuple[str, ...]:
+        """Names of the columns of `scale`."""
+        pieces = tuple(f"{name}:piece {place}" for place in range(len(self.edges) - 1))
+        return (*pieces, f"{name}:missing") if self.indicator else pieces

@@ -1,0 +1,109 @@
+"""Figure 4: skip connections in the architecture over the search, by method; and the gradients behind it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from statistics import fmean
+
+from automtl.comparison.compare import Evidence
+from automtl.comparison.result_store import Record
+from automtl.comparison.summary import spread
+from automtl.paper.base import SEARCHED, Reproduction, always, count_text, histories
+from automtl.report.architecture import skips
+from automtl.report.charts import Line, lines
+from automtl.report.comparison_text import Table, spread_text
+from automtl.report.picture import Picture
+from automtl.report.run import difference_pictures
+
+TITLES = {
+    "darts": "DARTS", "darts-minus": "DARTS-", "algorithm-1": "early stopping", SEARCHED: "default search",
+}  # fmt: skip
+MEDIAN = 2  # of minimum, quartiles and maximum
+
+
+def _gather(evidence: Evidence) -> Record:
+    searches = histories(evidence, "skips", "stopped", "gradient_difference")
+    space = evidence.settings.space
+    final = {
+        one.name: [search["architecture"] for search in one.searches] for one in evidence.finishes if not one.failed
+    }
+    summary = {name: _summary([search["records"] for search in of], final[name]) for name, of in searches.items()}
+    places = int(space.interaction) + space.experts * space.layers
+    return {
+        "places": places, "threshold": evidence.settings.search.stop_threshold, "searches": searches,
+        "summary": summary, "sentences": _sentences(summary, places),
+    }  # fmt: skip
+
+
+def _summary(searches: Sequence[Sequence[Record]], final: Sequence[Record]) -> Record:
+    """Mean and deviation over seeds. `final`: the final architectures."""
+    medians = [records[-1]["gradient_difference"] for records in searches]
+    return {
+        "first": spread(records[0]["skips"] for records in searches),
+        "most": spread(max(record["skips"] for record in records) for records in searches),
+        "last": spread(records[-1]["skips"] for records in searches),
+        "final": spread(skips(architecture) for architecture in final),
+        "stopped": spread(records[-1]["stopped"] for records in searches),
+        "difference": spread(found[MEDIAN] for found in medians if any(found)),
+    }
+
+
+def _sentences(summary: Record, places: int) -> list[str]:
+    ends = ", ".join(
+        f"{TITLES[name]} {values['last']['mean']:.1f}"
+        + (f" ({values['final']['mean']:.1f} after its trials)" if values["final"] != values["last"] else "")
+        for name, values in summary.items()
+    )
+    return [f"Skip connections at the end of the search, of {places} places at most: {ends}"]
+
+
+def _tables(found: Record) -> list[Table]:
+    keys = {
+        "first": "skips at first look", "most": "most skips", "last": "skips at last look",
+        "final": "in the final architecture", "stopped": "stopped operations", "difference": "median difference",
+    }  # fmt: skip
+    rows = [
+        [
+            TITLES[name],
+            *(count_text(values[key]) for key in keys if key != "difference"),
+            spread_text(values["difference"]),
+        ]
+        for name, values in found["summary"].items()
+    ]
+    return [("searches, mean ± standard deviation over seeds", ["method", *keys.values()], rows)]
+
+
+def _pictures(found: Record) -> Iterator[Picture]:
+    courses = {name: _course([search["records"] for search in of]) for name, of in found["searches"].items()}
+    if courses:
+        series = [Line(TITLES[name], *course, index) for index, (name, course) in enumerate(courses.items())]
+        top = max(max(counts) for _, counts in courses.values())
+        words = "; ".join(f"{line.name} from {line.y[0]:.1f} to {line.y[-1]:.1f}" for line in series)
+        figure = lines(series, "search step", "skip connections", limits=(0, max(top, 4) + 1))
+        yield Picture("skips", "Skip connections over the search", f"Mean over seeds: {words}.", figure)
+    for name, of_seeds in found["searches"].items():
+        for picture in difference_pictures(of_seeds[0]["records"], found["threshold"]):
+            yield replace(picture, name=f"{picture.name}-{name}", title=f"{TITLES[name]}: gradient differences")
+
+
+def _course(searches: Sequence[Sequence[Record]]) -> tuple[list[int], list[float]]:
+    """Steps and mean skips over seeds. A search that ended early rests where it ended."""
+    longest = max(searches, key=len)
+    counts = [
+        fmean(records[min(look, len(records) - 1)]["skips"] for records in searches) for look in range(len(longest))
+    ]
+    return [record["step"] for record in longest], counts
+
+
+FIGURE4 = Reproduction(
+    "FIGURE4", "Figure 4: skip connections over the search",
+    "on IJCAI-2015 the architecture of DARTS is full of skip connections after one epoch, DARTS- collapses within a "
+    "few, and operation-level early stopping prevents it.",
+    always(*TITLES), _gather, _tables, _pictures,
+    "The difference is 1 − cosine of an operation's gradients on a training and on a validation batch, over all "
+    "watched operations; pictures of it show the first seed. Early stopping is Algorithm 1 of the paper. A look "
+    "shows the architecture that is strongest at that step of the search; the default search then holds it against "
+    "plain layers in short trials, so that its final architecture may have other skips.",
+    trained=False,
+)  # fmt: skip

@@ -1,0 +1,95 @@
+"""Figure 6: the architectures that were found, drawn."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import replace
+
+from automtl.comparison.compare import Evidence
+from automtl.comparison.result_store import Record
+from automtl.paper.base import SEARCHED, Reproduction, always, tested
+from automtl.report.architecture import skips
+from automtl.report.comparison import main_metric
+from automtl.report.comparison_text import Table
+from automtl.report.picture import Picture
+from automtl.report.run import METRIC_NAMES, architecture_picture
+from automtl.report.words import percent, rounded, scaled
+
+
+def _gather(evidence: Evidence) -> Record:
+    found = tested(evidence)
+    seeds = sorted(found["models"][SEARCHED]["seeds"], key=lambda seed: _loss(seed, "validation"))
+    operations = {kind: dict(Counter(used).most_common()) for kind, used in _operations(seeds).items()}
+    return {
+        "tasks": found["tasks"], "architectures": seeds,
+        "operations": operations, "sentences": _sentences(operations) if seeds else [],
+    }  # fmt: skip
+
+
+def _loss(seed: Record, part: str) -> float:
+    """MTL-Loss; an undefined one is the worst."""
+    found = seed[part]["mtl_loss"]
+    return found if isinstance(found, float) else float("inf")
+
+
+def _operations(seeds: list[Record]) -> dict[str, list[str]]:
+    """All that stand in each kind of block, over seeds and experts."""
+    architectures = [seed["architecture"] for seed in seeds]
+    experts = [expert for architecture in architectures for expert in architecture["experts"]]
+    return {
+        "interaction": [architecture["interaction"] for architecture in architectures],
+        "pooling": [expert["pooling"] for expert in experts],
+        "layer": [layer for expert in experts for layer in expert["layers"]],
+    }
+
+
+def _sentences(operations: Record) -> list[str]:
+    parts = []
+    for kind, counts in operations.items():
+        name, most = next(iter(counts.items()))
+        parts.append(f"{kind} {name} ({percent(most / sum(counts.values()))})")
+    return [f"The most common operations: {', '.join(parts)}"]
+
+
+def _tables(found: Record) -> list[Table]:
+    tasks = {task["name"]: main_metric(task) for task in found["tasks"]}
+    header = [
+        "seed",
+        "interaction",
+        "experts",
+        "skips",
+        "parameters",
+        *(f"{t} {METRIC_NAMES[m]}" for t, m in tasks.items()),
+    ]
+    rows = []
+    for seed in found["architectures"]:
+        made = seed["architecture"]
+        values = [rounded(seed["test"]["tasks"][task].get(metric)) for task, metric in tasks.items()]
+        shape = [made["interaction"], str(len(made["experts"])), str(skips(made))]
+        rows.append([str(seed["seed"]), *shape, scaled(seed["parameters"]), *values])
+    counts = [
+        [kind, name, str(times), percent(times / sum(used.values()))]
+        for kind, used in found["operations"].items()
+        for name, times in used.items()
+    ]
+    return [
+        ("architectures, the best on validation rows first", header, rows),
+        ("operations over all seeds", ["block", "operation", "times", "share"], counts),
+    ]
+
+
+def _pictures(found: Record) -> Iterator[Picture]:
+    tasks = [task["name"] for task in found["tasks"]]
+    for place, seed in enumerate(found["architectures"]):
+        picture = architecture_picture(seed["architecture"], tasks, found["fields"], seed.get("gates"))
+        title = f"Seed {seed['seed']}{', the best on validation rows' if place == 0 else ''}"
+        yield replace(picture, name=f"architecture-{seed['seed']}", title=title)
+
+
+FIGURE6 = Reproduction(
+    "FIGURE6", "Figure 6: architectures found",
+    "experts differ in operations and depth, tasks share some and keep others to themselves, one-dimensional "
+    "convolutions and gating layers are common, and the smaller dataset gets the simpler architecture.",
+    always(SEARCHED), _gather, _tables, _pictures,
+)  # fmt: skip

@@ -1,0 +1,1 @@
+"""Tables, and what their columns mean. No torch."""

@@ -1,0 +1,102 @@
+"""Fields of every kind to columns of three: one id, one number, or several ids a row.
+
+A time becomes an id of its hour, weekday and day of the month and a number, its age; a cross becomes the joined text of
+two columns; text is written alike. What is left is encoded as it is, so that a kind of field is one function here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+
+import polars as pl
+
+from automtl.errors import EncodingError, SchemaError, suggestion
+from automtl.tables.columns import alike, as_moments, as_text, joined_texts
+from automtl.tables.schema import Field, FieldKind, Schema, TimePart
+
+TIME_PARTS: tuple[TimePart, ...] = ("hour", "weekday", "day", "age")
+CROSS_IDS, CROSS_HASHED = 1 << 18, 1 << 16  # known values of a cross, and ids of the others, if its field says nothing
+MICROSECONDS = 86_400_000_000  # of a day
+
+
+def simple_fields(schema: Schema) -> tuple[Field, ...]:
+    """The fields of the derived table: categorical, numeric, multi-valued and sequences."""
+    return tuple(simple for field in schema.fields for simple in _simple(field))
+
+
+def _simple(field: Field) -> tuple[Field, ...]:
+    if field.kind is FieldKind.TIME:
+        return tuple(
+            Field(part_name(field, part), FieldKind.NUMERIC if part == "age" else FieldKind.CATEGORICAL)
+            for part in field.parts or TIME_PARTS
+        )
+    if field.kind is FieldKind.CROSS:
+        hashed = CROSS_HASHED if field.hashed_ids is None else field.hashed_ids
+        kept = replace(field, kind=FieldKind.CATEGORICAL, of=None, hashed_ids=hashed)
+        return (replace(kept, max_ids=field.max_ids or CROSS_IDS),)
+    return (field,)
+
+
+def part_name(field: Field, part: TimePart) -> str:
+    """The column of a part of a time."""
+    return f"{field.name}:{part}"
+
+
+def newest_days(train: pl.DataFrame, schema: Schema) -> dict[str, float]:
+    """By time field, the newest time in days since 1970: ages count from there. Raises SchemaError without any."""
+    found = {}
+    for field in schema.fields:
+        if field.kind is FieldKind.TIME:
+            newest = days_of(as_moments(train[field.name], field)).max()
+            if not isinstance(newest, float):
+                raise SchemaError(f"column '{field.name}' has no time in the training rows; drop it")
+            found[field.name] = newest
+    return found
+
+
+def derive(table: pl.DataFrame, schema: Schema, newest: Mapping[str, float]) -> pl.DataFrame:
+    """The table with a column for each of `simple_fields`; it is the table itself where no kind needs more."""
+    table = table.with_columns(alike(table[field.name], field.text) for field in schema.fields if field.text)
+    for field in schema.fields:
+        if field.kind is FieldKind.TIME:
+            moments = as_moments(table[field.name], field)
+            parts = field.parts or TIME_PARTS
+            table = table.with_columns(
+                _part(moments, part, newest[field.name]).alias(part_name(field, part)) for part in parts
+            )
+        elif field.kind is FieldKind.CROSS:
+            table = table.with_columns(joined_texts([as_text(table[name]) for name in field.columns]).alias(field.name))
+        elif field.kind is FieldKind.SEQUENCE:
+            target = next(other for other in schema.fields if other.name == field.target)
+            if target.text:
+                table = table.with_columns(alike(table[field.name], target.text))
+    return table
+
+
+def _part(moments: pl.Series, part: TimePart, newest: float) -> pl.Series:
+    if part == "age":
+        return newest - days_of(moments)
+    return {"hour": moments.dt.hour, "weekday": moments.dt.weekday, "day": moments.dt.day}[part]()
+
+
+def days_of(moments: pl.Series) -> pl.Series:
+    """Float64 days since 1970."""
+    return moments.to_physical().cast(pl.Float64) / MICROSECONDS
+
+
+def completed(table: pl.DataFrame, schema: Schema) -> pl.DataFrame:
+    """The table with absent columns of optional fields as nulls. Raises EncodingError where another one is absent."""
+    absent = {}
+    for field in schema.fields:
+        for name in field.columns:
+            if name in table.columns:
+                continue
+            if not field.optional:
+                raise EncodingError(
+                    f"column '{name}' is missing, the model was trained with it"
+                    f"{suggestion(name, table.columns)}; add it (nulls are allowed), "
+                    "or train with 'optional: true' in the schema"
+                )
+            absent[name] = pl.lit(None, dtype=pl.String).alias(name)
+    return table.with_columns(absent.values())

@@ -1,0 +1,271 @@
+"""Guess what the columns of a table mean; the guess is printed and can be edited."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import polars as pl
+
+from automtl.errors import RowError, SchemaError, suggestion
+from automtl.tables.columns import TEXTS, as_labels, as_numbers, present_texts
+from automtl.tables.derive import TIME_PARTS
+from automtl.tables.schema import SINGLE, Condition, Field, FieldKind, Schema, Task, TaskKind
+
+ID_VALUES = 50  # a column with more distinct values than this is an id (if not a quantity)
+RECURRING = 0.5  # distinct values a row; fractions with more do not recur
+SAMPLE = 100_000  # first rows, which often tell enough
+FEW_LABELS = 10  # so many different ones are classes, not a quantity
+ID_NAMES = {"user", "item", "video", "author", "product", "customer", "seller", "shop", "brand", "category", "query"}
+CODES = {"code", "zip", "zipcode", "postcode", "hash", "sku"}
+NO_IDS = {"bid", "paid", "unpaid", "prepaid", "valid", "invalid", "grid", "mid", "humid", "covid", "avoid", "said"}
+DELIMITERS = (",", "|", ";", " ")
+MOMENT = r"^\s*\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?\s*$"  # a date or time as text
+
+
+@dataclass(frozen=True)
+class ColumnSummary:
+    """One line of `automtl describe`."""
+
+    name: str
+    type: str
+    role: str
+    distinct: int
+    missing: int
+    note: str = ""
+
+
+def require_columns(table: pl.DataFrame, names: Sequence[str | None], what: str) -> None:
+    """Raises SchemaError that names the first absent column and the nearest present one."""
+    for name in names:
+        if name is not None and name not in table.columns:
+            raise SchemaError(f"{what} '{name}': no such column in the table{suggestion(name, table.columns)}")
+
+
+def infer_task(table: pl.DataFrame, name: str) -> Task:
+    """Binary for labels of 0 and 1 (or booleans), regression for other numbers. Raises SchemaError otherwise."""
+    require_columns(table, [name], "task")
+    column = as_labels(table[name])
+    if column.null_count() == column.len():
+        raise SchemaError(f"task '{name}': every label is null; give a column with labels")
+    odd = _other_than_two(column)
+    if not odd.any():
+        return Task(name)
+    if column.n_unique() <= FEW_LABELS:
+        row = int(odd.arg_max() or 0)
+        what = f"task '{name}': labels are neither 0 and 1 nor a quantity, found {table[name][row]!r}"
+        raise RowError(row, what, "recode the column, or declare 'kind: regression' in a schema file")
+    return Task(name, TaskKind.REGRESSION)
+
+
+def _other_than_two(column: pl.Series) -> pl.Series:
+    """Which labels are given, but neither 0 nor 1."""
+    if column.dtype == pl.Boolean:
+        return column.is_null() & False
+    return ((column != 0) & (column != 1)).fill_null(False)
+
+
+def check_labels(table: pl.DataFrame, task: Task) -> None:
+    """Raises RowError if a label of `task` is not what its kind says."""
+    require_columns(table, [task.name], "task")
+    if task.condition is not None:
+        require_columns(table, [Condition.parse(task.condition).column], f"condition of task '{task.name}': column")
+    column = as_labels(table[task.name])
+    checks: list[tuple[Callable[[pl.Series], pl.Series], str, str]] = [
+        (_other_than_two, "labels must be 0 and 1", "recode the column")
+    ]
+    if task.kind is TaskKind.REGRESSION:
+        checks = [(_infinite, "labels must be finite", "remove the row or make the label null")]
+    if task.transform == "log1p" and task.clip is None:
+        remedy = "remove 'transform', or cut labels with 'clip: [0, ...]'"
+        checks.append((_negative, "log1p is of labels of 0 or more", remedy))
+    for wrong, expected, remedy in checks:
+        odd = wrong(column)
+        if odd.any():
+            row = int(odd.arg_max() or 0)
+            raise RowError(row, f"task '{task.name}': {expected}, found {table[task.name][row]!r}", remedy)
+
+
+def _negative(column: pl.Series) -> pl.Series:
+    return (column < 0).fill_null(False)
+
+
+def _infinite(column: pl.Series) -> pl.Series:
+    return column.is_infinite().fill_null(False) if column.dtype.is_float() else column.is_null() & False
+
+
+def infer_schema(
+    table: pl.DataFrame,
+    tasks: Sequence[str],
+    *,
+    drop: Sequence[str] = (),
+    split: str | None = None,
+    weight: str | None = None,
+    group: str | None = None,
+    time: str | None = None,
+) -> Schema:
+    """A schema for `table`. A group column is also an input; weight, time and split columns are not."""
+    require_columns(table, tasks, "task")
+    require_columns(table, drop, "dropped column")
+    for what, name in (
+        ("split column", split),
+        ("weight column", weight),
+        ("group column", group),
+        ("time column", time),
+    ):
+        require_columns(table, [name], what)
+    apart = {*tasks, *drop, split, weight, time}
+    fields = tuple(
+        field for name in table.columns if name not in apart and (field := infer_field(table[name])) is not None
+    )
+    if not fields:
+        raise SchemaError("no input column is left; drop fewer columns")
+    found = tuple(infer_task(table, name) for name in tasks)
+    return Schema(fields, found, weight, group, time, split, choose_rate_keys(table, fields))
+
+
+def infer_field(column: pl.Series) -> Field | None:
+    """The kind of one column, or None where it is constant, all null or of a type that is no input."""
+    name, present = column.name, column.drop_nulls()
+    if isinstance(column.dtype, pl.List | pl.Array):
+        return Field(name, FieldKind.MULTI) if _holds_ids(present) else None
+    distinct = _at_least(present)
+    if distinct == 0 or (distinct == 1 and present.len() == column.len()):
+        return None
+    if column.dtype == pl.Date:
+        return Field(name, FieldKind.TIME, parts=("weekday", "day", "age"))
+    if column.dtype == pl.Datetime:
+        return Field(name, FieldKind.TIME)
+    if column.dtype in TEXTS:
+        return _infer_text(name, present.cast(pl.String))
+    if column.dtype == pl.Boolean:
+        return Field(name, FieldKind.CATEGORICAL)
+    if column.dtype.is_numeric():
+        quantity = _fractional(present) or not (distinct <= ID_VALUES or is_id_name(name) or _beyond_floats(present))
+        return Field(name, FieldKind.NUMERIC if quantity else FieldKind.CATEGORICAL)
+    return None
+
+
+def _holds_ids(lists: pl.Series) -> bool:
+    """Whether the lists hold values of one kind that are no fractions, as in an embedding."""
+    values = lists.head(SAMPLE).explode().drop_nulls()
+    if values.len() == 0:
+        values = lists.explode().drop_nulls()
+    if values.len() == 0 or values.dtype.is_nested():
+        return False
+    return not (values.dtype.is_numeric() and _fractional(values))
+
+
+def _fractional(numbers: pl.Series) -> bool:
+    if numbers.dtype.is_integer():
+        return False
+    finite = numbers.filter(numbers.is_finite()) if numbers.dtype.is_float() else numbers
+    return bool((finite != finite.round()).any())
+
+
+def _beyond_floats(numbers: pl.Series) -> bool:
+    """Whether there are whole numbers that no float holds exactly, as in hashes."""
+    if not numbers.dtype.is_integer():
+        return False
+    low, high = int(numbers.min()), int(numbers.max())  # type: ignore[arg-type]
+    return max(-low, high) > 2**53
+
+
+def left_out(column: pl.Series) -> str | None:
+    """Why a column is never taken for an input; None where it could be one."""
+    if infer_field(column) is not None:
+        return None
+    if column.null_count() == column.len():
+        return "all null"
+    if isinstance(column.dtype, pl.List | pl.Array):
+        return "no lists of ids"
+    return "constant" if column.n_unique() == 1 else "no input of this type"
+
+
+def is_id_name(name: str) -> bool:
+    """Whether the name says that the numbers in the column are no quantity."""
+    words = re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower())
+    if words[0] == "id" or words[-1] in CODES or (len(words) == 1 and words[0] in ID_NAMES):
+        return True
+    return words[-1].endswith("id") and words[-1] not in NO_IDS
+
+
+def _infer_text(name: str, column: pl.Series) -> Field:
+    present, distinct = present_texts(column).drop_nulls(), column.n_unique()
+    sample = present.head(SAMPLE)
+    if distinct > ID_VALUES and not is_id_name(name) and all(_are_numbers(part) for part in (sample, present)):
+        return Field(name, FieldKind.NUMERIC)
+    if sample.len() and all(part.str.contains(MOMENT).all() for part in (sample, present)):
+        dates = sample.str.len_chars().max() == len("2024-01-31")
+        return Field(name, FieldKind.TIME, parts=("weekday", "day", "age") if dates else None)
+    for delimiter in DELIMITERS:
+        if _is_delimited(sample, delimiter, distinct):
+            return Field(name, FieldKind.MULTI, delimiter=delimiter)
+    return Field(name, FieldKind.CATEGORICAL)
+
+
+def _are_numbers(texts: pl.Series) -> bool:
+    return texts.cast(pl.Float64, strict=False).null_count() == 0
+
+
+def _is_delimited(sample: pl.Series, delimiter: str, distinct: int) -> bool:
+    """Several short parts a row that recur in other combinations, not text that merely contains the sign."""
+    parts = sample.str.split(delimiter)
+    several = (parts.list.len() > 1).sum() / max(parts.len(), 1)
+    if several < 0.3 or distinct < 10:
+        return False
+    flat = parts.explode()
+    clean = flat.str.contains(r"^[\w.-]+$").sum() / max(flat.len(), 1)
+    return bool(clean > 0.99 and flat.n_unique() * 2 < distinct + 8)
+
+
+def choose_rate_keys(table: pl.DataFrame, fields: Sequence[Field]) -> tuple[tuple[str, ...], ...]:
+    """Keys whose historical rates become inputs: every column of more than ID_VALUES distinct values that recur."""
+    single = [f for f in fields if f.kind in SINGLE]
+    return tuple(
+        (f.name,)
+        for f in single
+        if _at_least(table[f.name]) > ID_VALUES and not (f.kind is FieldKind.NUMERIC and _continuous(table[f.name]))
+    )
+
+
+def _continuous(numbers: pl.Series) -> bool:
+    """Whether the numbers are fractions that hardly recur, so that a value has no history."""
+    sample = as_numbers(numbers.head(SAMPLE)).drop_nulls()
+    return _fractional(sample) and sample.n_unique() > RECURRING * sample.len()
+
+
+def _at_least(column: pl.Series) -> int:
+    """The number of distinct values; of a long column, of its first rows if these already have more than ID_VALUES."""
+    found = column.head(SAMPLE).n_unique()
+    return found if found > ID_VALUES or column.len() <= SAMPLE else column.n_unique()
+
+
+def summarize(table: pl.DataFrame, schema: Schema) -> list[ColumnSummary]:
+    """One line a column of the table: its role in the schema, distinct values, missing values."""
+    roles = {field.name: _field_role(field) for field in schema.fields}
+    roles |= {task.name: f"task ({task.kind})" for task in schema.tasks}
+    for role, name in (("weight", schema.weight), ("time", schema.time), ("split", schema.split)):
+        if name is not None:
+            roles[name] = role
+    if schema.group is not None:
+        roles[schema.group] = f"{roles.get(schema.group, '')} group".strip()
+    rates = {name for key in schema.rates for name in key}
+    lines = []
+    for name in table.columns:
+        column = table[name]
+        distinct = column.n_unique()
+        note = "historical rates" if name in rates else ""
+        if name not in roles:
+            note = left_out(column) or ""
+        lines.append(ColumnSummary(name, str(column.dtype), roles.get(name, "-"), distinct, column.null_count(), note))
+    return lines
+
+
+def _field_role(field: Field) -> str:
+    if field.delimiter:
+        return f"{field.kind} by '{field.delimiter}'"
+    if field.kind is FieldKind.TIME:
+        return f"time ({', '.join(field.parts or TIME_PARTS)})"
+    return str(field.kind)

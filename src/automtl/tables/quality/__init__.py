@@ -1,0 +1,58 @@
+"""Checks of a table before training (docs/check.md). A check is a function of an Audit and a line in CHECKS."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+
+from automtl.system.threads import in_threads
+from automtl.tables.infer import check_labels
+from automtl.tables.labels import require_both_classes
+from automtl.tables.quality.base import Audit, Check, Finding
+from automtl.tables.quality.columns import (
+    constant_columns,
+    ids_of_few_rows,
+    missing_values,
+    mixed_columns,
+    unread_columns,
+)
+from automtl.tables.quality.leakage import follows_a_label, predicts_a_label
+from automtl.tables.quality.parts import drifting_columns, duplicated_rows, label_rates
+from automtl.tables.schema import Schema
+from automtl.tables.split import Split
+
+CHECKS: dict[str, Check] = {
+    "leakage": predicts_a_label,
+    "outcome": follows_a_label,
+    "label rate": label_rates,
+    "duplicates": duplicated_rows,
+    "constant": constant_columns,
+    "missing": missing_values,
+    "unread": unread_columns,
+    "mixed": mixed_columns,
+    "seen once": ids_of_few_rows,
+    "drift": drifting_columns,
+}
+
+__all__ = ["CHECKS", "Audit", "Check", "Finding", "Warn", "check_quality", "unheard"]
+
+Warn = Callable[[tuple[Finding, ...]], None]
+
+
+def unheard(findings: tuple[Finding, ...]) -> None:
+    """A listener to findings that does nothing."""
+
+
+def check_quality(split: Split, schema: Schema, seed: int = 0, dropped: Collection[str] = ()) -> tuple[Finding, ...]:
+    """What all checks find in columns that are not dropped, warnings first.
+
+    Reads test rows' inputs and label rates, chooses nothing by them.
+
+    Raises SchemaError where the training labels are none that can be learned, as a fit does.
+    """
+    for task in schema.tasks:
+        check_labels(split.train, task)
+    require_both_classes(split.train, schema)
+    audit = Audit.of(split, schema, seed)
+    lists = in_threads(lambda check: list(check(audit)), CHECKS.values())
+    found = [one for listed in lists for one in listed if one.column not in dropped]
+    return tuple(sorted(found, key=lambda finding: finding.level != "warning"))

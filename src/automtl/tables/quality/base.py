@@ -1,0 +1,110 @@
+"""What every check sees and says. Symbols: G groups of rows that share a value of one column, T tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+
+from automtl.tables.columns import as_integers, as_labels, as_numbers, as_text, holds
+from automtl.tables.schema import SINGLE, Field, FieldKind, Schema, Task, TaskKind
+from automtl.tables.split import Split
+
+SAMPLE = 100_000  # rows of each part that columns are compared on
+QUANTILES = 50  # of a numeric column
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing to look at. `level`: a warning may make metrics dishonest or training fail, a note does not.
+
+    column: an input, a label, or several joined by ', '. value: the number that exceeded the check's threshold.
+    """
+
+    check: str
+    level: Literal["warning", "note"]
+    column: str
+    evidence: str
+    value: float
+    remedy: str
+    task: str | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class Audit:
+    """`whole`: all rows of each part; train, valid, test: samples of them."""
+
+    schema: Schema
+    whole: Split
+    train: pl.DataFrame
+    valid: pl.DataFrame
+    test: pl.DataFrame
+
+    @staticmethod
+    def of(split: Split, schema: Schema, seed: int) -> Audit:
+        """Samples by the seed; parts that are small enough are taken whole."""
+        rng = np.random.default_rng(seed)
+        return Audit(schema, split, *(_sample(part, rng) for part in (split.train, split.valid, split.test)))
+
+    @property
+    def single_fields(self) -> tuple[Field, ...]:
+        """Inputs of one value a row, which a column holds."""
+        return tuple(field for field in self.schema.fields if field.kind in SINGLE)
+
+    def labels(self, table: pl.DataFrame) -> pl.DataFrame:
+        """(N, T) of 0, 1 and null (missing, or the task's condition does not hold); quantities: above the median."""
+        return pl.DataFrame([self._label(task, table) for task in self.schema.tasks])
+
+    def _label(self, task: Task, table: pl.DataFrame) -> pl.Series:
+        label = as_labels(table[task.name]).cast(pl.Float64)
+        if task.kind is TaskKind.REGRESSION:
+            label = (label > as_labels(self.train[task.name]).cast(pl.Float64).median()).cast(pl.Float64)
+        if task.condition is not None:
+            label = label.set(~holds(table, task.condition), None)
+        return label.alias(task.name)
+
+
+Check = Callable[[Audit], Iterable[Finding]]
+
+
+def _sample(table: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
+    if table.height <= SAMPLE:
+        return table
+    return table[np.sort(rng.choice(table.height, SAMPLE, replace=False))]  # in order, which is read faster
+
+
+def grouping(field: Field, train: pl.Series) -> Callable[[pl.Series], pl.Series]:
+    """From a column to the group of each row: its value, or the place of a number among the quantiles of `train`.
+
+    A number that equals a quantile is a group of its own: a frequent value (such as 0) is not mixed with others.
+    """
+    if field.kind is not FieldKind.NUMERIC:
+        return _canonical if as_integers(train) is not None else as_text
+    numbers = as_numbers(train).drop_nulls().to_numpy()
+    edges = np.unique(np.quantile(numbers, np.linspace(0, 1, QUANTILES + 1))) if len(numbers) else np.zeros(1)
+
+    def place(column: pl.Series) -> pl.Series:
+        values = as_numbers(column)
+        filled = values.fill_null(0.0).to_numpy()
+        found = np.searchsorted(edges, filled, "left") + np.searchsorted(edges, filled, "right")
+        return pl.Series(found).set(values.is_null(), None)
+
+    return place
+
+
+def _canonical(column: pl.Series) -> pl.Series:
+    """Integers; what is none (in a later part of the table) is missing."""
+    integers = as_integers(column)
+    return as_text(column).cast(pl.Int64, strict=False) if integers is None else integers
+
+
+def seen(rows: int, share: float) -> str:
+    """'12.3 % of 4,567 rows'."""
+    return f"{100 * share:.3g} % of {rows:,} rows"

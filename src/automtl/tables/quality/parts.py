@@ -1,0 +1,116 @@
+"""Training, validation and test rows compared: drift of inputs, label rates, rows that occur twice."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+
+import numpy as np
+import polars as pl
+
+from automtl.tables.quality.base import Audit, Finding, grouping, seen
+
+PARTS = ("train", "valid", "test")
+DRIFT = 0.25  # the usual bound for a major shift
+COMMON = 20  # groups of a column that are compared one by one, the rest is one group
+CHANGE = 0.25  # of a label's rate, relative
+NOISE = 6.0  # standard errors
+TWICE = 0.01  # share of rows
+SHARED = 0.05  # share of test rows
+
+
+def drifting_columns(audit: Audit) -> Iterator[Finding]:
+    """Inputs whose distribution differs between training rows and validation or test rows."""
+    for field in audit.single_fields:
+        column = audit.train[field.name]
+        group = grouping(field, column)
+        base = group(column)
+        common = _common(base)
+        expected = _shares(base, common)
+        found = {part: group(getattr(audit, part)[field.name]) for part in PARTS[1:]}
+        bounds = {part: DRIFT + chance_of_stability(base.len(), rows.len()) for part, rows in found.items()}
+        values = {part: population_stability(expected, _shares(rows, common)) for part, rows in found.items()}
+        part = max(values, key=lambda name: values[name] - bounds[name])
+        value, bound = values[part], bounds[part]
+        if value > bound:
+            evidence = f"population stability index {value:.2f} between training and {part} rows (above {bound:.2f})"
+            remedy = f"is it recorded alike in both? --drop '{field.name}' if it only tells the time or the part"
+            yield Finding("drift", "note", field.name, evidence, value, remedy)
+
+
+def population_stability(p: np.ndarray, q: np.ndarray) -> float:
+    """Sum of (q - p) log(q / p) over the shares of groups; 0: the same shares."""
+    return float(((q - p) * np.log(q / p)).sum())
+
+
+def chance_of_stability(rows: int, others: int) -> float:
+    """What the index rarely exceeds between samples of one population: divided by 1 / rows + 1 / others it is about
+    chi-squared of COMMON + 1 degrees of freedom (Yurdakul 2018); these are its mean and 3 standard deviations."""
+    freedom = COMMON + 1
+    return (freedom + 3 * math.sqrt(2 * freedom)) * (1 / rows + 1 / others)
+
+
+def _common(column: pl.Series) -> pl.Series:
+    """The COMMON most frequent groups; of equally frequent ones, the first in their order."""
+    counts = column.drop_nulls().value_counts(name="rows")
+    candidates = counts.filter(counts["rows"] >= (counts["rows"].top_k(COMMON).min() or 0))
+    return candidates.sort("rows", column.name, descending=[True, False]).head(COMMON)[column.name]
+
+
+def _shares(column: pl.Series, common: pl.Series) -> np.ndarray:
+    """Of each of the COMMON most frequent groups of the training rows, of the rest, and of what is missing.
+
+    Half a row is added to each count, so that an empty group stays finite.
+    """
+    kept = column.drop_nulls()
+    inside = kept.filter(kept.is_in(common.implode())).rename("group").value_counts(name="rows")
+    frame = common.rename("group").to_frame().join(inside, on="group", how="left").fill_null(0)
+    counts = [*frame["rows"].to_list(), kept.len() - inside["rows"].sum(), column.null_count()]
+    smooth = np.array(counts, np.float64) + 0.5
+    shares: np.ndarray = smooth / smooth.sum()
+    return shares
+
+
+def label_rates(audit: Audit) -> Iterator[Finding]:
+    """Labels of one class in a part, and rates that differ between the parts by more than noise."""
+    labels = {part: audit.labels(getattr(audit.whole, part)) for part in PARTS}
+    for task in audit.schema.task_names:
+        columns = {part: table[task].drop_nulls() for part, table in labels.items()}
+        empty = [part for part, column in columns.items() if column.len() == 0]
+        if empty:
+            remedy = "its metrics are undefined there: give labelled rows"
+            evidence = f"no label in {getattr(audit.whole, empty[0]).height:,} {empty[0]} rows"
+            yield Finding("one class", "warning", task, evidence, 0.0, remedy, task)
+            continue
+        rates = {part: float(column.mean()) for part, column in columns.items()}  # type: ignore[arg-type]
+        told = ", ".join(f"{part} {rate:.4g}" for part, rate in rates.items())
+        single = [part for part, rate in rates.items() if rate in (0.0, 1.0)]
+        if single:
+            remedy = "its metrics are undefined there: use other parts or more rows"
+            yield Finding("one class", "warning", task, f"one class in {single[0]} rows ({told})", 0.0, remedy, task)
+            continue
+        changes = {part: abs(rates[part] - rates["train"]) / rates["train"] for part in PARTS[1:]}
+        part = max(changes, key=lambda name: changes[name])
+        variance = rates["train"] * (1 - rates["train"])
+        error = math.sqrt(variance / columns["train"].len() + variance / columns[part].len())
+        if changes[part] > CHANGE and abs(rates[part] - rates["train"]) > NOISE * error:
+            remedy = "are the parts of one population, sampled alike? calibration will be off by as much"
+            evidence = f"rate of label 1: {told}"
+            yield Finding("label rate", "note", task, evidence, changes[part], remedy, task)
+
+
+def duplicated_rows(audit: Audit) -> Iterator[Finding]:
+    """Rows that agree in all inputs and labels, within the table and between test and training rows."""
+    names = [*dict.fromkeys([*audit.schema.columns, *audit.schema.task_names])]
+    train, valid, test = (getattr(audit.whole, part).select(names).hash_rows() for part in PARTS)
+    rows = pl.concat([train, valid, test])
+    share = 1 - rows.n_unique() / rows.len()
+    if share > TWICE:
+        evidence = f"{seen(rows.len(), share)} repeat an earlier row in all inputs and labels"
+        remedy = "if one event was logged several times, keep one row; if not, ignore this"
+        yield Finding("duplicates", "note", ", ".join(names[:3]) + " ...", evidence, share, remedy)
+    shared = float(test.is_in(train.unique().implode()).mean())
+    if shared > SHARED:
+        evidence = f"{seen(test.len(), shared)} of the test part are training rows, too"
+        remedy = "test metrics are too good: remove the copies, or split by user or time"
+        yield Finding("shared rows", "warning", ", ".join(names[:3]) + " ...", evidence, shared, remedy)

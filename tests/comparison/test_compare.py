@@ -1,0 +1,118 @@
+"""A whole comparison: killed, gone on with, the same as one that was left alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from automtl.comparison import Terms, compare_table
+from automtl.comparison.compare import PAPER, resolve_models
+from automtl.config import make_settings
+from automtl.errors import ComparisonError, SettingsError
+from automtl.experiment import Roles
+from tests.conftest import TINY
+from tests.test_cli import call
+
+SETTINGS = {**TINY, "training": {"epochs": 1, "batch_size": 256}, "variants": [{"name": "plain"}]}
+OPTIONS = ["--models", "automtl,esmm,mmoe", "--seeds", "2", "--trials", "1", "--jobs", "1", "--group", "user_id"]
+
+
+def command(log_file: Path, folder: Path) -> list[str]:
+    (folder / "tiny.yaml").write_text(yaml.safe_dump(SETTINGS))
+    columns = ["--task", "click", "--task", "price", "--drop", "like", "--drop", "buy", "--drop", "cart"]
+    python = [sys.executable, "-m", "automtl", "compare", str(log_file)]
+    return [*python, *columns, *OPTIONS, "--config", str(folder / "tiny.yaml"), "--out", str(folder / "out")]
+
+
+def test_a_killed_comparison_goes_on_and_repeats_nothing(
+    log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    records = tmp_path / "out" / "records"
+    with subprocess.Popen(command(log_file, tmp_path), stderr=subprocess.DEVNULL) as process:
+        while len(list(records.glob("t*.json"))) < 1:
+            assert process.poll() is None
+            time.sleep(0.02)
+        process.send_signal(signal.SIGSTOP)
+        assert call(*command(log_file, tmp_path)[3:]) == 2
+        assert f"another process works in '{tmp_path / 'out'}'; wait" in capsys.readouterr().err
+        process.send_signal(signal.SIGKILL)
+    kept = {path: path.stat().st_mtime_ns for path in records.glob("*.json")}
+    done = subprocess.run(command(log_file, tmp_path), capture_output=True, text=True, check=False)
+    assert done.returncode == 1  # ESMM serves no regression task
+    assert "esmm failed: " in done.stderr
+    assert done.stderr.count("warning: 'item_id' alone ranks 'price'") == 1
+    assert all(path.stat().st_mtime_ns == stamp for path, stamp in kept.items())
+    assert max(len(line) for line in done.stdout.splitlines() if not line.startswith("automtl")) <= 100
+    found = json.loads((tmp_path / "out" / "comparison.json").read_text())
+    _check(found)
+    alone = compare_table(
+        log_file, ["click", "price"], models=["automtl", "esmm", "mmoe"], out=tmp_path / "alone",
+        terms=Terms(Roles(("like", "buy", "cart"), group="user_id"), None, make_settings(SETTINGS), 2, 1, 1),
+    )  # fmt: skip
+    assert _timeless(found) == _timeless(json.loads(json.dumps(alone)))
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(os.listdir(tmp_path / "alone"))
+
+
+def _check(found: dict[str, Any]) -> None:
+    assert (found["format"], found["seeds"], found["trials"], found["reference"]) == (1, [0, 1], 1, "automtl")
+    assert sum(found["table"]["rows"].values()) == 1500
+    assert [(task["name"], task["kind"]) for task in found["tasks"]] == [("click", "binary"), ("price", "regression")]
+    ours, esmm, mmoe = found["models"].values()
+    assert esmm["seeds"] == [] and "regression" in esmm["failed"]
+    assert ours["failed"] is None and mmoe["failed"] is None
+    assert [seed["architecture"] is None for seed in (*ours["seeds"], *mmoe["seeds"])] == [False, False, True, True]
+    assert all(len(gates) == 2 for seed in ours["seeds"] if (gates := seed["gates"]))
+    assert ours["seeds"][0]["gates"] and mmoe["seeds"][0]["gates"] is None
+    assert len(ours["tuning"]["trials"]) == 1
+    assert ("item_id", "warning") in [(finding["column"], finding["level"]) for finding in found["findings"]]
+    for model in (ours, mmoe):
+        aucs = [seed["test"]["tasks"]["click"]["auc"] for seed in model["seeds"]]
+        assert model["summary"]["tasks"]["click"]["auc"]["mean"] == pytest.approx(sum(aucs) / 2)
+        assert model["summary"]["tasks"]["click"]["gauc"]["n"] == 2
+        assert all(seed["parameters"] > 0 and seed["flops_per_row"] > 0 for seed in model["seeds"])
+    assert {verdict["rival"] for verdict in found["verdicts"].values()} == {"mmoe"}
+    assert found["sentence"].startswith("automtl against the best rival of each of 2 tasks: ")
+
+
+def _timeless(values: Any) -> Any:
+    """Without times and memory."""
+    if isinstance(values, dict):
+        kept = {name: value for name, value in values.items() if name not in ("seconds", "peak_memory_bytes")}
+        return {name: _timeless(value) for name, value in kept.items()}
+    return [_timeless(value) for value in values] if isinstance(values, list) else values
+
+
+def test_names_of_models_are_told_apart(tmp_path: Path) -> None:
+    assert resolve_models(["paper", "mmoe"]) == PAPER
+    assert set(PAPER) < set(resolve_models(["all"]))
+    with pytest.raises(SettingsError, match="'mmoo' is unknown; did you mean 'mmoe'"):
+        resolve_models(["mmoo"])
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"models": []}, "no model to compare"),
+        ({"reference_model": "plee"}, "'plee' is not compared; did you mean 'ple'"),
+        ({"terms": Terms(seeds=[])}, "expected at least one"),
+        ({"terms": Terms(seeds=[1, 1])}, "each once"),
+        ({"terms": Terms(trials=0)}, "--trials 0: expected at least 1"),
+        ({"terms": Terms(settings=make_settings({"warm_start": True}))}, "warm_start: a comparison keeps no supernet"),
+    ],
+)
+def test_mistakes_are_told_before_any_work(
+    log_file: Path, tmp_path: Path, changed: dict[str, Any], message: str
+) -> None:
+    given: dict[str, Any] = {"models": ["automtl", "ple"], "out": tmp_path / "out"}
+    with pytest.raises((SettingsError, ComparisonError), match=message):
+        compare_table(log_file, ["click"], **(given | changed))
+    assert not (tmp_path / "out").exists()

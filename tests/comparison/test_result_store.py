@@ -1,0 +1,97 @@
+"""Records appear whole, under the name of what was done, and refuse another comparison."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pytest
+
+from automtl.comparison.result_store import Records, digest
+from automtl.errors import ComparisonError
+from automtl.tables.digest import table_digest
+
+IDENTITY = {"table content": "abc", "settings": {"training": {"learning_rate": 0.001}, "variants": [{"name": "a"}]}}
+
+
+@pytest.fixture
+def records(tmp_path: Path) -> Records:
+    found = Records(tmp_path / "out" / "records")
+    found.open(IDENTITY, overwrite=False)
+    return found
+
+
+def test_a_record_and_its_scores_come_back_and_nothing_half_written_is_left(records: Records) -> None:
+    scores = np.random.default_rng(0).random((7, 2))
+    records.put("test-1", {"score": 0.1234567890123456789}, scores)
+    assert records.get("test-1") == {"score": 0.1234567890123456789}
+    assert records.get("test-2") is None
+    assert np.array_equal(records.scores("test-1"), scores.astype(np.float32))
+    assert {path.name for path in records.folder.iterdir()} == {"identity.json", "test-1.json", "test-1.npy"}
+    assert records.count == 1
+
+
+def test_test_rows_are_written_once(records: Records) -> None:
+    first = {"labels": np.eye(2, dtype=np.float32), "group": np.array([3, 4])}
+    records.keep_rows(first)
+    records.keep_rows({"labels": np.zeros((2, 2))})
+    assert {name: array.tolist() for name, array in records.rows().items()} == {
+        "labels": [[1, 0], [0, 1]], "group": [3, 4],
+    }  # fmt: skip
+
+
+def test_another_comparison_is_refused_by_the_name_of_what_differs(records: Records) -> None:
+    records.put("test-1", {})
+    records.open(IDENTITY, overwrite=False)
+    changed = {**IDENTITY, "settings": {"training": {"learning_rate": 0.002}, "variants": [{"name": "a"}]}}
+    with pytest.raises(ComparisonError, match=r"settings\.training\.learning_rate: 0\.001 there, 0\.002 now.*--overw"):
+        records.open(changed, overwrite=False)
+    with pytest.raises(ComparisonError, match=r"table content: abc there, def now.* its 1 finished jobs"):
+        records.open({**IDENTITY, "table content": "def"}, overwrite=False)
+    records.open(changed, overwrite=True)
+    assert records.count == 0
+    records.open(changed, overwrite=False)
+
+
+def test_a_damaged_record_is_named(records: Records) -> None:
+    (records.folder / "test-1.json").write_text("{")
+    with pytest.raises(ComparisonError, match=r"test-1\.json' cannot be read.*remove it"):
+        records.get("test-1")
+
+
+def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ComparisonError, match="file/records' cannot be written"):
+        Records(tmp_path / "file" / "records").open(IDENTITY, overwrite=False)
+
+
+def test_the_digest_of_a_table_is_that_of_its_content() -> None:
+    table = pl.DataFrame({"a": [1, 2, None], "words": [["x"], ["y", "z"], []], "text": ["p", None, "q"]})
+    parts = pl.concat([table[:1], table[1:]], rechunk=False)
+    assert table_digest(parts) == table_digest(table)
+    others = [
+        table.with_columns(a=pl.Series([1, 2, 3])),
+        table.with_columns(text=pl.Series(["p", None, "r"])),
+        table.with_columns(words=pl.Series([["x"], ["y"], ["z"]])),
+        table.with_columns(a=pl.col("a").cast(pl.Float64)),
+        table[::-1],
+        table.rename({"a": "b"}),
+        table[:2],
+    ]
+    assert len({table_digest(other) for other in (table, *others)}) == 8
+
+
+def test_the_order_of_names_does_not_change_a_digest() -> None:
+    assert digest({"a": 1, "b": [1, 2]}) == digest({"b": [1, 2], "a": 1}) != digest({"a": 1, "b": [2, 1]})
+
+
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [({"extra": None}, "extra: nothing there, None now"), ({"tags": []}, r"tags: nothing there, \[\]")],
+)
+def test_a_setting_that_another_automtl_does_not_have_is_named(
+    records: Records, setting: dict[str, object], words: str
+) -> None:
+    with pytest.raises(ComparisonError, match=words):
+        records.open(IDENTITY | setting, overwrite=False)

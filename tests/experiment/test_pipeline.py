@@ -1,0 +1,138 @@
+"""The public functions."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+import torch
+
+from automtl import AutoMTL
+from automtl.config import Settings, make_settings
+from automtl.dataset.store import FeedingSettings
+from automtl.errors import SettingsError
+from automtl.experiment import Roles, Run, fit_table
+from automtl.nn.layers import IdentityMixture
+from automtl.operations import Block, Operation
+from tests.conftest import TINY
+
+
+@dataclass(frozen=True)
+class Doubled(Operation):
+    """An operation from outside the project: twice the input."""
+
+    name = "doubled"
+    blocks = (Block.LAYER,)
+
+    @staticmethod
+    def mixture(candidates: Sequence[Any], stack: int, shape: Any, generator: torch.Generator) -> Any:
+        return DoubledMixture()
+
+
+class DoubledMixture(IdentityMixture):
+    def forward(self, x: torch.Tensor, weights: torch.Tensor, active: Sequence[int]) -> torch.Tensor:
+        return 2 * super().forward(x, weights, active)
+
+
+def with_split(log: pl.DataFrame) -> pl.DataFrame:
+    part = pl.int_range(pl.len()) % 5
+    return log.with_columns(
+        part=pl.when(part == 0).then(pl.lit("test")).when(part == 1).then(pl.lit("val")).otherwise(pl.lit("train"))
+    )
+
+
+def run(table: pl.DataFrame, tiny: Settings, seed: int = 0) -> Run:
+    return fit_table(
+        table, ["click", "buy"], roles=Roles(drop=("like", "cart"), split="part"), settings=tiny, seed=seed
+    )
+
+
+def test_poisoned_test_rows_change_no_weight_and_no_choice(log: pl.DataFrame, tiny: Settings) -> None:
+    table = with_split(log)
+    is_test = pl.col("part") == "test"
+    poisoned = table.with_columns(
+        *(pl.when(is_test).then(1 - pl.col(task)).otherwise(pl.col(task)).alias(task) for task in ("click", "buy")),
+        user_id=pl.when(is_test).then(pl.lit(77)).otherwise(pl.col("user_id")),
+        price=pl.when(is_test).then(pl.lit(1e9)).otherwise(pl.col("price")),
+        device=pl.when(is_test).then(pl.lit("toaster")).otherwise(pl.col("device")),
+    )
+    clean, other = run(table, tiny), run(poisoned, tiny)
+    assert clean.predictor.spec == other.predictor.spec
+    assert clean.history == other.history
+    for a, b in zip(clean.predictor.network.parameters(), other.predictor.network.parameters(), strict=True):
+        assert torch.equal(a, b)
+    assert clean.metrics["test"] != other.metrics["test"]
+
+
+def test_the_same_seed_gives_the_same_architecture_and_metrics(log: pl.DataFrame, tiny: Settings) -> None:
+    table = with_split(log)
+    first, second = run(table, tiny, 3), run(table, tiny, 3)
+    assert first.predictor.spec == second.predictor.spec
+    assert first.metrics["test"] == second.metrics["test"]
+
+
+def test_the_estimator_fits_saves_and_predicts_as_the_loaded_folder_does(log: pl.DataFrame, tmp_path: Any) -> None:
+    from automtl import Predictor
+
+    settings = {**TINY, "training": {"epochs": 20, "batch_size": 64}}
+    model = AutoMTL(tasks=["click"], drop=["like", "buy", "cart"], settings=settings, seed=1)
+    with pytest.raises(SettingsError, match="not fitted"):
+        model.predict(log)
+    scores = model.fit(log.to_pandas()).predict(log)
+    model.save(tmp_path / "model")
+    assert Predictor.load(tmp_path / "model").predict(log).equals(scores)
+    assert 0.5 < model.metrics_["validation"]["tasks"]["click"]["auc"] <= 1
+    assert AutoMTL(**model.get_params()).get_params() == model.get_params()
+
+
+def test_regression_missing_labels_weights_and_an_outside_operation(log: pl.DataFrame) -> None:
+    table = log.with_columns(
+        watch=pl.when(pl.col("click") == 1).then(pl.col("price").log1p() + 0.01 * pl.col("hour")),
+        importance=pl.lit(2.0),
+    )
+    changed = {**TINY, "space": {**TINY["space"], "expert_layers": ["skip", "tests.experiment.test_pipeline:Doubled"]}}
+    roles = Roles(drop=("like", "buy", "cart"), weight="importance")
+    found = fit_table(table, ["click", "watch"], roles=roles, settings=make_settings(changed))
+    tasks = found.metrics["test"]["tasks"]
+    assert set(tasks["watch"]) == {"rmse", "mae", "rows"}
+    assert tasks["watch"]["rows"] < tasks["click"]["rows"]
+    layers = {str(layer) for e in found.predictor.spec.architecture.experts for layer in e.layers}  # type: ignore[union-attr]
+    assert layers <= {"skip", "doubled"}
+
+
+def test_historical_rates_are_left_out_where_validation_rows_say_so(log: pl.DataFrame, tiny: Settings) -> None:
+    found = run(with_split(log), tiny)
+    tried = found.history["variants"]
+    assert [entry["name"] for entry in tried] == ["rates, strong decay", "rates", "ids only"]
+    best = min(tried, key=lambda entry: entry["score"])
+    assert best["chosen"]
+    assert found.metrics["variant"] == best["name"]
+
+
+def test_rows_kept_in_files_give_the_same_model_as_rows_in_memory(log: pl.DataFrame, tiny: Settings) -> None:
+    table = with_split(log)
+    mapped = replace(tiny, feeding=FeedingSettings(mapped=True, part_rows=200))
+    first, second = run(table, tiny), run(table, mapped)
+    assert first.history == second.history
+    assert first.metrics["test"] == second.metrics["test"]
+
+
+def test_rows_beyond_the_memory_given_are_shuffled_by_blocks_and_leave_no_file(
+    log: pl.DataFrame, tiny: Settings, tmp_path: Path
+) -> None:
+    small = replace(tiny, feeding=FeedingSettings(memory_bytes=20_000, part_rows=200), variants=())
+    found = [
+        fit_table(log, ["click"], roles=Roles(drop=("like", "buy", "cart")), settings=small, out=tmp_path / name)
+        for name in ("a", "b")
+    ]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
+    assert found[0].metrics["test"] == found[1].metrics["test"]
+    held = replace(small, feeding=FeedingSettings())
+    other = fit_table(log, ["click"], roles=Roles(drop=("like", "buy", "cart")), settings=held)
+    assert other.history["training"] != found[0].history["training"]  # the order of rows differs
+    gap = other.metrics["test"]["mtl_loss"] - found[0].metrics["test"]["mtl_loss"]
+    assert abs(gap) < 0.05
