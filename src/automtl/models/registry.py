@@ -21,7 +21,7 @@ MODELS: Registry[type[nn.Module]] = Registry(
 
 
 def check_model(name: str, tasks: Sequence[Task]) -> None:
-    """Raises SettingsError where a model other than the searched one cannot serve these tasks, or needs what is not installed."""
+    """Raises SettingsError where a published model cannot serve these tasks, or needs what is not installed."""
     check = None if name == "automtl" else getattr(MODELS.find(name), "check", None)
     if check is not None:
         check(tasks)
