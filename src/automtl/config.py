@@ -11,7 +11,7 @@ import yaml
 from pydantic import TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as settings_dataclass
 
-from automtl.dataset.store import FeedingSettings
+from automtl.dataset.store import DataLoaderSettings
 from automtl.errors import SettingsError, suggestion
 from automtl.features.encoder import EncoderSettings
 from automtl.models.settings import NetworkSettings
@@ -34,9 +34,9 @@ class Variant:
 
 
 DEFAULT_VARIANTS = (
-    Variant("rates, strong decay", training={"embedding_weight_decay": 1e-3}),
-    Variant("rates"),
-    Variant("ids only", encoder={"rates": False}),
+    Variant("target encoding, strong decay", training={"embedding_weight_decay": 1e-3}),
+    Variant("target encoding"),
+    Variant("ids only", encoder={"target_encoding": False}),
 )
 
 
@@ -60,7 +60,7 @@ class Settings:
     variants: tuple[Variant, ...] = DEFAULT_VARIANTS
     split: SplitSettings = field(default_factory=lambda: SplitSettings())
     encoder: EncoderSettings = field(default_factory=lambda: EncoderSettings())
-    feeding: FeedingSettings = field(default_factory=lambda: FeedingSettings())
+    data_loader: DataLoaderSettings = field(default_factory=lambda: DataLoaderSettings())
     space: SpaceSettings = field(default_factory=lambda: SpaceSettings())
     network: NetworkSettings = field(default_factory=lambda: NetworkSettings())
     search: SearchSettings = field(default_factory=lambda: SearchSettings())

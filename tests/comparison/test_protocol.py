@@ -14,7 +14,7 @@ from automtl.config import DEFAULT_VARIANTS, Settings, Variant, make_settings
 from automtl.errors import ComparisonError
 from automtl.tables.schema import Field, FieldKind, Schema, Task
 
-SCHEMA = Schema((Field("user", FieldKind.CATEGORICAL),), (Task("click"),), rates=(("user",),))
+SCHEMA = Schema((Field("user", FieldKind.CATEGORICAL),), (Task("click"),), target_encoding=(("user",),))
 PLAN = Plan(seeds=(0, 1), trials=5)
 IDS_ONLY = DEFAULT_VARIANTS[2]
 
@@ -66,7 +66,11 @@ def test_the_search_is_done_under_default_settings_and_tests_under_the_best_poin
         return [outcome(job, score) for job, score in zip(jobs, (0.9, 0.1), strict=True)]
 
     finish, (searches, inputs, further, tests) = play(part(), None, None, second_is_best)
-    assert [job.settings.variants[0].name for job in inputs] == ["ids only", "rates, strong decay", "rates"]
+    assert [job.settings.variants[0].name for job in inputs] == [
+        "ids only",
+        "target encoding, strong decay",
+        "target encoding",
+    ]
     assert searches[0].settings == inputs[0].settings
     assert {job.settings.variants[0].name for job in further} == {"ids only"}  # the first of equal scores
     assert tests[0].settings == further[1].settings
@@ -84,7 +88,7 @@ def test_trees_judge_their_inputs_themselves() -> None:
     variants = (DEFAULT_VARIANTS[0], IDS_ONLY)
     course = take_part("trees", make_settings({"model": "lightgbm"}), IDS_ONLY, variants, Plan((0,), 1))
     _, batches = play(course)
-    assert [job.settings.variants[0].name for job in batches[0]] == ["ids only", "rates, strong decay"]
+    assert [job.settings.variants[0].name for job in batches[0]] == ["ids only", "target encoding, strong decay"]
 
 
 def test_a_failed_trial_is_told_and_leaves_the_others() -> None:

@@ -21,7 +21,7 @@ def test_the_first_point_is_the_default_settings_under_the_chosen_inputs() -> No
     applied = point.apply(settings)
     (variant,) = applied.variants
     assert point.to_dict() == {
-        "inputs": "rates, strong decay", "learning_rate": 0.004, "weight_decay": 1e-5, "dropout": 0.1,
+        "inputs": "target encoding, strong decay", "learning_rate": 0.004, "weight_decay": 1e-5, "dropout": 0.1,
     }  # fmt: skip
     assert variant.training == STRONG.training | {"learning_rate": 0.004, "weight_decay": 1e-5}
     assert variant.network == {"dropout": 0.1}

@@ -14,7 +14,7 @@ import yaml
 from automtl.comparison import Terms, compare_table
 from automtl.config import Settings, make_settings
 from automtl.dataset.prepared import Origin, PreparedFolder, write_prepared
-from automtl.dataset.store import FeedingSettings, slices
+from automtl.dataset.store import DataLoaderSettings, slices
 from automtl.errors import SettingsError, StoreError, TableError
 from automtl.experiment import Roles, Run, check_table, fit_table, resolve_schema
 from automtl.experiment.input_selection import distinct_variants
@@ -35,7 +35,7 @@ FINDING = {
 
 def schema_of(log: pl.DataFrame) -> Schema:
     schema = resolve_schema(log, NAMES, Roles(drop=("like",), group="user_id"), None)
-    return replace(schema, rates=(("user_id",), ("item_id",)), negative_share=0.5)
+    return replace(schema, target_encoding=(("user_id",), ("item_id",)), negative_share=0.5)
 
 
 def make(log: pl.DataFrame, schema: Schema, settings: Settings, folder: Path) -> PreparedFolder:
@@ -65,10 +65,10 @@ def alike(left: Run, right: Run) -> None:
     assert all(torch.equal(a, b) for a, b in zip(*states, strict=True))
 
 
-FEEDINGS = {
-    "in memory": FeedingSettings(),
-    "in files": FeedingSettings(mapped=True, part_rows=200),
-    "by blocks": FeedingSettings(memory_bytes=20_000, part_rows=200),
+LOADERS = {
+    "in memory": DataLoaderSettings(),
+    "in files": DataLoaderSettings(mapped=True, part_rows=200),
+    "by blocks": DataLoaderSettings(memory_bytes=20_000, part_rows=200),
 }
 
 
@@ -76,8 +76,8 @@ FEEDINGS = {
     ("feeding", "variant", "model"),
     [
         ("in memory", "ids only", "automtl"),
-        ("by blocks", "rates", "automtl"),
-        ("in files", "rates", "mmoe"),
+        ("by blocks", "target encoding", "automtl"),
+        ("in files", "target encoding", "mmoe"),
         ("by blocks", "ids only", "mmoe"),
     ],
 )
@@ -85,7 +85,7 @@ def test_a_fit_gives_the_same_model(
     log: pl.DataFrame, tiny: Settings, folder: Path, feeding: str, variant: str, model: str, tmp_path: Path
 ) -> None:
     variants = tuple(one for one in tiny.variants if one.name == variant)
-    settings = replace(tiny, model=model, variants=variants, feeding=FEEDINGS[feeding], blended=False)
+    settings = replace(tiny, model=model, variants=variants, data_loader=LOADERS[feeding], blended=False)
     table = fit_table(log, schema=schema_of(log), settings=settings, seed=SEED)
     found = fit_table(folder, settings=settings, seed=SEED, out=tmp_path / "run")
     alike(found, table)
@@ -109,7 +109,7 @@ def test_some_tasks_of_a_folder_give_the_model_of_a_table_with_these_tasks(
 ) -> None:
     schema = replace(schema_of(log), negative_share=None)
     folder = make(log, schema, tiny, tmp_path / "rows").folder
-    settings = replace(tiny, model="mmoe", variants=(), feeding=FEEDINGS[feeding])
+    settings = replace(tiny, model="mmoe", variants=(), data_loader=LOADERS[feeding])
     alike(
         fit_table(folder, ["cart", "click"], settings=settings, seed=SEED),
         fit_table(log, ["cart", "click"], schema=schema, settings=settings, seed=SEED),
@@ -120,7 +120,9 @@ def test_a_model_is_tested_on_the_folder_that_it_or_its_like_was_fitted_on(
     log: pl.DataFrame, tiny: Settings, folder: Path, tmp_path: Path
 ) -> None:
     settings = replace(tiny, model="mmoe", variants=())
-    for place, (tasks, given) in enumerate([((), {}), (("buy",), {}), ((), {"encoder": EncoderSettings(rates=False)})]):
+    for place, (tasks, given) in enumerate(
+        [((), {}), (("buy",), {}), ((), {"encoder": EncoderSettings(target_encoding=False)})]
+    ):
         run = fit_table(folder, tasks, settings=replace(settings, **given), seed=SEED, out=tmp_path / str(place))
         assert Predictor.load(tmp_path / str(place)).evaluate(folder) == run.metrics["test"]
     table = fit_table(log, schema=schema_of(log), settings=settings, seed=SEED)
@@ -162,20 +164,22 @@ def test_a_comparison_with_the_seed_of_another_split_is_refused(folder: Path, tm
 def test_another_schema_is_refused_and_what_is_the_same_is_not(log: pl.DataFrame, tiny: Settings, folder: Path) -> None:
     schema = schema_of(log)
     with pytest.raises(SettingsError, match="a schema is given.*has its own; prepare it again"):
-        fit_table(folder, schema=replace(schema, rates=()), settings=tiny)
+        fit_table(folder, schema=replace(schema, target_encoding=()), settings=tiny)
     fit_table(folder, roles=Roles(group="user_id"), schema=schema, settings=replace(tiny, model="mmoe", variants=()))
 
 
 def test_settings_that_a_folder_was_prepared_with_need_not_be_said_again(
     log: pl.DataFrame, tiny: Settings, tmp_path: Path
 ) -> None:
-    made = replace(tiny, encoder=EncoderSettings(min_count=2, rates=False))
+    made = replace(tiny, encoder=EncoderSettings(min_count=2, target_encoding=False))
     folder = make(log, schema_of(log), made, tmp_path / "rows").folder
     run = fit_table(folder, settings=replace(tiny, model="mmoe"))
     assert run.settings["encoder"]["min_count"] == 2
     assert run.metrics["variant"] in {one.name for one in distinct_variants(made, schema_of(log))}
-    with pytest.raises(SettingsError, match="encoder.rates is True.*prepared with False"):
-        fit_table(folder, settings=replace(tiny, variants=(replace(tiny.variants[1], encoder={"rates": True}),)))
+    with pytest.raises(SettingsError, match="encoder.target_encoding is True.*prepared with False"):
+        fit_table(
+            folder, settings=replace(tiny, variants=(replace(tiny.variants[1], encoder={"target_encoding": True}),))
+        )
 
 
 def test_a_comparison_of_a_folder_is_that_of_the_table(

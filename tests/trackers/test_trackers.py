@@ -149,9 +149,12 @@ def test_the_command_line_tracks_and_names_what_is_unknown(
 
 
 def test_values_become_tags_and_texts() -> None:
-    assert tag("choosing inputs: rates, strong decay/auc/is_click") == "choosing inputs rates strong decay/auc/is_click"
+    assert (
+        tag("choosing inputs: target encoding, strong decay/auc/is_click")
+        == "choosing inputs target encoding strong decay/auc/is_click"
+    )
     assert curves(Progress("search", 3, 9)) == {}
     assert curves(Progress("search", 3, 9, 0.5, {"buy": 0.7})) == {"search/loss": 0.5, "search/auc/buy": 0.7}
-    metrics = {"test": {"buy": {"auc": {"undefined": "one class"}, "rows": 3}}, "variant": "rates"}
+    metrics = {"test": {"buy": {"auc": {"undefined": "one class"}, "rows": 3}}, "variant": "target encoding"}
     assert numbers(metrics, "final") == {"final/test/buy/rows": 3.0}
     assert parameters({"a": {"b": (1, "x"), "c": None}, "d": "e"}) == {"a.b": '[1, "x"]', "a.c": "null", "d": "e"}

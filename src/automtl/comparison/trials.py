@@ -20,7 +20,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from automtl.comparison.process_pool import Failure
 from automtl.comparison.result_store import Record, Records, digest
 from automtl.config import Settings
-from automtl.dataset.store import Feeder, FeedingSettings
+from automtl.dataset.store import DataLoader, DataLoaderSettings
 from automtl.errors import AutomtlError, ComparisonError
 from automtl.experiment.ensemble import blend_summary, blended
 from automtl.experiment.input_selection import Prepared, prepare, train_reference
@@ -40,7 +40,7 @@ from automtl.tables.split import SplitSettings
 from automtl.training.fit import SelfTrained, fit
 
 FLOP_ROWS = 1024  # counted together
-NO_MATTER = dict.fromkeys(("feeding", "trackers", "tracker_folder", "tracking_uri"))  # where files go
+NO_MATTER = dict.fromkeys(("data_loader", "trackers", "tracker_folder", "tracking_uri"))  # where files go
 
 
 class Kind(StrEnum):
@@ -94,8 +94,8 @@ class Brief:
 class Workspace:
     """The rows of one process; encoded rows are kept for the next job that wants them alike."""
 
-    def __init__(self, brief: Brief, feeder: Feeder) -> None:
-        self.brief, self.feeder = brief, feeder
+    def __init__(self, brief: Brief, loader: DataLoader) -> None:
+        self.brief, self.loader = brief, loader
         self.kept: dict[EncoderSettings, Prepared] = {}
 
     @cached_property
@@ -110,8 +110,8 @@ class Workspace:
     def prepared(self, settings: Settings) -> Prepared:
         """Encoded rows and the settings of training, under the one variant of the settings."""
         (variant,) = settings.variants
-        alike = replace(settings.encoder, **{**variant.encoder, "rates": True})
-        found = prepare(self.source, settings, variant, self.feeder, self.kept.get(alike))
+        alike = replace(settings.encoder, **{**variant.encoder, "target_encoding": True})
+        found = prepare(self.source, settings, variant, self.loader, self.kept.get(alike))
         self.kept[alike] = found
         return found
 
@@ -148,7 +148,7 @@ class Workspace:
         }
         if job.kind is Kind.TRIAL:
             return record, None
-        test = self.source.test(rows.encoder, self.feeder, like=rows.train)
+        test = self.source.test(rows.encoder, self.loader, like=rows.train)
         scores = predictor.scores(test)
         self.brief.records.keep_rows(_judged_by(test))
         return record | {
@@ -192,10 +192,10 @@ def flops_per_row(model: nn.Module, rows: Batch) -> int | None:
 _workspace: Workspace | None = None  # of this process
 
 
-def begin(brief: Brief, feeding_settings: FeedingSettings, beside: Path) -> None:
+def begin(brief: Brief, loader_settings: DataLoaderSettings, beside: Path) -> None:
     """What a process does once. Files of encoded rows go beside the path given."""
     global _workspace
-    _workspace = Workspace(brief, Feeder(feeding_settings, beside, ExitStack()))
+    _workspace = Workspace(brief, DataLoader(loader_settings, beside, ExitStack()))
 
 
 def run_job(job: Job) -> Failure | None:

@@ -21,7 +21,7 @@ def blended(
 ) -> tuple[nn.Module, ModelSpec, Encoded]:
     """A trained network with others beside it, where the settings say so and they help; the rows that it all scores.
 
-    Beside it: the reference model of the same inputs, boosted trees of all inputs, and trees without historical rates.
+    Beside it: the reference model of the same inputs, boosted trees of all inputs, and trees without target encoding.
     """
     rows, whole = prepared.rows, prepared.whole
     if not settings.blends:
@@ -39,8 +39,8 @@ def blended(
         return network, spec, rows
     trees = tuple(name for name in found.names[1:] if name in inputs)
     reference = settings.reference if settings.reference in found.names[1:] else None
-    rates = columns == whole.encoder.layout.num_numeric
-    return found, replace(spec, rates=rates, reference=reference, trees=trees), whole
+    encoded = columns == whole.encoder.layout.num_numeric
+    return found, replace(spec, target_encoding=encoded, reference=reference, trees=trees), whole
 
 
 def blend_summary(model: nn.Module, settings: Settings, schema: Schema) -> dict[str, Any] | None:

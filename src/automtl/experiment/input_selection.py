@@ -8,11 +8,11 @@ from typing import Any
 import torch
 
 from automtl.config import Settings, Variant
-from automtl.dataset.store import Feeder
+from automtl.dataset.store import DataLoader
 from automtl.errors import SettingsError
 from automtl.experiment.source import Source
 from automtl.features.batch import Batch
-from automtl.features.column_selection import without_rates
+from automtl.features.column_selection import without_target_encoding
 from automtl.features.encoder import Encoder, EncoderSettings
 from automtl.models.baselines.base import Baseline
 from automtl.models.registry import MODELS
@@ -31,9 +31,9 @@ class Encoded:
     train: Batch
     valid: Batch
 
-    def without_rates(self) -> Encoded:
-        """Views without the columns of historical rates."""
-        encoder = without_rates(self.encoder)
+    def without_target_encoding(self) -> Encoded:
+        """Views without the columns of target encoding."""
+        encoder = without_target_encoding(self.encoder)
         columns = encoder.layout.num_numeric
         return Encoded(encoder, self.train.narrow(columns), self.valid.narrow(columns))
 
@@ -74,7 +74,7 @@ class Prepared:
 
 
 def choose_variant(
-    source: Source, settings: Settings, seed: int, feeder: Feeder, callback: Callback
+    source: Source, settings: Settings, seed: int, loader: DataLoader, callback: Callback
 ) -> tuple[Prepared, list[dict[str, Any]]]:
     """The variant under which the reference model is best on validation rows, and what each one gave.
 
@@ -84,12 +84,12 @@ def choose_variant(
     reference = settings.model if trains_itself(settings.model) else settings.reference
     lends = settings.model == "automtl" and settings.search.lent_embedding
     if len(variants) == 1 and not lends:
-        return prepare(source, settings, variants[0], feeder), [{"name": variants[0].name, "chosen": True}]
+        return prepare(source, settings, variants[0], loader), [{"name": variants[0].name, "chosen": True}]
     best: Prepared | None = None
     prepared: Prepared | None = None
     tried: list[tuple[float, str]] = []
     for variant in variants:
-        prepared = prepare(source, settings, variant, feeder, prepared)
+        prepared = prepare(source, settings, variant, loader, prepared)
         score, lending = train_reference(prepared, reference, seed, callback)
         if best is None or score < min(tried)[0]:
             best = lending
@@ -111,13 +111,13 @@ def train_reference(
 def distinct_variants(settings: Settings, schema: Schema) -> list[Variant]:
     """Variants that differ on this table and to this model.
 
-    Without historical rates to leave out, leaving them out is no variant; to trees, inputs alone are different.
+    Without target encoding to leave out, leaving them out is no variant; to trees, inputs alone are different.
     """
     if not settings.variants:
         return [Variant("default")]
     kept = list(settings.variants)
-    if not (schema.rates and settings.encoder.rates):
-        kept = [variant for variant in kept if set(variant.encoder) - {"rates"} or not variant.encoder]
+    if not (schema.target_encoding and settings.encoder.target_encoding):
+        kept = [variant for variant in kept if set(variant.encoder) - {"target_encoding"} or not variant.encoder]
     if trains_itself(settings.model):
         kept = [one for place, one in enumerate(kept) if one.encoder not in [v.encoder for v in kept[:place]]]
     return kept or [Variant("default")]
@@ -129,7 +129,7 @@ def trains_itself(model: str) -> bool:
 
 
 def prepare(
-    source: Source, settings: Settings, variant: Variant, feeder: Feeder, before: Prepared | None = None
+    source: Source, settings: Settings, variant: Variant, loader: DataLoader, before: Prepared | None = None
 ) -> Prepared:
     """Rows encoded under a variant; those of the variant before are taken over where they hold what this one needs."""
     try:
@@ -138,17 +138,17 @@ def prepare(
         training: TrainingSettings = replace(settings.training, **variant.training)
     except (TypeError, ValueError) as error:
         raise SettingsError(f"variant '{variant.name}': {str(error).splitlines()[0]}") from None
-    whole = _encoded(source, encoding, settings.encoder.rates and settings.blends, feeder, before)
-    rows = whole if whole.encoder.settings == encoding else whole.without_rates()
+    whole = _encoded(source, encoding, settings.encoder.target_encoding and settings.blends, loader, before)
+    rows = whole if whole.encoder.settings == encoding else whole.without_target_encoding()
     return Prepared(variant.name, rows, whole, network, training)
 
 
 def _encoded(
-    source: Source, encoding: EncoderSettings, with_rates: bool, feeder: Feeder, before: Prepared | None
+    source: Source, encoding: EncoderSettings, with_rates: bool, loader: DataLoader, before: Prepared | None
 ) -> Encoded:
-    """Rows as asked for, or with historical rates too, if trees want them or they are there already."""
-    wide = replace(encoding, rates=True)
+    """Rows as asked for, or with target encoding too, if trees want them or they are there already."""
+    wide = replace(encoding, target_encoding=True)
     wanted = wide if with_rates else encoding
     if before is not None and before.whole.encoder.settings in (wanted, wide):
         return before.whole
-    return Encoded(*source.encode(wanted, feeder))
+    return Encoded(*source.encode(wanted, loader))

@@ -13,7 +13,7 @@ from torch import nn
 
 from automtl._version import __version__
 from automtl.config import Settings
-from automtl.dataset.store import Feeder, feeding
+from automtl.dataset.store import DataLoader, data_loader
 from automtl.ensemble.trees import TreeModel
 from automtl.errors import SettingsError, suggestion
 from automtl.experiment.ensemble import blend_summary, blended
@@ -88,8 +88,8 @@ def fit_table(
     callback(Findings(findings))
     name = f"{settings.model}-{seed}" if out is None else Path(out).name
     tracked = Tracked(name, settings.to_dict() | {"seed": seed}, Path(settings.tracker_folder), settings.tracking_uri)
-    with feeding(settings.feeding, out) as feeder, Trackers(settings.trackers, tracked, callback) as trackers:
-        run = _fit(rows, settings, seed, feeder, trackers.callback)
+    with data_loader(settings.data_loader, out) as loader, Trackers(settings.trackers, tracked, callback) as trackers:
+        run = _fit(rows, settings, seed, loader, trackers.callback)
         run.metrics["findings"] = [finding.to_dict() for finding in findings]
         run.metrics["seconds"]["total"] = time.perf_counter() - start
         found = run.predictor.spec.architecture
@@ -97,9 +97,9 @@ def fit_table(
     return run if out is None else run.save(out, overwrite=overwrite)
 
 
-def _fit(source: Source, settings: Settings, seed: int, feeder: Feeder, callback: Callback) -> Run:
+def _fit(source: Source, settings: Settings, seed: int, loader: DataLoader, callback: Callback) -> Run:
     schema = source.schema
-    prepared, choice = choose_variant(source, settings, seed, feeder, callback)
+    prepared, choice = choose_variant(source, settings, seed, loader, callback)
     found = search_architecture(prepared, settings, seed, callback)
     spec = ModelSpec(settings.model, prepared.network, found.architecture if found else None)
     network = spec.build(prepared.encoder, seed)
@@ -120,7 +120,7 @@ def _fit(source: Source, settings: Settings, seed: int, feeder: Feeder, callback
     seconds = {"search": found.seconds if found else 0.0, "training": trained.seconds}
     predictor = Predictor(schema, rows.encoder, spec, model)
     history = {"variants": choice, "search": found.history if found else None, "training": _checks(trained)}
-    test = source.test(rows.encoder, feeder, like=rows.train)
+    test = source.test(rows.encoder, loader, like=rows.train)
     scores = predictor.scores(test)
     metrics = {
         "validation": predictor.evaluate_batch(rows.valid),
