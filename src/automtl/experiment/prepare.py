@@ -54,6 +54,8 @@ def prepare_table(
 
     `memory_bytes`: about what it may use; a quarter of the machine's if not given. Without a schema, one is inferred
     from rows spread over the table, in which the data are checked, too; `callback` gets `Findings` and `Progress`. What
+    is done so far lies beside `out`; the same call goes on from there. Raises FileError where that is another job, a
+    process is at work on it, or `out` holds something that is not to be replaced.
     """
     out, settings = Path(out), settings or Settings()
     PREPARED.require_free(out, overwrite)
