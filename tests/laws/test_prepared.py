@@ -15,7 +15,7 @@ from automtl.comparison import Terms, compare_table
 from automtl.config import Settings, make_settings
 from automtl.dataset.prepared import Origin, PreparedFolder, write_prepared
 from automtl.dataset.store import DataLoaderSettings, slices
-from automtl.errors import SettingsError, StoreError, TableError
+from automtl.errors import FileError, SettingsError, TableError
 from automtl.experiment import Roles, Run, check_table, fit_table, resolve_schema
 from automtl.experiment.input_selection import distinct_variants
 from automtl.features.encoder import Encoder, EncoderSettings
@@ -73,7 +73,7 @@ LOADERS = {
 
 
 @pytest.mark.parametrize(
-    ("feeding", "variant", "model"),
+    ("loader", "variant", "model"),
     [
         ("in memory", "ids only", "automtl"),
         ("by blocks", "target encoding", "automtl"),
@@ -82,10 +82,10 @@ LOADERS = {
     ],
 )
 def test_a_fit_gives_the_same_model(
-    log: pl.DataFrame, tiny: Settings, folder: Path, feeding: str, variant: str, model: str, tmp_path: Path
+    log: pl.DataFrame, tiny: Settings, folder: Path, loader: str, variant: str, model: str, tmp_path: Path
 ) -> None:
     variants = tuple(one for one in tiny.variants if one.name == variant)
-    settings = replace(tiny, model=model, variants=variants, data_loader=LOADERS[feeding], blended=False)
+    settings = replace(tiny, model=model, variants=variants, data_loader=LOADERS[loader], blended=False)
     table = fit_table(log, schema=schema_of(log), settings=settings, seed=SEED)
     found = fit_table(folder, settings=settings, seed=SEED, out=tmp_path / "run")
     alike(found, table)
@@ -103,13 +103,13 @@ def test_the_default_variants_are_chosen_from_and_findings_are_told(
     assert found.metrics["findings"] == [FINDING | {"task": None}]
 
 
-@pytest.mark.parametrize("feeding", ["in memory", "by blocks"])
+@pytest.mark.parametrize("loader", ["in memory", "by blocks"])
 def test_some_tasks_of_a_folder_give_the_model_of_a_table_with_these_tasks(
-    log: pl.DataFrame, tiny: Settings, feeding: str, tmp_path: Path
+    log: pl.DataFrame, tiny: Settings, loader: str, tmp_path: Path
 ) -> None:
     schema = replace(schema_of(log), negative_share=None)
     folder = make(log, schema, tiny, tmp_path / "rows").folder
-    settings = replace(tiny, model="mmoe", variants=(), data_loader=LOADERS[feeding])
+    settings = replace(tiny, model="mmoe", variants=(), data_loader=LOADERS[loader])
     alike(
         fit_table(folder, ["cart", "click"], settings=settings, seed=SEED),
         fit_table(log, ["cart", "click"], schema=schema, settings=settings, seed=SEED),
@@ -128,7 +128,7 @@ def test_a_model_is_tested_on_the_folder_that_it_or_its_like_was_fitted_on(
     table = fit_table(log, schema=schema_of(log), settings=settings, seed=SEED)
     assert table.predictor.evaluate(folder) == table.metrics["test"]
     other = fit_table(log, schema=schema_of(log), settings=settings, seed=SEED + 1)
-    with pytest.raises(StoreError, match="another encoder than the model's; give the table itself"):
+    with pytest.raises(FileError, match="another encoder than the model's; give the table itself"):
         other.predictor.evaluate(folder)
     with pytest.raises(TableError, match="is a prepared table.*give the table that it was made from"):
         table.predictor.predict(folder)
