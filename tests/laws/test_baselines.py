@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from automtl.config import make_settings
 from automtl.errors import SettingsError
-from automtl.experiment import Roles, fit_table
+from automtl.experiment import ColumnRoles, fit_table
 from automtl.features.layout import CategoricalLayout, Layout
 from automtl.models.baselines import BASELINES
 from automtl.models.baselines.adatt import Fusion
@@ -91,8 +91,10 @@ def easy() -> pl.DataFrame:
 @pytest.mark.parametrize("name", MODELS)
 def test_it_learns_and_a_loaded_one_predicts_the_same(name: str, easy: pl.DataFrame, tmp_path: Path) -> None:
     training = {"epochs": 4, "batch_size": 128, "learning_rate": 5e-3}
-    settings = make_settings({**TINY, "model": name, "variants": [], "training": training})
-    run = fit_table(easy, ["click", "like"], roles=Roles(drop=("buy", "cart")), settings=settings, out=tmp_path / "run")
+    settings = make_settings({**TINY, "model": name, "presets": [], "training": training})
+    run = fit_table(
+        easy, ["click", "like"], roles=ColumnRoles(drop=("buy", "cart")), settings=settings, out=tmp_path / "run"
+    )
     assert all(values["auc"] > 0.8 for values in run.metrics["validation"]["tasks"].values())
     assert Predictor.load(tmp_path / "run").predict(easy).equals(run.predictor.predict(easy))
 

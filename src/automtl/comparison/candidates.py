@@ -19,10 +19,10 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no-auxiliary-loss": {"search": {"auxiliary_loss": False}},
     "no-oles": {"search": {"early_stopping": False}},
     "no-trials": {"search": {"trial_rows": 0}},
-    "network-alone": {"blended": False},
+    "network-alone": {"ensemble": False},
 }
 BLENDED_CONTROLS = {  # published models with the same others beside them: what those give without a search
-    f"{name}-blended": {"model": name, "blended": True} for name in ("shared-bottom", "mmoe")
+    f"{name}-blended": {"model": name, "ensemble": True} for name in ("shared-bottom", "mmoe")
 }
 
 
