@@ -158,7 +158,7 @@ def small_trees(settings: Settings) -> Settings:
     return replace(settings, training=replace(settings.training, trees=TreeSettings(rounds=30, min_leaf_rows=10)))
 
 
-def test_a_searched_model_is_blended_and_comes_back_from_its_folder(
+def test_a_searched_model_becomes_an_ensemble_and_comes_back_from_its_folder(
     log: pl.DataFrame, tiny: Settings, tmp_path: Path
 ) -> None:
     run = fitted(log, small_trees(tiny))
@@ -202,7 +202,7 @@ def test_the_reference_beside_a_model_is_the_one_that_chose_its_inputs(log: pl.D
         assert torch.equal(mine, other)
 
 
-def test_the_setting_decides_who_is_blended(log: pl.DataFrame, tiny: Settings) -> None:
+def test_the_setting_decides_who_gets_an_ensemble(log: pl.DataFrame, tiny: Settings) -> None:
     small = small_trees(replace(tiny, search=replace(tiny.search, trial_rows=0)))
     assert not isinstance(fitted(log, replace(small, ensemble=False)).predictor.network, Ensemble)
     published = replace(small, model="shared-bottom")

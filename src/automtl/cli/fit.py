@@ -11,9 +11,9 @@ import typer
 from automtl.cli.app import app
 from automtl.cli.options import Rows, TableArgument, sharing
 from automtl.cli.progress import Live
-from automtl.cli.show import show_findings, show_run
+from automtl.cli.show import show_run
 from automtl.errors import SettingsError
-from automtl.models.names import MODEL_NAMES
+from automtl.models.registry import EVERY_MODEL
 
 
 @app.command("fit")
@@ -21,7 +21,7 @@ from automtl.models.names import MODEL_NAMES
 def fit_command(
     table: TableArgument,
     rows: Rows,
-    model: Annotated[str | None, typer.Option(help=f"{', '.join(MODEL_NAMES)}.")] = None,
+    model: Annotated[str | None, typer.Option(help=f"{', '.join(EVERY_MODEL)} or package.module:Name.")] = None,
     strategy: Annotated[str | None, typer.Option(help="progressive, automtl, darts, darts-minus or random.")] = None,
     schedule: Annotated[str, typer.Option(help="bounded, or published: the paper's schedule.")] = "bounded",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
@@ -48,7 +48,7 @@ def fit_command(
     with Live() as live:
         run = fit_table(
             table, rows.tasks_of(table), roles=rows.roles, schema=rows.read_schema(), settings=settings, seed=seed,
-            out=out, overwrite=overwrite, callback=live.callback, warn=show_findings,
+            out=out, overwrite=overwrite, callback=live.callback,
         )  # fmt: skip
     show_run(run.metrics, run.predictor.spec.architecture, run.predictor.schema.task_names)
     typer.echo(f"files: {out}")

@@ -7,7 +7,7 @@ from typing import Any
 
 from automtl.config import Settings
 from automtl.errors import SettingsError, suggestion
-from automtl.models.names import RIVAL_NAMES
+from automtl.models.registry import MODELS
 from automtl.search import STRATEGIES
 from automtl.search.settings import published
 
@@ -62,7 +62,7 @@ def _table() -> dict[str, dict[str, Any]]:
         "published": searched["automtl"] | {"search": asdict(published())},
     }
     ablations = {name: DEFAULT | changes for name, changes in ABLATIONS.items()}
-    rivals = {name: {"model": name} for name in RIVAL_NAMES}
+    rivals = {name: {"model": name} for name in MODELS}
     return searched | schedules | ablations | rivals | BLENDED_CONTROLS
 
 
