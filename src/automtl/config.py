@@ -21,7 +21,6 @@ from automtl.search.settings import SearchSettings
 from automtl.space.presets import SpaceSettings
 from automtl.tables.schema import CONFIG
 from automtl.tables.split import SplitSettings
-from automtl.trackers import TrackerName
 from automtl.training.fit import TrainingSettings
 
 
@@ -59,7 +58,7 @@ class Settings:
     reference: str = "shared-bottom"
     warm_start: bool = False
     ensemble: bool | None = Limit(default=None, validation_alias=AliasChoices("ensemble", "blended"))
-    trackers: tuple[TrackerName, ...] = ()
+    trackers: tuple[str, ...] = ()
     tracker_folder: str = "runs/tracking"
     tracking_uri: str | None = None
     presets: tuple[InputPreset, ...] = Limit(
