@@ -31,7 +31,7 @@ from automtl.features.layout import Layout
 from automtl.models.network import build
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
-from automtl.space import Architecture, SpaceSettings, published_space
+from automtl.space import Architecture, SearchSpace
 from automtl.tables.schema import Schema
 from automtl.tables.table import read_table
 from automtl.training.fit import predict_logits, scores_of
@@ -91,8 +91,7 @@ class ModelSpec:
     def _network(self, layout: Layout, seed: int) -> nn.Module:
         if self.architecture is None:
             return MODELS.find(self.model)(layout, self.network, torch.Generator().manual_seed(seed))
-        space = published_space(SpaceSettings(experts=max(len(self.architecture.experts), 1)), layout.num_tasks)
-        return build(space.narrow(self.architecture), layout, self.network, seed)
+        return build(SearchSpace.of(self.architecture), layout, self.network, seed)
 
 
 def tree_inputs(encoder: Encoder) -> dict[str, Layout]:
