@@ -174,7 +174,7 @@ class Experiment:
                 f"warm_start: strategy '{self.settings.strategy}' has no supernet to start from; set it to false"
             )
         assert isinstance(network, Network)
-        found.supernet.lend(network)
+        found.supernet.copy_weights(network)
 
     def ensemble(self) -> Predictor:
         """Put other models beside the trained network, where the settings say so and validation rows get better.
