@@ -93,7 +93,7 @@ def describe(architecture: Mapping[str, Any], tasks: Sequence[str]) -> str:
 def draw_architecture(
     architecture: Mapping[str, Any], tasks: Sequence[str], fields: Sequence[str] = (), gates: Gates = None
 ) -> Figure:
-    """Draw what leads from the fields to the tasks. `fields`: lines of the first box; `gates`: thickness of the links."""
+    """Draw what leads from fields to tasks. `fields`: lines of the first box; `gates`: thickness of the links."""
     from matplotlib.figure import Figure
 
     titles, experts = headings(architecture), num_experts(architecture)

@@ -152,7 +152,7 @@ def heat(
     for row in range(len(rows)):
         chosen = row in outlined
         axes.text(
-            len(x) + 0.15, row + 0.45, f"{values[row][-1]:.2f}{' ●' if chosen else ''}", va="center",
+            len(x) + 0.15, row, f"{values[row][-1]:.2f}{' ●' if chosen else ''}", va="center",
             color=TEXT if chosen else MUTED, fontsize=10.5, weight="bold" if chosen else "normal", clip_on=False,
         )  # fmt: skip
     return figure
@@ -167,7 +167,7 @@ def grid(values: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequen
     for place, row in enumerate(values):
         for column, value in enumerate(row):
             text = f"{value:.2f}".removeprefix("0")
-            axes.text(column + 0.47, place + 0.46, text, ha="center", va="center", color=TEXT, fontsize=10)
+            axes.text(column + 0.47, place, text, ha="center", va="center", color=TEXT, fontsize=10)
     return figure
 
 
@@ -180,10 +180,9 @@ def _cells(axes: Axes, values: Sequence[Sequence[float]], peak: float, deepest: 
     places = [(row, column) for row in range(len(values)) for column in range(len(values[0]))]
     depths = [max(values[row][column], 0) / peak for row, column in places]
     faces = [to_rgba(colour(0), round(0.04 + deepest * depth, 3)) for depth in depths]
-    cells = [Rectangle((column, row), 0.94, 0.9) for row, column in places]
+    cells = [Rectangle((column, row - 0.45), 0.94, 0.9) for row, column in places]
     axes.add_collection(PatchCollection(cells, facecolors=faces, edgecolors="none"))
-    axes.set(xlim=(0, len(values[0])), ylim=(len(values), 0))
-    axes.set_yticks([row + 0.45 for row in range(len(values))], axes.get_yticklabels())
+    axes.set(xlim=(0, len(values[0])), ylim=(len(values) - 0.45, -0.45))
     axes.grid(visible=False)
     axes.spines[:].set_visible(False)
 
