@@ -15,7 +15,7 @@ from torch import nn
 
 from automtl.dataset.prepared import PreparedFolder, is_prepared
 from automtl.dataset.store import DataLoaderSettings, data_loader
-from automtl.ensemble.ensemble import Blend, Member, trees_of
+from automtl.ensemble.ensemble import Ensemble, Member, trees_of
 from automtl.ensemble.trees import TreeModel
 from automtl.errors import FileError, SettingsError, SpaceError
 from automtl.features.batch import Batch
@@ -25,7 +25,7 @@ from automtl.features.layout import Layout
 from automtl.models.network import build
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
-from automtl.space import Architecture, SpaceSettings, published_space
+from automtl.space import Architecture, SearchSpace
 from automtl.system.files import folder_written_whole, json_bytes, read_json
 from automtl.system.manifest import MODEL, checksums
 from automtl.tables.schema import Schema
@@ -80,13 +80,12 @@ class ModelSpec:
         for name in self.trees:
             trees = TreeModel(inputs[name], self.network, torch.Generator())
             members.append(Member(name, trees, inputs[name].num_numeric))
-        return Blend(members, layout.tasks)
+        return Ensemble(members, layout.tasks)
 
     def _network(self, layout: Layout, seed: int) -> nn.Module:
         if self.architecture is None:
             return MODELS.find(self.model)(layout, self.network, torch.Generator().manual_seed(seed))
-        space = published_space(SpaceSettings(experts=max(len(self.architecture.experts), 1)), layout.num_tasks)
-        return build(space.narrow(self.architecture), layout, self.network, seed)
+        return build(SearchSpace.of(self.architecture), layout, self.network, seed)
 
 
 def tree_inputs(encoder: Encoder) -> dict[str, Layout]:
