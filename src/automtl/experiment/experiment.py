@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -62,6 +61,7 @@ class Experiment:
         self._best_score = math.inf
         self._network: nn.Module | None = None
         self._predictor: Predictor | None = None
+        self._test_rows: Batch | None = None
 
     @property
     def inputs(self) -> ModelInputs:
@@ -196,7 +196,7 @@ class Experiment:
                 reference=self.settings.reference if self.settings.reference in kept else None,
                 trees=tuple(name for name in kept if name in trees),
             )
-            self._predictor = Predictor(self.source.schema, encoder, spec, found)
+            self._predictor, self._test_rows = Predictor(self.source.schema, encoder, spec, found), None
         self.seconds["ensemble"] = time.perf_counter() - start
         return self.predictor
 
@@ -220,10 +220,12 @@ class Experiment:
             found[part] = self.predictor.evaluate_scores(self.scores[part], rows)
         return found
 
-    @cached_property
+    @property
     def test_rows(self) -> Batch:
-        """Test rows as the predictor's encoder makes them; called when nothing is left to choose."""
-        return self.source.test(self.rows)
+        """Test rows as the predictor's encoder makes them; to be read when nothing is left to choose."""
+        if self._test_rows is None:
+            self._test_rows = self.source.test(self.rows)
+        return self._test_rows
 
     @property
     def parameters(self) -> int:
