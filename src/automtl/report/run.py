@@ -173,7 +173,7 @@ def _search(run: RunValues) -> Iterator[Picture]:
         f"In the architecture of each look: {seen[0]} at the first one, {seen[-1]} at the last; at most {max(seen)}."
         f" The last architecture has {room} places for them.",
         lines([Line("skips", steps, seen, 0, steps=True)], "search step", "skips", limits=(0, max(*seen, 4) + 1),
-              whole=True),
+              counts=True),
         f"Of the architecture that was strongest at that step. The final one{taken} has {final}.",
     )  # fmt: skip
     stopped = [record["stopped"] for record in records]
@@ -181,7 +181,7 @@ def _search(run: RunValues) -> Iterator[Picture]:
         "stopped", "Operations stopped",
         f"{stopped[-1]} copies of candidate operations were stopped by the end.",
         lines([Line("stopped", steps, stopped, 1, steps=True)], "search step", "operations",
-              limits=(0, max(*stopped, 4) * 1.1), whole=True, marks=[warm]),
+              limits=(0, max(*stopped, 4) * 1.1), counts=True, marks=[warm]),
     )  # fmt: skip
     yield from difference_pictures(records, run.settings.get("search", {}).get("stop_threshold"))
 
