@@ -51,12 +51,12 @@ class MixedBlock(nn.Module):
             mixture, number = self.candidates[active[0]]
             return mixture.single(x, number)
         total: Tensor | None = None
-        for members, mixture in zip(self.members, self.mixtures, strict=True):
+        for members, family in zip(self.members, self.mixtures, strict=True):
             places = [place for place, option in enumerate(active) if option in members]
             if not places:
                 continue
             share = weights if len(places) == len(active) else weights[:, places]
-            out = mixture(x, share, tuple(members.index(active[place]) for place in places))
+            out = family(x, share, tuple(members.index(active[place]) for place in places))
             total = out if total is None else total + out
         assert total is not None
         return total

@@ -173,7 +173,7 @@ def _search(run: RunValues) -> Iterator[Picture]:
         f"In the architecture of each look: {seen[0]} at the first one, {seen[-1]} at the last; at most {max(seen)}."
         f" The last architecture has {room} places for them.",
         lines([Line("skips", steps, seen, 0, steps=True)], "search step", "skips", limits=(0, max(*seen, 4) + 1),
-              whole=True),
+              counts=True),
         f"Of the architecture that was strongest at that step. The final one{taken} has {final}.",
     )  # fmt: skip
     stopped = [record["stopped"] for record in records]
@@ -181,7 +181,7 @@ def _search(run: RunValues) -> Iterator[Picture]:
         "stopped", "Operations stopped",
         f"{stopped[-1]} copies of candidate operations were stopped by the end.",
         lines([Line("stopped", steps, stopped, 1, steps=True)], "search step", "operations",
-              limits=(0, max(*stopped, 4) * 1.1), whole=True, marks=[warm]),
+              limits=(0, max(*stopped, 4) * 1.1), counts=True, marks=[warm]),
     )  # fmt: skip
     yield from difference_pictures(records, run.settings.get("search", {}).get("stop_threshold"))
 
@@ -315,10 +315,10 @@ def _cost(run: RunValues) -> list[tuple[str, str]]:
         *([("FLOPs per row", amount(flops))] if flops is not None else []),
         ("search", seconds(spent.get("search"))),
         ("training", seconds(spent.get("training"))),
-        *([("others beside it", seconds(spent["blend"]))] if metrics.get("blend") else []),
+        *([("others beside it", seconds(spent["ensemble"]))] if metrics.get("ensemble") else []),
         ("all in all", seconds(spent.get("total"))),
         ("peak memory", size(metrics.get("peak_memory_bytes"))),
-        ("inputs chosen", clean(metrics.get("variant", "–"))),
+        ("inputs chosen", clean(metrics.get("preset", "–"))),
         ("seed", str(metrics.get("seed", "–"))),
     ]
 
@@ -350,11 +350,13 @@ def _fields(schema: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
 
 def _experts(run: RunValues) -> dict[str, Any] | None:
     found = run.model.get("architecture")
-    return None if found is None else expert_table(found, run.tasks, run.curves.get("gates"), run.metrics.get("blend"))
+    return (
+        None if found is None else expert_table(found, run.tasks, run.curves.get("gates"), run.metrics.get("ensemble"))
+    )
 
 
 def expert_table(
-    architecture: Mapping[str, Any], tasks: Sequence[str], gates: Any = None, blend: Any = None
+    architecture: Mapping[str, Any], tasks: Sequence[str], gates: Any = None, ensemble: Any = None
 ) -> dict[str, Any]:
     """The architecture as a table: a row an expert, its operations, and its weight in each task; who else scores."""
     rows = []
@@ -366,16 +368,16 @@ def expert_table(
         rows.append((f"E{index}", operations_of(architecture, index), weights))
     return {
         "interaction": shared_interaction(architecture), "columns": headings(architecture),
-        "tasks": tasks, "rows": rows, "beside": _beside(blend, tasks) if blend else None,
+        "tasks": tasks, "rows": rows, "beside": _beside(ensemble, tasks) if ensemble else None,
     }  # fmt: skip
 
 
-def _beside(blend: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
-    """Members of the blend and their shares by task; what was missing."""
-    shares = blend["shares"]
-    names = list(next(iter(shares.values()), ()))
-    rows = [(clean(name), [percent(shares[task][name]) for task in tasks]) for name in names]
-    return {"rows": rows, "missing": clean(blend["missing"]) if blend["missing"] else None}
+def _beside(ensemble: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
+    """Members of the ensemble and their weights by task; what was missing."""
+    weights = ensemble["weights"]
+    names = list(next(iter(weights.values()), ()))
+    rows = [(clean(name), [percent(weights[task][name]) for task in tasks]) for name in names]
+    return {"rows": rows, "missing": clean(ensemble["missing"]) if ensemble["missing"] else None}
 
 
 def _stopped(run: RunValues) -> dict[str, Any] | None:
