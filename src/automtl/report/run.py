@@ -98,9 +98,9 @@ def fields_by_kind(schema: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     kinds: dict[str, list[str]] = {}
     for field in schema["fields"]:
         kinds.setdefault(KINDS.get(field["kind"], field["kind"]), []).append(field["name"])
-    rates = [" × ".join(key) for key in schema.get("rates", ())]
+    keys = [" × ".join(key) for key in schema.get("target_encoding", ())]
     counted = [(f"{len(names)} {kind}", names) for kind, names in kinds.items()]
-    return [*counted, *([(f"{len(rates)} target encodings", rates)] if rates else [])]
+    return [*counted, *([(f"{len(keys)} target encodings", keys)] if keys else [])]
 
 
 def field_lines(schema: Mapping[str, Any]) -> list[str]:
