@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from automtl.config import Settings
-from automtl.dataset.store import feeding
+from automtl.dataset.store import data_loader
 from automtl.experiment import ColumnRoles, EncodedSource, Experiment, open_source
 from automtl.experiment.inputs import ModelInputs
 from automtl.features.batch import Batch
@@ -48,7 +48,7 @@ def prepare(given: argparse.Namespace) -> tuple[ModelInputs, Batch]:
     roles, settings = ColumnRoles(drop=tuple(given.drop), split=given.split_column), Settings()
     tasks = given.task or ["click", "like", "buy", "cart"]
     source, settings = open_source(table, tasks, roles, None, settings, given.seed)
-    with feeding(settings.feeding) as loader:
+    with data_loader(settings.data_loader) as loader:
         experiment = Experiment(EncodedSource(source, loader), settings, given.seed)
         inputs = experiment.select_inputs()
         return inputs, experiment.source.test(inputs.rows)

@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from automtl.config import Settings
-from automtl.dataset.store import Feeder, feeding
+from automtl.dataset.store import DataLoader, data_loader
 from automtl.ensemble.ensemble import best_weights, boosted
 from automtl.experiment import ColumnRoles, EncodedSource, Experiment, open_source
 from automtl.experiment.inputs import distinct_presets
@@ -56,7 +56,7 @@ class Rows:
         }
 
 
-def members(given: argparse.Namespace, seed: int, loader: Feeder) -> tuple[dict[str, Logits], Rows]:
+def members(given: argparse.Namespace, seed: int, loader: DataLoader) -> tuple[dict[str, Logits], Rows]:
     """Logits by name, the rows."""
     roles = ColumnRoles(drop=tuple(given.drop), split=given.split_column)
     source, settings = open_source(given.table, given.task, roles, None, Settings(), seed)
@@ -93,7 +93,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     given = parser.parse_args()
     for seed in range(given.seeds):
-        with feeding(Settings().feeding) as loader:
+        with data_loader(Settings().data_loader) as loader:
             made, rows = members(given, seed, loader)
         trees = [name for name in made if "trees" in name]
         references = [name for name in made if name.startswith("reference,")]

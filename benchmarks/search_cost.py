@@ -33,7 +33,7 @@ import torch
 from scipy.stats import ttest_rel
 
 from automtl.config import Settings
-from automtl.dataset.store import feeding
+from automtl.dataset.store import data_loader
 from automtl.experiment import ColumnRoles, EncodedSource, Experiment, open_source
 from automtl.search.differentiable import Run
 from automtl.search.settings import published
@@ -103,7 +103,7 @@ class Seed:
             tasks = given.task or ["click", "like", "buy", "cart"]
             source, settings = open_source(table, tasks, roles, None, Settings(), self.seed)
             start = time.perf_counter()
-            loader = self.loading.enter_context(feeding(settings.feeding))
+            loader = self.loading.enter_context(data_loader(settings.data_loader))
             self.choice = Experiment(EncodedSource(source, loader), settings, self.seed)
             self.choice.select_inputs()
             self.choice_seconds = time.perf_counter() - start

@@ -15,12 +15,12 @@ from safetensors import torch as safe_torch
 from torch import nn
 
 from automtl.dataset.prepared import PreparedFolder, is_prepared
-from automtl.dataset.store import FeedingSettings, feeding
+from automtl.dataset.store import DataLoaderSettings, data_loader
 from automtl.ensemble.ensemble import Ensemble, Member, trees_of
 from automtl.ensemble.trees import TreeModel
 from automtl.errors import AutomtlError, FileError, SettingsError
 from automtl.features.batch import Batch
-from automtl.features.column_selection import without_rates
+from automtl.features.column_selection import without_target_encoding
 from automtl.features.encoder import Encoder
 from automtl.features.layout import Layout
 from automtl.models.network import build
@@ -76,7 +76,7 @@ class ModelSpec:
 
     def build(self, encoder: Encoder, seed: int) -> nn.Module:
         """A new model of this description. Raises SettingsError where a model cannot be imported or made."""
-        layout = encoder.layout if self.target_encoding else without_rates(encoder).layout
+        layout = encoder.layout if self.target_encoding else without_target_encoding(encoder).layout
         network = self._network(layout, seed)
         if self.reference is None and not self.trees:
             return network
@@ -99,9 +99,9 @@ class ModelSpec:
 def tree_inputs(encoder: Encoder) -> dict[str, Layout]:
     """What boosted trees may see, by name: all inputs, and those without target encodings, if there are any."""
     every = {"boosted trees": encoder.layout}
-    if not encoder.rates:
+    if not encoder.target_encodings:
         return every
-    return every | {"boosted trees without target encoding": without_rates(encoder).layout}
+    return every | {"boosted trees without target encoding": without_target_encoding(encoder).layout}
 
 
 @dataclass(frozen=True)
@@ -141,8 +141,8 @@ class Predictor:
         if is_prepared(source):
             folder = PreparedFolder.open(source)
             folder.require_encoder(self.encoder)
-            with feeding(FeedingSettings()) as feeder:
-                return self.evaluate_batch(folder.rows_of(self.encoder, "test", feeder))
+            with data_loader(DataLoaderSettings()) as loader:
+                return self.evaluate_batch(folder.rows_of(self.encoder, "test", loader))
         return self.evaluate_batch(self.encoder.encode(read_table(source)))
 
     def evaluate_batch(self, batch: Batch) -> dict[str, Any]:
