@@ -23,16 +23,16 @@ from automtl.errors import ComparisonError
 
 IDENTITY, ROWS = "identity.json", "rows.npz"
 NOTHING = "nothing"  # of a setting that one of two automtl does not have
-Record = dict[str, Any]
+Result = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Records:
+class ResultStore:
     """The folder of records of one comparison."""
 
     folder: Path
 
-    def open(self, identity: Record, overwrite: bool) -> None:
+    def open(self, identity: Result, overwrite: bool) -> None:
         """Make the folder, or go on with what is in it. Raises ComparisonError if that belongs to something else.
 
         `identity`: plain values of all that every job hangs on. `overwrite` removes earlier records first.
@@ -58,12 +58,12 @@ class Records:
         """Of finished jobs."""
         return sum(path.name != IDENTITY for path in self.folder.glob("*.json"))
 
-    def get(self, name: str) -> Record | None:
+    def get(self, name: str) -> Result | None:
         """The record, if that job is finished."""
         path = self.folder / f"{name}.json"
         return _read(path) if path.is_file() else None
 
-    def put(self, name: str, record: Record, scores: np.ndarray | None = None) -> None:
+    def put(self, name: str, record: Result, scores: np.ndarray | None = None) -> None:
         """Scores go first: the record says that all is there."""
         if scores is not None:
             write_file(self.folder / f"{name}.npy", _bytes(scores))
@@ -120,15 +120,15 @@ def _bytes(array: np.ndarray) -> memoryview:
     return content.getbuffer()
 
 
-def _read(path: Path) -> Record:
+def _read(path: Path) -> Result:
     try:
-        found: Record = json.loads(path.read_text(encoding="utf-8"))
+        found: Result = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise ComparisonError(f"'{path}' cannot be read ({error}); remove it, and the job is done again") from None
     return found
 
 
-def _difference(there: Record, here: Record) -> str:
+def _difference(there: Result, here: Result) -> str:
     """The first value that differs, as a user would name it."""
     old, new = dict(_leaves(there)), dict(_leaves(here))
     name = next(name for name in [*new, *old] if old.get(name, NOTHING) != new.get(name, NOTHING))

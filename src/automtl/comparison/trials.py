@@ -18,7 +18,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from automtl.comparison.process_pool import Failure
-from automtl.comparison.result_store import Record, Records, digest
+from automtl.comparison.result_store import Result, ResultStore, digest
 from automtl.config import Settings
 from automtl.dataset.store import Feeder, FeedingSettings
 from automtl.errors import AutomtlError, ComparisonError
@@ -47,12 +47,12 @@ class Kind(StrEnum):
     """What a job gives: an architecture, a score on validation rows, metrics on test rows."""
 
     SEARCH = "search"
-    TRIAL = "trial"
+    TUNING = "tuning"
     TEST = "test"
 
 
 @dataclass(frozen=True)
-class Job:
+class Trial:
     """All that decides the outcome, besides the table. `settings` have one variant: the inputs and tuned settings.
 
     `architecture`: of a searched model that is to be trained, as plain values. `model`: the contender's name, for
@@ -62,8 +62,8 @@ class Job:
     kind: Kind
     settings: Settings
     seed: int
-    architecture: Record | None = None
-    model: str = field(default="", compare=False)
+    architecture: Result | None = None
+    candidate: str = field(default="", compare=False)
 
     @cached_property
     def name(self) -> str:
@@ -76,11 +76,11 @@ class Job:
     @property
     def label(self) -> str:
         """For people."""
-        return f"{self.model} {self.kind} {self.seed}"
+        return f"{self.candidate} {self.kind} {self.seed}"
 
 
 @dataclass(frozen=True)
-class Brief:
+class WorkerContext:
     """What every process of a comparison knows. `source`: a path, or a data frame."""
 
     source: Any
@@ -88,23 +88,23 @@ class Brief:
     schema: Schema
     split_settings: SplitSettings
     split_seed: int
-    records: Records
+    store: ResultStore
 
 
-class Workspace:
+class WorkerState:
     """The rows of one process; encoded rows are kept for the next job that wants them alike."""
 
-    def __init__(self, brief: Brief, feeder: Feeder) -> None:
-        self.brief, self.feeder = brief, feeder
+    def __init__(self, context: WorkerContext, feeder: Feeder) -> None:
+        self.context, self.feeder = context, feeder
         self.kept: dict[EncoderSettings, Prepared] = {}
 
     @cached_property
     def source(self) -> Source:
         """Raises ComparisonError if the table is not the one that the comparison began with."""
-        brief = self.brief
-        found = open_again(brief.source, brief.schema, brief.split_settings, brief.split_seed)
-        if found.digest != brief.table_digest:
-            raise ComparisonError(f"'{brief.source}' has changed while it was compared; start again")
+        context = self.context
+        found = open_again(context.source, context.schema, context.split_settings, context.split_seed)
+        if found.digest != context.table_digest:
+            raise ComparisonError(f"'{context.source}' has changed while it was compared; start again")
         return found
 
     def prepared(self, settings: Settings) -> Prepared:
@@ -115,29 +115,29 @@ class Workspace:
         self.kept[alike] = found
         return found
 
-    def run(self, job: Job) -> None:
+    def run(self, trial: Trial) -> None:
         """Do a job and write its record."""
-        check_model(job.settings.model, self.brief.schema.tasks)
+        check_model(trial.settings.model, self.context.schema.tasks)
         forget_peak()
         start = time.perf_counter()
-        prepared = self.prepared(job.settings)
-        if job.kind is Kind.SEARCH:
-            record, scores = _searched(job, prepared), None
+        prepared = self.prepared(trial.settings)
+        if trial.kind is Kind.SEARCH:
+            record, scores = _searched(trial, prepared), None
         else:
-            record, scores = self._trained(job, prepared)
-        record |= {"peak_memory_bytes": peak_memory_bytes(), "job_seconds": time.perf_counter() - start}
-        self.brief.records.put(job.name, {"model": job.model, "seed": job.seed} | record, scores)
+            record, scores = self._trained(trial, prepared)
+        record |= {"peak_memory_bytes": peak_memory_bytes(), "trial_seconds": time.perf_counter() - start}
+        self.context.store.put(trial.name, {"candidate": trial.candidate, "seed": trial.seed} | record, scores)
 
-    def _trained(self, job: Job, prepared: Prepared) -> tuple[Record, np.ndarray | None]:
-        architecture = None if job.architecture is None else Architecture.from_dict(job.architecture)
-        spec, schema = ModelSpec(job.settings.model, prepared.network, architecture), self.brief.schema
-        network = spec.build(prepared.encoder, job.seed)
-        result = fit(network, prepared.train, prepared.valid, schema.tasks, prepared.training, job.seed)
+    def _trained(self, trial: Trial, prepared: Prepared) -> tuple[Result, np.ndarray | None]:
+        architecture = None if trial.architecture is None else Architecture.from_dict(trial.architecture)
+        spec, schema = ModelSpec(trial.settings.model, prepared.network, architecture), self.context.schema
+        network = spec.build(prepared.encoder, trial.seed)
+        result = fit(network, prepared.train, prepared.valid, schema.tasks, prepared.training, trial.seed)
         if not math.isfinite(result.score):
             raise ComparisonError("its training diverged: the validation loss is no number; try a lower learning rate")
         start = time.perf_counter()
-        if job.kind is Kind.TEST:
-            model, spec, rows = blended(network, spec, prepared, job.settings, job.seed)
+        if trial.kind is Kind.TEST:
+            model, spec, rows = blended(network, spec, prepared, trial.settings, trial.seed)
         else:
             model, rows = network, prepared.rows
         predictor = Predictor(schema, rows.encoder, spec, model)
@@ -146,26 +146,26 @@ class Workspace:
             "seconds": result.seconds + time.perf_counter() - start,
             "validation": predictor.evaluate_batch(rows.valid),
         }
-        if job.kind is Kind.TRIAL:
+        if trial.kind is Kind.TUNING:
             return record, None
         test = self.source.test(rows.encoder, self.feeder, like=rows.train)
         scores = predictor.scores(test)
-        self.brief.records.keep_rows(_judged_by(test))
+        self.context.store.keep_rows(_judged_by(test))
         return record | {
             "test": predictor.evaluate_scores(scores, test),
             "parameters": count_parameters(model),
             "flops_per_row": flops_per_row(model, test),
             "gates": mean_gate_weights(network, prepared.valid),
-            "blend": blend_summary(model, job.settings, schema),
+            "blend": blend_summary(model, trial.settings, schema),
         }, np.stack([scores(index).astype(np.float32) for index in range(len(schema.tasks))], axis=1)
 
 
-def _searched(job: Job, prepared: Prepared) -> Record:
+def _searched(trial: Trial, prepared: Prepared) -> Result:
     """The architecture found, and the seconds it took with the reference model that lends its embedding."""
     start = time.perf_counter()
-    if job.settings.search.lent_embedding:
-        _, prepared = train_reference(prepared, job.settings.reference, job.seed)
-    found = search_architecture(prepared, job.settings, job.seed, ignore)
+    if trial.settings.search.lent_embedding:
+        _, prepared = train_reference(prepared, trial.settings.reference, trial.seed)
+    found = search_architecture(prepared, trial.settings, trial.seed, ignore)
     assert found is not None, "only searched models have search jobs"
     seconds = time.perf_counter() - start
     return {"architecture": found.architecture.to_dict(), "seconds": seconds, "history": found.history}
@@ -189,20 +189,20 @@ def flops_per_row(model: nn.Module, rows: Batch) -> int | None:
     return round(int(counter.get_total_flops()) / len(part))
 
 
-_workspace: Workspace | None = None  # of this process
+_state: WorkerState | None = None  # of this process
 
 
-def begin(brief: Brief, feeding_settings: FeedingSettings, beside: Path) -> None:
+def start_worker(context: WorkerContext, feeding_settings: FeedingSettings, beside: Path) -> None:
     """What a process does once. Files of encoded rows go beside the path given."""
-    global _workspace
-    _workspace = Workspace(brief, Feeder(feeding_settings, beside, ExitStack()))
+    global _state
+    _state = WorkerState(context, Feeder(feeding_settings, beside, ExitStack()))
 
 
-def run_job(job: Job) -> Failure | None:
+def run_trial(trial: Trial) -> Failure | None:
     """A record, or why there is none."""
-    assert _workspace is not None
+    assert _state is not None
     try:
-        _workspace.run(job)
+        _state.run(trial)
     except AutomtlError as error:
         return Failure(str(error))
     except Exception as error:
