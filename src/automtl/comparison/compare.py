@@ -30,7 +30,7 @@ from automtl.report.folder import attempted, comparison_report
 from automtl.report.run import field_lines
 from automtl.system.files import held
 from automtl.system.progress import Callback, ignore
-from automtl.tables.quality import Finding
+from automtl.tables.quality import Finding, Findings
 from automtl.tables.table import read_table
 
 FORMAT = 1  # of comparison.json and of the results
