@@ -57,7 +57,7 @@ def test_findings_and_gate_weights_are_shown_where_they_are_known(page: Page) ->
 def test_a_comparison_without_verdicts_or_results_has_a_page() -> None:
     values = comparison_values()
     models = {name: model for name, model in values["models"].items() if model["failed"]}
-    bare = Page(comparison_report(values | {"verdicts": {}, "models": models}))
+    bare = Page(comparison_report(values | {"significance": {}, "models": models}))
     assert "Failed models" in bare.words
 
 

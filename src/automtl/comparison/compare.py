@@ -93,9 +93,7 @@ def run_comparison(
     base, plan = settings.settings, Plan(_seeds(settings.seeds), settings.trials, trains)
     _check(candidates, base, plan)
     given = source if isinstance(source, str | Path) else read_table(source)
-    rows, base = open_source(
-        given, tasks, settings.roles, settings.schema, base, settings.split_seed, identify=True
-    )
+    rows, base = open_source(given, tasks, settings.roles, settings.schema, base, settings.split_seed, identify=True)
     if isinstance(rows, FolderSource):
         rows.check_seed(settings.split_seed)
     store = ResultStore(out / "results")

@@ -304,13 +304,14 @@ def _name_points(axes: Axes, points: Sequence[tuple[str, float, float]], outline
 
 
 def gains(rows: Sequence[tuple[str, float, float, float, str]], x_label: str) -> Figure:
-    """(name, difference, low, high, verdict) a row, beside the line of no difference. Marks and tints are verdicts'."""
+    """(name, difference, low, high, conclusion) a row, beside the line of no difference; marks and tints are those of
+    the conclusions."""
     looks = {"better": ("^", colour(0)), "worse": ("v", colour(1))}
     room = max(width(shorten(name, LABEL_ROOM)) for name, *_ in rows)
     figure, axes = panel(30 * len(rows) + 62, left=16 + SIGN * room, right=16)
     axes.axvline(0, color=MUTED, linewidth=1.2)
-    for place, (_, difference, low, high, verdict) in enumerate(rows):
-        marker, tint = looks.get(verdict, ("D", MUTED))
+    for place, (_, difference, low, high, conclusion) in enumerate(rows):
+        marker, tint = looks.get(conclusion, ("D", MUTED))
         axes.plot([low, high], [place, place], color=tint, linewidth=2.2)
         axes.plot([difference], [place], marker, color=tint, markersize=7)
         behind = {

@@ -36,10 +36,10 @@ def mean(model: Values, task: str, metric: str) -> float | None:
 
 
 def _gains(found: Values) -> Iterator[Picture]:
-    judged = {task: v for task, v in found["verdicts"].items() if v.get("interval")}
+    judged = {task: v for task, v in found["significance"].items() if v.get("interval")}
     if judged:
         rows = [
-            (f"{task} ({v['metric'].upper()})", v["difference"], *v["interval"], v["verdict"])
+            (f"{task} ({v['metric'].upper()})", v["difference"], *v["interval"], v["conclusion"])
             for task, v in judged.items()
         ]
         words = " ".join(f"{v['sentence']}." for v in judged.values())
@@ -117,8 +117,8 @@ def comparison_page(found: Values) -> dict[str, Any]:
         "title": f"automtl: comparison on {found['table']['name']}",
         "found": found,
         "pictures": comparison_pictures(found),
-        "verdicts": [verdict["sentence"] for verdict in found["verdicts"].values()],
-        "judged": [_judged(task, verdict) for task, verdict in found["verdicts"].items()],
+        "conclusions": [one["sentence"] for one in found["significance"].values()],
+        "judged": [_judged(task, one) for task, one in found["significance"].items()],
         "tasks": [_task(task) for task in found["tasks"]],
         "results": _results(found),
         "costs": COSTS,
@@ -162,11 +162,11 @@ def _best(models: Values, task: Values) -> float | None:
 
 def _cell(found: Values, name: str, model: Values, task: Values, best: float | None) -> dict[str, Any]:
     """Mean ± deviation, and in words what the tests say of it."""
-    verdict = found["verdicts"].get(task["name"], {})
+    significance = found["significance"].get(task["name"], {})
     mark = ""
     if name == found["reference"]:
-        mark = MARKS.get(verdict.get("verdict", ""), "")
-    elif name == verdict.get("rival"):
+        mark = MARKS.get(significance.get("conclusion", ""), "")
+    elif name == significance.get("rival"):
         mark = "best rival"
     values = model["summary"]["tasks"].get(task["name"], {}).get(main_metric(task), {})
     return _spread(values, best=best is not None and values.get("mean") == best) | {"mark": mark}
@@ -187,15 +187,15 @@ def _cost_cells(model: Values) -> list[str]:
     return [*counts, *times, size(_cost(model, "peak_memory_bytes"))]
 
 
-def _judged(task: str, verdict: Values) -> tuple[str, list[str]]:
+def _judged(task: str, significance: Values) -> tuple[str, list[str]]:
     """A row of the table of tests."""
-    interval = verdict.get("interval")
-    p_values = [rounded(verdict.get(name)) for name in ("holm_t_p", "holm_bootstrap_p")]
+    interval = significance.get("interval")
+    p_values = [rounded(significance.get(name)) for name in ("holm_t_p", "holm_bootstrap_p")]
     shown = "–" if not interval else " to ".join(map(signed, interval))
     return task, [
-        METRIC_NAMES[verdict["metric"]], verdict.get("rival") or "–", rounded(verdict.get("ours")),
-        rounded(verdict.get("theirs")), signed(verdict.get("difference")), shown, *p_values,
-        verdict["verdict"],
+        METRIC_NAMES[significance["metric"]], significance.get("rival") or "–", rounded(significance.get("ours")),
+        rounded(significance.get("theirs")), signed(significance.get("difference")), shown, *p_values,
+        significance["conclusion"],
     ]  # fmt: skip
 
 
