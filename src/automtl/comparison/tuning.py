@@ -27,9 +27,9 @@ NETWORK: SearchSpace = {
     "network.dropout": lambda value, point: point["dropped"],
 }
 TREES: SearchSpace = {
-    "trees.learning_rate": lambda value, point: value * point["learning_rate"],
-    "trees.leaves": lambda value, point: max(round(value / 2 ** point["regularized"]), 2),
-    "trees.column_share": lambda value, point: 1 - point["dropped"],
+    "training.trees.learning_rate": lambda value, point: value * point["learning_rate"],
+    "training.trees.leaves": lambda value, point: max(round(value / 2 ** point["regularized"]), 2),
+    "training.trees.column_share": lambda value, point: 1 - point["dropped"],
 }
 
 
@@ -43,16 +43,17 @@ class Hyperparameters:
     @staticmethod
     def default(settings: Settings, inputs: Variant) -> Hyperparameters:
         """What the settings and the preset say."""
-        under = changed(settings, {"network": inputs.network, "training": inputs.training})
+        under = _under(settings, inputs)
         return Hyperparameters(inputs, {place: attrgetter(place)(under) for place in _space(settings)})
 
     def apply(self, settings: Settings) -> Settings:
-        """The settings with the preset as the only one and these values."""
-        changes: dict[str, dict[str, Any]] = {"network": self.inputs.network, "training": self.inputs.training}
+        """The settings with these values, under the preset of the inputs and no other."""
+        found = _under(settings, self.inputs)
         for place, value in self.values.items():
-            section, name = place.split(".")
-            changes[section] = {**changes.get(section, {}), name: value}
-        found: Settings = changed(settings, {**changes, "variants": (replace(self.inputs, network={}, training={}),)})
+            change: Any = value
+            for part in reversed(place.split(".")):
+                change = {part: change}
+            found = changed(found, change)
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -67,6 +68,15 @@ def draw_hyperparameters(settings: Settings, inputs: Variant, count: int) -> lis
     np.random.RandomState(0).shuffle(grid)
     drawn = [{place: moved(default.values[place], point) for place, moved in space.items()} for point in grid]
     return [Hyperparameters(inputs, values) for values in drawn if values != default.values][:count]
+
+
+def _under(settings: Settings, inputs: Variant) -> Settings:
+    """The settings with what the preset changes in network and training, under the preset's encoding alone."""
+    preset = replace(inputs, network={}, training={})
+    found: Settings = changed(
+        settings, {"network": inputs.network, "training": inputs.training, "variants": (preset,)}
+    )
+    return found
 
 
 def _space(settings: Settings) -> SearchSpace:
