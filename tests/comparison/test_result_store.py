@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from automtl.comparison.result_store import ResultStore, digest
-from automtl.errors import ComparisonError
+from automtl.errors import ComparisonError, FileError
 from automtl.tables.digest import table_digest
 
 IDENTITY = {"table content": "abc", "settings": {"training": {"learning_rate": 0.001}, "variants": [{"name": "a"}]}}
@@ -28,7 +28,7 @@ def test_a_result_and_its_scores_come_back_and_nothing_half_written_is_left(stor
     assert store.get("test-1") == {"score": 0.1234567890123456789}
     assert store.get("test-2") is None
     assert np.array_equal(store.scores("test-1"), scores.astype(np.float32))
-    assert {path.name for path in store.folder.iterdir()} == {"identity.json", "test-1.json", "test-1.npy"}
+    assert {path.name for path in store.folder.iterdir()} == {"test-1.json", "test-1.npy"}
     assert store.count == 1
 
 
@@ -47,7 +47,7 @@ def test_another_comparison_is_refused_by_the_name_of_what_differs(store: Result
     changed = {**IDENTITY, "settings": {"training": {"learning_rate": 0.002}, "variants": [{"name": "a"}]}}
     with pytest.raises(ComparisonError, match=r"settings\.training\.learning_rate: 0\.001 there, 0\.002 now.*--overw"):
         store.open(changed, overwrite=False)
-    with pytest.raises(ComparisonError, match=r"table content: abc there, def now.* its 1 finished jobs"):
+    with pytest.raises(ComparisonError, match=r"table content: abc there, def now.* its 1 finished trials"):
         store.open({**IDENTITY, "table content": "def"}, overwrite=False)
     store.open(changed, overwrite=True)
     assert store.count == 0
@@ -56,13 +56,13 @@ def test_another_comparison_is_refused_by_the_name_of_what_differs(store: Result
 
 def test_a_damaged_result_is_named(store: ResultStore) -> None:
     (store.folder / "test-1.json").write_text("{")
-    with pytest.raises(ComparisonError, match=r"test-1\.json' cannot be read.*remove it"):
+    with pytest.raises(FileError, match=r"test-1\.json' cannot be read.*remove it"):
         store.get("test-1")
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ComparisonError, match="file/results' cannot be written"):
+    with pytest.raises(FileError, match="file/results' cannot be written"):
         ResultStore(tmp_path / "file" / "results").open(IDENTITY, overwrite=False)
 
 

@@ -7,7 +7,7 @@ import os
 import shutil
 from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
@@ -16,25 +16,24 @@ from automtl._version import __version__
 from automtl.comparison.candidates import CANDIDATES, Candidate, CandidateResult, find_candidate
 from automtl.comparison.process_pool import process_pool
 from automtl.comparison.protocol import Plan, Protocol, complete_all
-from automtl.comparison.result_store import ResultStore, to_json, write_file
+from automtl.comparison.result_store import ResultStore
 from automtl.comparison.scheduler import Scheduler
 from automtl.comparison.settings import ComparisonSettings
 from automtl.comparison.summary import Comparison
 from automtl.comparison.trials import NO_MATTER, WorkerContext, run_trial, start_worker
 from automtl.config import Settings
-from automtl.errors import ComparisonError, SettingsError, suggestion
+from automtl.errors import SettingsError, suggestion
 from automtl.experiment.input_selection import distinct_variants
 from automtl.experiment.pipeline import check_names
 from automtl.experiment.source import FolderSource, Source, open_source
 from automtl.report.folder import attempted, comparison_report
 from automtl.report.run import field_lines
-from automtl.system.files import held
+from automtl.system.files import json_bytes, locked, write_whole
+from automtl.system.manifest import COMPARISON
 from automtl.system.progress import Callback, ignore
 from automtl.tables.quality import Finding, Findings
 from automtl.tables.table import read_table
 
-FORMAT = 1  # of comparison.json and of the results
-LOCK = ".lock"  # held by the process that works in the folder
 PAPER = ("automtl", "single-task", "shared-bottom", "mmoe", "cgc", "ple")
 DEFAULT_MODELS = ("automtl", "shared-bottom", "mmoe", "ple")
 DEFAULT_SETTINGS = ComparisonSettings()
@@ -68,9 +67,9 @@ def compare_table(
     candidates = [find_candidate(name) for name in names]
     with run_comparison(source, tasks, candidates, settings, out=out, callback=callback) as comparison:
         found = comparison.judged(reference_model)
-        write_file(out / "comparison.json", to_json(found))
+        write_whole(out / "comparison.json", json_bytes(found))
         for name, page in attempted(lambda: comparison_report(found), "the comparison is").items():
-            write_file(out / name, page.encode())
+            write_whole(out / name, page)
     return found
 
 
@@ -87,8 +86,8 @@ def run_comparison(
 ) -> Iterator[Comparison]:
     """Take candidates through the protocol, as `compare_table` says; results are kept in `out`, which stays locked.
 
-    `trains`: they are tuned, trained and tested, not only searched. Raises ComparisonError if another process works in
-    the folder.
+    `trains`: they are tuned, trained and tested, not only searched. Raises FileError if another process works in the
+    folder.
     """
     base, plan = settings.settings, Plan(_seeds(settings.seeds), settings.trials, trains)
     _check(candidates, base, plan)
@@ -98,26 +97,12 @@ def run_comparison(
         rows.check_seed(settings.split_seed)
     store = ResultStore(out / "results")
     context = WorkerContext(given, rows.digest, rows.schema, base.split, settings.split_seed, store)
-    with _locked(out):
+    with locked(out):
         store.open(_identity(context, base), settings.overwrite)
         findings = rows.findings(settings.split_seed)
         callback(Findings(findings))
         results = _results(context, candidates, base, plan, settings.jobs or os.cpu_count() or 1, callback)
         yield Comparison(base, rows.schema, _header(source, rows, plan, findings), results, store)
-
-
-@contextmanager
-def _locked(folder: Path) -> Iterator[None]:
-    """Raises ComparisonError where another process has the folder, or it cannot be written."""
-    with ExitStack() as claim:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            ours = claim.enter_context(held(folder / LOCK))
-        except OSError as error:
-            raise ComparisonError(f"'{folder}' cannot be written: {error.strerror}") from None
-        if not ours:
-            raise ComparisonError(f"another process works in '{folder}'; wait for its end, or choose another --out")
-        yield
 
 
 def resolve_models(names: Sequence[str]) -> tuple[str, ...]:
@@ -150,7 +135,7 @@ def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
 def _identity(context: WorkerContext, settings: Settings) -> dict[str, Any]:
     """What the results of all trials depend on."""
     return {
-        "format": FORMAT, "automtl": __version__, "table content": context.table_digest,
+        "automtl": __version__, "table content": context.table_digest,
         "split seed": context.split_seed, "schema": context.schema.to_dict(),
         "settings": settings.to_dict() | NO_MATTER,
     }  # fmt: skip
@@ -159,7 +144,7 @@ def _identity(context: WorkerContext, settings: Settings) -> dict[str, Any]:
 def _header(source: Any, rows: Source, plan: Plan, findings: Sequence[Finding]) -> dict[str, Any]:
     name = Path(source).name if isinstance(source, str | Path) else "data frame"
     return {
-        "format": FORMAT, "automtl": __version__, "table": {"name": name, "rows": rows.num_rows},
+        "format": COMPARISON.format, "automtl": __version__, "table": {"name": name, "rows": rows.num_rows},
         "fields": field_lines(rows.schema.to_dict()), "findings": [finding.to_dict() for finding in findings],
         "seeds": list(plan.seeds), "trials": plan.trials,
     }  # fmt: skip

@@ -73,9 +73,7 @@ def draw_hyperparameters(settings: Settings, inputs: Variant, count: int) -> lis
 def _under(settings: Settings, inputs: Variant) -> Settings:
     """The settings with what the preset changes in network and training, under the preset's encoding alone."""
     preset = replace(inputs, network={}, training={})
-    found: Settings = changed(
-        settings, {"network": inputs.network, "training": inputs.training, "variants": (preset,)}
-    )
+    found: Settings = changed(settings, {"network": inputs.network, "training": inputs.training, "variants": (preset,)})
     return found
 
 

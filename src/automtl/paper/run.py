@@ -9,7 +9,6 @@ from typing import Any
 
 from automtl.comparison.candidates import DEFAULT, Candidate, find_candidate
 from automtl.comparison.compare import DEFAULT_SETTINGS, run_comparison
-from automtl.comparison.result_store import to_json, write_file
 from automtl.comparison.settings import ComparisonSettings
 from automtl.comparison.summary import Comparison
 from automtl.paper.base import Reproduction
@@ -17,6 +16,7 @@ from automtl.report.comparison_text import Table
 from automtl.report.reproduction import reproduction_files
 from automtl.report.style import drawing
 from automtl.search.settings import published
+from automtl.system.files import json_bytes, write_whole
 from automtl.system.progress import Callback, ignore
 
 
@@ -76,8 +76,8 @@ def write_reproduction(reproduction: Reproduction, comparison: Comparison, out: 
     values |= reproduction.gather(comparison)
     tables = reproduction.tables(values)
     with drawing():
-        texts = reproduction_files(values, tables, list(reproduction.pictures(values)))
-    files = {f"{reproduction.name}.json": to_json(values)} | {name: text.encode() for name, text in texts.items()}
+        files = reproduction_files(values, tables, list(reproduction.pictures(values)))
+    files = {f"{reproduction.name}.json": json_bytes(values).decode()} | files
     for name, content in files.items():
-        write_file(out / name, content)
+        write_whole(out / name, content)
     return Reproduced(values, tables, [out / name for name in files])
