@@ -14,13 +14,13 @@ from automtl.comparison.process_pool import Failure
 from automtl.comparison.protocol import Plan, Protocol
 from automtl.comparison.scheduler import Outcome
 from automtl.comparison.trials import Kind, Trial
-from automtl.config import DEFAULT_VARIANTS, Settings, Variant, make_settings
+from automtl.config import DEFAULT_PRESETS, InputPreset, Settings, make_settings
 from automtl.errors import ComparisonError
 from automtl.tables.schema import Field, FieldKind, Schema, Task
 
 SCHEMA = Schema((Field("user", FieldKind.CATEGORICAL),), (Task("click"),), rates=(("user",),))
 PLAN = Plan(seeds=(0, 1), trials=5)
-IDS_ONLY = DEFAULT_VARIANTS[2]
+IDS_ONLY = DEFAULT_PRESETS[2]
 Batches = list[Sequence[Trial]]
 Answer = Callable[[Sequence[Trial]], list[Outcome]]
 
@@ -35,7 +35,7 @@ def outcome(trial: Trial, score: float = 0.5) -> dict[str, Any]:
 
 
 def protocol(
-    settings: Settings, *answers: Answer | None, plan: Plan = PLAN, presets: Sequence[Variant] = DEFAULT_VARIANTS
+    settings: Settings, *answers: Answer | None, plan: Plan = PLAN, presets: Sequence[InputPreset] = DEFAULT_PRESETS
 ) -> tuple[Protocol, Batches]:
     """A protocol, and the batches of trials that it will have asked for. `answers`: outcomes of each batch."""
     batches: Batches = []
@@ -51,7 +51,7 @@ def protocol(
 
 
 def play(
-    settings: Settings, *answers: Answer | None, plan: Plan = PLAN, presets: Sequence[Variant] = DEFAULT_VARIANTS
+    settings: Settings, *answers: Answer | None, plan: Plan = PLAN, presets: Sequence[InputPreset] = DEFAULT_PRESETS
 ) -> tuple[CandidateResult, Batches]:
     made, batches = protocol(settings, *answers, plan=plan, presets=presets)
     return asyncio.run(made.complete(IDS_ONLY)), batches
@@ -89,9 +89,13 @@ def test_the_search_is_done_under_default_settings_and_tests_under_the_best_poin
         return [outcome(trial, score) for trial, score in zip(trials, (0.9, 0.1), strict=True)]
 
     result, (searches, inputs, further, tests) = play(Settings(), None, None, second_is_best)
-    assert [trial.settings.variants[0].name for trial in inputs] == ["ids only", "rates, strong decay", "rates"]
+    assert [trial.settings.presets[0].name for trial in inputs] == [
+        "ids only",
+        "target encoding, strong decay",
+        "target encoding",
+    ]
     assert searches[0].settings == inputs[0].settings
-    assert {trial.settings.variants[0].name for trial in further} == {"ids only"}  # the first of equal scores
+    assert {trial.settings.presets[0].name for trial in further} == {"ids only"}  # the first of equal scores
     assert tests[0].settings == further[1].settings
     assert result.entry["tuning"]["chosen"] == result.entry["tuning"]["trials"][4]["settings"]
 
@@ -99,14 +103,14 @@ def test_the_search_is_done_under_default_settings_and_tests_under_the_best_poin
 def test_one_trial_is_the_default_settings_for_all() -> None:
     result, batches = play(MMOE, plan=Plan((0, 1), 1))
     assert [[trial.kind for trial in batch] for batch in batches] == [[Kind.TEST, Kind.TEST]]
-    assert batches[0][0].settings.variants[0].name == "ids only"
+    assert batches[0][0].settings.presets[0].name == "ids only"
     assert result.entry["tuning"]["trials"] == [{"settings": result.entry["tuning"]["chosen"], "score": None}]
 
 
 def test_trees_judge_their_inputs_themselves() -> None:
-    variants, plan = (DEFAULT_VARIANTS[0], IDS_ONLY), Plan((0,), 1)
-    _, batches = play(make_settings({"model": "lightgbm"}), plan=plan, presets=variants)
-    assert [trial.settings.variants[0].name for trial in batches[0]] == ["ids only", "rates, strong decay"]
+    presets, plan = (DEFAULT_PRESETS[0], IDS_ONLY), Plan((0,), 1)
+    _, batches = play(make_settings({"model": "lightgbm"}), plan=plan, presets=presets)
+    assert [trial.settings.presets[0].name for trial in batches[0]] == ["ids only", "target encoding, strong decay"]
 
 
 def test_a_failed_trial_is_reported_and_leaves_the_others() -> None:
@@ -128,7 +132,7 @@ def test_a_model_whose_default_settings_or_tests_fail_has_failed() -> None:
         assert len(batches) == len(answers)
 
 
-def choose(*answers: Answer, presets: Sequence[Variant] = DEFAULT_VARIANTS) -> tuple[Variant, Batches]:
+def choose(*answers: Answer, presets: Sequence[InputPreset] = DEFAULT_PRESETS) -> tuple[InputPreset, Batches]:
     made, batches = protocol(REFERENCE, *answers, presets=presets)
     return asyncio.run(made.choose_inputs()), batches
 
@@ -152,7 +156,7 @@ def test_trials_of_the_reference_model_are_those_that_chose_the_inputs() -> None
 
 
 def test_trees_beside_a_network_change_its_tests_alone() -> None:
-    plain, beside = (play(make_settings({"blended": value}))[1] for value in (False, None))
+    plain, beside = (play(make_settings({"ensemble": value}))[1] for value in (False, None))
     names = [[{trial.name for trial in batch} for batch in batches] for batches in (plain, beside)]
     assert names[0][:3] == names[1][:3]
     assert not names[0][3] & names[1][3]

@@ -8,11 +8,11 @@ import pytest
 
 from automtl.comparison.candidates import CANDIDATES
 from automtl.comparison.tuning import Hyperparameters, draw_hyperparameters
-from automtl.config import DEFAULT_VARIANTS, Settings, make_settings
-from automtl.experiment.input_selection import distinct_variants
+from automtl.config import DEFAULT_PRESETS, Settings, make_settings
+from automtl.experiment.inputs import distinct_presets
 from tests.comparison.test_protocol import SCHEMA
 
-RATES, STRONG = DEFAULT_VARIANTS[1], DEFAULT_VARIANTS[0]
+RATES, STRONG = DEFAULT_PRESETS[1], DEFAULT_PRESETS[0]
 
 
 def test_the_default_point_is_what_settings_and_preset_say() -> None:
@@ -20,9 +20,9 @@ def test_the_default_point_is_what_settings_and_preset_say() -> None:
     point = Hyperparameters.default(settings, STRONG)
     applied = point.apply(settings)
     assert point.to_dict() == {
-        "inputs": "rates, strong decay", "learning_rate": 0.004, "weight_decay": 1e-5, "dropout": 0.1,
+        "inputs": "target encoding, strong decay", "learning_rate": 0.004, "weight_decay": 1e-5, "dropout": 0.1,
     }  # fmt: skip
-    assert [preset.name for preset in applied.variants] == ["rates, strong decay"]
+    assert [preset.name for preset in applied.presets] == ["target encoding, strong decay"]
     assert applied.training == replace(settings.training, **STRONG.training)
     assert applied.network == settings.network
 
@@ -45,7 +45,7 @@ def test_the_points_come_in_the_order_that_published_results_were_made_with() ->
 @pytest.mark.parametrize("name", CANDIDATES)
 def test_every_candidate_can_be_tuned_and_its_settings_stay_valid(name: str) -> None:
     settings = CANDIDATES[name].settings(Settings())
-    presets = distinct_variants(settings, SCHEMA)
+    presets = distinct_presets(settings, SCHEMA)
     points = draw_hyperparameters(settings, presets[0], 26)
     assert len(points) == 26
     for point in points:

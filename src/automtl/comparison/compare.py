@@ -20,11 +20,11 @@ from automtl.comparison.result_store import ResultStore
 from automtl.comparison.scheduler import Scheduler
 from automtl.comparison.settings import ComparisonSettings
 from automtl.comparison.summary import Comparison
-from automtl.comparison.trials import NO_MATTER, WorkerContext, run_trial, start_worker
+from automtl.comparison.trials import IRRELEVANT, WorkerContext, run_trial, start_worker
 from automtl.config import Settings
 from automtl.errors import SettingsError, suggestion
-from automtl.experiment.input_selection import distinct_variants
-from automtl.experiment.pipeline import check_names
+from automtl.experiment.fit import check_settings
+from automtl.experiment.inputs import distinct_presets
 from automtl.experiment.source import FolderSource, Source, open_source
 from automtl.report.folder import attempted, comparison_report
 from automtl.report.run import field_lines
@@ -122,7 +122,7 @@ def _check(candidates: Sequence[Candidate], settings: Settings, plan: Plan) -> N
     if plan.trials < 1:
         raise SettingsError(f"--trials {plan.trials}: expected at least 1, which is the default settings")
     for candidate in candidates:
-        check_names(candidate.settings(settings))
+        check_settings(candidate.settings(settings))
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
@@ -137,7 +137,7 @@ def _identity(context: WorkerContext, settings: Settings) -> dict[str, Any]:
     return {
         "automtl": __version__, "table content": context.table_digest,
         "split seed": context.split_seed, "schema": context.schema.to_dict(),
-        "settings": settings.to_dict() | NO_MATTER,
+        "settings": settings.to_dict() | IRRELEVANT,
     }  # fmt: skip
 
 
@@ -162,7 +162,7 @@ def _results(
     encoded = context.store.folder.parent / "encoded"
 
     def protocol(name: str, own: Settings) -> Protocol:
-        return Protocol(name, own, distinct_variants(own, context.schema), plan, scheduler.run)
+        return Protocol(name, own, distinct_presets(own, context.schema), plan, scheduler.run)
 
     shutil.rmtree(encoded, ignore_errors=True)
     try:

@@ -14,9 +14,9 @@ from automtl.comparison.result_store import Result
 from automtl.comparison.scheduler import Outcome, Scheduler
 from automtl.comparison.trials import Kind, Trial
 from automtl.comparison.tuning import Hyperparameters, draw_hyperparameters
-from automtl.config import Settings, Variant
+from automtl.config import InputPreset, Settings
 from automtl.errors import ComparisonError
-from automtl.experiment.input_selection import trains_itself
+from automtl.experiment.inputs import is_self_trained
 
 Run: TypeAlias = Callable[[Sequence[Trial]], Awaitable[list[Outcome]]]
 
@@ -40,28 +40,23 @@ class Protocol:
 
     candidate: str
     settings: Settings
-    presets: Sequence[Variant]
+    presets: Sequence[InputPreset]
     plan: Plan
     run: Run
 
     @property
-    def searched(self) -> bool:
-        """Whether the candidate has an architecture to search."""
-        return self.settings.model == "automtl"
-
-    @property
     def tuning_trials(self) -> int:
         """Number of hyperparameters to try; trees always judge their inputs themselves, as in a fit."""
-        return max(self.plan.trials, len(self.presets)) if trains_itself(self.settings.model) else self.plan.trials
+        return max(self.plan.trials, len(self.presets)) if is_self_trained(self.settings.model) else self.plan.trials
 
     @property
     def planned(self) -> Counter[Kind]:
         """Number of trials of each kind, unless one fails."""
         seeds, trials = len(self.plan.seeds), self.tuning_trials if self.tuning_trials > 1 else 0
         trained = {Kind.TUNING: trials, Kind.TEST: seeds} if self.plan.trains else {}
-        return Counter({Kind.SEARCH: seeds * self.searched} | trained)
+        return Counter({Kind.SEARCH: seeds * self.settings.is_searched} | trained)
 
-    async def choose_inputs(self) -> Variant:
+    async def choose_inputs(self) -> InputPreset:
         """The preset under which the candidate, a small reference model, is best on validation rows.
 
         Raises ComparisonError if it can be trained under none: then something is wrong with the table or the settings.
@@ -74,14 +69,14 @@ class Protocol:
             raise ComparisonError(failures[0])
         return self.presets[_best(outcomes)]
 
-    async def complete(self, inputs: Variant) -> CandidateResult:
+    async def complete(self, inputs: InputPreset) -> CandidateResult:
         """Take all steps. `inputs`: the preset chosen for all candidates, where tuning begins."""
         inputs = min(self.presets, key=lambda preset: (preset != inputs, preset.encoder != inputs.encoder))
         presets = [inputs, *(preset for preset in self.presets if preset != inputs)]
         searches: list[Result] = [{} for _ in self.plan.seeds]
         tuning, tests, seeds, failed = _tuning([], []), list[Trial](), list[Result](), None
         try:
-            if self.searched:
+            if self.settings.is_searched:
                 searches = await self._search(inputs)
             if self.plan.trains:
                 points, outcomes = await self._tune(presets, searches[0])
@@ -90,15 +85,17 @@ class Protocol:
                 seeds = list(map(_of_seed, _needed(await self.run(tests)), searches))
         except _TrialFailedError as error:
             failed = str(error)
-        entry = {"searched": self.searched, "seeds": seeds, "tuning": tuning, "failed": failed}
+        entry = {"searched": self.settings.is_searched, "seeds": seeds, "tuning": tuning, "failed": failed}
         return CandidateResult(self.candidate, entry, tuple(test.name for test in tests), tuple(searches))
 
-    async def _search(self, inputs: Variant) -> list[Result]:
+    async def _search(self, inputs: InputPreset) -> list[Result]:
         """Search under the default hyperparameters, once for each seed."""
         default = Hyperparameters.default(self.settings, inputs)
         return _needed(await self.run([self._trial(Kind.SEARCH, default, seed) for seed in self.plan.seeds]))
 
-    async def _tune(self, presets: Sequence[Variant], search: Result) -> tuple[list[Hyperparameters], list[Outcome]]:
+    async def _tune(
+        self, presets: Sequence[InputPreset], search: Result
+    ) -> tuple[list[Hyperparameters], list[Outcome]]:
         """Hyperparameters and what they gave at the first seed. The default ones must work, others may fail.
 
         First come the default ones under each preset of the inputs, then drawn ones under the best preset so far.
@@ -168,6 +165,6 @@ def _of_seed(test: Result, search: Result) -> Result:
         "seconds": {"search": search.get("seconds", 0.0), "training": test["seconds"]},
         "peak_memory_bytes": max(test["peak_memory_bytes"], search.get("peak_memory_bytes", 0)),
         "architecture": search.get("architecture"),
-        "blend": test.get("blend"),
+        "ensemble": test.get("ensemble"),
         "gates": test.get("gates"),
     }

@@ -1,4 +1,4 @@
-"""The jobs of a comparison: a search, a training judged on validation rows, a training tested on test rows."""
+"""The trials of a comparison: a search, a training judged on validation rows, a training tested on test rows."""
 
 from __future__ import annotations
 
@@ -6,45 +6,33 @@ import math
 import time
 import traceback
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from automtl.comparison.process_pool import Failure
 from automtl.comparison.result_store import Result, ResultStore, digest
 from automtl.config import Settings
 from automtl.dataset.store import Feeder, FeedingSettings
 from automtl.errors import AutomtlError, ComparisonError
-from automtl.experiment.ensemble import blend_summary, blended
-from automtl.experiment.input_selection import Prepared, prepare, train_reference
-from automtl.experiment.pipeline import search_architecture
-from automtl.experiment.source import Source, open_again
+from automtl.experiment import EncodedSource, Experiment
+from automtl.experiment.source import open_again
 from automtl.features.batch import Batch
-from automtl.features.encoder import EncoderSettings
-from automtl.models.gates import mean_gate_weights
-from automtl.models.network import count_parameters
 from automtl.models.registry import check_model
-from automtl.predictor import ModelSpec, Predictor
 from automtl.space import Architecture
 from automtl.system.memory import forget_peak, peak_memory_bytes
-from automtl.system.progress import ignore
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings
-from automtl.training.fit import SelfTrained, fit
 
-FLOP_ROWS = 1024  # counted together
-NO_MATTER = dict.fromkeys(("feeding", "trackers", "tracker_folder", "tracking_uri"))  # where files go
+IRRELEVANT = dict.fromkeys(("feeding", "trackers", "tracker_folder", "tracking_uri"))  # to results: where files go
 
 
 class Kind(StrEnum):
-    """What a job gives: an architecture, a score on validation rows, metrics on test rows."""
+    """What a trial gives: an architecture, a score on validation rows, metrics on test rows."""
 
     SEARCH = "search"
     TUNING = "tuning"
@@ -53,10 +41,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Trial:
-    """All that decides the outcome, besides the table. `settings` have one variant: the inputs and tuned settings.
+    """All that decides a result, besides the table. `settings` have one preset and the values that are tried.
 
-    `architecture`: of a searched model that is to be trained, as plain values. `model`: the contender's name, for
-    people; jobs that do the same are the same.
+    `architecture`: of a searched model that is to be trained, as plain values. `candidate`: its name, for people;
+    trials that do the same are the same.
     """
 
     kind: Kind
@@ -67,15 +55,15 @@ class Trial:
 
     @cached_property
     def name(self) -> str:
-        """Of its record."""
-        settings = self.settings.to_dict() | NO_MATTER
+        """Name of the files that hold this trial's result."""
+        settings = self.settings.to_dict() | IRRELEVANT
         if self.kind is not Kind.TEST:
-            settings["blended"] = None  # others come in when the network is trained and chosen
+            settings["ensemble"] = None  # others come in when the network is trained and chosen
         return f"{self.kind}-{digest([self.kind, settings, self.seed, self.architecture])}"
 
     @property
     def label(self) -> str:
-        """For people."""
+        """Candidate, kind and seed, for people."""
         return f"{self.candidate} {self.kind} {self.seed}"
 
 
@@ -86,120 +74,103 @@ class WorkerContext:
     source: Any
     table_digest: str
     schema: Schema
-    split_settings: SplitSettings
+    split: SplitSettings
     split_seed: int
     store: ResultStore
 
 
+@dataclass(frozen=True)
 class WorkerState:
-    """The rows of one process; encoded rows are kept for the next job that wants them alike."""
+    """What one process keeps between trials: its rows, encoded for the next trial that wants them alike."""
 
-    def __init__(self, context: WorkerContext, feeder: Feeder) -> None:
-        self.context, self.feeder = context, feeder
-        self.kept: dict[EncoderSettings, Prepared] = {}
+    context: WorkerContext
+    loader: Feeder
 
     @cached_property
-    def source(self) -> Source:
+    def source(self) -> EncodedSource:
         """Raises ComparisonError if the table is not the one that the comparison began with."""
         context = self.context
-        found = open_again(context.source, context.schema, context.split_settings, context.split_seed)
+        found = open_again(context.source, context.schema, context.split, context.split_seed)
         if found.digest != context.table_digest:
             raise ComparisonError(f"'{context.source}' has changed while it was compared; start again")
-        return found
-
-    def prepared(self, settings: Settings) -> Prepared:
-        """Encoded rows and the settings of training, under the one variant of the settings."""
-        (variant,) = settings.variants
-        alike = replace(settings.encoder, **{**variant.encoder, "rates": True})
-        found = prepare(self.source, settings, variant, self.feeder, self.kept.get(alike))
-        self.kept[alike] = found
-        return found
+        return EncodedSource(found, self.loader, num_kept=None)
 
     def run(self, trial: Trial) -> None:
-        """Do a job and write its record."""
+        """Run a trial and write its result."""
         check_model(trial.settings.model, self.context.schema.tasks)
         forget_peak()
         start = time.perf_counter()
-        prepared = self.prepared(trial.settings)
-        if trial.kind is Kind.SEARCH:
-            record, scores = _searched(trial, prepared), None
-        else:
-            record, scores = self._trained(trial, prepared)
-        record |= {"peak_memory_bytes": peak_memory_bytes(), "trial_seconds": time.perf_counter() - start}
-        self.context.store.put(trial.name, {"candidate": trial.candidate, "seed": trial.seed} | record, scores)
-
-    def _trained(self, trial: Trial, prepared: Prepared) -> tuple[Result, np.ndarray | None]:
         architecture = None if trial.architecture is None else Architecture.from_dict(trial.architecture)
-        spec, schema = ModelSpec(trial.settings.model, prepared.network, architecture), self.context.schema
-        network = spec.build(prepared.encoder, trial.seed)
-        result = fit(network, prepared.train, prepared.valid, schema.tasks, prepared.training, trial.seed)
-        if not math.isfinite(result.score):
-            raise ComparisonError("its training diverged: the validation loss is no number; try a lower learning rate")
-        start = time.perf_counter()
-        if trial.kind is Kind.TEST:
-            model, spec, rows = blended(network, spec, prepared, trial.settings, trial.seed)
+        experiment = Experiment(self.source, trial.settings, trial.seed, architecture=architecture)
+        scores = None
+        if trial.kind is Kind.SEARCH:
+            result = _search(experiment)
+        elif trial.kind is Kind.TUNING:
+            result = _train(experiment) | experiment.evaluate(["validation"])
         else:
-            model, rows = network, prepared.rows
-        predictor = Predictor(schema, rows.encoder, spec, model)
-        record = {
-            "score": result.score,
-            "seconds": result.seconds + time.perf_counter() - start,
-            "validation": predictor.evaluate_batch(rows.valid),
-        }
-        if trial.kind is Kind.TUNING:
-            return record, None
-        test = self.source.test(rows.encoder, self.feeder, like=rows.train)
-        scores = predictor.scores(test)
-        self.context.store.keep_rows(_judged_by(test))
-        return record | {
-            "test": predictor.evaluate_scores(scores, test),
-            "parameters": count_parameters(model),
-            "flops_per_row": flops_per_row(model, test),
-            "gates": mean_gate_weights(network, prepared.valid),
-            "blend": blend_summary(model, trial.settings, schema),
-        }, np.stack([scores(index).astype(np.float32) for index in range(len(schema.tasks))], axis=1)
+            result, scores = _test(experiment), _scores(experiment)
+            self.context.store.keep_rows(_judged_by(experiment.test_rows))
+        result |= {"peak_memory_bytes": peak_memory_bytes(), "trial_seconds": time.perf_counter() - start}
+        self.context.store.put(trial.name, {"candidate": trial.candidate, "seed": trial.seed} | result, scores)
 
 
-def _searched(trial: Trial, prepared: Prepared) -> Result:
-    """The architecture found, and the seconds it took with the reference model that lends its embedding."""
-    start = time.perf_counter()
-    if trial.settings.search.lent_embedding:
-        _, prepared = train_reference(prepared, trial.settings.reference, trial.seed)
-    found = search_architecture(prepared, trial.settings, trial.seed, ignore)
-    assert found is not None, "only searched models have search jobs"
-    seconds = time.perf_counter() - start
-    return {"architecture": found.architecture.to_dict(), "seconds": seconds, "history": found.history}
+def _search(experiment: Experiment) -> Result:
+    """The architecture found, and the seconds it took with the reference model whose embedding it starts from."""
+    found, seconds = experiment.search(), experiment.seconds
+    return {
+        "architecture": found.architecture.to_dict(),
+        "seconds": seconds["reference"] + seconds["search"],
+        "history": found.history,
+    }
+
+
+def _train(experiment: Experiment) -> Result:
+    """Score on validation rows and seconds. Raises ComparisonError where training diverged."""
+    score = experiment.train().score
+    if not math.isfinite(score):
+        raise ComparisonError("its training diverged: the validation loss is no number; try a lower learning rate")
+    return {"score": score, "seconds": experiment.seconds["training"]}
+
+
+def _test(experiment: Experiment) -> Result:
+    """Metrics and cost of the trained model, with others beside it where the settings say so."""
+    result = _train(experiment)
+    experiment.ensemble()
+    return {
+        "score": result["score"],
+        "seconds": result["seconds"] + experiment.seconds["ensemble"],
+        **experiment.evaluate(),
+        "parameters": experiment.parameters,
+        "flops_per_row": experiment.flops_per_row(),
+        "gates": experiment.gates,
+        "ensemble": experiment.ensemble_summary(),
+    }
+
+
+def _scores(experiment: Experiment) -> np.ndarray:
+    """(N, T) float32 scores of the test rows."""
+    scores, tasks = experiment.scores["test"], experiment.source.schema.tasks
+    return np.stack([scores(index).astype(np.float32) for index in range(len(tasks))], axis=1)
 
 
 def _judged_by(test: Batch) -> dict[str, np.ndarray]:
-    """What metrics need besides scores."""
+    """What metrics need of the test rows besides scores."""
     arrays = {"labels": test.labels, "mask": test.mask, "weight": test.weight}
     group = {} if test.group is None else {"group": test.group}
     return {name: tensor.numpy() for name, tensor in (arrays | group).items()}
 
 
-@torch.inference_mode()
-def flops_per_row(model: nn.Module, rows: Batch) -> int | None:
-    """Of one prediction: two for every multiply-add of a product of matrices; None for trees, which have none."""
-    if isinstance(model, SelfTrained):
-        return None
-    part = rows.take(slice(0, FLOP_ROWS))
-    with FlopCounterMode(display=False) as counter:
-        model(part.features)
-    return round(int(counter.get_total_flops()) / len(part))
-
-
 _state: WorkerState | None = None  # of this process
 
 
-def start_worker(context: WorkerContext, feeding_settings: FeedingSettings, beside: Path) -> None:
-    """What a process does once. Files of encoded rows go beside the path given."""
+def start_worker(context: WorkerContext, loader_settings: FeedingSettings, beside: Path) -> None:
+    """Make the state of a process, once. Files of encoded rows go beside the path given."""
     global _state
-    _state = WorkerState(context, Feeder(feeding_settings, beside, ExitStack()))
+    _state = WorkerState(context, Feeder(loader_settings, beside, ExitStack()))
 
 
 def run_trial(trial: Trial) -> Failure | None:
-    """A record, or why there is none."""
+    """Run a trial in this process: its result is in the store, or the failure says why there is none."""
     assert _state is not None
     try:
         _state.run(trial)

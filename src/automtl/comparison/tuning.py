@@ -11,8 +11,8 @@ import numpy as np
 from sklearn.model_selection import ParameterGrid
 
 from automtl.comparison.candidates import changed
-from automtl.config import Settings, Variant
-from automtl.experiment.input_selection import trains_itself
+from automtl.config import InputPreset, Settings
+from automtl.experiment.inputs import is_self_trained
 
 Point = dict[str, float]
 # Factor of the learning rate, strength of regularization (0: as set), share of what is dropped out.
@@ -37,11 +37,11 @@ TREES: SearchSpace = {
 class Hyperparameters:
     """Input preset and values of the tuned settings, by their places."""
 
-    inputs: Variant
+    inputs: InputPreset
     values: dict[str, float]
 
     @staticmethod
-    def default(settings: Settings, inputs: Variant) -> Hyperparameters:
+    def default(settings: Settings, inputs: InputPreset) -> Hyperparameters:
         """What the settings and the preset say."""
         under = _under(settings, inputs)
         return Hyperparameters(inputs, {place: attrgetter(place)(under) for place in _space(settings)})
@@ -61,7 +61,7 @@ class Hyperparameters:
         return {"inputs": self.inputs.name} | {place.split(".")[-1]: value for place, value in self.values.items()}
 
 
-def draw_hyperparameters(settings: Settings, inputs: Variant, count: int) -> list[Hyperparameters]:
+def draw_hyperparameters(settings: Settings, inputs: InputPreset, count: int) -> list[Hyperparameters]:
     """Different points of the grid without the default one, in a random order that is the same for all candidates."""
     default, space = Hyperparameters.default(settings, inputs), _space(settings)
     grid = list(ParameterGrid(GRID))
@@ -70,12 +70,12 @@ def draw_hyperparameters(settings: Settings, inputs: Variant, count: int) -> lis
     return [Hyperparameters(inputs, values) for values in drawn if values != default.values][:count]
 
 
-def _under(settings: Settings, inputs: Variant) -> Settings:
+def _under(settings: Settings, inputs: InputPreset) -> Settings:
     """The settings with what the preset changes in network and training, under the preset's encoding alone."""
     preset = replace(inputs, network={}, training={})
-    found: Settings = changed(settings, {"network": inputs.network, "training": inputs.training, "variants": (preset,)})
+    found: Settings = changed(settings, {"network": inputs.network, "training": inputs.training, "presets": (preset,)})
     return found
 
 
 def _space(settings: Settings) -> SearchSpace:
-    return TREES if trains_itself(settings.model) else NETWORK
+    return TREES if is_self_trained(settings.model) else NETWORK
