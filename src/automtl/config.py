@@ -13,6 +13,7 @@ from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.dataset.store import FeedingSettings
+from automtl.ensemble.settings import TreeSettings
 from automtl.errors import SettingsError, suggestion
 from automtl.features.encoder import EncoderSettings
 from automtl.models.registry import SEARCHED
@@ -21,18 +22,18 @@ from automtl.search.settings import SearchSettings
 from automtl.space.presets import SpaceSettings
 from automtl.tables.schema import CONFIG
 from automtl.tables.split import SplitSettings
-from automtl.trackers import TrackerName
 from automtl.training.fit import TrainingSettings
 
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class InputPreset:
-    """One alternative to be judged on validation rows: changes of the encoder, network and training settings."""
+    """One alternative to be judged on validation rows: changes of the settings of these names."""
 
     name: str
     encoder: dict[str, Any] = field(default_factory=dict)
     network: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    trees: dict[str, Any] = field(default_factory=dict)
 
 
 DEFAULT_PRESETS = (
@@ -59,7 +60,7 @@ class Settings:
     reference: str = "shared-bottom"
     warm_start: bool = False
     ensemble: bool | None = Limit(default=None, validation_alias=AliasChoices("ensemble", "blended"))
-    trackers: tuple[TrackerName, ...] = ()
+    trackers: tuple[str, ...] = ()
     tracker_folder: str = "runs/tracking"
     tracking_uri: str | None = None
     presets: tuple[InputPreset, ...] = Limit(
@@ -72,6 +73,7 @@ class Settings:
     network: NetworkSettings = field(default_factory=lambda: NetworkSettings())
     search: SearchSettings = field(default_factory=lambda: SearchSettings())
     training: TrainingSettings = field(default_factory=lambda: TrainingSettings())
+    trees: TreeSettings = field(default_factory=lambda: TreeSettings())
 
     @property
     def is_searched(self) -> bool:

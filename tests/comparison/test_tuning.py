@@ -57,7 +57,7 @@ def test_every_candidate_can_be_tuned_and_its_settings_stay_valid(name: str) -> 
 
 def test_trees_are_tuned_by_their_own_settings() -> None:
     settings = make_settings({"model": "lightgbm"})
-    trees = [point.apply(settings).training.trees for point in draw_hyperparameters(settings, RATES, 26)]
+    trees = [point.apply(settings).trees for point in draw_hyperparameters(settings, RATES, 26)]
     assert {tree.leaves for tree in trees} == {8, 16, 32}
     assert {tree.learning_rate for tree in trees} == {0.0125, 0.025, 0.05}
     assert {tree.column_share for tree in trees} == {1.0, 0.8, 0.6}

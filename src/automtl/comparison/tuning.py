@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from operator import attrgetter
 from typing import Any
 
@@ -14,6 +14,7 @@ from automtl.comparison.candidates import changed
 from automtl.config import InputPreset, Settings
 from automtl.experiment.inputs import is_self_trained
 
+SECTIONS = ("network", "training", "trees")  # of settings that are tuned and that a preset may change, too
 Point = dict[str, float]
 # Factor of the learning rate, strength of regularization (0: as set), share of what is dropped out.
 GRID = {"learning_rate": [0.5, 1.0, 2.0], "regularized": [-1, 0, 1], "dropped": [0.0, 0.2, 0.4]}
@@ -27,9 +28,9 @@ NETWORK: SearchSpace = {
     "network.dropout": lambda value, point: point["dropped"],
 }
 TREES: SearchSpace = {
-    "training.trees.learning_rate": lambda value, point: value * point["learning_rate"],
-    "training.trees.leaves": lambda value, point: max(round(value / 2 ** point["regularized"]), 2),
-    "training.trees.column_share": lambda value, point: 1 - point["dropped"],
+    "trees.learning_rate": lambda value, point: value * point["learning_rate"],
+    "trees.leaves": lambda value, point: max(round(value / 2 ** point["regularized"]), 2),
+    "trees.column_share": lambda value, point: 1 - point["dropped"],
 }
 
 
@@ -50,10 +51,8 @@ class Hyperparameters:
         """The settings with these values, under the preset of the inputs and no other."""
         found = _under(settings, self.inputs)
         for place, value in self.values.items():
-            change: Any = value
-            for part in reversed(place.split(".")):
-                change = {part: change}
-            found = changed(found, change)
+            section, name = place.split(".")
+            found = changed(found, {section: {name: value}})
         return found
 
     def to_dict(self) -> dict[str, Any]:
@@ -71,9 +70,10 @@ def draw_hyperparameters(settings: Settings, inputs: InputPreset, count: int) ->
 
 
 def _under(settings: Settings, inputs: InputPreset) -> Settings:
-    """The settings with what the preset changes in network and training, under the preset's encoding alone."""
-    preset = replace(inputs, network={}, training={})
-    found: Settings = changed(settings, {"network": inputs.network, "training": inputs.training, "presets": (preset,)})
+    """The settings with what the preset changes, and the preset's encoding as the only preset."""
+    changes = {section: getattr(inputs, section) for section in SECTIONS}
+    preset = InputPreset(inputs.name, inputs.encoder)
+    found: Settings = changed(settings, {**changes, "presets": (preset,)})
     return found
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 
 from automtl.config import InputPreset, Settings
 from automtl.dataset.store import Feeder
+from automtl.ensemble.settings import TreeSettings
 from automtl.errors import SettingsError
 from automtl.experiment.source import Source
 from automtl.features.batch import Batch
@@ -44,6 +45,7 @@ class ModelInputs:
     all_rows: EncodedRows
     network: NetworkSettings
     training: TrainingSettings
+    trees: TreeSettings
 
 
 class EncodedSource:
@@ -67,12 +69,13 @@ class EncodedSource:
             encoding: EncoderSettings = replace(settings.encoder, **preset.encoder)
             network: NetworkSettings = replace(settings.network, **preset.network)
             training: TrainingSettings = replace(settings.training, **preset.training)
+            trees: TreeSettings = replace(settings.trees, **preset.trees)
         except (TypeError, ValueError) as error:
             raise SettingsError(f"preset '{preset.name}': {str(error).splitlines()[0]}") from None
         for_trees = settings.encoder.rates and settings.uses_ensemble
         all_rows = self._encoded(encoding, replace(encoding, rates=True) if for_trees else encoding)
         rows = all_rows if all_rows.encoder.settings == encoding else all_rows.without_rates()
-        return ModelInputs(preset.name, rows, all_rows, network, training)
+        return ModelInputs(preset.name, rows, all_rows, network, training, trees)
 
     def test(self, rows: EncodedRows) -> Batch:
         """Test rows in the columns of `rows`."""

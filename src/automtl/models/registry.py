@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from automtl.errors import SettingsError
 from automtl.models.baselines import BASELINES
-from automtl.system.registry import Registry
+from automtl.system.registry import Registry, subclass_of
 
 if TYPE_CHECKING:
     from torch import nn
@@ -18,16 +18,10 @@ if TYPE_CHECKING:
 SEARCHED = "automtl"  # the network whose architecture is searched
 
 
-def _is_module(found: Any) -> bool:
-    from torch import nn
-
-    return isinstance(found, type) and issubclass(found, nn.Module)
-
-
 MODELS: Registry[type[nn.Module]] = Registry(
     "model",
     {**BASELINES, "lightgbm": "automtl.ensemble.trees:TreeModel"},
-    _is_module,
+    subclass_of("torch.nn:Module"),
     "a subclass of torch.nn.Module",
     SettingsError,
 )

@@ -11,6 +11,7 @@ from statistics import fmean
 from automtl.comparison.result_store import Result
 from automtl.comparison.summary import Comparison, spread
 from automtl.paper.base import SEARCHED, Reproduction, count_text, named, search_histories, selecting
+from automtl.report.architecture import num_experts
 from automtl.report.charts import grid
 from automtl.report.comparison_text import Table, spread_text
 from automtl.report.picture import Picture
@@ -35,7 +36,7 @@ def _end(record: Result) -> Result:
     distances = [dist(one, other) for one, other in combinations(weights, 2)]
     return {
         "distance": fmean(distances) if distances else None,
-        "experts": len(record["architecture"]["experts"]),
+        "experts": num_experts(record["architecture"]),
         "largest": fmean(map(max, weights)),
     }
 

@@ -26,7 +26,7 @@ def _gather(comparison: Comparison) -> Result:
     space = comparison.settings.space
     final = {one.name: [search["architecture"] for search in one.searches] for one in comparison.results}
     summary = {name: _summary([search["records"] for search in of], final[name]) for name, of in searches.items()}
-    places = int(space.interaction) + space.experts * space.layers
+    places = int(space.interaction) + space.experts * (space.layers + space.expert_interaction)
     return {
         "places": places, "threshold": comparison.settings.search.stop_threshold, "searches": searches,
         "summary": summary, "sentences": _sentences(summary, places),
