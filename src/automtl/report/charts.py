@@ -280,7 +280,7 @@ def _name_points(axes: Axes, points: Sequence[tuple[str, float, float]], outline
 
 
 def gains(rows: Sequence[tuple[str, float, float, float, str]], x_label: str) -> Figure:
-    """Draw (name, difference, low, high, conclusion) a row, beside the line of no difference; marks show the conclusion."""
+    """Draw (name, difference, low, high, conclusion) a row, beside the line of no difference; marks are conclusions."""
     looks = {"better": ("^", colour(0)), "worse": ("v", colour(1))}
     figure, axes = _rows([name for name, *_ in rows], 30, 62, right=16)
     axes.axvline(0, color=MUTED, linewidth=1.2)
