@@ -13,10 +13,10 @@ import torch
 
 from automtl import AutoMTL
 from automtl.config import Settings, make_settings
-from automtl.dataset.store import FeedingSettings
+from automtl.dataset.store import DataLoaderSettings
 from automtl.errors import SettingsError
 from automtl.experiment import ColumnRoles, Run, fit_table
-from automtl.nn.layers import IdentityMixture
+from automtl.nn.mixture import SeparateCandidates
 from automtl.operations import Block, Operation
 from tests.conftest import TINY
 
@@ -25,17 +25,16 @@ from tests.conftest import TINY
 class Doubled(Operation):
     """An operation from outside the project: twice the input."""
 
-    name = "doubled"
     blocks = (Block.LAYER,)
 
     @staticmethod
     def mixture(candidates: Sequence[Any], stack: int, shape: Any, generator: torch.Generator) -> Any:
-        return DoubledMixture()
+        return SeparateCandidates([Twice()])
 
 
-class DoubledMixture(IdentityMixture):
-    def forward(self, x: torch.Tensor, weights: torch.Tensor, active: Sequence[int]) -> torch.Tensor:
-        return 2 * super().forward(x, weights, active)
+class Twice(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * x
 
 
 def with_split(log: pl.DataFrame) -> pl.DataFrame:
@@ -103,7 +102,7 @@ def test_regression_missing_labels_weights_and_an_outside_operation(log: pl.Data
     architecture = found.predictor.spec.architecture
     assert architecture is not None
     layers = {str(layer) for name in ("layer_1", "layer_2") for layer in architecture[name]}
-    assert layers <= {"skip", "doubled"}
+    assert layers <= {"skip", "tests.experiment.test_fit:Doubled"}
 
 
 def test_historical_rates_are_left_out_where_validation_rows_say_so(log: pl.DataFrame, tiny: Settings) -> None:
@@ -117,7 +116,7 @@ def test_historical_rates_are_left_out_where_validation_rows_say_so(log: pl.Data
 
 def test_rows_kept_in_files_give_the_same_model_as_rows_in_memory(log: pl.DataFrame, tiny: Settings) -> None:
     table = with_split(log)
-    mapped = replace(tiny, feeding=FeedingSettings(mapped=True, part_rows=200))
+    mapped = replace(tiny, data_loader=DataLoaderSettings(mapped=True, part_rows=200))
     first, second = run(table, tiny), run(table, mapped)
     assert first.history == second.history
     assert first.metrics["test"] == second.metrics["test"]
@@ -126,14 +125,14 @@ def test_rows_kept_in_files_give_the_same_model_as_rows_in_memory(log: pl.DataFr
 def test_rows_beyond_the_memory_given_are_shuffled_by_blocks_and_leave_no_file(
     log: pl.DataFrame, tiny: Settings, tmp_path: Path
 ) -> None:
-    small = replace(tiny, feeding=FeedingSettings(memory_bytes=20_000, part_rows=200), presets=())
+    small = replace(tiny, data_loader=DataLoaderSettings(memory_bytes=20_000, part_rows=200), presets=())
     found = [
         fit_table(log, ["click"], roles=ColumnRoles(drop=("like", "buy", "cart")), settings=small, out=tmp_path / name)
         for name in ("a", "b")
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
     assert found[0].metrics["test"] == found[1].metrics["test"]
-    held = replace(small, feeding=FeedingSettings())
+    held = replace(small, data_loader=DataLoaderSettings())
     other = fit_table(log, ["click"], roles=ColumnRoles(drop=("like", "buy", "cart")), settings=held)
     assert other.history["training"] != found[0].history["training"]  # the order of rows differs
     gap = other.metrics["test"]["mtl_loss"] - found[0].metrics["test"]["mtl_loss"]

@@ -92,7 +92,7 @@ class ComparisonLine:
 
     def text(self) -> str:
         """Number of trials done, and the time left."""
-        from automtl.report.comparison_text import duration
+        from automtl.report.words import duration
 
         if self.last is None:
             return "no trial is done"

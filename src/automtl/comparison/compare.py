@@ -166,7 +166,7 @@ def _results(
 
     shutil.rmtree(encoded, ignore_errors=True)
     try:
-        with process_pool(jobs, run_trial, start_worker, (context, settings.feeding, encoded / "rows")) as pool:
+        with process_pool(jobs, run_trial, start_worker, (context, settings.data_loader, encoded / "rows")) as pool:
             scheduler = Scheduler(pool, context.store, callback)
             protocols = [protocol(candidate.name, candidate.settings(settings)) for candidate in candidates]
             reference = protocol("inputs", replace(settings, model=settings.reference))

@@ -17,7 +17,7 @@ import numpy as np
 from automtl.comparison.process_pool import Failure
 from automtl.comparison.result_store import Result, ResultStore, digest
 from automtl.config import Settings
-from automtl.dataset.store import Feeder, FeedingSettings
+from automtl.dataset.store import DataLoader, DataLoaderSettings
 from automtl.errors import AutomtlError, ComparisonError
 from automtl.experiment import EncodedSource, Experiment
 from automtl.experiment.source import open_again
@@ -28,7 +28,7 @@ from automtl.system.memory import forget_peak, peak_memory_bytes
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings
 
-IRRELEVANT = dict.fromkeys(("feeding", "trackers", "tracker_folder", "tracking_uri"))  # to results: where files go
+IRRELEVANT = dict.fromkeys(("data_loader", "trackers", "tracker_folder", "tracking_uri"))  # to results: where files go
 
 
 class Kind(StrEnum):
@@ -84,7 +84,7 @@ class WorkerState:
     """What one process keeps between trials: its rows, encoded for the next trial that wants them alike."""
 
     context: WorkerContext
-    loader: Feeder
+    loader: DataLoader
 
     @cached_property
     def source(self) -> EncodedSource:
@@ -163,10 +163,10 @@ def _judged_by(test: Batch) -> dict[str, np.ndarray]:
 _state: WorkerState | None = None  # of this process
 
 
-def start_worker(context: WorkerContext, loader_settings: FeedingSettings, beside: Path) -> None:
+def start_worker(context: WorkerContext, loader_settings: DataLoaderSettings, beside: Path) -> None:
     """Make the state of a process, once. Files of encoded rows go beside the path given."""
     global _state
-    _state = WorkerState(context, Feeder(loader_settings, beside, ExitStack()))
+    _state = WorkerState(context, DataLoader(loader_settings, beside, ExitStack()))
 
 
 def run_trial(trial: Trial) -> Failure | None:

@@ -11,10 +11,9 @@ from automtl.comparison.result_store import Result
 from automtl.comparison.summary import Comparison
 from automtl.config import Settings
 from automtl.errors import SettingsError
-from automtl.report.comparison import main_metric
-from automtl.report.comparison_text import Table, spread_text
 from automtl.report.picture import Picture
-from automtl.report.run import METRIC_NAMES
+from automtl.report.text import Table, spread_text
+from automtl.report.words import METRIC_NAMES, main_metric
 
 SEARCHED = "automtl"
 MARKS = {"better": "▲ better", "worse": "▼ worse", "within noise": "≈ noise"}
@@ -71,7 +70,7 @@ def search_histories(comparison: Comparison, *names: str) -> dict[str, list[Resu
 
 def quality_table(found: Result, mark: Callable[[str, str], str] = lambda model, task: "") -> Table:
     """Main metric of each task and the total, mean ± deviation over seeds; `mark(model, task)` follows a value."""
-    tasks = {task["name"]: main_metric(task) for task in found["tasks"]}
+    tasks = {task["name"]: main_metric(task["kind"]) for task in found["tasks"]}
     rows = []
     for name, model in found["models"].items():
         if model["seeds"]:

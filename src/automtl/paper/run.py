@@ -12,9 +12,9 @@ from automtl.comparison.compare import DEFAULT_SETTINGS, run_comparison
 from automtl.comparison.settings import ComparisonSettings
 from automtl.comparison.summary import Comparison
 from automtl.paper.base import Reproduction
-from automtl.report.comparison_text import Table
 from automtl.report.reproduction import reproduction_files
 from automtl.report.style import drawing
+from automtl.report.text import Table
 from automtl.search.settings import published
 from automtl.system.files import json_bytes, write_whole
 from automtl.system.progress import Callback, ignore

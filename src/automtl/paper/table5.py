@@ -10,10 +10,9 @@ from automtl.comparison.significance import significance_of_each
 from automtl.comparison.summary import Comparison
 from automtl.paper.base import MARKS, SEARCHED, Reproduction, named, quality_table
 from automtl.report.charts import gains
-from automtl.report.comparison_text import Table
 from automtl.report.picture import Picture
-from automtl.report.run import slug
-from automtl.report.words import clean
+from automtl.report.text import Table
+from automtl.report.words import clean, slug
 
 OPPOSITE = {"better": "worse", "worse": "better"}  # conclusions are on the full search
 
