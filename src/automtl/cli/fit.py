@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -12,7 +12,6 @@ from automtl.cli.app import app
 from automtl.cli.options import Rows, TableArgument, sharing
 from automtl.cli.progress import Live
 from automtl.cli.show import show_run
-from automtl.errors import SettingsError
 from automtl.models.registry import EVERY_MODEL
 from automtl.trackers import TRACKERS
 
@@ -24,7 +23,9 @@ def fit_command(
     rows: Rows,
     model: Annotated[str | None, typer.Option(help=f"{EVERY_MODEL.choices}.")] = None,
     strategy: Annotated[str | None, typer.Option(help="progressive, automtl, darts, darts-minus or random.")] = None,
-    schedule: Annotated[str, typer.Option(help="bounded, or published: the paper's schedule.")] = "bounded",
+    schedule: Annotated[
+        Literal["bounded", "published"], typer.Option(help="Of the search; published: the paper's.")
+    ] = "bounded",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/automtl"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run there.")] = False,
@@ -37,13 +38,13 @@ def fit_command(
     from automtl.search.settings import published
 
     settings = rows.settings()
-    if schedule not in ("bounded", "published"):
-        raise SettingsError(f"--schedule '{schedule}': expected 'bounded' or 'published'")
     if schedule == "published":
         settings = replace(settings, search=published())
-    settings = replace(settings, model=model or settings.model, strategy=strategy or settings.strategy)
-    folder, uri = str(tracker_folder or settings.tracker_folder), tracking_uri or settings.tracking_uri
-    settings = replace(settings, trackers=tuple(tracker or settings.trackers), tracker_folder=folder, tracking_uri=uri)
+    given: dict[str, Any] = {
+        "model": model, "strategy": strategy, "trackers": tracker and tuple(tracker),
+        "tracker_folder": tracker_folder and str(tracker_folder), "tracking_uri": tracking_uri,
+    }  # fmt: skip
+    settings = replace(settings, **{name: value for name, value in given.items() if value})
     with Live() as live:
         run = fit_table(
             table, rows.tasks_of(table), roles=rows.roles, schema=rows.read_schema(), settings=settings, seed=seed,

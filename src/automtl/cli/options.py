@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 TableArgument = Annotated[str, typer.Argument(help="CSV, Parquet or Arrow file, folder or glob.", show_default=False)]
 ModelArgument = Annotated[Path, typer.Argument(help="A run folder written by fit.", show_default=False)]
+TableOut = Annotated[Path, typer.Option("--out", help="A .parquet, .csv or .arrow file.", show_default=False)]
+JsonOption = Annotated[Path | None, typer.Option("--out", help="Write what is found here, as JSON.")]
 PrecisionOption = Annotated[
     Literal["full", "auto"], typer.Option(help="Of products; auto: bf16 where the machine has it.")
 ]
@@ -62,7 +64,7 @@ class Rows(Columns):
     """A labelled table as it is trained on: columns, schema, settings."""
 
     schema: Annotated[Path | None, typer.Option("--schema", help="Schema file; see describe --out.")] = None
-    split: Annotated[str | None, typer.Option(help="random, time or user.")] = None
+    split: Annotated[Literal["random", "time", "user"] | None, typer.Option(help="How rows are divided.")] = None
     config: Annotated[Path | None, typer.Option(help="Settings as TOML or YAML.")] = None
 
     @property
@@ -86,12 +88,10 @@ class Rows(Columns):
 
     def settings(self) -> Settings:
         """Those of the file, with the split of the command line."""
-        from automtl.config import make_settings, read_settings
+        from automtl.config import read_settings
 
         settings = read_settings(self.config)
-        if self.split is None:
-            return settings
-        return replace(settings, split=make_settings({"split": {"method": self.split}}, "--split").split)
+        return settings if self.split is None else replace(settings, split=replace(settings.split, method=self.split))
 
 
 @dataclass(frozen=True)
