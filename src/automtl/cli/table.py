@@ -41,7 +41,7 @@ def check_command(
     seed: Annotated[int, typer.Option(min=0, help="Of the split and the sampled rows.")] = 0,
     out: JsonOption = None,
 ) -> None:
-    """Look for what spoils a model: inputs that tell the answer, drift, duplicated rows, constant columns."""
+    """Look for what spoils a model: inputs that give the answer away, drift, duplicated rows, constant columns."""
     from automtl.experiment import check_table
 
     found = check_table(
