@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from automtl.cli.app import app
 from automtl.cli.options import Rows, TableArgument, sharing
 from automtl.cli.progress import Live
 from automtl.cli.show import show_run
+from automtl.errors import SettingsError
 from automtl.models.registry import EVERY_MODEL
 from automtl.trackers import TRACKERS
 
@@ -23,9 +24,7 @@ def fit_command(
     rows: Rows,
     model: Annotated[str | None, typer.Option(help=f"{EVERY_MODEL.choices}.")] = None,
     strategy: Annotated[str | None, typer.Option(help="progressive, automtl, darts, darts-minus or random.")] = None,
-    schedule: Annotated[
-        Literal["bounded", "published"], typer.Option(help="Of the search; published: the paper's.")
-    ] = "bounded",
+    schedule: Annotated[str, typer.Option(help="bounded, or published: the paper's schedule.")] = "bounded",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/automtl"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run there.")] = False,
@@ -38,6 +37,8 @@ def fit_command(
     from automtl.search.settings import published
 
     settings = rows.settings()
+    if schedule not in ("bounded", "published"):
+        raise SettingsError(f"--schedule '{schedule}': expected 'bounded' or 'published'")
     if schedule == "published":
         settings = replace(settings, search=published())
     given: dict[str, Any] = {

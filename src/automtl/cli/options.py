@@ -64,7 +64,7 @@ class Rows(Columns):
     """A labelled table as it is trained on: columns, schema, settings."""
 
     schema: Annotated[Path | None, typer.Option("--schema", help="Schema file; see describe --out.")] = None
-    split: Annotated[Literal["random", "time", "user"] | None, typer.Option(help="How rows are divided.")] = None
+    split: Annotated[str | None, typer.Option(help="random, time or user.")] = None
     config: Annotated[Path | None, typer.Option(help="Settings as TOML or YAML.")] = None
 
     @property
@@ -88,10 +88,12 @@ class Rows(Columns):
 
     def settings(self) -> Settings:
         """Those of the file, with the split of the command line."""
-        from automtl.config import read_settings
+        from automtl.config import make_settings, read_settings
 
         settings = read_settings(self.config)
-        return settings if self.split is None else replace(settings, split=replace(settings.split, method=self.split))
+        if self.split is None:
+            return settings
+        return replace(settings, split=make_settings({"split": {"method": self.split}}, "--split").split)
 
 
 @dataclass(frozen=True)

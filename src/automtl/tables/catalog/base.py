@@ -225,7 +225,7 @@ class Dataset:
         ]  # fmt: skip
 
     def form(self, folder: Path) -> Form:
-        """Choose the form whose files are in the folder. Raises TableError that says what is missing and where to get it."""
+        """Choose the form whose files are in the folder. Raises TableError that names a missing file."""
         if not folder.is_dir():
             raise TableError(f"folder '{folder}' does not exist; make it and put the files of {self.title} there")
         present = [[file.name for file in form.files if file.find(folder)] for form in self.forms]
