@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 TableArgument = Annotated[str, typer.Argument(help="CSV, Parquet or Arrow file, folder or glob.", show_default=False)]
 ModelArgument = Annotated[Path, typer.Argument(help="A run folder written by fit.", show_default=False)]
+TableOut = Annotated[Path, typer.Option("--out", help="A .parquet, .csv or .arrow file.", show_default=False)]
+JsonOption = Annotated[Path | None, typer.Option("--out", help="Write what is found here, as JSON.")]
 PrecisionOption = Annotated[
     Literal["full", "auto"], typer.Option(help="Of products; auto: bf16 where the machine has it.")
 ]
