@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,22 +53,30 @@ def _news(progress: Any) -> str:
 
 
 class ComparisonLine:
-    """Shows how far a comparison is: one line that changes on a terminal, a line for each ended trial elsewhere."""
+    """How far a comparison is: one line that changes on a terminal, a line for each ended trial elsewhere.
+
+    Ctrl-C ends the block with a word on how to go on in the folder `out`.
+    """
+
+    def __init__(self, out: Path) -> None:
+        self.out, self.last = out, "no trial is done"
 
     def __enter__(self) -> ComparisonLine:
         from rich.console import Console
         from rich.live import Live
 
-        self.last: Any = None
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
         self.live = Live("", console=self.console, transient=True) if self.console.is_terminal else None
         if self.live is not None:
             self.live.start()
         return self
 
-    def __exit__(self, *error: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, *rest: object) -> None:
         if self.live is not None:
             self.live.stop()
+        if kind is KeyboardInterrupt:
+            typer.echo(f"stopped; {self.last} in {self.out}: the same command goes on from there", err=True)
+            raise typer.Exit(130) from None
 
     def callback(self, event: Any) -> None:
         """Show one event: findings as lines, progress as one line."""
@@ -82,31 +88,13 @@ class ComparisonLine:
             self._show(event)
 
     def _show(self, progress: Any) -> None:
-        self.last = progress
+        from automtl.report.words import duration
+
+        left = "" if progress.seconds_left is None else f", about {duration(progress.seconds_left)} left"
+        self.last = f"{progress.done} of {progress.total} trials are done{left}"
         if progress.failure is not None:
             self.console.print(f"{progress.ended}: failed, {progress.failure}", markup=False)
         if self.live is not None:
-            self.live.update(f"{self.text()}; now {', '.join(progress.running)}")
+            self.live.update(f"{self.last}; now {', '.join(progress.running)}")
         elif progress.ended is not None:
-            self.console.print(f"{self.text()}; {progress.ended} ended", markup=False)
-
-    def text(self) -> str:
-        """Number of trials done, and the time left."""
-        from automtl.report.words import duration
-
-        if self.last is None:
-            return "no trial is done"
-        left = "" if self.last.seconds_left is None else f", about {duration(self.last.seconds_left)} left"
-        return f"{self.last.done} of {self.last.total} trials are done{left}"
-
-
-@contextmanager
-def comparison_progress(out: Path) -> Iterator[ComparisonLine]:
-    """Show the progress of a comparison; Ctrl-C ends it with a word on how to go on."""
-    line = ComparisonLine()
-    try:
-        with line:
-            yield line
-    except KeyboardInterrupt:
-        typer.echo(f"stopped; {line.text()} in {out}: the same command goes on from there", err=True)
-        raise typer.Exit(130) from None
+            self.console.print(f"{self.last}; {progress.ended} ended", markup=False)

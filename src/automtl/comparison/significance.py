@@ -11,16 +11,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from automtl.comparison.candidates import CandidateResult, metric_of
-from automtl.comparison.statistics import (
-    Interval,
-    Statistic,
-    auc_of_draws,
-    holm,
-    paired_bootstrap,
-    paired_t,
-    rmse_of_draws,
-)
+from automtl.comparison.bootstrap import Interval, Statistic, auc_of_draws, paired_bootstrap, rmse_of_draws
+from automtl.comparison.candidates import CandidateResult
+from automtl.comparison.p_values import holm, paired_t
+from automtl.report.words import main_metric
 from automtl.tables.schema import Task, TaskKind
 
 LEVEL = 0.05
@@ -169,7 +163,7 @@ def _measured(ours: CandidateResult, rivals: Sequence[CandidateResult], rows: Sc
     return {
         task.name: _difference(task, *pairs[index], intervals[index])
         if index in pairs
-        else Significance(metric_of(task))
+        else Significance(main_metric(task.kind))
         for index, task in enumerate(rows.tasks)
     }
 
@@ -178,7 +172,7 @@ def _difference(task: Task, ours: CandidateResult, rival: CandidateResult, inter
     a, b = ours.values("test", task), rival.values("test", task)
     assert a is not None and b is not None
     return Significance(
-        metric_of(task), rival.name, fmean(a), fmean(b), gain(task, fmean(a), fmean(b)),
+        main_metric(task.kind), rival.name, fmean(a), fmean(b), gain(task, fmean(a), fmean(b)),
         None if interval is None else (interval.low, interval.high),
         paired_t(a, b), None if interval is None else interval.p,
     )  # fmt: skip
