@@ -6,6 +6,7 @@ import asyncio
 import os
 import signal
 import time
+from concurrent.futures.process import BrokenProcessPool
 from contextlib import closing
 from pathlib import Path
 
@@ -77,6 +78,18 @@ def test_after_ctrl_c_no_process_outlives_the_pool(tmp_path: Path) -> None:
     while _alive(process) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _alive(process)
+
+
+def test_a_closed_pool_ends_what_it_runs_and_tries_nothing_again(tmp_path: Path) -> None:
+    async def closed_while_it_sleeps() -> None:
+        trial = asyncio.create_task(pool.run("sleep"))
+        while not list(tmp_path.glob("*.pid")):
+            await asyncio.sleep(0.02)
+        pool.close()
+        await trial
+
+    with closing(ProcessPool(1, work, start, tmp_path)) as pool, pytest.raises(BrokenProcessPool):
+        asyncio.run(closed_while_it_sleeps())
 
 
 def _alive(process: int) -> bool:

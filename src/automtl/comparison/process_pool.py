@@ -81,7 +81,7 @@ class ProcessPool(Generic[Trial]):
             executor.shutdown(wait=False, cancel_futures=True)
         self.lifeline.close()
         if self.threads_before is None:
-            del os.environ[THREADS]
+            os.environ.pop(THREADS, None)
 
 
 def _start(lifeline: Connection, start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
