@@ -230,7 +230,7 @@ def mmoe_model(sizes: Any, settings: Any, point: Point) -> Any:
     """The library's MMoE, with the number of experts as asked."""
     import torch
 
-    from automtl.models.baselines import MMoE
+    from automtl.models.baselines.mmoe import MMoE
     from automtl.models.baselines.base import Experts
     from automtl.nn.gate import Gate
 
