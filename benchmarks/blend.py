@@ -28,7 +28,8 @@ from automtl.features.batch import Batch
 from automtl.predictor import ModelSpec, tree_inputs
 from automtl.system.progress import ignore
 from automtl.tables.schema import Task
-from automtl.training.fit import fit, predict_logits
+from automtl.training.evaluation import predict_logits
+from automtl.training.fit import fit
 from automtl.training.losses import MultiTaskLoss
 from common import commit, run
 

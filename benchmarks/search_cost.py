@@ -50,7 +50,8 @@ from automtl.system.progress import ignore
 from automtl.tables.schema import Task
 from automtl.tables.synthetic import synthetic_log
 from automtl.tables.table import read_table
-from automtl.training.fit import fit, predict_logits
+from automtl.training.evaluation import predict_logits
+from automtl.training.fit import fit
 from automtl.training.metrics import fast_auc, task_rows
 from common import arguments, commit, report, run
 
@@ -137,7 +138,7 @@ class Seed:
         tasks = prepared.encoder.schema.tasks
         result = fit(network, prepared.train, prepared.valid, tasks, prepared.training, self.seed)
         record = {
-            "training_seconds": round(result.seconds, 2), "checks": len(result.checks), "valid": result.score,
+            "training_seconds": round(result.seconds, 2), "checks": len(result.evaluations), "valid": result.score,
             "test_auc": test_aucs(network, self.test(prepared.encoder), tasks), "variant": prepared.variant,
         }  # fmt: skip
         if not beside:

@@ -20,7 +20,7 @@ from automtl.space.presets import SpaceSettings
 from automtl.tables.schema import CONFIG
 from automtl.tables.split import SplitSettings
 from automtl.trackers import TrackerName
-from automtl.training.fit import TrainingSettings
+from automtl.training.settings import TrainingSettings
 
 
 @settings_dataclass(frozen=True, config=CONFIG)

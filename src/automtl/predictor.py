@@ -34,7 +34,7 @@ from automtl.models.settings import NetworkSettings
 from automtl.space import Architecture, SpaceSettings, published_space
 from automtl.tables.schema import Schema
 from automtl.tables.table import read_table
-from automtl.training.fit import predict_logits, scores_of
+from automtl.training.evaluation import predict_logits, scores_of
 from automtl.training.metrics import Scores, Undefined, Value, evaluate, evaluate_stages, mtl_loss, stage_scores
 
 Precision = Literal["full", "auto"]

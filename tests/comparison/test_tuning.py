@@ -9,7 +9,7 @@ from automtl.comparison.tuning import Tuned, draw, first_points, further_points
 from automtl.config import DEFAULT_VARIANTS, Settings, make_settings
 from automtl.experiment.input_selection import distinct_variants
 from automtl.models.settings import NetworkSettings
-from automtl.training.fit import TrainingSettings
+from automtl.training.settings import TrainingSettings
 from tests.comparison.test_protocol import SCHEMA
 
 RATES, STRONG = DEFAULT_VARIANTS[1], DEFAULT_VARIANTS[0]

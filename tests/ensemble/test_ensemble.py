@@ -26,7 +26,8 @@ from automtl.models.settings import NetworkSettings
 from automtl.predictor import Predictor
 from automtl.system.progress import ignore
 from automtl.tables.schema import Task, TaskKind
-from automtl.training.fit import TrainingSettings, predict_logits
+from automtl.training.evaluation import predict_logits
+from automtl.training.settings import TrainingSettings
 from tests.ensemble.test_trees import LAYOUT, SETTINGS, TASKS, rows, trained
 
 

@@ -20,6 +20,7 @@ from automtl.comparison.statistics import (
     rmse_of_draws,
 )
 from automtl.tables.schema import Task, TaskKind
+from automtl.training.metrics import METRICS, primary_metric
 
 LEVEL = 0.05
 BETTER, WORSE, NOISE = "better", "worse", "within noise"
@@ -39,18 +40,8 @@ class Entrant:
 
     def values(self, part: str, task: Task) -> list[float] | None:
         """The task's metric by seed, on `validation` or `test` rows; None where it is undefined."""
-        found = [seed[part]["tasks"][task.name][metric_of(task)] for seed in self.entry["seeds"]]
+        found = [seed[part]["tasks"][task.name][primary_metric(task).name] for seed in self.entry["seeds"]]
         return None if any(isinstance(value, Mapping) for value in found) else found
-
-
-def metric_of(task: Task) -> str:
-    """The metric that is tested."""
-    return "auc" if task.kind is TaskKind.BINARY else "rmse"
-
-
-def gain(task: Task, ours: float, theirs: float) -> float:
-    """Above 0 where ours is better."""
-    return ours - theirs if task.kind is TaskKind.BINARY else theirs - ours
 
 
 def judge(
@@ -75,7 +66,7 @@ def judge(
     _correct(list(found.values()))
     for index, task in enumerate(tasks):
         if index not in pairs:
-            found[task.name] = {"metric": metric_of(task), "rival": None, "verdict": "undefined"}
+            found[task.name] = {"metric": primary_metric(task).name, "rival": None, "verdict": "undefined"}
         found[task.name]["sentence"] = sentence(reference, task.name, found[task.name])
     return {task.name: found[task.name] for task in tasks}
 
@@ -107,8 +98,7 @@ def best_rival(rivals: Sequence[Entrant], task: Task) -> Entrant | None:
     ]
     if not defined:
         return None
-    sign = 1 if task.kind is TaskKind.BINARY else -1
-    return max(defined, key=lambda pair: sign * pair[0])[1]
+    return max(defined, key=lambda pair: primary_metric(task).gain(pair[0], 0.0))[1]
 
 
 def _draws(
@@ -148,7 +138,7 @@ def _gain_of_draws(task: Task, both: Sequence[Sequence[Statistic]]) -> Statistic
     ours, theirs = both
 
     def statistic(counts: np.ndarray) -> float:
-        return gain(task, fmean(one(counts) for one in ours), fmean(one(counts) for one in theirs))
+        return primary_metric(task).gain(fmean(one(counts) for one in ours), fmean(one(counts) for one in theirs))
 
     return statistic
 
@@ -159,11 +149,11 @@ def _measured(task: Task, ours: Entrant, rival: Entrant, draws: np.ndarray) -> d
     assert a is not None and b is not None
     interval = Interval.of(draws)
     return {
-        "metric": metric_of(task),
+        "metric": primary_metric(task).name,
         "rival": rival.name,
         "ours": fmean(a),
         "theirs": fmean(b),
-        "difference": gain(task, fmean(a), fmean(b)),
+        "difference": primary_metric(task).gain(fmean(a), fmean(b)),
         "interval": None if interval is None else [interval.low, interval.high],
         "t_p": paired_t(a, b),
         "bootstrap_p": None if interval is None else interval.p,
@@ -191,7 +181,7 @@ def sentence(reference: str, task: str, verdict: Mapping[str, Any]) -> str:
         if name == NOISE
         else f"{reference} is {name} than {rival} on {task}"
     )
-    sign = 1 if verdict["metric"] == "auc" else -1
+    sign = METRICS.find(verdict["metric"]).gain(1, 0)
     low_high = sorted(sign * value for value in verdict["interval"] or ())
     interval = f" (95 % interval {signed(low_high[0])} to {signed(low_high[1])})" if low_high else ""
     over = [

@@ -12,7 +12,7 @@ from automtl.config import Settings, Variant
 from automtl.errors import ComparisonError
 from automtl.experiment.input_selection import trains_itself
 from automtl.models.settings import NetworkSettings
-from automtl.training.fit import TrainingSettings
+from automtl.training.settings import TrainingSettings
 
 # Factor of the learning rate, how much more is regularised (0: as set), share of what is dropped out.
 GRID: dict[str, list[float]] = {"learning_rate": [0.5, 1.0, 2.0], "regularized": [-1, 0, 1], "dropped": [0.0, 0.2, 0.4]}

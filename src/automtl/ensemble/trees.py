@@ -17,8 +17,9 @@ from automtl.features.layout import Layout
 from automtl.models.settings import NetworkSettings
 from automtl.system.progress import Callback
 from automtl.tables.schema import Task
-from automtl.training.fit import SelfTrained, TrainingSettings
+from automtl.training.fit import SelfTrained
 from automtl.training.losses import log_odds_offset
+from automtl.training.settings import TrainingSettings
 from automtl.training.targets import Targets
 
 if TYPE_CHECKING:

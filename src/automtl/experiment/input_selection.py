@@ -20,7 +20,8 @@ from automtl.models.settings import NetworkSettings
 from automtl.nn.embedding import FieldEmbedding
 from automtl.system.progress import Callback, ignore
 from automtl.tables.schema import Schema
-from automtl.training.fit import SelfTrained, TrainingSettings, fit
+from automtl.training.fit import SelfTrained, fit
+from automtl.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True)

@@ -33,8 +33,9 @@ from automtl.system.progress import Callback, ignore
 from automtl.tables.quality import Findings
 from automtl.tables.schema import Schema
 from automtl.trackers import Tracked, Trackers
+from automtl.training.balancing import find_balancing
 from automtl.training.curves import label_summary, task_curves
-from automtl.training.fit import FitResult, balancing_of, fit
+from automtl.training.fit import FitResult, fit
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def check_names(settings: Settings) -> None:
         TreeModel.check(())
         if trains_itself(settings.model):
             raise SettingsError(f"blended: '{settings.model}' is trees already; leave the setting out")
-    balancing_of(settings.training, nn.Module(), torch.full((2,), 0.5))  # whether what it needs is installed
+    find_balancing(settings.training, nn.Module(), torch.full((2,), 0.5))  # whether what it needs is installed
 
 
 def search_architecture(prepared: Prepared, settings: Settings, seed: int, callback: Callback) -> SearchResult | None:
@@ -183,4 +184,4 @@ def _start_from_supernet(network: nn.Module, found: SearchResult, settings: Sett
 
 
 def _checks(trained: FitResult) -> dict[str, Any]:
-    return {"best": trained.best, "checks": [check.to_dict() for check in trained.checks]}
+    return {"best": trained.best, "evaluations": [one.to_dict() for one in trained.evaluations]}

@@ -9,11 +9,12 @@ from typing import Any
 from automtl.report.charts import gains, intervals, scatter
 from automtl.report.picture import Picture
 from automtl.report.run import METRIC_NAMES, architecture_picture, expert_table, slug
-from automtl.report.text import COLUMNS
+from automtl.report.text import ordered
 from automtl.report.words import amount, clean, rounded, scaled, seconds, signed, size
+from automtl.tables.schema import TaskKind
+from automtl.training.metrics import KIND_METRICS, METRICS
 
 Values = Mapping[str, Any]
-LARGER_IS_BETTER = ("auc", "gauc", "pr_auc")
 COSTS = ("parameters", "FLOPs per row", "search", "training", "peak memory")
 MARKS = {"better": "▲ better", "worse": "▼ worse", "within noise": "≈ within noise"}
 
@@ -25,8 +26,8 @@ def comparison_pictures(found: Values) -> dict[str, list[Picture]]:
 
 
 def main_metric(task: Values) -> str:
-    """The metric by which a task is judged."""
-    return "auc" if task["kind"] == "binary" else "rmse"
+    """The metric by which models are compared on a task."""
+    return KIND_METRICS[TaskKind(task["kind"])].primary.name
 
 
 def mean(model: Values, task: str, metric: str) -> float | None:
@@ -62,7 +63,7 @@ def _seeds(found: Values) -> Iterator[Picture]:
                 summary = model["summary"]["tasks"][task["name"]][metric]
                 rows.append((name, known, summary["mean"], summary["std"] or 0.0))
         if rows:
-            rows.sort(key=lambda row: row[2], reverse=metric in LARGER_IS_BETTER)
+            rows.sort(key=lambda row: row[2], reverse=METRICS.find(metric).larger_is_better)
             ours = next((place for place, row in enumerate(rows) if row[0] == found["reference"]), None)
             words = ", ".join(f"{name} {value:.4f} ± {spread:.4f}" for name, _, value, spread in rows)
             figure = intervals(rows, f"{METRIC_NAMES[metric]} on test rows", ours)
@@ -157,7 +158,7 @@ def _results(found: Values) -> list[dict[str, Any]]:
 def _best(models: Values, task: Values) -> float | None:
     metric = main_metric(task)
     values = [value for model in models.values() if (value := mean(model, task["name"], metric)) is not None]
-    return (max if metric in LARGER_IS_BETTER else min)(values, default=None)
+    return (max if METRICS.find(metric).larger_is_better else min)(values, default=None)
 
 
 def _cell(found: Values, name: str, model: Values, task: Values, best: float | None) -> dict[str, Any]:
@@ -202,9 +203,9 @@ def _judged(task: str, verdict: Values) -> tuple[str, list[str]]:
 def _metrics(found: Values, task: str) -> dict[str, Any]:
     """All metrics of one task."""
     tables = {name: m["summary"]["tasks"].get(task, {}) for name, m in found["models"].items() if m["seeds"]}
-    used = [name for name in COLUMNS if any((t.get(name) or {}).get("n") for t in tables.values())]
+    used = [name for name in ordered(tables.values()) if any((t.get(name) or {}).get("n") for t in tables.values())]
     rows = [(model, [_spread(values.get(name) or {}) for name in used]) for model, values in tables.items()]
-    return {"columns": [METRIC_NAMES[name] for name in used], "rows": rows}
+    return {"columns": [METRIC_NAMES.get(name, name) for name in used], "rows": rows}
 
 
 def _settings(found: Values) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from automtl.report.text import COLUMNS
+from automtl.report.text import ordered
 from automtl.report.words import scaled, size
 
 Table = tuple[str, list[str], list[list[str]]]  # title, header, rows
@@ -29,7 +29,7 @@ def failures(comparison: Mapping[str, Any]) -> list[str]:
 
 def _task_table(comparison: Mapping[str, Any], task: str) -> Table:
     found = {name: model["summary"]["tasks"].get(task, {}) for name, model in comparison["models"].items()}
-    used = [name for name in COLUMNS if any(values.get(name, {}).get("n") for values in found.values())]
+    used = [name for name in ordered(found.values()) if any(values.get(name, {}).get("n") for values in found.values())]
     rows = [[name, *(spread_text(values.get(metric)) for metric in used)] for name, values in found.items()]
     count = len(comparison["seeds"])
     return f"{task}: test rows, mean ± standard deviation over {count} seed{'s' * (count > 1)}", ["model", *used], rows

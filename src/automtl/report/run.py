@@ -10,11 +10,12 @@ from typing import Any
 from automtl.report.architecture import columns_of, describe, draw_architecture, has_own, headings, skips
 from automtl.report.charts import Line, Mark, band, heat, lines, square
 from automtl.report.picture import Picture
-from automtl.report.text import COLUMNS
+from automtl.report.text import ordered
 from automtl.report.words import amount, clean, percent, reason, rounded, seconds, size
+from automtl.training.metrics import KIND_METRICS, NEEDED
 
 STRONGEST = 4  # candidates of a choice that are named in its picture
-MAIN = ("auc", "rmse")  # metric of a task at the top of the page
+MAIN = tuple(kind.primary.name for kind in KIND_METRICS.values())  # metric of a task at the top of the page
 METRIC_NAMES = {
     "auc": "AUC", "gauc": "GAUC", "log_loss": "log loss", "pr_auc": "PR-AUC", "calibration_error": "calibration error",
     "normalized_entropy": "normalized entropy", "ndcg": "NDCG", "rmse": "RMSE", "mae": "MAE", "mtl_loss": "MTL-Loss",
@@ -203,7 +204,7 @@ def difference_pictures(records: Sequence[Mapping[str, Any]], threshold: float |
 
 def _training(run: RunValues) -> Iterator[Picture]:
     training = run.history.get("training") or {}
-    checks = training.get("checks", ())
+    checks = training.get("evaluations", ())
     if not checks:
         return
     x = list(range(1, len(checks) + 1))
@@ -289,19 +290,19 @@ def _highlight(task: str, values: Mapping[str, Any]) -> dict[str, str | None]:
 def metric_table(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Columns that some task has, a row a task, and why values are undefined. A missing group column is no news."""
     tasks = metrics["tasks"]
-    used = [name for name in COLUMNS if any(_is_number(values.get(name)) for values in tasks.values())]
+    used = [name for name in ordered(tasks.values()) if any(_is_number(values.get(name)) for values in tasks.values())]
     rows = [
         (task, [rounded(values.get(name)) for name in used], amount(values["rows"])) for task, values in tasks.items()
     ]
     notes = [
-        f"{clean(task)}: {METRIC_NAMES[name]} is undefined: {reason(value)}."
+        f"{clean(task)}: {METRIC_NAMES.get(name, name)} is undefined: {reason(value)}."
         for task, values in tasks.items()
         for name, value in values.items()
-        if reason(value) and (name in used or name in ("auc", "log_loss", "rmse"))
+        if reason(value) and (name in used or name in NEEDED)
     ]
     if reason(metrics["mtl_loss"]):
         notes.append(f"MTL-Loss is undefined: {reason(metrics['mtl_loss'])}.")
-    return {"columns": [METRIC_NAMES[name] for name in used], "rows": rows, "notes": notes,
+    return {"columns": [METRIC_NAMES.get(name, name) for name in used], "rows": rows, "notes": notes,
             "total": rounded(metrics["mtl_loss"])}  # fmt: skip
 
 

@@ -2,16 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-COLUMNS = ("auc", "gauc", "log_loss", "pr_auc", "calibration_error", "normalized_entropy", "ndcg", "rmse", "mae")
+from automtl.training.metrics import METRICS, NEEDED
+
+
+def ordered(tables: Iterable[Mapping[str, Any]]) -> list[str]:
+    """Names of all metrics in some tables: those of the library in their order, then others."""
+    names = dict.fromkeys(name for values in tables for name in values if name != "rows")
+    return [*(name for name in METRICS if name in names), *(name for name in names if name not in METRICS)]
 
 
 def metric_rows(metrics: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Header and one row a task; a metric that no task has is left out, an undefined one is a dash."""
     tasks = metrics["tasks"]
-    used = [name for name in COLUMNS if any(isinstance(values.get(name), float) for values in tasks.values())]
+    names = ordered(tasks.values())
+    used = [name for name in names if any(isinstance(values.get(name), float) for values in tasks.values())]
     rows = [[task, *(number(values.get(name)) for name in used)] for task, values in tasks.items()]
     return ["task", *used], rows
 
@@ -38,5 +45,5 @@ def undefined(metrics: Mapping[str, Any]) -> list[str]:
         f"{task}: {name} is undefined, {value['undefined']}"
         for task, values in metrics["tasks"].items()
         for name, value in values.items()
-        if isinstance(value, Mapping) and name in ("auc", "log_loss", "rmse")
+        if isinstance(value, Mapping) and name in NEEDED
     ]

@@ -38,8 +38,8 @@ class Registry(Generic[Member]):
     def __contains__(self, name: object) -> bool:
         return name in self.aliases
 
-    def find(self, name: str) -> Member:
-        """The member of a short name or an import path. Raises `error`, which names what there is."""
+    def path(self, name: str) -> str:
+        """The import path of a short name, or the import path given. Raises `error` where it is neither."""
         path = self.aliases.get(name, name)
         if ":" not in path:
             known = ", ".join(self.aliases)
@@ -47,6 +47,11 @@ class Registry(Generic[Member]):
                 f"{self.kind} '{name}' is unknown{suggestion(name, self.aliases)}; known: {known}, "
                 'or "package.module:Name" for one of your own'
             )
+        return path
+
+    def find(self, name: str) -> Member:
+        """The member of a short name or an import path. Raises `error`, which names what there is."""
+        path = self.path(name)
         found = self._import(path)
         if not self.accepts(found):
             raise self.error(f"{self.kind} '{name}' is not {self.expected}")
