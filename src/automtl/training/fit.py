@@ -43,9 +43,7 @@ class SelfTrained(nn.Module, ABC):
     """A model that gradients do not train, such as boosted trees: `fit` leaves it to its own way to learn."""
 
     @abstractmethod
-    def learn(
-        self, train: Batch, valid: Batch, settings: TrainingSettings, seed: int, callback: Callback, stage: str
-    ) -> list[float]:
+    def learn(self, train: Batch, valid: Batch, seed: int, callback: Callback, stage: str) -> list[float]:
         """Learn, deterministically by `seed`, and return each task's loss on the training rows."""
 
     @property
@@ -72,7 +70,7 @@ def fit(
     with ignore_denormals(), keep_freed_memory(), seeded(seed):
         evaluate = Evaluator(valid, tasks, MultiTaskLoss(tasks))
         if isinstance(model, SelfTrained):
-            losses = torch.tensor(model.learn(train, valid, settings, seed, callback, stage), dtype=torch.float32)
+            losses = torch.tensor(model.learn(train, valid, seed, callback, stage), dtype=torch.float32)
             found, best = [evaluate(model, 0, len(train), float(losses @ evaluate.loss.weights))], 0
         else:
             found, best = _descend(model, train, evaluate, settings, seed, partial(_report, callback, stage))

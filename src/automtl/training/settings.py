@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import field
 from typing import Any, Literal
 
 from pydantic import Field
@@ -12,7 +11,6 @@ from pydantic.dataclasses import dataclass as settings_dataclass
 from automtl.errors import SettingsError
 from automtl.system.registry import Registry
 from automtl.tables.schema import CONFIG
-from automtl.training.trees import TreeSettings
 
 BALANCINGS: Registry[Callable[..., Any]] = Registry(
     "training.balancing",
@@ -48,14 +46,13 @@ class TrainingSettings:
     )
     balancing: str = Field(
         default="equal",
-        description=f"How the losses of the tasks become one step: {', '.join(BALANCINGS)}, or an import path.",
+        description=f"How the losses of the tasks become one step: {BALANCINGS.choices}.",
     )
     precision: Literal["auto", "full", "bf16"] = Field(
         default="auto", description="Precision of products; auto: bf16 where the machine has it, which is faster."
     )
     compile: bool = Field(default=False, description="Use torch.compile, which needs a C++ compiler and some minutes.")
     device: str = Field(default="auto", description="auto (a graphics card if there is one), cpu, cuda or cuda:N.")
-    trees: TreeSettings = field(default_factory=lambda: TreeSettings())
 
     def __post_init__(self) -> None:
         BALANCINGS.path(self.balancing)
