@@ -189,7 +189,7 @@ def test_a_task_has_metrics_of_another_package_by_their_import_path(
     for name, message in (
         ("auc", "rename it"),
         ("number", "is not an automtl.training.metrics.Metric"),
-        ("no", "PYTHON"),
+        ("no", "has no attribute"),
     ):
         with pytest.raises(SchemaError, match=f"task 'a': .*'own_metrics:{name}'.*{message}"):
             check_metrics([Task("a", metrics=(f"own_metrics:{name}",))])
