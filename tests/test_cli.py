@@ -214,7 +214,7 @@ def test_an_existing_folder_is_kept(
     assert (run_folder / "manifest.json").read_bytes() == before
     (tmp_path / "mine.txt").write_text("x")
     assert call("fit", log_file, "--task", "click", "--out", tmp_path, "--overwrite") == 2
-    assert "holds no automtl model" in capsys.readouterr().err
+    assert "holds no saved model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -224,11 +224,13 @@ def test_an_existing_folder_is_kept(
         (lambda f: (f / "encoder.json").unlink(), "encoder.json' is missing"),
         (lambda f: (f / "manifest.json").unlink(), "no manifest.json"),
         (
-            lambda f: (f / "manifest.json").write_text('{"format": 99, "automtl": "9.9"}'),
+            lambda f: (f / "manifest.json").write_text('{"kind": "saved model", "format": 99, "automtl": "9.9"}'),
             "use automtl 9.9 or fit again",
         ),
         (
-            lambda f: (f / "manifest.json").write_text(f'{{"format": 1, "automtl": "{__version__}"}}'),
+            lambda f: (f / "manifest.json").write_text(
+                f'{{"kind": "saved model", "format": 1, "automtl": "{__version__}"}}'
+            ),
             "reads 2; fit again",
         ),
         (lambda f: (f / "manifest.json").write_text("{"), "cannot be read"),

@@ -17,9 +17,9 @@ import yaml
 
 from automtl.config import Settings
 from automtl.ensemble.ensemble import Blend
-from automtl.errors import ModelFolderError, SettingsError
+from automtl.errors import FileError, SettingsError
 from automtl.experiment import Roles, fit_table
-from automtl.predictor import Predictor, write_folder
+from automtl.predictor import Predictor
 from automtl.system.hardware import has_bf16
 from tests.conftest import TINY
 
@@ -68,16 +68,16 @@ def test_a_failing_disk_leaves_the_earlier_model_whole(
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ModelFolderError, match="No space left on device"):
+    with pytest.raises(FileError, match="No space left on device"):
         predictor.save(folder, overwrite=True)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_folders_that_hold_no_model_are_never_overwritten(tmp_path: Path) -> None:
+def test_folders_that_hold_no_model_are_never_overwritten(predictor: Predictor, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(ModelFolderError, match="holds no automtl model"):
-        write_folder(tmp_path, {}, overwrite=True)
+    with pytest.raises(FileError, match="holds no saved model"):
+        predictor.save(tmp_path, overwrite=True)
     assert (tmp_path / "thesis.txt").exists()
 
 

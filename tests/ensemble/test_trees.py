@@ -16,7 +16,7 @@ import yaml
 from automtl.cli import main
 from automtl.ensemble.boosting import TreeSettings
 from automtl.ensemble.trees import CATEGORIES, TreeInputs, TreeModel
-from automtl.errors import ModelFolderError, SettingsError
+from automtl.errors import FileError, SettingsError
 from automtl.features.batch import Batch, Features
 from automtl.features.layout import CategoricalLayout, Layout, MultiLayout, NumericLayout
 from automtl.models.network import count_parameters
@@ -147,7 +147,7 @@ def test_the_whole_way_on_the_command_line(
     assert scores.select(pl.all().is_between(0, 1).all()).row(0) == (True, True)
     with (run / "trees.0.1.txt").open("a") as file:
         file.write("tampered")
-    with pytest.raises(ModelFolderError, match="trees.0.1.txt"):
+    with pytest.raises(FileError, match="trees.0.1.txt"):
         Predictor.load(run)
 
 

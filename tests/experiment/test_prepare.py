@@ -19,11 +19,11 @@ import yaml
 
 from automtl.config import Settings, make_settings
 from automtl.dataset.prepared import PreparedFolder
-from automtl.errors import AutomtlError, SchemaError, StoreError, TableError
+from automtl.errors import AutomtlError, FileError, SchemaError, TableError
 from automtl.experiment import Roles
 from automtl.experiment.prepare import prepare_table
 from automtl.features.encoder import Encoder
-from automtl.system.files import held
+from automtl.system.files import locked
 from automtl.tables.schema import Schema
 from automtl.tables.split import split_table
 from automtl.tables.table import read_table
@@ -249,13 +249,13 @@ def test_another_job_does_not_go_on_from_an_unfinished_one(tmp_path: Path) -> No
     broken(parts, "label")
     with pytest.raises(SchemaError):
         prepared(parts, tmp_path / "out")
-    with pytest.raises(StoreError, match="differs in its seed.*--overwrite"):
+    with pytest.raises(FileError, match="differs in its seed.*--overwrite"):
         prepared(parts, tmp_path / "out", seed=1)
     with pytest.raises(SchemaError):  # the same job, which goes on to the same row
         prepared(parts, tmp_path / "out")
     write_parts(make_table(1, 90), tmp_path / "other", 3, ".parquet")
     prepared(tmp_path / "other", tmp_path / "out", overwrite=True)
-    with pytest.raises(StoreError, match="exists.*--overwrite"):
+    with pytest.raises(FileError, match="exists.*--overwrite"):
         prepared(parts, tmp_path / "out")
 
 
@@ -263,15 +263,14 @@ def test_a_folder_that_is_no_prepared_table_is_never_replaced(tmp_path: Path) ->
     parts = source(tmp_path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear", encoding="utf-8")
-    with pytest.raises(StoreError, match="no prepared table"):
+    with pytest.raises(FileError, match="no prepared table"):
         prepared(parts, tmp_path / "mine", overwrite=True)
     assert (tmp_path / "mine" / "letter.txt").read_text(encoding="utf-8") == "dear"
 
 
 def test_two_runs_at_once_do_not_meet(tmp_path: Path) -> None:
     parts = source(tmp_path)
-    (tmp_path / ".out.prepare").mkdir()
-    with held(tmp_path / ".out.prepare" / "lock"), pytest.raises(StoreError, match="another process prepares"):
+    with locked(tmp_path / ".out.prepare"), pytest.raises(FileError, match="another process works in .*out.prepare"):
         prepared(parts, tmp_path / "out")
 
 
@@ -284,7 +283,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_later(tmp_path: Path, monkeypat
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (600, before[1]))
-        with pytest.raises(StoreError, match="goes on where it stopped|cannot be written"):
+        with pytest.raises(FileError, match="goes on where it stopped|cannot be written"):
             prepared(parts, tmp_path / "out")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)

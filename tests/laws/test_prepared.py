@@ -15,7 +15,7 @@ from automtl.comparison import Terms, compare_table
 from automtl.config import Settings, make_settings
 from automtl.dataset.prepared import Origin, PreparedFolder, write_prepared
 from automtl.dataset.store import FeedingSettings, slices
-from automtl.errors import SettingsError, StoreError, TableError
+from automtl.errors import FileError, SettingsError, TableError
 from automtl.experiment import Roles, Run, check_table, fit_table, resolve_schema
 from automtl.experiment.input_selection import distinct_variants
 from automtl.features.encoder import Encoder, EncoderSettings
@@ -126,7 +126,7 @@ def test_a_model_is_tested_on_the_folder_that_it_or_its_like_was_fitted_on(
     table = fit_table(log, schema=schema_of(log), settings=settings, seed=SEED)
     assert table.predictor.evaluate(folder) == table.metrics["test"]
     other = fit_table(log, schema=schema_of(log), settings=settings, seed=SEED + 1)
-    with pytest.raises(StoreError, match="another encoder than the model's; give the table itself"):
+    with pytest.raises(FileError, match="another encoder than the model's; give the table itself"):
         other.predictor.evaluate(folder)
     with pytest.raises(TableError, match="is a prepared table.*give the table that it was made from"):
         table.predictor.predict(folder)

@@ -22,12 +22,13 @@ from automtl.experiment.source import Roles, Source, open_source
 from automtl.models.gates import mean_gate_weights
 from automtl.models.network import Network, count_parameters
 from automtl.models.registry import MODELS, check_model
-from automtl.predictor import ModelSpec, Predictor, check_target
+from automtl.predictor import ModelSpec, Predictor
 from automtl.report.folder import attempted, run_report
 from automtl.report.run import RunValues
 from automtl.search import STRATEGIES
 from automtl.search.base import SearchProblem, SearchResult
 from automtl.space import published_space
+from automtl.system.manifest import MODEL
 from automtl.system.memory import peak_memory_bytes
 from automtl.system.progress import Callback, ignore
 from automtl.tables.quality import Findings
@@ -49,7 +50,7 @@ class Run:
     folder: Path | None = None
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Run:
-        """Write the run folder, with its report. Raises ModelFolderError as `Predictor.save` does."""
+        """Write the run folder, with its report. Raises FileError as `Predictor.save` does."""
         extras = {name: getattr(self, name) for name in ("settings", "metrics", "history", "curves")}
         model, schema = self.predictor.spec.to_dict(), self.predictor.schema.to_dict()
         values = RunValues(model=model, schema=schema, version=__version__, **extras)
@@ -78,7 +79,7 @@ def fit_table(
     settings, start = settings or Settings(), time.perf_counter()
     check_names(settings)
     if out is not None:
-        check_target(Path(out), overwrite)
+        MODEL.require_free(Path(out), overwrite)
     rows, settings = open_source(source, tasks, roles or Roles(), schema, settings, seed)
     schema = rows.schema
     for model in {settings.model, settings.reference}:
