@@ -118,8 +118,8 @@ def test_random_search_and_ablations_fit(log_file: Path, tmp_path: Path) -> None
     common = ["fit", log_file, "--task", "click", "--task", "buy", "--config", tmp_path / "s.yaml"]
     assert call(*common, "--out", tmp_path / "a") == 0
     architecture = json.loads((tmp_path / "a" / "architecture.json").read_text())["architecture"]
-    assert architecture["interaction"] == "skip"
-    assert all(expert == architecture["experts"][0] for expert in architecture["experts"])
+    assert architecture["choices"]["interaction"] == ["skip"]
+    assert all(len(set(made)) == 1 for made in architecture["choices"].values())
     assert architecture["selection"] == [[0, 1, 2, 3]] * 2
     assert call(*common, "--strategy", "random", "--out", tmp_path / "b") == 0
 

@@ -19,7 +19,6 @@ from automtl.search.settings import SearchSettings
 from automtl.space.presets import SpaceSettings
 from automtl.tables.schema import CONFIG
 from automtl.tables.split import SplitSettings
-from automtl.trackers import TrackerName
 from automtl.training.fit import TrainingSettings
 
 
@@ -54,7 +53,7 @@ class Settings:
     reference: str = "shared-bottom"
     warm_start: bool = False
     blended: bool | None = None
-    trackers: tuple[TrackerName, ...] = ()
+    trackers: tuple[str, ...] = ()
     tracker_folder: str = "runs/tracking"
     tracking_uri: str | None = None
     variants: tuple[Variant, ...] = DEFAULT_VARIANTS

@@ -25,7 +25,7 @@ from automtl.features.layout import Layout
 from automtl.models.network import build
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
-from automtl.space import Architecture, SpaceSettings, published_space
+from automtl.space import Architecture, SearchSpace
 from automtl.system.files import folder_written_whole, json_bytes, read_json
 from automtl.system.manifest import MODEL, checksums
 from automtl.tables.schema import Schema
@@ -85,8 +85,7 @@ class ModelSpec:
     def _network(self, layout: Layout, seed: int) -> nn.Module:
         if self.architecture is None:
             return MODELS.find(self.model)(layout, self.network, torch.Generator().manual_seed(seed))
-        space = published_space(SpaceSettings(experts=max(len(self.architecture.experts), 1)), layout.num_tasks)
-        return build(space.narrow(self.architecture), layout, self.network, seed)
+        return build(SearchSpace.of(self.architecture), layout, self.network, seed)
 
 
 def tree_inputs(encoder: Encoder) -> dict[str, Layout]:

@@ -100,7 +100,9 @@ def test_regression_missing_labels_weights_and_an_outside_operation(log: pl.Data
     tasks = found.metrics["test"]["tasks"]
     assert set(tasks["watch"]) == {"rmse", "mae", "rows"}
     assert tasks["watch"]["rows"] < tasks["click"]["rows"]
-    layers = {str(layer) for e in found.predictor.spec.architecture.experts for layer in e.layers}  # type: ignore[union-attr]
+    architecture = found.predictor.spec.architecture
+    assert architecture is not None
+    layers = {str(layer) for name in ("layer_1", "layer_2") for layer in architecture[name]}
     assert layers <= {"skip", "doubled"}
 
 

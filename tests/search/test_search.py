@@ -13,6 +13,7 @@ import torch
 
 from automtl.models.settings import NetworkSettings
 from automtl.nn.embedding import FieldEmbedding
+from automtl.operations import Block
 from automtl.search import STRATEGIES, SearchSettings
 from automtl.search.auxiliary import auxiliary_weight, diversity
 from automtl.search.base import SearchProblem
@@ -46,7 +47,9 @@ def begun(name: str, settings: SearchSettings, seed: int = 3, given: SearchProbl
 
 def mlp(run: Run) -> int:
     """Which watched candidate is the MLP of the first layer."""
-    return next(i for i, one in enumerate(run.state.stopping.candidates) if (one.choice, one.option) == (2, "mlp-16"))
+    return next(
+        i for i, one in enumerate(run.state.stopping.candidates) if (one.choice, one.option) == ("layer_1", "mlp-16")
+    )
 
 
 def problem() -> SearchProblem:
@@ -138,11 +141,11 @@ def test_a_stopped_operation_does_not_move_but_its_alpha_does(optimizer: str, co
     stopping.stopped_at[stopping.rows[index]][copies] = 3
     parameters = stopping.candidates[index].parameters
     before = [parameter.detach().clone() for parameter in parameters]
-    alpha = run.state.supernet.logits.alpha[2].detach().clone()
+    alpha = run.state.supernet.logits.alpha["layer_1"].detach().clone()
     run.advance(ignore)
     for old, parameter in zip(before, parameters, strict=True):
         assert [torch.equal(old[copy], parameter[copy]) for copy in range(3)] == [copy in copies for copy in range(3)]
-    assert (alpha[1] != run.state.supernet.logits.alpha[2][1]).all()
+    assert (alpha[1] != run.state.supernet.logits.alpha["layer_1"][1]).all()
 
 
 def test_operations_are_stopped_after_patience_checks_and_small_ones_are_exempt() -> None:
@@ -211,13 +214,13 @@ ECONOMY = replace(
 
 
 def options(run: Run) -> list[int]:
-    return [len(choice.options) for choice in run.state.supernet.space.choices]
+    return [len(choice.options) for choice in run.state.supernet.space.choices.values()]
 
 
 def test_a_pass_runs_few_candidates() -> None:
     run = Run(problem(), replace(ECONOMY, early_stopping=False), 0)
     run.advance(ignore)
-    layer = [one for one in run.state.stopping.candidates if one.choice == 0]
+    layer = [one for one in run.state.stopping.candidates if one.choice == "interaction"]
     assert sum(one.parameters[0].grad is not None for one in layer) <= 1
 
 
@@ -230,22 +233,25 @@ def test_the_supernet_is_built_narrower_and_its_weights_moments_and_statistics_g
     known = {id(p) for group in state.weights.param_groups for p in group["params"]}
     assert known == {id(p) for p in state.supernet.network.parameters()}
     assert {id(p) for p in state.weights.state} <= known
-    assert all(state.alpha.state[p]["exp_avg"].shape == p.shape for p in state.supernet.logits.alpha)
+    assert all(state.alpha.state[p]["exp_avg"].shape == p.shape for p in state.supernet.logits.alpha.values())
     while not run.finished:
         run.advance(ignore)
     last = run.result(0.0).history["records"][-1]["alpha"]
-    assert [len(row) for row in (choice[0] for choice in last)] == [13, 4, 3]
-    assert all(sum(weight > 0 for weight in choice[0]) == left for choice, left in zip(last, options(run), strict=True))
+    assert [len(row) for row in (choice[0] for choice in last.values())] == [13, 4, 3]
+    assert all(
+        sum(weight > 0 for weight in choice[0]) == left
+        for choice, left in zip(last.values(), options(run), strict=True)
+    )
     assert options(run)[0] == 1  # the one interaction is decided
 
 
 def test_narrowing_changes_neither_weights_nor_what_the_supernet_computes() -> None:
     supernet = Run(problem(), SETTINGS, 0).state.supernet.eval()
-    kept = [[1, 7, 12], [0, 3], [1, 2]]
+    kept = {"interaction": (1, 7, 12), "pooling": (0, 3), "layer_1": (1, 2)}
     features = small_batch(8).features
-    before = supernet(features, [tuple(places) for places in kept])
+    before = supernet(features, kept)
     weights = {id(parameter) for parameter in supernet.network.parameters()}
-    supernet.keep(kept)
+    supernet.prune(kept)
     torch.testing.assert_close(supernet(features), before)
     assert {id(parameter) for parameter in supernet.network.parameters()} < weights
 
@@ -263,14 +269,14 @@ def test_a_search_ends_early_where_the_architecture_rests() -> None:
 
 def test_within_a_round_every_candidate_has_its_turn() -> None:
     supernet = Run(problem(), ECONOMY, 0).state.supernet
-    seen = {option for step in range(7) for option in draw(supernet, step, 2, 0, 0)[0]}
+    seen = {option for step in range(7) for option in draw(supernet, step, 2, 0, 0)["interaction"]}
     assert seen == set(range(13))
     assert draw(supernet, 3, 2, 0, 0) == draw(supernet, 3, 2, 0, 0)
 
 
 def test_a_choice_of_few_candidates_runs_whole_and_is_decided_at_the_end() -> None:
     run = begun("progressive", replace(ECONOMY, whole_choices=4))
-    assert [len(places) for places in draw(run.state.supernet, 0, 2, 4, 0)] == [2, 4, 3]
+    assert [len(places) for places in draw(run.state.supernet, 0, 2, 4, 0).values()] == [2, 4, 3]
     while options(run)[0] == 13:
         run.advance(ignore)
     assert options(run) == [6, 4, 3]
@@ -284,7 +290,7 @@ def test_the_progressive_searchs_skip_connection_is_gone_after_the_last_dropping
     weights = []
     while not run.finished:
         run.advance(ignore)
-        weights.append(run.state.supernet.auxiliary_skip)
+        weights.append(run.state.supernet.skips[Block.LAYER])
     last = int(max(ECONOMY.drop_at) * run.schedule.total)
     assert weights[0] == 1
     assert all(a > b for a, b in pairwise(weights[:last]))
@@ -328,7 +334,7 @@ def test_alpha_rests_at_first_and_moves_every_second_step_afterwards() -> None:
     run = Run(problem(), replace(ECONOMY, architecture_rest=0.5, max_steps=8, min_steps=8, drop_at=()), 0)
     moved = []
     while not run.finished:
-        before = run.state.supernet.logits.alpha[0].detach().clone()
+        before = run.state.supernet.logits.alpha["interaction"].detach().clone()
         run.advance(ignore)
-        moved.append(not torch.equal(before, run.state.supernet.logits.alpha[0]))
+        moved.append(not torch.equal(before, run.state.supernet.logits.alpha["interaction"]))
     assert moved == [False] * 4 + [True, False] * 2

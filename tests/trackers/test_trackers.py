@@ -139,13 +139,37 @@ def test_the_command_line_tracks_and_names_what_is_unknown(
     (tmp_path / "s.yaml").write_text(str({**TINY, "model": "mmoe", "variants": []}))
     common = ["fit", log_file, "--task", "click", "--config", tmp_path / "s.yaml", "--out", tmp_path / "run"]
     assert call(*common, "--tracker", "wandb") == 2
-    assert "error: --tracker: setting 'trackers.0': Input should be 'tensorboard' or 'mlflow', found 'wandb'" in (
-        capsys.readouterr().err
-    )
+    assert "error: tracker 'wandb' is unknown; known: tensorboard, mlflow, or \"package" in capsys.readouterr().err
     assert call(*common, "--tracker", "tensorboard", "--tracker-folder", tmp_path / "tracking") == 0
     assert f"tracked: {tmp_path / 'tracking'}" in capsys.readouterr().out
     assert read_events(tmp_path / "tracking" / "tensorboard" / "run").Scalars("final/parameters")
     assert make_settings({"trackers": ["mlflow", "tensorboard"]}).trackers == ("mlflow", "tensorboard")
+
+
+THEIRS = """
+from automtl.trackers import Tracker
+
+class Lines(Tracker):
+    def __init__(self, run):
+        run.folder.mkdir(parents=True)
+        self.file = (run.folder / "lines.txt").open("w")
+    def progress(self, progress):
+        print(progress.stage, file=self.file)
+    def finish(self, metrics, architecture):
+        print("finished", file=self.file)
+    def close(self, complete):
+        self.file.close()
+"""
+
+
+def test_a_tracker_of_a_users_module_is_used_by_its_import_path(
+    log: pl.DataFrame, tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "their_tracker.py").write_text(THEIRS)
+    monkeypatch.syspath_prepend(tmp_path)
+    run(log, tracked(tiny, tmp_path / "tracking", "their_tracker:Lines"), model="mmoe")
+    lines = (tmp_path / "tracking" / "lines.txt").read_text().splitlines()
+    assert "training mmoe" in lines and lines[-1] == "finished"
 
 
 def test_values_become_tags_and_texts() -> None:

@@ -180,7 +180,7 @@ def _start_from_supernet(network: nn.Module, found: SearchResult, settings: Sett
             f"warm_start: strategy '{settings.strategy}' has no supernet to start from; set it to false"
         )
     assert isinstance(network, Network)
-    found.supernet.lend(network)
+    found.supernet.copy_weights(network)
 
 
 def _checks(trained: FitResult) -> dict[str, Any]:

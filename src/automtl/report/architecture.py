@@ -19,6 +19,7 @@ MARGIN, HEAD = 10.0, 30.0
 LABEL = 14.5  # height of an expert's name beside a task
 THICK = 9.0  # of a link that has all the weight
 SKIP = "skip"
+SHARED = "interaction"  # the choice that is not made for each expert
 
 
 @dataclass(frozen=True)
@@ -35,33 +36,47 @@ class Box:
         return self.x + self.width
 
 
-def columns_of(expert: Mapping[str, Any], own: bool) -> list[str]:
-    """An expert's operations in their order; `own`: some expert has an interaction of its own."""
-    return [*([expert.get("interaction", SKIP)] if own else []), expert["pooling"], *expert["layers"]]
+def operations_of(architecture: Mapping[str, Any], expert: int) -> list[str]:
+    """An expert's operations in their order."""
+    return [made[expert] for name, made in architecture["choices"].items() if name != SHARED]
 
 
 def headings(architecture: Mapping[str, Any]) -> list[str]:
-    """What the columns of `columns_of` are."""
-    own = ["interaction"] if has_own(architecture) else []
-    return [*own, "pooling", *(f"layer {index + 1}" for index in range(len(architecture["experts"][0]["layers"])))]
+    """What each of an expert's operations decides."""
+    return [choice_title(name) for name in architecture["choices"] if name != SHARED]
 
 
-def has_own(architecture: Mapping[str, Any]) -> bool:
-    """Whether an expert has an interaction of its own."""
-    return any("interaction" in expert for expert in architecture["experts"])
+def choice_title(name: str) -> str:
+    """A choice's name in words."""
+    return name.replace("_", " ")
+
+
+def shared_interaction(architecture: Mapping[str, Any]) -> str:
+    """The interaction that all experts share."""
+    found: str = architecture["choices"][SHARED][0]
+    return found
+
+
+def num_experts(architecture: Mapping[str, Any]) -> int:
+    """How many experts there are."""
+    return len(architecture["choices"]["pooling"])
 
 
 def skips(architecture: Mapping[str, Any]) -> int:
-    """Skip connections over the interaction block and all expert layers."""
-    layers = [layer for expert in architecture["experts"] for layer in expert["layers"]]
-    return [architecture["interaction"], *layers].count(SKIP)
+    """Skip connections over all blocks."""
+    return sum(made.count(SKIP) for made in architecture["choices"].values())
+
+
+def skip_places(architecture: Mapping[str, Any]) -> int:
+    """Blocks that may be skipped: all but poolings."""
+    return sum(len(made) for name, made in architecture["choices"].items() if name != "pooling")
 
 
 def describe(architecture: Mapping[str, Any], tasks: Sequence[str]) -> str:
     """The architecture in words."""
-    parts = [f"Feature interaction: {architecture['interaction']}."]
-    for index, expert in enumerate(architecture["experts"]):
-        chain = ", ".join(columns_of(expert, "interaction" in expert))
+    parts = [f"Feature interaction: {shared_interaction(architecture)}."]
+    for index in range(num_experts(architecture)):
+        chain = ", ".join(operations_of(architecture, index))
         users = [task for task, chosen in zip(tasks, architecture["selection"], strict=True) if index in chosen]
         parts.append(f"Expert {index}: {chain}; used by {', '.join(users)}.")
     return clean(" ".join(parts))
@@ -76,9 +91,9 @@ def draw_architecture(
     """`fields`: lines of the first box. `gates`: (T, E) mean gate weights, the thickness of links; None: not known."""
     from matplotlib.figure import Figure
 
-    titles, experts = headings(architecture), architecture["experts"]
+    titles, experts = headings(architecture), num_experts(architecture)
     heights = [max(40.0, LABEL * len(chosen) + 8) for chosen in architecture["selection"]]
-    inner = max(ROW * len(experts), sum(heights) + 12 * len(heights), 150.0)
+    inner = max(ROW * experts, sum(heights) + 12 * len(heights), 150.0)
     left = MARGIN + INPUT_WIDTH + FAN + 28
     end = left + len(titles) * (BOX[0] + GAP) - GAP
     total = end + LINKS + TASK_WIDTH + MARGIN
@@ -86,13 +101,13 @@ def draw_architecture(
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, total), ylim=(HEAD + inner + MARGIN, 0))
     axes.set_axis_off()
-    source = _inputs(axes, architecture["interaction"], fields, HEAD + inner / 2)
-    rows = [HEAD + inner * (index + 0.5) / len(experts) for index in range(len(experts))]
+    source = _inputs(axes, shared_interaction(architecture), fields, HEAD + inner / 2)
+    rows = [HEAD + inner * (index + 0.5) / experts for index in range(experts)]
     for place, title in enumerate(titles):
         _word(axes, left + place * (BOX[0] + GAP) + BOX[0] / 2, HEAD / 2, title, MUTED)
     _word(axes, total - MARGIN - TASK_WIDTH / 2, HEAD / 2, "gate and tower of", MUTED)
-    for index, (expert, y) in enumerate(zip(experts, rows, strict=True)):
-        _expert(axes, f"E{index}", columns_of(expert, has_own(architecture)), left, y, source)
+    for index, y in enumerate(rows):
+        _expert(axes, f"E{index}", operations_of(architecture, index), left, y, source)
     targets = _targets(heights, inner, total - MARGIN - TASK_WIDTH)
     _links(axes, architecture["selection"], gates, end, rows, targets)
     for index, (task, box) in enumerate(zip(tasks, targets, strict=True)):

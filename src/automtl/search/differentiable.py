@@ -12,14 +12,16 @@ from typing import Any
 import torch
 
 from automtl.features.batch import Batch, subset
-from automtl.models.supernet import Part, Supernet
+from automtl.models.supernet import PartialSupernet, Supernet
+from automtl.operations import Block
 from automtl.search.auxiliary import auxiliary_weight, diversity
 from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
 from automtl.search.economy import Active, draw, due, last_due, leading, promising
 from automtl.search.settings import SearchSettings, whole
-from automtl.search.state import Cycle, SearchState
+from automtl.search.state import Cycle, SearchState, option_names
 from automtl.search.trials import check_plain, held_against_plain
 from automtl.search.unrolled import unrolled_gradients
+from automtl.space.names import INTERACTION
 from automtl.system.denormal import EVERY, ignore_denormals, remove_tiny
 from automtl.system.hardware import precision
 from automtl.system.memory import keep_freed_memory
@@ -156,7 +158,7 @@ class Run:
         if self.rules.auxiliary_skip:
             end = int(self.rules.auxiliary_skip * self.schedule.total) - 1
             skip = auxiliary_weight(1.0, state.step, 0, end)
-            state.supernet.auxiliary_skip, state.supernet.interaction_skip = skip, skip * self.rules.interaction_skip
+            state.supernet.skips = {Block.LAYER: skip, Block.INTERACTION: skip * self.rules.interaction_skip}
         with self._seeded():
             if state.step >= self.schedule.rest and state.step % settings.architecture_every == 0:
                 self._move_architecture(self._checking(state.step))
@@ -230,7 +232,7 @@ class Run:
         supernet = self.state.supernet
         loss = self._loss(self.valid.batch(self.state.step), self._compared(), self.loss)
         if self.settings.cost_weight:
-            loss = loss + self.settings.cost_weight * loss.detach() * supernet.cost(supernet.mixing()).log()
+            loss = loss + self.settings.cost_weight * loss.detach() * supernet.cost(supernet.relax()).log()
         return loss
 
     def _look_ahead(self) -> None:
@@ -280,9 +282,9 @@ class Run:
     def _report(self, loss: float) -> Progress:
         state = self.state
         with self.precision:
-            check = self.judge(Part(state.supernet, leading(state.supernet)), 0, state.step, loss)
+            check = self.judge(PartialSupernet(state.supernet, leading(state.supernet)), 0, state.step, loss)
         architecture = state.supernet.derive()
-        mixing = state.supernet.mixing()
+        relaxed = state.supernet.relax()
         differences = state.stopping.difference()
         state.history.append(
             {
@@ -291,38 +293,37 @@ class Run:
                 "valid_loss": check.loss,
                 "valid_auc": check.auc,
                 "alpha": self._strengths(),
-                "beta": None if mixing.experts is None else _rounded(mixing.experts),
+                "beta": None if relaxed.experts is None else _rounded(relaxed.experts),
                 "architecture": architecture.to_dict(),
                 "skips": architecture.num_skips,
                 "stopped": len(state.stopping.stopped()),
                 "gradient_difference": _quantiles(differences),
             }
         )
-        strongest = [str(architecture.interaction)]
-        if state.supernet.space.layers:
-            share = mixing.choices[-1].weights.detach().mean(0)
-            best = share.topk(min(3, len(share))).indices.tolist()
-            strongest += [str(state.supernet.space.layers[-1].options[index]) for index in best]
+        strongest = [str(architecture[INTERACTION][0])]
+        last = list(relaxed.choices)[-1]
+        share = relaxed.choices[last].weights.detach().mean(0)
+        best = share.topk(min(3, len(share))).indices.tolist()
+        strongest += [str(state.supernet.space[last].options[index]) for index in best]
         return Progress("search", state.step, self.schedule.total, check.loss, check.auc, tuple(strongest))
 
-    def _strengths(self) -> list[list[list[float]]]:
+    def _strengths(self) -> dict[str, list[list[float]]]:
         """Weights of all candidates that there were at the start, for each choice (cells, K); 0 where given up."""
-        found = []
-        spaces = zip(self.problem.space.choices, self.state.supernet.space.choices, strict=True)
-        for index, (first, now) in enumerate(spaces):
-            share = self.state.supernet.logits.weights(index).detach()
+        found = {}
+        for name, first in self.problem.space.choices.items():
+            now = self.state.supernet.space[name]
+            share = self.state.supernet.logits.weights(name).detach()
             whole = share.new_zeros(len(share), len(first.options))
             whole[:, [first.options.index(option) for option in now.options]] = share
-            found.append(_rounded(whole))
+            found[name] = _rounded(whole)
         return found
 
     def result(self, seconds: float) -> SearchResult:
         """The derived architecture and the history."""
         state = self.state
-        options = [[str(option) for option in choice.options] for choice in self.problem.space.choices]
         history: dict[str, Any] = {
-            "options": options,
-            "left": [[str(option) for option in choice.options] for choice in state.supernet.space.choices],
+            "options": option_names(self.problem.space),
+            "left": option_names(state.supernet.space),
             "steps": state.step,
             "warm_up": self.schedule.warm_up,
             "records": state.history,

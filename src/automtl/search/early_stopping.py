@@ -15,7 +15,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from automtl.models.block import PlacedMixture
+from automtl.models.block import PlacedOperation
 from automtl.search.settings import SearchSettings
 
 SMALL = 16  # operations with fewer parameters are exempt
@@ -25,7 +25,7 @@ SMALL = 16  # operations with fewer parameters are exempt
 class Candidate:
     """One candidate in all its copies (S): choice, cells of the copies, option, what it owns (each (S, ...))."""
 
-    choice: int
+    choice: str
     cells: tuple[int, ...]
     option: str
     parameters: tuple[nn.Parameter, ...]
@@ -43,13 +43,9 @@ class Candidate:
         return torch.cat([gradient.flatten(1) for gradient in found if gradient is not None], dim=1)
 
 
-def candidates_of(placed: Sequence[PlacedMixture]) -> list[Candidate]:
+def candidates_of(placed: Sequence[PlacedOperation]) -> list[Candidate]:
     """All candidates that have enough parameters to be watched."""
-    found = [
-        Candidate(place.choice, place.cells, str(option), tuple(place.mixture.owned(index)))
-        for place in placed
-        for index, option in enumerate(place.options)
-    ]
+    found = [Candidate(one.choice, one.cells, str(one.operation), one.parameters) for one in placed]
     return [candidate for candidate in found if candidate.count >= SMALL]
 
 
@@ -59,7 +55,7 @@ class OperationStopping:
     Statistics of all candidates and copies lie in one row of N; `rows[i]` are those of candidate i.
     """
 
-    def __init__(self, placed: Sequence[PlacedMixture], settings: SearchSettings) -> None:
+    def __init__(self, placed: Sequence[PlacedOperation], settings: SearchSettings) -> None:
         self.settings = settings
         self.candidates = candidates_of(placed)
         ends = torch.tensor([0, *(len(candidate.cells) for candidate in self.candidates)]).cumsum(0).tolist()
@@ -73,7 +69,7 @@ class OperationStopping:
         self.past: list[dict[str, Any]] = []  # stopped candidates that are no longer there
 
     @torch.no_grad()
-    def keep(self, placed: Sequence[PlacedMixture]) -> OperationStopping:
+    def keep(self, placed: Sequence[PlacedOperation]) -> OperationStopping:
         """The same for a narrowed network that holds some of these candidates' parameters."""
         kept = OperationStopping(placed, self.settings)
         before = {id(one.parameters[0]): index for index, one in enumerate(self.candidates)}

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping
 
 import torch
 
 from automtl.models.supernet import Supernet
 from automtl.search.settings import SearchSettings
 
-Active = Sequence[tuple[int, ...]]
+Active = Mapping[str, tuple[int, ...]]
 
 
 def draw(supernet: Supernet, step: int, count: int, whole: int, seed: int) -> Active:
@@ -18,8 +18,11 @@ def draw(supernet: Supernet, step: int, count: int, whole: int, seed: int) -> Ac
 
     A choice of at most `whole` candidates is not drawn from: all of them run.
     """
-    sizes = [len(choice.options) for choice in supernet.space.choices]
-    return [_draw(size, step, size if size <= whole else count, f"{seed} {index}") for index, size in enumerate(sizes)]
+    sizes = {name: len(choice.options) for name, choice in supernet.space.choices.items()}
+    return {
+        name: _draw(size, step, size if size <= whole else count, f"{seed} {index}")
+        for index, (name, size) in enumerate(sizes.items())
+    }
 
 
 def _draw(options: int, step: int, count: int, seed: str) -> tuple[int, ...]:
@@ -37,19 +40,19 @@ def promising(supernet: Supernet, share: float, whole: int) -> Active:
 
     A choice of at most `whole` candidates keeps all of them.
     """
-    kept = []
-    for index in range(len(supernet.space.choices)):
-        best = supernet.logits.weights(index).amax(dim=0)
+    kept = {}
+    for name in supernet.space.choices:
+        best = supernet.logits.weights(name).amax(dim=0)
         count = len(best) if len(best) <= whole else max(2, round(len(best) * share))
-        kept.append(tuple(sorted(best.topk(count).indices.tolist())))
+        kept[name] = tuple(sorted(best.topk(count).indices.tolist()))
     return kept
 
 
 @torch.no_grad()
 def leading(supernet: Supernet) -> Active:
     """Of each choice the places of the candidates that lead in some cell: where all agree, the choice is closed."""
-    weights = (supernet.logits.weights(index) for index in range(len(supernet.space.choices)))
-    return [tuple(sorted(set(share.argmax(dim=1).tolist()))) for share in weights]
+    weights = {name: supernet.logits.weights(name) for name in supernet.space.choices}
+    return {name: tuple(sorted(set(of.argmax(dim=1).tolist()))) for name, of in weights.items()}
 
 
 def due(step: int, total: int, settings: SearchSettings) -> bool:

@@ -17,6 +17,7 @@ from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
 from automtl.search.differentiable import Differentiable
 from automtl.search.settings import SearchSettings
 from automtl.space.architecture import Architecture
+from automtl.space.names import INTERACTION
 from automtl.system.progress import Callback, Progress, ignore
 from automtl.training.fit import FitResult, fit, seeded
 from automtl.training.losses import MultiTaskLoss
@@ -56,7 +57,7 @@ class RandomSearch(SearchStrategy):
             trials.append(_try(problem.space.sample(rng), problem, train, valid, seed))
             check = trials[-1].result.checks[trials[-1].result.best]
             share = len(trials) / (self.settings.trials or _affordable(trials, budget))
-            strongest = (str(_best(trials).architecture.interaction),)
+            strongest = (str(_best(trials).architecture[INTERACTION][0]),)
             callback(Progress("search", round(100 * min(share, 1)), 100, check.loss, check.auc, strongest))
         history = {"trials": [trial.to_dict() for trial in trials], "budget": None if self.settings.trials else budget}
         return SearchResult(_best(trials).architecture, time.perf_counter() - start, history)

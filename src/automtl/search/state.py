@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -13,6 +12,7 @@ from automtl.features.batch import Batch
 from automtl.models.supernet import Supernet
 from automtl.search.early_stopping import OperationStopping
 from automtl.search.settings import SearchSettings
+from automtl.space.space import Places, SearchSpace
 
 
 class Cycle:
@@ -74,36 +74,37 @@ class SearchState:
         for optimizer in self._optimizers().values():
             optimizer.zero_grad()
 
-    def keep(self, kept: Sequence[Sequence[int]]) -> None:
+    def keep(self, kept: Places) -> None:
         """Narrow the supernet to these options of each choice; optimizers and statistics go with what is left."""
-        old = list(self.supernet.logits.alpha)
-        self.supernet.keep(kept)
+        old = dict(self.supernet.logits.alpha.items())
+        self.supernet.prune(kept)
         self.stopping = self.stopping.keep(self.supernet.network.placed())
         left = set(map(id, self.supernet.network.parameters()))
         for group in self.weights.param_groups:
             group["params"] = [parameter for parameter in group["params"] if id(parameter) in left]
         for parameter in [p for p in self.weights.state if id(p) not in left]:
             del self.weights.state[parameter]
-        for before, after, places in zip(old, self.supernet.logits.alpha, kept, strict=True):
+        for name, before in old.items():
+            after, places = self.supernet.logits.alpha[name], kept[name]
             moments = self.alpha.state.pop(before, {})
             self.alpha.state[after] = {
                 name: value[:, list(places)] if value.shape == before.shape else value
                 for name, value in moments.items()
             }
-        self.alpha.param_groups[0]["params"] = list(self.supernet.logits.alpha)
+        self.alpha.param_groups[0]["params"] = list(self.supernet.logits.alpha.values())
 
     def plain(self) -> dict[str, Any]:
         """What is left: what is still open, counters and history, for JSON."""
         return {
             "step": self.step, "checks": self.stopping.checks, "past": self.stopping.past, "history": self.history,
-            "options": [[str(option) for option in choice.options] for choice in self.supernet.space.choices],
+            "options": option_names(self.supernet.space),
         }  # fmt: skip
 
     def restore(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
         """Put back what `tensors` and `plain` gave, into a state made with the same settings."""
-        own = [[str(option) for option in choice.options] for choice in self.supernet.space.choices]
+        own = option_names(self.supernet.space)
         if own != plain["options"]:
-            self.keep([[all_.index(o) for o in some] for all_, some in zip(own, plain["options"], strict=True)])
+            self.keep({name: [own[name].index(option) for option in some] for name, some in plain["options"].items()})
         self.stopping.past = list(plain["past"])
         prefix = "supernet."
         self.supernet.load_state_dict({n[len(prefix) :]: v for n, v in tensors.items() if n.startswith(prefix)})
@@ -122,6 +123,11 @@ class SearchState:
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"weights": self.weights, "alpha": self.alpha, "beta": self.beta}
+
+
+def option_names(space: SearchSpace) -> dict[str, list[str]]:
+    """The options of each choice of a uniform space, by its name."""
+    return {name: [str(option) for option in choice.options] for name, choice in space.choices.items()}
 
 
 def weight_optimizer(supernet: Supernet, settings: SearchSettings) -> torch.optim.Optimizer:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from itertools import chain, repeat
 from typing import Any
 
 from automtl.features.batch import subset
 from automtl.models.network import build
-from automtl.operations import Identity, Operation, operation
+from automtl.operations import Block, Identity, Operation, operation
 from automtl.search.base import SearchProblem
 from automtl.search.settings import SearchSettings
 from automtl.space.architecture import Architecture
+from automtl.space.names import INTERACTION, POOLING, block_of
 from automtl.space.space import SearchSpace
 from automtl.system.progress import Callback, Progress
 from automtl.training.fit import fit
@@ -56,28 +59,32 @@ def alternatives(found: Architecture, space: SearchSpace, settings: SearchSettin
 
     Parts that the space does not have are left as found; what comes out twice is there once.
     """
-    pooling, layers = operation(settings.plain_pooling), _plain_layers(space, settings)
-    pooled = _with(found, pooling if all(pooling in cell for cell in space.pooling.cells) else None, None)
-    plain = _with(pooled, None, layers)
+    pooling = {POOLING: operation(settings.plain_pooling)}
+    pooled = _with(found, pooling if _fits(pooling, space) else {})
+    plain = _with(pooled, _plain_layers(space, settings))
     made = {found: "as found"}
     made.setdefault(pooled, "plain poolings")
     made.setdefault(plain, "plain poolings and layers")
-    if all(Identity() in cell for cell in space.interaction.cells):
-        made.setdefault(replace(plain, interaction=Identity()), "the same without interactions")
+    skip = {INTERACTION: Identity()}
+    if _fits(skip, space):
+        made.setdefault(_with(plain, skip), "the same without interactions")
     return made
 
 
-def _plain_layers(space: SearchSpace, settings: SearchSettings) -> tuple[Operation, ...] | None:
-    """One operation a layer; None where the space lacks one."""
-    plain = [operation(text) for text in settings.plain_layers][: len(space.layers)]
-    plain += [Identity()] * (len(space.layers) - len(plain))
-    fits = all(made in cell for made, choice in zip(plain, space.layers, strict=True) for cell in choice.cells)
-    return tuple(plain) if fits else None
+def _plain_layers(space: SearchSpace, settings: SearchSettings) -> dict[str, Operation]:
+    """One operation a layer, by the layer's name; nothing where the space lacks one."""
+    names = [name for name in space.choices if block_of(name) is Block.LAYER]
+    texts = chain(settings.plain_layers, repeat("skip"))
+    plain = {name: operation(text) for name, text in zip(names, texts, strict=False)}
+    return plain if _fits(plain, space) else {}
 
 
-def _with(found: Architecture, pooling: Operation | None, layers: tuple[Operation, ...] | None) -> Architecture:
-    """The architecture with this pooling and these layers in every expert; None: its own."""
-    experts = (
-        replace(expert, pooling=pooling or expert.pooling, layers=layers or expert.layers) for expert in found.experts
-    )
-    return replace(found, experts=tuple(experts))
+def _fits(plain: Mapping[str, Operation], space: SearchSpace) -> bool:
+    """Whether these operations are options of all cells of their choices."""
+    return all(made in cell for name, made in plain.items() for cell in space[name].cells)
+
+
+def _with(found: Architecture, plain: Mapping[str, Operation]) -> Architecture:
+    """The architecture with these operations, by the choice's name, in every cell."""
+    changed = {name: (made,) * len(found[name]) for name, made in plain.items()}
+    return replace(found, choices={**found.choices, **changed})

@@ -25,9 +25,7 @@ class Outcome:
     differences: tuple[str, ...]
 
 
-def prepare(
-    dataset: Dataset, folder: Path, out: Path, variant: str | None = None, *, strict: bool = False
-) -> Outcome:  # fmt: skip
+def prepare(dataset: Dataset, folder: Path, out: Path, variant: str | None = None, *, strict: bool = False) -> Outcome:
     """Write the table (Parquet) and, beside it, its schema; both whole or not at all.
 
     Rows are streamed: memory grows with the ids that a recipe counts or joins by, not with the rows. Raises
@@ -36,9 +34,8 @@ def prepare(
     variant = variant or next(iter(dataset.variants))
     if variant not in dataset.variants:
         known = ", ".join(dataset.variants)
-        raise SettingsError(
-            f"{dataset.name} has no variant '{variant}'{suggestion(variant, dataset.variants)}; {known}"
-        )
+        near = suggestion(variant, dataset.variants)
+        raise SettingsError(f"{dataset.title} has no variant '{variant}'{near}; known: {known}")
     if out.suffix != ".parquet":
         raise TableError(f"'{out}': the table is written as Parquet; give a name that ends in .parquet")
     schema_path = out.with_suffix(".schema.yaml")
