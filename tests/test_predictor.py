@@ -16,9 +16,9 @@ import torch
 import yaml
 
 from automtl.config import Settings
-from automtl.ensemble.ensemble import Blend
+from automtl.ensemble.ensemble import Ensemble
 from automtl.errors import FileError, SettingsError
-from automtl.experiment import Roles, fit_table
+from automtl.experiment import ColumnRoles, fit_table
 from automtl.predictor import Predictor
 from automtl.system.hardware import has_bf16
 from tests.conftest import TINY
@@ -26,7 +26,7 @@ from tests.conftest import TINY
 
 @pytest.fixture(scope="module")
 def predictor(log: pl.DataFrame, tiny: Settings) -> Predictor:
-    return fit_table(log, ["click"], roles=Roles(drop=("like", "buy", "cart")), settings=tiny).predictor
+    return fit_table(log, ["click"], roles=ColumnRoles(drop=("like", "buy", "cart")), settings=tiny).predictor
 
 
 def test_a_loaded_model_predicts_the_same(predictor: Predictor, log: pl.DataFrame, tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_one_row_and_many_rows_are_scored_alike(predictor: Predictor, log: pl.Da
 
 
 def test_products_in_16_bits_move_scores_a_little_and_only_where_asked(predictor: Predictor, log: pl.DataFrame) -> None:
-    assert isinstance(predictor.network, Blend)
+    assert isinstance(predictor.network, Ensemble)
     network = replace(predictor, network=predictor.network.members[0])  # without the others beside it
     whole = network.predict(log)["click"]
     moved = (replace(network, precision="auto").predict(log)["click"] - whole).abs().max()

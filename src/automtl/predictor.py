@@ -15,7 +15,7 @@ from torch import nn
 
 from automtl.dataset.prepared import PreparedFolder, is_prepared
 from automtl.dataset.store import FeedingSettings, feeding
-from automtl.ensemble.ensemble import Blend, Member, trees_of
+from automtl.ensemble.ensemble import Ensemble, Member, trees_of
 from automtl.ensemble.trees import TreeModel
 from automtl.errors import FileError, SettingsError, SpaceError
 from automtl.features.batch import Batch
@@ -80,7 +80,7 @@ class ModelSpec:
         for name in self.trees:
             trees = TreeModel(inputs[name], self.network, torch.Generator())
             members.append(Member(name, trees, inputs[name].num_numeric))
-        return Blend(members, layout.tasks)
+        return Ensemble(members, layout.tasks)
 
     def _network(self, layout: Layout, seed: int) -> nn.Module:
         if self.architecture is None:

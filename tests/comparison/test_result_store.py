@@ -12,7 +12,7 @@ from automtl.comparison.result_store import Records, digest
 from automtl.errors import ComparisonError, FileError
 from automtl.tables.digest import table_digest
 
-IDENTITY = {"table content": "abc", "settings": {"training": {"learning_rate": 0.001}, "variants": [{"name": "a"}]}}
+IDENTITY = {"table content": "abc", "settings": {"training": {"learning_rate": 0.001}, "presets": [{"name": "a"}]}}
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def test_test_rows_are_written_once(records: Records) -> None:
 def test_another_comparison_is_refused_by_the_name_of_what_differs(records: Records) -> None:
     records.put("test-1", {})
     records.open(IDENTITY, overwrite=False)
-    changed = {**IDENTITY, "settings": {"training": {"learning_rate": 0.002}, "variants": [{"name": "a"}]}}
+    changed = {**IDENTITY, "settings": {"training": {"learning_rate": 0.002}, "presets": [{"name": "a"}]}}
     with pytest.raises(ComparisonError, match=r"settings\.training\.learning_rate: 0\.001 there, 0\.002 now.*--overw"):
         records.open(changed, overwrite=False)
     with pytest.raises(ComparisonError, match=r"table content: abc there, def now.* its 1 finished jobs"):

@@ -113,7 +113,7 @@ def test_a_task_without_validation_rows_is_trained_for_fixed_rounds() -> None:
 
 def test_a_missing_package_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lightgbm", None)
-    with pytest.raises(SettingsError, match=r"pip install 'automtl\[trees\]'"):
+    with pytest.raises(SettingsError, match=r"pip install --force-reinstall lightgbm"):
         check_model("lightgbm", TASKS)
 
 
@@ -137,7 +137,7 @@ def test_the_whole_way_on_the_command_line(
     files = {path.name for path in run.iterdir()}
     assert {"trees.0.0.txt", "trees.0.1.txt"} <= files and "weights.safetensors" not in files
     history = json.loads((run / "history.json").read_text())
-    assert [variant["name"] for variant in history["variants"]] == ["rates, strong decay", "ids only"]
+    assert [preset["name"] for preset in history["presets"]] == ["target encoding, strong decay", "ids only"]
     for command in (["evaluate", run, log_file], ["inspect", run]):
         assert call(*command) == 0
     assert "parameters" in capsys.readouterr().out

@@ -20,7 +20,7 @@ import yaml
 from automtl.config import Settings, make_settings
 from automtl.dataset.prepared import PreparedFolder
 from automtl.errors import AutomtlError, FileError, SchemaError, TableError
-from automtl.experiment import Roles
+from automtl.experiment import ColumnRoles
 from automtl.experiment.prepare import prepare_table
 from automtl.features.encoder import Encoder
 from automtl.system.files import locked
@@ -235,7 +235,7 @@ def test_a_wrong_label_among_the_rows_that_a_schema_is_inferred_from_is_told_by_
     parts = source(tmp_path)
     broken(parts, "label")
     with pytest.raises(SchemaError, match="part-02.parquet', row 6: task 'click': .*found 7; correct the row"):
-        prepare_table(str(parts), ["click"], out=tmp_path / "out", roles=Roles(split="part"))
+        prepare_table(str(parts), ["click"], out=tmp_path / "out", roles=ColumnRoles(split="part"))
 
 
 def test_parts_without_rows_are_left_out(tmp_path: Path) -> None:
@@ -293,7 +293,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_later(tmp_path: Path, monkeypat
 
 def test_a_schema_is_inferred_where_none_is_given(tmp_path: Path) -> None:
     parts = source(tmp_path)
-    roles = Roles(("w", "when", "tags", "seen", "buy", "amount", "size", "at", "wide"), split="part")
+    roles = ColumnRoles(("w", "when", "tags", "seen", "buy", "amount", "size", "at", "wide"), split="part")
     made = prepare_table(str(parts), ["click"], out=tmp_path / "out", roles=roles)
     assert {field.name for field in made.schema.fields} == {"user", "item", "share", "flag", "price"}
 
@@ -303,7 +303,7 @@ def test_what_the_checks_find_is_told_before_rows_are_encoded_and_again_by_those
 ) -> None:
     table, out, settings = tmp_path / "log.parquet", tmp_path / "out", tmp_path / "tiny.yaml"
     log.with_columns(leak=pl.col("click") * 2 + pl.col("hour") / 24, empty=pl.lit(1)).write_parquet(table)
-    settings.write_text(yaml.safe_dump(TINY | {"model": "shared-bottom", "variants": []}), encoding="utf-8")
+    settings.write_text(yaml.safe_dump(TINY | {"model": "shared-bottom", "presets": []}), encoding="utf-8")
     given = [table, "--task", "click", "--task", "buy", "--drop", "like", "--drop", "cart"]
     assert call("check", *given, "--out", tmp_path / "table.json") == 0
     assert call("prepare", *given, "--out", out) == 0
@@ -335,7 +335,7 @@ def test_the_command_prepares_a_folder_that_fit_takes(
     log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings, out = tmp_path / "tiny.yaml", tmp_path / "out"
-    settings.write_text(yaml.safe_dump(TINY | {"model": "shared-bottom", "variants": []}), encoding="utf-8")
+    settings.write_text(yaml.safe_dump(TINY | {"model": "shared-bottom", "presets": []}), encoding="utf-8")
     given = ("--task", "click", "--task", "buy", "--drop", "like", "--drop", "cart")
     assert call("prepare", log_file, *given, "--memory", "1", "--out", out) == 0
     told = capsys.readouterr().out

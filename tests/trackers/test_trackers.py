@@ -14,7 +14,7 @@ import pytest
 
 from automtl.config import Settings, make_settings
 from automtl.errors import SettingsError
-from automtl.experiment import Roles, Run, fit_table
+from automtl.experiment import ColumnRoles, Run, fit_table
 from automtl.system.progress import Progress, ignore
 from automtl.trackers import TRACKERS
 from automtl.trackers.base import curves, numbers, parameters, tag
@@ -29,8 +29,10 @@ def tracked(settings: Settings, folder: Path, *names: Any, uri: str | None = Non
 
 
 def run(log: pl.DataFrame, settings: Settings, callback: Any = ignore, **changes: Any) -> Run:
-    settings = replace(settings, variants=(), **changes)
-    return fit_table(log, ["click", "buy"], roles=Roles(drop=("like", "cart")), settings=settings, callback=callback)
+    settings = replace(settings, presets=(), **changes)
+    return fit_table(
+        log, ["click", "buy"], roles=ColumnRoles(drop=("like", "cart")), settings=settings, callback=callback
+    )
 
 
 def read_events(folder: Path) -> Any:
@@ -136,7 +138,7 @@ def test_a_missing_extra_is_named_before_any_work(
 def test_the_command_line_tracks_and_names_what_is_unknown(
     log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "s.yaml").write_text(str({**TINY, "model": "mmoe", "variants": []}))
+    (tmp_path / "s.yaml").write_text(str({**TINY, "model": "mmoe", "presets": []}))
     common = ["fit", log_file, "--task", "click", "--config", tmp_path / "s.yaml", "--out", tmp_path / "run"]
     assert call(*common, "--tracker", "wandb") == 2
     assert "error: tracker 'wandb' is unknown; known: tensorboard, mlflow, or \"package" in capsys.readouterr().err
@@ -176,6 +178,6 @@ def test_values_become_tags_and_texts() -> None:
     assert tag("choosing inputs: rates, strong decay/auc/is_click") == "choosing inputs rates strong decay/auc/is_click"
     assert curves(Progress("search", 3, 9)) == {}
     assert curves(Progress("search", 3, 9, 0.5, {"buy": 0.7})) == {"search/loss": 0.5, "search/auc/buy": 0.7}
-    metrics = {"test": {"buy": {"auc": {"undefined": "one class"}, "rows": 3}}, "variant": "rates"}
+    metrics = {"test": {"buy": {"auc": {"undefined": "one class"}, "rows": 3}}, "preset": "rates"}
     assert numbers(metrics, "final") == {"final/test/buy/rows": 3.0}
     assert parameters({"a": {"b": (1, "x"), "c": None}, "d": "e"}) == {"a.b": '[1, "x"]', "a.c": "null", "d": "e"}

@@ -13,7 +13,7 @@ from automtl.cli.options import Rows, TableArgument, sharing
 from automtl.cli.progress import Live
 from automtl.cli.show import show_run
 from automtl.errors import SettingsError
-from automtl.models.names import MODEL_NAMES
+from automtl.models.registry import EVERY_MODEL
 from automtl.trackers import TRACKERS
 
 
@@ -22,7 +22,7 @@ from automtl.trackers import TRACKERS
 def fit_command(
     table: TableArgument,
     rows: Rows,
-    model: Annotated[str | None, typer.Option(help=f"{', '.join(MODEL_NAMES)}.")] = None,
+    model: Annotated[str | None, typer.Option(help=f"{EVERY_MODEL.choices}.")] = None,
     strategy: Annotated[str | None, typer.Option(help="progressive, automtl, darts, darts-minus or random.")] = None,
     schedule: Annotated[str, typer.Option(help="bounded, or published: the paper's schedule.")] = "bounded",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,

@@ -21,10 +21,10 @@ from automtl.comparison.settings import Terms
 from automtl.comparison.summary import assemble
 from automtl.comparison.trials import NO_MATTER, Brief, Kind, begin, run_job
 from automtl.comparison.tuning import require_tuning
-from automtl.config import Settings, Variant
+from automtl.config import InputPreset, Settings
 from automtl.errors import SettingsError, suggestion
-from automtl.experiment.input_selection import distinct_variants
-from automtl.experiment.pipeline import check_names
+from automtl.experiment.fit import check_settings
+from automtl.experiment.inputs import distinct_presets
 from automtl.experiment.source import FolderSource, Source, open_source
 from automtl.report.folder import attempted, comparison_report
 from automtl.report.run import field_lines
@@ -136,7 +136,7 @@ def _check(chosen: dict[str, Settings], settings: Settings, plan: Plan) -> None:
     if plan.trials < 1:
         raise SettingsError(f"--trials {plan.trials}: expected at least 1, which is the default settings")
     for made in chosen.values():
-        check_names(made)
+        check_settings(made)
     require_tuning(plan.trials)
 
 
@@ -175,14 +175,14 @@ def _conduct(
     out: Path,
 ) -> list[Finish]:
     """All jobs that have no record yet, in processes of their own."""
-    variants = distinct_variants(settings, brief.schema)
-    choice = choose_inputs(settings, variants, plan)
+    presets = distinct_presets(settings, brief.schema)
+    choice = choose_inputs(settings, presets, plan)
 
-    def courses(inputs: Variant) -> list[Course[Finish]]:
-        return [part(name, own, inputs, distinct_variants(own, brief.schema), plan) for name, own in chosen.items()]
+    def courses(inputs: InputPreset) -> list[Course[Finish]]:
+        return [part(name, own, inputs, distinct_presets(own, brief.schema), plan) for name, own in chosen.items()]
 
     planned: Counter[tuple[str, Kind]] = Counter()
-    every: list[Course[Any]] = [choice, *courses(variants[0])]
+    every: list[Course[Any]] = [choice, *courses(presets[0])]
     for course in every:
         planned.update({(course.name, kind): count for kind, count in course.planned.items()})
     encoded = out / "encoded"

@@ -8,9 +8,9 @@ from dataclasses import asdict, dataclass, replace
 from math import prod
 from typing import Any
 
-from automtl.config import Settings, Variant
+from automtl.config import InputPreset, Settings
 from automtl.errors import ComparisonError
-from automtl.experiment.input_selection import trains_itself
+from automtl.experiment.inputs import is_self_trained
 from automtl.models.settings import NetworkSettings
 from automtl.training.fit import TrainingSettings
 
@@ -79,38 +79,38 @@ NETWORK, TREES = NetworkKnobs(), TreeKnobs()
 
 @dataclass(frozen=True)
 class Tuned:
-    """One point: the inputs' variant, and values of the knobs."""
+    """One point: the inputs' preset, and values of the knobs."""
 
-    inputs: Variant
+    inputs: InputPreset
     values: Values
     knobs: Knobs
 
     @staticmethod
-    def default(settings: Settings, inputs: Variant) -> Tuned:
-        """What the settings and the variant say."""
+    def default(settings: Settings, inputs: InputPreset) -> Tuned:
+        """What the settings and the preset say."""
         training = replace(settings.training, **inputs.training)
         network = replace(settings.network, **inputs.network)
-        knobs = TREES if trains_itself(settings.model) else NETWORK
+        knobs = TREES if is_self_trained(settings.model) else NETWORK
         return Tuned(inputs, knobs.default(network, training), knobs)
 
     def apply(self, settings: Settings) -> Settings:
-        """The settings with this point as their one variant."""
+        """The settings with this point as their one preset."""
         network, training = self.knobs.changes(self.values, settings.training)
         inputs = self.inputs
-        variant = replace(inputs, network=inputs.network | network, training=inputs.training | training)
-        return replace(settings, variants=(variant,))
+        preset = replace(inputs, network=inputs.network | network, training=inputs.training | training)
+        return replace(settings, presets=(preset,))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; the inputs by their variant's name."""
+        """Plain values; the inputs by their preset's name."""
         return {"inputs": self.inputs.name, **self.values}
 
 
-def first_points(settings: Settings, variants: Sequence[Variant], trials: int) -> list[Tuned]:
-    """The default settings under each variant of the inputs, the ones that `fit` would choose first."""
-    return [Tuned.default(settings, variant) for variant in variants][:trials]
+def first_points(settings: Settings, presets: Sequence[InputPreset], trials: int) -> list[Tuned]:
+    """The default settings under each preset of the inputs, the ones that `fit` would choose first."""
+    return [Tuned.default(settings, preset) for preset in presets][:trials]
 
 
-def further_points(settings: Settings, inputs: Variant, count: int) -> list[Tuned]:
+def further_points(settings: Settings, inputs: InputPreset, count: int) -> list[Tuned]:
     """Points of the grid under the inputs that were best so far: drawn once, so the same for all models."""
     default = Tuned.default(settings, inputs)
     drawn = draw(count + 1) if count > 0 else []

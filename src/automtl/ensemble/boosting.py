@@ -1,4 +1,4 @@
-"""Boosted trees of one task, by LightGBM (extra `trees`). N rows, C columns."""
+"""Boosted trees of one task, by LightGBM. N rows, C columns."""
 
 from __future__ import annotations
 

@@ -24,6 +24,10 @@ from automtl.training.targets import Targets
 if TYPE_CHECKING:
     from lightgbm import Booster
 
+LIGHTGBM_MISSING = (
+    "LightGBM cannot be loaded; run: pip install --force-reinstall lightgbm (on Linux it needs the system's OpenMP "
+    "library, too: apt-get install libgomp1)"
+)
 CATEGORIES = 64  # a field of up to so many ids is split by sets of ids, a larger one by how frequent an id is
 VALUES = 32  # the most frequent values of a multi-valued field, each an input
 
@@ -71,10 +75,7 @@ class TreeModel(SelfTrained):
     def check(tasks: Sequence[Task]) -> None:
         """Raises SettingsError where LightGBM cannot be loaded."""
         if not TreeModel.available():
-            raise SettingsError(
-                "LightGBM cannot be loaded; run: pip install 'automtl[trees]' (it needs the system's OpenMP library, "
-                "libgomp1), or choose a model without trees"
-            )
+            raise SettingsError(f"{LIGHTGBM_MISSING}; or choose a model without trees")
 
     @staticmethod
     def available() -> bool:

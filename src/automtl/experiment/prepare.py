@@ -22,7 +22,7 @@ from automtl.dataset.builder.workdir import Work, machine_start
 from automtl.dataset.prepared import Origin, PreparedFolder, finish_prepared
 from automtl.dataset.store import MEMORY_SHARE, machine_memory_bytes
 from automtl.errors import FileError, SchemaError
-from automtl.experiment.source import Roles, check_schema, check_seed, resolve_schema
+from automtl.experiment.source import ColumnRoles, check_schema, check_seed, resolve_schema
 from automtl.system.files import LOCK, json_bytes, locked, write_whole
 from automtl.system.manifest import PREPARED
 from automtl.system.progress import Callback, Event, ignore
@@ -41,7 +41,7 @@ def prepare_table(
     tasks: Sequence[str] = (),
     *,
     out: Path | str,
-    roles: Roles | None = None,
+    roles: ColumnRoles | None = None,
     schema: Schema | None = None,
     settings: Settings | None = None,
     seed: int = 0,
@@ -61,7 +61,7 @@ def prepare_table(
     PREPARED.require_free(out, overwrite)
     check_seed(seed)
     opened = Source.open(source)
-    pieces, roles = opened.sample(SAMPLE_ROWS), roles or Roles()
+    pieces, roles = opened.sample(SAMPLE_ROWS), roles or ColumnRoles()
     table = pl.concat(piece.table for piece in pieces)
     with opened.located(pieces):
         schema = resolve_schema(table, tasks, roles, schema)

@@ -128,7 +128,7 @@ def comparison_page(found: Values) -> dict[str, Any]:
         "failed": [(name, model["failed"]) for name, model in found["models"].items() if model["failed"]],
         "experts": None
         if seed is None
-        else expert_table(seed["architecture"], tasks, seed.get("gates"), seed.get("blend")),
+        else expert_table(seed["architecture"], tasks, seed.get("gates"), seed.get("ensemble")),
     }
 
 

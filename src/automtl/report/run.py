@@ -315,10 +315,10 @@ def _cost(run: RunValues) -> list[tuple[str, str]]:
         *([("FLOPs per row", amount(flops))] if flops is not None else []),
         ("search", seconds(spent.get("search"))),
         ("training", seconds(spent.get("training"))),
-        *([("others beside it", seconds(spent["blend"]))] if metrics.get("blend") else []),
+        *([("others beside it", seconds(spent["ensemble"]))] if metrics.get("ensemble") else []),
         ("all in all", seconds(spent.get("total"))),
         ("peak memory", size(metrics.get("peak_memory_bytes"))),
-        ("inputs chosen", clean(metrics.get("variant", "–"))),
+        ("inputs chosen", clean(metrics.get("preset", "–"))),
         ("seed", str(metrics.get("seed", "–"))),
     ]
 
@@ -350,11 +350,13 @@ def _fields(schema: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
 
 def _experts(run: RunValues) -> dict[str, Any] | None:
     found = run.model.get("architecture")
-    return None if found is None else expert_table(found, run.tasks, run.curves.get("gates"), run.metrics.get("blend"))
+    return (
+        None if found is None else expert_table(found, run.tasks, run.curves.get("gates"), run.metrics.get("ensemble"))
+    )
 
 
 def expert_table(
-    architecture: Mapping[str, Any], tasks: Sequence[str], gates: Any = None, blend: Any = None
+    architecture: Mapping[str, Any], tasks: Sequence[str], gates: Any = None, ensemble: Any = None
 ) -> dict[str, Any]:
     """The architecture as a table: a row an expert, its operations, and its weight in each task; who else scores."""
     rows = []
@@ -366,16 +368,16 @@ def expert_table(
         rows.append((f"E{index}", operations_of(architecture, index), weights))
     return {
         "interaction": shared_interaction(architecture), "columns": headings(architecture),
-        "tasks": tasks, "rows": rows, "beside": _beside(blend, tasks) if blend else None,
+        "tasks": tasks, "rows": rows, "beside": _beside(ensemble, tasks) if ensemble else None,
     }  # fmt: skip
 
 
-def _beside(blend: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
-    """Members of the blend and their shares by task; what was missing."""
-    shares = blend["shares"]
-    names = list(next(iter(shares.values()), ()))
-    rows = [(clean(name), [percent(shares[task][name]) for task in tasks]) for name in names]
-    return {"rows": rows, "missing": clean(blend["missing"]) if blend["missing"] else None}
+def _beside(ensemble: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
+    """Members of the ensemble and their weights by task; what was missing."""
+    weights = ensemble["weights"]
+    names = list(next(iter(weights.values()), ()))
+    rows = [(clean(name), [percent(weights[task][name]) for task in tasks]) for name in names]
+    return {"rows": rows, "missing": clean(ensemble["missing"]) if ensemble["missing"] else None}
 
 
 def _stopped(run: RunValues) -> dict[str, Any] | None:
