@@ -12,7 +12,8 @@ from pydantic import AliasChoices, TypeAdapter, ValidationError
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
-from automtl.dataset.store import FeedingSettings
+from automtl.dataset.store import DataLoaderSettings
+from automtl.ensemble.settings import TreeSettings
 from automtl.errors import SettingsError, suggestion
 from automtl.features.encoder import EncoderSettings
 from automtl.models.registry import SEARCHED
@@ -26,18 +27,19 @@ from automtl.training.fit import TrainingSettings
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class InputPreset:
-    """One alternative to be judged on validation rows: changes of the encoder, network and training settings."""
+    """One alternative to be judged on validation rows: changes of the settings of these names."""
 
     name: str
     encoder: dict[str, Any] = field(default_factory=dict)
     network: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    trees: dict[str, Any] = field(default_factory=dict)
 
 
 DEFAULT_PRESETS = (
     InputPreset("target encoding, strong decay", training={"embedding_weight_decay": 1e-3}),
     InputPreset("target encoding"),
-    InputPreset("ids only", encoder={"rates": False}),
+    InputPreset("ids only", encoder={"target_encoding": False}),
 )
 
 
@@ -66,11 +68,12 @@ class Settings:
     )
     split: SplitSettings = field(default_factory=lambda: SplitSettings())
     encoder: EncoderSettings = field(default_factory=lambda: EncoderSettings())
-    feeding: FeedingSettings = field(default_factory=lambda: FeedingSettings())
+    data_loader: DataLoaderSettings = field(default_factory=lambda: DataLoaderSettings())
     space: SpaceSettings = field(default_factory=lambda: SpaceSettings())
     network: NetworkSettings = field(default_factory=lambda: NetworkSettings())
     search: SearchSettings = field(default_factory=lambda: SearchSettings())
     training: TrainingSettings = field(default_factory=lambda: TrainingSettings())
+    trees: TreeSettings = field(default_factory=lambda: TreeSettings())
 
     @property
     def is_searched(self) -> bool:

@@ -7,6 +7,7 @@ import pytest
 from automtl.comparison.candidates import CONTENDERS
 from automtl.comparison.tuning import Tuned, draw, first_points, further_points
 from automtl.config import DEFAULT_PRESETS, Settings, make_settings
+from automtl.ensemble.settings import TreeSettings
 from automtl.experiment.inputs import distinct_presets
 from automtl.models.settings import NetworkSettings
 from automtl.training.fit import TrainingSettings
@@ -59,10 +60,7 @@ def test_every_contender_can_be_tuned_and_its_settings_stay_valid(name: str) -> 
 
 def test_trees_are_tuned_by_their_own_settings() -> None:
     settings = make_settings({"model": "lightgbm"})
-    trees = [
-        TrainingSettings(**point.apply(settings).presets[0].training).trees
-        for point in further_points(settings, RATES, 26)
-    ]
+    trees = [TreeSettings(**point.apply(settings).presets[0].trees) for point in further_points(settings, RATES, 26)]
     assert {tree.leaves for tree in trees} == {8, 16, 32}
     assert {tree.learning_rate for tree in trees} == {0.0125, 0.025, 0.05}
     assert {tree.column_share for tree in trees} == {1.0, 0.8, 0.6}

@@ -14,20 +14,18 @@ from sklearn.metrics import log_loss, mean_squared_error
 from torch import Tensor, nn
 
 from automtl.config import InputPreset, Settings
-from automtl.ensemble.boosting import TreeSettings
 from automtl.ensemble.ensemble import PRIOR, Ensemble, Member, best_weights, boosted, combine, trees_of
-from automtl.ensemble.trees import TreeModel
+from automtl.ensemble.settings import TreeSettings
 from automtl.errors import SettingsError
 from automtl.experiment import ColumnRoles, Run, fit_table
 from automtl.features.batch import Batch, Features
 from automtl.features.layout import Layout
 from automtl.models.network import count_parameters
-from automtl.models.settings import NetworkSettings
 from automtl.predictor import Predictor
 from automtl.system.progress import ignore
 from automtl.tables.schema import Task, TaskKind
-from automtl.training.fit import TrainingSettings, predict_logits
-from tests.ensemble.test_trees import LAYOUT, SETTINGS, TASKS, rows, trained
+from automtl.training.fit import predict_logits
+from tests.ensemble.test_trees import LAYOUT, SETTINGS, TASKS, new_model, rows, trained
 
 
 class Constant(nn.Module):
@@ -115,7 +113,7 @@ def test_no_stage_of_a_funnel_is_more_probable_than_the_one_before() -> None:
     assert predict_logits(model, rows(4)).tolist() == [[-0.5, -0.5]] * 4
 
 
-def trees_on(inputs: dict[str, Layout], settings: TrainingSettings = SETTINGS) -> list[Member]:
+def trees_on(inputs: dict[str, Layout], settings: TreeSettings = SETTINGS) -> list[Member]:
     return boosted(inputs, rows(), rows(seed=1), settings, 0, ignore)
 
 
@@ -142,9 +140,8 @@ def test_trees_of_fewer_inputs_see_the_first_numeric_columns_alone() -> None:
 
 
 def test_rows_beyond_the_bound_are_not_read() -> None:
-    few = replace(SETTINGS, trees=replace(SETTINGS.trees, max_rows=200))
-    model = TreeModel(LAYOUT, NetworkSettings(), torch.Generator())
-    model.learn(rows(), rows(seed=1), few, 0, lambda event: None, "trees")
+    model = new_model(settings=replace(SETTINGS, max_rows=200))
+    model.learn(rows(), rows(seed=1), 0, lambda event: None, "trees")
     assert model.texts() != trained(rows()).texts()
     counts = [line.split("=")[1] for line in model.texts()[0].splitlines() if line.startswith("internal_count=")]
     assert counts and max(int(count.split()[0]) for count in counts) <= 200
@@ -155,7 +152,7 @@ def fitted(log: pl.DataFrame, settings: Settings) -> Run:
 
 
 def small_trees(settings: Settings) -> Settings:
-    return replace(settings, training=replace(settings.training, trees=TreeSettings(rounds=30, min_leaf_rows=10)))
+    return replace(settings, trees=TreeSettings(rounds=30, min_leaf_rows=10))
 
 
 def test_a_searched_model_becomes_an_ensemble_and_comes_back_from_its_folder(
@@ -178,14 +175,14 @@ def test_a_searched_model_becomes_an_ensemble_and_comes_back_from_its_folder(
 
 
 def test_trees_beside_a_network_without_rates_have_them(log: pl.DataFrame, tiny: Settings, tmp_path: Path) -> None:
-    presets = (InputPreset("ids only", encoder={"rates": False}),)
-    settings = small_trees(replace(tiny, presets=presets, encoder=replace(tiny.encoder, rates=True)))
+    presets = (InputPreset("ids only", encoder={"target_encoding": False}),)
+    settings = small_trees(replace(tiny, presets=presets, encoder=replace(tiny.encoder, target_encoding=True)))
     run = fitted(log, settings)
     spec, model = run.predictor.spec, run.predictor.network
-    assert not spec.rates and "boosted trees" in spec.trees and run.predictor.encoder.rates
+    assert not spec.target_encoding and "boosted trees" in spec.trees and run.predictor.encoder.target_encodings
     assert isinstance(model, Ensemble) and model.columns[0] == model.columns[1] < max(model.columns)
     alone = fitted(log, replace(settings, ensemble=False))
-    assert alone.predictor.spec.rates and not alone.predictor.encoder.rates
+    assert alone.predictor.spec.target_encoding and not alone.predictor.encoder.target_encodings
     for mine, other in zip(model.members[0].parameters(), alone.predictor.network.parameters(), strict=True):
         assert torch.equal(mine, other)
     folder = run.save(tmp_path / "run").folder
@@ -223,7 +220,7 @@ def test_without_lightgbm_a_search_goes_on_and_says_so(
         fitted(log, replace(tiny, ensemble=True))
 
 
-def test_training_settings_reach_the_trees() -> None:
-    (trees,) = trees_on({"trees": LAYOUT}, TrainingSettings(trees=TreeSettings(rounds=3, min_leaf_rows=5)))
+def test_settings_reach_the_trees() -> None:
+    (trees,) = trees_on({"trees": LAYOUT}, TreeSettings(rounds=3, min_leaf_rows=5))
     (model,) = trees_of(trees.model)
     assert model.boosters[0].num_trees() == 3

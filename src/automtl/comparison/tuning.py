@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
 from automtl.config import InputPreset, Settings
+from automtl.ensemble.settings import TreeSettings
 from automtl.errors import ComparisonError
 from automtl.experiment.inputs import is_self_trained
 from automtl.models.settings import NetworkSettings
@@ -23,7 +24,7 @@ class Knobs(ABC):
     """What a kind of model can be tuned by: values of its settings, under their own names."""
 
     @abstractmethod
-    def default(self, network: NetworkSettings, training: TrainingSettings) -> Values:
+    def default(self, network: NetworkSettings, training: TrainingSettings, trees: TreeSettings) -> Values:
         """As set."""
 
     @abstractmethod
@@ -31,14 +32,14 @@ class Knobs(ABC):
         """A point of the grid."""
 
     @abstractmethod
-    def changes(self, values: Values, training: TrainingSettings) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Of the settings of the network, and of its training."""
+    def changes(self, values: Values) -> dict[str, dict[str, Any]]:
+        """Of the settings, by the part of a preset."""
 
 
 class NetworkKnobs(Knobs):
     """Learning rate, weight decay (of all but embeddings: theirs goes with the inputs) and dropout."""
 
-    def default(self, network: NetworkSettings, training: TrainingSettings) -> Values:
+    def default(self, network: NetworkSettings, training: TrainingSettings, trees: TreeSettings) -> Values:
         return {
             "learning_rate": training.learning_rate, "weight_decay": training.weight_decay, "dropout": network.dropout,
         }  # fmt: skip
@@ -50,15 +51,15 @@ class NetworkKnobs(Knobs):
             "dropout": drawn["dropped"],
         }
 
-    def changes(self, values: Values, training: TrainingSettings) -> tuple[dict[str, Any], dict[str, Any]]:
-        return {"dropout": values["dropout"]}, {name: values[name] for name in ("learning_rate", "weight_decay")}
+    def changes(self, values: Values) -> dict[str, dict[str, Any]]:
+        training = {name: values[name] for name in ("learning_rate", "weight_decay")}
+        return {"network": {"dropout": values["dropout"]}, "training": training}
 
 
 class TreeKnobs(Knobs):
     """Learning rate, leaves of a tree, and the share of columns that a tree sees."""
 
-    def default(self, network: NetworkSettings, training: TrainingSettings) -> Values:
-        trees = training.trees
+    def default(self, network: NetworkSettings, training: TrainingSettings, trees: TreeSettings) -> Values:
         return {
             "learning_rate": trees.learning_rate, "leaves": float(trees.leaves), "column_share": trees.column_share,
         }  # fmt: skip
@@ -70,8 +71,8 @@ class TreeKnobs(Knobs):
             "column_share": 1 - drawn["dropped"],
         }
 
-    def changes(self, values: Values, training: TrainingSettings) -> tuple[dict[str, Any], dict[str, Any]]:
-        return {}, {"trees": asdict(training.trees) | values | {"leaves": int(values["leaves"])}}
+    def changes(self, values: Values) -> dict[str, dict[str, Any]]:
+        return {"trees": values | {"leaves": int(values["leaves"])}}
 
 
 NETWORK, TREES = NetworkKnobs(), TreeKnobs()
@@ -89,16 +90,15 @@ class Tuned:
     def default(settings: Settings, inputs: InputPreset) -> Tuned:
         """What the settings and the preset say."""
         training = replace(settings.training, **inputs.training)
-        network = replace(settings.network, **inputs.network)
+        network, trees = replace(settings.network, **inputs.network), replace(settings.trees, **inputs.trees)
         knobs = TREES if is_self_trained(settings.model) else NETWORK
-        return Tuned(inputs, knobs.default(network, training), knobs)
+        return Tuned(inputs, knobs.default(network, training, trees), knobs)
 
     def apply(self, settings: Settings) -> Settings:
         """The settings with this point as their one preset."""
-        network, training = self.knobs.changes(self.values, settings.training)
-        inputs = self.inputs
-        preset = replace(inputs, network=inputs.network | network, training=inputs.training | training)
-        return replace(settings, presets=(preset,))
+        inputs, changes = self.inputs, self.knobs.changes(self.values)
+        changed = {part: getattr(inputs, part) | values for part, values in changes.items()}
+        return replace(settings, presets=(replace(inputs, **changed),))
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; the inputs by their preset's name."""

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from automtl.ensemble.settings import TreeSettings
 from automtl.ensemble.trees import TreeModel
 from automtl.features.batch import SLICE_ROWS, Batch, Features
 from automtl.features.layout import Layout
@@ -64,14 +65,14 @@ def trees_of(model: nn.Module) -> list[TreeModel]:
 
 
 def boosted(
-    inputs: Mapping[str, Layout], train: Batch, valid: Batch, settings: TrainingSettings, seed: int, callback: Callback
+    inputs: Mapping[str, Layout], train: Batch, valid: Batch, settings: TreeSettings, seed: int, callback: Callback
 ) -> list[Member]:
     """Boosted trees for each of these inputs: layouts of the rows, with all numeric columns or the first of them."""
     found = []
     for name, layout in inputs.items():
-        trees, columns = TreeModel(layout, NetworkSettings(), torch.Generator()), layout.num_numeric
+        trees, columns = TreeModel(layout, NetworkSettings(), torch.Generator(), settings), layout.num_numeric
         rows, checks = train.narrow(columns), valid.narrow(columns)
-        fit(trees, rows, checks, layout.tasks, settings, seed, callback, f"training {name}")
+        fit(trees, rows, checks, layout.tasks, TrainingSettings(), seed, callback, f"training {name}")
         found.append(Member(name, trees, columns))
     return found
 

@@ -14,12 +14,11 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from automtl.config import InputPreset, Settings
-from automtl.ensemble.ensemble import Ensemble, Member, boosted, combine
+from automtl.ensemble.ensemble import Ensemble, Member, boosted, combine, trees_of
 from automtl.ensemble.trees import LIGHTGBM_MISSING, TreeModel
 from automtl.errors import SettingsError
 from automtl.experiment.inputs import EncodedRows, EncodedSource, ModelInputs, distinct_presets, is_self_trained
 from automtl.features.batch import Batch
-from automtl.features.layout import Layout
 from automtl.models.gates import mean_gate_weights
 from automtl.models.network import Network, count_parameters
 from automtl.nn.embedding import FieldEmbedding
@@ -111,22 +110,24 @@ class Experiment:
         """Train the reference model under a preset; keep both if no earlier one was better."""
         inputs = self.source.inputs(self.settings, preset)
         judge = self.settings.model if is_self_trained(self.settings.model) else self.settings.reference
-        score, model = self._train_reference(judge, inputs)
+        model, score = self._train_reference(judge, inputs)
         if self._inputs is None or score < self._best_score:
             self._inputs, self._best_score = inputs, score
             self.reference = None if isinstance(model, SelfTrained) else model
         return score
 
-    def _train_reference(self, name: str, inputs: ModelInputs) -> tuple[float, nn.Module]:
-        """A published model on these inputs and its loss on validation rows."""
-        start, rows = time.perf_counter(), inputs.rows
-        model = ModelSpec(name, inputs.network).build(rows.encoder, self.seed)
-        stage = f"choosing inputs: {inputs.preset}"
-        found = fit(
-            model, rows.train, rows.valid, self.source.schema.tasks, inputs.training, self.seed, self.callback, stage
-        )
+    def _train_reference(self, name: str, inputs: ModelInputs) -> tuple[nn.Module, float]:
+        """Train a published model on these inputs; its loss on validation rows."""
+        start, model = time.perf_counter(), ModelSpec(name, inputs.network).build(inputs.rows.encoder, self.seed)
+        score = self._fit(model, inputs, f"choosing inputs: {inputs.preset}").score
         self.seconds["reference"] += time.perf_counter() - start
-        return found.score, model
+        return model, score
+
+    def _fit(self, model: nn.Module, inputs: ModelInputs, stage: str) -> FitResult:
+        for trees in trees_of(model):
+            trees.settings = inputs.trees
+        rows, tasks = inputs.rows, self.source.schema.tasks
+        return fit(model, rows.train, rows.valid, tasks, inputs.training, self.seed, self.callback, stage)
 
     def search(self) -> SearchResult:
         """Find an architecture by the strategy of the settings. Raises SettingsError for a published model."""
@@ -152,18 +153,15 @@ class Experiment:
 
     def train(self) -> FitResult:
         """Train the model on training rows until it gets no better on validation rows."""
-        inputs, schema = self.inputs, self.source.schema
+        inputs, encoder = self.inputs, self.inputs.rows.encoder
         if self.searches and self.architecture is None:
             self.search()
         spec = ModelSpec(self.settings.model, inputs.network, self.architecture)
-        network, rows = spec.build(inputs.rows.encoder, self.seed), inputs.rows
+        network = spec.build(encoder, self.seed)
         if self.settings.warm_start and self.found is not None:
             self._start_from_supernet(network, self.found)
-        trained = fit(
-            network, rows.train, rows.valid, schema.tasks, inputs.training, self.seed, self.callback,
-            f"training {self.settings.model}",
-        )  # fmt: skip
-        self._network, self._predictor = network, Predictor(schema, rows.encoder, spec, network)
+        trained = self._fit(network, inputs, f"training {self.settings.model}")
+        self._network, self._predictor = network, Predictor(self.source.schema, encoder, spec, network)
         self.history["training"] = {"best": trained.best, "checks": [check.to_dict() for check in trained.checks]}
         self.seconds["training"] = trained.seconds
         return trained
@@ -185,13 +183,16 @@ class Experiment:
             return self.predictor
         start, alone, inputs = time.perf_counter(), self.predictor, self.inputs
         trees = tree_inputs(inputs.all_rows.encoder) if TreeModel.available() else {}
-        members = [*self._networks(), *self._boosted(trees)]
-        found = combine(members, inputs.all_rows.valid, self.source.schema.tasks)
+        rows = inputs.all_rows
+        members = [
+            *self._networks(), *boosted(trees, rows.train, rows.valid, inputs.trees, self.seed, self.callback)
+        ]  # fmt: skip
+        found = combine(members, rows.valid, self.source.schema.tasks)
         if found is not None:
-            encoder, kept = inputs.all_rows.encoder, found.names[1:]
+            encoder, kept = rows.encoder, found.names[1:]
             spec = replace(
                 alone.spec,
-                rates=inputs.rows.encoder.layout.num_numeric == encoder.layout.num_numeric,
+                target_encoding=inputs.rows.encoder.layout.num_numeric == encoder.layout.num_numeric,
                 reference=self.settings.reference if self.settings.reference in kept else None,
                 trees=tuple(name for name in kept if name in trees),
             )
@@ -206,14 +207,9 @@ class Experiment:
         members = [Member(self.settings.model, self.network, columns)]
         if name != self.settings.model and not is_self_trained(name):
             if self.reference is None:
-                _, self.reference = self._train_reference(name, inputs)
+                self.reference, _ = self._train_reference(name, inputs)
             members.append(Member(name, self.reference, columns))
         return members
-
-    def _boosted(self, trees: dict[str, Layout]) -> list[Member]:
-        inputs = self.inputs
-        rows = inputs.all_rows
-        return boosted(trees, rows.train, rows.valid, inputs.training, self.seed, self.callback)
 
     def evaluate(self, parts: Sequence[Part] = PARTS) -> dict[str, dict[str, Any]]:
         """Metrics of the predictor by part of the rows, as plain values. `scores` keeps what they were made from."""

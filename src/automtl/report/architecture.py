@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from automtl.report.style import GROUND, MUTED, SURFACE, TEXT, colour
@@ -19,6 +20,7 @@ MARGIN, HEAD = 10.0, 30.0
 LABEL = 14.5  # height of an expert's name beside a task
 THICK = 9.0  # of a link that has all the weight
 SKIP = "skip"
+Gates = Sequence[Sequence[float]] | None  # (T, E) mean gate weights; None: not known
 SHARED = "interaction"  # the choice that is not made for each expert
 
 
@@ -33,7 +35,13 @@ class Box:
 
     @property
     def right(self) -> float:
+        """Its right side."""
         return self.x + self.width
+
+    @property
+    def middle(self) -> float:
+        """Half way between its sides."""
+        return self.x + self.width / 2
 
 
 def operations_of(architecture: Mapping[str, Any], expert: int) -> list[str]:
@@ -83,12 +91,9 @@ def describe(architecture: Mapping[str, Any], tasks: Sequence[str]) -> str:
 
 
 def draw_architecture(
-    architecture: Mapping[str, Any],
-    tasks: Sequence[str],
-    fields: Sequence[str] = (),
-    gates: Sequence[Sequence[float]] | None = None,
+    architecture: Mapping[str, Any], tasks: Sequence[str], fields: Sequence[str] = (), gates: Gates = None
 ) -> Figure:
-    """`fields`: lines of the first box. `gates`: (T, E) mean gate weights, the thickness of links; None: not known."""
+    """Draw what leads from fields to tasks. `fields`: lines of the first box; `gates`: thickness of the links."""
     from matplotlib.figure import Figure
 
     titles, experts = headings(architecture), num_experts(architecture)
@@ -116,18 +121,19 @@ def draw_architecture(
 
 
 def _inputs(axes: Axes, interaction: str, fields: Sequence[str], y: float) -> Box:
-    """Fields above the shared interaction block."""
+    """Draw the fields above the shared interaction block, whose box is returned."""
     height = 22.0 + 14 * len(fields)
     top = Box(MARGIN, y - 12 - height / 2, INPUT_WIDTH, height)
     below = Box(MARGIN, y + 40, INPUT_WIDTH, 44)
     _box(axes, top, "")
-    _word(axes, top.x + top.width / 2, top.y - height / 2 + 13, "fields", TEXT, weight="bold")
+    _word(axes, top.middle, top.y - height / 2 + 13, "fields", TEXT, weight="bold")
     for index, line in enumerate(fields):
-        _word(axes, top.x + top.width / 2, top.y - height / 2 + 28 + 14 * index, shorten(line, 18), MUTED, size=10.5)
-    _arrow(axes, (top.x + top.width / 2, top.y + height / 2), (top.x + top.width / 2, below.y - below.height / 2))
+        _word(axes, top.middle, top.y - height / 2 + 28 + 14 * index, shorten(line, 18), MUTED, fontsize=10.5)
+    arrow = {"arrowstyle": "-|>", "color": MUTED, "linewidth": 1.2}
+    axes.annotate("", (top.middle, below.y - below.height / 2), (top.middle, top.y + height / 2), arrowprops=arrow)
     _box(axes, below, "", dashed=interaction == SKIP)
-    _word(axes, below.x + below.width / 2, below.y - 8, "interaction", MUTED, size=10.5)
-    _word(axes, below.x + below.width / 2, below.y + 8, shorten(interaction, 15), TEXT, weight="bold")
+    _word(axes, below.middle, below.y - 8, "interaction", MUTED, fontsize=10.5)
+    _word(axes, below.middle, below.y + 8, shorten(interaction, 15), TEXT, weight="bold")
     return below
 
 
@@ -144,22 +150,15 @@ def _expert(axes: Axes, name: str, operations: Sequence[str], left: float, y: fl
 def _targets(heights: Sequence[float], inner: float, x: float) -> list[Box]:
     """Boxes of the tasks, spread over the height."""
     free = (inner - sum(heights)) / len(heights)
-    boxes, top = [], HEAD
-    for height in heights:
-        boxes.append(Box(x, top + free / 2 + height / 2, TASK_WIDTH, height))
-        top += height + free
-    return boxes
+    tops = accumulate((height + free for height in heights), initial=HEAD + free / 2)
+    return [Box(x, top + height / 2, TASK_WIDTH, height) for top, height in zip(tops, heights, strict=False)]
 
 
 def _links(
-    axes: Axes,
-    selection: Sequence[Sequence[int]],
-    gates: Sequence[Sequence[float]] | None,
-    start: float,
-    rows: Sequence[float],
+    axes: Axes, selection: Sequence[Sequence[int]], gates: Gates, start: float, rows: Sequence[float],
     targets: Sequence[Box],
-) -> None:
-    """From experts to tasks; each ends beside its expert's name and weight."""
+) -> None:  # fmt: skip
+    """Draw links from experts to tasks; each ends beside its expert's name and weight."""
     room = 28 if gates is None else 68
     for task, (chosen, box) in enumerate(zip(selection, targets, strict=True)):
         for place, expert in enumerate(sorted(chosen)):
@@ -170,44 +169,23 @@ def _links(
             label = f"E{expert}" if weight is None else f"E{expert} {percent(round(weight, 2))}"
             thick = 1.6 if weight is None else 0.7 + THICK * weight
             _curve(axes, (start, leave), (box.x - room, arrive), colour(task), thick)
-            _word(axes, box.x - 4, arrive, label, TEXT, size=10.5, align="right")
+            _word(axes, box.x - 4, arrive, label, TEXT, fontsize=10.5, ha="right")
 
 
 def _box(axes: Axes, box: Box, text: str, *, edge: str = MUTED, dashed: bool = False, weight: str = "normal") -> None:
     from matplotlib.patches import FancyBboxPatch
 
-    axes.add_patch(
-        FancyBboxPatch(
-            (box.x, box.y - box.height / 2),
-            box.width,
-            box.height,
-            boxstyle="round,pad=0,rounding_size=5",
-            facecolor=GROUND if dashed else SURFACE,
-            edgecolor=edge,
-            linewidth=1.2,
-            linestyle=(0, (3, 2)) if dashed else "-",
-            zorder=2,
-        )
-    )
-    _word(axes, box.x + box.width / 2, box.y, text, MUTED if dashed else TEXT, weight=weight)
+    shape = FancyBboxPatch(
+        (box.x, box.y - box.height / 2), box.width, box.height, boxstyle="round,pad=0,rounding_size=5",
+        facecolor=GROUND if dashed else SURFACE, edgecolor=edge, linewidth=1.2,
+        linestyle=(0, (3, 2)) if dashed else "-", zorder=2,
+    )  # fmt: skip
+    axes.add_patch(shape)
+    _word(axes, box.middle, box.y, text, MUTED if dashed else TEXT, weight=weight)
 
 
-def _word(
-    axes: Axes,
-    x: float,
-    y: float,
-    text: str,
-    tint: str,
-    *,
-    weight: str = "normal",
-    size: float = 11,
-    align: Any = "center",
-) -> None:
-    axes.text(x, y, text, ha=align, va="center", color=tint, fontsize=size, weight=weight, zorder=4)
-
-
-def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": MUTED, "linewidth": 1.2})
+def _word(axes: Axes, x: float, y: float, text: str, tint: str, *, ha: Any = "center", **style: Any) -> None:
+    axes.text(x, y, text, ha=ha, va="center", color=tint, zorder=4, **({"fontsize": 11} | style))
 
 
 def _curve(axes: Axes, start: tuple[float, float], end: tuple[float, float], tint: str, thick: float) -> None:

@@ -101,8 +101,8 @@ def field_lines(schema: Mapping[str, Any]) -> list[str]:
     kinds = [field["kind"] for field in schema["fields"]]
     names = {"multi": "multi-valued"}
     counts = [f"{kinds.count(kind)} {names.get(kind, kind)}" for kind in dict.fromkeys(kinds)]
-    rates = len(schema.get("rates", ()))
-    return [*counts, *([f"rates of {rates} keys"] if rates else [])]
+    keys = len(schema.get("target_encoding", ()))
+    return [*counts, *([f"target encoding of {keys} keys"] if keys else [])]
 
 
 def selection_pictures(looks: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> Iterator[Picture]:
@@ -173,7 +173,7 @@ def _search(run: RunValues) -> Iterator[Picture]:
         f"In the architecture of each look: {seen[0]} at the first one, {seen[-1]} at the last; at most {max(seen)}."
         f" The last architecture has {room} places for them.",
         lines([Line("skips", steps, seen, 0, steps=True)], "search step", "skips", limits=(0, max(*seen, 4) + 1),
-              whole=True),
+              counts=True),
         f"Of the architecture that was strongest at that step. The final one{taken} has {final}.",
     )  # fmt: skip
     stopped = [record["stopped"] for record in records]
@@ -181,7 +181,7 @@ def _search(run: RunValues) -> Iterator[Picture]:
         "stopped", "Operations stopped",
         f"{stopped[-1]} copies of candidate operations were stopped by the end.",
         lines([Line("stopped", steps, stopped, 1, steps=True)], "search step", "operations",
-              limits=(0, max(*stopped, 4) * 1.1), whole=True, marks=[warm]),
+              limits=(0, max(*stopped, 4) * 1.1), counts=True, marks=[warm]),
     )  # fmt: skip
     yield from difference_pictures(records, run.settings.get("search", {}).get("stop_threshold"))
 
@@ -343,9 +343,9 @@ def _fields(schema: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     kinds: dict[str, list[str]] = {}
     for field in schema["fields"]:
         kinds.setdefault({"multi": "multi-valued"}.get(field["kind"], field["kind"]), []).append(field["name"])
-    rates = [" × ".join(key) for key in schema.get("rates", ())]
+    keys = [" × ".join(key) for key in schema.get("target_encoding", ())]
     counted = [(f"{len(names)} {kind}", names) for kind, names in kinds.items()]
-    return [*counted, *([("historical rates by", rates)] if rates else [])]
+    return [*counted, *([("target encoding by", keys)] if keys else [])]
 
 
 def _experts(run: RunValues) -> dict[str, Any] | None:
