@@ -52,7 +52,8 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
         text, target, anchor = link.groups()
         path = posixpath.normpath(posixpath.join(posixpath.dirname(page.file.src_uri), target))
         if path in PAPERS:
-            return f"[{text}]({posixpath.relpath(PAPERS[path], posixpath.dirname(page.file.src_uri) or '.')}{anchor or ''})"
+            home = posixpath.dirname(page.file.src_uri) or "."
+            return f"[{text}]({posixpath.relpath(PAPERS[path], home)}{anchor or ''})"
         outside = path.startswith("..") or (DOCS / path).is_dir()
         return text if outside and (DOCS / path).exists() else link.group()
 
