@@ -20,16 +20,7 @@ from automtl.report.architecture import (
 from automtl.report.charts import Line, Mark, band, heat, lines, square
 from automtl.report.picture import Picture
 from automtl.report.text import used_metrics
-from automtl.report.words import (
-    METRIC_NAMES,
-    amount,
-    clean,
-    known,
-    percent,
-    reason,
-    rounded,
-    slug,
-)  # fmt: skip
+from automtl.report.words import METRIC_NAMES, amount, clean, known, percent, reason, rounded, slug
 from automtl.training.metrics import NEEDED
 
 if TYPE_CHECKING:
