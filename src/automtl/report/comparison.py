@@ -9,14 +9,7 @@ from automtl.report.charts import gains, intervals, scatter
 from automtl.report.picture import Picture
 from automtl.report.run import architecture_picture, expert_table
 from automtl.report.text import Values, chosen_settings, mean_cost, used_metrics
-from automtl.report.words import (
-    METRIC_NAMES,
-    clean,
-    main_metric,
-    rounded,
-    scaled,
-    slug,
-)  # fmt: skip
+from automtl.report.words import METRIC_NAMES, clean, main_metric, rounded, scaled, slug
 
 COSTS = ("parameters", "flops_per_row", "search", "training", "peak_memory_bytes")
 LARGER_IS_BETTER = ("auc", "gauc", "pr_auc")
@@ -133,7 +126,7 @@ def _results(found: Values) -> list[dict[str, Any]]:
             "cells": [_cell(found, name, model, task, best[task["name"]]) for task in found["tasks"]],
             "loss": _spread(model["summary"]["mtl_loss"], best=losses.get(name) == min(losses.values(), default=None)),
             "costs": {cost: mean_cost(model, cost) for cost in COSTS},
-            }
+        }
         for name, model in able.items()
     ]  # fmt: skip
 

@@ -20,16 +20,7 @@ from automtl.report.architecture import (
 from automtl.report.charts import Line, Mark, band, heat, lines, square
 from automtl.report.picture import Picture
 from automtl.report.text import NEEDED, used_metrics
-from automtl.report.words import (
-    METRIC_NAMES,
-    amount,
-    clean,
-    known,
-    percent,
-    reason,
-    rounded,
-    slug,
-)  # fmt: skip
+from automtl.report.words import METRIC_NAMES, amount, clean, known, percent, reason, rounded, slug
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
