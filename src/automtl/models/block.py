@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from automtl.errors import SpaceError
-from automtl.nn.mixture import Mixture, check_mixture
+from automtl.nn.mixture import Mixture, SeparateCandidates, check_mixture
 from automtl.nn.shape import BlockShape
 from automtl.operations import Block, Operation
 from automtl.space.space import Choice
@@ -36,7 +36,10 @@ class MixedBlock(nn.Module):
         self.candidates: dict[int, tuple[Mixture, int]] = {}  # of an option's place: its mixture, its number there
         for members in self.members:
             family = [options[place] for place in members]
-            mixture = family[0].mixture(family, stack, shape, generator)
+            built = family[0].mixture(family, stack, shape, generator)
+            if not isinstance(built, Mixture) and len(built) != len(family):
+                raise SpaceError(f"operation '{family[0]}': {len(built)} modules for {len(family)} candidates")
+            mixture = built if isinstance(built, Mixture) else SeparateCandidates(built)
             check_mixture(mixture, family, stack)
             self.mixtures.append(mixture)
             self.candidates |= {place: (mixture, number) for number, place in enumerate(members)}
