@@ -15,7 +15,8 @@ from automtl.features.encoder import Encoder, EncoderSettings
 from automtl.models.registry import EVERY_MODEL
 from automtl.models.settings import NetworkSettings
 from automtl.tables.schema import Schema
-from automtl.training.fit import SelfTrained, TrainingSettings
+from automtl.training.fit import SelfTrained
+from automtl.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
