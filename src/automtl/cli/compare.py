@@ -9,7 +9,7 @@ import typer
 
 from automtl.cli.app import app
 from automtl.cli.options import ComparisonOptions, TableArgument, sharing
-from automtl.cli.progress import ComparisonLine
+from automtl.cli.progress import comparison_progress
 from automtl.cli.show import show_comparison, show_table
 
 COMPARED = "automtl,shared-bottom,mmoe,ple"
@@ -32,7 +32,7 @@ def compare_command(
 
     tasks, settings = options.tasks_of(table), options.comparison()
     names = [name.strip() for name in models.split(",")]
-    with ComparisonLine(out) as line:
+    with comparison_progress(out) as line:
         found = compare_table(
             table, tasks, models=names, settings=settings, reference_model=reference_model, out=out,
             callback=line.callback,
@@ -61,7 +61,7 @@ def reproduce_command(
     from automtl.paper import find_reproduction, reproduce
 
     chosen, tasks, settings = find_reproduction(name), options.tasks_of(table), options.comparison()
-    with ComparisonLine(out) as line:
+    with comparison_progress(out) as line:
         found = reproduce(
             chosen, table, tasks, settings=settings, published_schedule=published_schedule, out=out,
             callback=line.callback,

@@ -10,10 +10,10 @@ from automtl.comparison.result_store import Result
 from automtl.config import Settings
 from automtl.errors import SettingsError, suggestion
 from automtl.models.registry import MODELS
-from automtl.report.words import main_metric
 from automtl.search import STRATEGIES
 from automtl.search.settings import published
 from automtl.tables.schema import Task
+from automtl.training.metrics import primary_metric
 
 DEFAULT = {"model": "automtl", "strategy": Settings().strategy}
 ABLATIONS: dict[str, dict[str, Any]] = {
@@ -98,5 +98,5 @@ class CandidateResult:
 
     def values(self, part: str, task: Task) -> list[float] | None:
         """The task's main metric by seed, on `validation` or `test` rows; None where it is undefined."""
-        found = [seed[part]["tasks"][task.name][main_metric(task.kind)] for seed in self.entry["seeds"]]
+        found = [seed[part]["tasks"][task.name][primary_metric(task).name] for seed in self.entry["seeds"]]
         return None if any(isinstance(value, Mapping) for value in found) else found
