@@ -1,8 +1,7 @@
-"""The whole state of a differentiable search in one object that can be written and read back."""
+"""The whole state of a search by gradients in one object that can be written and read back."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,11 +10,17 @@ from torch import Tensor
 
 from automtl.features.batch import Batch
 from automtl.models.supernet import Supernet
+from automtl.search.candidates import Candidates
 from automtl.search.early_stopping import OperationStopping
-from automtl.search.settings import SearchSettings
+from automtl.search.procedure import Procedure
+from automtl.search.settings import DifferentiableSettings
+from automtl.space.space import SearchSpace
+
+MOMENTUM = 0.9  # of SGD
+ARCHITECTURE_BETAS, ARCHITECTURE_DECAY = (0.5, 0.999), 1e-6  # of Adam, which moves alpha
 
 
-class Cycle:
+class EndlessBatches:
     """Batches without end: all rows in a random order, then in another. Its place is two numbers."""
 
     def __init__(self, rows: Batch, size: int, seed: int) -> None:
@@ -45,43 +50,41 @@ class SearchState:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     @staticmethod
-    def new(supernet: Supernet, settings: SearchSettings) -> SearchState:
+    def new(supernet: Supernet, settings: DifferentiableSettings, procedure: Procedure) -> SearchState:
         """Fresh optimizers: weights, architecture and selection are told apart by module."""
-        return SearchState(
-            supernet,
-            weight_optimizer(supernet, settings),
-            torch.optim.Adam(
-                supernet.logits.parameters(), lr=settings.architecture_learning_rate, betas=(0.5, 0.999),
-                weight_decay=settings.architecture_weight_decay,
-            ),
-            torch.optim.Adam(supernet.selection.parameters(), lr=settings.selection_learning_rate),
-            OperationStopping(supernet.network.placed(), settings),
+        alpha = torch.optim.Adam(
+            supernet.logits.parameters(), settings.architecture_learning_rate, ARCHITECTURE_BETAS,
+            weight_decay=ARCHITECTURE_DECAY,
         )  # fmt: skip
+        beta = torch.optim.Adam(supernet.selection.parameters(), settings.selection_learning_rate)
+        stopping = OperationStopping(supernet.network.placed(), procedure)
+        return SearchState(supernet, weight_optimizer(supernet, settings), alpha, beta, stopping)
 
-    def tensors(self) -> dict[str, Tensor]:
-        """Every tensor of the state by name, copied: weights, logits, optimizer moments, gradient statistics."""
-        found = {f"supernet.{name}": value for name, value in self.supernet.state_dict().items()}
-        found |= {f"stopping.{name}": value for name, value in self.stopping.tensors().items()}
-        for title, optimizer in self._optimizers().items():
-            for index, moments in optimizer.state_dict()["state"].items():
-                for name, value in moments.items():
-                    if isinstance(value, Tensor):
-                        found[f"{title}.{index}.{name}"] = value
-        return {name: value.detach().clone() for name, value in found.items()}
-
-    def clear(self) -> None:
+    def clear_gradients(self) -> None:
         """Forget all gradients. Optimizers hold the parameters in a list, where modules would have to be walked."""
         for optimizer in self._optimizers().values():
             optimizer.zero_grad()
 
-    def keep(self, kept: Sequence[Sequence[int]]) -> None:
-        """Narrow the supernet to these options of each choice; optimizers and statistics go with what is left."""
+    def weight_gradients(self) -> list[Tensor]:
+        """Gradients of the weights that have one."""
+        (group,) = self.weights.param_groups
+        return [parameter.grad for parameter in group["params"] if parameter.grad is not None]
+
+    def move_weights(self, learning_rate: float) -> None:
+        """A step of the weights' optimizer, which does not move operations that are stopped."""
+        (group,) = self.weights.param_groups
+        group["lr"] = learning_rate
+        with self.stopping.frozen():
+            self.weights.step()
+
+    def prune(self, kept: Candidates) -> None:
+        """Prune the supernet to these candidates of each choice; optimizers and statistics go with what is left."""
         old = list(self.supernet.logits.alpha)
         self.supernet.keep(kept)
-        self.stopping = self.stopping.keep(self.supernet.network.placed())
+        self.stopping = self.stopping.pruned(self.supernet.network.placed())
         left = set(map(id, self.supernet.network.parameters()))
-        for group in self.weights.param_groups:
-            group["params"] = [parameter for parameter in group["params"] if id(parameter) in left]
+        (group,) = self.weights.param_groups
+        group["params"] = [parameter for parameter in group["params"] if id(parameter) in left]
         for parameter in [p for p in self.weights.state if id(p) not in left]:
             del self.weights.state[parameter]
         for before, after, places in zip(old, self.supernet.logits.alpha, kept, strict=True):
@@ -92,41 +95,59 @@ class SearchState:
             }
         self.alpha.param_groups[0]["params"] = list(self.supernet.logits.alpha)
 
-    def plain(self) -> dict[str, Any]:
-        """What is left: what is still open, counters and history, for JSON."""
+    def tensors(self) -> dict[str, Tensor]:
+        """Every tensor of the state by name, copied: weights, logits, optimizer moments, gradient statistics."""
+        found = {f"supernet.{name}": value for name, value in self.supernet.state_dict().items()}
+        found |= {f"stopping.{name}": value for name, value in self.stopping.tensors().items()}
+        for title, optimizer in self._optimizers().items():
+            for index, moments in optimizer.state_dict()["state"].items():
+                found |= {f"{title}.{index}.{k}": value for k, value in moments.items() if isinstance(value, Tensor)}
+        return {name: value.detach().clone() for name, value in found.items()}
+
+    def to_dict(self) -> dict[str, Any]:
+        """What is not a tensor, for JSON: the candidates that are left, counters and history."""
         return {
             "step": self.step, "checks": self.stopping.checks, "past": self.stopping.past, "history": self.history,
-            "options": [[str(option) for option in choice.options] for choice in self.supernet.space.choices],
+            "options": option_names(self.supernet.space),
         }  # fmt: skip
 
-    def restore(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
-        """Put back what `tensors` and `plain` gave, into a state made with the same settings."""
-        own = [[str(option) for option in choice.options] for choice in self.supernet.space.choices]
-        if own != plain["options"]:
-            self.keep([[all_.index(o) for o in some] for all_, some in zip(own, plain["options"], strict=True)])
-        self.stopping.past = list(plain["past"])
-        prefix = "supernet."
-        self.supernet.load_state_dict({n[len(prefix) :]: v for n, v in tensors.items() if n.startswith(prefix)})
+    def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """Put back what `tensors` and `to_dict` gave, into a state made with the same settings."""
+        own = option_names(self.supernet.space)
+        if own != values["options"]:
+            self.prune([tuple(map(all_.index, some)) for all_, some in zip(own, values["options"], strict=True)])
+        self.stopping.past = list(values["past"])
+        self.supernet.load_state_dict(_below("supernet", tensors))
         with torch.no_grad():
             for name, value in self.stopping.tensors().items():
                 value.copy_(tensors[f"stopping.{name}"])
         for title, optimizer in self._optimizers().items():
             state: dict[int, dict[str, Tensor]] = {}
-            for name, value in tensors.items():
-                if name.startswith(f"{title}."):
-                    _, index, key = name.split(".")
-                    state.setdefault(int(index), {})[key] = value.clone()
+            for name, value in _below(title, tensors).items():
+                index, key = name.split(".")
+                state.setdefault(int(index), {})[key] = value.clone()
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        self.step, self.stopping.checks = plain["step"], plain["checks"]
-        self.history = list(plain["history"])
+        self.step, self.stopping.checks = values["step"], values["checks"]
+        self.history = list(values["history"])
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"weights": self.weights, "alpha": self.alpha, "beta": self.beta}
 
 
-def weight_optimizer(supernet: Supernet, settings: SearchSettings) -> torch.optim.Optimizer:
+def _below(title: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors whose names begin with a title, by the rest of their names."""
+    prefix = f"{title}."
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
+def option_names(space: SearchSpace) -> list[list[str]]:
+    """Names of the candidates of each choice."""
+    return [[str(option) for option in choice.options] for choice in space.choices]
+
+
+def weight_optimizer(supernet: Supernet, settings: DifferentiableSettings) -> torch.optim.Optimizer:
     """SGD with momentum, as published, or Adam, which learns enough in a few hundred steps."""
     parameters, rate, decay = supernet.network.parameters(), settings.learning_rate, settings.weight_decay
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=rate, momentum=settings.momentum, weight_decay=decay)
-    return torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True)
+        return torch.optim.SGD(parameters, rate, MOMENTUM, weight_decay=decay)
+    return torch.optim.Adam(parameters, rate, weight_decay=decay, fused=True)

@@ -1,0 +1,73 @@
+"""Algorithm 1 at less cost: few candidates run in a step, and the supernet is pruned on the way."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from pydantic import Field as Limit
+from pydantic.dataclasses import dataclass as settings_dataclass
+
+from automtl.operations import Operation, operation
+from automtl.operations import Operation, operation
+from automtl.search.base import SearchProblem, SearchResult
+from automtl.search.differentiable import DifferentiableStrategy
+from automtl.search.procedure import Procedure
+from automtl.search.settings import RegularizedSettings
+from automtl.system.progress import Callback
+from automtl.tables.schema import CONFIG
+
+
+@settings_dataclass(frozen=True, config=CONFIG)
+class ProgressiveSettings(RegularizedSettings):
+    """Settings of the strategy `progressive`."""
+
+    candidates: int | None = Limit(
+        default=2, ge=2, description="Candidates of each choice that a step of alpha runs; unset: all."
+    )
+    trained_candidates: int | None = Limit(
+        default=2, ge=1, description="Candidates of each choice that a step of the weights runs; unset: all."
+    )
+    architecture_every: int = Limit(default=2, ge=1, description="Steps of the weights for each step of alpha.")
+    architecture_rest: float = Limit(
+        default=0.2, ge=0, lt=1, description="Share of the steps before alpha moves, in which the weights learn."
+    )
+    prune_at: tuple[float, ...] = Limit(
+        default=(0.3, 0.5, 0.7),
+        description="Shares of the steps after which each choice keeps half of its candidates, at last the strongest.",
+    )
+    patience: int | None = Limit(
+        default=3, ge=2, description="Equal evaluations after the last pruning that end the search; unset: none do."
+    )
+    trial_rows: int = Limit(default=100_000, ge=0, description="Most rows of a training of the baseline check; 0: none.")
+    baseline_pooling: str = Limit(default="linear", description="The pooling that the baseline check tries.")
+    baseline_layers: tuple[str, ...] = Limit(
+        default=("mlp-64", "mlp-64"), description="The expert layers that the baseline check tries; skips fill up."
+    )
+
+
+@dataclass(frozen=True)
+class Progressive(DifferentiableStrategy):
+    """Algorithm 1 with few candidates in a step, a supernet that is pruned, and a check against a baseline.
+
+    A step runs some candidates of each choice, alpha moves now and then, and candidates that fall behind are given up.
+    The search ends early where the architecture no longer changes. Until the last pruning a skip connection beside the
+    layers, as in DARTS-, carries the signal past candidates that have hardly been trained, so that those which must
+    learn are not judged by their neighbours' noise. In the end short trainings decide whether parts made by hand are
+    better, unless there is a warm start.
+    """
+
+    settings: ProgressiveSettings
+
+    def procedure(self) -> Procedure:
+        self._hand_made()  # fails here, before any work
+        return Procedure.of(self.settings, auxiliary_skip=max(self.settings.prune_at, default=1.0))
+
+    def checked(self, found: SearchResult, problem: SearchProblem, seed: int, callback: Callback) -> SearchResult:
+        from automtl.search.baseline_check import check_against_baseline
+
+        max_rows = self.settings.trial_rows if self.settings.pretrained_embedding and not problem.warm_start else 0
+        return check_against_baseline(found, *self._hand_made(), max_rows, problem, seed, callback)
+
+    def _hand_made(self) -> tuple[Operation, tuple[Operation, ...]]:
+        """Pooling and layers of the baseline check. Raises SpaceError where one is no operation."""
+        return operation(self.settings.baseline_pooling), tuple(map(operation, self.settings.baseline_layers))
