@@ -1,4 +1,5 @@
-# Two commands for a fresh machine: `make demo` and `make test`. Each sets up what it needs.
+# Commands for a fresh machine: `make demo`, `make test`, `make docs`, and `make check`, which runs all that CI runs.
+# Each sets up what it needs.
 PYTHON ?= python3
 VENV ?= .venv
 # What pip is told to get torch from. Where there is no GPU the constraint keeps to a tested release;
@@ -16,8 +17,9 @@ DEMO ?= runs/demo
 # are written to benchmarks/results; the peers' environments are made under .venv-peers when first needed.
 BENCHMARKS := supernet-step search-cost train encode prepare vocabulary predict
 ARGS ?=
+CODE := src tests benchmarks examples tools
 
-.PHONY: demo test check setup clean bench bench-curves $(BENCHMARKS:%=bench-%)
+.PHONY: demo test docs lint check setup clean bench bench-curves $(BENCHMARKS:%=bench-%)
 
 setup: $(VENV)/ready
 
@@ -37,11 +39,19 @@ demo: setup
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
 
-check: setup
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+# Drawings are made anew, warnings are errors. Nothing is fetched.
+docs: setup
+	$(BIN)/python tools/draw.py
+	$(BIN)/python -m mkdocs build --quiet
+
+lint: setup
+	$(BIN)/ruff format --check $(CODE)
+	$(BIN)/ruff check $(CODE)
 	$(BIN)/mypy
-	$(MAKE) test
+
+# The rule of the floors is a test. Tests come last, so that their summary is the last line.
+check: setup
+	$(MAKE) --no-print-directory lint docs test
 
 bench: $(BENCHMARKS:%=bench-%)
 

@@ -230,8 +230,8 @@ def mmoe_model(sizes: Any, settings: Any, point: Point) -> Any:
     """The library's MMoE, with the number of experts as asked."""
     import torch
 
-    from automtl.models.baselines import MMoE
     from automtl.models.baselines.base import Experts
+    from automtl.models.baselines.mmoe import MMoE
     from automtl.nn.gate import Gate
 
     generator, width = torch.Generator().manual_seed(0), sizes.num_fields * settings.embedding_size

@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from automtl.features.batch import Batch, Features
 from automtl.features.layout import CategoricalLayout, Layout, NumericLayout
-from automtl.models.baselines import MMoE
 from automtl.models.baselines.base import HIDDEN, Baseline
+from automtl.models.baselines.mmoe import MMoE
 from automtl.models.settings import NetworkSettings
 from automtl.nn.stacked import StackedPerceptron
 from automtl.tables.schema import Task

@@ -74,6 +74,7 @@ def make_part(place: int, rows: int, distinct: int) -> pl.DataFrame:
 def run_prepare(paths: list[Path], folder: Path) -> dict[str, Any]:
     from automtl.config import make_settings
     from automtl.experiment.prepare import prepare_table
+    from automtl.system.progress import Event, Progress
     from automtl.tables.schema import Field, FieldKind, Schema, Task
 
     fields = [Field(name, FieldKind.CATEGORICAL) for name in IDS] + [Field(n, FieldKind.NUMERIC) for n in NUMBERS]
@@ -82,15 +83,16 @@ def run_prepare(paths: list[Path], folder: Path) -> dict[str, Any]:
     stages: dict[str, float] = {}
     start = time.perf_counter()
 
-    def tell(stage: str, done: int, total: int) -> None:
-        stages[stage] = round(time.perf_counter() - start, 2)
+    def report(event: Event) -> None:
+        if isinstance(event, Progress):
+            stages[event.stage] = round(time.perf_counter() - start, 2)
 
     table = folder / "table"
     table.mkdir()
     for path in paths:
         (table / path.name).symlink_to(path.resolve())
     prepare_table(
-        str(table), out=folder / "prepared", schema=schema, settings=settings, memory_bytes=4 * 2**30, tell=tell
+        str(table), out=folder / "prepared", schema=schema, settings=settings, memory_bytes=4 * 2**30, callback=report
     )  # fmt: skip
     return {"until": stages}
 

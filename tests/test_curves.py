@@ -10,7 +10,7 @@ import pytest
 import torch
 
 import curves
-from automtl.models.baselines import MMoE
+from automtl.models.baselines.mmoe import MMoE
 from automtl.models.settings import NetworkSettings
 
 SMALL = curves.Point(rows=32, tasks=2, experts=3, fields=2)

@@ -11,7 +11,7 @@ from torch.nn import functional as F
 
 import models
 import work
-from automtl.models.baselines import MMoE
+from automtl.models.baselines.mmoe import MMoE
 from automtl.models.settings import NetworkSettings
 from automtl.nn.stacked import StackedLinear
 

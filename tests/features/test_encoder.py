@@ -128,6 +128,7 @@ def test_fitting_and_encoding_do_not_hang_on_slices_or_threads(log: pl.DataFrame
     encoder, batch = Encoder.fit(log, schema, SETTINGS, 0)
     monkeypatch.setattr("automtl.features.encoder.SLICE", 100)
     monkeypatch.setattr("automtl.features.vocabulary.SLICE", 100)
+    monkeypatch.setattr("automtl.system.slices.SLICE", 100)
     monkeypatch.setattr("torch.get_num_threads", lambda: 3)
     other, again = Encoder.fit(log, schema, SETTINGS, 0)
     for name, vocabulary in encoder.vocabularies.items():

@@ -88,7 +88,7 @@ def easy() -> pl.DataFrame:
     return synthetic_log(4000, users=40, items=30, noise=0.0, seed=3)
 
 
-@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("name", tuple(MODELS))
 def test_it_learns_and_a_loaded_one_predicts_the_same(name: str, easy: pl.DataFrame, tmp_path: Path) -> None:
     training = {"epochs": 4, "batch_size": 128, "learning_rate": 5e-3}
     settings = make_settings({**TINY, "model": name, "variants": [], "training": training})

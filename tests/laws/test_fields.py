@@ -126,6 +126,7 @@ def test_slices_and_threads_change_nothing(name: str, monkeypatch: pytest.Monkey
     whole = [values for part in CASES[name][1:] for values in tensors(fitted(name).encode(table(name, part)))]
     monkeypatch.setattr("automtl.features.encoder.SLICE", 7)
     monkeypatch.setattr("automtl.features.vocabulary.SLICE", 7)
+    monkeypatch.setattr("automtl.system.slices.SLICE", 7)
     monkeypatch.setattr("torch.get_num_threads", lambda: 3)
     parts = [values for part in CASES[name][1:] for values in tensors(fitted(name).encode(table(name, part)))]
     for a, b in zip(whole, parts, strict=True):

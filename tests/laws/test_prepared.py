@@ -95,11 +95,11 @@ def test_a_fit_gives_the_same_model(
 def test_the_default_variants_are_chosen_from_and_findings_are_told(
     log: pl.DataFrame, tiny: Settings, folder: Path
 ) -> None:
-    heard: list[Any] = []
+    reported: list[Any] = []
     tiny = replace(tiny, model="mmoe")
-    found = fit_table(folder, settings=tiny, seed=SEED, warn=heard.extend)
+    found = fit_table(folder, settings=tiny, seed=SEED, callback=reported.append)
     alike(found, fit_table(log, schema=schema_of(log), settings=tiny, seed=SEED))
-    assert [finding.evidence for finding in heard] == ["found before"]
+    assert [finding.evidence for finding in reported[0].findings] == ["found before"]
     assert found.metrics["findings"] == [FINDING | {"task": None}]
 
 

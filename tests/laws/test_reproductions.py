@@ -18,6 +18,7 @@ from automtl.comparison.scheduler import Standing
 from automtl.config import Settings, make_settings
 from automtl.paper import REPRODUCTIONS, Reproduced, Reproduction, reproduce
 from automtl.paper.run import publish
+from automtl.system.progress import Event
 from automtl.tables.schema import Schema
 from tests.conftest import TASKS, TINY
 from tests.report.page import Page
@@ -47,13 +48,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("paper")
 
 
+def standings(events: list[Event]) -> list[Standing]:
+    return [event for event in events if isinstance(event, Standing)]
+
+
 def run(
     reproduction: Reproduction, log: pl.DataFrame, settings: Settings, out: Path
 ) -> tuple[Reproduced, list[Standing]]:
-    heard: list[Standing] = []
+    heard: list[Event] = []
     terms = Terms(settings=settings, seeds=2, trials=1, jobs=1)
-    made = reproduce(reproduction, log.head(800), TASKS, terms=terms, out=out, audience=heard.append)
-    return made, heard
+    made = reproduce(reproduction, log.head(800), TASKS, terms=terms, out=out, callback=heard.append)
+    return made, standings(heard)
 
 
 @pytest.fixture
@@ -136,15 +141,15 @@ def test_reproductions_in_one_folder_share_their_jobs(log: pl.DataFrame, setting
 def test_an_interrupted_reproduction_goes_on_where_it_stopped(
     log: pl.DataFrame, settings: Settings, tmp_path: Path
 ) -> None:
-    def stop(standing: Standing) -> None:
-        if standing.ended:
+    def stop(event: Event) -> None:
+        if isinstance(event, Standing) and event.ended:
             raise KeyboardInterrupt
 
-    figure, rows, heard = REPRODUCTIONS["FIGURE3"], log.head(800), list[Standing]()
+    figure, rows, heard = REPRODUCTIONS["FIGURE3"], log.head(800), list[Event]()
     terms = Terms(settings=settings, seeds=1, jobs=1)
     with pytest.raises(KeyboardInterrupt):
-        reproduce(figure, rows, TASKS, terms=terms, out=tmp_path, audience=stop)
+        reproduce(figure, rows, TASKS, terms=terms, out=tmp_path, callback=stop)
     assert not (tmp_path / "FIGURE3.json").exists()
-    reproduce(figure, rows, TASKS, terms=terms, out=tmp_path, audience=heard.append)
-    assert [standing.ended for standing in heard if standing.ended] == ["no-auxiliary-loss search 0"]
+    reproduce(figure, rows, TASKS, terms=terms, out=tmp_path, callback=heard.append)
+    assert [standing.ended for standing in standings(heard) if standing.ended] == ["no-auxiliary-loss search 0"]
     assert (tmp_path / "FIGURE3.json").exists()

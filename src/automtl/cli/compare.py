@@ -10,7 +10,7 @@ import typer
 from automtl.cli.app import app
 from automtl.cli.options import Contest, TableArgument, sharing
 from automtl.cli.progress import until_stopped
-from automtl.cli.show import show_comparison, show_findings, show_table
+from automtl.cli.show import show_comparison, show_table
 
 COMPARED = "automtl,shared-bottom,mmoe,ple"
 
@@ -35,7 +35,7 @@ def compare_command(
     with until_stopped(out) as standing:
         found = compare_table(
             table, tasks, models=names, terms=terms, reference_model=reference_model, out=out,
-            audience=standing.hear, warn=show_findings,
+            callback=standing.callback,
         )  # fmt: skip
     failures = show_comparison(found)
     typer.echo(f"files: {out}")
@@ -64,7 +64,7 @@ def reproduce_command(
     with until_stopped(out) as standing:
         found = reproduce(
             chosen, table, tasks, terms=terms, published_schedule=published_schedule, out=out,
-            audience=standing.hear, warn=show_findings,
+            callback=standing.callback,
         )  # fmt: skip
     for title, header, rows in found.tables:
         show_table(title, header, rows)

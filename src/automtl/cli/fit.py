@@ -11,7 +11,7 @@ import typer
 from automtl.cli.app import app
 from automtl.cli.options import Rows, TableArgument, sharing
 from automtl.cli.progress import Live
-from automtl.cli.show import show_findings, show_run
+from automtl.cli.show import show_run
 from automtl.errors import SettingsError
 from automtl.models.names import MODEL_NAMES
 
@@ -48,7 +48,7 @@ def fit_command(
     with Live() as live:
         run = fit_table(
             table, rows.tasks_of(table), roles=rows.roles, schema=rows.read_schema(), settings=settings, seed=seed,
-            out=out, overwrite=overwrite, callback=live.callback, warn=show_findings,
+            out=out, overwrite=overwrite, callback=live.callback,
         )  # fmt: skip
     show_run(run.metrics, run.predictor.spec.architecture, run.predictor.schema.task_names)
     typer.echo(f"files: {out}")

@@ -10,7 +10,7 @@ import typer
 from automtl.cli.app import app
 from automtl.cli.options import Rows, TableArgument, sharing
 from automtl.cli.progress import Live
-from automtl.cli.show import show_findings, show_table
+from automtl.cli.show import show_table
 
 
 @app.command("prepare")
@@ -30,15 +30,13 @@ def prepare_command(
     """
     from automtl.experiment.prepare import prepare_table
     from automtl.report.preparation import column_rows, notes, row_line
-    from automtl.system.progress import Progress
 
     try:
         with Live() as live:
             made = prepare_table(
                 table, rows.tasks, out=out, roles=rows.roles, schema=rows.read_schema(), settings=rows.settings(),
                 seed=seed, overwrite=overwrite, memory_bytes=None if memory is None else int(memory * 2**30),
-                chunk_rows=chunk_rows, tell=lambda stage, done, total: live.callback(Progress(stage, done, total)),
-                warn=show_findings,
+                chunk_rows=chunk_rows, callback=live.callback,
             )  # fmt: skip
     except KeyboardInterrupt:
         typer.echo("stopped; the same command goes on from there", err=True)

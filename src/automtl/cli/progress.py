@@ -9,6 +9,8 @@ from typing import Any
 
 import typer
 
+from automtl.cli.show import show_findings
+
 
 class Live:
     """Progress on a terminal: stage, time left, loss, AUC by task, strongest candidates. Silent elsewhere."""
@@ -29,8 +31,16 @@ class Live:
     def __exit__(self, *error: object) -> None:
         self.bar.stop()
 
-    def callback(self, progress: Any) -> None:
-        """Show one event."""
+    def callback(self, event: Any) -> None:
+        """Show one event: findings as lines, progress on the bar."""
+        from automtl.tables.quality import Findings
+
+        if isinstance(event, Findings):
+            show_findings(event.findings)
+        else:
+            self._show(event)
+
+    def _show(self, progress: Any) -> None:
         if progress.stage not in self.stages:
             self.stages[progress.stage] = self.bar.add_task(progress.stage, total=progress.total, news="")
         task = self.stages[progress.stage]
@@ -62,8 +72,16 @@ class StandingLine:
         if self.live is not None:
             self.live.stop()
 
-    def hear(self, standing: Any) -> None:
-        """Show one standing."""
+    def callback(self, event: Any) -> None:
+        """Show one event: findings as lines, a standing as one line."""
+        from automtl.tables.quality import Findings
+
+        if isinstance(event, Findings):
+            show_findings(event.findings)
+        else:
+            self._show(event)
+
+    def _show(self, standing: Any) -> None:
         self.last = standing
         if standing.failure is not None:
             self.console.print(f"{standing.ended}: failed, {standing.failure}", markup=False)

@@ -16,7 +16,7 @@ from automtl.comparison.candidates import CONTENDERS, Contender, contender
 from automtl.comparison.process_pool import working
 from automtl.comparison.protocol import Course, Finish, Part, Plan, choose_inputs, take_part
 from automtl.comparison.result_store import Record, Records, to_json, write_file
-from automtl.comparison.scheduler import Audience, Conductor, nobody
+from automtl.comparison.scheduler import Conductor
 from automtl.comparison.settings import Terms
 from automtl.comparison.summary import assemble
 from automtl.comparison.trials import NO_MATTER, Brief, Kind, begin, run_job
@@ -29,7 +29,8 @@ from automtl.experiment.source import FolderSource, Source, open_source
 from automtl.report.folder import attempted, comparison_report
 from automtl.report.run import field_lines
 from automtl.system.files import held
-from automtl.tables.quality import Finding, Warn, unheard
+from automtl.system.progress import Callback, ignore
+from automtl.tables.quality import Finding, Findings
 from automtl.tables.schema import Schema
 from automtl.tables.table import read_table
 
@@ -62,14 +63,13 @@ def compare_table(
     terms: Terms = DEFAULT_TERMS,
     reference_model: str | None = None,
     out: Path | str = Path("runs/comparison"),
-    audience: Audience = nobody,
-    warn: Warn = unheard,
+    callback: Callback = ignore,
 ) -> dict[str, Any]:
     """Train contenders under equal conditions, tuned alike on validation rows; what `comparison.json` holds.
 
     All seeds share one split. A comparison that was interrupted goes on where it stopped, if it is called again with
     the same table, schema and settings; models, seeds and trials may be added.
-    `warn` is told what the checks of the data find, before anything is trained; they stop nothing.
+    `callback` gets `Findings` of the data checks before anything is trained, then how far the comparison is.
     A model that fails is reported in its entry (`failed`) and leaves the others alone.
 
     Processes are started anew, so a script that calls this needs `if __name__ == "__main__":`.
@@ -80,7 +80,7 @@ def compare_table(
             f"--reference-model '{reference_model}' is not compared{suggestion(reference_model, names)}"
         )
     every = [contender(name) for name in names]
-    with contend(source, tasks, every, terms, out=out, audience=audience, warn=warn) as evidence:
+    with contend(source, tasks, every, terms, out=out, callback=callback) as evidence:
         found = assemble(evidence.header, evidence.finishes, reference_model, evidence.records, evidence.schema)
         write_file(out / "comparison.json", to_json(found))
         for name, page in attempted(lambda: comparison_report(found), "the comparison is").items():
@@ -96,8 +96,7 @@ def contend(
     terms: Terms,
     *,
     out: Path,
-    audience: Audience = nobody,
-    warn: Warn = unheard,
+    callback: Callback = ignore,
     part: Part = take_part,
 ) -> Iterator[Evidence]:
     """Contenders go through their courses (`part` makes one), as `compare_table` says; records are kept in `out`.
@@ -116,8 +115,8 @@ def contend(
     with _alone(out):
         brief.records.open(_identity(brief, settings), terms.overwrite)
         findings = rows.findings(terms.split_seed)
-        warn(findings)
-        finishes = _conduct(brief, settings, chosen, plan, part, terms.jobs or os.cpu_count() or 1, audience, out)
+        callback(Findings(findings))
+        finishes = _conduct(brief, settings, chosen, plan, part, terms.jobs or os.cpu_count() or 1, callback, out)
         yield Evidence(settings, _header(source, rows, plan, findings), finishes, brief.records, rows.schema)
 
 
@@ -187,7 +186,7 @@ def _conduct(
     plan: Plan,
     part: Part,
     jobs: int,
-    audience: Audience,
+    callback: Callback,
     out: Path,
 ) -> list[Finish]:
     """All jobs that have no record yet, in processes of their own."""
@@ -206,7 +205,7 @@ def _conduct(
     shutil.rmtree(encoded, ignore_errors=True)
     try:
         with working(jobs, threads, run_job, begin, (brief, settings.feeding, encoded / "rows")) as workers:
-            conductor = Conductor(workers, brief.records, audience, planned)
+            conductor = Conductor(workers, brief.records, callback, planned)
             (inputs,) = conductor.conduct([choice])
             return conductor.conduct(courses(inputs))
     finally:

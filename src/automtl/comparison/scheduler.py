@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any, TypeVar
@@ -12,13 +12,14 @@ from automtl.comparison.process_pool import Failure, Workers
 from automtl.comparison.protocol import Course, Outcome
 from automtl.comparison.result_store import Records
 from automtl.comparison.trials import Job, Kind
+from automtl.system.progress import Callback, Event
 
 Result = TypeVar("Result")
 LOOK_SECONDS = 1.0  # between two tellings while nothing ends
 
 
 @dataclass(frozen=True)
-class Standing:
+class Standing(Event):
     """How far it is. `running`: jobs at work. `ended`: one that has just ended, `failure`: why it has no result.
 
     `kept`: how many of those done come from an earlier, interrupted run.
@@ -33,20 +34,13 @@ class Standing:
     failure: str | None = None
 
 
-Audience = Callable[[Standing], None]
-
-
-def nobody(standing: Standing) -> None:
-    """An audience that does nothing."""
-
-
 class Conductor:
     """Leads courses to their ends. `planned`: jobs of all courses to come, by name and kind, for the time left."""
 
     def __init__(
-        self, workers: Workers[Job], records: Records, audience: Audience, planned: Counter[tuple[str, Kind]]
+        self, workers: Workers[Job], records: Records, callback: Callback, planned: Counter[tuple[str, Kind]]
     ) -> None:
-        self.workers, self.records, self.audience, self.planned = workers, records, audience, planned
+        self.workers, self.records, self.callback, self.planned = workers, records, callback, planned
         self.passed: Counter[tuple[str, Kind]] = Counter()
         self.outcomes: dict[str, Outcome] = {}
         self.seconds: dict[tuple[str, Kind], list[float]] = defaultdict(list)
@@ -115,7 +109,7 @@ class Conductor:
         slots = len(self.workers.idle) + len(self.workers.running)
         left = {key: count - done[key] for key, count in self.planned.items()}
         seconds = None if not self.seconds else sum(count * self._mean(key) for key, count in left.items()) / slots
-        self.audience(
+        self.callback(
             Standing(
                 done.total(),
                 self.planned.total(),

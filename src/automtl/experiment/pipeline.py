@@ -30,7 +30,7 @@ from automtl.search.base import SearchProblem, SearchResult
 from automtl.space import published_space
 from automtl.system.memory import peak_memory_bytes
 from automtl.system.progress import Callback, ignore
-from automtl.tables.quality import Warn, unheard
+from automtl.tables.quality import Findings
 from automtl.tables.schema import Schema
 from automtl.trackers import Tracked, Trackers
 from automtl.training.curves import label_summary, task_curves
@@ -69,11 +69,10 @@ def fit_table(
     out: Path | str | None = None,
     overwrite: bool = False,
     callback: Callback = ignore,
-    warn: Warn = unheard,
 ) -> Run:
     """Search, train and test a model for a table; write the run folder if `out` is given.
 
-    `warn` is told what the checks of the data find, before anything is trained; they stop nothing. The
+    `callback` gets `Findings` of the data checks before anything is trained, then `Progress`. The
     encoder sees training rows, every choice validation rows; test rows are encoded and read once, at the end.
     """
     settings, start = settings or Settings(), time.perf_counter()
@@ -86,7 +85,7 @@ def fit_table(
         check_model(model, schema.tasks)
     published_space(settings.space, len(schema.tasks))  # raises what is wrong with it before anything is trained
     findings = rows.findings(seed)
-    warn(findings)
+    callback(Findings(findings))
     name = f"{settings.model}-{seed}" if out is None else Path(out).name
     tracked = Tracked(name, settings.to_dict() | {"seed": seed}, Path(settings.tracker_folder), settings.tracking_uri)
     with feeding(settings.feeding, out) as feeder, Trackers(settings.trackers, tracked, callback) as trackers:

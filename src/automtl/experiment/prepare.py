@@ -16,7 +16,7 @@ import polars as pl
 
 from automtl._version import __version__
 from automtl.config import Settings
-from automtl.dataset.builder.pipeline import Preparation, Tell
+from automtl.dataset.builder.pipeline import Preparation
 from automtl.dataset.builder.reader import Source
 from automtl.dataset.builder.workdir import Work, machine_start
 from automtl.dataset.prepared import Origin, PreparedFolder, finish_prepared, is_prepared
@@ -24,13 +24,13 @@ from automtl.dataset.store import MEMORY_SHARE, machine_memory_bytes
 from automtl.errors import SchemaError, StoreError
 from automtl.experiment.source import Roles, check_schema, check_seed, resolve_schema
 from automtl.system.files import held
+from automtl.system.progress import Callback, Event, ignore
 from automtl.tables.columns import TEXTS
-from automtl.tables.quality import Finding, Warn, check_quality, unheard
+from automtl.tables.quality import Finding, Findings, check_quality
 from automtl.tables.schema import Schema
 from automtl.tables.split import split_table
 from automtl.training.sampling import sample_parts
 
-Findings = tuple[Finding, ...] | None
 CHUNK_ROWS = 1 << 18  # read at a time
 SAMPLE_ROWS = 400_000  # from which a schema is inferred, and which are checked
 
@@ -47,15 +47,14 @@ def prepare_table(
     overwrite: bool = False,
     memory_bytes: int | None = None,
     chunk_rows: int = CHUNK_ROWS,
-    tell: Tell = lambda stage, done, total: None,
-    warn: Warn = unheard,
+    callback: Callback = ignore,
 ) -> PreparedFolder:
     """Encode a table of files in bounded memory, and write the folder `out` that `fit` and the others read.
 
     `memory_bytes`: about what it may use; a quarter of the machine's if not given. Without a schema, one is inferred
-    from rows spread over the table, in which the data are checked, too: `warn` is told what is found. What is done so
-    far lies beside `out`; the same call goes on from there. Raises StoreError where that is another job, a process is
-    at work on it, or `out` exists and is not to be replaced.
+    from rows spread over the table, in which the data are checked, too; `callback` gets `Findings` and `Progress`. What
+    is done so far lies beside `out`; the same call goes on from there. Raises StoreError where that is another job, a
+    process is at work on it, or `out` exists and is not to be replaced.
     """
     out, settings = Path(out), settings or Settings()
     if out.exists() and not overwrite:
@@ -74,7 +73,7 @@ def prepare_table(
     plan = _plan(opened, schema, settings, seed, chunk_rows, memory)
     thin = partial(sample_parts, tasks=schema.tasks, share=schema.negative_share, seed=seed)
     with _working(out, plan, anew=overwrite) as folder:
-        with _beside(partial(_findings, table, schema, settings, seed, roles.drop), tell, warn) as (checks, watched):
+        with _beside(partial(_findings, table, schema, settings, seed, roles.drop), callback) as (checks, watched):
             del table, pieces  # before the memory is needed
             job = Preparation(
                 opened, schema, settings.encoder, settings.split, seed, Work(folder), chunk_rows, memory, watched, thin
@@ -103,7 +102,7 @@ def _check_types(source: Source, schema: Schema, settings: Settings) -> None:
 
 def _findings(
     sample: pl.DataFrame, schema: Schema, settings: Settings, seed: int, dropped: Collection[str]
-) -> Findings:
+) -> tuple[Finding, ...] | None:
     """Of the checks of the data; None where the sample has no rows of a part, or too few labels, to be checked."""
     try:
         return check_quality(split_table(sample, schema, settings.split, seed), schema, seed, dropped)
@@ -112,25 +111,27 @@ def _findings(
 
 
 @contextmanager
-def _beside(check: Callable[[], Findings], tell: Tell, warn: Warn) -> Iterator[tuple[Future[Findings], Tell]]:
-    """The check, which runs beside the block, and `tell`, which warns of its result as soon as it is there."""
+def _beside(
+    check: Callable[[], tuple[Finding, ...] | None], callback: Callback
+) -> Iterator[tuple[Future[tuple[Finding, ...] | None], Callback]]:
+    """Run the check beside the block; the callback for the block reports its findings as soon as they are there."""
     with ThreadPoolExecutor(1) as pool:
-        checks, heard = pool.submit(check), False
+        checks, reported = pool.submit(check), False
         del check  # and the sample with it, when it is done
 
-        def hear() -> None:
-            nonlocal heard
-            if not heard:
-                heard = True
-                warn(checks.result() or ())
+        def report() -> None:
+            nonlocal reported
+            if not reported:
+                reported = True
+                callback(Findings(checks.result() or ()))
 
-        def watched(stage: str, done: int, total: int) -> None:
+        def watched(event: Event) -> None:
             if checks.done():
-                hear()
-            tell(stage, done, total)
+                report()
+            callback(event)
 
         yield checks, watched
-        hear()
+        report()
 
 
 def _plan(source: Source, schema: Schema, settings: Settings, seed: int, rows: int, memory: int) -> dict[str, Any]:

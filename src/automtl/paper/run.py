@@ -11,14 +11,13 @@ from automtl.comparison.candidates import DEFAULT, Contender, contender
 from automtl.comparison.compare import DEFAULT_TERMS, Evidence, contend
 from automtl.comparison.protocol import search_only, take_part
 from automtl.comparison.result_store import Record, to_json, write_file
-from automtl.comparison.scheduler import Audience, nobody
 from automtl.comparison.settings import Terms
 from automtl.paper.base import Reproduction
 from automtl.report.comparison_text import Table
 from automtl.report.reproduction import reproduction_files
 from automtl.report.style import drawing
 from automtl.search.settings import published
-from automtl.tables.quality import Warn, unheard
+from automtl.system.progress import Callback, ignore
 
 
 @dataclass(frozen=True)
@@ -38,8 +37,7 @@ def reproduce(
     terms: Terms = DEFAULT_TERMS,
     published_schedule: bool = False,
     out: Path | str = Path("runs/paper"),
-    audience: Audience = nobody,
-    warn: Warn = unheard,
+    callback: Callback = ignore,
 ) -> Reproduced:
     """Run what it needs and write NAME.json, NAME.html and its pictures into `out`.
 
@@ -54,7 +52,7 @@ def reproduce(
     if not reproduction.trained:
         terms = replace(terms, trials=1)
     part = take_part if reproduction.trained else search_only
-    with contend(source, tasks, contenders, terms, out=out, audience=audience, warn=warn, part=part) as evidence:
+    with contend(source, tasks, contenders, terms, out=out, callback=callback, part=part) as evidence:
         return publish(reproduction, evidence, out)
 
 

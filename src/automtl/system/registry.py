@@ -32,6 +32,12 @@ class Registry(Generic[Member]):
     def __iter__(self) -> Iterator[str]:
         return iter(self.aliases)
 
+    def __len__(self) -> int:
+        return len(self.aliases)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.aliases
+
     def find(self, name: str) -> Member:
         """The member of a short name or an import path. Raises `error`, which names what there is."""
         path = self.aliases.get(name, name)

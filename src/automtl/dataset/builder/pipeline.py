@@ -28,6 +28,7 @@ from automtl.features.encoder import Encoder, EncoderSettings, tell_cut
 from automtl.features.piecewise import Piecewise
 from automtl.features.scaler import Scaler
 from automtl.features.vocabulary import Vocabulary
+from automtl.system.progress import Callback, Progress, ignore
 from automtl.system.threads import in_order, in_threads
 from automtl.tables.schema import Field, FieldKind, Schema
 from automtl.tables.split import SplitSettings
@@ -39,7 +40,6 @@ VALUES, COUNTED, KEYS = 4, 8, 8  # a quarter of the memory is for vocabularies, 
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
-Tell = Callable[[str, int, int], None]  # a stage, how far it is, and when it is done
 Thin = Callable[[Iterable[Batch], int], Iterable[Batch]]  # training rows, of which there are so many: what stays
 
 
@@ -55,7 +55,7 @@ class Preparation:
     work: Work
     rows: int
     memory_bytes: int
-    tell: Tell = lambda stage, done, total: None
+    callback: Callback = ignore
     thin: Thin = lambda batches, rows: batches
 
     @cached_property
@@ -81,7 +81,7 @@ class Preparation:
         done = 0
         for rows in Reader(self.source, self.columns, self.work, self.rows, self.memory_bytes).read():
             done += rows
-            self.tell("reading", done, max(self.source.rows or 0, done))
+            self.callback(Progress("reading", done, max(self.source.rows or 0, done)))
 
     def _report(self, rows: list[int]) -> dict[str, Any]:
         unused = [name for name in self.source.columns if name not in self.columns.needed]
@@ -97,7 +97,7 @@ class Preparation:
         listed, found = list(items), []
         for result in in_order(work, listed):
             found.append(result)
-            self.tell(stage, len(found), len(listed))
+            self.callback(Progress(stage, len(found), len(listed)))
         return found
 
 
@@ -164,7 +164,7 @@ class Fitted:
         for batch in batches:
             yield batch
             done += len(batch)
-            self.job.tell("encoding", done, total)
+            self.job.callback(Progress("encoding", done, total))
 
     def _writer(self) -> RowWriter:
         job, columns = self.job, self.job.columns

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Collection
 
 from automtl.system.threads import in_threads
 from automtl.tables.infer import check_labels
 from automtl.tables.labels import require_both_classes
-from automtl.tables.quality.base import Audit, Check, Finding
+from automtl.tables.quality.base import Audit, Check, Finding, Findings
 from automtl.tables.quality.columns import (
     constant_columns,
     ids_of_few_rows,
@@ -33,13 +33,7 @@ CHECKS: dict[str, Check] = {
     "drift": drifting_columns,
 }
 
-__all__ = ["CHECKS", "Audit", "Check", "Finding", "Warn", "check_quality", "unheard"]
-
-Warn = Callable[[tuple[Finding, ...]], None]
-
-
-def unheard(findings: tuple[Finding, ...]) -> None:
-    """A listener to findings that does nothing."""
+__all__ = ["CHECKS", "Audit", "Check", "Finding", "Findings", "check_quality"]
 
 
 def check_quality(split: Split, schema: Schema, seed: int = 0, dropped: Collection[str] = ()) -> tuple[Finding, ...]:

@@ -9,6 +9,7 @@ from typing import Any, Literal
 import numpy as np
 import polars as pl
 
+from automtl.system.progress import Event
 from automtl.tables.columns import as_integers, as_labels, as_numbers, as_text, holds
 from automtl.tables.schema import SINGLE, Field, FieldKind, Schema, Task, TaskKind
 from automtl.tables.split import Split
@@ -35,6 +36,13 @@ class Finding:
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON."""
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Findings(Event):
+    """What the checks of the data found, warnings first; they stop nothing."""
+
+    findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,146 @@
+"""The reference of all settings, made from the classes: name, type, default, meaning."""
+
+from __future__ import annotations
+
+import ast
+import inspect
+import re
+import textwrap
+from collections.abc import Iterator
+from dataclasses import MISSING, dataclass, fields, is_dataclass
+from typing import Any, get_args, get_type_hints
+
+from pydantic.fields import FieldInfo
+
+from automtl.config import Settings
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One setting: its path as in a settings file with dots, and what the reference says of it."""
+
+    path: str
+    type: str
+    default: str
+    description: str
+
+
+@dataclass(frozen=True)
+class Section:
+    """The settings of one class, with the sentences of its docstring that speak of all of them."""
+
+    path: str
+    summary: str
+    settings: tuple[Setting, ...]
+
+
+def sections(kind: type = Settings, path: str = "") -> Iterator[Section]:
+    """The settings of a class, then those of the classes in it. `path`: where the class stands in a settings file."""
+    types = get_type_hints(kind)
+    inner = {field.name: part for field in fields(kind) for part in _classes(types[field.name])}
+    prefix = f"{path}." if path else ""
+    described = _descriptions(kind)
+    own = [field for field in fields(kind) if not is_dataclass(types[field.name])]
+    settings = [
+        Setting(prefix + field.name, _type(types[field.name], field), _default(field), described.get(field.name, ""))
+        for field in own
+    ]
+    yield Section(path, inspect.getdoc(kind).split("\n\n")[0], tuple(settings))  # type: ignore[union-attr]
+    for name, part in inner.items():
+        yield from sections(part, prefix + name)
+
+
+def undescribed() -> list[str]:
+    """Paths of the settings without a description."""
+    return [setting.path for section in sections() for setting in section.settings if not setting.description]
+
+
+def page() -> str:
+    """The reference as Markdown."""
+    parts = [
+        "# Settings",
+        "Each setting by its section of a settings file (`--config FILE`, TOML or YAML), with the default and what it "
+        "does. This page is made from the code.",
+    ]
+    for section in sections():
+        parts.append(f"## {f'`{section.path}`' if section.path else 'Top level'}\n\n{section.summary}")
+        rows = [
+            f"| `{setting.path}` | {_cell(setting.type)} | {_cell(setting.default)} | {_plain(setting.description)} |"
+            for setting in section.settings
+        ]
+        parts.append("\n".join(["| setting | type | default | meaning |", "|---|---|---|---|", *rows]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _classes(hint: Any) -> list[type]:
+    """The settings classes that a type names."""
+    return (
+        [hint]
+        if isinstance(hint, type) and is_dataclass(hint)
+        else [part for inner in get_args(hint) for part in _classes(inner)]
+    )
+
+
+def _type(hint: Any, field: Any) -> str:
+    text = hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
+    text = re.sub(r"(?:\w+\.)+(\w+)", r"\1", text)
+    if text.startswith("Literal["):
+        text = " | ".join(map(repr, get_args(hint)))
+    return ", ".join([text, *_limits(field.default)])
+
+
+def _limits(default: Any) -> list[str]:
+    """Bounds that pydantic checks, as written in mathematics."""
+    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    found = default.metadata if isinstance(default, FieldInfo) else ()
+    return [f"{signs[name]} {value:g}" for limit in found for name, value in _bounds(limit).items() if name in signs]
+
+
+def _bounds(limit: Any) -> dict[str, Any]:
+    """The attributes of a bound, which has slots."""
+    return {name: getattr(limit, name) for name in ("gt", "ge", "lt", "le") if hasattr(limit, name)}
+
+
+def _default(field: Any) -> str:
+    value = field.default
+    if isinstance(value, FieldInfo):
+        value = value.get_default(call_default_factory=True, validated_data={})
+    elif value is MISSING:
+        value = field.default_factory() if field.default_factory is not MISSING else None
+    return _value(value)
+
+
+def _value(value: Any) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_value, value))}]"
+    if value is None:
+        return "unset"
+    return f"{value:.4g}" if isinstance(value, float) else getattr(value, "name", str(value))
+
+
+def _descriptions(kind: type) -> dict[str, str]:
+    """Name to meaning: `Field(description=...)`, the text under the field, or the sentences of the class about it."""
+    sentences = re.split(r"(?<=[.;])\s+", " ".join((inspect.getdoc(kind) or "").split()))
+    found = {field.name: " ".join(text for text in sentences if f"`{field.name}`" in text) for field in fields(kind)}
+    found |= _texts_under_fields(kind)
+    infos = getattr(kind, "__pydantic_fields__", {})
+    return found | {name: info.description for name, info in infos.items() if info.description}
+
+
+def _texts_under_fields(kind: type) -> dict[str, str]:
+    (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
+    assert isinstance(body, ast.ClassDef)
+    return {
+        field.target.id: inspect.cleandoc(text.value.value)
+        for field, text in zip(body.body, body.body[1:])
+        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
+        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
+    }
+
+
+def _cell(text: str) -> str:
+    return f"`{text}`".replace("|", "\\|") if text else ""
+
+
+def _plain(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
