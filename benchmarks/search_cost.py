@@ -41,10 +41,9 @@ from automtl.features.encoder import Encoder
 from automtl.models.network import build
 from automtl.models.registry import MODELS
 from automtl.predictor import ModelSpec
-from automtl.search import STRATEGIES
-from automtl.search.base import SearchProblem, SearchResult
-from automtl.search.differentiable import Run
-from automtl.search.settings import SearchSettings, published
+from automtl.search import SearchProblem, SearchResult, published
+from automtl.search.algorithm_one import AlgorithmOne, AlgorithmOneSettings
+from automtl.search.progressive import Progressive, ProgressiveSettings
 from automtl.space import published_space
 from automtl.system.progress import ignore
 from automtl.tables.schema import Task
@@ -171,15 +170,15 @@ class Seed:
         }  # fmt: skip
 
     def progressive(self) -> Record:
-        strategy = STRATEGIES["progressive"](SearchSettings())
+        strategy = Progressive(ProgressiveSettings())
         return self.searched(strategy.search(self.problem(), self.seed, ignore))
 
     def published(self) -> Record:
-        return self.searched(STRATEGIES["automtl"](published()).search(self.problem(), self.seed, ignore))
+        return self.searched(AlgorithmOne(published(AlgorithmOneSettings)).search(self.problem(), self.seed, ignore))
 
     def published_steps(self) -> Record:
         """The published search's time, estimated."""
-        run = Run(self.problem(), published(), self.seed)
+        run = AlgorithmOne(published(AlgorithmOneSettings)).begin(self.problem(), self.seed)
         run.advance(ignore)
         start = time.perf_counter()
         for _ in range(PUBLISHED_STEPS):

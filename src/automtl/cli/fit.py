@@ -14,6 +14,7 @@ from automtl.cli.progress import Live
 from automtl.cli.show import show_run
 from automtl.errors import SettingsError
 from automtl.models.names import MODEL_NAMES
+from automtl.search import STRATEGIES, published
 
 
 @app.command("fit")
@@ -22,7 +23,7 @@ def fit_command(
     table: TableArgument,
     rows: Rows,
     model: Annotated[str | None, typer.Option(help=f"{', '.join(MODEL_NAMES)}.")] = None,
-    strategy: Annotated[str | None, typer.Option(help="progressive, automtl, darts, darts-minus or random.")] = None,
+    strategy: Annotated[str | None, typer.Option(help=f"{', '.join(STRATEGIES)}, or package.module:Name.")] = None,
     schedule: Annotated[str, typer.Option(help="bounded, or published: the paper's schedule.")] = "bounded",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/automtl"),
@@ -34,14 +35,12 @@ def fit_command(
     """Search an architecture for a table, train it, test it, save it."""
     from automtl.config import make_settings
     from automtl.experiment import fit_table
-    from automtl.search.settings import published
 
-    settings = rows.settings()
+    settings = rows.settings(model=model, strategy=strategy)
     if schedule not in ("bounded", "published"):
         raise SettingsError(f"--schedule '{schedule}': expected 'bounded' or 'published'")
     if schedule == "published":
-        settings = replace(settings, search=published())
-    settings = replace(settings, model=model or settings.model, strategy=strategy or settings.strategy)
+        settings = replace(settings, search=published(type(settings.search)))
     trackers = make_settings({"trackers": tracker or settings.trackers}, "--tracker").trackers
     folder, uri = str(tracker_folder or settings.tracker_folder), tracking_uri or settings.tracking_uri
     settings = replace(settings, trackers=trackers, tracker_folder=folder, tracking_uri=uri)

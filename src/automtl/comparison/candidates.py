@@ -8,8 +8,7 @@ from typing import Any
 from automtl.config import Settings
 from automtl.errors import SettingsError, suggestion
 from automtl.models.names import RIVAL_NAMES
-from automtl.search import STRATEGIES
-from automtl.search.settings import published
+from automtl.search import STRATEGIES, published
 
 DEFAULT = {"model": "automtl", "strategy": Settings().strategy}
 ABLATIONS: dict[str, dict[str, Any]] = {
@@ -35,7 +34,7 @@ class Contender:
 
     def settings(self, base: Settings) -> Settings:
         """`base` with the changes; everything else is as it was."""
-        found: Settings = _changed(base, self.changes)
+        found: Settings = _changed(base.for_strategy(self.changes.get("strategy", base.strategy)), self.changes)
         return found
 
 
@@ -59,7 +58,7 @@ def _table() -> dict[str, dict[str, Any]]:
         "automtl": DEFAULT,
         "algorithm-1": searched["automtl"],
         "darts-second-order": searched["darts"] | {"search": {"second_order": True}},
-        "published": searched["automtl"] | {"search": asdict(published())},
+        "published": searched["automtl"] | {"search": asdict(published(STRATEGIES.find("automtl").settings_class()))},
     }
     ablations = {name: DEFAULT | changes for name, changes in ABLATIONS.items()}
     rivals = {name: {"model": name} for name in RIVAL_NAMES}

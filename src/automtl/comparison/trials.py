@@ -163,7 +163,7 @@ class Workspace:
 def _searched(job: Job, prepared: Prepared) -> Record:
     """The architecture found, and the seconds it took with the reference model that lends its embedding."""
     start = time.perf_counter()
-    if job.settings.search.lent_embedding:
+    if job.settings.search.uses_embedding:
         _, prepared = train_reference(prepared, job.settings.reference, job.seed)
     found = search_architecture(prepared, job.settings, job.seed, ignore)
     assert found is not None, "only searched models have search jobs"

@@ -82,7 +82,7 @@ def choose_variant(
     """
     variants = distinct_variants(settings, source.schema)
     reference = settings.model if trains_itself(settings.model) else settings.reference
-    lends = settings.model == "automtl" and settings.search.lent_embedding
+    lends = settings.model == "automtl" and settings.search.uses_embedding
     if len(variants) == 1 and not lends:
         return prepare(source, settings, variants[0], feeder), [{"name": variants[0].name, "chosen": True}]
     best: Prepared | None = None

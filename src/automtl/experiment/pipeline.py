@@ -143,11 +143,9 @@ def _fit(source: Source, settings: Settings, seed: int, feeder: Feeder, callback
 
 
 def check_names(settings: Settings) -> None:
-    """Raises SettingsError where a model or a strategy is unknown."""
-    models, strategies = ("automtl", *MODELS), tuple(STRATEGIES)
+    """Raises SettingsError where a model is unknown."""
     for what, name, known in (
-        ("model", settings.model, models),
-        ("strategy", settings.strategy, strategies),
+        ("model", settings.model, ("automtl", *MODELS)),
         ("reference", settings.reference, tuple(MODELS)),
     ):
         if name not in known:
@@ -166,11 +164,10 @@ def search_architecture(prepared: Prepared, settings: Settings, seed: int, callb
     layout = prepared.encoder.layout
     space = published_space(settings.space, layout.num_tasks)
     problem = SearchProblem(
-        space, layout, prepared.train, prepared.valid, prepared.network, prepared.training, prepared.embedding
-    )
-    # weights can only start from a supernet that holds them, so nothing else is tried then
-    search = replace(settings.search, trial_rows=0) if settings.warm_start else settings.search
-    return STRATEGIES[settings.strategy](search).search(problem, seed, callback)
+        space, layout, prepared.train, prepared.valid, prepared.network, prepared.training, prepared.embedding,
+        settings.warm_start,
+    )  # fmt: skip
+    return STRATEGIES.find(settings.strategy)(settings.search).search(problem, seed, callback)
 
 
 def _start_from_supernet(network: nn.Module, found: SearchResult, settings: Settings) -> None:

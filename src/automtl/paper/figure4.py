@@ -31,7 +31,7 @@ def _gather(evidence: Evidence) -> Record:
     summary = {name: _summary([search["records"] for search in of], final[name]) for name, of in searches.items()}
     places = int(space.interaction) + space.experts * space.layers
     return {
-        "places": places, "threshold": evidence.settings.search.stop_threshold, "searches": searches,
+        "places": places, "threshold": getattr(evidence.settings.search, "stop_threshold", None), "searches": searches,
         "summary": summary, "sentences": _sentences(summary, places),
     }  # fmt: skip
 

@@ -16,7 +16,7 @@ from automtl.paper.base import Reproduction
 from automtl.report.comparison_text import Table
 from automtl.report.reproduction import reproduction_files
 from automtl.report.style import drawing
-from automtl.search.settings import published
+from automtl.search import published
 from automtl.system.progress import Callback, ignore
 
 
@@ -47,7 +47,7 @@ def reproduce(
     """
     out, contenders = Path(out), reproduction.contenders(terms.settings)
     if published_schedule:
-        terms = replace(terms, settings=replace(terms.settings, search=published()))
+        terms = replace(terms, settings=replace(terms.settings, search=published(type(terms.settings.search))))
         contenders = [_published(one) for one in contenders]
     if not reproduction.trained:
         terms = replace(terms, trials=1)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 from automtl.features.batch import subset
 from automtl.models.network import build
@@ -35,7 +36,7 @@ def check_against_baseline(
     train = subset(problem.train, min(max_rows, max(len(problem.train) // 2, 1)), seed)
     valid = subset(problem.valid, VALID_ROWS, seed)
     training = replace(problem.training, epochs=1, batch_size=max(problem.training.batch_size // 2, 1))
-    trials = []
+    trials: list[dict[str, Any]] = []
     for number, (architecture, name) in enumerate(made.items(), start=1):
         network = build(problem.space.narrow(architecture), problem.layout, problem.network, seed)
         network.embedding.load_state_dict(problem.embedding.state_dict())

@@ -33,7 +33,9 @@ class Evaluator:
     def __call__(self, state: SearchState, loss: float, total: int) -> Progress:
         """Add a record to the history, and return what is reported of it. `loss`: of the last training batch."""
         supernet = state.supernet
-        check = self.judge(Part(supernet, [argmax(weights) for weights in candidate_weights(supernet)]), 0, state.step, loss)
+        check = self.judge(
+            Part(supernet, [argmax(weights) for weights in candidate_weights(supernet)]), 0, state.step, loss
+        )
         architecture, mixing = supernet.derive(), supernet.mixing()
         state.history.append(
             {

@@ -8,7 +8,6 @@ from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.operations import Operation, operation
-from automtl.operations import Operation, operation
 from automtl.search.base import SearchProblem, SearchResult
 from automtl.search.differentiable import DifferentiableStrategy
 from automtl.search.procedure import Procedure
@@ -38,7 +37,9 @@ class ProgressiveSettings(RegularizedSettings):
     patience: int | None = Limit(
         default=3, ge=2, description="Equal evaluations after the last pruning that end the search; unset: none do."
     )
-    trial_rows: int = Limit(default=100_000, ge=0, description="Most rows of a training of the baseline check; 0: none.")
+    trial_rows: int = Limit(
+        default=100_000, ge=0, description="Most rows of a training of the baseline check; 0: none."
+    )
     baseline_pooling: str = Limit(default="linear", description="The pooling that the baseline check tries.")
     baseline_layers: tuple[str, ...] = Limit(
         default=("mlp-64", "mlp-64"), description="The expert layers that the baseline check tries; skips fill up."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import fields
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
@@ -23,7 +23,9 @@ class SearchSettings:
     epochs: float = Limit(default=0.75, gt=0, description="Passes over the rows that are drawn; may be a fraction.")
     min_steps: int = Limit(default=200, ge=1, description="Fewest steps of a search, however few rows there are.")
     max_steps: int = Limit(default=300, ge=1, description="Most steps of a search; counts more than min_steps.")
-    max_rows: int = Limit(default=400_000, ge=1, description="Most rows drawn, of training and of validation rows each.")
+    max_rows: int = Limit(
+        default=400_000, ge=1, description="Most rows drawn, of training and of validation rows each."
+    )
     batch_size: int = Limit(default=256, ge=2, description="Rows of a batch.")
 
     @property
@@ -45,9 +47,9 @@ class SearchSettings:
 class DifferentiableSettings(SearchSettings):
     """What all searches by gradients share.
 
-    Learning rates are larger than the published ones and Adam moves the supernet's weights, since a bounded search takes
-    a few hundred steps, not tens of thousands. A pretrained embedding rests during the search: so few steps do not learn
-    ids, and Adam's decay would move every row that a step does not meet by a whole learning rate towards 0.
+    Learning rates are larger than the published ones, and Adam moves the supernet's weights, since a bounded search
+    takes a few hundred steps, not tens of thousands. A pretrained embedding rests during the search: so few steps do
+    not learn ids, and Adam's decay would move every row that a step does not meet by a whole learning rate towards 0.
     """
 
     optimizer: Literal["adam", "sgd"] = Limit(default="adam", description="What moves the supernet's weights.")
@@ -56,7 +58,9 @@ class DifferentiableSettings(SearchSettings):
     architecture_learning_rate: float = Limit(default=0.02, gt=0, description="Of alpha, the candidates' logits.")
     selection_learning_rate: float = Limit(default=0.02, gt=0, description="Of beta, the experts' logits.")
     cost_weight: float = Limit(
-        default=0.003, ge=0, description="Rise of the validation loss, as a share of it, when multiply-adds grow e-fold."
+        default=0.003,
+        ge=0,
+        description="Rise of the validation loss, as a share of it, when multiply-adds grow e-fold.",
     )
     stop_every: int = Limit(default=5, ge=1, description="Steps of alpha between two comparisons of gradients.")
     pretrained_embedding: bool = Limit(
@@ -78,7 +82,7 @@ class RegularizedSettings(DifferentiableSettings):
     stop_patience: int = Limit(default=3, ge=1, description="Comparisons above the threshold before it stops.")
 
 
-PUBLISHED = {
+PUBLISHED: dict[str, Any] = {
     "epochs": 15, "min_steps": 1, "max_steps": UNBOUNDED, "max_rows": UNBOUNDED, "batch_size": 1024, "optimizer": "sgd",
     "learning_rate": 0.01, "weight_decay": 3e-4, "architecture_learning_rate": 1e-3, "selection_learning_rate": 1e-3,
     "pretrained_embedding": False, "cost_weight": 0.0, "candidates": None, "trained_candidates": None,
