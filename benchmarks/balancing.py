@@ -19,7 +19,7 @@ from torch import nn
 
 from automtl.config import Settings
 from automtl.dataset.store import feeding
-from automtl.experiment import Prepared, Roles, choose_variant, open_source
+from automtl.experiment import ColumnRoles, Prepared, choose_variant, open_source
 from automtl.features.batch import Batch
 from automtl.models.registry import MODELS
 from automtl.system.progress import ignore
@@ -45,7 +45,7 @@ def parsed() -> argparse.Namespace:
 def prepare(given: argparse.Namespace) -> tuple[Prepared, Batch]:
     """Encoded rows under the inputs that the reference model prefers, and the encoded test rows."""
     table = read_table(given.table) if given.table else synthetic_log(20_000)
-    roles, settings = Roles(drop=tuple(given.drop), split=given.split_column), Settings()
+    roles, settings = ColumnRoles(drop=tuple(given.drop), split=given.split_column), Settings()
     tasks = given.task or ["click", "like", "buy", "cart"]
     source, settings = open_source(table, tasks, roles, None, settings, given.seed)
     with feeding(settings.feeding) as feeder:
@@ -82,7 +82,7 @@ def main() -> None:
             record["times"] = round(record["seconds_per_check"] / trained[0]["seconds_per_check"], 2)
             print(record, flush=True)
         found += trained
-    report("balancing", {"variant": prepared.variant, "seed": given.seed, "found": found}, given.out, ["torchjd"])
+    report("balancing", {"preset": prepared.preset, "seed": given.seed, "found": found}, given.out, ["torchjd"])
 
 
 if __name__ == "__main__":

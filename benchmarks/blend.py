@@ -1,6 +1,6 @@
 """What each member of a blend is worth: test AUC of the searched network with others beside it or without.
 
-The members are trained once a seed on the same encoded rows: the searched network, reference models under each variant
+The members are trained once a seed on the same encoded rows: the searched network, reference models under each preset
 of the inputs, boosted trees with historical rates and without. Shares are chosen on validation rows as in a fit;
 `old` chooses the share of the trees that have the network's inputs from 21, as before. Prints a line a seed and log.
 
@@ -21,9 +21,9 @@ from torch import Tensor, nn
 from automtl.config import Settings
 from automtl.dataset.store import Feeder, feeding
 from automtl.ensemble.ensemble import best_shares, boosted
-from automtl.experiment import Prepared, Roles, open_source
-from automtl.experiment.input_selection import distinct_variants, prepare, train_reference
-from automtl.experiment.pipeline import search_architecture
+from automtl.experiment import ColumnRoles, Prepared, open_source
+from automtl.experiment.fit import search_architecture
+from automtl.experiment.inputs import distinct_presets, prepare, train_reference
 from automtl.features.batch import Batch
 from automtl.predictor import ModelSpec, tree_inputs
 from automtl.system.progress import ignore
@@ -62,12 +62,12 @@ class Rows:
 
 def members(given: argparse.Namespace, seed: int, feeder: Feeder) -> tuple[dict[str, Logits], str, Rows]:
     """Logits by name, the name of the trees with the network's inputs, the rows."""
-    roles = Roles(drop=tuple(given.drop), split=given.split_column)
+    roles = ColumnRoles(drop=tuple(given.drop), split=given.split_column)
     source, settings = open_source(given.table, given.task, roles, None, Settings(), seed)
     references: list[tuple[float, Prepared]] = []
     prepared = None
-    for variant in distinct_variants(settings, source.schema):
-        prepared = prepare(source, settings, variant, feeder, prepared)
+    for preset in distinct_presets(settings, source.schema):
+        prepared = prepare(source, settings, preset, feeder, prepared)
         references.append(train_reference(prepared, settings.reference, seed))
     chosen = min(references, key=lambda found: found[0])[1]
     whole, tasks = chosen.whole, source.schema.tasks
@@ -84,7 +84,7 @@ def members(given: argparse.Namespace, seed: int, feeder: Feeder) -> tuple[dict[
     made = {"network": logits(network, columns)}
     for _, one in references:
         assert one.reference is not None
-        name = "reference" if one is chosen else f"reference, {one.variant}"
+        name = "reference" if one is chosen else f"reference, {one.preset}"
         made[name] = logits(one.reference, one.encoder.layout.num_numeric)
     for tree in boosted(tree_inputs(whole.encoder), whole.train, whole.valid, chosen.training, seed, ignore):
         made[tree.name] = logits(tree.model, tree.columns)

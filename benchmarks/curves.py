@@ -213,19 +213,18 @@ def derived_model(sizes: Any, settings: Any, point: Point) -> Any:
     experts as usual, or more, so that none is idle."""
     from automtl.models.network import build
     from automtl.operations import operation
-    from automtl.space import SpaceSettings, published_space
+    from automtl.space import Architecture, SpaceSettings, published_space
 
     count = range(point.experts)
     space = published_space(SpaceSettings(experts=point.experts), point.tasks)
-    layers = [
-        [operation(PATTERN[(expert + depth) % len(PATTERN)]) for expert in count] for depth in range(len(space.layers))
-    ]
+    choices = {"interaction": (operation("cross-2"),), "pooling": (operation("linear"),) * point.experts}
+    for depth, name in enumerate(name for name in space.choices if name not in choices):
+        choices[name] = tuple(operation(PATTERN[(expert + depth) % len(PATTERN)]) for expert in count)
     keep = max(space.keep, -(-point.experts // point.tasks))
     chosen = tuple(
         tuple(sorted({(task * keep + place) % point.experts for place in range(keep)})) for task in range(point.tasks)
     )
-    picks = [[operation("cross-2")], [operation("linear")] * point.experts, *layers]
-    return build(space.narrow(space.assemble(picks, chosen)), sizes, settings, 0)
+    return build(space.narrow(Architecture(choices, chosen)), sizes, settings, 0)
 
 
 def mmoe_model(sizes: Any, settings: Any, point: Point) -> Any:

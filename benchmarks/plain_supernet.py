@@ -167,12 +167,11 @@ class PlainSupernet(nn.Module):
             nn.Embedding.from_pretrained(part.clone(), freeze=False)
             for part in wide.network.embedding.table.detach().tensor_split(wide.network.embedding.offsets[1:].long())
         )
-        self.alpha = nn.ParameterList(nn.Parameter(alpha.detach().clone()) for alpha in wide.logits.alpha)
+        self.alpha = nn.ParameterList(nn.Parameter(alpha.detach().clone()) for alpha in wide.logits.alpha.values())
         self.beta = nn.Parameter(wide.selection.beta.detach().clone())
-        network = wide.network
         self.cells = nn.ModuleList(
-            nn.ModuleList(candidates(grid.blocks[0], cell) for cell in range(grid.blocks[0].stack))  # type: ignore[arg-type]
-            for grid in (network.interaction, network.pooling, *network.layers)
+            nn.ModuleList(candidates(block, cell) for cell in range(block.stack))
+            for (block,) in (choice.blocks for choice in wide.network.blocks.values())
         )
         self.towers = nn.ModuleList(tower(wide, task) for task in range(wide.space.num_tasks))
 
@@ -184,8 +183,8 @@ class PlainSupernet(nn.Module):
             shares, gathered = self.beta[task].softmax(dim=0), torch.zeros(())
             for expert in range(self.space.num_experts):
                 hidden = self.normalize(self.mixed(refined, 1, expert))
-                for depth in range(len(self.space.layers)):
-                    hidden = self.mixed(hidden, 2 + depth, expert)
+                for layer in range(2, len(self.cells)):
+                    hidden = self.mixed(hidden, layer, expert)
                 gathered = gathered + shares[expert] * self.normalize(hidden)
             logits.append(tower_of_task(gathered))
         return torch.cat(logits, dim=1)

@@ -32,8 +32,8 @@ import torch
 from torch import nn
 
 import models
-from automtl.ensemble.boosting import TreeSettings
-from automtl.ensemble.ensemble import Blend, Member, boosted
+from automtl.ensemble.ensemble import Ensemble, Member, boosted
+from automtl.ensemble.settings import TreeSettings
 from automtl.features.batch import Batch
 from automtl.features.encoder import Encoder, EncoderSettings
 from automtl.models.settings import NetworkSettings
@@ -41,7 +41,7 @@ from automtl.predictor import ModelSpec, Predictor, tree_inputs
 from automtl.space import SpaceSettings, published_space
 from automtl.system.progress import ignore
 from automtl.tables.schema import Field, FieldKind, Schema
-from automtl.training.fit import TrainingSettings, predict_logits, to_scores
+from automtl.training.fit import predict_logits, to_scores
 from common import Seconds, arguments, in_turns, matrix_ceiling, ratio, report
 from models import tasks
 from peers.host import Peer
@@ -117,15 +117,15 @@ def saved_and_loaded(encoder: Encoder, spec: ModelSpec) -> Predictor:
 
 
 def blended(predictor: Predictor, rows: Batch) -> Predictor:
-    """With the others beside its network that a fit sets there, and equal shares."""
+    """With the others beside its network that a fit sets there, and equal weights."""
     spec, encoder, tasks = predictor.spec, predictor.encoder, predictor.schema.tasks
     columns = encoder.layout.num_numeric
     beside = ModelSpec("shared-bottom", spec.network).build(encoder, 0)
-    settings = TrainingSettings(trees=TreeSettings(rounds=300, patience=300))
+    settings = TreeSettings(rounds=300, patience=300)
     trees = boosted(tree_inputs(encoder), rows, rows, settings, 0, ignore)
     members = [Member("automtl", predictor.network, columns), Member("shared-bottom", beside, columns), *trees]
-    model = Blend(members, tasks)
-    model.share = torch.full_like(model.share, 1 / len(members))
+    model = Ensemble(members, tasks)
+    model.weights = torch.full_like(model.weights, 1 / len(members))
     return replace(predictor, network=model.eval())
 
 

@@ -20,7 +20,8 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from automtl.tables.catalog import DATASETS, aliexpress, prepare
+from automtl.tables.catalog import DATASETS, aliexpress
+from automtl.tables.catalog.prepare import prepare
 
 SLICE = 1_000_000  # rows that are generated at a time
 SEARCHES = 6  # rows of a search
@@ -72,7 +73,7 @@ GENERATORS: dict[str, Callable[[Path, int], None]] = {
 def measure(name: str, folder: Path) -> None:
     """Prepare the files of a folder and print one line."""
     size, before, start = sum(path.stat().st_size for path in folder.iterdir()), peak_megabytes(), time.perf_counter()
-    found = prepare(DATASETS[name], folder, folder / "table.parquet")
+    found = prepare(DATASETS.find(name), folder, folder / "table.parquet")
     print(
         f"{name}: raw files of {size / 2**30:.2f} GiB, {found.rows:,} rows in {time.perf_counter() - start:.1f} s, "
         f"peak memory {peak_megabytes():,.0f} MiB (before: {before:,.0f})"

@@ -28,13 +28,13 @@ from typing import Any
 
 import polars as pl
 import torch
+from automtl.experiment.ensemble import blended
 from scipy.stats import ttest_rel
 from torch import nn
 
 from automtl.config import Settings
 from automtl.dataset.store import feeding
-from automtl.experiment import Prepared, Roles, choose_variant, open_source
-from automtl.experiment.ensemble import blended
+from automtl.experiment import ColumnRoles, Prepared, choose_variant, open_source
 from automtl.experiment.source import Source
 from automtl.features.batch import Batch
 from automtl.features.encoder import Encoder
@@ -110,7 +110,7 @@ class Seed:
             table = read_table(given.table) if given.table else synthetic_log(100_000, users=2000, items=1000)
             if given.every > 1:
                 table = every_user(table, given.user, given.every)
-            roles = Roles(drop=tuple(given.drop), split=given.split_column)
+            roles = ColumnRoles(drop=tuple(given.drop), split=given.split_column)
             tasks = given.task or ["click", "like", "buy", "cart"]
             self.source, self.settings = open_source(table, tasks, roles, None, self.settings, self.seed)
             start = time.perf_counter()
@@ -137,7 +137,7 @@ class Seed:
         result = fit(network, prepared.train, prepared.valid, tasks, prepared.training, self.seed)
         record = {
             "training_seconds": round(result.seconds, 2), "checks": len(result.checks), "valid": result.score,
-            "test_auc": test_aucs(network, self.test(prepared.encoder), tasks), "variant": prepared.variant,
+            "test_auc": test_aucs(network, self.test(prepared.encoder), tasks), "preset": prepared.preset,
         }  # fmt: skip
         if not beside:
             return record

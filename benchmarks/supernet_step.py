@@ -69,7 +69,9 @@ def step(model: nn.Module, batch: Batch, loss: MultiTaskLoss, numbers: str) -> T
 def compare(wide: Supernet, plain: PlainSupernet, batch: Batch, loss: MultiTaskLoss) -> None:
     """Raises AssertionError where the plain loop is not the same function."""
     torch.testing.assert_close(step(wide, batch, loss, "full"), step(plain, batch, loss, "full"), rtol=1e-4, atol=1e-5)
-    for ours, theirs in zip([*wide.logits.alpha, wide.selection.beta], [*plain.alpha, plain.beta], strict=True):
+    for ours, theirs in zip(
+        [*wide.logits.alpha.values(), wide.selection.beta], [*plain.alpha, plain.beta], strict=True
+    ):
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-2, atol=1e-6)
 
 
@@ -113,7 +115,7 @@ class PlainProcess:
 
 def flops(wide: Supernet, rows: int) -> float:
     """Of all products of both passes: forward, gradients of inputs and of weights."""
-    choices = wide.space.choices
+    choices = wide.space.choices.values()
     everything = sum(o.multiply_adds(wide.network.shape) for choice in choices for cell in choice.cells for o in cell)
     return 2 * 3 * 2 * (everything + wide.cost.fixed) * rows
 

@@ -9,7 +9,7 @@ from automtl.tables.synthetic import synthetic_log
 QUICK = {
     "search": {"max_steps": 20, "batch_size": 128, "max_rows": 2000},
     "training": {"epochs": 2},
-    "blended": False,
+    "ensemble": False,
 }
 
 

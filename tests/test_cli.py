@@ -118,8 +118,8 @@ def test_random_search_and_ablations_fit(log_file: Path, tmp_path: Path) -> None
     common = ["fit", log_file, "--task", "click", "--task", "buy", "--config", tmp_path / "s.yaml"]
     assert call(*common, "--out", tmp_path / "a") == 0
     architecture = json.loads((tmp_path / "a" / "architecture.json").read_text())["architecture"]
-    assert architecture["interaction"] == "skip"
-    assert all(expert == architecture["experts"][0] for expert in architecture["experts"])
+    assert architecture["choices"]["interaction"] == ["skip"]
+    assert all(len(set(made)) == 1 for made in architecture["choices"].values())
     assert architecture["selection"] == [[0, 1, 2, 3]] * 2
     changed["search"] = {name: value for name, value in TINY["search"].items() if name != "stop_every"}
     (tmp_path / "s.yaml").write_text(yaml.safe_dump(changed))
@@ -216,7 +216,7 @@ def test_an_existing_folder_is_kept(
     assert (run_folder / "manifest.json").read_bytes() == before
     (tmp_path / "mine.txt").write_text("x")
     assert call("fit", log_file, "--task", "click", "--out", tmp_path, "--overwrite") == 2
-    assert "holds no automtl model" in capsys.readouterr().err
+    assert "holds no saved model" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
@@ -226,11 +226,13 @@ def test_an_existing_folder_is_kept(
         (lambda f: (f / "encoder.json").unlink(), "encoder.json' is missing"),
         (lambda f: (f / "manifest.json").unlink(), "no manifest.json"),
         (
-            lambda f: (f / "manifest.json").write_text('{"format": 99, "automtl": "9.9"}'),
+            lambda f: (f / "manifest.json").write_text('{"kind": "saved model", "format": 99, "automtl": "9.9"}'),
             "use automtl 9.9 or fit again",
         ),
         (
-            lambda f: (f / "manifest.json").write_text(f'{{"format": 1, "automtl": "{__version__}"}}'),
+            lambda f: (f / "manifest.json").write_text(
+                f'{{"kind": "saved model", "format": 1, "automtl": "{__version__}"}}'
+            ),
             "reads 2; fit again",
         ),
         (lambda f: (f / "manifest.json").write_text("{"), "cannot be read"),

@@ -38,7 +38,7 @@ def test_no_expert_of_the_derived_model_is_idle(tasks: int, experts: int) -> Non
     point = curves.Point(rows=8, tasks=tasks, experts=experts)
     layout, rows = curves.table(point, 1)
     network = curves.derived_model(layout, NetworkSettings(), point)
-    assert sum(map(len, network.pooling.groups)) == experts
+    assert sum(map(len, network.blocks["pooling"].groups)) == experts
     assert network(rows.features).shape == (8, tasks)
 
 

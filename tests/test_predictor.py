@@ -16,17 +16,17 @@ import torch
 import yaml
 
 from automtl.config import Settings
-from automtl.ensemble.ensemble import Blend
-from automtl.errors import ModelFolderError, SettingsError
-from automtl.experiment import Roles, fit_table
-from automtl.predictor import Predictor, write_folder
+from automtl.ensemble.ensemble import Ensemble
+from automtl.errors import FileError, SettingsError
+from automtl.experiment import ColumnRoles, fit_table
+from automtl.predictor import Predictor
 from automtl.system.hardware import has_bf16
 from tests.conftest import TINY
 
 
 @pytest.fixture(scope="module")
 def predictor(log: pl.DataFrame, tiny: Settings) -> Predictor:
-    return fit_table(log, ["click"], roles=Roles(drop=("like", "buy", "cart")), settings=tiny).predictor
+    return fit_table(log, ["click"], roles=ColumnRoles(drop=("like", "buy", "cart")), settings=tiny).predictor
 
 
 def test_a_loaded_model_predicts_the_same(predictor: Predictor, log: pl.DataFrame, tmp_path: Path) -> None:
@@ -41,7 +41,7 @@ def test_one_row_and_many_rows_are_scored_alike(predictor: Predictor, log: pl.Da
 
 
 def test_products_in_16_bits_move_scores_a_little_and_only_where_asked(predictor: Predictor, log: pl.DataFrame) -> None:
-    assert isinstance(predictor.network, Blend)
+    assert isinstance(predictor.network, Ensemble)
     network = replace(predictor, network=predictor.network.members[0])  # without the others beside it
     whole = network.predict(log)["click"]
     moved = (replace(network, precision="auto").predict(log)["click"] - whole).abs().max()
@@ -68,16 +68,16 @@ def test_a_failing_disk_leaves_the_earlier_model_whole(
             raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(ModelFolderError, match="No space left on device"):
+    with pytest.raises(FileError, match="No space left on device"):
         predictor.save(folder, overwrite=True)
     assert {path.name: path.read_bytes() for path in folder.iterdir()} == before
     assert list(tmp_path.iterdir()) == [folder]
 
 
-def test_folders_that_hold_no_model_are_never_overwritten(tmp_path: Path) -> None:
+def test_folders_that_hold_no_model_are_never_overwritten(predictor: Predictor, tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("years of work")
-    with pytest.raises(ModelFolderError, match="holds no automtl model"):
-        write_folder(tmp_path, {}, overwrite=True)
+    with pytest.raises(FileError, match="holds no saved model"):
+        predictor.save(tmp_path, overwrite=True)
     assert (tmp_path / "thesis.txt").exists()
 
 

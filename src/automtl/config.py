@@ -9,57 +9,64 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from pydantic import AliasChoices, TypeAdapter, ValidationError, ValidationInfo, field_validator
 from pydantic import Field as Limit
-from pydantic import TypeAdapter, ValidationError, ValidationInfo, field_validator
 from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.dataset.store import FeedingSettings
+from automtl.ensemble.settings import TreeSettings
 from automtl.errors import SettingsError, suggestion
 from automtl.features.encoder import EncoderSettings
+from automtl.models.registry import SEARCHED
 from automtl.models.settings import NetworkSettings
 from automtl.search import STRATEGIES, SearchSettings
 from automtl.space.presets import SpaceSettings
 from automtl.tables.schema import CONFIG
 from automtl.tables.split import SplitSettings
-from automtl.trackers import TrackerName
 from automtl.training.fit import TrainingSettings
 
 
 @settings_dataclass(frozen=True, config=CONFIG)
-class Variant:
-    """One alternative to be judged on validation rows: changes of the encoder, network and training settings."""
+class InputPreset:
+    """One alternative to be judged on validation rows: changes of the settings of these names."""
 
     name: str
     encoder: dict[str, Any] = field(default_factory=dict)
     network: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
+    trees: dict[str, Any] = field(default_factory=dict)
 
 
-DEFAULT_VARIANTS = (
-    Variant("rates, strong decay", training={"embedding_weight_decay": 1e-3}),
-    Variant("rates"),
-    Variant("ids only", encoder={"rates": False}),
+DEFAULT_PRESETS = (
+    InputPreset("target encoding, strong decay", training={"embedding_weight_decay": 1e-3}),
+    InputPreset("target encoding"),
+    InputPreset("ids only", encoder={"rates": False}),
 )
 
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class Settings:
-    """`model`: 'automtl' (searched) or a published one. `variants`: what one setting does not fit all tables for;
-    a small reference model tries each, the best on validation rows is used. `warm_start`: the derived network starts
-    from the supernet's weights, not from new ones. `blended`: the reference model and boosted
-    trees stand beside the network, the share of each in a task's score is chosen on validation rows; unset: beside
-    searched networks. `trackers` write into `tracker_folder`, MLflow to `tracking_uri` (or what MLFLOW_TRACKING_URI
-    says), if there is one."""
+    """All settings of a run.
+
+    `model`: 'automtl' (searched), a published one, or "package.module:Name" for one of your own; `reference`: the small
+    model that judges inputs. `presets`: alternatives where no single setting fits all tables; the reference model tries
+    each, and the best on validation rows is used. `warm_start`: the derived network starts from the supernet's weights.
+    `ensemble`: the reference model and boosted trees stand beside the network, their weights in each task's score are
+    chosen on validation rows; unset: beside searched networks alone. `trackers` write into `tracker_folder`, MLflow to
+    `tracking_uri` (or what MLFLOW_TRACKING_URI says). `presets` may be written `variants`, `ensemble` `blended`.
+    """
 
     model: str = "automtl"
     strategy: str = "progressive"
     reference: str = "shared-bottom"
     warm_start: bool = False
-    blended: bool | None = None
-    trackers: tuple[TrackerName, ...] = ()
+    ensemble: bool | None = Limit(default=None, validation_alias=AliasChoices("ensemble", "blended"))
+    trackers: tuple[str, ...] = ()
     tracker_folder: str = "runs/tracking"
     tracking_uri: str | None = None
-    variants: tuple[Variant, ...] = DEFAULT_VARIANTS
+    presets: tuple[InputPreset, ...] = Limit(
+        default=DEFAULT_PRESETS, validation_alias=AliasChoices("presets", "variants")
+    )
     split: SplitSettings = field(default_factory=lambda: SplitSettings())
     encoder: EncoderSettings = field(default_factory=lambda: EncoderSettings())
     feeding: FeedingSettings = field(default_factory=lambda: FeedingSettings())
@@ -67,6 +74,7 @@ class Settings:
     network: NetworkSettings = field(default_factory=lambda: NetworkSettings())
     search: SearchSettings = Limit(default_factory=lambda: SearchSettings(), validate_default=True)
     training: TrainingSettings = field(default_factory=lambda: TrainingSettings())
+    trees: TreeSettings = field(default_factory=lambda: TreeSettings())
 
     @field_validator("search", mode="plain")
     @classmethod
@@ -80,9 +88,14 @@ class Settings:
         return replace(self, strategy=name, search=search_settings(name, kept))
 
     @property
-    def blends(self) -> bool:
-        """Whether others stand beside the network: unless said, beside searched ones and no others."""
-        return self.model == "automtl" if self.blended is None else self.blended
+    def is_searched(self) -> bool:
+        """Whether the model's architecture is searched."""
+        return self.model == SEARCHED
+
+    @property
+    def uses_ensemble(self) -> bool:
+        """Whether others stand beside the network: unless set, beside searched ones and no others."""
+        return self.is_searched if self.ensemble is None else self.ensemble
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values, all of them resolved."""

@@ -35,8 +35,8 @@ class EncodingError(AutomtlError):
     """A column of a table cannot be encoded as the schema says."""
 
 
-class StoreError(AutomtlError):
-    """A folder of encoded rows is missing, damaged or of another version."""
+class FileError(AutomtlError):
+    """A file or folder cannot be written, or one that automtl wrote is missing, damaged or of another version."""
 
 
 class SettingsError(AutomtlError):
@@ -47,12 +47,8 @@ class SpaceError(AutomtlError):
     """A search space or an operation is not well formed."""
 
 
-class ModelFolderError(AutomtlError):
-    """A saved model is missing, damaged or of another version."""
-
-
 class ComparisonError(AutomtlError):
-    """A comparison cannot be begun, continued or written."""
+    """A comparison cannot be begun or continued."""
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

@@ -10,7 +10,7 @@ import polars as pl
 
 from automtl.config import Settings, make_settings
 from automtl.errors import SettingsError, suggestion
-from automtl.experiment import Roles, Run, fit_table
+from automtl.experiment import ColumnRoles, Run, fit_table
 from automtl.predictor import Predictor
 from automtl.tables.schema import Schema
 
@@ -54,7 +54,7 @@ class AutoMTL:
         """Search and train on a frame or path that holds the label columns."""
         given = self.settings
         settings = given if isinstance(given, Settings) else make_settings(given or {})
-        roles = Roles(_names(self.drop), self.split_column, self.weight, self.group, self.time)
+        roles = ColumnRoles(_names(self.drop), self.split_column, self.weight, self.group, self.time)
         self.run_: Run = fit_table(
             frame, _names(self.tasks), roles=roles, schema=self._schema(), settings=settings, seed=self.seed
         )

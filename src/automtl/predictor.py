@@ -2,11 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-import os
-import shutil
-import tempfile
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -18,12 +13,11 @@ from safetensors import numpy as safe_numpy
 from safetensors import torch as safe_torch
 from torch import nn
 
-from automtl._version import __version__
 from automtl.dataset.prepared import PreparedFolder, is_prepared
 from automtl.dataset.store import FeedingSettings, feeding
-from automtl.ensemble.ensemble import Blend, Member, trees_of
+from automtl.ensemble.ensemble import Ensemble, Member, trees_of
 from automtl.ensemble.trees import TreeModel
-from automtl.errors import ModelFolderError, SettingsError, SpaceError
+from automtl.errors import FileError, SettingsError, SpaceError
 from automtl.features.batch import Batch
 from automtl.features.column_selection import without_rates
 from automtl.features.encoder import Encoder
@@ -31,15 +25,15 @@ from automtl.features.layout import Layout
 from automtl.models.network import build
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
-from automtl.space import Architecture, SpaceSettings, published_space
+from automtl.space import Architecture, SearchSpace
+from automtl.system.files import folder_written_whole, json_bytes, read_json
+from automtl.system.manifest import MODEL, checksums
 from automtl.tables.schema import Schema
 from automtl.tables.table import read_table
 from automtl.training.fit import predict_logits, scores_of
 from automtl.training.metrics import Scores, Undefined, Value, evaluate, evaluate_stages, mtl_loss, stage_scores
 
 Precision = Literal["full", "auto"]
-FORMAT = 2  # of the folder; a change that older code cannot read raises it
-MANIFEST = "manifest.json"
 WEIGHTS = "weights.safetensors"
 
 
@@ -86,13 +80,12 @@ class ModelSpec:
         for name in self.trees:
             trees = TreeModel(inputs[name], self.network, torch.Generator())
             members.append(Member(name, trees, inputs[name].num_numeric))
-        return Blend(members, layout.tasks)
+        return Ensemble(members, layout.tasks)
 
     def _network(self, layout: Layout, seed: int) -> nn.Module:
         if self.architecture is None:
             return MODELS.find(self.model)(layout, self.network, torch.Generator().manual_seed(seed))
-        space = published_space(SpaceSettings(experts=max(len(self.architecture.experts), 1)), layout.num_tasks)
-        return build(space.narrow(self.architecture), layout, self.network, seed)
+        return build(SearchSpace.of(self.architecture), layout, self.network, seed)
 
 
 def tree_inputs(encoder: Encoder) -> dict[str, Layout]:
@@ -133,7 +126,7 @@ class Predictor:
     def evaluate(self, source: Any) -> dict[str, Any]:
         """Metrics by task and the MTL-Loss on a labelled table, or on the test rows of a prepared one, as plain values.
 
-        Raises StoreError if the prepared table was encoded by another encoder.
+        Raises FileError if the prepared table was encoded by another encoder.
         """
         if is_prepared(source):
             folder = PreparedFolder.open(source)
@@ -167,38 +160,41 @@ class Predictor:
     ) -> None:
         """Write the folder whole or not at all. `extras`: name to plain values, one JSON file each; `texts`: files.
 
-        Raises ModelFolderError if the folder exists and is not empty, unless `overwrite` (of a saved model only).
+        Raises FileError if the folder exists and is not empty, unless `overwrite` (of a saved model only).
         """
         values, arrays = self.encoder.to_state()
         files = {
             "schema.yaml": self.schema.text().encode(),
-            "encoder.json": _json(values),
+            "encoder.json": json_bytes(values),
             "encoder.safetensors": safe_numpy.save(arrays),
-            "architecture.json": _json(self.spec.to_dict()),
+            "architecture.json": json_bytes(self.spec.to_dict()),
             **_learned(self.network),
-            **{f"{name}.json": _json(content) for name, content in (extras or {}).items()},
+            **{f"{name}.json": json_bytes(content) for name, content in (extras or {}).items()},
             **{name: text.encode() for name, text in (texts or {}).items()},
         }
-        write_folder(Path(folder), files, overwrite)
+        folder = Path(folder)
+        MODEL.require_free(folder, overwrite)
+        with folder_written_whole(folder, overwrite=overwrite) as fresh:
+            for name, content in files.items():
+                (fresh / name).write_bytes(content)
+            MODEL.write(fresh, {}, checksums(fresh, files))
 
     @staticmethod
     def load(folder: Path | str, precision: Precision = "full") -> Predictor:
-        """Read and verify a folder. Raises ModelFolderError that says what is wrong with it, SettingsError."""
+        """Read and verify a folder. Raises FileError that says what is wrong with it, SettingsError."""
         folder = Path(folder)
-        verify(folder)
+        MODEL.verify(folder, ("schema.yaml", "encoder.json", "encoder.safetensors", "architecture.json"))
         try:
             schema = Schema.read(folder / "schema.yaml")
             arrays = safe_numpy.load_file(folder / "encoder.safetensors")
-            encoder = Encoder.from_state(schema, read_json(folder, "encoder"), arrays)
-            spec = ModelSpec.from_dict(read_json(folder, "architecture"))
+            encoder = Encoder.from_state(schema, read_part(folder, "encoder"), arrays)
+            spec = ModelSpec.from_dict(read_part(folder, "architecture"))
             network = spec.build(encoder, 0)
             _restore(network, folder)
         except SpaceError:
             raise
         except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
-            raise ModelFolderError(
-                f"'{folder}' is not a complete model: {str(error).splitlines()[0]}; fit again"
-            ) from None
+            raise FileError(f"'{folder}' is not a complete model: {str(error).splitlines()[0]}; fit again") from None
         return Predictor(schema, encoder, spec, network.eval(), precision)
 
 
@@ -237,86 +233,6 @@ def plain(value: Value) -> float | dict[str, str]:
     return {"undefined": value.reason} if isinstance(value, Undefined) else value
 
 
-def _json(values: Any) -> bytes:
-    return json.dumps(values, indent=1, default=str).encode()
-
-
-def read_json(folder: Path | str, name: str) -> Any:
-    """One of the folder's JSON files. Raises ModelFolderError."""
-    path = Path(folder) / f"{name}.json"
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelFolderError(f"'{path}' cannot be read: {error}") from None
-
-
-def check_target(folder: Path, overwrite: bool) -> None:
-    """Raises ModelFolderError if `folder` must not be written. Called before any work is done."""
-    if folder.is_file():
-        raise ModelFolderError(f"'{folder}' is a file; choose another --out")
-    if folder.is_dir() and any(folder.iterdir()):
-        if not overwrite:
-            raise ModelFolderError(f"'{folder}' is not empty; choose another --out or pass --overwrite")
-        if not (folder / MANIFEST).is_file():
-            raise ModelFolderError(f"'{folder}' holds no automtl model, it is not overwritten; choose another --out")
-
-
-def write_folder(folder: Path, files: dict[str, bytes], overwrite: bool) -> None:
-    """All files and a manifest of their checksums, in a new folder beside the target that then takes its name."""
-    check_target(folder, overwrite)
-    manifest = {
-        "format": FORMAT,
-        "automtl": __version__,
-        "files": {name: hashlib.sha256(content).hexdigest() for name, content in files.items()},
-    }
-    try:
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
-    except OSError as error:
-        raise ModelFolderError(f"'{folder}' cannot be written: {error.strerror}") from None
-    try:
-        fresh.chmod(0o755)
-        for name, content in [*files.items(), (MANIFEST, _json(manifest))]:
-            with (fresh / name).open("wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-        old = None
-        if folder.exists():
-            old = Path(tempfile.mkdtemp(prefix=f".{folder.name}.old.", dir=folder.parent))
-            folder.rename(old / "run")
-        fresh.rename(folder)
-        if old is not None:
-            shutil.rmtree(old)
-    except OSError as error:
-        raise ModelFolderError(f"'{folder}' cannot be written: {error.strerror}") from None
-    finally:
-        shutil.rmtree(fresh, ignore_errors=True)
-
-
-def verify(folder: Path) -> dict[str, Any]:
-    """The manifest, after checking version and checksums. Raises ModelFolderError that names the file."""
-    if not folder.is_dir():
-        left = sorted(folder.parent.glob(f".{folder.name}.old.*/run"))
-        remedy = (
-            f"an interrupted overwrite left the earlier model in '{left[-1]}', move it back"
-            if left
-            else "check the path"
-        )
-        raise ModelFolderError(f"model folder '{folder}' does not exist; {remedy}")
-    if not (folder / MANIFEST).is_file():
-        raise ModelFolderError(f"'{folder}' has no {MANIFEST}; it is not a model written by automtl")
-    manifest: dict[str, Any] = read_json(folder, "manifest")
-    if manifest.get("format") != FORMAT:
-        writer = manifest.get("automtl")
-        remedy = "fit again" if writer == __version__ else f"use automtl {writer} or fit again"
-        raise ModelFolderError(
-            f"'{folder}' has format {manifest.get('format')}, this automtl {__version__} reads {FORMAT}; {remedy}"
-        )
-    for name, checksum in manifest["files"].items():
-        path = folder / name
-        if not path.is_file():
-            raise ModelFolderError(f"'{path}' is missing; restore it or fit again")
-        if hashlib.sha256(path.read_bytes()).hexdigest() != checksum:
-            raise ModelFolderError(f"'{path}' was changed or damaged (checksum differs); restore it or fit again")
-    return manifest
+def read_part(folder: Path | str, name: str) -> Any:
+    """Read one of the folder's JSON files. Raises FileError."""
+    return read_json(Path(folder) / f"{name}.json", MODEL.remedy)

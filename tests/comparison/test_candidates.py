@@ -9,7 +9,7 @@ import pytest
 from automtl.comparison.candidates import ABLATIONS, CONTENDERS, contender
 from automtl.config import Settings, make_settings
 from automtl.errors import SettingsError
-from automtl.models.names import RIVAL_NAMES
+from automtl.models.registry import MODELS
 from automtl.search import STRATEGIES
 from automtl.search.settings import UNBOUNDED
 
@@ -25,7 +25,7 @@ def test_a_contender_changes_what_it_names_and_keeps_the_rest(name: str) -> None
 
 
 def test_every_strategy_ablation_and_published_model_takes_part_and_no_two_are_the_same() -> None:
-    assert set(CONTENDERS) >= {*STRATEGIES, *ABLATIONS, *RIVAL_NAMES, "published"} - {Settings().strategy}
+    assert set(CONTENDERS) >= {*STRATEGIES, *ABLATIONS, *MODELS, "published"} - {Settings().strategy}
     found = [contender(name).settings(Settings()) for name in CONTENDERS]
     assert all(a != b for i, a in enumerate(found) for b in found[:i])
     assert {one.strategy for one in found} == set(STRATEGIES)

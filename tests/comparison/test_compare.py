@@ -18,11 +18,11 @@ from automtl.comparison import Terms, compare_table
 from automtl.comparison.compare import PAPER, resolve_models
 from automtl.config import make_settings
 from automtl.errors import ComparisonError, SettingsError
-from automtl.experiment import Roles
+from automtl.experiment import ColumnRoles
 from tests.conftest import TINY
 from tests.test_cli import call
 
-SETTINGS = {**TINY, "training": {"epochs": 1, "batch_size": 256}, "variants": [{"name": "plain"}]}
+SETTINGS = {**TINY, "training": {"epochs": 1, "batch_size": 256}, "presets": [{"name": "plain"}]}
 OPTIONS = ["--models", "automtl,esmm,mmoe", "--seeds", "2", "--trials", "1", "--jobs", "1", "--group", "user_id"]
 
 
@@ -56,7 +56,7 @@ def test_a_killed_comparison_goes_on_and_repeats_nothing(
     _check(found)
     alone = compare_table(
         log_file, ["click", "price"], models=["automtl", "esmm", "mmoe"], out=tmp_path / "alone",
-        terms=Terms(Roles(("like", "buy", "cart"), group="user_id"), None, make_settings(SETTINGS), 2, 1, 1),
+        terms=Terms(ColumnRoles(("like", "buy", "cart"), group="user_id"), None, make_settings(SETTINGS), 2, 1, 1),
     )  # fmt: skip
     assert _timeless(found) == _timeless(json.loads(json.dumps(alone)))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(os.listdir(tmp_path / "alone"))

@@ -10,13 +10,13 @@ import pytest
 from automtl.comparison.process_pool import Failure
 from automtl.comparison.protocol import Course, Outcome, Plan, choose_inputs, take_part
 from automtl.comparison.trials import Job, Kind
-from automtl.config import DEFAULT_VARIANTS, Settings, Variant, make_settings
+from automtl.config import DEFAULT_PRESETS, InputPreset, Settings, make_settings
 from automtl.errors import ComparisonError
 from automtl.tables.schema import Field, FieldKind, Schema, Task
 
 SCHEMA = Schema((Field("user", FieldKind.CATEGORICAL),), (Task("click"),), rates=(("user",),))
 PLAN = Plan(seeds=(0, 1), trials=5)
-IDS_ONLY = DEFAULT_VARIANTS[2]
+IDS_ONLY = DEFAULT_PRESETS[2]
 
 
 def outcome(job: Job, score: float = 0.5) -> dict[str, Any]:
@@ -41,8 +41,8 @@ def play(course: Course[Any], *answers: Any) -> tuple[Any, list[list[Job]]]:
         return end.value, batches
 
 
-def part(model: str = "automtl", plan: Plan = PLAN, inputs: Variant = IDS_ONLY) -> Course[Any]:
-    return take_part("ours", make_settings({"model": model}), inputs, DEFAULT_VARIANTS, plan)
+def part(model: str = "automtl", plan: Plan = PLAN, inputs: InputPreset = IDS_ONLY) -> Course[Any]:
+    return take_part("ours", make_settings({"model": model}), inputs, DEFAULT_PRESETS, plan)
 
 
 def test_a_searched_model_is_searched_for_each_seed_tuned_at_the_first_and_tested_once_for_each() -> None:
@@ -66,9 +66,13 @@ def test_the_search_is_done_under_default_settings_and_tests_under_the_best_poin
         return [outcome(job, score) for job, score in zip(jobs, (0.9, 0.1), strict=True)]
 
     finish, (searches, inputs, further, tests) = play(part(), None, None, second_is_best)
-    assert [job.settings.variants[0].name for job in inputs] == ["ids only", "rates, strong decay", "rates"]
+    assert [job.settings.presets[0].name for job in inputs] == [
+        "ids only",
+        "target encoding, strong decay",
+        "target encoding",
+    ]
     assert searches[0].settings == inputs[0].settings
-    assert {job.settings.variants[0].name for job in further} == {"ids only"}  # the first of equal scores
+    assert {job.settings.presets[0].name for job in further} == {"ids only"}  # the first of equal scores
     assert tests[0].settings == further[1].settings
     assert finish.entry["tuning"]["chosen"] == finish.entry["tuning"]["trials"][4]["settings"]
 
@@ -76,15 +80,15 @@ def test_the_search_is_done_under_default_settings_and_tests_under_the_best_poin
 def test_one_trial_is_the_default_settings_for_all() -> None:
     finish, batches = play(part("mmoe", Plan((0, 1), 1)))
     assert [[job.kind for job in batch] for batch in batches] == [[Kind.TEST, Kind.TEST]]
-    assert batches[0][0].settings.variants[0].name == "ids only"
+    assert batches[0][0].settings.presets[0].name == "ids only"
     assert finish.entry["tuning"]["trials"] == [{"settings": finish.entry["tuning"]["chosen"], "score": None}]
 
 
 def test_trees_judge_their_inputs_themselves() -> None:
-    variants = (DEFAULT_VARIANTS[0], IDS_ONLY)
-    course = take_part("trees", make_settings({"model": "lightgbm"}), IDS_ONLY, variants, Plan((0,), 1))
+    presets = (DEFAULT_PRESETS[0], IDS_ONLY)
+    course = take_part("trees", make_settings({"model": "lightgbm"}), IDS_ONLY, presets, Plan((0,), 1))
     _, batches = play(course)
-    assert [job.settings.variants[0].name for job in batches[0]] == ["ids only", "rates, strong decay"]
+    assert [job.settings.presets[0].name for job in batches[0]] == ["ids only", "target encoding, strong decay"]
 
 
 def test_a_failed_trial_is_told_and_leaves_the_others() -> None:
@@ -110,27 +114,25 @@ def test_the_reference_model_chooses_the_inputs_on_validation_rows() -> None:
     def last_is_best(jobs: list[Job]) -> list[Outcome]:
         return [outcome(job, score) for job, score in zip(jobs, (0.9, 0.8, 0.7), strict=True)]
 
-    variant, batches = play(choose_inputs(Settings(), DEFAULT_VARIANTS, PLAN), last_is_best)
-    assert variant == IDS_ONLY
+    preset, batches = play(choose_inputs(Settings(), DEFAULT_PRESETS, PLAN), last_is_best)
+    assert preset == IDS_ONLY
     assert {job.settings.model for job in batches[0]} == {"shared-bottom"}
 
 
 def test_a_reference_model_that_can_never_be_trained_ends_the_comparison() -> None:
     with pytest.raises(ComparisonError, match="task 'click' has one class"):
-        play(
-            choose_inputs(Settings(), DEFAULT_VARIANTS, PLAN), lambda jobs: [Failure("task 'click' has one class")] * 3
-        )
+        play(choose_inputs(Settings(), DEFAULT_PRESETS, PLAN), lambda jobs: [Failure("task 'click' has one class")] * 3)
 
 
 def test_trials_of_the_reference_model_are_those_that_chose_the_inputs() -> None:
-    _, (chosen,) = play(choose_inputs(Settings(), DEFAULT_VARIANTS, PLAN))
+    _, (chosen,) = play(choose_inputs(Settings(), DEFAULT_PRESETS, PLAN))
     _, (tried, *_) = play(part("shared-bottom"))
     assert {job.name for job in chosen} == {job.name for job in tried}
 
 
 def test_trees_beside_a_network_change_its_tests_alone() -> None:
     plain, beside = (
-        take_part("ours", make_settings({"blended": value}), IDS_ONLY, DEFAULT_VARIANTS, PLAN)
+        take_part("ours", make_settings({"ensemble": value}), IDS_ONLY, DEFAULT_PRESETS, PLAN)
         for value in (False, None)
     )
     names = [[{job.name for job in batch} for batch in play(course)[1]] for course in (plain, beside)]

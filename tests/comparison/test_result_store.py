@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 
 from automtl.comparison.result_store import Records, digest
-from automtl.errors import ComparisonError
+from automtl.errors import ComparisonError, FileError
 from automtl.tables.digest import table_digest
 
-IDENTITY = {"table content": "abc", "settings": {"training": {"learning_rate": 0.001}, "variants": [{"name": "a"}]}}
+IDENTITY = {"table content": "abc", "settings": {"training": {"learning_rate": 0.001}, "presets": [{"name": "a"}]}}
 
 
 @pytest.fixture
@@ -28,7 +28,7 @@ def test_a_record_and_its_scores_come_back_and_nothing_half_written_is_left(reco
     assert records.get("test-1") == {"score": 0.1234567890123456789}
     assert records.get("test-2") is None
     assert np.array_equal(records.scores("test-1"), scores.astype(np.float32))
-    assert {path.name for path in records.folder.iterdir()} == {"identity.json", "test-1.json", "test-1.npy"}
+    assert {path.name for path in records.folder.iterdir()} == {"test-1.json", "test-1.npy"}
     assert records.count == 1
 
 
@@ -44,7 +44,7 @@ def test_test_rows_are_written_once(records: Records) -> None:
 def test_another_comparison_is_refused_by_the_name_of_what_differs(records: Records) -> None:
     records.put("test-1", {})
     records.open(IDENTITY, overwrite=False)
-    changed = {**IDENTITY, "settings": {"training": {"learning_rate": 0.002}, "variants": [{"name": "a"}]}}
+    changed = {**IDENTITY, "settings": {"training": {"learning_rate": 0.002}, "presets": [{"name": "a"}]}}
     with pytest.raises(ComparisonError, match=r"settings\.training\.learning_rate: 0\.001 there, 0\.002 now.*--overw"):
         records.open(changed, overwrite=False)
     with pytest.raises(ComparisonError, match=r"table content: abc there, def now.* its 1 finished jobs"):
@@ -56,13 +56,13 @@ def test_another_comparison_is_refused_by_the_name_of_what_differs(records: Reco
 
 def test_a_damaged_record_is_named(records: Records) -> None:
     (records.folder / "test-1.json").write_text("{")
-    with pytest.raises(ComparisonError, match=r"test-1\.json' cannot be read.*remove it"):
+    with pytest.raises(FileError, match=r"test-1\.json' cannot be read.*remove it"):
         records.get("test-1")
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(ComparisonError, match="file/records' cannot be written"):
+    with pytest.raises(FileError, match="file/records' cannot be written"):
         Records(tmp_path / "file" / "records").open(IDENTITY, overwrite=False)
 
 

@@ -15,7 +15,7 @@ import torch
 
 from automtl.dataset.prepared import Origin, PreparedFolder, finish_prepared, is_prepared, write_prepared
 from automtl.dataset.store import Store, slices
-from automtl.errors import StoreError
+from automtl.errors import FileError
 from automtl.features.batch import Batch
 from automtl.features.column_selection import of_tasks, rows_of_tasks, without_rates
 from automtl.features.encoder import Encoder, EncoderSettings
@@ -133,15 +133,15 @@ def change(name: str, **values: Any) -> Callable[[Path], None]:
 
 DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing": (lambda folder: shutil.rmtree(folder), "does not exist; check the path"),
-    "unfinished": (lambda folder: (folder / "prepared.json").unlink(), "writing it was interrupted"),
-    "text": (lambda folder: (folder / "prepared.json").write_text("{"), "cannot be read .* prepare the table again"),
-    "another kind": (change("prepared.json", kind="else"), "was not written by automtl"),
-    "another format": (change("prepared.json", format=99), "has format 99.* reads 1; use automtl"),
-    "another byte order": (change("prepared.json", byte_order="odd"), "another byte order"),
-    "no settings": (change("prepared.json", split={"method": "moon"}), "is damaged .* prepare the table again"),
-    "no checksums": (change("prepared.json", files={}), "is damaged .* prepare the table again"),
+    "unfinished": (lambda folder: (folder / "manifest.json").unlink(), "writing it was interrupted"),
+    "text": (lambda folder: (folder / "manifest.json").write_text("{"), "cannot be read .* prepare the table again"),
+    "another kind": (change("manifest.json", kind="else"), "is not written by automtl"),
+    "another format": (change("manifest.json", format=99, automtl="9.9"), "has format 99.* reads 1; use automtl"),
+    "another byte order": (change("manifest.json", byte_order="odd"), "another byte order"),
+    "no settings": (change("manifest.json", split={"method": "moon"}), "is damaged .* prepare the table again"),
+    "no checksums": (change("manifest.json", files={}), "is damaged .* prepare the table again"),
     "other encoder": (change("encoder.json", newest={"a": 1}), r"encoder.json' was changed or damaged"),
-    "other rows": (change("test/store.json", rows=1), r"store.json' was changed or damaged"),
+    "other rows": (change("test/manifest.json", rows=1), r"test/manifest.json' was changed or damaged"),
     "lost file": (lambda folder: (folder / "schema.yaml").unlink(), "schema.yaml' is missing"),
     "lost rows": (lambda folder: (folder / "train" / "labels.bin").unlink(), "labels.bin' is missing"),
     "cut rows": (lambda folder: (folder / "train" / "labels.bin").write_bytes(b""), "labels.bin' is truncated"),
@@ -152,7 +152,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
 def test_a_damaged_folder_is_refused_with_what_is_wrong_and_what_to_do(folder: Path, name: str) -> None:
     damage, message = DAMAGES[name]
     damage(folder)
-    with pytest.raises(StoreError, match=message):
+    with pytest.raises(FileError, match=message):
         PreparedFolder.open(folder)
 
 
@@ -160,16 +160,16 @@ def test_a_changed_array_is_found_by_verify(folder: Path) -> None:
     path = folder / "valid" / "weight.bin"
     path.write_bytes(bytes(path.stat().st_size))
     found = PreparedFolder.open(folder)
-    with pytest.raises(StoreError, match="weight.bin' was changed or damaged.*prepare the table again"):
+    with pytest.raises(FileError, match="weight.bin' was changed or damaged.*prepare the table again"):
         found.verify()
 
 
 def test_what_cannot_be_written_leaves_nothing(made: Made, folder: Path) -> None:
-    before = (folder / "prepared.json").read_bytes()
-    with pytest.raises(StoreError, match="exists; choose another --out or remove it"):
+    before = (folder / "manifest.json").read_bytes()
+    with pytest.raises(FileError, match="exists and is not empty; choose another --out"):
         made.write(folder)
-    assert (folder / "prepared.json").read_bytes() == before
+    assert (folder / "manifest.json").read_bytes() == before
     empty = replace(made, parts=made.parts | {"valid": made.parts["valid"].take(slice(0, 0))})
-    with pytest.raises(StoreError, match="leaves no valid rows"):
+    with pytest.raises(FileError, match="leaves no valid rows"):
         empty.write(folder.parent / "other")
     assert [path.name for path in folder.parent.iterdir()] == [folder.name]

@@ -18,7 +18,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automtl.dataset.store import FeedingSettings, Store, feeding, slices
-from automtl.errors import StoreError
+from automtl.errors import FileError
 from automtl.features.batch import Batch, Features, iterate, subset
 from automtl.features.encoder import Encoder, EncoderSettings
 from automtl.tables.infer import infer_schema
@@ -138,13 +138,13 @@ def test_a_killed_write_leaves_nothing_that_looks_whole(tmp_path: Path) -> None:
     assert not target.exists()
     (left,) = tmp_path.iterdir()
     assert left.name.startswith(".rows.")
-    with pytest.raises(StoreError, match="interrupted"):
+    with pytest.raises(FileError, match="interrupted"):
         Store.open(left)
     Store.write(target, slices(small_batch(5), 5), small_layout())
 
 
 def test_what_exists_is_not_overwritten(store: Store) -> None:
-    with pytest.raises(StoreError, match="exists"):
+    with pytest.raises(FileError, match="exists"):
         Store.write(store.folder, slices(small_batch(5), 5), small_layout())
     assert same(Store.open(store.folder).rows(), small_batch(40))
 
@@ -154,30 +154,30 @@ def test_a_truncated_a_missing_and_a_changed_file_are_named(store: Store, name: 
     path = store.file(name)
     content = path.read_bytes()
     path.write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
-    with pytest.raises(StoreError, match=rf"{name}\.bin' was changed.*prepare the table again"):
+    with pytest.raises(FileError, match=rf"{name}\.bin' was changed.*prepare the table again"):
         Store.open(store.folder).verify()
     path.write_bytes(content[:-1])
     with pytest.raises(
-        StoreError, match=rf"{name}\.bin' is truncated: {len(content) - 1} bytes, .*prepare the table again"
+        FileError, match=rf"{name}\.bin' is truncated: {len(content) - 1} bytes, .*prepare the table again"
     ):
         Store.open(store.folder)
     path.unlink()
-    with pytest.raises(StoreError, match=rf"{name}\.bin' is missing; prepare the table again"):
+    with pytest.raises(FileError, match=rf"{name}\.bin' is missing; prepare the table again"):
         Store.open(store.folder)
 
 
 def test_folders_that_hold_something_else_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(StoreError, match="does not exist"):
+    with pytest.raises(FileError, match="does not exist"):
         Store.open(tmp_path / "nowhere")
-    with pytest.raises(StoreError, match="no folder of encoded rows"):
+    with pytest.raises(FileError, match="no folder of encoded rows"):
         Store.open(tmp_path)
     for content, message in (
         ("{", "cannot be read"),
         ("[]", "not written by automtl"),
         ('{"kind": "x"}', "not written"),
     ):
-        (tmp_path / "store.json").write_text(content)
-        with pytest.raises(StoreError, match=message):
+        (tmp_path / "manifest.json").write_text(content)
+        with pytest.raises(FileError, match=message):
             Store.open(tmp_path)
 
 
@@ -192,9 +192,9 @@ def test_folders_that_hold_something_else_are_refused(tmp_path: Path) -> None:
     ],
 )
 def test_an_index_that_does_not_fit_is_refused(store: Store, key: str, value: object, message: str) -> None:
-    path = store.folder / "store.json"
+    path = store.folder / "manifest.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {key: value}))
-    with pytest.raises(StoreError, match=message):
+    with pytest.raises(FileError, match=message):
         Store.open(store.folder)
 
 

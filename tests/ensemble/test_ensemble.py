@@ -13,21 +13,19 @@ import torch
 from sklearn.metrics import log_loss, mean_squared_error
 from torch import Tensor, nn
 
-from automtl.config import Settings, Variant
-from automtl.ensemble.boosting import TreeSettings
-from automtl.ensemble.ensemble import PRIOR, Blend, Member, best_shares, blend, boosted, trees_of
-from automtl.ensemble.trees import TreeModel
+from automtl.config import InputPreset, Settings
+from automtl.ensemble.ensemble import PRIOR, Ensemble, Member, best_weights, boosted, combine, trees_of
+from automtl.ensemble.settings import TreeSettings
 from automtl.errors import SettingsError
-from automtl.experiment import Roles, Run, fit_table
+from automtl.experiment import ColumnRoles, Run, fit_table
 from automtl.features.batch import Batch, Features
 from automtl.features.layout import Layout
 from automtl.models.network import count_parameters
-from automtl.models.settings import NetworkSettings
 from automtl.predictor import Predictor
 from automtl.system.progress import ignore
 from automtl.tables.schema import Task, TaskKind
-from automtl.training.fit import TrainingSettings, predict_logits
-from tests.ensemble.test_trees import LAYOUT, SETTINGS, TASKS, rows, trained
+from automtl.training.fit import predict_logits
+from tests.ensemble.test_trees import LAYOUT, SETTINGS, TASKS, new_model, rows, trained
 
 
 class Constant(nn.Module):
@@ -67,7 +65,7 @@ def penalized(share: np.ndarray, logits: list[np.ndarray], valid: Batch, task: i
 def test_shares_are_the_best_of_a_plain_loop(task: int) -> None:
     valid = replace(rows(), weight=torch.rand(600, generator=torch.Generator().manual_seed(3)) + 0.1)
     logits = [noisy(valid, seed) for seed in (1, 2, 3)]
-    found = best_shares(logits, valid, TASKS)[:, task].numpy()
+    found = best_weights(logits, valid, TASKS)[:, task].numpy()
     plain = [part[:, task].double().numpy() for part in logits]
     steps = np.linspace(0, 1, 51)
     grid = [np.array([a, b, 1 - a - b]) for a in steps for b in steps if a + b <= 1]
@@ -80,28 +78,28 @@ def test_few_rows_leave_members_alike_and_many_do_not() -> None:
     valid = rows()
     good, bad = 4 * valid.labels - 2, torch.zeros_like(valid.labels)
     few = valid.take(slice(0, 4))
-    share = best_shares([good[:4], bad[:4]], few, TASKS)[0, 0]
+    share = best_weights([good[:4], bad[:4]], few, TASKS)[0, 0]
     assert 0.5 < share < 0.6
-    assert best_shares([good, bad], valid, TASKS)[0, 0] > 0.95
+    assert best_weights([good, bad], valid, TASKS)[0, 0] > 0.95
 
 
 def test_a_useless_member_has_no_share() -> None:
     valid = rows()
     wrong = 20 * (1 - 2 * valid.labels)
-    share = best_shares([noisy(valid, 1), wrong, noisy(valid, 2)], valid, TASKS)[:, 0]
+    share = best_weights([noisy(valid, 1), wrong, noisy(valid, 2)], valid, TASKS)[:, 0]
     assert share[1] == 0 and share.sum() == pytest.approx(1)
 
 
 def test_a_task_without_validation_rows_has_no_trees() -> None:
     valid = rows()
     empty = replace(valid, mask=valid.mask * torch.tensor([1.0, 0.0]))
-    assert best_shares([noisy(valid, 1), noisy(valid, 2)], empty, TASKS)[:, 1].tolist() == [1, 0]
+    assert best_weights([noisy(valid, 1), noisy(valid, 2)], empty, TASKS)[:, 1].tolist() == [1, 0]
 
 
 def test_scores_are_mixed_by_the_shares() -> None:
     network, trees, batch = Constant([0.5, -1.0]), trained(rows()), rows(seed=2)
-    model = Blend([member(network), member(trees)], TASKS)
-    model.share = torch.tensor([[0.0, 0.75], [1.0, 0.25]])
+    model = Ensemble([member(network), member(trees)], TASKS)
+    model.weights = torch.tensor([[0.0, 0.75], [1.0, 0.25]])
     mixed, of_trees = predict_logits(model, batch), predict_logits(trees, batch)
     torch.testing.assert_close(mixed[:, 0], of_trees[:, 0])
     torch.testing.assert_close(mixed[:, 1], 0.75 * -1.0 + 0.25 * of_trees[:, 1])
@@ -110,21 +108,21 @@ def test_scores_are_mixed_by_the_shares() -> None:
 
 def test_no_stage_of_a_funnel_is_more_probable_than_the_one_before() -> None:
     chained = (Task("buy", after="click"), Task("click"))
-    model = Blend([member(Constant([1.0, -1.0])), member(Constant([2.0, 0.0]))], chained)
-    model.share = torch.full((2, 2), 0.5)
+    model = Ensemble([member(Constant([1.0, -1.0])), member(Constant([2.0, 0.0]))], chained)
+    model.weights = torch.full((2, 2), 0.5)
     assert predict_logits(model, rows(4)).tolist() == [[-0.5, -0.5]] * 4
 
 
-def trees_on(inputs: dict[str, Layout], settings: TrainingSettings = SETTINGS) -> list[Member]:
+def trees_on(inputs: dict[str, Layout], settings: TreeSettings = SETTINGS) -> list[Member]:
     return boosted(inputs, rows(), rows(seed=1), settings, 0, ignore)
 
 
 def test_members_that_help_are_kept_and_members_that_do_not_are_left_out() -> None:
     trees, wrong = trees_on({"trees": LAYOUT}), member(Constant([30.0, 300.0]))
-    found = blend([member(Constant([0.0, 0.0])), wrong, *trees], rows(seed=1), TASKS)
-    assert found is not None and found.share[1].min() > 0.5
+    found = combine([member(Constant([0.0, 0.0])), wrong, *trees], rows(seed=1), TASKS)
+    assert found is not None and found.weights[1].min() > 0.5
     assert found.names == ("a model", "trees") and not found.training
-    assert blend([trees[0], wrong], rows(seed=1), TASKS) is None
+    assert combine([trees[0], wrong], rows(seed=1), TASKS) is None
 
 
 def test_trees_of_fewer_inputs_see_the_first_numeric_columns_alone() -> None:
@@ -135,37 +133,36 @@ def test_trees_of_fewer_inputs_see_the_first_numeric_columns_alone() -> None:
     whole, few = (one.model for one in trees)
     assert torch.equal(few(batch.features.narrow(0)), few(changed.features.narrow(0)))
     assert not torch.equal(whole(batch.features), whole(changed.features))
-    found = blend([member(Constant([0.0, 0.0]), 0), *trees], rows(seed=1), TASKS)
+    found = combine([member(Constant([0.0, 0.0]), 0), *trees], rows(seed=1), TASKS)
     assert found is not None and found.columns == (0, LAYOUT.num_numeric, 0)
-    expected = found.share[1] * whole(batch.features) + found.share[2] * few(batch.features.narrow(0))
+    expected = found.weights[1] * whole(batch.features) + found.weights[2] * few(batch.features.narrow(0))
     torch.testing.assert_close(predict_logits(found, batch), expected)
 
 
 def test_rows_beyond_the_bound_are_not_read() -> None:
-    few = replace(SETTINGS, trees=replace(SETTINGS.trees, max_rows=200))
-    model = TreeModel(LAYOUT, NetworkSettings(), torch.Generator())
-    model.learn(rows(), rows(seed=1), few, 0, lambda event: None, "trees")
+    model = new_model(settings=replace(SETTINGS, max_rows=200))
+    model.learn(rows(), rows(seed=1), 0, lambda event: None, "trees")
     assert model.texts() != trained(rows()).texts()
     counts = [line.split("=")[1] for line in model.texts()[0].splitlines() if line.startswith("internal_count=")]
     assert counts and max(int(count.split()[0]) for count in counts) <= 200
 
 
 def fitted(log: pl.DataFrame, settings: Settings) -> Run:
-    return fit_table(log, ["click", "buy"], roles=Roles(drop=("like", "cart")), settings=settings)
+    return fit_table(log, ["click", "buy"], roles=ColumnRoles(drop=("like", "cart")), settings=settings)
 
 
 def small_trees(settings: Settings) -> Settings:
-    return replace(settings, training=replace(settings.training, trees=TreeSettings(rounds=30, min_leaf_rows=10)))
+    return replace(settings, trees=TreeSettings(rounds=30, min_leaf_rows=10))
 
 
-def test_a_searched_model_is_blended_and_comes_back_from_its_folder(
+def test_a_searched_model_becomes_an_ensemble_and_comes_back_from_its_folder(
     log: pl.DataFrame, tiny: Settings, tmp_path: Path
 ) -> None:
     run = fitted(log, small_trees(tiny))
     model = run.predictor.network
-    assert isinstance(model, Blend) and model.names[:2] == ("automtl", "shared-bottom")
-    shares = run.metrics["blend"]["shares"]
-    assert set(shares) == {"click", "buy"} and run.metrics["blend"]["missing"] is None
+    assert isinstance(model, Ensemble) and model.names[:2] == ("automtl", "shared-bottom")
+    shares = run.metrics["ensemble"]["weights"]
+    assert set(shares) == {"click", "buy"} and run.metrics["ensemble"]["missing"] is None
     for task in shares:
         assert set(shares[task]) == set(model.names) and sum(shares[task].values()) == pytest.approx(1, abs=1e-3)
     folder = run.save(tmp_path / "run").folder
@@ -178,13 +175,13 @@ def test_a_searched_model_is_blended_and_comes_back_from_its_folder(
 
 
 def test_trees_beside_a_network_without_rates_have_them(log: pl.DataFrame, tiny: Settings, tmp_path: Path) -> None:
-    variants = (Variant("ids only", encoder={"rates": False}),)
-    settings = small_trees(replace(tiny, variants=variants, encoder=replace(tiny.encoder, rates=True)))
+    presets = (InputPreset("ids only", encoder={"rates": False}),)
+    settings = small_trees(replace(tiny, presets=presets, encoder=replace(tiny.encoder, rates=True)))
     run = fitted(log, settings)
     spec, model = run.predictor.spec, run.predictor.network
     assert not spec.rates and "boosted trees" in spec.trees and run.predictor.encoder.rates
-    assert isinstance(model, Blend) and model.columns[0] == model.columns[1] < max(model.columns)
-    alone = fitted(log, replace(settings, blended=False))
+    assert isinstance(model, Ensemble) and model.columns[0] == model.columns[1] < max(model.columns)
+    alone = fitted(log, replace(settings, ensemble=False))
     assert alone.predictor.spec.rates and not alone.predictor.encoder.rates
     for mine, other in zip(model.members[0].parameters(), alone.predictor.network.parameters(), strict=True):
         assert torch.equal(mine, other)
@@ -194,23 +191,23 @@ def test_trees_beside_a_network_without_rates_have_them(log: pl.DataFrame, tiny:
 
 
 def test_the_reference_beside_a_model_is_the_one_that_chose_its_inputs(log: pl.DataFrame, tiny: Settings) -> None:
-    one = replace(small_trees(tiny), model="mmoe", blended=True, variants=tiny.variants[:1])
-    mmoe, own = fitted(log, one), fitted(log, replace(one, model="shared-bottom", blended=False))
+    one = replace(small_trees(tiny), model="mmoe", ensemble=True, presets=tiny.presets[:1])
+    mmoe, own = fitted(log, one), fitted(log, replace(one, model="shared-bottom", ensemble=False))
     model = mmoe.predictor.network
-    assert isinstance(model, Blend) and model.names[:2] == ("mmoe", "shared-bottom")
+    assert isinstance(model, Ensemble) and model.names[:2] == ("mmoe", "shared-bottom")
     for mine, other in zip(model.members[1].parameters(), own.predictor.network.parameters(), strict=True):
         assert torch.equal(mine, other)
 
 
-def test_the_setting_decides_who_is_blended(log: pl.DataFrame, tiny: Settings) -> None:
+def test_the_setting_decides_who_gets_an_ensemble(log: pl.DataFrame, tiny: Settings) -> None:
     small = small_trees(replace(tiny, search=replace(tiny.search, trial_rows=0)))
-    assert not isinstance(fitted(log, replace(small, blended=False)).predictor.network, Blend)
+    assert not isinstance(fitted(log, replace(small, ensemble=False)).predictor.network, Ensemble)
     published = replace(small, model="shared-bottom")
-    assert not isinstance(fitted(log, published).predictor.network, Blend)
-    model = fitted(log, replace(published, blended=True)).predictor.network
-    assert isinstance(model, Blend) and all("trees" in name for name in model.names[1:])
+    assert not isinstance(fitted(log, published).predictor.network, Ensemble)
+    model = fitted(log, replace(published, ensemble=True)).predictor.network
+    assert isinstance(model, Ensemble) and all("trees" in name for name in model.names[1:])
     with pytest.raises(SettingsError, match="is trees already"):
-        fitted(log, replace(small, model="lightgbm", blended=True))
+        fitted(log, replace(small, model="lightgbm", ensemble=True))
 
 
 def test_without_lightgbm_a_search_goes_on_and_says_so(
@@ -218,12 +215,12 @@ def test_without_lightgbm_a_search_goes_on_and_says_so(
 ) -> None:
     monkeypatch.setitem(sys.modules, "lightgbm", None)
     run = fitted(log, tiny)
-    assert "install automtl[trees]" in run.metrics["blend"]["missing"]
+    assert "--force-reinstall lightgbm" in run.metrics["ensemble"]["missing"]
     with pytest.raises(SettingsError, match="LightGBM cannot be loaded"):
-        fitted(log, replace(tiny, blended=True))
+        fitted(log, replace(tiny, ensemble=True))
 
 
-def test_training_settings_reach_the_trees() -> None:
-    (trees,) = trees_on({"trees": LAYOUT}, TrainingSettings(trees=TreeSettings(rounds=3, min_leaf_rows=5)))
+def test_settings_reach_the_trees() -> None:
+    (trees,) = trees_on({"trees": LAYOUT}, TreeSettings(rounds=3, min_leaf_rows=5))
     (model,) = trees_of(trees.model)
     assert model.boosters[0].num_trees() == 3

@@ -14,9 +14,9 @@ import torch
 import yaml
 
 from automtl.cli import main
-from automtl.ensemble.boosting import TreeSettings
+from automtl.ensemble.settings import TreeSettings
 from automtl.ensemble.trees import CATEGORIES, TreeInputs, TreeModel
-from automtl.errors import ModelFolderError, SettingsError
+from automtl.errors import FileError, SettingsError
 from automtl.features.batch import Batch, Features
 from automtl.features.layout import CategoricalLayout, Layout, MultiLayout, NumericLayout
 from automtl.models.network import count_parameters
@@ -34,7 +34,7 @@ LAYOUT = Layout(
     (NumericLayout("price", ("price",)),),
     TASKS,
 )
-SETTINGS = TrainingSettings(trees=TreeSettings(rounds=60, min_leaf_rows=5, learning_rate=0.1))
+SETTINGS = TreeSettings(rounds=60, min_leaf_rows=5, learning_rate=0.1)
 
 
 def rows(count: int = 600, seed: int = 0) -> Batch:
@@ -48,9 +48,13 @@ def rows(count: int = 600, seed: int = 0) -> Batch:
     return Batch(features, torch.tensor(labels), torch.ones(count, 2), torch.ones(count))
 
 
+def new_model(layout: Layout = LAYOUT, settings: TreeSettings = SETTINGS) -> TreeModel:
+    return TreeModel(layout, NetworkSettings(), torch.Generator(), settings)
+
+
 def trained(train: Batch, valid: Batch | None = None, seed: int = 0) -> TreeModel:
-    model = TreeModel(LAYOUT, NetworkSettings(), torch.Generator())
-    fit(model, train, rows(seed=1) if valid is None else valid, TASKS, SETTINGS, seed)
+    model = new_model()
+    fit(model, train, rows(seed=1) if valid is None else valid, TASKS, TrainingSettings(), seed)
     return model
 
 
@@ -73,8 +77,8 @@ def test_the_inputs_are_ids_counts_frequent_values_and_numbers() -> None:
 
 def test_both_kinds_of_task_are_learned_and_heard_of() -> None:
     heard: list[Progress] = []
-    model = TreeModel(LAYOUT, NetworkSettings(), torch.Generator())
-    result = fit(model, rows(), rows(seed=1), TASKS, SETTINGS, 0, heard.append, "training lightgbm")
+    model = new_model()
+    result = fit(model, rows(), rows(seed=1), TASKS, TrainingSettings(), 0, heard.append, "training lightgbm")
     test = rows(seed=2)
     logits = predict_logits(model, test)
     assert ((logits[:, 0] > 0) == (test.labels[:, 0] > 0)).float().mean() > 0.95
@@ -113,7 +117,7 @@ def test_a_task_without_validation_rows_is_trained_for_fixed_rounds() -> None:
 
 def test_a_missing_package_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "lightgbm", None)
-    with pytest.raises(SettingsError, match=r"pip install 'automtl\[trees\]'"):
+    with pytest.raises(SettingsError, match=r"pip install --force-reinstall lightgbm"):
         check_model("lightgbm", TASKS)
 
 
@@ -131,13 +135,13 @@ def call(*arguments: object) -> int:
 def test_the_whole_way_on_the_command_line(
     log: pl.DataFrame, log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "s.yaml").write_text(yaml.safe_dump({"training": {"trees": {"rounds": 30, "min_leaf_rows": 10}}}))
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump({"trees": {"rounds": 30, "min_leaf_rows": 10}}))
     run, tasks = tmp_path / "run", ["--task", "click", "--task", "buy", "--drop", "like", "--drop", "cart"]
     assert call("fit", log_file, *tasks, "--model", "lightgbm", "--config", tmp_path / "s.yaml", "--out", run) == 0
     files = {path.name for path in run.iterdir()}
     assert {"trees.0.0.txt", "trees.0.1.txt"} <= files and "weights.safetensors" not in files
     history = json.loads((run / "history.json").read_text())
-    assert [variant["name"] for variant in history["variants"]] == ["rates, strong decay", "ids only"]
+    assert [preset["name"] for preset in history["presets"]] == ["target encoding, strong decay", "ids only"]
     for command in (["evaluate", run, log_file], ["inspect", run]):
         assert call(*command) == 0
     assert "parameters" in capsys.readouterr().out
@@ -147,7 +151,7 @@ def test_the_whole_way_on_the_command_line(
     assert scores.select(pl.all().is_between(0, 1).all()).row(0) == (True, True)
     with (run / "trees.0.1.txt").open("a") as file:
         file.write("tampered")
-    with pytest.raises(ModelFolderError, match="trees.0.1.txt"):
+    with pytest.raises(FileError, match="trees.0.1.txt"):
         Predictor.load(run)
 
 
@@ -157,10 +161,10 @@ def test_tasks_learn_together_what_each_learns_alone(missing: int) -> None:
     train.mask[:missing, 1] = 0  # where no label is missing, rows are binned once
     together = trained(train, valid).texts()
     for index, task in enumerate(TASKS):
-        alone = TreeModel(replace(LAYOUT, tasks=(task,)), NetworkSettings(), torch.Generator())
+        alone = new_model(replace(LAYOUT, tasks=(task,)))
         own = [
             replace(batch, labels=batch.labels[:, index : index + 1], mask=batch.mask[:, index : index + 1])
             for batch in (train, valid)
         ]
-        fit(alone, own[0], own[1], (task,), SETTINGS, 0)
+        fit(alone, own[0], own[1], (task,), TrainingSettings(), 0)
         assert alone.texts() == [together[index]]

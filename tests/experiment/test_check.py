@@ -41,7 +41,7 @@ def test_a_mistake_is_one_line_and_exit_2(
 
 
 def test_fit_warns_and_goes_on(leaky_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({**TINY, "model": "single-task", "variants": []}))
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump({**TINY, "model": "single-task", "presets": []}))
     options = ["--task", "click", "--drop", "nothing", "--config", tmp_path / "tiny.yaml", "--out", tmp_path / "run"]
     assert call("fit", leaky_file, *options) == 0
     assert "warning: 'dwell'" in capsys.readouterr().err

@@ -19,11 +19,11 @@ import yaml
 
 from automtl.config import Settings, make_settings
 from automtl.dataset.prepared import PreparedFolder
-from automtl.errors import AutomtlError, SchemaError, StoreError, TableError
-from automtl.experiment import Roles
+from automtl.errors import AutomtlError, FileError, SchemaError, TableError
+from automtl.experiment import ColumnRoles
 from automtl.experiment.prepare import prepare_table
 from automtl.features.encoder import Encoder
-from automtl.system.files import held
+from automtl.system.files import locked
 from automtl.tables.schema import Schema
 from automtl.tables.split import split_table
 from automtl.tables.table import read_table
@@ -235,7 +235,7 @@ def test_a_wrong_label_among_the_rows_that_a_schema_is_inferred_from_is_told_by_
     parts = source(tmp_path)
     broken(parts, "label")
     with pytest.raises(SchemaError, match="part-02.parquet', row 6: task 'click': .*found 7; correct the row"):
-        prepare_table(str(parts), ["click"], out=tmp_path / "out", roles=Roles(split="part"))
+        prepare_table(str(parts), ["click"], out=tmp_path / "out", roles=ColumnRoles(split="part"))
 
 
 def test_parts_without_rows_are_left_out(tmp_path: Path) -> None:
@@ -249,13 +249,13 @@ def test_another_job_does_not_go_on_from_an_unfinished_one(tmp_path: Path) -> No
     broken(parts, "label")
     with pytest.raises(SchemaError):
         prepared(parts, tmp_path / "out")
-    with pytest.raises(StoreError, match="differs in its seed.*--overwrite"):
+    with pytest.raises(FileError, match="differs in its seed.*--overwrite"):
         prepared(parts, tmp_path / "out", seed=1)
     with pytest.raises(SchemaError):  # the same job, which goes on to the same row
         prepared(parts, tmp_path / "out")
     write_parts(make_table(1, 90), tmp_path / "other", 3, ".parquet")
     prepared(tmp_path / "other", tmp_path / "out", overwrite=True)
-    with pytest.raises(StoreError, match="exists.*--overwrite"):
+    with pytest.raises(FileError, match="exists.*--overwrite"):
         prepared(parts, tmp_path / "out")
 
 
@@ -263,15 +263,14 @@ def test_a_folder_that_is_no_prepared_table_is_never_replaced(tmp_path: Path) ->
     parts = source(tmp_path)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear", encoding="utf-8")
-    with pytest.raises(StoreError, match="no prepared table"):
+    with pytest.raises(FileError, match="no prepared table"):
         prepared(parts, tmp_path / "mine", overwrite=True)
     assert (tmp_path / "mine" / "letter.txt").read_text(encoding="utf-8") == "dear"
 
 
 def test_two_runs_at_once_do_not_meet(tmp_path: Path) -> None:
     parts = source(tmp_path)
-    (tmp_path / ".out.prepare").mkdir()
-    with held(tmp_path / ".out.prepare" / "lock"), pytest.raises(StoreError, match="another process prepares"):
+    with locked(tmp_path / ".out.prepare"), pytest.raises(FileError, match="another process works in .*out.prepare"):
         prepared(parts, tmp_path / "out")
 
 
@@ -284,7 +283,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_later(tmp_path: Path, monkeypat
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:
         resource.setrlimit(resource.RLIMIT_FSIZE, (600, before[1]))
-        with pytest.raises(StoreError, match="goes on where it stopped|cannot be written"):
+        with pytest.raises(FileError, match="goes on where it stopped|cannot be written"):
             prepared(parts, tmp_path / "out")
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
@@ -294,7 +293,7 @@ def test_a_full_disk_is_told_and_the_run_goes_on_later(tmp_path: Path, monkeypat
 
 def test_a_schema_is_inferred_where_none_is_given(tmp_path: Path) -> None:
     parts = source(tmp_path)
-    roles = Roles(("w", "when", "tags", "seen", "buy", "amount", "size", "at", "wide"), split="part")
+    roles = ColumnRoles(("w", "when", "tags", "seen", "buy", "amount", "size", "at", "wide"), split="part")
     made = prepare_table(str(parts), ["click"], out=tmp_path / "out", roles=roles)
     assert {field.name for field in made.schema.fields} == {"user", "item", "share", "flag", "price"}
 
@@ -304,7 +303,7 @@ def test_what_the_checks_find_is_told_before_rows_are_encoded_and_again_by_those
 ) -> None:
     table, out, settings = tmp_path / "log.parquet", tmp_path / "out", tmp_path / "tiny.yaml"
     log.with_columns(leak=pl.col("click") * 2 + pl.col("hour") / 24, empty=pl.lit(1)).write_parquet(table)
-    settings.write_text(yaml.safe_dump(TINY | {"model": "shared-bottom", "variants": []}), encoding="utf-8")
+    settings.write_text(yaml.safe_dump(TINY | {"model": "shared-bottom", "presets": []}), encoding="utf-8")
     given = [table, "--task", "click", "--task", "buy", "--drop", "like", "--drop", "cart"]
     assert call("check", *given, "--out", tmp_path / "table.json") == 0
     assert call("prepare", *given, "--out", out) == 0
@@ -336,7 +335,7 @@ def test_the_command_prepares_a_folder_that_fit_takes(
     log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     settings, out = tmp_path / "tiny.yaml", tmp_path / "out"
-    settings.write_text(yaml.safe_dump(TINY | {"model": "shared-bottom", "variants": []}), encoding="utf-8")
+    settings.write_text(yaml.safe_dump(TINY | {"model": "shared-bottom", "presets": []}), encoding="utf-8")
     given = ("--task", "click", "--task", "buy", "--drop", "like", "--drop", "cart")
     assert call("prepare", log_file, *given, "--memory", "1", "--out", out) == 0
     told = capsys.readouterr().out

@@ -14,7 +14,7 @@ import pytest
 from automtl import AutoMTL
 from automtl.config import Settings
 from automtl.errors import SchemaError
-from automtl.experiment.pipeline import fit_table
+from automtl.experiment.fit import fit_table
 from automtl.features.layout import Layout
 from automtl.predictor import Predictor
 from automtl.tables.schema import Schema, Task, TaskKind
@@ -35,7 +35,7 @@ def test_every_kind_of_task_goes_through_fit_predict_and_evaluate(model: str, ti
     schema, table = Schema.from_dict(SCHEMA), log()
     if model == "esmm":
         schema = replace(schema, tasks=schema.tasks[:2])
-    run = fit_table(table, schema=schema, settings=replace(tiny, model=model, variants=()))
+    run = fit_table(table, schema=schema, settings=replace(tiny, model=model, presets=()))
     run.predictor.save(tmp_path / "run")
     predictor = Predictor.load(tmp_path / "run")
     scores = predictor.predict(table.drop("conversion", "click", "like", "watch_seconds"))
@@ -93,6 +93,6 @@ def test_the_estimator_takes_a_schema(tmp_path: Path) -> None:
     values = {"fields": FIELDS, "tasks": TASKS[:2], "funnel": ["click", "conversion"]}
     path = tmp_path / "schema.yaml"
     path.write_text(Schema.from_dict(values).text())
-    settings = {"model": "shared-bottom", "variants": [], "training": {"epochs": 1}}
+    settings = {"model": "shared-bottom", "presets": [], "training": {"epochs": 1}}
     scores = [AutoMTL(schema=given, settings=settings).fit(log()).predict(log()) for given in (values, path)]
     assert scores[0].equals(scores[1]) and "conversion_cvr" in scores[0].columns

@@ -11,7 +11,7 @@ import pytest
 import torch
 
 from automtl.config import make_settings
-from automtl.experiment import Roles, fit_table
+from automtl.experiment import ColumnRoles, fit_table
 from automtl.features.batch import Batch
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
@@ -35,8 +35,8 @@ def train(name: str, batch: Batch, tasks: int = 3, **changes: object) -> tuple[F
 @every
 def test_it_trains_a_log_and_the_run_folder_predicts_the_same(name: str, log: pl.DataFrame, tmp_path: Path) -> None:
     training = {"epochs": 3, "batch_size": 128, "learning_rate": 0.01, "balancing": name}
-    settings = make_settings({**TINY, "training": training, "model": "mmoe", "variants": []})
-    roles = Roles(drop=("like", "cart"))
+    settings = make_settings({**TINY, "training": training, "model": "mmoe", "presets": []})
+    roles = ColumnRoles(drop=("like", "cart"))
     run = fit_table(log, ["click", "buy"], roles=roles, settings=settings, out=tmp_path / "run")
     checks = run.history["training"]["checks"]
     assert all(math.isfinite(check["train_loss"]) and math.isfinite(check["loss"]) for check in checks)

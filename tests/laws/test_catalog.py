@@ -11,7 +11,8 @@ import pytest
 from automtl.errors import TableError
 from automtl.experiment import check_schema
 from automtl.features.encoder import Encoder, EncoderSettings
-from automtl.tables.catalog import DATASETS, prepare
+from automtl.tables.catalog import DATASETS
+from automtl.tables.catalog.prepare import prepare
 from automtl.tables.infer import infer_task
 from automtl.tables.schema import Schema, TaskKind
 from tests.tables.catalog.raw import RAW
@@ -20,7 +21,7 @@ CASES = [
     (name, place, variant)
     for name in DATASETS
     for place in range(len(RAW[name]))
-    for variant in DATASETS[name].variants
+    for variant in DATASETS.find(name).variants
 ]
 
 
@@ -28,7 +29,7 @@ CASES = [
 def test_the_table_has_the_columns_and_labels_that_its_schema_says(
     name: str, form: int, variant: str, tmp_path: Path
 ) -> None:
-    dataset, raw = DATASETS[name], tmp_path / "raw"
+    dataset, raw = DATASETS.find(name), tmp_path / "raw"
     raw.mkdir()
     RAW[name][form](raw, random.Random(1))
     found = prepare(dataset, raw, tmp_path / "table.parquet", variant)
@@ -51,19 +52,19 @@ def test_the_table_has_the_columns_and_labels_that_its_schema_says(
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_a_missing_file_is_named_with_where_to_get_it(name: str, tmp_path: Path) -> None:
-    for file in DATASETS[name].forms[0].files:
+    for file in DATASETS.find(name).forms[0].files:
         RAW[name][0](tmp_path, random.Random(1))
         (tmp_path / file.name).unlink()
         with pytest.raises(TableError) as error:
-            prepare(DATASETS[name], tmp_path, tmp_path / "table.parquet")
+            prepare(DATASETS.find(name), tmp_path, tmp_path / "table.parquet")
         assert file.name in str(error.value)
-        assert DATASETS[name].source in str(error.value)
+        assert DATASETS.find(name).source in str(error.value)
         assert not list(tmp_path.glob("*table*"))
 
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_a_damaged_line_is_named_and_nothing_is_written(name: str, tmp_path: Path) -> None:
-    for file in DATASETS[name].forms[0].files:
+    for file in DATASETS.find(name).forms[0].files:
         RAW[name][0](tmp_path, random.Random(1))
         path = tmp_path / file.name
         lines = path.read_text().split("\n")
@@ -71,11 +72,11 @@ def test_a_damaged_line_is_named_and_nothing_is_written(name: str, tmp_path: Pat
             place = min(20, len(lines) - 2)
             path.write_text("\n".join([*lines[:place], broken, *lines[place + 1 :]]))
             with pytest.raises(TableError, match=f"'{path}', line {place + 1}: .*expected"):
-                prepare(DATASETS[name], tmp_path, tmp_path / "table.parquet")
+                prepare(DATASETS.find(name), tmp_path, tmp_path / "table.parquet")
             assert not list(tmp_path.glob("*table*"))
 
 
-@pytest.mark.parametrize("dataset", DATASETS.values(), ids=DATASETS)
+@pytest.mark.parametrize("dataset", DATASETS.members().values(), ids=DATASETS)
 def test_the_description_is_complete(dataset) -> None:  # type: ignore[no-untyped-def]
     for text in (dataset.title, dataset.source, dataset.licence, dataset.recipe):
         assert text.strip()
@@ -89,5 +90,5 @@ def test_the_description_is_complete(dataset) -> None:  # type: ignore[no-untype
 def test_strict_refuses_a_count_that_differs(tmp_path: Path) -> None:
     RAW["movielens-100k"][0](tmp_path, random.Random(1))
     with pytest.raises(TableError, match="rows: expected 100,000, found 200"):
-        prepare(DATASETS["movielens-100k"], tmp_path, tmp_path / "table.parquet", strict=True)
+        prepare(DATASETS.find("movielens-100k"), tmp_path, tmp_path / "table.parquet", strict=True)
     assert not list(tmp_path.glob("*table*"))

@@ -11,9 +11,9 @@ import torch
 from torch import nn
 
 from automtl.models.baselines import BASELINES
-from automtl.models.block import Share
+from automtl.models.block import CandidateWeights
 from automtl.models.inherit import copy_network
-from automtl.models.network import Mixing, Network, build
+from automtl.models.network import Network, RelaxedArchitecture, build
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.models.supernet import Supernet
@@ -35,17 +35,19 @@ def test_a_one_hot_supernet_equals_the_derived_network(
     """Zero gate weights with beta of the kept experts as bias; beta at minus infinity on the dropped ones."""
     rng, layout, batch = random.Random(seed), small_layout(), small_batch(seed=seed)
     settings = replace(SETTINGS, normalization=normalization)
-    picks = [[rng.choice(cell) for cell in choice.cells] for choice in space.choices]
+    picks = {name: tuple(rng.choice(cell) for cell in choice.cells) for name, choice in space.choices.items()}
     selection = tuple(tuple(sorted(rng.sample(range(4), 2))) for _ in range(3))
     wide = Network(space, layout, settings, gated=False, generator=torch.Generator().manual_seed(seed))
     beta = torch.randn(3, 4)
     open_ = torch.tensor([[expert in chosen for expert in range(4)] for chosen in selection])
-    one_hot = tuple(
-        torch.stack([torch.tensor([float(option == pick) for option in cell]) for cell, pick in zip(choice.cells, row)])
-        for choice, row in zip(space.choices, picks, strict=True)
-    )
-    mixing = Mixing(tuple(map(Share, one_hot)), beta.masked_fill(~open_, float("-inf")).softmax(dim=1))
-    architecture = space.assemble(picks, selection)
+    one_hot = {
+        name: CandidateWeights(
+            torch.tensor([[float(o == pick) for o in cell] for cell, pick in zip(choice.cells, row)])
+        )
+        for (name, choice), row in zip(space.choices.items(), picks.values(), strict=True)
+    }
+    relaxed = RelaxedArchitecture(one_hot, beta.masked_fill(~open_, float("-inf")).softmax(dim=1))
+    architecture = Architecture(picks, selection).without_idle_experts()
     used = sorted({expert for chosen in selection for expert in chosen})
     derived = build(space.narrow(architecture), layout, settings, seed + 50)
     copy_network(wide, derived, used)
@@ -55,15 +57,14 @@ def test_a_one_hot_supernet_equals_the_derived_network(
         derived.gate.bias.copy_(beta[:, used])
     wide.eval()
     derived.eval()
-    torch.testing.assert_close(wide(batch.features, mixing), derived(batch.features), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(wide(batch.features, relaxed), derived(batch.features), rtol=1e-4, atol=1e-5)
 
 
 def test_a_derived_network_holds_no_absent_candidate_and_no_idle_expert() -> None:
     architecture = SPACE.sample(random.Random(0))
     network = build(SPACE.narrow(architecture), small_layout(), SETTINGS, 0)
-    for place in network.placed():
-        assert len(place.options) == 1
-        assert max(place.cells) < len(architecture.experts)
+    cells = [(placed.choice, cell) for placed in network.placed() for cell in placed.cells]
+    assert sorted(cells) == sorted((name, i) for name, made in architecture.choices.items() for i in range(len(made)))
 
 
 @pytest.mark.parametrize("space", SPACES.values(), ids=SPACES)
@@ -82,8 +83,8 @@ def test_narrowing_leaves_one_architecture() -> None:
 def test_homogeneous_experts_share_their_options() -> None:
     alike = replace(SPACE, homogeneous=True)
     supernet = Supernet(alike, small_layout(), SETTINGS, torch.Generator().manual_seed(0))
-    experts = supernet.derive().experts
-    assert len(set(experts)) == 1
+    architecture = supernet.derive()
+    assert len({architecture.expert(index) for index in range(architecture.num_experts)}) == 1
     assert alike.size() < SPACE.size()
 
 

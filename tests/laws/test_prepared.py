@@ -15,9 +15,9 @@ from automtl.comparison import Terms, compare_table
 from automtl.config import Settings, make_settings
 from automtl.dataset.prepared import Origin, PreparedFolder, write_prepared
 from automtl.dataset.store import FeedingSettings, slices
-from automtl.errors import SettingsError, StoreError, TableError
-from automtl.experiment import Roles, Run, check_table, fit_table, resolve_schema
-from automtl.experiment.input_selection import distinct_variants
+from automtl.errors import FileError, SettingsError, TableError
+from automtl.experiment import ColumnRoles, Run, check_table, fit_table, resolve_schema
+from automtl.experiment.inputs import distinct_presets
 from automtl.features.encoder import Encoder, EncoderSettings
 from automtl.predictor import Predictor
 from automtl.tables.schema import Schema
@@ -34,7 +34,7 @@ FINDING = {
 
 
 def schema_of(log: pl.DataFrame) -> Schema:
-    schema = resolve_schema(log, NAMES, Roles(drop=("like",), group="user_id"), None)
+    schema = resolve_schema(log, NAMES, ColumnRoles(drop=("like",), group="user_id"), None)
     return replace(schema, rates=(("user_id",), ("item_id",)), negative_share=0.5)
 
 
@@ -59,7 +59,7 @@ def alike(left: Run, right: Run) -> None:
     """But for times, numbers of rows before negatives were sampled, and findings."""
     assert left.predictor.spec == right.predictor.spec
     assert left.history == right.history
-    same = ("validation", "test", "parameters", "variant", "blend")
+    same = ("validation", "test", "parameters", "preset", "ensemble")
     assert {name: left.metrics[name] for name in same} == {name: right.metrics[name] for name in same}
     states = (run.predictor.network.state_dict().values() for run in (left, right))
     assert all(torch.equal(a, b) for a, b in zip(*states, strict=True))
@@ -73,26 +73,26 @@ FEEDINGS = {
 
 
 @pytest.mark.parametrize(
-    ("feeding", "variant", "model"),
+    ("feeding", "preset", "model"),
     [
         ("in memory", "ids only", "automtl"),
-        ("by blocks", "rates", "automtl"),
-        ("in files", "rates", "mmoe"),
+        ("by blocks", "target encoding", "automtl"),
+        ("in files", "target encoding", "mmoe"),
         ("by blocks", "ids only", "mmoe"),
     ],
 )
 def test_a_fit_gives_the_same_model(
-    log: pl.DataFrame, tiny: Settings, folder: Path, feeding: str, variant: str, model: str, tmp_path: Path
+    log: pl.DataFrame, tiny: Settings, folder: Path, feeding: str, preset: str, model: str, tmp_path: Path
 ) -> None:
-    variants = tuple(one for one in tiny.variants if one.name == variant)
-    settings = replace(tiny, model=model, variants=variants, feeding=FEEDINGS[feeding], blended=False)
+    presets = tuple(one for one in tiny.presets if one.name == preset)
+    settings = replace(tiny, model=model, presets=presets, feeding=FEEDINGS[feeding], ensemble=False)
     table = fit_table(log, schema=schema_of(log), settings=settings, seed=SEED)
     found = fit_table(folder, settings=settings, seed=SEED, out=tmp_path / "run")
     alike(found, table)
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
-def test_the_default_variants_are_chosen_from_and_findings_are_told(
+def test_the_default_presets_are_chosen_from_and_findings_are_told(
     log: pl.DataFrame, tiny: Settings, folder: Path
 ) -> None:
     reported: list[Any] = []
@@ -109,7 +109,7 @@ def test_some_tasks_of_a_folder_give_the_model_of_a_table_with_these_tasks(
 ) -> None:
     schema = replace(schema_of(log), negative_share=None)
     folder = make(log, schema, tiny, tmp_path / "rows").folder
-    settings = replace(tiny, model="mmoe", variants=(), feeding=FEEDINGS[feeding])
+    settings = replace(tiny, model="mmoe", presets=(), feeding=FEEDINGS[feeding])
     alike(
         fit_table(folder, ["cart", "click"], settings=settings, seed=SEED),
         fit_table(log, ["cart", "click"], schema=schema, settings=settings, seed=SEED),
@@ -119,14 +119,14 @@ def test_some_tasks_of_a_folder_give_the_model_of_a_table_with_these_tasks(
 def test_a_model_is_tested_on_the_folder_that_it_or_its_like_was_fitted_on(
     log: pl.DataFrame, tiny: Settings, folder: Path, tmp_path: Path
 ) -> None:
-    settings = replace(tiny, model="mmoe", variants=())
+    settings = replace(tiny, model="mmoe", presets=())
     for place, (tasks, given) in enumerate([((), {}), (("buy",), {}), ((), {"encoder": EncoderSettings(rates=False)})]):
         run = fit_table(folder, tasks, settings=replace(settings, **given), seed=SEED, out=tmp_path / str(place))
         assert Predictor.load(tmp_path / str(place)).evaluate(folder) == run.metrics["test"]
     table = fit_table(log, schema=schema_of(log), settings=settings, seed=SEED)
     assert table.predictor.evaluate(folder) == table.metrics["test"]
     other = fit_table(log, schema=schema_of(log), settings=settings, seed=SEED + 1)
-    with pytest.raises(StoreError, match="another encoder than the model's; give the table itself"):
+    with pytest.raises(FileError, match="another encoder than the model's; give the table itself"):
         other.predictor.evaluate(folder)
     with pytest.raises(TableError, match="is a prepared table.*give the table that it was made from"):
         table.predictor.predict(folder)
@@ -135,12 +135,12 @@ def test_a_model_is_tested_on_the_folder_that_it_or_its_like_was_fitted_on(
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ({"roles": Roles(drop=("hour",))}, "column 'hour' is given as drop.*prepare it again"),
-        ({"roles": Roles(split="part")}, "column 'part' is given as split"),
-        ({"roles": Roles(group="item_id")}, "column 'item_id' is given as group"),
+        ({"roles": ColumnRoles(drop=("hour",))}, "column 'hour' is given as drop.*prepare it again"),
+        ({"roles": ColumnRoles(split="part")}, "column 'part' is given as split"),
+        ({"roles": ColumnRoles(group="item_id")}, "column 'item_id' is given as group"),
         ({"settings": {"split": {"method": "user"}}}, "settings of the split are given"),
         ({"settings": {"encoder": {"min_count": 9}}}, "encoder.min_count is 9.*was prepared with 3; prepare it again"),
-        ({"settings": {"variants": [{"name": "few", "encoder": {"bins": 0}}]}}, "encoder.bins is 0"),
+        ({"settings": {"presets": [{"name": "few", "encoder": {"bins": 0}}]}}, "encoder.bins is 0"),
         ({"tasks": ["like"]}, "task 'like' is not in prepared table"),
     ],
 )
@@ -163,7 +163,9 @@ def test_another_schema_is_refused_and_what_is_the_same_is_not(log: pl.DataFrame
     schema = schema_of(log)
     with pytest.raises(SettingsError, match="a schema is given.*has its own; prepare it again"):
         fit_table(folder, schema=replace(schema, rates=()), settings=tiny)
-    fit_table(folder, roles=Roles(group="user_id"), schema=schema, settings=replace(tiny, model="mmoe", variants=()))
+    fit_table(
+        folder, roles=ColumnRoles(group="user_id"), schema=schema, settings=replace(tiny, model="mmoe", presets=())
+    )
 
 
 def test_settings_that_a_folder_was_prepared_with_need_not_be_said_again(
@@ -173,15 +175,15 @@ def test_settings_that_a_folder_was_prepared_with_need_not_be_said_again(
     folder = make(log, schema_of(log), made, tmp_path / "rows").folder
     run = fit_table(folder, settings=replace(tiny, model="mmoe"))
     assert run.settings["encoder"]["min_count"] == 2
-    assert run.metrics["variant"] in {one.name for one in distinct_variants(made, schema_of(log))}
+    assert run.metrics["preset"] in {one.name for one in distinct_presets(made, schema_of(log))}
     with pytest.raises(SettingsError, match="encoder.rates is True.*prepared with False"):
-        fit_table(folder, settings=replace(tiny, variants=(replace(tiny.variants[1], encoder={"rates": True}),)))
+        fit_table(folder, settings=replace(tiny, presets=(replace(tiny.presets[1], encoder={"rates": True}),)))
 
 
 def test_a_comparison_of_a_folder_is_that_of_the_table(
     log: pl.DataFrame, log_file: Path, tiny: Settings, tmp_path: Path
 ) -> None:
-    settings = replace(tiny, variants=tiny.variants[1:2], encoder=EncoderSettings(min_count=2))
+    settings = replace(tiny, presets=tiny.presets[1:2], encoder=EncoderSettings(min_count=2))
     folder = make(log, schema_of(log), settings, tmp_path / "rows").folder
     found = [
         compare_table(
@@ -200,7 +202,7 @@ def test_a_comparison_of_a_folder_is_that_of_the_table(
 
 def test_the_command_line_reads_folders(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "tiny.yaml"
-    config.write_text(yaml.safe_dump(TINY | {"variants": [], "model": "mmoe"}))
+    config.write_text(yaml.safe_dump(TINY | {"presets": [], "model": "mmoe"}))
     assert call("fit", str(folder), "--out", str(tmp_path / "run"), "--config", str(config)) == 0
     assert call("evaluate", str(tmp_path / "run"), str(folder)) == 0
     capsys.readouterr()

@@ -47,8 +47,8 @@ def searched(name: str, *searches: list[dict[str, Any]]) -> Finish:
 
 
 def look(step: int, **values: Any) -> dict[str, Any]:
-    expert = {"pooling": "sum", "layers": ["skip"]}
-    architecture = {"interaction": "skip", "experts": [expert] * 2, "selection": [[0], [1]]}
+    choices = {"interaction": ["skip"], "pooling": ["sum"] * 2, "layer_1": ["skip"] * 2}
+    architecture = {"choices": choices, "selection": [[0], [1]]}
     usual = {"skips": 0, "stopped": 0, "gradient_difference": [0.0] * 5, "architecture": architecture}
     return usual | {"beta": [[0.5, 0.5]] * 2, "step": step} | values
 

@@ -8,9 +8,10 @@ from xml.etree import ElementTree
 
 import pytest
 
-from automtl.errors import ModelFolderError
+from automtl.errors import FileError
 from automtl.experiment.report import report_folder
 from automtl.report.folder import comparison_report
+from automtl.system.manifest import COMPARISON, MANIFEST
 from tests.report.page import Page
 from tests.report.values import NAMES, comparison_values
 
@@ -62,13 +63,15 @@ def test_a_comparison_without_verdicts_or_results_has_a_page() -> None:
 
 
 def test_a_saved_comparison_is_reported_and_another_format_refused(tmp_path: Path) -> None:
-    file = tmp_path / "comparison.json"
-    file.write_text(json.dumps(comparison_values()))
+    COMPARISON.write(tmp_path, {})
+    with pytest.raises(FileError, match="comparison.json' cannot be read .*when a comparison has ended"):
+        report_folder(tmp_path)
+    (tmp_path / "comparison.json").write_text(json.dumps(comparison_values()))
     written = report_folder(tmp_path, tmp_path / "out" / "page.html", tmp_path / "pictures")
     assert (tmp_path / "out" / "page.html") in written
     assert len(list((tmp_path / "pictures").iterdir())) == len(written) - 1
     for path in (tmp_path / "pictures").iterdir():
         ElementTree.parse(path)
-    file.write_text('{"format": 9}')
-    with pytest.raises(ModelFolderError, match="no comparison of format 1"):
+    (tmp_path / MANIFEST).write_text('{"kind": "comparison", "format": 9}')
+    with pytest.raises(FileError, match="has format 9.* compare again"):
         report_folder(tmp_path)

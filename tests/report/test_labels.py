@@ -7,7 +7,7 @@ from itertools import combinations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automtl.report.labels import POINT, Box, place_names
+from automtl.report.labels import POINT, Area, place_names
 
 WIDE, HIGH = 278.0, 238.0
 points = st.lists(st.tuples(st.floats(0, WIDE), st.floats(0, HIGH)), min_size=1, max_size=12)
@@ -20,7 +20,7 @@ def test_names_lie_within_and_hide_neither_each_other_nor_a_point(
     boxes = place_names(points, [width] * len(points), WIDE, HIGH)
     assert all(box.within(WIDE, HIGH) for box in boxes)
     assert not any(one.meets(other) for one, other in combinations(boxes, 2))
-    marks = [Box(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in points]
+    marks = [Area(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in points]
     assert not any(box.meets(mark) for box in boxes for mark in marks)
 
 

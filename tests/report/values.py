@@ -20,11 +20,11 @@ OPERATIONS = ("skip", "mlp-1024", "my_package.some_module.layers:AnOperationOfMi
 def architecture(num_experts: int = 8, num_tasks: int = 5, keep: int = 3, layers: int = 3) -> dict[str, Any]:
     """Drawn at random, the same each time."""
     rng = random.Random(0)
-    experts = [
-        {"pooling": "attentive", "layers": [rng.choice(OPERATIONS) for _ in range(layers)]} for _ in range(num_experts)
-    ]
+    drawn = [[rng.choice(OPERATIONS) for _ in range(layers)] for _ in range(num_experts)]
+    choices = {"interaction": ["attention-8"], "pooling": ["attentive"] * num_experts}
+    choices |= {f"layer_{depth + 1}": [expert[depth] for expert in drawn] for depth in range(layers)}
     selection = [sorted(rng.sample(range(num_experts), keep)) for _ in range(num_tasks)]
-    return {"interaction": "attention-8", "experts": experts, "selection": selection}
+    return {"choices": choices, "selection": selection}
 
 
 def run_values(tasks: tuple[str, ...] = NAMES, looks: int = 16, num_experts: int = 8) -> RunValues:
@@ -45,11 +45,11 @@ def run_values(tasks: tuple[str, ...] = NAMES, looks: int = 16, num_experts: int
             "validation": {"tasks": dict.fromkeys(tasks, metrics), "mtl_loss": 0.5},
             "test": {"tasks": test, "mtl_loss": {"undefined": f"task '{tasks[-1]}': every label is 0"}},
             "rows": {"train": 14000, "validation": 2000, "test": 4000}, "parameters": 243152,
-            "variant": "rates", "seed": 0, "seconds": {"search": 48.6, "training": 7.0, "total": 61.2},
+            "preset": "rates", "seed": 0, "seconds": {"search": 48.6, "training": 7.0, "total": 61.2},
             "peak_memory_bytes": 861614080, "findings": findings(),
         },
         history={"search": _search(found, looks, len(tasks), num_experts), "training": _training(tasks)},
-        settings={"seed": 0, "space": {"experts": num_experts}, "search": {"stop_threshold": 0.5}, "variants": []},
+        settings={"seed": 0, "space": {"experts": num_experts}, "search": {"stop_threshold": 0.5}, "presets": []},
         curves={
             "gates": [[0.0 if e not in chosen else 1 / len(chosen) for e in range(num_experts)]
                       for chosen in found["selection"]],
@@ -68,13 +68,14 @@ def findings() -> list[dict[str, Any]]:
 
 
 def _search(found: dict[str, Any], looks: int, num_tasks: int, num_experts: int) -> dict[str, Any]:
-    options = [["skip", "cross-1", "attention-8"], ["sum", "attentive"], *[list(OPERATIONS)] * 3]
+    options = {"interaction": ["skip", "cross-1", "attention-8"], "pooling": ["sum", "attentive"]}
+    options |= {f"layer_{depth}": list(OPERATIONS) for depth in (1, 2, 3)}
     rng = random.Random(1)
     records = [
         {
             "step": 10 * look, "train_loss": 0.6 - look / 100, "valid_loss": 0.62 - look / 100, "valid_auc": {},
-            "alpha": [[_shares(rng, len(names)) for _ in range(1 if choice == 0 else num_experts)]
-                      for choice, names in enumerate(options)],
+            "alpha": {choice: [_shares(rng, len(names)) for _ in range(1 if choice == "interaction" else num_experts)]
+                      for choice, names in options.items()},
             "beta": [_shares(rng, num_experts) for _ in range(num_tasks)],
             "architecture": found, "skips": look % 4, "stopped": 3 * look,
             "gradient_difference": [0.2, 0.5, 0.7, 0.9, 1.2] if look > 4 else [0.0] * 5,
@@ -82,7 +83,8 @@ def _search(found: dict[str, Any], looks: int, num_tasks: int, num_experts: int)
         for look in range(1, looks + 1)
     ]  # fmt: skip
     stopped = [
-        {"choice": 2, "cell": cell, "operation": OPERATIONS[2], "step": 40 + cell} for cell in range(num_experts)
+        {"choice": "layer_1", "cell": cell, "operation": OPERATIONS[2], "step": 40 + cell}
+        for cell in range(num_experts)
     ]
     return {"options": options, "left": options, "steps": 10 * looks, "warm_up": 50, "records": records,
             "stopped": stopped}  # fmt: skip

@@ -40,22 +40,22 @@ def moved(run: SearchRun) -> torch.Tensor:
 
 def test_without_interaction_the_fields_reach_the_experts_as_they_are() -> None:
     run = begun({"interaction": False})
-    assert not list(run.state.supernet.network.interaction.parameters())
-    assert finished(run).interaction.skip
+    assert not list(run.state.supernet.network.blocks["interaction"].parameters())
+    assert finished(run)["interaction"][0].skip
 
 
 def test_homogeneous_experts_have_one_alpha_and_are_derived_alike() -> None:
     run = begun({"homogeneous": True})
-    assert [len(alpha) for alpha in run.state.supernet.logits.alpha] == [1, 1, 1]
+    assert [len(alpha) for alpha in run.state.supernet.logits.alpha.values()] == [1, 1, 1]
     architecture = finished(run)
-    assert len(set(architecture.experts)) == 1
-    weights = run.state.supernet.network.layers[0].parameters()
+    assert len({architecture.expert(index) for index in range(architecture.num_experts)}) == 1
+    weights = run.state.supernet.network.blocks["layer_1"].parameters()
     assert any(not torch.equal(parameter[0], parameter[1]) for parameter in weights)  # operations alike, weights not
 
 
 def test_without_selection_gates_weigh_all_experts_in_the_search_and_after_it() -> None:
     run = begun({"selection": False})
-    assert run.state.supernet.mixing().experts is None
+    assert run.state.supernet.relax().experts is None
     assert run.state.supernet.network.gate is not None
     assert not moved(run).any()
     assert finished(run).selection == ((0, 1, 2),) * 3

@@ -23,7 +23,7 @@ from automtl.training.fit import fit
 from tests.conftest import small_layout
 from tests.search.test_search import NETWORK, PROGRESSIVE, problem
 
-LINEAR, MLP_16, MLP_64 = map(operation, ("linear", "mlp-16", "mlp-64"))
+LINEAR = {"pooling": operation("linear"), "layer_1": operation("mlp-16")}
 WIDE = published_space(SpaceSettings(experts=3, layers=3), 2)
 
 
@@ -33,17 +33,22 @@ def pretrained() -> FieldEmbedding:
 
 def test_alternatives_are_the_found_one_and_baseline_parts_of_it() -> None:
     found = WIDE.sample(random.Random(0))
-    named = alternatives(found, WIDE, LINEAR, [MLP_64, MLP_64])
+    named = alternatives(
+        found,
+        WIDE,
+        LINEAR | {f"layer_{place}": operation(text) for place, text in enumerate(("mlp-64", "mlp-64", "skip"), 1)},
+    )
     made = list(named)
     assert made[0] == found
     names = ["as found", "baseline poolings", "baseline poolings and layers", "baseline without interactions"]
     assert list(named.values()) == names
-    poolings = [{str(expert.pooling) for expert in architecture.experts} for architecture in made]
-    layers = [{tuple(map(str, expert.layers)) for expert in architecture.experts} for architecture in made]
+    poolings = [set(map(str, architecture["pooling"])) for architecture in made]
+    layers = [{tuple(map(str, one.expert(index)[1:])) for index in range(one.num_experts)} for one in made]
     assert poolings[1:] == [{"linear"}] * 3
     assert layers[1] == layers[0]
     assert layers[2:] == [{("mlp-64", "mlp-64", "skip")}] * 2
-    assert [architecture.interaction.skip for architecture in made[1:]] == [found.interaction.skip] * 2 + [True]
+    interactions = [str(*architecture["interaction"]) for architecture in made]
+    assert interactions == [interactions[0]] * 3 + ["skip"]
     assert {architecture.selection for architecture in made} == {found.selection}
     assert all(WIDE.narrow(architecture) for architecture in made)
 
@@ -51,17 +56,14 @@ def test_alternatives_are_the_found_one_and_baseline_parts_of_it() -> None:
 def test_parts_that_the_space_lacks_stay_as_found() -> None:
     space = published_space(SpaceSettings(experts=2, expert_layers=("skip", "conv-3"), interaction=False), 2)
     found = space.sample(random.Random(1))
-    made = alternatives(found, space, operation("sum"), [MLP_64])
-    assert {architecture.interaction for architecture in made} == {found.interaction}
-    assert {tuple(expert.layers for expert in one.experts) for one in made} == {
-        tuple(expert.layers for expert in found.experts)
-    }
+    made = alternatives(found, space, LINEAR | {"pooling": operation("sum")})
+    assert {name for one in made for name in found.choices if one[name] != found[name]} == {"pooling"}
 
 
 def test_the_best_on_validation_rows_is_taken_as_a_plain_loop_finds_it() -> None:
     given = replace(problem(), embedding=pretrained())
     found = given.space.sample(random.Random(2))
-    result = check_against_baseline(SearchResult(found, 0.0), LINEAR, [MLP_16], 100, given, 5, ignore)
+    result = check_against_baseline(SearchResult(found, 0.0), LINEAR, 100, given, 5, ignore)
     chosen, trials = result.architecture, result.history["trials"]
     scores, rows = [], subset(given.train, len(given.train) // 2, 5)
     training = replace(given.training, epochs=1, batch_size=given.training.batch_size // 2)
@@ -81,7 +83,7 @@ def test_the_best_on_validation_rows_is_taken_as_a_plain_loop_finds_it() -> None
 def test_without_a_pretrained_embedding_or_rows_nothing_is_tried(changes: dict[str, None], max_rows: int) -> None:
     given = replace(problem(), **{"embedding": pretrained()} | changes)
     found = SearchResult(given.space.sample(random.Random(3)), 0.0)
-    checked = check_against_baseline(found, LINEAR, [MLP_16], max_rows, given, 0, _never)
+    checked = check_against_baseline(found, LINEAR, max_rows, given, 0, _never)
     assert checked == replace(found, history={"trials": []})
 
 

@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 import torch
 
+from automtl.operations import Block
 from automtl.search.search_run import SearchRun
 from automtl.system.progress import ignore
 from automtl.training.fit import seeded
@@ -68,7 +69,7 @@ def test_second_order_gives_other_gradients_than_first_and_both_use_the_same_dro
 
 
 def gradient(run: SearchRun) -> torch.Tensor:
-    found = run.state.supernet.logits.alpha[0].grad
+    found = run.state.supernet.logits.alpha["interaction"].grad
     assert found is not None
     return found
 
@@ -85,7 +86,7 @@ def test_the_auxiliary_skip_fades_from_one_to_nothing_whatever_alpha_is() -> Non
     seen = []
     while not run.finished:
         run.advance(ignore)
-        seen.append(run.state.supernet.auxiliary_skip)
+        seen.append(run.state.supernet.skips[Block.LAYER])
     assert seen[0] == 1
     assert seen[-1] == 0
     steps = [a - b for a, b in pairwise(seen)]

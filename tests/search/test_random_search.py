@@ -61,7 +61,8 @@ def test_the_budget_grows_with_steps_and_a_training_with_the_operations_of_its_a
 
 def operations(given: SearchProblem, layer: str) -> float:
     values = {
-        "interaction": "skip", "selection": [[0, 1, 2]] * 3, "experts": [{"pooling": "sum", "layers": [layer]}] * 3,
+        "choices": {"interaction": ["skip"], "pooling": ["sum"] * 3, "layer_1": [layer] * 3},
+        "selection": [[0, 1, 2]] * 3,
     }  # fmt: skip
     network = build(SPACE.narrow(Architecture.from_dict(values)), given.layout, given.network, 0)
     before = [parameter.clone() for parameter in network.parameters()]

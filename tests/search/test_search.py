@@ -14,6 +14,7 @@ import torch
 
 from automtl.models.settings import NetworkSettings
 from automtl.nn.embedding import FieldEmbedding
+from automtl.operations import Block
 from automtl.search import STRATEGIES, SearchProblem, SearchSettings, early_stopping, published
 from automtl.search.algorithm_one import AlgorithmOneSettings
 from automtl.search.auxiliary_loss import diversity
@@ -67,7 +68,11 @@ def completed(run: SearchRun) -> SearchRun:
 
 def mlp(run: SearchRun) -> int:
     """Which watched candidate is the MLP of the first layer."""
-    return next(i for i, one in enumerate(run.state.stopping.operations) if (one.choice, one.name) == (2, "mlp-16"))
+    return next(
+        i
+        for i, one in enumerate(run.state.stopping.operations)
+        if (one.choice, str(one.operation)) == ("layer_1", "mlp-16")
+    )
 
 
 def problem() -> SearchProblem:
@@ -105,7 +110,7 @@ def test_diversity_has_a_finite_gradient_at_equal_distributions_and_the_papers_v
 
 def test_the_auxiliary_weight_is_constant_in_the_warm_up_and_ends_at_zero() -> None:
     schedule = Schedule(Procedure(warm_up=1 / 3, auxiliary_loss=True, auxiliary_weight=0.1), SETTINGS, 9, 0)
-    weights = [schedule.plan(step, [3]).auxiliary_weight for step in range(10)]
+    weights = [schedule.plan(step, {"pooling": 3}).auxiliary_weight for step in range(10)]
     assert weights[:4] == [0.1] * 4
     assert weights[9] == 0
     assert all(a > b for a, b in pairwise(weights[3:]))
@@ -161,11 +166,11 @@ def test_a_stopped_operation_does_not_move_but_its_alpha_does(optimizer: str, co
     stopping.stopped_at[stopping.rows[index]][copies] = 3
     parameters = stopping.operations[index].parameters
     before = [parameter.detach().clone() for parameter in parameters]
-    alpha = run.state.supernet.logits.alpha[2].detach().clone()
+    alpha = run.state.supernet.logits.alpha["layer_1"].detach().clone()
     run.advance(ignore)
     for old, parameter in zip(before, parameters, strict=True):
         assert [torch.equal(old[copy], parameter[copy]) for copy in range(3)] == [copy in copies for copy in range(3)]
-    assert (alpha[1] != run.state.supernet.logits.alpha[2][1]).all()
+    assert (alpha[1] != run.state.supernet.logits.alpha["layer_1"][1]).all()
 
 
 def test_operations_are_stopped_after_patience_checks_and_small_ones_are_exempt() -> None:
@@ -174,7 +179,8 @@ def test_operations_are_stopped_after_patience_checks_and_small_ones_are_exempt(
     stopped = run.result(0.0).history["stopped"]
     assert stopped
     assert min(entry["step"] for entry in stopped) >= 4
-    assert all(operation.size >= 16 for operation in run.state.stopping.operations)
+    sizes = [sum(p[0].numel() for p in one.parameters) for one in run.state.stopping.operations]
+    assert min(sizes) >= 16
 
 
 def test_without_early_stopping_nothing_stops_but_differences_are_measured() -> None:
@@ -230,13 +236,13 @@ def test_a_pretrained_embedding_is_the_supernets_and_rests(name: str) -> None:
 
 
 def options(run: SearchRun) -> list[int]:
-    return [len(choice.options) for choice in run.state.supernet.space.choices]
+    return [len(choice.options) for choice in run.state.supernet.space.choices.values()]
 
 
 def test_a_pass_runs_few_candidates() -> None:
     run = run_of(replace(PROGRESSIVE, early_stopping=False))
     run.advance(ignore)
-    layer = [one for one in run.state.stopping.operations if one.choice == 0]
+    layer = [one for one in run.state.stopping.operations if one.choice == "interaction"]
     assert sum(one.parameters[0].grad is not None for one in layer) <= 1
 
 
@@ -249,21 +255,24 @@ def test_the_supernet_is_pruned_and_its_weights_moments_and_statistics_go_on() -
     known = {id(p) for group in state.weights.param_groups for p in group["params"]}
     assert known == {id(p) for p in state.supernet.network.parameters()}
     assert {id(p) for p in state.weights.state} <= known
-    assert all(state.alpha.state[p]["exp_avg"].shape == p.shape for p in state.supernet.logits.alpha)
+    assert all(state.alpha.state[p]["exp_avg"].shape == p.shape for p in state.supernet.logits.alpha.values())
     completed(run)
     last = run.result(0.0).history["records"][-1]["alpha"]
-    assert [len(row) for row in (choice[0] for choice in last)] == [13, 4, 3]
-    assert all(sum(weight > 0 for weight in choice[0]) == left for choice, left in zip(last, options(run), strict=True))
+    assert [len(row) for row in (choice[0] for choice in last.values())] == [13, 4, 3]
+    assert all(
+        sum(weight > 0 for weight in choice[0]) == left
+        for choice, left in zip(last.values(), options(run), strict=True)
+    )
     assert options(run)[0] == 1  # the one interaction is decided
 
 
 def test_pruning_changes_neither_weights_nor_what_the_supernet_computes() -> None:
     supernet = run_of(SETTINGS).state.supernet.eval()
-    kept = [[1, 7, 12], [0, 3], [1, 2]]
+    kept = {"interaction": (1, 7, 12), "pooling": (0, 3), "layer_1": (1, 2)}
     features = small_batch(8).features
-    before = supernet(features, [tuple(places) for places in kept])
+    before = supernet(features, kept)
     weights = {id(parameter) for parameter in supernet.network.parameters()}
-    supernet.keep(kept)
+    supernet.prune(kept)
     torch.testing.assert_close(supernet(features), before)
     assert {id(parameter) for parameter in supernet.network.parameters()} < weights
 
@@ -278,16 +287,17 @@ def test_a_search_ends_early_where_the_architecture_does_not_change() -> None:
 
 
 def test_within_a_round_every_candidate_has_its_turn() -> None:
-    drawn = [sample_candidates([13, 4, 3], step, 2, 0, 0) for step in range(7)]
-    assert {option for choices in drawn if choices is not None for option in choices[0]} == set(range(13))
-    assert drawn[3] == sample_candidates([13, 4, 3], 3, 2, 0, 0)
-    assert sample_candidates([13, 4, 3], 3, None, 0, 0) is None
+    sizes = {"interaction": 13, "pooling": 4}
+    drawn = [sample_candidates(sizes, step, 2, 0, 0) for step in range(7)]
+    assert {option for choices in drawn if choices for option in choices["interaction"]} == set(range(13))
+    assert drawn[3] == sample_candidates(sizes, 3, 2, 0, 0)
+    assert sample_candidates(sizes, 3, None, 0, 0) is None
 
 
 def test_a_choice_of_few_candidates_runs_all_and_is_decided_at_the_end() -> None:
     run = begun("progressive", PROGRESSIVE)
     candidates = run.plan().architecture_candidates
-    assert candidates is not None and [len(places) for places in candidates] == [2, 4, 3]
+    assert candidates is not None and [len(places) for places in candidates.values()] == [2, 4, 3]
     while options(run)[0] == 13:
         run.advance(ignore)
     assert options(run) == [6, 4, 3]
@@ -299,7 +309,7 @@ def test_the_progressive_searchs_skip_connection_is_gone_after_the_last_pruning(
     weights = []
     while not run.finished:
         run.advance(ignore)
-        weights.append(run.state.supernet.auxiliary_skip)
+        weights.append(run.state.supernet.skips[Block.LAYER])
     last = run.schedule.last_pruning
     assert weights[0] == 1
     assert all(a > b for a, b in pairwise(weights[:last]))
@@ -342,7 +352,7 @@ def test_alpha_rests_at_first_and_moves_every_second_step_afterwards() -> None:
     run = run_of(replace(PROGRESSIVE, architecture_rest=0.5, max_steps=8, min_steps=8, prune_at=()))
     moved = []
     while not run.finished:
-        before = run.state.supernet.logits.alpha[0].detach().clone()
+        before = run.state.supernet.logits.alpha["interaction"].detach().clone()
         run.advance(ignore)
-        moved.append(not torch.equal(before, run.state.supernet.logits.alpha[0]))
+        moved.append(not torch.equal(before, run.state.supernet.logits.alpha["interaction"]))
     assert moved == [False] * 4 + [True, False] * 2

@@ -26,8 +26,8 @@ def test_k_follows_the_number_of_tasks(tasks: int, keep: int) -> None:
 def test_sampling_draws_from_every_cell_and_by_the_generator_given() -> None:
     space = published_space(SpaceSettings(), 4)
     drawn = [space.sample(random.Random(seed)) for seed in range(60)]
-    assert {str(a.interaction) for a in drawn} == {str(option) for option in space.interaction.options}
-    assert {str(e.pooling) for a in drawn for e in a.experts} == {"sum", "average", "attentive", "linear"}
+    for name in ("interaction", "pooling"):
+        assert {option for architecture in drawn for option in architecture[name]} == set(space[name].options)
     assert drawn[7] == space.sample(random.Random(7))
 
 
@@ -57,14 +57,25 @@ def test_impossible_spaces_are_refused(settings: SpaceSettings, message: str) ->
 
 def test_an_architecture_is_immutable_and_counts_its_skips() -> None:
     architecture = Architecture.from_json(
-        '{"interaction": "skip", "selection": [[0]], "experts": [{"pooling": "sum", "layers": ["skip", "mlp-16"]}]}'
+        '{"choices": {"interaction": ["skip"], "pooling": ["sum"], "layer_1": ["skip"], "layer_2": ["mlp-16"]}, '
+        '"selection": [[0]]}'
     )
     assert architecture.num_skips == 2
     with pytest.raises(FrozenInstanceError):
         architecture.selection = ()  # type: ignore[misc]
 
 
-@pytest.mark.parametrize("text", ["{}", "[]", "not json", '{"interaction": "skip", "experts": [], "selection": [[0]]}'])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "{}",
+        "[]",
+        "not json",
+        '{"choices": {"interaction": ["skip"], "pooling": []}, "selection": [[0]]}',
+        '{"choices": {"interaction": ["skip", "skip"], "pooling": ["sum"]}, "selection": [[0]]}',
+        '{"choices": {"interaction": ["skip"], "pooling": ["sum"], "layer_2": ["skip"]}, "selection": [[0]]}',
+    ],
+)
 def test_what_is_no_architecture_is_refused(text: str) -> None:
     with pytest.raises(SpaceError, match="not an architecture"):
         Architecture.from_json(text)
@@ -74,6 +85,6 @@ def test_a_drawing_names_every_expert_and_who_uses_it() -> None:
     space = published_space(SpaceSettings(experts=3, layers=1, expert_interaction=True), 2)
     architecture = space.sample(random.Random(1))
     drawing = architecture.draw(["click", "buy"])
-    for index, expert in enumerate(architecture.experts):
-        assert f"expert {index}: " + " → ".join(map(str, expert.blocks)) in drawing
+    for index in range(architecture.num_experts):
+        assert f"expert {index}: " + " → ".join(map(str, architecture.expert(index))) in drawing
     assert "click: gate over experts" in drawing

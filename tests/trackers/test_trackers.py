@@ -14,7 +14,7 @@ import pytest
 
 from automtl.config import Settings, make_settings
 from automtl.errors import SettingsError
-from automtl.experiment import Roles, Run, fit_table
+from automtl.experiment import ColumnRoles, Run, fit_table
 from automtl.system.progress import Progress, ignore
 from automtl.trackers import TRACKERS
 from automtl.trackers.base import curves, numbers, parameters, tag
@@ -29,8 +29,10 @@ def tracked(settings: Settings, folder: Path, *names: Any, uri: str | None = Non
 
 
 def run(log: pl.DataFrame, settings: Settings, callback: Any = ignore, **changes: Any) -> Run:
-    settings = replace(settings, variants=(), **changes)
-    return fit_table(log, ["click", "buy"], roles=Roles(drop=("like", "cart")), settings=settings, callback=callback)
+    settings = replace(settings, presets=(), **changes)
+    return fit_table(
+        log, ["click", "buy"], roles=ColumnRoles(drop=("like", "cart")), settings=settings, callback=callback
+    )
 
 
 def read_events(folder: Path) -> Any:
@@ -136,22 +138,46 @@ def test_a_missing_extra_is_named_before_any_work(
 def test_the_command_line_tracks_and_names_what_is_unknown(
     log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "s.yaml").write_text(str({**TINY, "model": "mmoe", "variants": []}))
+    (tmp_path / "s.yaml").write_text(str({**TINY, "model": "mmoe", "presets": []}))
     common = ["fit", log_file, "--task", "click", "--config", tmp_path / "s.yaml", "--out", tmp_path / "run"]
     assert call(*common, "--tracker", "wandb") == 2
-    assert "error: --tracker: setting 'trackers.0': Input should be 'tensorboard' or 'mlflow', found 'wandb'" in (
-        capsys.readouterr().err
-    )
+    assert "error: tracker 'wandb' is unknown; known: tensorboard, mlflow, or \"package" in capsys.readouterr().err
     assert call(*common, "--tracker", "tensorboard", "--tracker-folder", tmp_path / "tracking") == 0
     assert f"tracked: {tmp_path / 'tracking'}" in capsys.readouterr().out
     assert read_events(tmp_path / "tracking" / "tensorboard" / "run").Scalars("final/parameters")
     assert make_settings({"trackers": ["mlflow", "tensorboard"]}).trackers == ("mlflow", "tensorboard")
 
 
+THEIRS = """
+from automtl.trackers import Tracker
+
+class Lines(Tracker):
+    def __init__(self, run):
+        run.folder.mkdir(parents=True)
+        self.file = (run.folder / "lines.txt").open("w")
+    def progress(self, progress):
+        print(progress.stage, file=self.file)
+    def finish(self, metrics, architecture):
+        print("finished", file=self.file)
+    def close(self, complete):
+        self.file.close()
+"""
+
+
+def test_a_tracker_of_a_users_module_is_used_by_its_import_path(
+    log: pl.DataFrame, tiny: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "their_tracker.py").write_text(THEIRS)
+    monkeypatch.syspath_prepend(tmp_path)
+    run(log, tracked(tiny, tmp_path / "tracking", "their_tracker:Lines"), model="mmoe")
+    lines = (tmp_path / "tracking" / "lines.txt").read_text().splitlines()
+    assert "training mmoe" in lines and lines[-1] == "finished"
+
+
 def test_values_become_tags_and_texts() -> None:
     assert tag("choosing inputs: rates, strong decay/auc/is_click") == "choosing inputs rates strong decay/auc/is_click"
     assert curves(Progress("search", 3, 9)) == {}
     assert curves(Progress("search", 3, 9, 0.5, {"buy": 0.7})) == {"search/loss": 0.5, "search/auc/buy": 0.7}
-    metrics = {"test": {"buy": {"auc": {"undefined": "one class"}, "rows": 3}}, "variant": "rates"}
+    metrics = {"test": {"buy": {"auc": {"undefined": "one class"}, "rows": 3}}, "preset": "rates"}
     assert numbers(metrics, "final") == {"final/test/buy/rows": 3.0}
     assert parameters({"a": {"b": (1, "x"), "c": None}, "d": "e"}) == {"a.b": '[1, "x"]', "a.c": "null", "d": "e"}

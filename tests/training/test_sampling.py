@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 import torch
 
-from automtl.ensemble.boosting import TreeSettings
+from automtl.ensemble.settings import TreeSettings
+from automtl.ensemble.trees import TreeModel
 from automtl.features.batch import Batch, Features
 from automtl.features.layout import CategoricalLayout, Layout
 from automtl.models.registry import MODELS
@@ -46,7 +47,9 @@ def test_predictions_are_calibrated_on_all_rows(model: str, options: dict[str, f
     layout = Layout((CategoricalLayout("x", 3),), (), (), given)
     network = MODELS.find(model)(layout, NetworkSettings(4, 8, (8,), dropout=0.0), torch.Generator().manual_seed(0))
     trees = TreeSettings(rounds=40, learning_rate=0.3, row_share=1.0, column_share=1.0)
-    settings = TrainingSettings(epochs=5, batch_size=512, learning_rate=1e-2, trees=trees, patience=9)
+    settings = TrainingSettings(epochs=5, batch_size=512, learning_rate=1e-2, patience=9)
+    if isinstance(network, TreeModel):
+        network.settings = trees
     everything = rows()
     sampled = sample_negatives(everything, given, share, 0)
     fit(network, sampled, everything, given, settings, 0)

@@ -9,6 +9,7 @@ import typer
 
 from automtl.cli.app import app
 from automtl.cli.show import show_table
+from automtl.tables.catalog import DATASETS
 
 data_app = typer.Typer(help="Public datasets: what is known, and tables of their raw files.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
@@ -19,19 +20,16 @@ def data_list_command(
     name: Annotated[str | None, typer.Argument(help="One dataset, to be described in full.")] = None,
 ) -> None:
     """Public datasets that `data prepare` knows; with a NAME, its source, files, recipe and licence."""
-    from automtl.tables.catalog import DATASETS, find_dataset
-
     if name is None:
-        rows = [[d.name, d.title, f"{next(iter(d.expected.values()))['rows']:,}", d.licence] for d in DATASETS.values()]
+        rows = [[short, one.title, f"{one.rows:,}", one.licence] for short, one in DATASETS.members().items()]
         show_table("public datasets", ["name", "title", "rows", "licence"], rows, "left")
-        return
-    for line in find_dataset(name).describe():
-        typer.echo(line)
+    else:
+        typer.echo("\n".join(DATASETS.find(name).describe()))
 
 
 @data_app.command("prepare")
 def data_prepare_command(
-    name: Annotated[str, typer.Argument(help="A name of `data list`.", show_default=False)],
+    name: Annotated[str, typer.Argument(help=f"{DATASETS.choices}.", show_default=False)],
     folder: Annotated[Path, typer.Argument(help="Where the publisher's files are, unpacked.", show_default=False)],
     out: Annotated[Path, typer.Option(help="A .parquet file; its schema is written beside it.", show_default=False)],
     variant: Annotated[str | None, typer.Option(help="One of those that `data list NAME` shows.")] = None,
@@ -40,9 +38,9 @@ def data_prepare_command(
     ] = False,
 ) -> None:
     """Make a table and its schema of a publisher's raw files."""
-    from automtl.tables.catalog import find_dataset, prepare
+    from automtl.tables.catalog.prepare import prepare
 
-    found = prepare(find_dataset(name), folder, out, variant, strict=strict)
+    found = prepare(DATASETS.find(name), folder, out, variant, strict=strict)
     for difference in found.differences:
         typer.echo(f"warning: {difference}; are the files complete, and of this release?", err=True)
     rates = ", ".join(f"{task} {rate:.4g}" for task, rate in found.rates.items())

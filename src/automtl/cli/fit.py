@@ -13,8 +13,9 @@ from automtl.cli.options import Rows, TableArgument, sharing
 from automtl.cli.progress import Live
 from automtl.cli.show import show_run
 from automtl.errors import SettingsError
-from automtl.models.names import MODEL_NAMES
+from automtl.models.registry import EVERY_MODEL
 from automtl.search import STRATEGIES, published
+from automtl.trackers import TRACKERS
 
 
 @app.command("fit")
@@ -22,18 +23,17 @@ from automtl.search import STRATEGIES, published
 def fit_command(
     table: TableArgument,
     rows: Rows,
-    model: Annotated[str | None, typer.Option(help=f"{', '.join(MODEL_NAMES)}.")] = None,
-    strategy: Annotated[str | None, typer.Option(help=f"{', '.join(STRATEGIES)}, or package.module:Name.")] = None,
+    model: Annotated[str | None, typer.Option(help=f"{EVERY_MODEL.choices}.")] = None,
+    strategy: Annotated[str | None, typer.Option(help=f"{STRATEGIES.choices}.")] = None,
     schedule: Annotated[str, typer.Option(help="bounded, or published: the paper's schedule.")] = "bounded",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/automtl"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run there.")] = False,
-    tracker: Annotated[list[str] | None, typer.Option("--tracker", help="tensorboard or mlflow; one or both.")] = None,
+    tracker: Annotated[list[str] | None, typer.Option("--tracker", help=f"{TRACKERS.choices}.")] = None,
     tracker_folder: Annotated[Path | None, typer.Option(help="Where trackers write; runs/tracking.")] = None,
     tracking_uri: Annotated[str | None, typer.Option(help="MLflow's server; files in that folder without it.")] = None,
 ) -> None:
     """Search an architecture for a table, train it, test it, save it."""
-    from automtl.config import make_settings
     from automtl.experiment import fit_table
 
     settings = rows.settings(model=model, strategy=strategy)
@@ -41,9 +41,8 @@ def fit_command(
         raise SettingsError(f"--schedule '{schedule}': expected 'bounded' or 'published'")
     if schedule == "published":
         settings = replace(settings, search=published(type(settings.search)))
-    trackers = make_settings({"trackers": tracker or settings.trackers}, "--tracker").trackers
     folder, uri = str(tracker_folder or settings.tracker_folder), tracking_uri or settings.tracking_uri
-    settings = replace(settings, trackers=trackers, tracker_folder=folder, tracking_uri=uri)
+    settings = replace(settings, trackers=tuple(tracker or settings.trackers), tracker_folder=folder, tracking_uri=uri)
     with Live() as live:
         run = fit_table(
             table, rows.tasks_of(table), roles=rows.roles, schema=rows.read_schema(), settings=settings, seed=seed,

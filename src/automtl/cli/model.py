@@ -41,11 +41,11 @@ def predict_command(
 def inspect_command(model: ModelArgument) -> None:
     """The architecture, parameters and metrics of a saved model."""
     from automtl.models.network import count_parameters
-    from automtl.predictor import Predictor, read_json
+    from automtl.predictor import Predictor, read_part
 
     predictor = Predictor.load(model)
     if (model / "metrics.json").is_file():
-        metrics = read_json(model, "metrics")
+        metrics = read_part(model, "metrics")
         show_run(metrics, predictor.spec.architecture, predictor.schema.task_names)
     else:
         typer.echo(f"{predictor.spec.model}, {count_parameters(predictor.network):,} parameters")
@@ -76,10 +76,10 @@ def importance_command(
 ) -> None:
     """By how much each task ranks worse when one column is shuffled, on labelled rows."""
     from automtl.experiment.permutation_importance import column_importance, importance_rows
-    from automtl.system.files import write_text
+    from automtl.system.files import write_whole
 
     found = column_importance(model, table, repeats=repeats, rows=rows, seed=seed)
     show_table("drop of AUC, or rise of RMSE, when a column is shuffled", *importance_rows(found))
     if out is not None:
-        write_text(out, json.dumps([one.to_dict() for one in found], indent=1))
+        write_whole(out, json.dumps([one.to_dict() for one in found], indent=1))
         typer.echo(f"importance: {out}")

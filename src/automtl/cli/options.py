@@ -16,7 +16,7 @@ from automtl.errors import SettingsError
 if TYPE_CHECKING:
     from automtl.comparison import Terms
     from automtl.config import Settings
-    from automtl.experiment import Roles
+    from automtl.experiment import ColumnRoles
     from automtl.tables.schema import Schema
 
 TableArgument = Annotated[str, typer.Argument(help="CSV, Parquet or Arrow file, folder or glob.", show_default=False)]
@@ -50,11 +50,11 @@ class Columns(Options):
         return self.task
 
     @property
-    def roles(self) -> Roles:
+    def roles(self) -> ColumnRoles:
         """Of columns that are neither tasks nor inputs."""
-        from automtl.experiment import Roles
+        from automtl.experiment import ColumnRoles
 
-        return Roles(tuple(self.drop or ()), self.split_column, self.weight, self.group, self.time)
+        return ColumnRoles(tuple(self.drop or ()), self.split_column, self.weight, self.group, self.time)
 
 
 @dataclass(frozen=True)

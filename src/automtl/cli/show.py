@@ -68,17 +68,17 @@ def show_metrics(metrics: dict[str, Any], title: str) -> None:
 
 
 def show_run(metrics: dict[str, Any], architecture: Any, tasks: tuple[str, ...]) -> None:
-    from automtl.report.text import blend_lines
+    from automtl.report.text import ensemble_lines
 
     if architecture is not None:
         typer.echo(architecture.draw(tasks))
     show_metrics(metrics["validation"], "validation rows")
     show_metrics(metrics["test"], "test rows")
-    if metrics.get("blend"):
-        typer.echo("\n  ".join(blend_lines(metrics["blend"])))
+    if metrics.get("ensemble"):
+        typer.echo("\n  ".join(ensemble_lines(metrics["ensemble"])))
     seconds = metrics["seconds"]
     typer.echo(
-        f"inputs: {metrics['variant']}; {metrics['parameters']:,} parameters; search {seconds['search']:.0f} s, "
+        f"inputs: {metrics['preset']}; {metrics['parameters']:,} parameters; search {seconds['search']:.0f} s, "
         f"training {seconds['training']:.0f} s, total {seconds['total']:.0f} s; "
         f"peak memory {metrics['peak_memory_bytes'] / 2**30:.1f} GiB"
     )

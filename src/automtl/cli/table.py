@@ -21,7 +21,7 @@ def describe_command(
     out: Annotated[Path | None, typer.Option(help="Write the schema here, to be edited.")] = None,
 ) -> None:
     """The schema inferred for a table, and each column's role."""
-    from automtl.system.files import write_text
+    from automtl.system.files import write_whole
     from automtl.tables.infer import infer_schema, summarize
     from automtl.tables.table import read_table
 
@@ -33,7 +33,7 @@ def describe_command(
     lines = [[s.name, s.type, s.role, f"{s.distinct:,}", f"{s.missing:,}", s.note] for s in summarize(frame, schema)]
     show_table(f"{frame.height:,} rows", ["column", "type", "role", "distinct", "missing", "note"], lines)
     if out is not None:
-        write_text(out, schema.text())
+        write_whole(out, schema.text())
         typer.echo(f"schema: {out}")
 
 
@@ -47,7 +47,7 @@ def check_command(
 ) -> None:
     """Look for what spoils a model: inputs that tell the answer, drift, duplicated rows, constant columns."""
     from automtl.experiment import check_table
-    from automtl.system.files import write_text
+    from automtl.system.files import write_whole
 
     found = check_table(
         table, rows.tasks_of(table), roles=rows.roles, schema=rows.read_schema(), settings=rows.settings(), seed=seed
@@ -58,7 +58,7 @@ def check_command(
     else:
         typer.echo("nothing found")
     if out is not None:
-        write_text(out, json.dumps([finding.to_dict() for finding in found], indent=1))
+        write_whole(out, json.dumps([finding.to_dict() for finding in found], indent=1))
         typer.echo(f"findings: {out}")
 
 

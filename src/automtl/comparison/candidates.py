@@ -7,7 +7,7 @@ from typing import Any
 
 from automtl.config import Settings
 from automtl.errors import SettingsError, suggestion
-from automtl.models.names import RIVAL_NAMES
+from automtl.models.registry import MODELS
 from automtl.search import STRATEGIES, published
 
 DEFAULT = {"model": "automtl", "strategy": Settings().strategy}
@@ -18,10 +18,10 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no-auxiliary-loss": {"search": {"auxiliary_loss": False}},
     "no-oles": {"search": {"early_stopping": False}},
     "no-trials": {"search": {"trial_rows": 0}},
-    "network-alone": {"blended": False},
+    "network-alone": {"ensemble": False},
 }
 BLENDED_CONTROLS = {  # published models with the same others beside them: what those give without a search
-    f"{name}-blended": {"model": name, "blended": True} for name in ("shared-bottom", "mmoe")
+    f"{name}-blended": {"model": name, "ensemble": True} for name in ("shared-bottom", "mmoe")
 }
 
 
@@ -61,7 +61,7 @@ def _table() -> dict[str, dict[str, Any]]:
         "published": searched["automtl"] | {"search": asdict(published(STRATEGIES.find("automtl").settings_class()))},
     }
     ablations = {name: DEFAULT | changes for name, changes in ABLATIONS.items()}
-    rivals = {name: {"model": name} for name in RIVAL_NAMES}
+    rivals = {name: {"model": name} for name in MODELS}
     return searched | schedules | ablations | rivals | BLENDED_CONTROLS
 
 

@@ -6,7 +6,7 @@ import os
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,27 +15,26 @@ from automtl._version import __version__
 from automtl.comparison.candidates import CONTENDERS, Contender, contender
 from automtl.comparison.process_pool import working
 from automtl.comparison.protocol import Course, Finish, Part, Plan, choose_inputs, take_part
-from automtl.comparison.result_store import Record, Records, to_json, write_file
+from automtl.comparison.result_store import Record, Records
 from automtl.comparison.scheduler import Conductor
 from automtl.comparison.settings import Terms
 from automtl.comparison.summary import assemble
 from automtl.comparison.trials import NO_MATTER, Brief, Kind, begin, run_job
 from automtl.comparison.tuning import require_tuning
-from automtl.config import Settings, Variant
-from automtl.errors import ComparisonError, SettingsError, suggestion
-from automtl.experiment.input_selection import distinct_variants
-from automtl.experiment.pipeline import check_names
+from automtl.config import InputPreset, Settings
+from automtl.errors import SettingsError, suggestion
+from automtl.experiment.fit import check_settings
+from automtl.experiment.inputs import distinct_presets
 from automtl.experiment.source import FolderSource, Source, open_source
 from automtl.report.folder import attempted, comparison_report
 from automtl.report.run import field_lines
-from automtl.system.files import held
+from automtl.system.files import json_bytes, locked, write_whole
+from automtl.system.manifest import COMPARISON
 from automtl.system.progress import Callback, ignore
 from automtl.tables.quality import Finding, Findings
 from automtl.tables.schema import Schema
 from automtl.tables.table import read_table
 
-FORMAT = 1  # of comparison.json and of the records
-LOCK = ".lock"  # held by the process that works in the folder
 PAPER = ("automtl", "single-task", "shared-bottom", "mmoe", "cgc", "ple")
 DEFAULT_MODELS = ("automtl", "shared-bottom", "mmoe", "ple")
 DEFAULT_TERMS = Terms()
@@ -82,9 +81,9 @@ def compare_table(
     every = [contender(name) for name in names]
     with contend(source, tasks, every, terms, out=out, callback=callback) as evidence:
         found = assemble(evidence.header, evidence.finishes, reference_model, evidence.records, evidence.schema)
-        write_file(out / "comparison.json", to_json(found))
+        write_whole(out / "comparison.json", json_bytes(found))
         for name, page in attempted(lambda: comparison_report(found), "the comparison is").items():
-            write_file(out / name, page.encode())
+            write_whole(out / name, page.encode())
     return found
 
 
@@ -112,26 +111,12 @@ def contend(
     chosen = {one.name: one.settings(settings) for one in contenders}
     records = Records(out / "records")
     brief = Brief(given, rows.digest, rows.schema, settings.split, terms.split_seed, records)
-    with _alone(out):
+    with locked(out):
         brief.records.open(_identity(brief, settings), terms.overwrite)
         findings = rows.findings(terms.split_seed)
         callback(Findings(findings))
         finishes = _conduct(brief, settings, chosen, plan, part, terms.jobs or os.cpu_count() or 1, callback, out)
         yield Evidence(settings, _header(source, rows, plan, findings), finishes, brief.records, rows.schema)
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Raises ComparisonError where another process has the folder, or it cannot be written."""
-    with ExitStack() as claim:
-        try:
-            folder.mkdir(parents=True, exist_ok=True)
-            ours = claim.enter_context(held(folder / LOCK))
-        except OSError as error:
-            raise ComparisonError(f"'{folder}' cannot be written: {error.strerror}") from None
-        if not ours:
-            raise ComparisonError(f"another process works in '{folder}'; wait for its end, or choose another --out")
-        yield
 
 
 def resolve_models(names: Sequence[str]) -> tuple[str, ...]:
@@ -151,7 +136,7 @@ def _check(chosen: dict[str, Settings], settings: Settings, plan: Plan) -> None:
     if plan.trials < 1:
         raise SettingsError(f"--trials {plan.trials}: expected at least 1, which is the default settings")
     for made in chosen.values():
-        check_names(made)
+        check_settings(made)
     require_tuning(plan.trials)
 
 
@@ -165,7 +150,7 @@ def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
 def _identity(brief: Brief, settings: Settings) -> dict[str, Any]:
     """What all jobs hang on."""
     return {
-        "format": FORMAT, "automtl": __version__, "table content": brief.table_digest, "split seed": brief.split_seed,
+        "automtl": __version__, "table content": brief.table_digest, "split seed": brief.split_seed,
         "schema": brief.schema.to_dict(), "settings": settings.to_dict() | NO_MATTER,
     }  # fmt: skip
 
@@ -173,7 +158,7 @@ def _identity(brief: Brief, settings: Settings) -> dict[str, Any]:
 def _header(source: Any, opened: Source, plan: Plan, findings: Sequence[Finding]) -> dict[str, Any]:
     name = Path(source).name if isinstance(source, str | Path) else "data frame"
     return {
-        "format": FORMAT, "automtl": __version__, "table": {"name": name, "rows": opened.num_rows},
+        "format": COMPARISON.format, "automtl": __version__, "table": {"name": name, "rows": opened.num_rows},
         "fields": field_lines(opened.schema.to_dict()), "findings": [finding.to_dict() for finding in findings],
         "seeds": list(plan.seeds), "trials": plan.trials,
     }  # fmt: skip
@@ -190,14 +175,14 @@ def _conduct(
     out: Path,
 ) -> list[Finish]:
     """All jobs that have no record yet, in processes of their own."""
-    variants = distinct_variants(settings, brief.schema)
-    choice = choose_inputs(settings, variants, plan)
+    presets = distinct_presets(settings, brief.schema)
+    choice = choose_inputs(settings, presets, plan)
 
-    def courses(inputs: Variant) -> list[Course[Finish]]:
-        return [part(name, own, inputs, distinct_variants(own, brief.schema), plan) for name, own in chosen.items()]
+    def courses(inputs: InputPreset) -> list[Course[Finish]]:
+        return [part(name, own, inputs, distinct_presets(own, brief.schema), plan) for name, own in chosen.items()]
 
     planned: Counter[tuple[str, Kind]] = Counter()
-    every: list[Course[Any]] = [choice, *courses(variants[0])]
+    every: list[Course[Any]] = [choice, *courses(presets[0])]
     for course in every:
         planned.update({(course.name, kind): count for kind, count in course.planned.items()})
     encoded = out / "encoded"

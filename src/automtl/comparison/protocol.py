@@ -15,9 +15,9 @@ from automtl.comparison.process_pool import Failure
 from automtl.comparison.result_store import Record
 from automtl.comparison.trials import Job, Kind
 from automtl.comparison.tuning import Tuned, first_points, further_points
-from automtl.config import Settings, Variant
+from automtl.config import InputPreset, Settings
 from automtl.errors import ComparisonError
-from automtl.experiment.input_selection import trains_itself
+from automtl.experiment.inputs import is_self_trained
 
 Result = TypeVar("Result")
 Outcome: TypeAlias = Record | Failure
@@ -60,53 +60,53 @@ class Finish:
         return self.entry["failed"] is not None
 
 
-Part: TypeAlias = Callable[[str, Settings, Variant, Sequence[Variant], Plan], Course[Finish]]
+Part: TypeAlias = Callable[[str, Settings, InputPreset, Sequence[InputPreset], Plan], Course[Finish]]
 
 
 class _CourseError(Exception):
     """A job without which the course cannot go on has no result."""
 
 
-def choose_inputs(settings: Settings, variants: Sequence[Variant], plan: Plan) -> Course[Variant]:
-    """The variant under which the small reference model is best on validation rows.
+def choose_inputs(settings: Settings, presets: Sequence[InputPreset], plan: Plan) -> Course[InputPreset]:
+    """The preset under which the small reference model is best on validation rows.
 
     Raises ComparisonError if it can be trained under none: then something is wrong with the table or the settings.
     """
     base = replace(settings, model=settings.reference)
-    points = [Tuned.default(base, variant) for variant in variants] if len(variants) > 1 else []
+    points = [Tuned.default(base, preset) for preset in presets] if len(presets) > 1 else []
     jobs = [_job("inputs", base, Kind.TRIAL, point, plan.seeds[0]) for point in points]
 
-    def steps() -> Steps[Variant]:
+    def steps() -> Steps[InputPreset]:
         outcomes = yield jobs
         failures = [outcome.message for outcome in outcomes if isinstance(outcome, Failure)]
         if failures and len(failures) == len(outcomes):
             raise ComparisonError(failures[0])
-        return variants[_best(outcomes)]
+        return presets[_best(outcomes)]
 
     return Course("inputs", Counter({Kind.TRIAL: len(jobs)}), steps())
 
 
 def take_part(
-    name: str, settings: Settings, inputs: Variant, variants: Sequence[Variant], plan: Plan
+    name: str, settings: Settings, inputs: InputPreset, presets: Sequence[InputPreset], plan: Plan
 ) -> Course[Finish]:
-    """`settings`: the contender's. `inputs`: those chosen for all models, where tuning begins. `variants`: its own."""
-    if trains_itself(settings.model):  # judges its inputs itself, as in a fit
-        inputs = next(variant for variant in variants if variant.encoder == inputs.encoder)
-        plan = replace(plan, trials=max(plan.trials, len(variants)))
-    ordered = [inputs, *(variant for variant in variants if variant != inputs)]
+    """`settings`: the contender's. `inputs`: those chosen for all models, where tuning begins. `presets`: its own."""
+    if is_self_trained(settings.model):  # judges its inputs itself, as in a fit
+        inputs = next(preset for preset in presets if preset.encoder == inputs.encoder)
+        plan = replace(plan, trials=max(plan.trials, len(presets)))
+    ordered = [inputs, *(preset for preset in presets if preset != inputs)]
     searches, trials = len(plan.seeds) * _is_searched(settings), plan.trials if plan.trials > 1 else 0
     planned = Counter({Kind.SEARCH: searches, Kind.TRIAL: trials, Kind.TEST: len(plan.seeds)})
     return Course(name, planned, _steps(name, settings, ordered, plan))
 
 
-def _steps(name: str, settings: Settings, variants: Sequence[Variant], plan: Plan) -> Steps[Finish]:
+def _steps(name: str, settings: Settings, presets: Sequence[InputPreset], plan: Plan) -> Steps[Finish]:
     searched, seeds, tuning, failed = _is_searched(settings), [], _tuning([], []), None
     tests: list[Job] = []
     searches: list[Record] = [{} for _ in plan.seeds]
     try:
         if searched:
-            searches = yield from _search(name, settings, variants[0], plan)
-        points, outcomes = yield from _tune(name, settings, variants, plan, searches[0])
+            searches = yield from _search(name, settings, presets[0], plan)
+        points, outcomes = yield from _tune(name, settings, presets, plan, searches[0])
         tuning, best = _tuning(points, outcomes), points[_best(outcomes)]
         tests = [
             _job(name, settings, Kind.TEST, best, seed, found) for seed, found in zip(plan.seeds, searches, strict=True)
@@ -120,7 +120,7 @@ def _steps(name: str, settings: Settings, variants: Sequence[Variant], plan: Pla
 
 
 def search_only(
-    name: str, settings: Settings, inputs: Variant, variants: Sequence[Variant], plan: Plan
+    name: str, settings: Settings, inputs: InputPreset, presets: Sequence[InputPreset], plan: Plan
 ) -> Course[Finish]:
     """The searches of a searched model, which are then those of its whole course, and no training."""
 
@@ -136,14 +136,14 @@ def search_only(
     return Course(name, Counter({Kind.SEARCH: len(plan.seeds)}), steps())
 
 
-def _search(name: str, settings: Settings, inputs: Variant, plan: Plan) -> Steps[list[Record]]:
+def _search(name: str, settings: Settings, inputs: InputPreset, plan: Plan) -> Steps[list[Record]]:
     """Under the default settings, once for each seed."""
     default = Tuned.default(settings, inputs)
     return _needed((yield [_job(name, settings, Kind.SEARCH, default, seed) for seed in plan.seeds]))
 
 
 def _tune(
-    name: str, settings: Settings, variants: Sequence[Variant], plan: Plan, found: Record
+    name: str, settings: Settings, presets: Sequence[InputPreset], plan: Plan, found: Record
 ) -> Steps[tuple[list[Tuned], list[Outcome]]]:
     """Points and what they gave at the first seed. The default settings must work, others may fail."""
 
@@ -151,8 +151,8 @@ def _tune(
         return [_job(name, settings, Kind.TRIAL, point, plan.seeds[0], found) for point in points]
 
     if plan.trials == 1:
-        return [Tuned.default(settings, variants[0])], [{"score": None}]
-    points = first_points(settings, variants, plan.trials)
+        return [Tuned.default(settings, presets[0])], [{"score": None}]
+    points = first_points(settings, presets, plan.trials)
     outcomes = yield trials(points)
     _needed(outcomes[:1])
     further = further_points(settings, points[_best(outcomes)].inputs, plan.trials - len(points))
@@ -202,6 +202,6 @@ def _of_seed(record: Record, found: Record) -> Record:
         "seconds": {"search": found.get("seconds", 0.0), "training": record["seconds"]},
         "peak_memory_bytes": max(record["peak_memory_bytes"], found.get("peak_memory_bytes", 0)),
         "architecture": found.get("architecture"),
-        "blend": record.get("blend"),
+        "ensemble": record.get("ensemble"),
         "gates": record.get("gates"),
     }

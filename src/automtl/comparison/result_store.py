@@ -9,9 +9,7 @@ from __future__ import annotations
 import hashlib
 import io
 import json
-import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,8 +18,10 @@ from typing import Any
 import numpy as np
 
 from automtl.errors import ComparisonError
+from automtl.system.files import json_bytes, read_json, write_whole, writing
+from automtl.system.manifest import COMPARISON, MANIFEST
 
-IDENTITY, ROWS = "identity.json", "rows.npz"
+ROWS = "rows.npz"
 NOTHING = "nothing"  # of a setting that one of two automtl does not have
 Record = dict[str, Any]
 
@@ -37,26 +37,24 @@ class Records:
 
         `identity`: plain values of all that every job hangs on. `overwrite` removes earlier records first.
         """
-        try:
-            if overwrite and (self.folder / IDENTITY).is_file():
-                shutil.rmtree(self.folder)
+        out, identity = self.folder.parent, json.loads(json_bytes(identity))
+        with writing(self.folder):
+            if overwrite and COMPARISON.matches(out):
+                shutil.rmtree(self.folder, ignore_errors=True)
+                (out / MANIFEST).unlink()
             self.folder.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise ComparisonError(f"'{self.folder}' cannot be written: {error.strerror}") from None
-        identity = json.loads(to_json(identity))
-        path = self.folder / IDENTITY
-        if not path.is_file():
-            write_file(path, to_json(identity))
-        elif (found := _read(path)) != identity:
+        if not (out / MANIFEST).is_file():
+            COMPARISON.write(out, {"identity": identity})
+        elif (found := COMPARISON.read(out)["identity"]) != identity:
             raise ComparisonError(
-                f"'{self.folder.parent}' holds a comparison of something else ({_difference(found, identity)}); choose "
+                f"'{out}' holds a comparison of something else ({_difference(found, identity)}); choose "
                 f"another --out, or pass --overwrite to discard its {self.count} finished jobs"
             )
 
     @property
     def count(self) -> int:
         """Of finished jobs."""
-        return sum(path.name != IDENTITY for path in self.folder.glob("*.json"))
+        return len(list(self.folder.glob("*.json")))
 
     def get(self, name: str) -> Record | None:
         """The record, if that job is finished."""
@@ -66,8 +64,8 @@ class Records:
     def put(self, name: str, record: Record, scores: np.ndarray | None = None) -> None:
         """Scores go first: the record says that all is there."""
         if scores is not None:
-            write_file(self.folder / f"{name}.npy", _bytes(scores))
-        write_file(self.folder / f"{name}.json", to_json(record))
+            write_whole(self.folder / f"{name}.npy", _bytes(scores))
+        write_whole(self.folder / f"{name}.json", json_bytes(record))
 
     def scores(self, name: str) -> np.ndarray:
         """(N, T) float32, of the test rows."""
@@ -79,7 +77,7 @@ class Records:
         if not (self.folder / ROWS).is_file():
             content = io.BytesIO()
             np.savez(content, **arrays)  # type: ignore[arg-type]
-            write_file(self.folder / ROWS, content.getbuffer())
+            write_whole(self.folder / ROWS, content.getbuffer())
 
     def rows(self) -> dict[str, np.ndarray]:
         """Arrays kept by `keep_rows`."""
@@ -87,31 +85,9 @@ class Records:
             return dict(found)
 
 
-def to_json(values: Any) -> bytes:
-    """Readable, the same bytes for the same values."""
-    return json.dumps(values, indent=1, default=str).encode()
-
-
 def digest(values: Any) -> str:
     """Of plain values, whatever the order of their names."""
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:12]
-
-
-def write_file(path: Path, content: bytes | memoryview) -> None:
-    """Whole or not at all: written beside the target, synced, renamed. Raises ComparisonError."""
-    try:
-        handle, fresh = tempfile.mkstemp(prefix=".", suffix=path.suffix + ".part", dir=path.parent)
-        try:
-            with os.fdopen(handle, "wb") as file:
-                file.write(content)
-                file.flush()
-                os.fsync(file.fileno())
-            os.chmod(fresh, 0o644)
-            os.replace(fresh, path)
-        finally:
-            Path(fresh).unlink(missing_ok=True)
-    except OSError as error:
-        raise ComparisonError(f"'{path}' cannot be written: {error.strerror}") from None
 
 
 def _bytes(array: np.ndarray) -> memoryview:
@@ -121,10 +97,7 @@ def _bytes(array: np.ndarray) -> memoryview:
 
 
 def _read(path: Path) -> Record:
-    try:
-        found: Record = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ComparisonError(f"'{path}' cannot be read ({error}); remove it, and the job is done again") from None
+    found: Record = read_json(path, "remove it, and the job is done again")
     return found
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from automtl.config import Settings
-from automtl.experiment.source import Roles
+from automtl.experiment.source import ColumnRoles
 from automtl.tables.schema import Schema
 
 
@@ -17,7 +17,7 @@ class Terms:
     `overwrite`: records of an earlier comparison in the folder are discarded.
     """
 
-    roles: Roles = field(default_factory=Roles)
+    roles: ColumnRoles = field(default_factory=ColumnRoles)
     schema: Schema | None = None
     settings: Settings = field(default_factory=Settings)
     seeds: int | Sequence[int] = 5

@@ -6,40 +6,28 @@ import math
 import time
 import traceback
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from automtl.comparison.process_pool import Failure
 from automtl.comparison.result_store import Record, Records, digest
 from automtl.config import Settings
 from automtl.dataset.store import Feeder, FeedingSettings
 from automtl.errors import AutomtlError, ComparisonError
-from automtl.experiment.ensemble import blend_summary, blended
-from automtl.experiment.input_selection import Prepared, prepare, train_reference
-from automtl.experiment.pipeline import search_architecture
-from automtl.experiment.source import Source, open_again
+from automtl.experiment import EncodedSource, Experiment
+from automtl.experiment.source import open_again
 from automtl.features.batch import Batch
-from automtl.features.encoder import EncoderSettings
-from automtl.models.gates import mean_gate_weights
-from automtl.models.network import count_parameters
 from automtl.models.registry import check_model
-from automtl.predictor import ModelSpec, Predictor
 from automtl.space import Architecture
 from automtl.system.memory import forget_peak, peak_memory_bytes
-from automtl.system.progress import ignore
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings
-from automtl.training.fit import SelfTrained, fit
 
-FLOP_ROWS = 1024  # counted together
 NO_MATTER = dict.fromkeys(("feeding", "trackers", "tracker_folder", "tracking_uri"))  # where files go
 
 
@@ -53,7 +41,7 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Job:
-    """All that decides the outcome, besides the table. `settings` have one variant: the inputs and tuned settings.
+    """All that decides the outcome, besides the table. `settings` have one preset: the inputs and tuned settings.
 
     `architecture`: of a searched model that is to be trained, as plain values. `model`: the contender's name, for
     people; jobs that do the same are the same.
@@ -70,7 +58,7 @@ class Job:
         """Of its record."""
         settings = self.settings.to_dict() | NO_MATTER
         if self.kind is not Kind.TEST:
-            settings["blended"] = None  # others come in when the network is trained and chosen
+            settings["ensemble"] = None  # others come in when the network is trained and chosen
         return f"{self.kind}-{digest([self.kind, settings, self.seed, self.architecture])}"
 
     @property
@@ -96,79 +84,56 @@ class Workspace:
 
     def __init__(self, brief: Brief, feeder: Feeder) -> None:
         self.brief, self.feeder = brief, feeder
-        self.kept: dict[EncoderSettings, Prepared] = {}
 
     @cached_property
-    def source(self) -> Source:
+    def source(self) -> EncodedSource:
         """Raises ComparisonError if the table is not the one that the comparison began with."""
         brief = self.brief
         found = open_again(brief.source, brief.schema, brief.split_settings, brief.split_seed)
         if found.digest != brief.table_digest:
             raise ComparisonError(f"'{brief.source}' has changed while it was compared; start again")
-        return found
-
-    def prepared(self, settings: Settings) -> Prepared:
-        """Encoded rows and the settings of training, under the one variant of the settings."""
-        (variant,) = settings.variants
-        alike = replace(settings.encoder, **{**variant.encoder, "rates": True})
-        found = prepare(self.source, settings, variant, self.feeder, self.kept.get(alike))
-        self.kept[alike] = found
-        return found
+        return EncodedSource(found, self.feeder, num_kept=None)
 
     def run(self, job: Job) -> None:
         """Do a job and write its record."""
         check_model(job.settings.model, self.brief.schema.tasks)
         forget_peak()
         start = time.perf_counter()
-        prepared = self.prepared(job.settings)
-        if job.kind is Kind.SEARCH:
-            record, scores = _searched(job, prepared), None
-        else:
-            record, scores = self._trained(job, prepared)
+        architecture = None if job.architecture is None else Architecture.from_dict(job.architecture)
+        experiment = Experiment(self.source, job.settings, job.seed, architecture=architecture)
+        record, scores = (_searched(experiment), None) if job.kind is Kind.SEARCH else self._trained(job, experiment)
         record |= {"peak_memory_bytes": peak_memory_bytes(), "job_seconds": time.perf_counter() - start}
         self.brief.records.put(job.name, {"model": job.model, "seed": job.seed} | record, scores)
 
-    def _trained(self, job: Job, prepared: Prepared) -> tuple[Record, np.ndarray | None]:
-        architecture = None if job.architecture is None else Architecture.from_dict(job.architecture)
-        spec, schema = ModelSpec(job.settings.model, prepared.network, architecture), self.brief.schema
-        network = spec.build(prepared.encoder, job.seed)
-        result = fit(network, prepared.train, prepared.valid, schema.tasks, prepared.training, job.seed)
-        if not math.isfinite(result.score):
+    def _trained(self, job: Job, experiment: Experiment) -> tuple[Record, np.ndarray | None]:
+        score, seconds = experiment.train().score, experiment.seconds
+        if not math.isfinite(score):
             raise ComparisonError("its training diverged: the validation loss is no number; try a lower learning rate")
-        start = time.perf_counter()
-        if job.kind is Kind.TEST:
-            model, spec, rows = blended(network, spec, prepared, job.settings, job.seed)
-        else:
-            model, rows = network, prepared.rows
-        predictor = Predictor(schema, rows.encoder, spec, model)
-        record = {
-            "score": result.score,
-            "seconds": result.seconds + time.perf_counter() - start,
-            "validation": predictor.evaluate_batch(rows.valid),
-        }
         if job.kind is Kind.TRIAL:
-            return record, None
-        test = self.source.test(rows.encoder, self.feeder, like=rows.train)
-        scores = predictor.scores(test)
-        self.brief.records.keep_rows(_judged_by(test))
-        return record | {
-            "test": predictor.evaluate_scores(scores, test),
-            "parameters": count_parameters(model),
-            "flops_per_row": flops_per_row(model, test),
-            "gates": mean_gate_weights(network, prepared.valid),
-            "blend": blend_summary(model, job.settings, schema),
-        }, np.stack([scores(index).astype(np.float32) for index in range(len(schema.tasks))], axis=1)
+            return {"score": score, "seconds": seconds["training"], **experiment.evaluate(["validation"])}, None
+        experiment.ensemble()
+        record = {
+            "score": score,
+            **experiment.evaluate(),
+            "seconds": seconds["training"] + seconds["ensemble"],
+            "parameters": experiment.parameters,
+            "flops_per_row": experiment.flops_per_row(),
+            "gates": experiment.gates,
+            "ensemble": experiment.ensemble_summary(),
+        }
+        self.brief.records.keep_rows(_judged_by(experiment.test_rows))
+        tasks, scores = self.brief.schema.tasks, experiment.scores["test"]
+        return record, np.stack([scores(index).astype(np.float32) for index in range(len(tasks))], axis=1)
 
 
-def _searched(job: Job, prepared: Prepared) -> Record:
-    """The architecture found, and the seconds it took with the reference model that lends its embedding."""
-    start = time.perf_counter()
-    if job.settings.search.uses_embedding:
-        _, prepared = train_reference(prepared, job.settings.reference, job.seed)
-    found = search_architecture(prepared, job.settings, job.seed, ignore)
-    assert found is not None, "only searched models have search jobs"
-    seconds = time.perf_counter() - start
-    return {"architecture": found.architecture.to_dict(), "seconds": seconds, "history": found.history}
+def _searched(experiment: Experiment) -> Record:
+    """The architecture found, and the seconds it took with the reference model whose embedding it starts from."""
+    found, seconds = experiment.search(), experiment.seconds
+    return {
+        "architecture": found.architecture.to_dict(),
+        "seconds": seconds["reference"] + seconds["search"],
+        "history": found.history,
+    }
 
 
 def _judged_by(test: Batch) -> dict[str, np.ndarray]:
@@ -176,17 +141,6 @@ def _judged_by(test: Batch) -> dict[str, np.ndarray]:
     arrays = {"labels": test.labels, "mask": test.mask, "weight": test.weight}
     group = {} if test.group is None else {"group": test.group}
     return {name: tensor.numpy() for name, tensor in (arrays | group).items()}
-
-
-@torch.inference_mode()
-def flops_per_row(model: nn.Module, rows: Batch) -> int | None:
-    """Of one prediction: two for every multiply-add of a product of matrices; None for trees, which have none."""
-    if isinstance(model, SelfTrained):
-        return None
-    part = rows.take(slice(0, FLOP_ROWS))
-    with FlopCounterMode(display=False) as counter:
-        model(part.features)
-    return round(int(counter.get_total_flops()) / len(part))
 
 
 _workspace: Workspace | None = None  # of this process

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from math import prod
 from typing import Any
 
-from automtl.config import Settings, Variant
+from automtl.config import InputPreset, Settings
+from automtl.ensemble.settings import TreeSettings
 from automtl.errors import ComparisonError
-from automtl.experiment.input_selection import trains_itself
+from automtl.experiment.inputs import is_self_trained
 from automtl.models.settings import NetworkSettings
 from automtl.training.fit import TrainingSettings
 
@@ -23,7 +24,7 @@ class Knobs(ABC):
     """What a kind of model can be tuned by: values of its settings, under their own names."""
 
     @abstractmethod
-    def default(self, network: NetworkSettings, training: TrainingSettings) -> Values:
+    def default(self, network: NetworkSettings, training: TrainingSettings, trees: TreeSettings) -> Values:
         """As set."""
 
     @abstractmethod
@@ -31,14 +32,14 @@ class Knobs(ABC):
         """A point of the grid."""
 
     @abstractmethod
-    def changes(self, values: Values, training: TrainingSettings) -> tuple[dict[str, Any], dict[str, Any]]:
-        """Of the settings of the network, and of its training."""
+    def changes(self, values: Values) -> dict[str, dict[str, Any]]:
+        """Of the settings, by the part of a preset."""
 
 
 class NetworkKnobs(Knobs):
     """Learning rate, weight decay (of all but embeddings: theirs goes with the inputs) and dropout."""
 
-    def default(self, network: NetworkSettings, training: TrainingSettings) -> Values:
+    def default(self, network: NetworkSettings, training: TrainingSettings, trees: TreeSettings) -> Values:
         return {
             "learning_rate": training.learning_rate, "weight_decay": training.weight_decay, "dropout": network.dropout,
         }  # fmt: skip
@@ -50,15 +51,15 @@ class NetworkKnobs(Knobs):
             "dropout": drawn["dropped"],
         }
 
-    def changes(self, values: Values, training: TrainingSettings) -> tuple[dict[str, Any], dict[str, Any]]:
-        return {"dropout": values["dropout"]}, {name: values[name] for name in ("learning_rate", "weight_decay")}
+    def changes(self, values: Values) -> dict[str, dict[str, Any]]:
+        training = {name: values[name] for name in ("learning_rate", "weight_decay")}
+        return {"network": {"dropout": values["dropout"]}, "training": training}
 
 
 class TreeKnobs(Knobs):
     """Learning rate, leaves of a tree, and the share of columns that a tree sees."""
 
-    def default(self, network: NetworkSettings, training: TrainingSettings) -> Values:
-        trees = training.trees
+    def default(self, network: NetworkSettings, training: TrainingSettings, trees: TreeSettings) -> Values:
         return {
             "learning_rate": trees.learning_rate, "leaves": float(trees.leaves), "column_share": trees.column_share,
         }  # fmt: skip
@@ -70,8 +71,8 @@ class TreeKnobs(Knobs):
             "column_share": 1 - drawn["dropped"],
         }
 
-    def changes(self, values: Values, training: TrainingSettings) -> tuple[dict[str, Any], dict[str, Any]]:
-        return {}, {"trees": asdict(training.trees) | values | {"leaves": int(values["leaves"])}}
+    def changes(self, values: Values) -> dict[str, dict[str, Any]]:
+        return {"trees": values | {"leaves": int(values["leaves"])}}
 
 
 NETWORK, TREES = NetworkKnobs(), TreeKnobs()
@@ -79,38 +80,37 @@ NETWORK, TREES = NetworkKnobs(), TreeKnobs()
 
 @dataclass(frozen=True)
 class Tuned:
-    """One point: the inputs' variant, and values of the knobs."""
+    """One point: the inputs' preset, and values of the knobs."""
 
-    inputs: Variant
+    inputs: InputPreset
     values: Values
     knobs: Knobs
 
     @staticmethod
-    def default(settings: Settings, inputs: Variant) -> Tuned:
-        """What the settings and the variant say."""
+    def default(settings: Settings, inputs: InputPreset) -> Tuned:
+        """What the settings and the preset say."""
         training = replace(settings.training, **inputs.training)
-        network = replace(settings.network, **inputs.network)
-        knobs = TREES if trains_itself(settings.model) else NETWORK
-        return Tuned(inputs, knobs.default(network, training), knobs)
+        network, trees = replace(settings.network, **inputs.network), replace(settings.trees, **inputs.trees)
+        knobs = TREES if is_self_trained(settings.model) else NETWORK
+        return Tuned(inputs, knobs.default(network, training, trees), knobs)
 
     def apply(self, settings: Settings) -> Settings:
-        """The settings with this point as their one variant."""
-        network, training = self.knobs.changes(self.values, settings.training)
-        inputs = self.inputs
-        variant = replace(inputs, network=inputs.network | network, training=inputs.training | training)
-        return replace(settings, variants=(variant,))
+        """The settings with this point as their one preset."""
+        inputs, changes = self.inputs, self.knobs.changes(self.values)
+        changed = {part: getattr(inputs, part) | values for part, values in changes.items()}
+        return replace(settings, presets=(replace(inputs, **changed),))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; the inputs by their variant's name."""
+        """Plain values; the inputs by their preset's name."""
         return {"inputs": self.inputs.name, **self.values}
 
 
-def first_points(settings: Settings, variants: Sequence[Variant], trials: int) -> list[Tuned]:
-    """The default settings under each variant of the inputs, the ones that `fit` would choose first."""
-    return [Tuned.default(settings, variant) for variant in variants][:trials]
+def first_points(settings: Settings, presets: Sequence[InputPreset], trials: int) -> list[Tuned]:
+    """The default settings under each preset of the inputs, the ones that `fit` would choose first."""
+    return [Tuned.default(settings, preset) for preset in presets][:trials]
 
 
-def further_points(settings: Settings, inputs: Variant, count: int) -> list[Tuned]:
+def further_points(settings: Settings, inputs: InputPreset, count: int) -> list[Tuned]:
     """Points of the grid under the inputs that were best so far: drawn once, so the same for all models."""
     default = Tuned.default(settings, inputs)
     drawn = draw(count + 1) if count > 0 else []

@@ -1,12 +1,11 @@
 """A prepared table: encoded rows of its three parts and the encoder that made them, in one folder (docs/prepare.md).
 
-`prepared.json`, written last, says how the rows came about and holds the checksums of the small files; those of the
-arrays are in each part's `store.json`. Nothing in it tells a time or a place: equal rows make equal folders.
+`manifest.json`, written last, says how the rows came about and holds the checksums of the small files; those of the
+arrays are in each part's own. Nothing in it tells a time or a place: equal rows make equal folders.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
@@ -17,18 +16,18 @@ from safetensors import SafetensorError
 from safetensors import numpy as safe_numpy
 
 from automtl.dataset.store import Feeder, Store, windowed
-from automtl.errors import AutomtlError, StoreError
+from automtl.errors import AutomtlError, FileError
 from automtl.features.batch import Batch
 from automtl.features.column_selection import narrowed, rows_of_tasks, without_rates
 from automtl.features.encoder import Encoder
-from automtl.system.files import appearing, write_synced
-from automtl.system.manifest import PREPARED as MANIFEST
+from automtl.system.files import folder_written_whole, json_bytes, move_whole, require_free, write_whole
+from automtl.system.manifest import MANIFEST, PREPARED, ROWS, checksum, checksums
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings
 
 PARTS = ("train", "valid", "test")
 SMALL = ("schema.yaml", "encoder.json", "encoder.safetensors", "report.json")
-STORES = tuple(f"{part}/store.json" for part in PARTS)
+STORES = tuple(f"{part}/{MANIFEST}" for part in PARTS)
 
 
 @dataclass(frozen=True)
@@ -60,20 +59,17 @@ class PreparedFolder:
 
     @staticmethod
     def open(folder: Path | str) -> PreparedFolder:
-        """Raises StoreError that names the file that is missing, changed or of another kind or version."""
+        """Raises FileError that names the file that is missing, changed or of another kind or version."""
         folder = Path(folder)
-        manifest = MANIFEST.read(folder)
-        digest = _sha256(folder / MANIFEST.file)
+        manifest = PREPARED.verify(folder, (*SMALL, *STORES))
+        digest = checksum(folder / MANIFEST)
         try:
-            _require_unchanged(folder, manifest["files"])
             schema = Schema.read(folder / "schema.yaml")
             values, report = (json.loads((folder / name).read_bytes()) for name in ("encoder.json", "report.json"))
             encoder = Encoder.from_state(schema, values, safe_numpy.load_file(folder / "encoder.safetensors"))
             origin = Origin(manifest["source"], SplitSettings(**manifest["split"]), manifest["seed"])
-        except StoreError:
-            raise
         except (KeyError, TypeError, ValueError, AttributeError, OSError, SafetensorError, AutomtlError) as error:
-            raise StoreError(f"'{folder}' is damaged ({str(error).splitlines()[0]}); prepare the table again") from None
+            raise FileError(f"'{folder}' is damaged ({str(error).splitlines()[0]}); prepare the table again") from None
         stores = {part: Store.open(folder / part) for part in PARTS}
         _require_layout(stores, encoder)
         return PreparedFolder(folder, encoder, stores, origin, report, digest)
@@ -111,7 +107,7 @@ class PreparedFolder:
         return feeder.change(rows, encoder.layout, lambda some: rows_of_tasks(some, whole, encoder.schema))
 
     def require_encoder(self, encoder: Encoder) -> None:
-        """Raises StoreError unless `encoder` is this one, perhaps narrowed."""
+        """Raises FileError unless `encoder` is this one, perhaps narrowed."""
         names = set(self.schema.task_names)
         if names.issuperset(encoder.schema.task_names):
             tasks = {task.name: task for task in self.schema.tasks}
@@ -119,13 +115,13 @@ class PreparedFolder:
             own = narrowed(self.encoder, replace(self.schema, tasks=kept, funnel=()), encoder.settings.rates)
             if _state(own) == _state(encoder):
                 return
-        raise StoreError(
+        raise FileError(
             f"the rows of '{self.folder}' were encoded by another encoder than the model's; "
             "give the table itself, or a model that was fitted on this folder"
         )
 
     def verify(self) -> None:
-        """Read every file. Raises StoreError that names one whose content is not what was written."""
+        """Read every file. Raises FileError that names one whose content is not what was written."""
         for store in self.stores.values():
             store.verify()
 
@@ -134,7 +130,7 @@ def is_prepared(path: Any) -> bool:
     """Whether this is the path of a prepared table, complete or not."""
     if not isinstance(path, str | Path):
         return False
-    return any((Path(path) / name).is_file() for name in (MANIFEST.file, *STORES))
+    return PREPARED.matches(path) or any(ROWS.matches(Path(path) / part) for part in PARTS)
 
 
 def write_prepared(
@@ -142,38 +138,30 @@ def write_prepared(
 ) -> PreparedFolder:
     """Write the rows of 'train', 'valid' and 'test', a batch at a time; the folder appears whole or not at all.
 
-    Raises StoreError if the folder exists or cannot be written. What `parts` raise passes through.
+    Raises FileError if the folder exists or cannot be written. What `parts` raise passes through.
     """
     folder = Path(folder)
-    _require_new(folder)
-    try:
-        with appearing(folder) as fresh:
-            for part in PARTS:
-                Store.write(fresh / part, parts[part], encoder.layout)
-            _write_small(fresh, encoder, origin, report)
-    except OSError as error:
-        raise StoreError(f"'{folder}' cannot be written: {error.strerror or error}") from None
+    with folder_written_whole(folder) as fresh:
+        for part in PARTS:
+            Store.write(fresh / part, parts[part], encoder.layout)
+        _write_small(fresh, encoder, origin, report)
     return PreparedFolder.open(folder)
 
 
 def finish_prepared(
-    working: Path, folder: Path, encoder: Encoder, origin: Origin, report: dict[str, Any]
+    working: Path, folder: Path, encoder: Encoder, origin: Origin, report: dict[str, Any], *, overwrite: bool = False
 ) -> PreparedFolder:
     """Make a prepared table of a working folder that holds the stores 'train', 'valid' and 'test', and nothing else.
 
     It gets the other files (those of the encoder, if `write_encoder` has not written them), the manifest last, and then
-    the name `folder`, on the same file system. A call that was killed may be made again. Raises StoreError if `folder`
+    the name `folder`, on the same file system. A call that was killed may be made again. Raises FileError if `folder`
     exists, a part has no rows, or nothing can be written.
     """
-    _require_new(folder)
-    try:
-        _write_small(working, encoder, origin, report)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        working.rename(folder)
-    except OSError as error:
-        raise StoreError(f"'{folder}' cannot be written: {error.strerror or error}") from None
-    stores, plain = {part: Store.open(folder / part) for part in PARTS}, json.loads(_sorted_json(report))
-    return PreparedFolder(folder, encoder, stores, origin, plain, _sha256(folder / MANIFEST.file))
+    require_free(folder, overwrite)
+    _write_small(working, encoder, origin, report)
+    move_whole(working, folder, overwrite=overwrite)
+    stores, plain = {part: Store.open(folder / part) for part in PARTS}, json.loads(json_bytes(report))
+    return PreparedFolder(folder, encoder, stores, origin, plain, checksum(folder / MANIFEST))
 
 
 def write_encoder(folder: Path, encoder: Encoder) -> None:
@@ -182,16 +170,8 @@ def write_encoder(folder: Path, encoder: Encoder) -> None:
     if all((folder / name).is_file() for name in names):
         return
     values, arrays = encoder.to_state()
-    content = json.dumps(values, indent=1).encode(), safe_numpy.save(arrays)  # in order: it is that of the columns
-    for name, data in zip(names, content, strict=True):
-        fresh = folder / f"{name}.new"
-        write_synced(fresh, data)
-        fresh.rename(folder / name)
-
-
-def _require_new(folder: Path) -> None:
-    if folder.exists():
-        raise StoreError(f"'{folder}' exists; choose another --out or remove it")
+    for name, content in zip(names, (json_bytes(values), safe_numpy.save(arrays)), strict=True):
+        write_whole(folder / name, content)
 
 
 def _write_small(folder: Path, encoder: Encoder, origin: Origin, report: dict[str, Any]) -> None:
@@ -200,13 +180,13 @@ def _write_small(folder: Path, encoder: Encoder, origin: Origin, report: dict[st
     _require_layout(stores, encoder)
     for part, store in stores.items():
         if store.num_rows == 0:
-            raise StoreError(f"the split leaves no {part} rows; use a larger table or other shares")
+            raise FileError(f"the split leaves no {part} rows; use a larger table or other shares")
     write_encoder(folder, encoder)
     schema = encoder.schema
     shares = [schema.negative_share, *(task.negative_share for task in schema.tasks)]
-    write_synced(folder / "schema.yaml", schema.text().encode())
-    write_synced(folder / "report.json", _sorted_json(report))
-    manifest = MANIFEST.header | {
+    write_whole(folder / "schema.yaml", schema.text())
+    write_whole(folder / "report.json", json_bytes(report))
+    values = {
         "rows": {part: store.num_rows for part, store in stores.items()},
         "source": origin.source,
         "split": asdict(origin.split),
@@ -214,9 +194,8 @@ def _write_small(folder: Path, encoder: Encoder, origin: Origin, report: dict[st
         "seed": origin.seed,
         "encoder": asdict(encoder.settings),
         "negatives_sampled": any(share is not None for share in shares),
-        "files": {name: _sha256(folder / name) for name in (*SMALL, *STORES)},
     }
-    write_synced(folder / MANIFEST.file, _sorted_json(manifest))
+    PREPARED.write(folder, values, checksums(folder, (*SMALL, *STORES)))
 
 
 def _state(encoder: Encoder) -> tuple[str, dict[str, bytes]]:
@@ -224,25 +203,7 @@ def _state(encoder: Encoder) -> tuple[str, dict[str, bytes]]:
     return json.dumps(values), {name: array.tobytes() for name, array in arrays.items()}
 
 
-def _sorted_json(values: dict[str, Any]) -> bytes:
-    return json.dumps(values, indent=1, sort_keys=True).encode()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _require_unchanged(folder: Path, checksums: dict[str, str]) -> None:
-    for name in (*SMALL, *STORES):
-        path = folder / name
-        if not path.is_file():
-            raise StoreError(f"'{path}' is missing; prepare the table again")
-        if _sha256(path) != checksums[name]:
-            raise StoreError(f"'{path}' was changed or damaged (checksum differs); prepare the table again")
-
-
 def _require_layout(stores: dict[str, Store], encoder: Encoder) -> None:
     for store in stores.values():
         if store.layout != encoder.layout:
-            raise StoreError(f"'{store.folder}' was written by another encoder; prepare the table again")
+            raise FileError(f"'{store.folder}' was written by another encoder; prepare the table again")

@@ -1,6 +1,6 @@
 """Encoded rows in files: one plain file an array, mapped into memory when read.
 
-A store is a folder. `store.json` says what is in it; each array NAME of it is the file NAME.bin, which holds nothing
+A store is a folder. `manifest.json` says what is in it; each array NAME of it is the file NAME.bin, which holds nothing
 but its elements, row by row. Arrays: `categorical` (N, C), `multi.0`, `multi.1`, ... (N, L) each, `numeric` (N, M),
 `labels` and `mask` (N, T), `weight` (N,) and, where there is a group column, `group` (N,). N rows, C and M columns,
 T tasks, L the longest list of its field. The format is described in docs/decisions/0008-feeding.md.
@@ -9,7 +9,6 @@ T tasks, L the longest list of its field. The format is described in docs/decisi
 from __future__ import annotations
 
 import hashlib
-import json
 import math
 import mmap
 import os
@@ -31,17 +30,15 @@ from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 from torch import Tensor
 
-from automtl.errors import StoreError
+from automtl.errors import FileError
 from automtl.features.batch import Batch, Features, row_bytes
 from automtl.features.encoder import Encoder
 from automtl.features.layout import Layout
-from automtl.system.files import Syncing, appearing, held, write_synced
-from automtl.system.manifest import IndexKind
+from automtl.system.files import LOCK, Syncing, folder_written_whole, locked
+from automtl.system.manifest import MANIFEST, ROWS
 from automtl.system.threads import in_threads
 from automtl.tables.schema import CONFIG
 
-INDEX = IndexKind("store.json", "automtl encoded rows", 1, "folder of encoded rows", "prepare the table again")
-LOCK = "lock"  # in a folder of a feeder, held by its process
 DTYPES = {"int32": torch.int32, "int64": torch.int64, "float32": torch.float32}
 WINDOW_BYTES = 2**30  # a shuffle by blocks holds at most so much
 MEMORY_SHARE = 4  # a quarter of the machine's memory is for encoded rows
@@ -114,47 +111,39 @@ class Store:
     def write(folder: Path | str, parts: Iterable[Batch], layout: Layout, *, cached: bool = True) -> Store:
         """Write parts one after another; the folder appears whole or not at all. Ids are int32 where all fit.
 
-        Unless they are `cached`, the system keeps none of them in memory (Linux). Raises StoreError if the folder
+        Unless they are `cached`, the system keeps none of them in memory (Linux). Raises FileError if the folder
         exists or cannot be written. What `parts` raises passes through.
         """
         folder = Path(folder)
-        if folder.exists():
-            raise StoreError(f"'{folder}' exists; choose another folder or remove it")
-        try:
-            with appearing(folder) as fresh:
-                arrays = _write_arrays(fresh, parts, layout, cached)
-                index = INDEX.header | {
-                    "rows": arrays["weight"].shape[0],
-                    "layout": layout.to_dict(),
-                    "arrays": {name: dict(array.__dict__) for name, array in arrays.items()},
-                }
-                write_synced(fresh / INDEX.file, json.dumps(index, indent=1).encode())
-        except OSError as error:
-            raise StoreError(f"'{folder}' cannot be written: {error.strerror or error}") from None
+        with folder_written_whole(folder) as fresh:
+            arrays = _write_arrays(fresh, parts, layout, cached)
+            shapes = {name: {"dtype": array.dtype, "shape": array.shape} for name, array in arrays.items()}
+            values = {"rows": arrays["weight"].shape[0], "layout": layout.to_dict(), "arrays": shapes}
+            ROWS.write(fresh, values, {_file(name): array.sha256 for name, array in arrays.items()})
         return Store.open(folder)
 
     @staticmethod
     def open(folder: Path | str) -> Store:
-        """Raises StoreError that names the file that is missing, of another kind, or of another size."""
+        """Raises FileError that names the file that is missing, of another kind, or of another size."""
         folder = Path(folder)
-        index = INDEX.read(folder)
+        index = ROWS.read(folder)
         try:
             layout = Layout.from_dict(index["layout"])
             arrays = {
-                name: Array(found["dtype"], tuple(int(size) for size in found["shape"]), found["sha256"])
+                name: Array(found["dtype"], tuple(int(size) for size in found["shape"]), index["files"][_file(name)])
                 for name, found in index["arrays"].items()
             }
             store = Store(folder, int(index["rows"]), layout, arrays)
             _require_shapes(store)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise StoreError(f"'{folder / INDEX.file}' is damaged ({error}); prepare the table again") from None
+            raise FileError(f"'{folder / MANIFEST}' is damaged ({error}); prepare the table again") from None
         for name, array in arrays.items():
             _require_size(store.file(name), array.num_bytes)
         return store
 
     def file(self, name: str) -> Path:
         """Where an array lies."""
-        return self.folder / f"{name}.bin"
+        return self.folder / _file(name)
 
     @property
     def num_bytes(self) -> int:
@@ -174,14 +163,8 @@ class Store:
         return windowed(replace(rows, release=partial(_release, files)), memory_bytes)
 
     def verify(self) -> None:
-        """Read every file. Raises StoreError that names one whose content is not what was written."""
-        for name, array in self.arrays.items():
-            with self.file(name).open("rb") as file:
-                found = hashlib.file_digest(file, "sha256").hexdigest()
-            if found != array.sha256:
-                raise StoreError(
-                    f"'{self.file(name)}' was changed or damaged (checksum differs); prepare the table again"
-                )
+        """Read every file. Raises FileError that names one whose content is not what was written."""
+        ROWS.verify(self.folder, map(_file, self.arrays))
 
 
 @dataclass(frozen=True)
@@ -217,9 +200,9 @@ class Feeder:
                 parent.mkdir(parents=True, exist_ok=True)
             folder = Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
             self.files.callback(shutil.rmtree, folder, ignore_errors=True)
-            self.files.enter_context(held(folder / LOCK))
+            self.files.enter_context(locked(folder))
         except OSError as error:
-            raise StoreError(f"no folder for encoded rows in '{parent}': {error.strerror or error}") from None
+            raise FileError(f"no folder for encoded rows in '{parent}': {error.strerror or error}") from None
         return Store.write(folder / "encoded", parts, layout).rows(self.settings.budget_bytes)
 
 
@@ -242,9 +225,8 @@ def _prefix(beside: Path) -> str:
 def _remove_left(beside: Path) -> None:
     """Folders of encoded rows whose lock no living process holds. One without a lock has only just been made."""
     for lock in beside.parent.glob(f"{escape(_prefix(beside))}*/{LOCK}"):
-        with suppress(OSError), held(lock) as left:  # another process may be removing it
-            if left:
-                shutil.rmtree(lock.parent, ignore_errors=True)
+        with suppress(FileError), locked(lock.parent):
+            shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def windowed(rows: Batch, memory_bytes: int | None) -> Batch:
@@ -267,7 +249,7 @@ def _write_arrays(folder: Path, parts: Iterable[Batch], layout: Layout, cached: 
         for part in parts:
             named = _named(part)
             if not writers:
-                writers = {name: _Writer(folder / f"{name}.bin", _dtype(name, id_dtype), cached) for name in named}
+                writers = {name: _Writer(folder / _file(name), _dtype(name, id_dtype), cached) for name in named}
                 for writer in writers.values():
                     stack.callback(writer.close)
             assert named.keys() == writers.keys(), "parts of one table have the same arrays"
@@ -278,6 +260,10 @@ def _write_arrays(folder: Path, parts: Iterable[Batch], layout: Layout, cached: 
 
 def _append(writers: dict[str, _Writer], named: tuple[str, Tensor]) -> None:
     writers[named[0]].append(named[1].numpy())
+
+
+def _file(name: str) -> str:
+    return f"{name}.bin"
 
 
 def _named(rows: Batch) -> dict[str, Tensor]:
@@ -369,11 +355,11 @@ def _require_shapes(store: Store) -> None:
 
 def _require_size(path: Path, expected: int) -> None:
     if not path.is_file():
-        raise StoreError(f"'{path}' is missing; prepare the table again")
+        raise FileError(f"'{path}' is missing; prepare the table again")
     found = path.stat().st_size
     if found != expected:
         kind = "truncated" if found < expected else "too long"
-        raise StoreError(f"'{path}' is {kind}: {found} bytes, expected {expected}; prepare the table again")
+        raise FileError(f"'{path}' is {kind}: {found} bytes, expected {expected}; prepare the table again")
 
 
 def _mapped(path: Path, array: Array, files: list[mmap.mmap]) -> Tensor:

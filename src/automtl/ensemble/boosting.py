@@ -1,4 +1,4 @@
-"""Boosted trees of one task, by LightGBM (extra `trees`). N rows, C columns."""
+"""Boosted trees of one task, by LightGBM. N rows, C columns."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from automtl.ensemble.settings import TreeSettings
 from automtl.features.batch import Batch
 from automtl.system.progress import Callback, Progress
 from automtl.tables.schema import Task, TaskKind
-from automtl.training.trees import TreeSettings
 
 REPORT_ROUNDS = 10  # between two reports of progress
 UNCHECKED_ROUNDS = 100  # where a task has no validation row that could end the training

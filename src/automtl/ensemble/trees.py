@@ -11,19 +11,25 @@ import torch
 from torch import Tensor
 
 from automtl.ensemble.boosting import Binned, Examples, boost, weighed
+from automtl.ensemble.settings import TreeSettings
 from automtl.errors import SettingsError
 from automtl.features.batch import Batch, Features, subset
 from automtl.features.layout import Layout
 from automtl.models.settings import NetworkSettings
 from automtl.system.progress import Callback
 from automtl.tables.schema import Task
-from automtl.training.fit import SelfTrained, TrainingSettings
+from automtl.training.fit import SelfTrained
 from automtl.training.losses import log_odds_offset
 from automtl.training.targets import Targets
 
 if TYPE_CHECKING:
     from lightgbm import Booster
 
+LIGHTGBM_MISSING = (
+    "LightGBM cannot be loaded; run: pip install --force-reinstall lightgbm (on Linux it needs the system's OpenMP "
+    "library, too: apt-get install libgomp1)"
+)
+DEFAULT = TreeSettings()
 CATEGORIES = 64  # a field of up to so many ids is split by sets of ids, a larger one by how frequent an id is
 VALUES = 32  # the most frequent values of a multi-valued field, each an input
 
@@ -59,10 +65,13 @@ class TreeInputs:
 
 
 class TreeModel(SelfTrained):
-    """Features -> logits (B, T), or values of regression tasks. What its inputs are, the layout alone decides."""
+    """Features -> logits (B, T), or values of regression tasks. Network settings and generator do not matter to it."""
 
-    def __init__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> None:
+    def __init__(
+        self, layout: Layout, settings: NetworkSettings, generator: torch.Generator, trees: TreeSettings = DEFAULT
+    ) -> None:
         super().__init__()
+        self.settings = trees
         self.check(layout.tasks)
         self.inputs, self.tasks = TreeInputs(layout), layout.tasks
         self.boosters: list[Booster] = []
@@ -71,10 +80,7 @@ class TreeModel(SelfTrained):
     def check(tasks: Sequence[Task]) -> None:
         """Raises SettingsError where LightGBM cannot be loaded."""
         if not TreeModel.available():
-            raise SettingsError(
-                "LightGBM cannot be loaded; run: pip install 'automtl[trees]' (it needs the system's OpenMP library, "
-                "libgomp1), or choose a model without trees"
-            )
+            raise SettingsError(f"{LIGHTGBM_MISSING}; or choose a model without trees")
 
     @staticmethod
     def available() -> bool:
@@ -90,10 +96,8 @@ class TreeModel(SelfTrained):
         scores = [booster.predict(matrix, raw_score=True, num_threads=threads) for booster in self.boosters]
         return torch.from_numpy(np.stack(scores, axis=1)).float()
 
-    def learn(
-        self, train: Batch, valid: Batch, settings: TrainingSettings, seed: int, callback: Callback, stage: str
-    ) -> list[float]:
-        train, valid = (subset(rows, settings.trees.max_rows, seed) for rows in (train, valid))
+    def learn(self, train: Batch, valid: Batch, seed: int, callback: Callback, stage: str) -> list[float]:
+        train, valid = (subset(rows, self.settings.max_rows, seed) for rows in (train, valid))
         inputs, checks = self.inputs.matrix(train.features), self.inputs.matrix(valid.features)
         train, valid = (replace(rows, labels=Targets(self.tasks)(rows.labels)) for rows in (train, valid))
         boosted, binned = [], Binned(self.inputs.sets)
@@ -101,7 +105,7 @@ class TreeModel(SelfTrained):
             fitted = weighed(Examples.of(inputs, train, index, log_odds_offset(task)), task)
             checked = Examples.of(checks, valid, index)
             name = f"{stage}: {task.name}"
-            boosted.append(boost(task.kind, fitted, checked, binned, settings.trees, seed, callback, name))
+            boosted.append(boost(task.kind, fitted, checked, binned, self.settings, seed, callback, name))
         self.restore([each.text for each in boosted])
         return [each.train_loss for each in boosted]
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from automtl.experiment.check import check_table
-from automtl.experiment.input_selection import Prepared, choose_variant
-from automtl.experiment.pipeline import Run, fit_table
-from automtl.experiment.source import Roles, check_schema, open_source, resolve_schema
+from automtl.experiment.experiment import Experiment
+from automtl.experiment.fit import Run, fit_table
+from automtl.experiment.inputs import EncodedSource
+from automtl.experiment.source import ColumnRoles, check_schema, open_source, resolve_schema
 
 __all__ = [
-    "Prepared", "Roles", "Run", "check_schema", "check_table", "choose_variant", "fit_table", "open_source",
+    "ColumnRoles", "EncodedSource", "Experiment", "Run", "check_schema", "check_table", "fit_table", "open_source",
     "resolve_schema",
 ]  # fmt: skip

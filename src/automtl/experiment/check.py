@@ -7,7 +7,7 @@ from typing import Any
 
 from automtl.config import Settings
 from automtl.errors import TableError
-from automtl.experiment.source import FolderSource, Roles, open_source
+from automtl.experiment.source import ColumnRoles, FolderSource, open_source
 from automtl.tables.quality import Finding
 from automtl.tables.schema import Schema
 
@@ -16,7 +16,7 @@ def check_table(
     source: Any,
     tasks: Sequence[str] = (),
     *,
-    roles: Roles | None = None,
+    roles: ColumnRoles | None = None,
     schema: Schema | None = None,
     settings: Settings | None = None,
     seed: int = 0,
@@ -25,7 +25,7 @@ def check_table(
 
     Raises TableError for a prepared table that was not checked then: its columns are no longer there.
     """
-    rows, _ = open_source(source, tasks, roles or Roles(), schema, settings or Settings(), seed)
+    rows, _ = open_source(source, tasks, roles or ColumnRoles(), schema, settings or Settings(), seed)
     if isinstance(rows, FolderSource) and "findings" not in rows.folder.report:
         raise TableError(
             f"'{source}' is a prepared table, whose rows are encoded; check the table that it was made from"

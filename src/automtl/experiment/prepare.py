@@ -19,11 +19,12 @@ from automtl.config import Settings
 from automtl.dataset.builder.pipeline import Preparation
 from automtl.dataset.builder.reader import Source
 from automtl.dataset.builder.workdir import Work, machine_start
-from automtl.dataset.prepared import Origin, PreparedFolder, finish_prepared, is_prepared
+from automtl.dataset.prepared import Origin, PreparedFolder, finish_prepared
 from automtl.dataset.store import MEMORY_SHARE, machine_memory_bytes
-from automtl.errors import SchemaError, StoreError
-from automtl.experiment.source import Roles, check_schema, check_seed, resolve_schema
-from automtl.system.files import held
+from automtl.errors import FileError, SchemaError
+from automtl.experiment.source import ColumnRoles, check_schema, check_seed, resolve_schema
+from automtl.system.files import LOCK, json_bytes, locked, write_whole
+from automtl.system.manifest import PREPARED
 from automtl.system.progress import Callback, Event, ignore
 from automtl.tables.columns import TEXTS
 from automtl.tables.quality import Finding, Findings, check_quality
@@ -40,7 +41,7 @@ def prepare_table(
     tasks: Sequence[str] = (),
     *,
     out: Path | str,
-    roles: Roles | None = None,
+    roles: ColumnRoles | None = None,
     schema: Schema | None = None,
     settings: Settings | None = None,
     seed: int = 0,
@@ -53,17 +54,14 @@ def prepare_table(
 
     `memory_bytes`: about what it may use; a quarter of the machine's if not given. Without a schema, one is inferred
     from rows spread over the table, in which the data are checked, too; `callback` gets `Findings` and `Progress`. What
-    is done so far lies beside `out`; the same call goes on from there. Raises StoreError where that is another job, a
-    process is at work on it, or `out` exists and is not to be replaced.
+    is done so far lies beside `out`; the same call goes on from there. Raises FileError where that is another job, a
+    process is at work on it, or `out` holds something that is not to be replaced.
     """
     out, settings = Path(out), settings or Settings()
-    if out.exists() and not overwrite:
-        raise StoreError(f"'{out}' exists; choose another --out, or replace it with --overwrite")
-    if out.exists() and not is_prepared(out):
-        raise StoreError(f"'{out}' is no prepared table and is not replaced; choose another --out")
+    PREPARED.require_free(out, overwrite)
     check_seed(seed)
     opened = Source.open(source)
-    pieces, roles = opened.sample(SAMPLE_ROWS), roles or Roles()
+    pieces, roles = opened.sample(SAMPLE_ROWS), roles or ColumnRoles()
     table = pl.concat(piece.table for piece in pieces)
     with opened.located(pieces):
         schema = resolve_schema(table, tasks, roles, schema)
@@ -82,8 +80,7 @@ def prepare_table(
         if (findings := checks.result()) is not None:
             report["findings"] = [finding.to_dict() for finding in findings]
         origin = Origin(_described(opened), settings.split, seed)
-        with _replaced(out):
-            return finish_prepared(folder / "encoded", out, encoder, origin, report)
+        return finish_prepared(folder / "encoded", out, encoder, origin, report, overwrite=overwrite)
 
 
 def _check_types(source: Source, schema: Schema, settings: Settings) -> None:
@@ -158,15 +155,12 @@ def _working(out: Path, plan: dict[str, Any], anew: bool) -> Iterator[Path]:
     """The folder beside `out` that holds what is done so far; it goes when the block ends well."""
     folder = out.with_name(f".{out.name}.prepare")
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with held(folder / "lock") as alone:
-            if not alone:
-                raise StoreError(f"another process prepares '{out}'; wait for it, or choose another --out")
+        with locked(folder):
             _begin(folder, json.loads(json.dumps(plan)), anew)
             yield folder
         shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:
-        raise StoreError(
+        raise FileError(
             f"'{error.filename or folder}' cannot be read or written: {error.strerror or error}; "
             "the same command goes on where it stopped"
         ) from None
@@ -174,7 +168,7 @@ def _working(out: Path, plan: dict[str, Any], anew: bool) -> Iterator[Path]:
 
 def _begin(folder: Path, plan: dict[str, Any], anew: bool) -> None:
     """Leave what an earlier run of the same job did, and nothing else. What was not synced is not trusted after the
-    machine was started again. Raises StoreError where there is another job, unless it is to begin `anew`."""
+    machine was started again. Raises FileError where there is another job, unless it is to begin `anew`."""
     place, started = folder / "plan.json", machine_start()
     if place.is_file():
         found = json.loads(place.read_text(encoding="utf-8"))
@@ -182,30 +176,12 @@ def _begin(folder: Path, plan: dict[str, Any], anew: bool) -> None:
         if not other and found["started"] == started:
             return
         if other and not anew:
-            raise StoreError(
+            raise FileError(
                 f"'{folder}' holds an unfinished preparation that differs in its {other[0]}; give its command again, "
                 "or begin anew with --overwrite"
             )
     for path in folder.iterdir():
-        if path.name != "lock":
+        if path.name != LOCK:
             shutil.rmtree(path) if path.is_dir() else path.unlink()
     (folder / "chunks").mkdir()
-    fresh = folder / "plan.new"
-    fresh.write_text(json.dumps({"plan": plan, "started": started}), encoding="utf-8")
-    fresh.rename(place)
-
-
-@contextmanager
-def _replaced(out: Path) -> Iterator[None]:
-    """Put what is at `out` aside; it is gone if the block ends well and back if it does not."""
-    aside = out.with_name(f".{out.name}.replaced")
-    if out.exists():
-        shutil.rmtree(aside, ignore_errors=True)
-        out.rename(aside)
-    try:
-        yield
-    except BaseException:
-        if aside.exists() and not out.exists():
-            aside.rename(out)
-        raise
-    shutil.rmtree(aside, ignore_errors=True)
+    write_whole(place, json_bytes({"plan": plan, "started": started}))

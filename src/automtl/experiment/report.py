@@ -6,8 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from automtl.errors import ModelFolderError
-from automtl.predictor import read_json, verify
+from automtl.errors import FileError
+from automtl.predictor import read_part
 from automtl.report.folder import (
     PAGE,
     comparison_picture_files,
@@ -16,9 +16,11 @@ from automtl.report.folder import (
     run_report,
 )
 from automtl.report.run import RunValues
+from automtl.system.files import read_json, write_whole, writing
+from automtl.system.manifest import COMPARISON, MODEL
 from automtl.tables.schema import Schema
 
-COMPARISON, COMPARISON_FORMAT = "comparison.json", 1
+RESULTS = "comparison.json"  # of a comparison that has ended
 
 
 def report_folder(
@@ -26,15 +28,17 @@ def report_folder(
 ) -> list[Path]:
     """Write the report of a run or comparison to `out`, or its pictures into a folder; returns what was written.
 
-    Without either, the page is report.html in the working directory. Raises ModelFolderError.
+    Without either, the page is report.html in the working directory. Raises FileError.
     """
     folder = Path(folder)
-    page, drawn = _comparison(folder, png) if (folder / COMPARISON).is_file() else _run(folder, png)
+    page, drawn = _comparison(folder, png) if COMPARISON.matches(folder) else _run(folder, png)
     files = {} if pictures is None else {Path(pictures) / name: content for name, content in drawn().items()}
     if out is not None or pictures is None:
         files[Path(out or PAGE)] = page().encode()
     for path, content in files.items():
-        _write(path, content)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, content)
     return list(files)
 
 
@@ -49,34 +53,20 @@ def _comparison(folder: Path, png: bool) -> tuple[Callable[[], str], Callable[[]
 
 
 def read_comparison(folder: Path) -> dict[str, Any]:
-    """What comparison.json holds. Raises ModelFolderError where it cannot be read."""
-    found = read_json(folder, COMPARISON.removesuffix(".json"))
-    if not isinstance(found, dict) or found.get("format") != COMPARISON_FORMAT:
-        raise ModelFolderError(
-            f"'{folder / COMPARISON}' is no comparison of format {COMPARISON_FORMAT}; compare again with this automtl"
-        )
+    """What comparison.json holds. Raises FileError where it cannot be read."""
+    COMPARISON.read(folder)
+    found: dict[str, Any] = read_json(folder / RESULTS, "it is written when a comparison has ended")
     return found
 
 
 def read_run(folder: Path) -> RunValues:
-    """The values of a run folder. Raises ModelFolderError that says what is wrong with it."""
-    manifest = verify(folder)
+    """The values of a run folder. Raises FileError that says what is wrong with it."""
+    manifest = MODEL.verify(folder)
     values: dict[str, Any] = {
-        name: read_json(folder, name) if f"{name}.json" in manifest["files"] else {}
+        name: read_part(folder, name) if f"{name}.json" in manifest["files"] else {}
         for name in ("metrics", "history", "settings", "curves")
     }
     if not values["metrics"]:
-        raise ModelFolderError(f"'{folder}' has no metrics.json to report on; fit again with --out")
+        raise FileError(f"'{folder}' has no metrics.json to report on; fit again with --out")
     schema = Schema.read(folder / "schema.yaml").to_dict()
-    return RunValues(model=read_json(folder, "architecture"), schema=schema, version=manifest["automtl"], **values)
-
-
-def _write(path: Path, content: bytes) -> None:
-    """Whole or not at all."""
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        fresh = path.with_name(f".{path.name}.new")
-        fresh.write_bytes(content)
-        fresh.replace(path)
-    except OSError as error:
-        raise ModelFolderError(f"'{path}' cannot be written: {error.strerror}; choose another path") from None
+    return RunValues(model=read_part(folder, "architecture"), schema=schema, version=manifest["automtl"], **values)

@@ -27,7 +27,7 @@ from automtl.training.sampling import sample_negatives
 
 
 @dataclass(frozen=True)
-class Roles:
+class ColumnRoles:
     """Columns with a role of their own, and columns to leave out; for tables without a schema file."""
 
     drop: tuple[str, ...] = ()
@@ -136,7 +136,7 @@ class FolderSource:
 def open_source(
     given: Any,
     tasks: Sequence[str],
-    roles: Roles,
+    roles: ColumnRoles,
     schema: Schema | None,
     settings: Settings,
     seed: int,
@@ -175,7 +175,7 @@ def open_again(given: Any, schema: Schema, split: SplitSettings, seed: int) -> S
 
 
 def _open_folder(
-    folder: PreparedFolder, tasks: Sequence[str], roles: Roles, schema: Schema | None, settings: Settings
+    folder: PreparedFolder, tasks: Sequence[str], roles: ColumnRoles, schema: Schema | None, settings: Settings
 ) -> tuple[FolderSource, Settings]:
     if schema is not None and schema != folder.schema:
         raise _again(folder, "a schema is given", "has its own")
@@ -191,8 +191,8 @@ def _open_folder(
     kept = of_some_tasks(folder.schema, tasks, f"prepared table '{folder.folder}'") if tasks else folder.schema
     source = FolderSource(folder, kept)
     encoding = replace(folder.encoder.settings, **_changed(settings.encoder))
-    for variant in settings.variants:
-        source.check(replace(encoding, **variant.encoder))
+    for preset in settings.presets:
+        source.check(replace(encoding, **preset.encoder))
     source.check(encoding)
     return source, replace(settings, encoder=encoding, split=folder.origin.split)
 
@@ -207,7 +207,7 @@ def _again(folder: PreparedFolder, what: str, why: str) -> SettingsError:
     return SettingsError(f"{what}, but the prepared table '{folder.folder}' {why}; prepare it again, or leave that out")
 
 
-def resolve_schema(table: pl.DataFrame, tasks: Sequence[str], roles: Roles, schema: Schema | None) -> Schema:
+def resolve_schema(table: pl.DataFrame, tasks: Sequence[str], roles: ColumnRoles, schema: Schema | None) -> Schema:
     """The schema given, with roles of the call on top, or an inferred one. Raises SettingsError for a dropped task."""
     both = [name for name in tasks if name in roles.drop]
     if both:

@@ -90,21 +90,16 @@ def adopt_candidates(wide: MixedBlock, narrow: MixedBlock) -> None:
             setattr(module, name, sources[id(parameter)])
 
 
-def _take(x: Tensor, cells: tuple[int, ...]) -> Tensor:
-    """Entries of dimension 0."""
-    return _together(x.unbind(0), cells)
-
-
-def _together(copies: Sequence[Tensor], cells: Sequence[int]) -> Tensor:
+def _stack(copies: Sequence[Tensor], cells: Sequence[int]) -> Tensor:
     """Some copies as one tensor. Copies come from `unbind`, whose gradient is one stack; that of an index is slow."""
     return copies[cells[0]].unsqueeze(0) if len(cells) == 1 else torch.stack([copies[cell] for cell in cells])
 
 
 @dataclass(frozen=True)
-class Share:
-    """What the options of cells weigh: (cells, len(active)) over the options `active` (None: over all).
+class CandidateWeights:
+    """What the candidates of cells weigh: (cells, len(active)) over the options `active` (None: over all).
 
-    A cell's weights sum to one, so that an option alone weighs 1.
+    A cell's weights sum to one, so that a candidate alone weighs 1.
     """
 
     weights: Tensor
@@ -115,35 +110,34 @@ class Share:
         """What picks the entries of these options among all."""
         return slice(None) if self.active is None else list(self.active)
 
-    def of(self, cells: tuple[int, ...]) -> Share:
-        """That of some cells."""
-        return Share(_take(self.weights, cells), self.active)
+    def of(self, cells: tuple[int, ...]) -> CandidateWeights:
+        """The weights of some cells."""
+        return CandidateWeights(_stack(self.weights.unbind(0), cells), self.active)
 
 
 @dataclass(frozen=True)
-class PlacedMixture:
-    """Where a mixture stands: choice (as in `SearchSpace.choices`), cells of its copies, its candidates."""
+class PlacedOperation:
+    """A candidate in its place in a network: its choice, the cells of its S copies, its parameters (each (S, ...))."""
 
-    choice: int
+    choice: str
     cells: tuple[int, ...]
-    options: tuple[Operation, ...]
-    mixture: Mixture
+    operation: Operation
+    parameters: tuple[nn.Parameter, ...]
 
 
-class Grid(nn.Module):
-    """The cells of one choice. Input: (B, F, D) for interaction and pooling, (E, B, H) for layers.
+class ChoiceBlock(nn.Module):
+    """Runs the cells of one choice; cells of equal options are stacked, except interactions.
 
-    Cells of equal options are stacked, except interactions: with one for each expert, the output is (E, B, F, D),
-    which poolings take, too.
+    Interactions: (B, F, D) -> the same, or of each expert's own (E, B, F, D). Poolings: either of these -> (E, B, H).
+    Layers: (E, B, H) -> (E, B, H).
     """
 
-    def __init__(self, choice: Choice, shape: BlockShape, generator: torch.Generator) -> None:
+    def __init__(self, block: Block, choice: Choice, shape: BlockShape, generator: torch.Generator) -> None:
         super().__init__()
-        self.shape = shape
+        self.block, self.shape = block, shape
         groups: dict[object, list[int]] = {}
-        self.alone = choice.block is Block.INTERACTION
         for cell, options in enumerate(choice.cells):
-            groups.setdefault(cell if self.alone else options, []).append(cell)
+            groups.setdefault(cell if block is Block.INTERACTION else options, []).append(cell)
         self.groups = tuple(tuple(cells) for cells in groups.values())
         self.blocks = nn.ModuleList(
             MixedBlock(choice.cells[cells[0]], len(cells), shape, generator) for cells in self.groups
@@ -151,25 +145,23 @@ class Grid(nn.Module):
         flat = [cell for cells in self.groups for cell in cells]
         self.order = [flat.index(cell) for cell in range(len(flat))]
 
-    def forward(self, x: Tensor, share: Share | None, *, stacked: bool) -> Tensor:
-        """share: of each cell's options, where all cells have the same; None where one option is left.
-
-        `stacked`: x has a copy for each cell.
-        """
+    def forward(self, x: Tensor, weights: CandidateWeights | None) -> Tensor:
+        """weights: of each cell's options, where all cells have the same; None where one option is left."""
         if len(self.groups) == 1:
             (block,) = self.blocks
-            return _run(block, x, share)
+            return _run(block, x, weights)
+        stacked = self.block is Block.LAYER or x.dim() == 4  # x has a copy for each cell
         copies = x.unbind(0) if stacked else ()
         parts = [
-            _run(block, _together(copies, cells) if stacked else x, None if share is None else share.of(cells))
+            _run(block, _stack(copies, cells) if stacked else x, None if weights is None else weights.of(cells))
             for block, cells in zip(self.blocks, self.groups, strict=True)
         ]
-        if self.alone:
+        if self.block is Block.INTERACTION:
             return torch.stack(parts)
         outs = [copy for part in parts for copy in part.unbind(0)]
         return torch.stack([outs[place] for place in self.order])
 
-    def keep(self, places: Sequence[int]) -> None:
+    def prune(self, places: Sequence[int]) -> None:
         """Build all blocks anew with the options at these places alone; their parameters are taken over."""
         for index, block in enumerate(self.blocks):
             assert isinstance(block, MixedBlock)
@@ -178,22 +170,21 @@ class Grid(nn.Module):
             adopt_candidates(block, narrow)
             self.blocks[index] = narrow
 
-    def placed(self, choice: int) -> list[PlacedMixture]:
-        """All mixtures with their places."""
-        found = []
+    def placed(self, name: str) -> Iterator[PlacedOperation]:
+        """All candidates with their places in the choice of this name."""
         for cells, block in zip(self.groups, self.blocks, strict=True):
             assert isinstance(block, MixedBlock)
             for positions, mixture in zip(block.positions, block.mixtures, strict=True):
                 assert isinstance(mixture, Mixture)
-                options = tuple(block.options[position] for position in positions)
-                found.append(PlacedMixture(choice, cells, options, mixture))
-        return found
+                for candidate, position in enumerate(positions):
+                    parameters = tuple(mixture.owned(candidate))
+                    yield PlacedOperation(name, cells, block.options[position], parameters)
 
 
-def _run(block: nn.Module, x: Tensor, share: Share | None) -> Tensor:
+def _run(block: nn.Module, x: Tensor, weights: CandidateWeights | None) -> Tensor:
     out: Tensor
-    if share is None:
+    if weights is None:
         out = block(x, None)
     else:
-        out = block(x, share.weights if share.weights.shape[1] > 1 else None, share.active)
+        out = block(x, weights.weights if weights.weights.shape[1] > 1 else None, weights.active)
     return out

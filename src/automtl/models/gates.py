@@ -20,6 +20,5 @@ def mean_gate_weights(model: nn.Module, batch: Batch) -> list[list[float]] | Non
     rows = batch.take(slice(0, ROWS))
     total = torch.zeros(model.gate.closed.shape, dtype=torch.float64)
     for part in iterate(rows, BATCH):
-        refined = model.interaction(model.embedding(part.features), None, stacked=False)
-        total += model.gate.shares(refined.flatten(1)).sum(0)
+        total += model.gate.shares(model.refine(part.features).flatten(1)).sum(0)
     return [[round(value, 5) for value in row] for row in (total / len(rows)).tolist()]

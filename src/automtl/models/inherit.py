@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import torch
-from torch import nn
 
-from automtl.models.block import Grid, MixedBlock, candidate_parameters
+from automtl.models.block import ChoiceBlock, MixedBlock, candidate_parameters
 from automtl.models.network import Network
+from automtl.space.names import INTERACTION
 
 
 @torch.no_grad()
@@ -25,16 +25,11 @@ def copy_network(wide: Network, narrow: Network, experts: list[int]) -> None:
     """
     narrow.embedding.load_state_dict(wide.embedding.state_dict())
     narrow.towers.load_state_dict(wide.towers.state_dict())
-    _copy_grid(wide.interaction, narrow.interaction, [0])
-    if wide.own is not None and narrow.own is not None:
-        _copy_grid(wide.own, narrow.own, experts)
-    _copy_grid(wide.pooling, narrow.pooling, experts)
-    for source, target in zip(wide.layers, narrow.layers, strict=True):
-        _copy_grid(source, target, experts)
+    for name, block in narrow.blocks.items():
+        _copy_choice(wide.blocks[name], block, [0] if name == INTERACTION else experts)
 
 
-def _copy_grid(wide: nn.Module, narrow: nn.Module, experts: list[int]) -> None:
-    assert isinstance(wide, Grid) and isinstance(narrow, Grid)
+def _copy_choice(wide: ChoiceBlock, narrow: ChoiceBlock, experts: list[int]) -> None:
     for cells, block in zip(narrow.groups, narrow.blocks, strict=True):
         wanted = [experts[cell] for cell in cells]
         group = next(index for index, members in enumerate(wide.groups) if wanted[0] in members)

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from itertools import repeat
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
 from automtl.features.batch import Features
 from automtl.features.layout import Layout
-from automtl.models.block import Grid, PlacedMixture, Share
+from automtl.models.block import CandidateWeights, ChoiceBlock, PlacedOperation
 from automtl.models.settings import NetworkSettings
 from automtl.nn.dropout import Dropout
 from automtl.nn.embedding import FieldEmbedding
@@ -19,6 +18,8 @@ from automtl.nn.funnel import Funnel
 from automtl.nn.gate import Gate
 from automtl.nn.shape import BlockShape
 from automtl.nn.tower import Towers
+from automtl.operations import Block
+from automtl.space.names import INTERACTION, block_of
 from automtl.space.space import SearchSpace
 from automtl.tables.schema import stages
 from automtl.training.fit import SelfTrained
@@ -30,17 +31,18 @@ NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
 
 
 @dataclass(frozen=True)
-class Mixing:
-    """Weights of candidates, a Share for each choice, and (T, E) of experts (None: gates decide).
+class RelaxedArchitecture:
+    """Weights in place of decisions: of the candidates of each choice, and (T, E) of experts (None: gates decide).
 
-    `auxiliary_skip`: that of a skip connection beside every expert layer (Chu et al., DARTS-, eq. 3);
-    `interaction_skip`: beside interactions.
+    `skips`: weight of a skip connection beside each block of a kind (Chu et al., DARTS-, eq. 3); none by default.
     """
 
-    choices: tuple[Share, ...]
+    choices: Mapping[str, CandidateWeights]
     experts: Tensor | None
-    auxiliary_skip: float = 0.0
-    interaction_skip: float = 0.0
+    skips: Mapping[Block, float] = field(default_factory=dict)
+
+
+ONE_LEFT = RelaxedArchitecture({}, None)  # of a derived model
 
 
 class Network(nn.Module):
@@ -57,52 +59,51 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = FieldEmbedding(layout, settings.embedding_size, generator)
-        self.shape = shape = BlockShape(layout.num_fields, settings.embedding_size, settings.width)
-        self.interaction = Grid(space.interaction, shape, generator)
-        self.own = None if space.own is None else Grid(space.own, shape, generator)
-        self.pooling = Grid(space.pooling, shape, generator)
-        self.layers = nn.ModuleList(Grid(choice, shape, generator) for choice in space.layers)
+        self.shape = BlockShape(layout.num_fields, settings.embedding_size, settings.width)
+        self.choices = nn.ModuleDict(
+            {name: ChoiceBlock(block_of(name), choice, self.shape, generator) for name, choice in space.choices.items()}
+        )
         self.gate = Gate(self.embedding.width, space.num_experts, space.selection, generator) if gated else None
         self.normalize = NORMALIZATIONS[settings.normalization](settings.width)
         self.dropout = Dropout(settings.dropout)
         self.funnel = Funnel(stages(layout.tasks))
         self.towers = Towers(space.num_tasks, settings.width, settings.towers, generator, settings.dropout)
 
-    def forward(self, features: Features, mixing: Mixing | None = None) -> Tensor:
-        shares: Iterator[Share | None] = iter(mixing.choices) if mixing else repeat(None)
-        skip, early = (mixing.auxiliary_skip, mixing.interaction_skip) if mixing else (0.0, 0.0)
-        fields = self.embedding(features)
-        refined = _beside(fields, self.interaction(fields, next(shares), stacked=False), early)  # (B, F, D)
-        fields = refined
-        if self.own is not None:
-            fields = _beside(refined, self.own(refined, next(shares), stacked=False), early)  # (E, B, F, D)
-        hidden = self.normalize(self.pooling(fields, next(shares), stacked=self.own is not None))  # (E, B, H)
-        for layer, share in zip(self.layers, shares, strict=False):
-            hidden = _beside(hidden, layer(hidden, share, stacked=True), skip)
-        hidden = self.dropout(self.normalize(hidden))
-        if mixing is not None and mixing.experts is not None:
-            gathered = torch.einsum("te,ebh->tbh", mixing.experts, hidden)
+    def forward(self, features: Features, relaxed: RelaxedArchitecture | None = None) -> Tensor:
+        """relaxed: what all candidates and experts weigh; None: one candidate is left, and gates weigh the experts."""
+        relaxed = ONE_LEFT if relaxed is None else relaxed
+        blocks = self.blocks
+        x = refined = self._run(INTERACTION, blocks.pop(INTERACTION), self.embedding(features), relaxed)  # (B, F, D)
+        for name, block in blocks.items():
+            x = self._run(name, block, x, relaxed)  # (E, B, F, D) if experts have interactions, then (E, B, H)
+        hidden = self.dropout(self.normalize(x))
+        if relaxed.experts is not None:
+            gathered = torch.einsum("te,ebh->tbh", relaxed.experts, hidden)
         else:
             assert self.gate is not None
             gathered = self.gate(refined.flatten(1), hidden)  # (T, B, H)
         logits: Tensor = self.funnel(self.towers(gathered))
         return logits
 
+    def _run(self, name: str, block: ChoiceBlock, x: Tensor, relaxed: RelaxedArchitecture) -> Tensor:
+        out: Tensor = block(x, relaxed.choices.get(name))
+        if block.block is Block.POOLING:
+            return self.normalize(out)  # type: ignore[no-any-return]
+        skip = relaxed.skips.get(block.block, 0.0)
+        return torch.add(out, x, alpha=skip) if skip else out
+
+    def refine(self, features: Features) -> Tensor:
+        """What experts and gates read: fields after the interaction that all share (B, F, D), of a derived model."""
+        return self._run(INTERACTION, self.blocks[INTERACTION], self.embedding(features), ONE_LEFT)
+
     @property
-    def grids(self) -> list[Grid]:
-        """The grid of each choice, in the order of `SearchSpace.choices`."""
-        own = () if self.own is None else (self.own,)
-        found = [self.interaction, *own, self.pooling, *self.layers]
-        return [grid for grid in found if isinstance(grid, Grid)]
+    def blocks(self) -> dict[str, ChoiceBlock]:
+        """The block of each choice by name, in order."""
+        return dict(self.choices.items())  # type: ignore[arg-type]
 
-    def placed(self) -> list[PlacedMixture]:
-        """All mixtures with their places."""
-        return [place for index, grid in enumerate(self.grids) for place in grid.placed(index)]
-
-
-def _beside(x: Tensor, out: Tensor, skip: float) -> Tensor:
-    """A block's output, and its input by the weight of the auxiliary skip connection."""
-    return torch.add(out, x, alpha=skip) if skip else out
+    def placed(self) -> list[PlacedOperation]:
+        """All candidates with their places."""
+        return [placed for name, block in self.blocks.items() for placed in block.placed(name)]
 
 
 def build(space: SearchSpace, layout: Layout, settings: NetworkSettings, seed: int) -> Network:

@@ -12,6 +12,7 @@ from automtl.comparison.compare import Evidence
 from automtl.comparison.result_store import Record
 from automtl.comparison.summary import spread
 from automtl.paper.base import SEARCHED, Reproduction, always, count_text, histories, plain_tasks, selecting
+from automtl.report.architecture import num_experts
 from automtl.report.charts import grid
 from automtl.report.comparison_text import Table, spread_text
 from automtl.report.picture import Picture
@@ -38,7 +39,7 @@ def _end(record: Record) -> Record:
     distances = [dist(one, other) for one, other in combinations(weights, 2)]
     return {
         "distance": fmean(distances) if distances else None,
-        "experts": len(record["architecture"]["experts"]),
+        "experts": num_experts(record["architecture"]),
         "largest": fmean(map(max, weights)),
     }
 

@@ -29,7 +29,7 @@ def _gather(evidence: Evidence) -> Record:
         one.name: [search["architecture"] for search in one.searches] for one in evidence.finishes if not one.failed
     }
     summary = {name: _summary([search["records"] for search in of], final[name]) for name, of in searches.items()}
-    places = int(space.interaction) + space.experts * space.layers
+    places = int(space.interaction) + space.experts * (space.layers + space.expert_interaction)
     return {
         "places": places, "threshold": getattr(evidence.settings.search, "stop_threshold", None), "searches": searches,
         "summary": summary, "sentences": _sentences(summary, places),

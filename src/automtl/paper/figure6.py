@@ -9,7 +9,7 @@ from dataclasses import replace
 from automtl.comparison.compare import Evidence
 from automtl.comparison.result_store import Record
 from automtl.paper.base import SEARCHED, Reproduction, always, tested
-from automtl.report.architecture import skips
+from automtl.report.architecture import choice_title, num_experts, shared_interaction, skips
 from automtl.report.comparison import main_metric
 from automtl.report.comparison_text import Table
 from automtl.report.picture import Picture
@@ -36,12 +36,12 @@ def _loss(seed: Record, part: str) -> float:
 def _operations(seeds: list[Record]) -> dict[str, list[str]]:
     """All that stand in each kind of block, over seeds and experts."""
     architectures = [seed["architecture"] for seed in seeds]
-    experts = [expert for architecture in architectures for expert in architecture["experts"]]
-    return {
-        "interaction": [architecture["interaction"] for architecture in architectures],
-        "pooling": [expert["pooling"] for expert in experts],
-        "layer": [layer for expert in experts for layer in expert["layers"]],
-    }
+    found: dict[str, list[str]] = {}
+    for architecture in architectures:
+        for name, made in architecture["choices"].items():
+            kind = "layer" if name.startswith("layer_") else choice_title(name)
+            found.setdefault(kind, []).extend(made)
+    return found
 
 
 def _sentences(operations: Record) -> list[str]:
@@ -66,7 +66,7 @@ def _tables(found: Record) -> list[Table]:
     for seed in found["architectures"]:
         made = seed["architecture"]
         values = [rounded(seed["test"]["tasks"][task].get(metric)) for task, metric in tasks.items()]
-        shape = [made["interaction"], str(len(made["experts"])), str(skips(made))]
+        shape = [shared_interaction(made), str(num_experts(made)), str(skips(made))]
         rows.append([str(seed["seed"]), *shape, scaled(seed["parameters"]), *values])
     counts = [
         [kind, name, str(times), percent(times / sum(used.values()))]

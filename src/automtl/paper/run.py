@@ -10,13 +10,14 @@ from typing import Any
 from automtl.comparison.candidates import DEFAULT, Contender, contender
 from automtl.comparison.compare import DEFAULT_TERMS, Evidence, contend
 from automtl.comparison.protocol import search_only, take_part
-from automtl.comparison.result_store import Record, to_json, write_file
+from automtl.comparison.result_store import Record
 from automtl.comparison.settings import Terms
 from automtl.paper.base import Reproduction
 from automtl.report.comparison_text import Table
 from automtl.report.reproduction import reproduction_files
 from automtl.report.style import drawing
 from automtl.search import published
+from automtl.system.files import json_bytes, write_whole
 from automtl.system.progress import Callback, ignore
 
 
@@ -67,12 +68,12 @@ def publish(reproduction: Reproduction, evidence: Evidence, out: Path) -> Reprod
     failed = {finish.name: finish.entry["failed"] for finish in evidence.finishes if finish.failed}
     values = evidence.header | _words(reproduction) | {"failed": failed} | reproduction.gather(evidence)
     tables = reproduction.tables(values)
-    files = {f"{reproduction.name}.json": to_json(values)}
+    files = {f"{reproduction.name}.json": json_bytes(values)}
     with drawing():
         drawn = reproduction_files(values, tables, list(reproduction.pictures(values)))
     files |= {name: text.encode() for name, text in drawn.items()}
     for name, content in files.items():
-        write_file(out / name, content)
+        write_whole(out / name, content)
     return Reproduced(values, tables, [out / name for name in files])
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from automtl.report.style import GROUND, MUTED, SURFACE, TEXT, colour
@@ -19,6 +20,8 @@ MARGIN, HEAD = 10.0, 30.0
 LABEL = 14.5  # height of an expert's name beside a task
 THICK = 9.0  # of a link that has all the weight
 SKIP = "skip"
+Gates = Sequence[Sequence[float]] | None  # (T, E) mean gate weights; None: not known
+SHARED = "interaction"  # the choice that is not made for each expert
 
 
 @dataclass(frozen=True)
@@ -32,53 +35,70 @@ class Box:
 
     @property
     def right(self) -> float:
+        """Its right side."""
         return self.x + self.width
 
+    @property
+    def middle(self) -> float:
+        """Half way between its sides."""
+        return self.x + self.width / 2
 
-def columns_of(expert: Mapping[str, Any], own: bool) -> list[str]:
-    """An expert's operations in their order; `own`: some expert has an interaction of its own."""
-    return [*([expert.get("interaction", SKIP)] if own else []), expert["pooling"], *expert["layers"]]
+
+def operations_of(architecture: Mapping[str, Any], expert: int) -> list[str]:
+    """An expert's operations in their order."""
+    return [made[expert] for name, made in architecture["choices"].items() if name != SHARED]
 
 
 def headings(architecture: Mapping[str, Any]) -> list[str]:
-    """What the columns of `columns_of` are."""
-    own = ["interaction"] if has_own(architecture) else []
-    return [*own, "pooling", *(f"layer {index + 1}" for index in range(len(architecture["experts"][0]["layers"])))]
+    """What each of an expert's operations decides."""
+    return [choice_title(name) for name in architecture["choices"] if name != SHARED]
 
 
-def has_own(architecture: Mapping[str, Any]) -> bool:
-    """Whether an expert has an interaction of its own."""
-    return any("interaction" in expert for expert in architecture["experts"])
+def choice_title(name: str) -> str:
+    """A choice's name in words."""
+    return name.replace("_", " ")
+
+
+def shared_interaction(architecture: Mapping[str, Any]) -> str:
+    """The interaction that all experts share."""
+    found: str = architecture["choices"][SHARED][0]
+    return found
+
+
+def num_experts(architecture: Mapping[str, Any]) -> int:
+    """How many experts there are."""
+    return len(architecture["choices"]["pooling"])
 
 
 def skips(architecture: Mapping[str, Any]) -> int:
-    """Skip connections over the interaction block and all expert layers."""
-    layers = [layer for expert in architecture["experts"] for layer in expert["layers"]]
-    return [architecture["interaction"], *layers].count(SKIP)
+    """Skip connections over all blocks."""
+    return sum(made.count(SKIP) for made in architecture["choices"].values())
+
+
+def skip_places(architecture: Mapping[str, Any]) -> int:
+    """Blocks that may be skipped: all but poolings."""
+    return sum(len(made) for name, made in architecture["choices"].items() if name != "pooling")
 
 
 def describe(architecture: Mapping[str, Any], tasks: Sequence[str]) -> str:
     """The architecture in words."""
-    parts = [f"Feature interaction: {architecture['interaction']}."]
-    for index, expert in enumerate(architecture["experts"]):
-        chain = ", ".join(columns_of(expert, "interaction" in expert))
+    parts = [f"Feature interaction: {shared_interaction(architecture)}."]
+    for index in range(num_experts(architecture)):
+        chain = ", ".join(operations_of(architecture, index))
         users = [task for task, chosen in zip(tasks, architecture["selection"], strict=True) if index in chosen]
         parts.append(f"Expert {index}: {chain}; used by {', '.join(users)}.")
     return clean(" ".join(parts))
 
 
 def draw_architecture(
-    architecture: Mapping[str, Any],
-    tasks: Sequence[str],
-    fields: Sequence[str] = (),
-    gates: Sequence[Sequence[float]] | None = None,
+    architecture: Mapping[str, Any], tasks: Sequence[str], fields: Sequence[str] = (), gates: Gates = None
 ) -> Figure:
-    """`fields`: lines of the first box. `gates`: (T, E) mean gate weights, the thickness of links; None: not known."""
+    """Draw what leads from fields to tasks. `fields`: lines of the first box; `gates`: thickness of the links."""
     from matplotlib.figure import Figure
 
-    titles, experts = headings(architecture), architecture["experts"]
+    titles, experts = headings(architecture), num_experts(architecture)
     heights = [max(40.0, LABEL * len(chosen) + 8) for chosen in architecture["selection"]]
-    inner = max(ROW * len(experts), sum(heights) + 12 * len(heights), 150.0)
+    inner = max(ROW * experts, sum(heights) + 12 * len(heights), 150.0)
     left = MARGIN + INPUT_WIDTH + FAN + 28
     end = left + len(titles) * (BOX[0] + GAP) - GAP
     total = end + LINKS + TASK_WIDTH + MARGIN
@@ -86,13 +106,13 @@ def draw_architecture(
     axes = figure.add_axes((0, 0, 1, 1))
     axes.set(xlim=(0, total), ylim=(HEAD + inner + MARGIN, 0))
     axes.set_axis_off()
-    source = _inputs(axes, architecture["interaction"], fields, HEAD + inner / 2)
-    rows = [HEAD + inner * (index + 0.5) / len(experts) for index in range(len(experts))]
+    source = _inputs(axes, shared_interaction(architecture), fields, HEAD + inner / 2)
+    rows = [HEAD + inner * (index + 0.5) / experts for index in range(experts)]
     for place, title in enumerate(titles):
         _word(axes, left + place * (BOX[0] + GAP) + BOX[0] / 2, HEAD / 2, title, MUTED)
     _word(axes, total - MARGIN - TASK_WIDTH / 2, HEAD / 2, "gate and tower of", MUTED)
-    for index, (expert, y) in enumerate(zip(experts, rows, strict=True)):
-        _expert(axes, f"E{index}", columns_of(expert, has_own(architecture)), left, y, source)
+    for index, y in enumerate(rows):
+        _expert(axes, f"E{index}", operations_of(architecture, index), left, y, source)
     targets = _targets(heights, inner, total - MARGIN - TASK_WIDTH)
     _links(axes, architecture["selection"], gates, end, rows, targets)
     for index, (task, box) in enumerate(zip(tasks, targets, strict=True)):
@@ -101,18 +121,19 @@ def draw_architecture(
 
 
 def _inputs(axes: Axes, interaction: str, fields: Sequence[str], y: float) -> Box:
-    """Fields above the shared interaction block."""
+    """Draw the fields above the shared interaction block, whose box is returned."""
     height = 22.0 + 14 * len(fields)
     top = Box(MARGIN, y - 12 - height / 2, INPUT_WIDTH, height)
     below = Box(MARGIN, y + 40, INPUT_WIDTH, 44)
     _box(axes, top, "")
-    _word(axes, top.x + top.width / 2, top.y - height / 2 + 13, "fields", TEXT, weight="bold")
+    _word(axes, top.middle, top.y - height / 2 + 13, "fields", TEXT, weight="bold")
     for index, line in enumerate(fields):
-        _word(axes, top.x + top.width / 2, top.y - height / 2 + 28 + 14 * index, shorten(line, 18), MUTED, size=10.5)
-    _arrow(axes, (top.x + top.width / 2, top.y + height / 2), (top.x + top.width / 2, below.y - below.height / 2))
+        _word(axes, top.middle, top.y - height / 2 + 28 + 14 * index, shorten(line, 18), MUTED, fontsize=10.5)
+    arrow = {"arrowstyle": "-|>", "color": MUTED, "linewidth": 1.2}
+    axes.annotate("", (top.middle, below.y - below.height / 2), (top.middle, top.y + height / 2), arrowprops=arrow)
     _box(axes, below, "", dashed=interaction == SKIP)
-    _word(axes, below.x + below.width / 2, below.y - 8, "interaction", MUTED, size=10.5)
-    _word(axes, below.x + below.width / 2, below.y + 8, shorten(interaction, 15), TEXT, weight="bold")
+    _word(axes, below.middle, below.y - 8, "interaction", MUTED, fontsize=10.5)
+    _word(axes, below.middle, below.y + 8, shorten(interaction, 15), TEXT, weight="bold")
     return below
 
 
@@ -129,22 +150,15 @@ def _expert(axes: Axes, name: str, operations: Sequence[str], left: float, y: fl
 def _targets(heights: Sequence[float], inner: float, x: float) -> list[Box]:
     """Boxes of the tasks, spread over the height."""
     free = (inner - sum(heights)) / len(heights)
-    boxes, top = [], HEAD
-    for height in heights:
-        boxes.append(Box(x, top + free / 2 + height / 2, TASK_WIDTH, height))
-        top += height + free
-    return boxes
+    tops = accumulate((height + free for height in heights), initial=HEAD + free / 2)
+    return [Box(x, top + height / 2, TASK_WIDTH, height) for top, height in zip(tops, heights, strict=False)]
 
 
 def _links(
-    axes: Axes,
-    selection: Sequence[Sequence[int]],
-    gates: Sequence[Sequence[float]] | None,
-    start: float,
-    rows: Sequence[float],
+    axes: Axes, selection: Sequence[Sequence[int]], gates: Gates, start: float, rows: Sequence[float],
     targets: Sequence[Box],
-) -> None:
-    """From experts to tasks; each ends beside its expert's name and weight."""
+) -> None:  # fmt: skip
+    """Draw links from experts to tasks; each ends beside its expert's name and weight."""
     room = 28 if gates is None else 68
     for task, (chosen, box) in enumerate(zip(selection, targets, strict=True)):
         for place, expert in enumerate(sorted(chosen)):
@@ -155,44 +169,23 @@ def _links(
             label = f"E{expert}" if weight is None else f"E{expert} {percent(round(weight, 2))}"
             thick = 1.6 if weight is None else 0.7 + THICK * weight
             _curve(axes, (start, leave), (box.x - room, arrive), colour(task), thick)
-            _word(axes, box.x - 4, arrive, label, TEXT, size=10.5, align="right")
+            _word(axes, box.x - 4, arrive, label, TEXT, fontsize=10.5, ha="right")
 
 
 def _box(axes: Axes, box: Box, text: str, *, edge: str = MUTED, dashed: bool = False, weight: str = "normal") -> None:
     from matplotlib.patches import FancyBboxPatch
 
-    axes.add_patch(
-        FancyBboxPatch(
-            (box.x, box.y - box.height / 2),
-            box.width,
-            box.height,
-            boxstyle="round,pad=0,rounding_size=5",
-            facecolor=GROUND if dashed else SURFACE,
-            edgecolor=edge,
-            linewidth=1.2,
-            linestyle=(0, (3, 2)) if dashed else "-",
-            zorder=2,
-        )
-    )
-    _word(axes, box.x + box.width / 2, box.y, text, MUTED if dashed else TEXT, weight=weight)
+    shape = FancyBboxPatch(
+        (box.x, box.y - box.height / 2), box.width, box.height, boxstyle="round,pad=0,rounding_size=5",
+        facecolor=GROUND if dashed else SURFACE, edgecolor=edge, linewidth=1.2,
+        linestyle=(0, (3, 2)) if dashed else "-", zorder=2,
+    )  # fmt: skip
+    axes.add_patch(shape)
+    _word(axes, box.middle, box.y, text, MUTED if dashed else TEXT, weight=weight)
 
 
-def _word(
-    axes: Axes,
-    x: float,
-    y: float,
-    text: str,
-    tint: str,
-    *,
-    weight: str = "normal",
-    size: float = 11,
-    align: Any = "center",
-) -> None:
-    axes.text(x, y, text, ha=align, va="center", color=tint, fontsize=size, weight=weight, zorder=4)
-
-
-def _arrow(axes: Axes, start: tuple[float, float], end: tuple[float, float]) -> None:
-    axes.annotate("", end, start, arrowprops={"arrowstyle": "-|>", "color": MUTED, "linewidth": 1.2})
+def _word(axes: Axes, x: float, y: float, text: str, tint: str, *, ha: Any = "center", **style: Any) -> None:
+    axes.text(x, y, text, ha=ha, va="center", color=tint, zorder=4, **({"fontsize": 11} | style))
 
 
 def _curve(axes: Axes, start: tuple[float, float], end: tuple[float, float], tint: str, thick: float) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 from automtl.report.labels import AWAY, place_names
 from automtl.report.style import GROUND, LINE, MARKERS, MUTED, TEXT, colour, dash
-from automtl.report.words import shorten, signed, width
+from automtl.report.words import scaled, shorten, signed, width
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -43,42 +43,43 @@ class Mark:
 
 
 def panel(
-    height: float = HEIGHT,
-    left: float = 56,
-    right: float = 10,
-    top: float = 18,
-    bottom: float = 44,
-    wide: float = WIDTH,
+    height: float = HEIGHT, left: float = 56, right: float = 10, top: float = 18, bottom: float = 44
 ) -> tuple[Figure, Axes]:
-    """A figure of one set of axes; margins in pixels."""
+    """Make a figure of one set of axes; margins in pixels."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(wide / 72, height / 72))
-    box = (left / wide, bottom / height, 1 - (left + right) / wide, 1 - (top + bottom) / height)
+    figure = Figure(figsize=(WIDTH / 72, height / 72))
+    box = (left / WIDTH, bottom / height, 1 - (left + right) / WIDTH, 1 - (top + bottom) / height)
     return figure, figure.add_axes(box)
 
 
+def _rows(names: Sequence[str], row: float, rest: float, **margins: float) -> tuple[Figure, Axes]:
+    """Make a panel of named rows, each `row` pixels high, and `rest` pixels; names stand in the margin on the left."""
+    figure, axes = panel(rest + row * len(names), left=16 + SIGN * _room(names), **margins)
+    axes.set_yticks(range(len(names)), [shorten(name, LABEL_ROOM) for name in names])
+    axes.tick_params(length=0)
+    return figure, axes
+
+
+def _room(names: Iterable[str]) -> int:
+    """The signs that the longest of some labels takes."""
+    return max((width(shorten(name, LABEL_ROOM)) for name in names), default=0)
+
+
 def lines(
-    series: Sequence[Line],
-    x_label: str,
-    y_label: str,
-    *,
-    marks: Sequence[Mark] = (),
-    limits: tuple[float, float] | None = None,
-    whole: bool = False,
-) -> Figure:
-    """Lines over x, each with its name at its end. `whole`: y counts things."""
+    series: Sequence[Line], x_label: str, y_label: str, *, marks: Sequence[Mark] = (),
+    limits: tuple[float, float] | None = None, counts: bool = False,
+) -> Figure:  # fmt: skip
+    """Draw lines over x, each with its name at its end. `counts`: y counts things."""
     from matplotlib.ticker import MaxNLocator
 
     named = [line for line in series if not line.muted]
-    room = max((width(shorten(line.name, LABEL_ROOM)) for line in named if line.name), default=0)
-    figure, axes = panel(left=64, right=14 + SIGN * room)
+    figure, axes = panel(left=64, right=14 + SIGN * _room(line.name for line in named))
     for line in sorted(series, key=lambda line: not line.muted):
         _draw(axes, line)
-    axes.set_xlabel(x_label)
-    axes.set_ylabel(y_label)
+    axes.set(xlabel=x_label, ylabel=y_label)
     axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(5, integer=whole))
+    axes.yaxis.set_major_locator(MaxNLocator(5, integer=counts))
     axes.margins(x=0.02)
     if limits is not None:
         axes.set_ylim(*limits)
@@ -98,22 +99,20 @@ def _draw(axes: Axes, line: Line) -> None:
 
 
 def _mark(axes: Axes, mark: Mark) -> None:
-    across = axes.get_xaxis_transform() if mark.y is None else axes.get_yaxis_transform()
+    style: dict[str, Any] = {"color": MUTED, "linewidth": 1, "linestyle": (0, (2, 2)), "zorder": 1}
+    word: dict[str, Any] = {"color": MUTED, "fontsize": 10, "va": "bottom"}
     if mark.x is not None:
-        axes.axvline(mark.x, color=MUTED, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
+        axes.axvline(mark.x, **style)
         low, high = axes.get_xlim()
-        late = mark.x > low + 0.6 * (high - low)
-        axes.text(
-            mark.x, 1.0, f" {mark.name} ", transform=across, ha="right" if late else "left", va="bottom",
-            color=MUTED, fontsize=10,
-        )  # fmt: skip
+        side = "right" if mark.x > low + 0.6 * (high - low) else "left"
+        axes.text(mark.x, 1.0, f" {mark.name} ", transform=axes.get_xaxis_transform(), ha=side, **word)
     elif mark.y is not None:
-        axes.axhline(mark.y, color=MUTED, linewidth=1, linestyle=(0, (2, 2)), zorder=1)
-        axes.text(0.01, mark.y, mark.name, transform=across, ha="left", va="bottom", color=MUTED, fontsize=10)
+        axes.axhline(mark.y, **style)
+        axes.text(0.01, mark.y, mark.name, transform=axes.get_yaxis_transform(), ha="left", **word)
 
 
 def _name_ends(axes: Axes, named: Sequence[Line]) -> None:
-    """Names right of the last points, moved apart where they would overlap."""
+    """Write names right of the last points, moved apart where they would overlap."""
     ends = [line for line in named if len(line.y) and line.name]
     low, high = axes.get_ylim()
     pixels = axes.get_window_extent().height
@@ -126,7 +125,7 @@ def _name_ends(axes: Axes, named: Sequence[Line]) -> None:
 
 
 def spread(wanted: Sequence[float], gap: float, top: float) -> list[float]:
-    """Places near the wanted ones, at least `gap` apart and, if there is room, between 0 and `top`."""
+    """Give places near the wanted ones, at least `gap` apart and, if there is room, between 0 and `top`."""
     order = sorted(range(len(wanted)), key=lambda index: wanted[index])
     places = list(wanted)
     for before, after in pairwise(order):
@@ -139,73 +138,59 @@ def spread(wanted: Sequence[float], gap: float, top: float) -> list[float]:
 
 
 def heat(
-    values: Sequence[Sequence[float]],
-    rows: Sequence[str],
-    x: Sequence[int],
-    x_label: str,
-    outlined: Sequence[int] = (),
-    y_label: str = "",
+    values: Sequence[Sequence[float]], rows: Sequence[str], x: Sequence[int], x_label: str, outlined: Sequence[int] = ()
 ) -> Figure:
-    """(rows, len(x)) values from 0 to the largest one as depth of colour; the last column's values are printed.
+    """Draw (rows, len(x)) values from 0 to the largest one as depth of colour; the last column's values are printed.
 
     `outlined` rows are marked as chosen.
     """
-    room = max(width(shorten(name, LABEL_ROOM)) for name in rows)
-    figure, axes = panel(62 + 20 * len(rows), left=14 + SIGN * room, right=56)
-    peak = max((max(row) for row in values if len(row)), default=0.0) or 1.0
-    _cells(axes, values, rows, peak, 0.96)
-    axes.set(xlabel=x_label, ylabel=y_label)
+    figure, axes = _rows(rows, 20, 62, right=56)
+    _cells(axes, values, max((max(row) for row in values if len(row)), default=0.0) or 1.0, 0.96)
+    axes.set(xlabel=x_label)
     shown = range(0, len(x), max(1, len(x) // 4))
     axes.set_xticks([column + 0.47 for column in shown], [str(x[column]) for column in shown])
     for row in range(len(rows)):
         chosen = row in outlined
         axes.text(
-            len(x) + 0.15, row + 0.45, f"{values[row][-1]:.2f}{' ●' if chosen else ''}", va="center",
+            len(x) + 0.15, row, f"{values[row][-1]:.2f}{' ●' if chosen else ''}", va="center",
             color=TEXT if chosen else MUTED, fontsize=10.5, weight="bold" if chosen else "normal", clip_on=False,
         )  # fmt: skip
     return figure
 
 
 def grid(values: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequence[str], peak: float) -> Figure:
-    """(rows, columns) values from 0 to `peak` as depth of colour, each printed in its cell."""
-    room = max(width(shorten(name, LABEL_ROOM)) for name in rows)
-    figure, axes = panel(34 + 26 * len(rows), left=14 + SIGN * room, bottom=6, top=28)
-    _cells(axes, values, rows, peak, 0.46)
+    """Draw (rows, columns) values from 0 to `peak` as depth of colour, each printed in its cell."""
+    figure, axes = _rows(rows, 26, 34, bottom=6, top=28)
+    _cells(axes, values, peak, 0.46)
     axes.set_xticks([place + 0.47 for place in range(len(columns))], columns)
     axes.xaxis.tick_top()
-    axes.tick_params(length=0)
     for place, row in enumerate(values):
         for column, value in enumerate(row):
             text = f"{value:.2f}".removeprefix("0")
-            axes.text(column + 0.47, place + 0.46, text, ha="center", va="center", color=TEXT, fontsize=10)
+            axes.text(column + 0.47, place, text, ha="center", va="center", color=TEXT, fontsize=10)
     return figure
 
 
-def _cells(axes: Axes, values: Sequence[Sequence[float]], rows: Sequence[str], peak: float, deepest: float) -> None:
-    """A rectangle a value; rows are named. `deepest`: opacity of the peak."""
+def _cells(axes: Axes, values: Sequence[Sequence[float]], peak: float, deepest: float) -> None:
+    """Draw a rectangle a value, the deeper the larger. `deepest`: opacity of the peak."""
     from matplotlib.collections import PatchCollection
+    from matplotlib.colors import to_rgba
     from matplotlib.patches import Rectangle
 
-    count = len(values[0])
-    cells = [Rectangle((column, row), 0.94, 0.9) for row in range(len(rows)) for column in range(count)]
-    depths = [max(values[row][column], 0) / peak for row in range(len(rows)) for column in range(count)]
-    faces = [(*_rgb(colour(0)), round(0.04 + deepest * depth, 3)) for depth in depths]
+    places = [(row, column) for row in range(len(values)) for column in range(len(values[0]))]
+    depths = [max(values[row][column], 0) / peak for row, column in places]
+    faces = [to_rgba(colour(0), round(0.04 + deepest * depth, 3)) for depth in depths]
+    cells = [Rectangle((column, row - 0.45), 0.94, 0.9) for row, column in places]
     axes.add_collection(PatchCollection(cells, facecolors=faces, edgecolors="none"))
-    axes.set(xlim=(0, count), ylim=(len(rows), 0))
-    axes.set_yticks([row + 0.45 for row in range(len(rows))], [shorten(name, LABEL_ROOM) for name in rows])
+    axes.set(xlim=(0, len(values[0])), ylim=(len(values) - 0.45, -0.45))
     axes.grid(visible=False)
-    axes.tick_params(length=0)
     axes.spines[:].set_visible(False)
-
-
-def _rgb(value: str) -> tuple[float, float, float]:
-    return int(value[1:3], 16) / 255, int(value[3:5], 16) / 255, int(value[5:7], 16) / 255
 
 
 def band(
     x: Sequence[float], quantiles: Sequence[Sequence[float]], x_label: str, y_label: str, marks: Sequence[Mark] = ()
 ) -> Figure:
-    """Minimum, quartiles and maximum (5 values an x) as two bands and a line."""
+    """Draw minimum, quartiles and maximum (5 values an x) as two bands and a line."""
     figure, axes = panel(right=86)
     low, first, middle, third, high = zip(*quantiles, strict=True)
     axes.fill_between(x, low, high, color=colour(0), alpha=0.15, linewidth=0)
@@ -221,7 +206,7 @@ def band(
 
 
 def square(curve: Sequence[Sequence[float]], x_label: str, y_label: str, *, dots: bool, index: int) -> Figure:
-    """A curve beside the diagonal; both axes have the same scale and start at 0."""
+    """Draw a curve beside the diagonal; both axes have the same scale and start at 0."""
     figure, axes = panel(310)
     end = max((max(point) for point in curve), default=1.0) * 1.04 if dots else 1.0
     axes.plot([0, end], [0, end], color=MUTED, linewidth=1, linestyle=(0, (2, 2)))
@@ -234,32 +219,23 @@ def square(curve: Sequence[Sequence[float]], x_label: str, y_label: str, *, dots
 def intervals(
     rows: Sequence[tuple[str, Sequence[float], float, float]], x_label: str, outlined: int | None = None
 ) -> Figure:
-    """(name, points, mean, deviation) a row: small points, and the mean with a bar of one deviation each way."""
-    room = max(width(shorten(name, LABEL_ROOM)) for name, *_ in rows)
-    figure, axes = panel(26 * len(rows) + 62, left=16 + SIGN * room, right=16)
+    """Draw (name, points, mean, deviation) a row: small points, and the mean with a bar of one deviation each way."""
+    figure, axes = _rows([name for name, *_ in rows], 26, 62, right=16)
     for place, (_, points, mean, deviation) in enumerate(rows):
         tint = colour(0 if place == outlined else 1)
         axes.plot([mean - deviation, mean + deviation], [place, place], color=tint, linewidth=2.5, alpha=0.45)
         axes.plot(points, [place + 0.22] * len(points), "o", color=tint, markersize=3.2, alpha=0.8)
         axes.plot([mean], [place], MARKERS[2] if place == outlined else MARKERS[1], color=tint, markersize=6.5)
-    axes.set_yticks(range(len(rows)), [shorten(name, LABEL_ROOM) for name, *_ in rows])
     for place, label in enumerate(axes.get_yticklabels()):
         label.set_color(TEXT)
         label.set_fontweight("bold" if place == outlined else "normal")
     axes.set(xlabel=x_label, ylim=(len(rows) - 0.4, -0.6))
-    axes.tick_params(length=0)
     axes.locator_params(axis="x", nbins=4)
     return figure
 
 
-def scatter(
-    points: Sequence[tuple[str, float, float]],
-    x_label: str,
-    y_label: str,
-    outlined: str,
-    form: Callable[[float], str],
-) -> Figure:
-    """Named points over a logarithmic x."""
+def scatter(points: Sequence[tuple[str, float, float]], x_label: str, y_label: str, outlined: str) -> Figure:
+    """Draw named points over a logarithmic x."""
     from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
     figure, axes = panel(300, left=62)
@@ -276,14 +252,14 @@ def scatter(
     axes.set(xlabel=x_label, ylabel=y_label)
     between = (1, 2, 5) if max(xs) < 50 * min(xs) else (1,)
     axes.xaxis.set_major_locator(LogLocator(10, subs=between, numticks=6))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: form(value)))
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: scaled(value)))
     axes.xaxis.set_minor_formatter(NullFormatter())
     _name_points(axes, points, outlined)
     return figure
 
 
 def _name_points(axes: Axes, points: Sequence[tuple[str, float, float]], outlined: str) -> None:
-    """Names beside their points, the outlined one placed first; a line leads to a name that is further off."""
+    """Write names beside their points, the outlined one placed first; a line leads to a name that is further off."""
     axes.get_ylim()  # settles the scale
     origin = axes.get_window_extent()
     ordered = sorted(points, key=lambda point: point[0] != outlined)
@@ -304,25 +280,18 @@ def _name_points(axes: Axes, points: Sequence[tuple[str, float, float]], outline
 
 
 def gains(rows: Sequence[tuple[str, float, float, float, str]], x_label: str) -> Figure:
-    """(name, difference, low, high, verdict) a row, beside the line of no difference. Marks and tints are verdicts'."""
+    """Draw (name, difference, low, high, verdict) a row, beside the line of no difference; marks show the verdict."""
     looks = {"better": ("^", colour(0)), "worse": ("v", colour(1))}
-    room = max(width(shorten(name, LABEL_ROOM)) for name, *_ in rows)
-    figure, axes = panel(30 * len(rows) + 62, left=16 + SIGN * room, right=16)
+    figure, axes = _rows([name for name, *_ in rows], 30, 62, right=16)
     axes.axvline(0, color=MUTED, linewidth=1.2)
     for place, (_, difference, low, high, verdict) in enumerate(rows):
         marker, tint = looks.get(verdict, ("D", MUTED))
         axes.plot([low, high], [place, place], color=tint, linewidth=2.2)
         axes.plot([difference], [place], marker, color=tint, markersize=7)
-        behind = {
-            "facecolor": GROUND,
-            "edgecolor": "none",
-            "pad": 0.5,
-        }  # keeps the line of no difference off the number
         axes.text(
-            difference, place - 0.25, signed(difference), ha="center", va="bottom", fontsize=10, bbox=behind, zorder=2.5
-        )
-    axes.set_yticks(range(len(rows)), [shorten(name, LABEL_ROOM) for name, *_ in rows])
+            difference, place - 0.25, signed(difference), ha="center", va="bottom", fontsize=10, zorder=2.5,
+            bbox={"facecolor": GROUND, "edgecolor": "none", "pad": 0.5},  # keeps the line of no difference off it
+        )  # fmt: skip
     axes.set(xlabel=x_label, ylim=(len(rows) - 0.4, -0.8))
-    axes.tick_params(length=0)
     axes.locator_params(axis="x", nbins=4)
     return figure

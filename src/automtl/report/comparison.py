@@ -82,7 +82,7 @@ def _costs(found: Values) -> Iterator[Picture]:
         ]
         if len(points) > 1:
             words = ", ".join(f"{model} {form(x)} and {y:.4f}" for model, x, y in points)
-            figure = scatter(points, label, "MTL-Loss on test rows", found["reference"], form)
+            figure = scatter(points, label, "MTL-Loss on test rows", found["reference"])
             title = f"Quality against {label}"
             yield Picture(
                 f"cost-{name.replace('_', '-')}", title, f"{label.capitalize()} and MTL-Loss: {words}.", figure
@@ -128,7 +128,7 @@ def comparison_page(found: Values) -> dict[str, Any]:
         "failed": [(name, model["failed"]) for name, model in found["models"].items() if model["failed"]],
         "experts": None
         if seed is None
-        else expert_table(seed["architecture"], tasks, seed.get("gates"), seed.get("blend")),
+        else expert_table(seed["architecture"], tasks, seed.get("gates"), seed.get("ensemble")),
     }
 
 

@@ -11,7 +11,7 @@ AWAY = 9.0  # from a point's middle to its name
 
 
 @dataclass(frozen=True)
-class Box:
+class Area:
     """A rectangle that a name or a point covers."""
 
     left: float
@@ -19,7 +19,7 @@ class Box:
     right: float
     top: float
 
-    def meets(self, other: Box) -> bool:
+    def meets(self, other: Area) -> bool:
         """Whether they share some area."""
         across = min(self.right, other.right) - max(self.left, other.left)
         return across > 0 and min(self.top, other.top) - max(self.bottom, other.bottom) > 0
@@ -34,9 +34,9 @@ class Box:
         return (self.bottom + self.top) / 2
 
 
-def place_names(points: Sequence[tuple[float, float]], widths: Sequence[float], wide: float, high: float) -> list[Box]:
+def place_names(points: Sequence[tuple[float, float]], widths: Sequence[float], wide: float, high: float) -> list[Area]:
     """A box for each name in turn: right or left of its point, as near as points, earlier names and edges allow."""
-    taken = [Box(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in points]
+    taken = [Area(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in points]
     for (x, y), width in zip(points, widths, strict=True):
         boxes = [box for box in _beside(x, y, width, high) if box.within(wide, high)]
         free = (box for box in boxes if not any(box.meets(other) for other in taken))
@@ -44,9 +44,9 @@ def place_names(points: Sequence[tuple[float, float]], widths: Sequence[float], 
     return taken[len(points) :]
 
 
-def _beside(x: float, y: float, width: float, high: float) -> Iterator[Box]:
-    """Boxes on both sides of a point, further and further up and down."""
+def _beside(x: float, y: float, width: float, high: float) -> Iterator[Area]:
+    """Areaes on both sides of a point, further and further up and down."""
     for step in range(2 * int(high / HEIGHT) + 2):
         for middle in dict.fromkeys((y + step * HEIGHT / 2, y - step * HEIGHT / 2)):
             for left in (x + AWAY, x - AWAY - width):
-                yield Box(left, middle - HEIGHT / 2, left + width, middle + HEIGHT / 2)
+                yield Area(left, middle - HEIGHT / 2, left + width, middle + HEIGHT / 2)

@@ -7,7 +7,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from automtl.report.architecture import columns_of, describe, draw_architecture, has_own, headings, skips
+from automtl.report.architecture import (
+    choice_title,
+    describe,
+    draw_architecture,
+    headings,
+    num_experts,
+    operations_of,
+    shared_interaction,
+    skip_places,
+    skips,
+)  # fmt: skip
 from automtl.report.charts import Line, Mark, band, heat, lines, square
 from automtl.report.picture import Picture
 from automtl.report.text import COLUMNS
@@ -113,36 +123,28 @@ def selection_pictures(looks: Sequence[Mapping[str, Any]], tasks: Sequence[str])
         yield Picture(name, clean(task), f"Weights of experts at the last step, those kept: {words}.", figure)
 
 
-def choice_names(run: RunValues) -> list[str]:
-    """What the choices of a search are, in the order in which its records hold them."""
-    count = len(run.history["search"]["options"])
-    own = ["experts' interaction"] if run.settings.get("space", {}).get("expert_interaction") else []
-    first = ["interaction", *own, "pooling"]
-    return [*first, *(f"layer {index + 1}" for index in range(count - len(first)))]
-
-
 def _strength(run: RunValues) -> Iterator[Picture]:
     """Mean weight of each candidate over the cells of a choice, at each look."""
     records = run.records
     if not records:
         return
     steps = [record["step"] for record in records]
-    for choice, (title, options) in enumerate(zip(choice_names(run), run.history["search"]["options"], strict=True)):
+    for place, (choice, options) in enumerate(run.history["search"]["options"].items()):
         if len(options) < 2:
             continue
         means = [_means(record["alpha"][choice]) for record in records]
         courses = [[mean[option] for mean in means] for option in range(len(options))]
         order = sorted(range(len(options)), key=lambda option: (-courses[option][-1], -max(courses[option])))
         series = [
-            Line(options[option], steps, courses[option], place, muted=place >= STRONGEST)
-            for place, option in enumerate(order)
+            Line(options[option], steps, courses[option], rank, muted=rank >= STRONGEST)
+            for rank, option in enumerate(order)
         ]
         words = ", ".join(f"{options[option]} {courses[option][-1]:.3f}" for option in order)
         cells = len(records[0]["alpha"][choice])
         where = "" if cells == 1 else f", mean over {cells} experts"
-        title = f"{title.capitalize()}{where}"
+        title = f"{choice_title(choice).capitalize()}{where}"
         figure = lines(series, "search step", "weight", limits=(0, max(map(max, courses)) * 1.08))
-        yield Picture(f"strength-{slug(choice, choice_names(run)[choice])}", title, f"At the end: {words}.", figure)
+        yield Picture(f"strength-{slug(place, choice)}", title, f"At the end: {words}.", figure)
 
 
 def _means(cells: Sequence[Sequence[float]]) -> list[float]:
@@ -165,13 +167,13 @@ def _search(run: RunValues) -> Iterator[Picture]:
     )  # fmt: skip
     seen, final = [record["skips"] for record in records], skips(run.model["architecture"])
     taken = ", taken by the trials after the search," if _trials(run) else ""
-    room = 1 + sum(len(expert["layers"]) for expert in records[-1]["architecture"]["experts"])
+    room = skip_places(records[-1]["architecture"])
     yield Picture(
         "skips", "Skip connections",
         f"In the architecture of each look: {seen[0]} at the first one, {seen[-1]} at the last; at most {max(seen)}."
         f" The last architecture has {room} places for them.",
         lines([Line("skips", steps, seen, 0, steps=True)], "search step", "skips", limits=(0, max(*seen, 4) + 1),
-              whole=True),
+              counts=True),
         f"Of the architecture that was strongest at that step. The final one{taken} has {final}.",
     )  # fmt: skip
     stopped = [record["stopped"] for record in records]
@@ -179,7 +181,7 @@ def _search(run: RunValues) -> Iterator[Picture]:
         "stopped", "Operations stopped",
         f"{stopped[-1]} copies of candidate operations were stopped by the end.",
         lines([Line("stopped", steps, stopped, 1, steps=True)], "search step", "operations",
-              limits=(0, max(*stopped, 4) * 1.1), whole=True, marks=[warm]),
+              limits=(0, max(*stopped, 4) * 1.1), counts=True, marks=[warm]),
     )  # fmt: skip
     yield from difference_pictures(records, run.settings.get("search", {}).get("stop_threshold"))
 
@@ -313,10 +315,10 @@ def _cost(run: RunValues) -> list[tuple[str, str]]:
         *([("FLOPs per row", amount(flops))] if flops is not None else []),
         ("search", seconds(spent.get("search"))),
         ("training", seconds(spent.get("training"))),
-        *([("others beside it", seconds(spent["blend"]))] if metrics.get("blend") else []),
+        *([("others beside it", seconds(spent["ensemble"]))] if metrics.get("ensemble") else []),
         ("all in all", seconds(spent.get("total"))),
         ("peak memory", size(metrics.get("peak_memory_bytes"))),
-        ("inputs chosen", clean(metrics.get("variant", "–"))),
+        ("inputs chosen", clean(metrics.get("preset", "–"))),
         ("seed", str(metrics.get("seed", "–"))),
     ]
 
@@ -348,32 +350,34 @@ def _fields(schema: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
 
 def _experts(run: RunValues) -> dict[str, Any] | None:
     found = run.model.get("architecture")
-    return None if found is None else expert_table(found, run.tasks, run.curves.get("gates"), run.metrics.get("blend"))
+    return (
+        None if found is None else expert_table(found, run.tasks, run.curves.get("gates"), run.metrics.get("ensemble"))
+    )
 
 
 def expert_table(
-    architecture: Mapping[str, Any], tasks: Sequence[str], gates: Any = None, blend: Any = None
+    architecture: Mapping[str, Any], tasks: Sequence[str], gates: Any = None, ensemble: Any = None
 ) -> dict[str, Any]:
     """The architecture as a table: a row an expert, its operations, and its weight in each task; who else scores."""
     rows = []
-    for index, expert in enumerate(architecture["experts"]):
+    for index in range(num_experts(architecture)):
         weights = [
             ("" if index not in chosen else "yes" if not gates else percent(gates[task][index]))
             for task, chosen in enumerate(architecture["selection"])
         ]
-        rows.append((f"E{index}", columns_of(expert, has_own(architecture)), weights))
+        rows.append((f"E{index}", operations_of(architecture, index), weights))
     return {
-        "interaction": architecture["interaction"], "columns": headings(architecture), "tasks": tasks, "rows": rows,
-        "beside": _beside(blend, tasks) if blend else None,
+        "interaction": shared_interaction(architecture), "columns": headings(architecture),
+        "tasks": tasks, "rows": rows, "beside": _beside(ensemble, tasks) if ensemble else None,
     }  # fmt: skip
 
 
-def _beside(blend: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
-    """Members of the blend and their shares by task; what was missing."""
-    shares = blend["shares"]
-    names = list(next(iter(shares.values()), ()))
-    rows = [(clean(name), [percent(shares[task][name]) for task in tasks]) for name in names]
-    return {"rows": rows, "missing": clean(blend["missing"]) if blend["missing"] else None}
+def _beside(ensemble: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
+    """Members of the ensemble and their weights by task; what was missing."""
+    weights = ensemble["weights"]
+    names = list(next(iter(weights.values()), ()))
+    rows = [(clean(name), [percent(weights[task][name]) for task in tasks]) for name in names]
+    return {"rows": rows, "missing": clean(ensemble["missing"]) if ensemble["missing"] else None}
 
 
 def _stopped(run: RunValues) -> dict[str, Any] | None:
@@ -381,20 +385,19 @@ def _stopped(run: RunValues) -> dict[str, Any] | None:
     stopped = (run.history.get("search") or {}).get("stopped")
     if not stopped:
         return None
-    names = choice_names(run)
-    cells = [len(choice) for choice in run.records[0]["alpha"]]
-    places: dict[tuple[str, int], list[int]] = {}
+    alpha = run.records[0]["alpha"]
+    places: dict[tuple[str, str], list[int]] = {}
     for entry in stopped:
         places.setdefault((entry["operation"], entry["choice"]), []).append(entry["step"])
-    choices = sorted({choice for _, choice in places})
+    choices = [choice for choice in alpha if any(choice == other for _, other in places)]
     operations = list(dict.fromkeys(entry["operation"] for entry in stopped))
 
-    def cell(operation: str, choice: int) -> str:
+    def cell(operation: str, choice: str) -> str:
         steps = places.get((operation, choice))
-        return f"{len(steps)} of {cells[choice]}, from step {min(steps)}" if steps else ""
+        return f"{len(steps)} of {len(alpha[choice])}, from step {min(steps)}" if steps else ""
 
     rows = [(operation, [cell(operation, choice) for choice in choices]) for operation in operations]
-    return {"columns": [names[choice] for choice in choices], "rows": rows, "count": len(stopped)}
+    return {"columns": [choice_title(choice) for choice in choices], "rows": rows, "count": len(stopped)}
 
 
 def _settings(values: Mapping[str, Any]) -> list[tuple[str, str]]:

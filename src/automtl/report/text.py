@@ -21,14 +21,13 @@ def number(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else "-"
 
 
-def blend_lines(blend: Mapping[str, Any]) -> list[str]:
-    """Who has which share of each task's score, a line a task, and what was missing."""
-    shares = blend["shares"]
+def ensemble_lines(ensemble: Mapping[str, Any]) -> list[str]:
+    """Weights of the members in each task's score, a line a task, and what was missing."""
     lines = [
-        f"{task}: " + ", ".join(f"{name} {share:.0%}" for name, share in parts.items() if share)
-        for task, parts in shares.items()
+        f"{task}: " + ", ".join(f"{name} {weight:.0%}" for name, weight in members.items() if weight)
+        for task, members in ensemble["weights"].items()
     ]
-    missing = [f"no boosted trees: {blend['missing']}"] if blend["missing"] else []
+    missing = [f"no boosted trees: {ensemble['missing']}"] if ensemble["missing"] else []
     return (["scores by"] if lines else ["the network alone: no other helps it"]) + lines + missing
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from automtl.errors import SettingsError
 from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
 from automtl.search.settings import SearchSettings, published
-from automtl.system.registry import Registry
+from automtl.system.registry import Registry, subclass_of
 
 STRATEGIES: Registry[type[SearchStrategy]] = Registry(
     "strategy",
@@ -16,7 +16,7 @@ STRATEGIES: Registry[type[SearchStrategy]] = Registry(
         "darts-minus": "automtl.search.darts_minus:DartsMinus",
         "random": "automtl.search.random_search:RandomSearch",
     },
-    lambda found: isinstance(found, type) and issubclass(found, SearchStrategy),
+    subclass_of("automtl.search.base:SearchStrategy"),
     "a subclass of automtl.search.SearchStrategy",
     SettingsError,
 )

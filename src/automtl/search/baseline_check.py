@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
 from automtl.features.batch import subset
 from automtl.models.network import build
-from automtl.operations import Identity, Operation
+from automtl.operations import Block, Identity, Operation
 from automtl.search.base import SearchProblem, SearchResult
 from automtl.space.architecture import Architecture
+from automtl.space.names import INTERACTION, POOLING, block_of
 from automtl.space.space import SearchSpace
 from automtl.system.progress import Callback, Progress
 from automtl.training.fit import fit
@@ -20,8 +21,8 @@ VALID_ROWS = 50_000
 
 
 def check_against_baseline(
-    found: SearchResult, pooling: Operation, layers: Sequence[Operation], max_rows: int, problem: SearchProblem,
-    seed: int, callback: Callback,
+    found: SearchResult, baseline: Mapping[str, Operation], max_rows: int, problem: SearchProblem, seed: int,
+    callback: Callback,
 ) -> SearchResult:  # fmt: skip
     """The best of `alternatives` on validation rows after an epoch of half the rows, at most `max_rows`.
 
@@ -30,7 +31,7 @@ def check_against_baseline(
     those of a whole training: as many steps tell more than as many rows.
     """
     start = time.perf_counter()
-    made = alternatives(found.architecture, problem.space, pooling, layers)
+    made = alternatives(found.architecture, problem.space, baseline)
     if problem.embedding is None or not max_rows or len(made) < 2:
         return replace(found, history=found.history | {"trials": []})
     train = subset(problem.train, min(max_rows, max(len(problem.train) // 2, 1)), seed)
@@ -51,33 +52,25 @@ def check_against_baseline(
     return SearchResult(chosen, seconds, found.history | {"trials": trials}, kept)
 
 
-def alternatives(
-    found: Architecture, space: SearchSpace, pooling: Operation, layers: Sequence[Operation]
-) -> dict[Architecture, str]:
+def alternatives(found: Architecture, space: SearchSpace, baseline: Mapping[str, Operation]) -> dict[Architecture, str]:
     """The found architecture, then with baseline poolings, with baseline layers, too, and without interactions, too.
 
-    Parts that the space does not have are left as found; what comes out twice is there once.
+    `baseline`: an operation a choice, in all of its cells. Poolings, and all layers together, are left as found where
+    the space does not have them; what comes out twice is there once.
     """
-    pooled = _with(found, pooling if all(pooling in cell for cell in space.pooling.cells) else None, None)
-    baseline = _with(pooled, None, _layers(space, layers))
-    made = {found: "as found"}
-    made.setdefault(pooled, "baseline poolings")
-    made.setdefault(baseline, "baseline poolings and layers")
-    if all(Identity() in cell for cell in space.interaction.cells):
-        made.setdefault(replace(baseline, interaction=Identity()), "baseline without interactions")
+    pooled = _with(found, {POOLING: baseline[POOLING]}, space)
+    layered = _with(pooled, {name: made for name, made in baseline.items() if block_of(name) is Block.LAYER}, space)
+    skipped = _with(layered, {INTERACTION: Identity()}, space)
+    names = ("as found", "baseline poolings", "baseline poolings and layers", "baseline without interactions")
+    made: dict[Architecture, str] = {}
+    for architecture, name in zip((found, pooled, layered, skipped), names, strict=True):
+        made.setdefault(architecture, name)
     return made
 
 
-def _layers(space: SearchSpace, layers: Sequence[Operation]) -> tuple[Operation, ...] | None:
-    """One operation a layer; None where the space lacks one."""
-    made = (*layers, *[Identity()] * len(space.layers))[: len(space.layers)]
-    fits = all(one in cell for one, choice in zip(made, space.layers, strict=True) for cell in choice.cells)
-    return made if fits else None
-
-
-def _with(found: Architecture, pooling: Operation | None, layers: tuple[Operation, ...] | None) -> Architecture:
-    """The architecture with this pooling and these layers in every expert; None: its own."""
-    experts = (
-        replace(expert, pooling=pooling or expert.pooling, layers=layers or expert.layers) for expert in found.experts
-    )
-    return replace(found, experts=tuple(experts))
+def _with(found: Architecture, parts: Mapping[str, Operation], space: SearchSpace) -> Architecture:
+    """The architecture with these operations in every cell of their choices; as it was where the space lacks one."""
+    if not all(made in cell for name, made in parts.items() for cell in space[name].cells):
+        return found
+    changed = {name: (made,) * len(found[name]) for name, made in parts.items()}
+    return replace(found, choices={**found.choices, **changed})

@@ -3,28 +3,31 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Places = tuple[int, ...]  # of some candidates of a choice
-Candidates = Sequence[Places]  # of each choice
+Candidates = Mapping[str, tuple[int, ...]]  # some of each choice, by place
+Sizes = Mapping[str, int]  # how many candidates each choice has
 KEPT = 0.5  # share of the candidates that a pruning by top-k leaves
 
 
-def sample_candidates(sizes: Sequence[int], step: int, count: int | None, small: int, seed: int) -> Candidates | None:
+def sample_candidates(sizes: Sizes, step: int, count: int | None, small: int, seed: int) -> Candidates | None:
     """`count` candidates of each choice, the same for all its cells (None: all); in a round of steps each has its turn.
 
-    sizes: candidates of each choice. A choice of at most `small` of them runs all.
+    A choice of at most `small` of them runs all.
     """
     if count is None:
         return None
-    return [_sample(size, step, size if size <= small else count, f"{seed} {i}") for i, size in enumerate(sizes)]
+    counts = [size if size <= small else count for size in sizes.values()]
+    return {
+        name: _sample(size, step, counts[index], f"{seed} {index}") for index, (name, size) in enumerate(sizes.items())
+    }
 
 
-def _sample(size: int, step: int, count: int, seed: str) -> Places:
+def _sample(size: int, step: int, count: int, seed: str) -> tuple[int, ...]:
     if size <= count:
         return tuple(range(size))
     turn, place = divmod(step, -(-size // count))
@@ -32,7 +35,7 @@ def _sample(size: int, step: int, count: int, seed: str) -> Places:
     return tuple(sorted((order + order)[place * count : (place + 1) * count]))
 
 
-def top_k(weights: Tensor, small: int) -> Places:
+def top_k(weights: Tensor, small: int) -> tuple[int, ...]:
     """Half of the candidates, two at least: those that some cell weighs most. All, if there are at most `small`.
 
     weights: (cells, K).
@@ -42,6 +45,6 @@ def top_k(weights: Tensor, small: int) -> Places:
     return tuple(sorted(best.topk(count).indices.tolist()))
 
 
-def argmax(weights: Tensor) -> Places:
+def argmax(weights: Tensor) -> tuple[int, ...]:
     """The candidates that are the strongest of some cell; one, where all cells agree. weights: (cells, K)."""
     return tuple(sorted(set(weights.argmax(dim=1).tolist())))

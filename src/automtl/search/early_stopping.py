@@ -9,50 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from automtl.models.block import PlacedMixture
+from automtl.models.block import PlacedOperation
 from automtl.search.procedure import Procedure
 
 SMALL = 16  # operations with fewer parameters are exempt
 SMOOTHING = 20  # checks over which gradients are averaged, as the span of an exponential mean
-
-
-@dataclass(frozen=True)
-class WatchedOperation:
-    """A candidate in all its copies (S): its choice, the cells of the copies, its name, its parameters (S, ...)."""
-
-    choice: int
-    cells: tuple[int, ...]
-    name: str
-    parameters: tuple[nn.Parameter, ...]
-
-    @property
-    def size(self) -> int:
-        """Parameters of one copy."""
-        return sum(parameter[0].numel() for parameter in self.parameters)
-
-    def gradients(self) -> Tensor | None:
-        """(S, size), a copy; None where the last pass did not run it."""
-        found = [parameter.grad for parameter in self.parameters]
-        if any(gradient is None for gradient in found):
-            return None
-        return torch.cat([gradient.flatten(1) for gradient in found if gradient is not None], dim=1)
-
-
-def watched_operations(placed: Sequence[PlacedMixture]) -> list[WatchedOperation]:
-    """All operations that have enough parameters to be watched."""
-    found = [
-        WatchedOperation(place.choice, place.cells, str(option), tuple(place.mixture.owned(index)))
-        for place in placed
-        for index, option in enumerate(place.options)
-    ]
-    return [operation for operation in found if operation.size >= SMALL]
 
 
 class OperationStopping:
@@ -61,21 +28,21 @@ class OperationStopping:
     Statistics of all operations and copies lie in one row of N; `rows[i]` are those of operation i.
     """
 
-    def __init__(self, placed: Sequence[PlacedMixture], procedure: Procedure) -> None:
+    def __init__(self, placed: Sequence[PlacedOperation], procedure: Procedure) -> None:
         self.procedure = procedure
-        self.operations = watched_operations(placed)
+        self.operations = [one for one in placed if _size(one) >= SMALL]
         ends = torch.tensor([0, *(len(one.cells) for one in self.operations)]).cumsum(0).tolist()
         self.rows = [slice(start, end) for start, end in pairwise(ends)]
         self.products = torch.zeros(3, ends[-1])  # smoothed: train . valid, train . train, valid . valid
         self.strikes = torch.zeros(ends[-1], dtype=torch.long)
         self.stopped_at = torch.full((ends[-1],), -1, dtype=torch.long)
         self.fresh = torch.zeros(len(self.operations), dtype=torch.bool)
-        self.recorded = [torch.zeros(len(one.cells), one.size) for one in self.operations]
+        self.recorded = [torch.zeros(len(one.cells), _size(one)) for one in self.operations]
         self.checks = 0
         self.past: list[dict[str, Any]] = []  # stopped candidates that are no longer there
 
     @torch.no_grad()
-    def pruned(self, placed: Sequence[PlacedMixture]) -> OperationStopping:
+    def pruned(self, placed: Sequence[PlacedOperation]) -> OperationStopping:
         """The statistics of the operations that are left in a pruned network."""
         kept = OperationStopping(placed, self.procedure)
         before = {id(one.parameters[0]): index for index, one in enumerate(self.operations)}
@@ -92,7 +59,7 @@ class OperationStopping:
     def record(self) -> None:
         """Keep a copy of the gradients that the training batch left."""
         for index, operation in enumerate(self.operations):
-            gradients = operation.gradients()
+            gradients = _gradients(operation)
             self.fresh[index] = gradients is not None
             if gradients is not None:
                 self.recorded[index].copy_(gradients)
@@ -108,7 +75,7 @@ class OperationStopping:
         for operation, rows, train, fresh in zip(
             self.operations, self.rows, self.recorded, self.fresh.tolist(), strict=True
         ):
-            valid = operation.gradients() if fresh else None
+            valid = _gradients(operation) if fresh else None
             if valid is not None:
                 seen[rows] = True
                 for row, (a, b) in enumerate(((train, valid), (train, train), (valid, valid))):
@@ -154,7 +121,7 @@ class OperationStopping:
 
     def _stopped(self, indices: Sequence[int]) -> list[dict[str, Any]]:
         return [
-            {"choice": one.choice, "cell": cell, "operation": one.name, "step": step}
+            {"choice": one.choice, "cell": cell, "operation": str(one.operation), "step": step}
             for one, rows in ((self.operations[index], self.rows[index]) for index in indices)
             for cell, step in zip(one.cells, self.stopped_at[rows].tolist(), strict=True)
             if step >= 0
@@ -165,3 +132,16 @@ class OperationStopping:
         found = {f"recorded.{index}": value for index, value in enumerate(self.recorded)}
         names = ("products", "strikes", "stopped_at", "fresh")
         return found | {name: getattr(self, name) for name in names}
+
+
+def _size(placed: PlacedOperation) -> int:
+    """Parameters of one copy."""
+    return sum(parameter[0].numel() for parameter in placed.parameters)
+
+
+def _gradients(placed: PlacedOperation) -> Tensor | None:
+    """(S, size), a copy; None where the last pass did not run the operation."""
+    found = [parameter.grad for parameter in placed.parameters]
+    if any(gradient is None for gradient in found):
+        return None
+    return torch.cat([gradient.flatten(1) for gradient in found if gradient is not None], dim=1)

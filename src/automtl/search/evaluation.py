@@ -7,21 +7,22 @@ from collections.abc import Sequence
 import torch
 
 from automtl.features.batch import Batch
-from automtl.models.supernet import Part, Supernet
+from automtl.models.supernet import PartialSupernet, Supernet
 from automtl.search.candidates import argmax
 from automtl.search.state import SearchState
+from automtl.space.names import INTERACTION
 from automtl.space.space import SearchSpace
 from automtl.system.progress import Progress
 from automtl.tables.schema import Task
 from automtl.training.fit import Judge
 from automtl.training.losses import MultiTaskLoss
 
-STRONGEST = 3  # candidates of the last layer that are reported
+STRONGEST = 3  # candidates of the last choice that are reported
 
 
-def candidate_weights(supernet: Supernet) -> list[torch.Tensor]:
-    """For each choice the weights (cells, K) of its candidates, without their history."""
-    return [supernet.logits.weights(index).detach() for index in range(len(supernet.space.choices))]
+def candidate_weights(supernet: Supernet) -> dict[str, torch.Tensor]:
+    """For each choice the weights (cells, K) of its candidates, without gradients."""
+    return {name: supernet.logits.weights(name).detach() for name in supernet.space.choices}
 
 
 class Evaluator:
@@ -33,10 +34,9 @@ class Evaluator:
     def __call__(self, state: SearchState, loss: float, total: int) -> Progress:
         """Add a record to the history, and return what is reported of it. `loss`: of the last training batch."""
         supernet = state.supernet
-        check = self.judge(
-            Part(supernet, [argmax(weights) for weights in candidate_weights(supernet)]), 0, state.step, loss
-        )
-        architecture, mixing = supernet.derive(), supernet.mixing()
+        strongest = {name: argmax(weights) for name, weights in candidate_weights(supernet).items()}
+        check = self.judge(PartialSupernet(supernet, strongest), 0, state.step, loss)
+        architecture, relaxed = supernet.derive(), supernet.relax()
         state.history.append(
             {
                 "step": state.step,
@@ -44,27 +44,27 @@ class Evaluator:
                 "valid_loss": check.loss,
                 "valid_auc": check.auc,
                 "alpha": self._strengths(supernet),
-                "beta": None if mixing.experts is None else _rounded(mixing.experts),
+                "beta": None if relaxed.experts is None else _rounded(relaxed.experts),
                 "architecture": architecture.to_dict(),
                 "skips": architecture.num_skips,
                 "stopped": len(state.stopping.stopped()),
                 "gradient_difference": _quantiles(state.stopping.difference()),
             }
         )
-        strongest = [str(architecture.interaction)]
-        if supernet.space.layers:
-            share = mixing.choices[-1].weights.detach().mean(0)
-            best = share.topk(min(STRONGEST, len(share))).indices.tolist()
-            strongest += [str(supernet.space.layers[-1].options[index]) for index in best]
-        return Progress("search", state.step, total, check.loss, check.auc, tuple(strongest))
+        last = list(relaxed.choices)[-1]
+        weights = relaxed.choices[last].weights.detach().mean(0)
+        best = weights.topk(min(STRONGEST, len(weights))).indices.tolist()
+        names = [architecture[INTERACTION][0], *(supernet.space[last].options[index] for index in best)]
+        return Progress("search", state.step, total, check.loss, check.auc, tuple(map(str, names)))
 
-    def _strengths(self, supernet: Supernet) -> list[list[list[float]]]:
+    def _strengths(self, supernet: Supernet) -> dict[str, list[list[float]]]:
         """Weights of all candidates that there were at the start, for each choice (cells, K); 0 where pruned."""
-        found, spaces = [], zip(self.space.choices, supernet.space.choices, strict=True)
-        for weights, (first, now) in zip(candidate_weights(supernet), spaces, strict=True):
-            every = weights.new_zeros(len(weights), len(first.options))
-            every[:, [first.options.index(option) for option in now.options]] = weights
-            found.append(_rounded(every))
+        found = {}
+        for name, weights in candidate_weights(supernet).items():
+            first = self.space[name].options
+            every = weights.new_zeros(len(weights), len(first))
+            every[:, [first.index(option) for option in supernet.space[name].options]] = weights
+            found[name] = _rounded(every)
         return found
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from automtl.search.candidates import Candidates, Places, argmax, sample_candidates, top_k
+from automtl.operations import Block
+from automtl.search.candidates import Candidates, Sizes, argmax, sample_candidates, top_k
 from automtl.search.settings import DifferentiableSettings
 
 if TYPE_CHECKING:
@@ -68,11 +69,10 @@ class StepPlan:
     records: bool
     selects: bool
     auxiliary_weight: float
-    auxiliary_skip: float
-    interaction_skip: float
+    skips: Mapping[Block, float]
     architecture_candidates: Candidates | None
     weights_candidates: Candidates | None
-    prune: Callable[[Tensor], Places] | None
+    prune: Callable[[Tensor], tuple[int, ...]] | None
 
 
 @dataclass(frozen=True)
@@ -98,11 +98,10 @@ class Schedule:
         """Steps before the last pruning; 0 where there is none."""
         return self.after(max(self.procedure.prune_at, default=0))
 
-    def plan(self, step: int, sizes: Sequence[int]) -> StepPlan:
+    def plan(self, step: int, sizes: Sizes) -> StepPlan:
         """The plan of a step, counted from 0, where choices have these numbers of candidates."""
         rules = self.procedure
         moves_alpha = step >= self.after(rules.architecture_rest) and step % rules.architecture_every == 0
-        skip = _decay(step, 0, self.after(rules.auxiliary_skip) - 1) if rules.auxiliary_skip else 0.0
         return StepPlan(
             step=step,
             learning_rate=self.settings.learning_rate * 0.5 * (1 + math.cos(math.pi * step / self.total)),
@@ -111,30 +110,36 @@ class Schedule:
             records=self._compares(step + 1),
             selects=not rules.joint and step >= self.warm_up,
             auxiliary_weight=rules.auxiliary_loss * rules.auxiliary_weight * _decay(step, self.warm_up, self.total),
-            auxiliary_skip=skip,
-            interaction_skip=skip * rules.interaction_skip,
+            skips=self._skips(step),
             architecture_candidates=self._architecture_candidates(step, sizes) if moves_alpha else None,
             weights_candidates=self._weights_candidates(step, sizes),
             prune=self._pruning(step + 1),
         )
 
+    def _skips(self, step: int) -> Mapping[Block, float]:
+        """Weights of the skip connections beside blocks."""
+        if not self.procedure.auxiliary_skip:
+            return {}
+        skip = _decay(step, 0, self.after(self.procedure.auxiliary_skip) - 1)
+        return {Block.LAYER: skip, Block.INTERACTION: skip * self.procedure.interaction_skip}
+
     def _compares(self, step: int) -> bool:
         """Not in the warm-up: before the embedding has learned, directions of gradients are noise."""
         return step > self.warm_up and step % (self.settings.stop_every * self.procedure.architecture_every) == 0
 
-    def _weights_candidates(self, step: int, sizes: Sequence[int]) -> Candidates | None:
+    def _weights_candidates(self, step: int, sizes: Sizes) -> Candidates | None:
         """As few as are trained, but where gradients are recorded, as many as the architecture's pass runs."""
         rules = self.procedure
         count = rules.candidates if self._compares(step + 1) else rules.trained_candidates
         return sample_candidates(sizes, step, count, rules.small_choice, self.seed)
 
-    def _architecture_candidates(self, step: int, sizes: Sequence[int]) -> Candidates | None:
+    def _architecture_candidates(self, step: int, sizes: Sizes) -> Candidates | None:
         """Where gradients are compared, those whose gradients were recorded."""
         if self._compares(step):
             return self._weights_candidates(step - 1, sizes)
         return sample_candidates(sizes, step, self.procedure.candidates, self.procedure.small_choice, self.seed + 1)
 
-    def _pruning(self, taken: int) -> Callable[[Tensor], Places] | None:
+    def _pruning(self, taken: int) -> Callable[[Tensor], tuple[int, ...]] | None:
         """What prunes after so many steps."""
         if taken not in map(self.after, self.procedure.prune_at):
             return None

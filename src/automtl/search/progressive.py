@@ -7,11 +7,12 @@ from dataclasses import dataclass
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
-from automtl.operations import Operation, operation
+from automtl.operations import Block, Identity, operation
 from automtl.search.base import SearchProblem, SearchResult
 from automtl.search.differentiable import DifferentiableStrategy
 from automtl.search.procedure import Procedure
 from automtl.search.settings import RegularizedSettings
+from automtl.space.names import POOLING, block_of
 from automtl.system.progress import Callback
 from automtl.tables.schema import CONFIG
 
@@ -60,15 +61,15 @@ class Progressive(DifferentiableStrategy):
     settings: ProgressiveSettings
 
     def procedure(self) -> Procedure:
-        self._hand_made()  # fails here, before any work
+        for text in (self.settings.baseline_pooling, *self.settings.baseline_layers):
+            operation(text)  # what is no operation is an error before any work
         return Procedure.of(self.settings, auxiliary_skip=max(self.settings.prune_at, default=1.0))
 
     def checked(self, found: SearchResult, problem: SearchProblem, seed: int, callback: Callback) -> SearchResult:
         from automtl.search.baseline_check import check_against_baseline
 
-        max_rows = self.settings.trial_rows if self.settings.pretrained_embedding and not problem.warm_start else 0
-        return check_against_baseline(found, *self._hand_made(), max_rows, problem, seed, callback)
-
-    def _hand_made(self) -> tuple[Operation, tuple[Operation, ...]]:
-        """Pooling and layers of the baseline check. Raises SpaceError where one is no operation."""
-        return operation(self.settings.baseline_pooling), tuple(map(operation, self.settings.baseline_layers))
+        mine, layers = self.settings, iter(map(operation, self.settings.baseline_layers))
+        names = (name for name in problem.space.choices if block_of(name) is Block.LAYER)
+        baseline = {POOLING: operation(mine.baseline_pooling)} | {name: next(layers, Identity()) for name in names}
+        max_rows = mine.trial_rows if mine.pretrained_embedding and not problem.warm_start else 0
+        return check_against_baseline(found, baseline, max_rows, problem, seed, callback)

@@ -16,6 +16,7 @@ from automtl.search.algorithm_one import AlgorithmOne, AlgorithmOneSettings
 from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
 from automtl.search.settings import SearchSettings
 from automtl.space.architecture import Architecture
+from automtl.space.names import INTERACTION
 from automtl.system.progress import Callback, Progress, ignore
 from automtl.tables.schema import CONFIG
 
@@ -71,7 +72,7 @@ class RandomSearch(SearchStrategy):
             trials.append(_try(problem.space.sample(rng), problem, train, valid, seed))
             check = trials[-1].result.checks[trials[-1].result.best]
             share = len(trials) / (wanted or _affordable(trials, budget))
-            strongest = (str(_best(trials).architecture.interaction),)
+            strongest = (str(_best(trials).architecture[INTERACTION][0]),)
             callback(Progress("search", round(100 * min(share, 1)), 100, check.loss, check.auc, strongest))
         history = {"trials": [trial.to_dict() for trial in trials], "budget": None if wanted else budget}
         return SearchResult(_best(trials).architecture, time.perf_counter() - start, history)

@@ -64,20 +64,20 @@ class SearchRun:
 
     def plan(self) -> StepPlan:
         """What the next step runs, moves and records."""
-        sizes = [len(choice.options) for choice in self.state.supernet.space.choices]
+        sizes = {name: len(choice.options) for name, choice in self.state.supernet.space.choices.items()}
         return self.schedule.plan(self.state.step, sizes)
 
     def advance(self, callback: Callback) -> None:
         """One step; now and then an evaluation on validation rows."""
         state, plan = self.state, self.plan()
-        state.supernet.auxiliary_skip, state.supernet.interaction_skip = plan.auxiliary_skip, plan.interaction_skip
+        state.supernet.skips = plan.skips
         with self._seeded(plan):
             if plan.moves_alpha:
                 self.move_architecture(plan)
             loss = self.move_weights(plan)
         state.step += 1
         if plan.prune is not None:
-            state.prune([plan.prune(weights) for weights in candidate_weights(state.supernet)])
+            state.prune({name: plan.prune(of) for name, of in candidate_weights(state.supernet).items()})
         if state.step % self.evaluate_every == 0 or self.finished:
             with self.precision:
                 callback(self.evaluate(state, float(loss), self.schedule.total))
@@ -139,7 +139,7 @@ class SearchRun:
         """The loss of a validation batch, raised by what the choices cost."""
         supernet, weight = self.state.supernet, self.settings.cost_weight
         loss = self._loss(self.valid.batch(plan.step), plan.architecture_candidates, self.loss)
-        return loss + weight * loss.detach() * supernet.cost(supernet.mixing()).log() if weight else loss
+        return loss + weight * loss.detach() * supernet.cost(supernet.relax()).log() if weight else loss
 
     def _look_ahead(self, plan: StepPlan) -> None:
         def train_loss() -> torch.Tensor:

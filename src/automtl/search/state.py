@@ -79,21 +79,20 @@ class SearchState:
 
     def prune(self, kept: Candidates) -> None:
         """Prune the supernet to these candidates of each choice; optimizers and statistics go with what is left."""
-        old = list(self.supernet.logits.alpha)
-        self.supernet.keep(kept)
+        old = dict(self.supernet.logits.alpha.items())
+        self.supernet.prune(kept)
         self.stopping = self.stopping.pruned(self.supernet.network.placed())
         left = set(map(id, self.supernet.network.parameters()))
         (group,) = self.weights.param_groups
         group["params"] = [parameter for parameter in group["params"] if id(parameter) in left]
         for parameter in [p for p in self.weights.state if id(p) not in left]:
             del self.weights.state[parameter]
-        for before, after, places in zip(old, self.supernet.logits.alpha, kept, strict=True):
-            moments = self.alpha.state.pop(before, {})
-            self.alpha.state[after] = {
-                name: value[:, list(places)] if value.shape == before.shape else value
-                for name, value in moments.items()
+        for choice, before in old.items():
+            self.alpha.state[self.supernet.logits.alpha[choice]] = {
+                name: value[:, list(kept[choice])] if value.shape == before.shape else value
+                for name, value in self.alpha.state.pop(before, {}).items()
             }
-        self.alpha.param_groups[0]["params"] = list(self.supernet.logits.alpha)
+        self.alpha.param_groups[0]["params"] = list(self.supernet.logits.alpha.values())
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor of the state by name, copied: weights, logits, optimizer moments, gradient statistics."""
@@ -115,7 +114,7 @@ class SearchState:
         """Put back what `tensors` and `to_dict` gave, into a state made with the same settings."""
         own = option_names(self.supernet.space)
         if own != values["options"]:
-            self.prune([tuple(map(all_.index, some)) for all_, some in zip(own, values["options"], strict=True)])
+            self.prune({name: tuple(map(own[name].index, some)) for name, some in values["options"].items()})
         self.stopping.past = list(values["past"])
         self.supernet.load_state_dict(_below("supernet", tensors))
         with torch.no_grad():
@@ -140,9 +139,9 @@ def _below(title: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
-def option_names(space: SearchSpace) -> list[list[str]]:
+def option_names(space: SearchSpace) -> dict[str, list[str]]:
     """Names of the candidates of each choice."""
-    return [[str(option) for option in choice.options] for choice in space.choices]
+    return {name: [str(option) for option in choice.options] for name, choice in space.choices.items()}
 
 
 def weight_optimizer(supernet: Supernet, settings: DifferentiableSettings) -> torch.optim.Optimizer:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from automtl.space.architecture import Architecture, ExpertArchitecture
+from automtl.space.architecture import Architecture
 from automtl.space.presets import SpaceSettings, published_space
 from automtl.space.space import Choice, SearchSpace
 
-__all__ = ["Architecture", "Choice", "ExpertArchitecture", "SearchSpace", "SpaceSettings", "published_space"]
+__all__ = ["Architecture", "Choice", "SearchSpace", "SpaceSettings", "published_space"]

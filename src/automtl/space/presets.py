@@ -5,8 +5,9 @@ from __future__ import annotations
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
-from automtl.operations import Block, operation
-from automtl.space.space import Choice, SearchSpace
+from automtl.operations import operation
+from automtl.space.names import EXPERT_INTERACTION, INTERACTION, POOLING, layer_name
+from automtl.space.space import Cell, Choice, SearchSpace
 from automtl.tables.schema import CONFIG
 
 INTERACTIONS = (
@@ -47,16 +48,22 @@ class SpaceSettings:
 
 def published_space(settings: SpaceSettings, num_tasks: int) -> SearchSpace:
     """The space of Table 1 as the settings change it. Raises SpaceError for a wrong candidate."""
-    interactions = settings.interactions if settings.interaction else ("skip",)
-    interaction = tuple(operation(text) for text in interactions)
-    layer = tuple(operation(text) for text in settings.expert_layers)
+    interactions = _cell(settings.interactions if settings.interaction else ("skip",))
+    experts = settings.experts
+    choices = {INTERACTION: Choice((interactions,))}
+    if settings.expert_interaction:
+        choices[EXPERT_INTERACTION] = Choice((interactions,) * experts)
+    choices[POOLING] = Choice((_cell(settings.poolings),) * experts)
+    for depth in range(settings.layers):
+        choices[layer_name(depth)] = Choice((_cell(settings.expert_layers),) * experts)
     return SearchSpace(
-        Choice(Block.INTERACTION, (interaction,)),
-        Choice(Block.POOLING, (tuple(operation(text) for text in settings.poolings),) * settings.experts),
-        (Choice(Block.LAYER, (layer,) * settings.experts),) * settings.layers,
-        (tuple(range(settings.experts)),) * num_tasks,
-        settings.keep_for(num_tasks),
-        settings.homogeneous,
-        not settings.selection,
-        Choice(Block.INTERACTION, (interaction,) * settings.experts) if settings.expert_interaction else None,
+        choices,
+        selection=(tuple(range(experts)),) * num_tasks,
+        keep=settings.keep_for(num_tasks),
+        homogeneous=settings.homogeneous,
+        gated=not settings.selection,
     )
+
+
+def _cell(texts: tuple[str, ...]) -> Cell:
+    return tuple(map(operation, texts))

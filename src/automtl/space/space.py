@@ -4,30 +4,23 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from automtl.errors import SpaceError
-from automtl.operations import Block, Identity, Operation
-from automtl.space.architecture import Architecture, ExpertArchitecture
+from automtl.operations import Operation
+from automtl.space.architecture import Architecture, Selection
+from automtl.space.names import INTERACTION, POOLING, block_of, check_names
+
+Cell = tuple[Operation, ...]
+Places = Mapping[str, Sequence[int]]  # for each choice, by name, some of its options, by place
 
 
 @dataclass(frozen=True)
 class Choice:
-    """`cells`: for each cell (an expert, or the one interaction block) the options left."""
+    """The options left in each cell: one cell an expert, or one alone for the interaction that experts share."""
 
-    block: Block
-    cells: tuple[tuple[Operation, ...], ...]
-
-    def __post_init__(self) -> None:
-        for cell in self.cells:
-            if not cell:
-                raise SpaceError(f"a {self.block} cell has no candidate left; name at least one")
-            for option in cell:
-                if self.block not in option.blocks:
-                    raise SpaceError(f"operation '{option}' cannot stand in a {self.block} block")
-            if len(set(cell)) < len(cell):
-                raise SpaceError(f"a {self.block} cell names a candidate twice")
+    cells: tuple[Cell, ...]
 
     @property
     def is_uniform(self) -> bool:
@@ -35,7 +28,7 @@ class Choice:
         return len(set(self.cells)) == 1
 
     @property
-    def options(self) -> tuple[Operation, ...]:
+    def options(self) -> Cell:
         """The options of every cell of a uniform choice."""
         assert self.is_uniform
         return self.cells[0]
@@ -43,108 +36,94 @@ class Choice:
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """`selection`: for each task the experts it may use, of which it keeps `keep` (all, if there are fewer).
+    """`choices` by name; `selection`: for each task the experts it may use, of which it keeps `keep` (all, if fewer).
 
-    `own`: an interaction inside each expert, before its pooling (paper, 3.3.2); usually there is none.
-    `homogeneous`: all experts decide alike (an ablation). `gated`: tasks gate all their experts by the input
-    in the supernet too, nothing is selected (an ablation).
+    "interaction" is shared by all experts, which go on with "expert_interaction" (paper, 3.3.2; usually there is
+    none), "pooling", "layer_1", "layer_2" ... `homogeneous`: all experts decide alike (an ablation). `gated`: tasks
+    gate all their experts by the input in the supernet too, nothing is selected (an ablation).
     """
 
-    interaction: Choice
-    pooling: Choice
-    layers: tuple[Choice, ...]
-    selection: tuple[tuple[int, ...], ...]
+    choices: Mapping[str, Choice]
+    selection: Selection
     keep: int
     homogeneous: bool = False
     gated: bool = False
-    own: Choice | None = None
 
     def __post_init__(self) -> None:
-        for choice in self.choices[1:]:
-            if len(choice.cells) != self.num_experts:
-                raise SpaceError(
-                    f"a {choice.block} choice has {len(choice.cells)} cells for {self.num_experts} experts"
-                )
+        """Raises SpaceError."""
+        check_names(self.choices)
+        for name, choice in self.choices.items():
+            _check(name, choice, 1 if name == INTERACTION else self.num_experts)
         for allowed in self.selection:
             if not allowed or not all(0 <= expert < self.num_experts for expert in allowed):
                 raise SpaceError("a task's experts must be some of those that exist")
         if self.keep < 1:
             raise SpaceError(f"space.keep is {self.keep}; a task needs at least one expert")
 
+    def __getitem__(self, name: str) -> Choice:
+        return self.choices[name]
+
     @property
     def num_experts(self) -> int:
         """E."""
-        return len(self.pooling.cells)
+        return len(self.choices[POOLING].cells)
 
     @property
     def num_tasks(self) -> int:
         """T."""
         return len(self.selection)
 
-    @property
-    def choices(self) -> tuple[Choice, ...]:
-        """Interaction, the experts' own interactions if there are any, pooling, then the layers."""
-        own = () if self.own is None else (self.own,)
-        return (self.interaction, *own, self.pooling, *self.layers)
-
     def size(self) -> int:
         """Number of architectures."""
         count = math.prod(math.comb(len(allowed), min(self.keep, len(allowed))) for allowed in self.selection)
-        for choice in self.choices:
+        for choice in self.choices.values():
             cells = choice.cells[:1] if self.homogeneous else choice.cells
             count *= math.prod(len(cell) for cell in cells)
         return count
 
     def sample(self, rng: random.Random) -> Architecture:
         """A uniformly drawn architecture, idle experts removed."""
-        picks = [self._draw(choice, rng) for choice in self.choices]
+        choices = {name: self._draw(choice, rng) for name, choice in self.choices.items()}
         selection = tuple(
             tuple(sorted(rng.sample(allowed, min(self.keep, len(allowed))))) for allowed in self.selection
         )
-        return self.assemble(picks, selection)
+        return Architecture(choices, selection).without_idle_experts()
 
-    def _draw(self, choice: Choice, rng: random.Random) -> list[Operation]:
+    def _draw(self, choice: Choice, rng: random.Random) -> tuple[Operation, ...]:
         if self.homogeneous:
-            return [rng.choice(choice.cells[0])] * len(choice.cells)
-        return [rng.choice(cell) for cell in choice.cells]
+            return (rng.choice(choice.cells[0]),) * len(choice.cells)
+        return tuple(rng.choice(cell) for cell in choice.cells)
 
     def narrow(self, architecture: Architecture) -> SearchSpace:
-        """The space that holds this architecture alone."""
+        """The space that holds this architecture alone. Raises SpaceError if it is for another number of tasks."""
         if len(architecture.selection) != self.num_tasks:
             raise SpaceError(f"the architecture is for {len(architecture.selection)} tasks, not {self.num_tasks}")
-        experts = architecture.experts
-        has_own = any(not expert.interaction.skip for expert in experts)
-        return replace(
-            self,
-            own=Choice(Block.INTERACTION, tuple((e.interaction,) for e in experts)) if has_own else None,
-            interaction=Choice(Block.INTERACTION, ((architecture.interaction,),)),
-            pooling=Choice(Block.POOLING, tuple((expert.pooling,) for expert in experts)),
-            layers=tuple(
-                Choice(Block.LAYER, tuple((expert.layers[depth],) for expert in experts))
-                for depth in range(len(experts[0].layers))
-            ),
-            selection=architecture.selection,
-            keep=max(len(chosen) for chosen in architecture.selection),
-        )
+        alone = SearchSpace.of(architecture)
+        return replace(self, choices=alone.choices, selection=alone.selection, keep=alone.keep)
 
-    def restrict(self, kept: Sequence[Sequence[int]]) -> SearchSpace:
+    @staticmethod
+    def of(architecture: Architecture) -> SearchSpace:
+        """The space of one architecture."""
+        choices = {name: Choice(tuple((option,) for option in made)) for name, made in architecture.choices.items()}
+        return SearchSpace(choices, architecture.selection, max(map(len, architecture.selection)))
+
+    def prune(self, kept: Places) -> SearchSpace:
         """The space in which every cell of a choice keeps the options at these places."""
-        limited = [
-            replace(choice, cells=tuple(tuple(cell[place] for place in places) for cell in choice.cells))
-            for choice, places in zip(self.choices, kept, strict=True)
-        ]
-        interaction, *rest = limited
-        own = None if self.own is None else rest.pop(0)
-        pooling, *layers = rest
-        return replace(self, interaction=interaction, own=own, pooling=pooling, layers=tuple(layers))
+        choices = {
+            name: Choice(tuple(tuple(cell[place] for place in kept[name]) for cell in choice.cells))
+            for name, choice in self.choices.items()
+        }
+        return replace(self, choices=choices)
 
-    def assemble(self, picks: Sequence[Sequence[Operation]], selection: tuple[tuple[int, ...], ...]) -> Architecture:
-        """The architecture of one pick a cell, in the order of `choices`; experts that no task chose are gone."""
-        (interaction,), *rest = picks
-        own = [Identity()] * self.num_experts if self.own is None else rest.pop(0)
-        poolings, *layers = rest
-        experts = tuple(
-            ExpertArchitecture(poolings[index], tuple(layer[index] for layer in layers), own[index])
-            for index in range(self.num_experts)
-        )
-        return Architecture(interaction, experts, selection).without_idle_experts()
+
+def _check(name: str, choice: Choice, num_cells: int) -> None:
+    if len(choice.cells) != num_cells:
+        raise SpaceError(f"choice '{name}' has {len(choice.cells)} cells, not {num_cells}")
+    for cell in choice.cells:
+        if not cell:
+            raise SpaceError(f"a {name} cell has no candidate left; name at least one")
+        for option in cell:
+            if block_of(name) not in option.blocks:
+                raise SpaceError(f"operation '{option}' cannot stand in a {block_of(name)} block")
+        if len(set(cell)) < len(cell):
+            raise SpaceError(f"a {name} cell names a candidate twice")

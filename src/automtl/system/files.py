@@ -1,75 +1,166 @@
-"""Files and folders that appear whole or not at all, and files that one process holds."""
+"""Files and folders that appear whole or not at all, and folders that one process works in at a time."""
 
 from __future__ import annotations
 
+import json
 import os
+import secrets
 import shutil
-import tempfile
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from io import BufferedWriter
 from pathlib import Path
+from typing import Any
 
 from filelock import FileLock, Timeout
 
-from automtl.errors import TableError
+from automtl.errors import FileError
 
+LOCK = ".lock"  # in a folder that one process works in at a time
 SYNC_BYTES = 32 * 2**20
 
 
 @contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """A hidden neighbour to write to, which takes the name of `path` at the end, unless there is an error.
-
-    Raises TableError where the file cannot be written.
-    """
-    if not path.parent.is_dir():
-        raise TableError(f"folder '{path.parent}' does not exist; make it first")
-    if path.is_dir():
-        raise TableError(f"'{path}' is a folder; give the name of a file")
-    part = path.with_name(f".{path.name}.part")
+def writing(path: Path) -> Iterator[None]:
+    """Turn an OSError of the block into a FileError that names `path`."""
     try:
-        yield part
-        with part.open("rb") as file:
-            os.fsync(file.fileno())
-        part.replace(path)
+        yield
     except OSError as error:
-        raise TableError(f"'{path}' cannot be written: {error.strerror or error}") from None
-    finally:
-        part.unlink(missing_ok=True)
-
-
-def write_text(path: Path, text: str) -> None:
-    """UTF-8, whole or not at all."""
-    with whole(path) as part:
-        part.write_text(text, encoding="utf-8")
+        raise FileError(f"'{path}' cannot be written: {error.strerror or error}") from None
 
 
 @contextmanager
-def appearing(folder: Path) -> Iterator[Path]:
-    """A new folder beside the target, which takes its name if the block ends well and is removed if it does not."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    fresh = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", dir=folder.parent))
+def written_whole(path: Path) -> Iterator[Path]:
+    """Give a hidden neighbour to write to, which takes the name `path` if the block ends well.
+
+    If it does not, nothing is left of it, and what was at `path` stays. Raises FileError where it cannot be written.
+    """
+    if not path.parent.is_dir():
+        raise FileError(f"folder '{path.parent}' does not exist; make it first")
+    if path.is_dir():
+        raise FileError(f"'{path}' is a folder; give the name of a file")
+    part = _unfinished(path)
+    with writing(path):
+        try:
+            yield part
+            _sync_file(part)
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def write_whole(path: Path, content: str | bytes | memoryview) -> None:
+    """Write a file (text as UTF-8) that appears whole or not at all. Raises FileError."""
+    with written_whole(path) as part:
+        part.write_bytes(content.encode() if isinstance(content, str) else content)
+
+
+@contextmanager
+def folder_written_whole(folder: Path, *, overwrite: bool = False) -> Iterator[Path]:
+    """Give a hidden neighbour to fill, which takes the name `folder` if the block ends well.
+
+    If it does not, nothing is left of it, and what was at `folder` stays. Raises FileError where it cannot be written,
+    or `folder` exists and is not empty, unless it is to be overwritten.
+    """
+    require_free(folder, overwrite)
+    fresh = _unfinished(folder)
     try:
-        fresh.chmod(0o755)
-        yield fresh
-        fresh.rename(folder)
+        with writing(folder):
+            fresh.mkdir(parents=True)
+            yield fresh
+        move_whole(fresh, folder, overwrite=overwrite)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
 
 
-def write_synced(path: Path, content: bytes) -> None:
-    """A file whose content is on the disk."""
-    with path.open("wb") as file:
-        file.write(content)
-        sync(file)
+def move_whole(fresh: Path, folder: Path, *, overwrite: bool = False) -> None:
+    """Bring a finished folder to the disk and give it the name `folder`, on the same file system.
+
+    What had that name is gone afterwards, or back if there is an error. Raises FileError as `folder_written_whole`.
+    """
+    require_free(folder, overwrite)
+    aside = _aside(folder)
+    with writing(folder):
+        for path in fresh.rglob("*"):
+            if path.is_file():
+                _sync_file(path)
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            if folder.exists():
+                shutil.rmtree(aside, ignore_errors=True)
+                folder.rename(aside)
+            fresh.rename(folder)
+        except BaseException:
+            if aside.exists() and not folder.exists():
+                aside.rename(folder)
+            raise
+        shutil.rmtree(aside, ignore_errors=True)
 
 
-def sync(file: BufferedWriter) -> None:
-    """What was written so far is on the disk."""
-    file.flush()
-    os.fsync(file.fileno())
+def require_free(folder: Path, overwrite: bool) -> None:
+    """Raise FileError if `folder` is a file, or not empty and not to be overwritten."""
+    if folder.is_file():
+        raise FileError(f"'{folder}' is a file; choose another --out")
+    if not overwrite and folder.is_dir() and any(folder.iterdir()):
+        raise FileError(f"'{folder}' exists and is not empty; choose another --out, or pass --overwrite")
+
+
+def left_aside(folder: Path) -> Path | None:
+    """Where an interrupted overwrite has left the earlier content of a folder that does not exist now."""
+    aside = _aside(folder)
+    return aside if aside.exists() and not folder.exists() else None
+
+
+def remove_unfinished(folder: Path) -> None:
+    """Remove what killed processes were writing in a folder that only this process works in."""
+    for part in folder.glob(".*.part"):
+        shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+@contextmanager
+def locked(folder: Path) -> Iterator[None]:
+    """Make a folder, and let no other process that asks work in it during the block.
+
+    The system lets go of it however the process ends. Raises FileError where another one has it.
+    """
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK)
+        try:
+            lock.acquire(blocking=False)
+        except Timeout:
+            raise FileError(f"another process works in '{folder}'; wait for its end, or choose another --out") from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def json_bytes(values: Any) -> bytes:
+    """Give plain values as readable JSON, the same bytes for the same values."""
+    return json.dumps(values, indent=1, default=str).encode()
+
+
+def read_json(path: Path, remedy: str) -> Any:
+    """Read a JSON file. Raises FileError, which ends with `remedy`."""
+    try:
+        return json.loads(path.read_bytes())
+    except (OSError, ValueError) as error:
+        raise FileError(f"'{path}' cannot be read ({error}); {remedy}") from None
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+
+
+def _aside(folder: Path) -> Path:
+    return folder.with_name(f".{folder.name}.replaced")
+
+
+def _sync_file(path: Path) -> None:
+    with path.open("r+b") as file:
+        os.fsync(file.fileno())
 
 
 class Syncing:
@@ -85,7 +176,7 @@ class Syncing:
         self.thread: threading.Thread | None = None
 
     def written(self, file: BufferedWriter, count: int) -> None:
-        """So many more bytes were."""
+        """Count bytes that were written, and bring them to the disk if there are enough."""
         self.bytes += count
         if self.bytes >= SYNC_BYTES and (self.thread is None or not self.thread.is_alive()):
             self.end()
@@ -98,9 +189,10 @@ class Syncing:
             self.thread.join()
 
     def last(self, file: BufferedWriter) -> None:
-        """All of it is on the disk."""
+        """Bring all of the file to the disk."""
         self.end()
-        sync(file)
+        file.flush()
+        os.fsync(file.fileno())
         self._drop(file.fileno())
 
     def _sync_early(self, file: int) -> None:
@@ -112,18 +204,3 @@ class Syncing:
         if not self.cached and hasattr(os, "posix_fadvise"):
             with suppress(OSError):  # no more than advice
                 os.posix_fadvise(file, 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-@contextmanager
-def held(path: Path) -> Iterator[bool]:
-    """Whether this process alone holds the file for the block; the system lets it go however the process ends."""
-    lock = FileLock(path)
-    try:
-        lock.acquire(blocking=False)
-    except Timeout:
-        yield False
-        return
-    try:
-        yield True
-    finally:
-        lock.release()

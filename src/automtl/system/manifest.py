@@ -1,53 +1,127 @@
-"""The JSON file that makes a folder of ours one: what kind it is of, in which format, written where."""
+"""`manifest.json`, which every folder of ours has: what kind of folder it is, in which format, with which files."""
 
 from __future__ import annotations
 
+import hashlib
 import json
 import sys
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 from automtl._version import __version__
-from automtl.errors import StoreError
+from automtl.errors import FileError
+from automtl.system.files import json_bytes, left_aside, read_json, require_free, write_whole
+
+MANIFEST = "manifest.json"
 
 
 @dataclass(frozen=True)
-class IndexKind:
-    """How the index of one kind of folder is told from others. `what`, `remedy`: for messages."""
+class FolderKind:
+    """One kind of folder, and how it is told from others.
 
-    file: str
-    kind: str
-    format: int  # a change that older code cannot read raises it
-    what: str
+    `format`: a change that older code cannot read raises it. `remedy`: the end of messages about a damaged folder.
+    `native`: its files can only be read on machines of the byte order that they were written on.
+    """
+
+    name: str
+    format: int
     remedy: str
+    native: bool = False
 
     @property
     def header(self) -> dict[str, Any]:
-        """What every index of the kind begins with."""
-        return {"kind": self.kind, "format": self.format, "automtl": __version__, "byte_order": sys.byteorder}
+        """What every manifest of the kind begins with."""
+        order = {"byte_order": sys.byteorder} if self.native else {}
+        return {"kind": self.name, "format": self.format, "automtl": __version__} | order
+
+    def write(self, folder: Path, values: Mapping[str, Any], checksums: Mapping[str, str] | None = None) -> None:
+        """Write the manifest: the header, `values`, and checksums of files by name. Raises FileError."""
+        content = self.header | dict(values) | {"files": dict(checksums or {})}
+        write_whole(folder / MANIFEST, json_bytes(content))
+
+    def matches(self, folder: Path | str) -> bool:
+        """Whether a folder has a manifest of this kind."""
+        return kind_of(folder) == self.name
 
     def read(self, folder: Path) -> dict[str, Any]:
-        """Raises StoreError where it is missing, damaged, of another kind, format or byte order."""
-        path = folder / self.file
+        """Read the manifest. Raises FileError where it is missing, damaged, of another kind, format or byte order."""
+        path = folder / MANIFEST
         if not folder.is_dir():
-            raise StoreError(f"{self.what} '{folder}' does not exist; check the path")
+            left = left_aside(folder)
+            remedy = "check the path" if left is None else f"an interrupted overwrite left it as '{left}', move it back"
+            raise FileError(f"{self.name} '{folder}' does not exist; {remedy}")
         if not path.is_file():
-            raise StoreError(f"'{folder}' has no {self.file}; it is no {self.what}, or writing it was interrupted")
-        try:
-            index = json.loads(path.read_bytes())
-        except (OSError, ValueError) as error:
-            raise StoreError(f"'{path}' cannot be read ({error}); {self.remedy}") from None
-        if not isinstance(index, dict) or index.get("kind") != self.kind:
-            raise StoreError(f"'{path}' was not written by automtl; expected a {self.what}")
-        if index.get("format") != self.format:
-            raise StoreError(
-                f"'{folder}' has format {index.get('format')}, this automtl {__version__} reads {self.format}; "
-                f"use automtl {index.get('automtl')} or {self.remedy}"
+            raise FileError(f"'{folder}' has no {MANIFEST}; it is no {self.name}, or writing it was interrupted")
+        found = read_json(path, self.remedy)
+        if not isinstance(found, dict) or found.get("kind") != self.name:
+            raise FileError(f"'{folder}' is {_described(found)}; expected a {self.name}")
+        if found.get("format") != self.format:
+            other = "" if found.get("automtl") == __version__ else f"use automtl {found.get('automtl')} or "
+            raise FileError(
+                f"'{folder}' has format {found.get('format')}, this automtl {__version__} reads {self.format}; "
+                f"{other}{self.remedy}"
             )
-        if index.get("byte_order") != sys.byteorder:
-            raise StoreError(f"'{folder}' was written on a machine of another byte order; {self.remedy}")
-        return index
+        if self.native and found.get("byte_order") != sys.byteorder:
+            raise FileError(f"'{folder}' was written on a machine of another byte order; {self.remedy}")
+        return found
+
+    def verify(self, folder: Path, required: Iterable[str] = ()) -> dict[str, Any]:
+        """Read the manifest and check its files, among them those `required`. Raises FileError that names the file."""
+        found = self.read(folder)
+        listed = found.get("files")
+        if not isinstance(listed, dict) or not listed.keys() >= set(required) or not all(map(_inside, listed)):
+            raise FileError(f"'{folder / MANIFEST}' is damaged (its list of files); {self.remedy}")
+        for name, expected in listed.items():
+            self._verify_file(folder / name, expected)
+        return found
+
+    def _verify_file(self, path: Path, expected: str) -> None:
+        if not path.is_file():
+            raise FileError(f"'{path}' is missing; restore it or {self.remedy}")
+        if checksum(path) != expected:
+            raise FileError(f"'{path}' was changed or damaged (checksum differs); restore it or {self.remedy}")
+
+    def require_free(self, folder: Path, overwrite: bool) -> None:
+        """Raise FileError if `folder` holds something that must stay. Called before any work is done."""
+        require_free(folder, overwrite)
+        if folder.is_dir() and any(folder.iterdir()) and not self.matches(folder):
+            raise FileError(f"'{folder}' holds no {self.name}, it is not overwritten; choose another --out")
 
 
-PREPARED = IndexKind("prepared.json", "automtl prepared table", 1, "prepared table", "prepare the table again")
+MODEL = FolderKind("saved model", 2, "fit again")
+PREPARED = FolderKind("prepared table", 1, "prepare the table again", native=True)
+ROWS = FolderKind("folder of encoded rows", 1, "prepare the table again", native=True)
+COMPARISON = FolderKind("comparison", 1, "compare again")
+KINDS = (MODEL, PREPARED, ROWS, COMPARISON)
+
+
+def kind_of(folder: Path | str) -> str | None:
+    """The name of a folder's kind, as its manifest says; None where it has none."""
+    with suppress(OSError, ValueError):
+        found = json.loads((Path(folder) / MANIFEST).read_bytes())
+        return found.get("kind") if isinstance(found, dict) else None
+    return None
+
+
+def checksum(path: Path) -> str:
+    """The SHA-256 of a file's content."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def checksums(folder: Path, names: Iterable[str]) -> dict[str, str]:
+    """Checksums of files in a folder, by name."""
+    return {name: checksum(folder / name) for name in names}
+
+
+def _described(manifest: Any) -> str:
+    kind = manifest.get("kind") if isinstance(manifest, dict) else None
+    return f"a {kind}" if kind in [one.name for one in KINDS] else "not written by automtl"
+
+
+def _inside(name: str) -> bool:
+    """Whether a name leads to a file in the folder, wherever the folder comes from."""
+    return not PurePath(name).is_absolute() and ".." not in PurePath(name).parts

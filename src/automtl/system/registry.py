@@ -6,8 +6,10 @@ A short name is an alias of an import path; naming a member imports nothing, onl
 from __future__ import annotations
 
 import importlib
+import traceback
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from automtl.errors import AutomtlError, suggestion
@@ -20,7 +22,8 @@ class Registry(Generic[Member]):
     """One kind of members. `kind`: its name in messages; `aliases`: short names to "package.module:Name".
 
     `accepts` says of an object whether it is a member, `expected` what one is, for messages; `error` is raised where
-    there is no such member. Iterating gives the short names.
+    there is no such member. `extras`: by short name, the extra of this package that it needs. Iterating gives the short
+    names.
     """
 
     kind: str
@@ -28,6 +31,12 @@ class Registry(Generic[Member]):
     accepts: Callable[[Any], bool]
     expected: str
     error: type[AutomtlError]
+    extras: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def choices(self) -> str:
+        """The short names and the form of others, for help texts and messages."""
+        return f'{", ".join(self.aliases)}, or "package.module:Name" for one of your own'
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.aliases)
@@ -42,12 +51,9 @@ class Registry(Generic[Member]):
         """The member of a short name or an import path. Raises `error`, which names what there is."""
         path = self.aliases.get(name, name)
         if ":" not in path:
-            known = ", ".join(self.aliases)
-            raise self.error(
-                f"{self.kind} '{name}' is unknown{suggestion(name, self.aliases)}; known: {known}, "
-                'or "package.module:Name" for one of your own'
-            )
-        found = self._import(path)
+            near = suggestion(name, self.aliases)
+            raise self.error(f"{self.kind} '{name}' is unknown{near}; known: {self.choices}")
+        found = self._import(name, path)
         if not self.accepts(found):
             raise self.error(f"{self.kind} '{name}' is not {self.expected}")
         return found  # type: ignore[no-any-return]
@@ -61,15 +67,45 @@ class Registry(Generic[Member]):
         """All members with a short name."""
         return {name: self.find(name) for name in self.aliases}
 
-    def _import(self, path: str) -> Any:
-        module, _, attribute = path.partition(":")
+    def _import(self, name: str, path: str) -> Any:
         try:
-            return getattr(importlib.import_module(module), attribute)
-        except (ImportError, ValueError) as error:
-            reason = str(error)
-        except AttributeError:
-            reason = f"the module has no '{attribute}'"
-        raise self.error(
-            f"{self.kind} '{path}' cannot be imported: {reason}; "
-            "install the package, or put its folder on PYTHONPATH, and check the path"
-        ) from None
+            return resolve(path)
+        except Exception as error:  # whatever a user's module raises
+            reason, remedy = _reason(error), _remedy(path, error)
+        if name in self.extras:
+            remedy = f"pip install 'automtl[{self.extras[name]}]'"
+        raise self.error(f"{self.kind} '{name}' cannot be imported: {reason}; {remedy}") from None
+
+
+def instance_of(path: str) -> Callable[[Any], bool]:
+    """Give an `accepts` for instances of a class, which is imported only when it is asked."""
+    return lambda found: isinstance(found, resolve(path))
+
+
+def subclass_of(path: str) -> Callable[[Any], bool]:
+    """Give an `accepts` for subclasses of a class, which is imported only when it is asked."""
+    return lambda found: isinstance(found, type) and issubclass(found, resolve(path))
+
+
+def resolve(path: str) -> Any:
+    """Import what "package.module:Name" names."""
+    module, _, attribute = path.partition(":")
+    return getattr(importlib.import_module(module), attribute)
+
+
+def _reason(error: Exception) -> str:
+    """What went wrong, and where in a user's file, unless the file was not found at all."""
+    if isinstance(error, AttributeError | ModuleNotFoundError | ValueError):
+        return str(error)
+    last = traceback.extract_tb(error.__traceback__)[-1]
+    return f"{type(error).__name__}: {error} ('{last.filename}', line {last.lineno})"
+
+
+def _remedy(path: str, error: Exception) -> str:
+    """The working directory is not searched, since a folder from somebody else must not run code by being there."""
+    top = path.partition(":")[0].split(".")[0]
+    if not isinstance(error, ModuleNotFoundError) or error.name != top:
+        return "correct the path or the module"
+    if Path(top).is_dir() or Path(f"{top}.py").is_file():
+        return "the working directory is only searched if you say so: PYTHONPATH=. automtl ..."
+    return "install the package, or put its folder on PYTHONPATH"

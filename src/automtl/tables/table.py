@@ -14,7 +14,7 @@ from typing import Any
 import polars as pl
 
 from automtl.errors import TableError
-from automtl.system.files import whole
+from automtl.system.files import written_whole
 from automtl.system.manifest import PREPARED
 from automtl.tables.columns import ABSENT
 
@@ -100,7 +100,7 @@ def table_paths(source: str) -> list[Path]:
     else:
         found = [path]
     if not found:
-        if (path / PREPARED.file).is_file():
+        if PREPARED.matches(path):
             raise TableError(
                 f"'{source}' is a prepared table, whose rows are encoded; fit, compare and evaluate read it, "
                 "here give the table that it was made from"
@@ -193,7 +193,7 @@ def write_table(table: pl.DataFrame, path: Path) -> None:
     name = path.name.lower()
     if not name.endswith((*PARQUET_SUFFIXES, *ARROW_SUFFIXES, ".csv")):
         raise TableError(f"'{path}': cannot write this ending; use .parquet, .csv or .arrow")
-    with whole(path) as part:
+    with written_whole(path) as part:
         if name.endswith(PARQUET_SUFFIXES):
             table.write_parquet(part)
         elif name.endswith(".csv"):

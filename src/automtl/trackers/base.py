@@ -15,7 +15,7 @@ from automtl.system.progress import Progress
 
 @dataclass(frozen=True)
 class Tracked:
-    """The run that is tracked. folder: for files; uri: of a server, where there is one."""
+    """What a tracker is told of the run. `folder`: for its files; `uri`: of its server, where there is one."""
 
     name: str
     settings: dict[str, Any]
@@ -24,19 +24,23 @@ class Tracked:
 
 
 class Tracker(ABC):
-    """Made when a run starts. Its methods may fail: `Trackers` makes a warning of that."""
+    """Writes down one run, from its start; what it raises becomes a warning, and the run goes on without it."""
+
+    @abstractmethod
+    def __init__(self, run: Tracked) -> None:
+        """Begin, with the settings of the run."""
 
     @abstractmethod
     def progress(self, progress: Progress) -> None:
-        """One event that carries a loss."""
+        """Write down one event that carries a loss."""
 
     @abstractmethod
     def finish(self, metrics: dict[str, Any], architecture: str | None) -> None:
-        """The final metrics, and the architecture as text, where one was searched."""
+        """Write down the final metrics, and the architecture as text, where one was searched."""
 
     @abstractmethod
     def close(self, complete: bool) -> None:
-        """Called once, whether the run came to its end or not."""
+        """End, once, whether the run was `complete` or not."""
 
 
 def curves(progress: Progress) -> dict[str, float]:

@@ -1,50 +1,30 @@
-"""All trackers of a run as one listener. A tracker that fails is given up, with a warning; the run goes on."""
+"""All trackers of a run as one callback. A tracker that fails is given up, with a warning; the run goes on."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Sequence
-from typing import Any, Literal
+from typing import Any
 
-from automtl.errors import SettingsError
 from automtl.system.progress import Callback, Event, Progress
 from automtl.trackers.base import Tracked, Tracker
-
-TrackerName = Literal["tensorboard", "mlflow"]
-
-
-def _tensorboard(run: Tracked) -> Tracker:
-    from automtl.trackers.tensorboard import TensorBoard
-
-    return TensorBoard(run)
-
-
-def _mlflow(run: Tracked) -> Tracker:
-    from automtl.trackers.mlflow import MLflow
-
-    return MLflow(run)
-
-
-TRACKERS: dict[str, Callable[[Tracked], Tracker]] = {"tensorboard": _tensorboard, "mlflow": _mlflow}
+from automtl.trackers.registry import TRACKERS
 
 
 class Trackers:
-    """`with Trackers(names, run, callback) as trackers: ...; trackers.finish(...)`; `callback` hears each event, too.
+    """`with Trackers(names, run, callback) as trackers: ...; trackers.finish(...)`; `callback` gets each event, too.
 
-    Raises SettingsError where a tracker's extra is not installed; after that, nothing.
+    Raises SettingsError where a tracker is unknown or needs what is not installed; after that, nothing.
     """
 
-    def __init__(self, names: Sequence[TrackerName], run: Tracked, callback: Callback) -> None:
+    def __init__(self, names: Sequence[str], run: Tracked, callback: Callback) -> None:
         self.forward = callback
         self.running: dict[str, Tracker] = {}
         self.complete = False
-        for name in dict.fromkeys(names):
+        kinds = {name: TRACKERS.find(name) for name in names}
+        for name in kinds:
             try:
-                self.running[name] = TRACKERS[name](run)
-            except ImportError as error:
-                raise SettingsError(
-                    f"tracker '{name}' needs a package that is not installed ({error}); pip install 'automtl[{name}]'"
-                ) from None
+                self.running[name] = kinds[name](run)
             except Exception as error:
                 _given_up(name, error)
 

@@ -7,7 +7,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -33,7 +33,6 @@ from automtl.training.losses import MultiTaskLoss, task_means
 from automtl.training.metrics import Scores, fast_auc, task_rows
 from automtl.training.rowwise import RowWiseAdam, pays_by_rows
 from automtl.training.targets import Targets
-from automtl.training.trees import TreeSettings
 
 PREDICT_ROWS = 2048  # a batch of prediction: its hidden units stay in cache
 
@@ -48,7 +47,7 @@ class TrainingSettings:
     `balancing`: how the losses of the tasks become one step; all but equal need the extra of that name.
     `precision`: of products in training; auto: bf16 where the machine has it, which takes half the time. `compile`: by
     torch.compile, which needs a C++ compiler and some minutes.
-    `device`: auto is a graphics card if there is one. `trees`: of boosted trees, which none of the others concern.
+    `device`: auto is a graphics card if there is one.
     """
 
     epochs: int = Limit(default=40, ge=1)
@@ -65,7 +64,6 @@ class TrainingSettings:
     precision: Literal["auto", "full", "bf16"] = "auto"
     compile: bool = False
     device: str = "auto"
-    trees: TreeSettings = field(default_factory=lambda: TreeSettings())
 
 
 @dataclass(frozen=True)
@@ -102,9 +100,7 @@ class SelfTrained(nn.Module, ABC):
     """A model that gradients do not train: `fit` leaves it to its own way to learn."""
 
     @abstractmethod
-    def learn(
-        self, train: Batch, valid: Batch, settings: TrainingSettings, seed: int, callback: Callback, stage: str
-    ) -> list[float]:
+    def learn(self, train: Batch, valid: Batch, seed: int, callback: Callback, stage: str) -> list[float]:
         """Learn, deterministically by `seed`, and return each task's loss on the training rows."""
 
     @property
@@ -214,7 +210,7 @@ def fit(
     keep_freed_memory()
     judge = Judge(valid, tasks, MultiTaskLoss(tasks))
     if isinstance(model, SelfTrained):
-        losses = model.learn(train, valid, settings, seed, callback, stage)
+        losses = model.learn(train, valid, seed, callback, stage)
         check = judge(model, 0, len(train), float(torch.tensor(losses, dtype=torch.float32) @ judge.loss.weights))
         return FitResult((check,), 0, time.perf_counter() - start)
     model.to(find_device(settings.device))

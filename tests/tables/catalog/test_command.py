@@ -39,6 +39,36 @@ def test_a_prepared_table_can_be_fitted_by_its_schema(tmp_path: Path, capsys: py
     assert call("fit", out, "--schema", tmp_path / "films.schema.yaml", *settings) == 0
 
 
+THEIRS = """
+import polars as pl
+from automtl.tables.catalog.base import Column, Dataset, Form, RawFile
+from automtl.tables.catalog.parts import categorical
+from automtl.tables.schema import Schema, Task
+
+FILE = RawFile("log.csv", (Column("user"), Column("click", values=(0, 1))), header=True)
+LOG = Dataset(
+    "Our log", "Ask Anna.", "ours", "As it is.",
+    (Form((FILE,), lambda files, variant: (files["log.csv"], Schema(categorical("user"), (Task("click"),)))),),
+    {"default": {"rows": 3}},
+)
+"""
+
+
+def test_a_dataset_of_a_users_module_is_prepared_and_described_by_its_import_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "their_data.py").write_text(THEIRS)
+    (tmp_path / "log.csv").write_text("user,click\n1,0\n2,1\n2,1\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    out = tmp_path / "log.parquet"
+    assert call("data", "prepare", "their_data:LOG", tmp_path, "--out", out, "--strict") == 0
+    assert f"3 rows (click 0.6667): {out}" in capsys.readouterr().out
+    assert call("data", "list", "their_data:LOG") == 0
+    assert "source: Ask Anna." in capsys.readouterr().out
+    assert call("data", "prepare", "their_data:FILE", tmp_path, "--out", out) == 2
+    assert "dataset 'their_data:FILE' is not a Dataset of automtl.tables.catalog.base" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("command", COMMANDS)
 def test_the_commands_of_the_page_run(command: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)

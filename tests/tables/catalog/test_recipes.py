@@ -14,7 +14,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from automtl.tables.catalog import DATASETS, census, kuairand, prepare
+from automtl.tables.catalog import DATASETS, census, kuairand
+from automtl.tables.catalog.prepare import prepare
 from automtl.tables.schema import Schema
 from tests.genuine import genuine
 from tests.tables.catalog.raw import RAW, write
@@ -28,7 +29,7 @@ def rows_of(path: Path) -> list[list[str]]:
 
 def prepared(name: str, folder: Path, variant: str | None = None) -> pl.DataFrame:
     out = folder.parent / "table.parquet"
-    prepare(DATASETS[name], folder, out, variant)
+    prepare(DATASETS.find(name), folder, out, variant)
     return pl.read_parquet(out)
 
 

@@ -8,7 +8,7 @@ import pytest
 from scipy.stats import binom
 from sklearn.metrics import roc_auc_score
 
-from automtl.experiment import Roles, check_table
+from automtl.experiment import ColumnRoles, check_table
 from automtl.tables.quality import check_quality
 from automtl.tables.quality.leakage import SMOOTHING, divergence, one_column_auc
 from automtl.tables.schema import Field, FieldKind, Schema, Task
@@ -72,5 +72,5 @@ CENSUS = ("label_income", "label_never_married")
 def test_leaks_of_genuine_tables_are_flagged_and_nothing_else(
     name: str, tasks: tuple[str, ...], drop: tuple[str, ...], leaks: set[str]
 ) -> None:
-    found = check_table(genuine(f"{name}.parquet"), tasks, roles=Roles(drop=drop, split="split"))
+    found = check_table(genuine(f"{name}.parquet"), tasks, roles=ColumnRoles(drop=drop, split="split"))
     assert {finding.column for finding in found if finding.level == "warning"} == leaks

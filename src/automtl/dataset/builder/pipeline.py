@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from automtl.features.encoder import Encoder, EncoderSettings, tell_cut
 from automtl.features.piecewise import Piecewise
 from automtl.features.scaler import Scaler
 from automtl.features.vocabulary import Vocabulary
+from automtl.system.files import remove_unfinished
 from automtl.system.progress import Callback, Progress, ignore
 from automtl.system.threads import in_order, in_threads
 from automtl.tables.schema import Field, FieldKind, Schema
@@ -71,6 +71,7 @@ class Preparation:
         fitted = Fitted.of(self, rows)
         encoded = self.work.folder / "encoded"
         encoded.mkdir(exist_ok=True)
+        remove_unfinished(encoded)
         with ThreadPoolExecutor(1) as pool:  # which takes as long as some millions of rows where vocabularies are large
             saved = pool.submit(write_encoder, encoded, fitted.encoder)
             fitted.write(rows)
@@ -148,8 +149,6 @@ class Fitted:
         width = len(layout.categorical) + layout.num_numeric + 2 * layout.num_tasks + 1  # and lists
         cached = sum(rows) * width * ELEMENT_BYTES <= job.memory_bytes
         folders = [job.work.folder / "encoded" / name for name in SPLITS]
-        for leftover in job.work.folder.glob("encoded/.*"):
-            shutil.rmtree(leftover)  # of a run that was killed while it wrote rows
         writer = None
         for split, folder in enumerate(folders):
             if not folder.exists():

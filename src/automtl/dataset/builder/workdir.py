@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from automtl.errors import StoreError
+from automtl.system.files import read_json
 
 ABOUT, CONTENT = "about.json", "content.bin"
 TRAIN, VALID, TEST = range(3)
@@ -102,7 +102,7 @@ class Work:
 
     @contextmanager
     def step(self, name: str) -> Iterator[Path]:
-        """A folder to be filled, which takes its name if the block ends well."""
+        """A folder to be filled, which takes its name if the block ends well; not synced, see `machine_start`."""
         folder = self.folder / name
         fresh = folder.with_name(f"{folder.name}.new")
         shutil.rmtree(fresh, ignore_errors=True)
@@ -122,11 +122,8 @@ def write_about(folder: Path, about: dict[str, Any]) -> None:
 
 
 def read_about(folder: Path) -> dict[str, Any]:
-    """Raises StoreError where it cannot be read."""
-    try:
-        found: dict[str, Any] = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise StoreError(f"'{folder}' is damaged; begin anew with --overwrite") from None
+    """Raises FileError where it cannot be read."""
+    found: dict[str, Any] = read_json(folder / ABOUT, "begin anew with --overwrite")
     return found
 
 

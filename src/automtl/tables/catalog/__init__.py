@@ -1,27 +1,32 @@
-"""Public datasets (docs/datasets.md). A dataset is a value and a line in DATASETS."""
+"""Public datasets (docs/datasets.md): a dataset is one value in one file, and a line here. Imports none of them."""
 
 from __future__ import annotations
 
-from automtl.errors import SettingsError, suggestion
-from automtl.tables.catalog.ali_ccp import ALI_CCP
-from automtl.tables.catalog.aliexpress import ALIEXPRESS
-from automtl.tables.catalog.base import Column, Dataset, Form, RawFile
-from automtl.tables.catalog.census import CENSUS
-from automtl.tables.catalog.ijcai import IJCAI
-from automtl.tables.catalog.kuairand import KUAIRAND
-from automtl.tables.catalog.movielens import MOVIELENS
-from automtl.tables.catalog.prepare import Outcome, prepare
-from automtl.tables.catalog.user_behavior import USER_BEHAVIOR
+from typing import TYPE_CHECKING
 
-DATASETS: dict[str, Dataset] = {
-    dataset.name: dataset for dataset in (USER_BEHAVIOR, IJCAI, *ALIEXPRESS, KUAIRAND, ALI_CCP, *MOVIELENS, CENSUS)
-}
+from automtl.errors import SettingsError
+from automtl.system.registry import Registry, instance_of
 
-__all__ = ["DATASETS", "Column", "Dataset", "Form", "Outcome", "RawFile", "find_dataset", "prepare"]
+if TYPE_CHECKING:
+    from automtl.tables.catalog.base import Dataset
 
-
-def find_dataset(name: str) -> Dataset:
-    """Raises SettingsError that suggests the nearest name."""
-    if name not in DATASETS:
-        raise SettingsError(f"dataset '{name}' is unknown{suggestion(name, DATASETS)}; known: {', '.join(DATASETS)}")
-    return DATASETS[name]
+HERE = "automtl.tables.catalog"
+DATASETS: Registry[Dataset] = Registry(
+    "dataset",
+    {
+        "userbehavior-2017": f"{HERE}.user_behavior:USER_BEHAVIOR",
+        "ijcai-2015": f"{HERE}.ijcai:IJCAI",
+        "aliexpress-nl": f"{HERE}.aliexpress:NETHERLANDS",
+        "aliexpress-es": f"{HERE}.aliexpress:SPAIN",
+        "aliexpress-fr": f"{HERE}.aliexpress:FRANCE",
+        "aliexpress-us": f"{HERE}.aliexpress:UNITED_STATES",
+        "kuairand-pure": f"{HERE}.kuairand:KUAIRAND",
+        "ali-ccp": f"{HERE}.ali_ccp:ALI_CCP",
+        "movielens-100k": f"{HERE}.movielens:MOVIELENS_100K",
+        "movielens-1m": f"{HERE}.movielens:MOVIELENS_1M",
+        "census-income": f"{HERE}.census:CENSUS",
+    },
+    instance_of(f"{HERE}.base:Dataset"),
+    f"a Dataset of {HERE}.base",
+    SettingsError,
+)

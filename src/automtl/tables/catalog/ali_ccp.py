@@ -6,11 +6,9 @@ names.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import polars as pl
 
-from automtl.tables.catalog.base import Column, Dataset, Form, RawFile, columns
+from automtl.tables.catalog.base import Column, Dataset, Files, Form, RawFile, Recipe, columns
 from automtl.tables.catalog.parts import categorical, numeric, splits
 from automtl.tables.schema import Field, FieldKind, Schema, Task
 
@@ -49,7 +47,7 @@ def _several(field: str) -> pl.Expr:
     return ids.alias(field)
 
 
-def _build(files: Mapping[str, pl.LazyFrame], variant: str) -> tuple[pl.LazyFrame, Schema]:
+def _build(files: Files, variant: str) -> Recipe:
     parts = {}
     for part in PARTS:
         common = files[f"common_features_{part}.csv"].select("common", *map(_single, USER), *map(_several, HISTORY))
@@ -75,13 +73,12 @@ ONE_FILE_COLUMNS = (
 ONE_FILE = {part: RawFile(f"ali_ccp_{part}.csv", ONE_FILE_COLUMNS, header=True) for part in ("train", "val", "test")}
 
 
-def _build_one_file(files: Mapping[str, pl.LazyFrame], variant: str) -> tuple[pl.LazyFrame, Schema]:
+def _build_one_file(files: Files, variant: str) -> Recipe:
     rows = splits({part: files[file.name] for part, file in ONE_FILE.items()})
     return rows, Schema(categorical(*CODES) + numeric(*NUMBERS), TASKS, group="101", split="split", rates=KEYS)
 
 
 ALI_CCP = Dataset(
-    "ali-ccp",
     "Ali-CCP",
     "Alibaba publishes it at tianchi.aliyun.com/dataset/408 as sample_train.tar.gz and sample_test.tar.gz (account "
     "needed).",

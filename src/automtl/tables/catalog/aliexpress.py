@@ -6,16 +6,14 @@ of the user file `user_i`.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from functools import partial
 
 import polars as pl
 
-from automtl.tables.catalog.base import Column, Dataset, Form, RawFile, columns
+from automtl.tables.catalog.base import Column, Dataset, Files, Form, RawFile, Recipe, columns
 from automtl.tables.catalog.parts import categorical, numeric, splits
 from automtl.tables.schema import Field, FieldKind, Schema, Task
 
-ROWS = {"nl": 17_717_195, "es": 31_669_427, "fr": 27_035_601, "us": 27_392_613}
-COUNTRIES = {"nl": "Netherlands", "es": "Spain", "fr": "France", "us": "United States"}
 ITEM_CATEGORICAL = {19, 34, 35, 36, 40, 41, 42}
 USER_CATEGORICAL = {2, 3, 4, 5, 6, 7, 8, 32, 33}
 LABEL = 49  # column of the item file: 0 none, 1 click, 2 purchase
@@ -46,7 +44,7 @@ SEARCH = Column("search_id", pl.String)
 ITEM_COLUMNS = (SEARCH, *_columns(ITEM_FIELDS), Column("label", values=(0, 1, 2)))
 
 
-def _build(country: str, files: Mapping[str, pl.LazyFrame], variant: str) -> tuple[pl.LazyFrame, Schema]:
+def _build(country: str, files: Files, variant: str) -> Recipe:
     parts = {}
     for part in ("train", "test"):
         users, items = files[f"{country}_user_{part}.csv"], files[f"{country}_item_{part}.csv"]
@@ -68,7 +66,7 @@ ONE_FILE_COLUMNS = (
 ONE_FILE = tuple(RawFile(f"{part}.csv", ONE_FILE_COLUMNS, header=True) for part in ("train", "test"))
 
 
-def _build_one_file(files: Mapping[str, pl.LazyFrame], variant: str) -> tuple[pl.LazyFrame, Schema]:
+def _build_one_file(files: Files, variant: str) -> Recipe:
     """Its click is 1 for purchased rows too; 'published' makes it 0 there."""
     rows = splits({part: files[f"{part}.csv"] for part in ("train", "test")})
     if variant == PUBLISHED:
@@ -76,28 +74,27 @@ def _build_one_file(files: Mapping[str, pl.LazyFrame], variant: str) -> tuple[pl
     return rows, Schema(categorical(*CODES) + numeric(*NUMBERS), TASKS, group="search_id", split="split")
 
 
-def _dataset(country: str) -> Dataset:
+def _dataset(country: str, name: str, rows: int) -> Dataset:
     files = [
         RawFile(f"{country}_{what}_{part}.csv", kept)
         for part in ("train", "test")
         for what, kept in (("user", (SEARCH, *_columns(USER_FIELDS))), ("item", ITEM_COLUMNS))
     ]
     return Dataset(
-        f"aliexpress-{country}",
-        f"AliExpress, {COUNTRIES[country]}",
+        f"AliExpress, {name}",
         "Alibaba publishes it at tianchi.aliyun.com/dataset/74690 as "
         f"aliexpress_{country.upper()}_datasets.zip (account needed).",
         "for research, by the terms of Tianchi; not to be redistributed",
         "Items of a search joined with its user and query on the search id; 16 categorical and 63 numeric inputs; "
         "labels: click (see the variants), conversion; the given test rows, and 20 % of the training rows for "
         "validation (drawn by fit).",
-        (
-            Form(tuple(files), lambda rows, variant: _build(country, rows, variant)),
-            Form(ONE_FILE, _build_one_file),
-        ),
-        {name: {"rows": ROWS[country]} for name in VARIANTS},
+        (Form(tuple(files), partial(_build, country)), Form(ONE_FILE, _build_one_file)),
+        {variant: {"rows": rows} for variant in VARIANTS},
         variants=VARIANTS,
     )
 
 
-ALIEXPRESS = tuple(_dataset(country) for country in COUNTRIES)
+NETHERLANDS = _dataset("nl", "Netherlands", 17_717_195)
+SPAIN = _dataset("es", "Spain", 31_669_427)
+FRANCE = _dataset("fr", "France", 27_035_601)
+UNITED_STATES = _dataset("us", "United States", 27_392_613)

@@ -174,21 +174,27 @@ def _short(text: str, length: int = 80) -> str:
     return text if len(text) <= length else text[:length] + " ..."
 
 
+Files = Mapping[str, pl.LazyFrame]  # the rows of each raw file, by its name
+Recipe = tuple[pl.LazyFrame, Schema]  # the table that a recipe makes of them
+
+
 @dataclass(frozen=True)
 class Form:
-    """One way in which a dataset is handed out. build: from the rows of each file and a variant to table and schema."""
+    """One way in which a dataset is handed out. `build`: from the rows of its files and a variant to the table."""
 
     files: tuple[RawFile, ...]
-    build: Callable[[Mapping[str, pl.LazyFrame], str], tuple[pl.LazyFrame, Schema]]
+    build: Callable[[Files, str], Recipe]
 
 
 @dataclass(frozen=True)
 class Dataset:
-    """A public dataset. source: who publishes it and where to ask for it. outcomes: columns of the table that are no
-    inputs, since they tell an answer. variants: name and meaning, the first is the default. expected: by variant, the
-    published number of rows ('rows') or of distinct values of a column."""
+    """A public dataset: where its files come from, and the recipes that make a table and schema of them.
 
-    name: str
+    `source`: who publishes it and where to ask for it. `outcomes`: columns of the table that are no inputs, since they
+    tell an answer. `variants`: name and meaning, the first is the default. `expected`: by variant, the published number
+    of rows ('rows') or of distinct values of a column.
+    """
+
     title: str
     source: str
     licence: str
@@ -197,6 +203,11 @@ class Dataset:
     expected: Mapping[str, Mapping[str, int]]
     outcomes: tuple[str, ...] = ()
     variants: Mapping[str, str] = field(default_factory=lambda: {"default": "the recipe"})
+
+    @property
+    def rows(self) -> int:
+        """The published number of rows of the first variant."""
+        return self.expected[next(iter(self.variants))]["rows"]
 
     def describe(self) -> list[str]:
         """Lines for a person: everything but the rows."""

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import polars as pl
 
-from automtl.tables.catalog.base import Column, Dataset, Form, RawFile
+from automtl.tables.catalog.base import Column, Dataset, Files, Form, RawFile, Recipe
 from automtl.tables.catalog.parts import categorical, numeric, splits
 from automtl.tables.schema import Schema, Task
 
@@ -43,7 +41,7 @@ MADE_OF = {"label_income": "income_50k", "label_never_married": "marital_stat", 
 OUTCOMES = ("instance_weight", "income_50k", "marital_stat")
 
 
-def _build(files: Mapping[str, pl.LazyFrame], variant: str) -> tuple[pl.LazyFrame, Schema]:
+def _build(files: Files, variant: str) -> Recipe:
     tasks = TASKS[variant]
     apart = {*OUTCOMES, *(MADE_OF[task] for task in tasks)}
     codes = [name for name in NAMES if name not in apart and name not in NUMBERS]
@@ -53,7 +51,6 @@ def _build(files: Mapping[str, pl.LazyFrame], variant: str) -> tuple[pl.LazyFram
 
 
 CENSUS = Dataset(
-    "census-income",
     "Census-Income (KDD)",
     "The UCI Machine Learning Repository publishes it at archive.ics.uci.edu/dataset/117 as census.tar.gz.",
     "CC BY 4.0",

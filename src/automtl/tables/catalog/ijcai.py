@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import polars as pl
 
-from automtl.tables.catalog.base import Column, Dataset, Form, RawFile, columns
+from automtl.tables.catalog.base import Column, Dataset, Files, Form, RawFile, Recipe, columns
 from automtl.tables.catalog.parts import at_least, categorical, occurred
 from automtl.tables.schema import Schema, Task
 
@@ -26,7 +24,7 @@ LOG = RawFile(
 INFO = RawFile("user_info_format1.csv", columns("user_id age_range gender", required=False), header=True)
 
 
-def _build(files: Mapping[str, pl.LazyFrame], variant: str) -> tuple[pl.LazyFrame, Schema]:
+def _build(files: Files, variant: str) -> Recipe:
     users = files[INFO.name].drop_nulls().collect(engine="streaming")
     log = files[LOG.name].drop_nulls().join(users.select("user_id").lazy(), on="user_id", how="semi")
     purchased = log.filter(pl.col("action_type") == PURCHASE).select(KEYS).unique().collect(engine="streaming")
@@ -42,7 +40,6 @@ def _build(files: Mapping[str, pl.LazyFrame], variant: str) -> tuple[pl.LazyFram
 
 
 IJCAI = Dataset(
-    "ijcai-2015",
     "IJCAI-2015",
     "Alibaba publishes it at tianchi.aliyun.com/dataset/42 (Repeat Buyers Prediction) in data_format1.zip (account "
     "needed).",

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import polars as pl
 
-from automtl.tables.catalog.base import Column, Dataset, Form, RawFile, columns
+from automtl.tables.catalog.base import Column, Dataset, Files, Form, RawFile, Recipe, columns
 from automtl.tables.catalog.parts import categorical, numeric
 from automtl.tables.schema import Field, FieldKind, Schema, Task
 
@@ -48,7 +46,7 @@ STANDARD = ("log_standard_4_08_to_4_21_pure.csv", "log_standard_4_22_to_5_08_pur
 RANDOM = "log_random_4_22_to_5_08_pure.csv"
 
 
-def _build(files: Mapping[str, pl.LazyFrame], variant: str) -> tuple[pl.LazyFrame, Schema]:
+def _build(files: Files, variant: str) -> Recipe:
     names = (RANDOM,) if variant == "random" else STANDARD
     day = pl.col("date").cast(pl.String).str.to_date("%Y%m%d", strict=False)
     upload = pl.col("upload_dt").str.to_date("%Y-%m-%d", strict=False)
@@ -74,7 +72,6 @@ def _build(files: Mapping[str, pl.LazyFrame], variant: str) -> tuple[pl.LazyFram
 
 
 KUAIRAND = Dataset(
-    "kuairand-pure",
     "KuaiRand-Pure",
     "Kuaishou and USTC publish it at zenodo.org/records/10439422 as KuaiRand-Pure.tar.gz; its folder 'data' holds the "
     "files.",

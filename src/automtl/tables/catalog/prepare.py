@@ -9,7 +9,7 @@ from pathlib import Path
 import polars as pl
 
 from automtl.errors import SettingsError, TableError, suggestion
-from automtl.system.files import whole, write_text
+from automtl.system.files import write_whole, written_whole
 from automtl.tables.catalog.base import Dataset
 from automtl.tables.schema import Schema
 
@@ -25,9 +25,7 @@ class Outcome:
     differences: tuple[str, ...]
 
 
-def prepare(
-    dataset: Dataset, folder: Path, out: Path, variant: str | None = None, *, strict: bool = False
-) -> Outcome:  # fmt: skip
+def prepare(dataset: Dataset, folder: Path, out: Path, variant: str | None = None, *, strict: bool = False) -> Outcome:
     """Write the table (Parquet) and, beside it, its schema; both whole or not at all.
 
     Rows are streamed: memory grows with the ids that a recipe counts or joins by, not with the rows. Raises
@@ -36,13 +34,12 @@ def prepare(
     variant = variant or next(iter(dataset.variants))
     if variant not in dataset.variants:
         known = ", ".join(dataset.variants)
-        raise SettingsError(
-            f"{dataset.name} has no variant '{variant}'{suggestion(variant, dataset.variants)}; {known}"
-        )
+        near = suggestion(variant, dataset.variants)
+        raise SettingsError(f"{dataset.title} has no variant '{variant}'{near}; known: {known}")
     if out.suffix != ".parquet":
         raise TableError(f"'{out}': the table is written as Parquet; give a name that ends in .parquet")
     schema_path = out.with_suffix(".schema.yaml")
-    with whole(out) as part:
+    with written_whole(out) as part:
         form = dataset.form(folder)
         sources = {file.name: file.scan(path) for file in form.files if (path := file.find(folder)) is not None}
         rows, schema = form.build(sources, variant)
@@ -56,7 +53,7 @@ def prepare(
             raise TableError(
                 f"{dataset.title}: the recipe leaves no rows of the files in '{folder}'; are they complete?"
             )
-        write_text(schema_path, schema.text())
+        write_whole(schema_path, schema.text())
     return Outcome(out, schema_path, height, rates, differences)
 
 

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 import polars as pl
 
-from automtl.tables.catalog.base import Column, Dataset, Form, RawFile, columns
+from automtl.tables.catalog.base import Column, Dataset, Files, Form, RawFile, Recipe, columns
 from automtl.tables.catalog.parts import at_least, categorical, occurred
 from automtl.tables.schema import Schema, Task
 
@@ -19,7 +17,7 @@ FILE = RawFile(
 )
 
 
-def _build(files: Mapping[str, pl.LazyFrame], variant: str) -> tuple[pl.LazyFrame, Schema]:
+def _build(files: Files, variant: str) -> Recipe:
     events = files[FILE.name]
     bought = events.filter(pl.col("behaviour") == "buy").select(KEYS).unique().collect(engine="streaming")
     for key in ("user_id", "item_id"):  # both counted before either is dropped
@@ -31,7 +29,6 @@ def _build(files: Mapping[str, pl.LazyFrame], variant: str) -> tuple[pl.LazyFram
 
 
 USER_BEHAVIOR = Dataset(
-    "userbehavior-2017",
     "UserBehavior-2017",
     "Alibaba publishes it at tianchi.aliyun.com/dataset/649 as UserBehavior.csv.zip (account needed).",
     "for research, by the terms of Tianchi; not to be redistributed",

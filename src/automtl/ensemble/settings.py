@@ -1,4 +1,4 @@
-"""Settings of boosted trees."""
+"""Settings of boosted trees. No tensors."""
 
 from __future__ import annotations
 

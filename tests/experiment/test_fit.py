@@ -15,7 +15,7 @@ from automtl import AutoMTL
 from automtl.config import Settings, make_settings
 from automtl.dataset.store import FeedingSettings
 from automtl.errors import SettingsError
-from automtl.experiment import Roles, Run, fit_table
+from automtl.experiment import ColumnRoles, Run, fit_table
 from automtl.nn.layers import IdentityMixture
 from automtl.operations import Block, Operation
 from tests.conftest import TINY
@@ -47,7 +47,7 @@ def with_split(log: pl.DataFrame) -> pl.DataFrame:
 
 def run(table: pl.DataFrame, tiny: Settings, seed: int = 0) -> Run:
     return fit_table(
-        table, ["click", "buy"], roles=Roles(drop=("like", "cart"), split="part"), settings=tiny, seed=seed
+        table, ["click", "buy"], roles=ColumnRoles(drop=("like", "cart"), split="part"), settings=tiny, seed=seed
     )
 
 
@@ -94,23 +94,25 @@ def test_regression_missing_labels_weights_and_an_outside_operation(log: pl.Data
         watch=pl.when(pl.col("click") == 1).then(pl.col("price").log1p() + 0.01 * pl.col("hour")),
         importance=pl.lit(2.0),
     )
-    changed = {**TINY, "space": {**TINY["space"], "expert_layers": ["skip", "tests.experiment.test_pipeline:Doubled"]}}
-    roles = Roles(drop=("like", "buy", "cart"), weight="importance")
+    changed = {**TINY, "space": {**TINY["space"], "expert_layers": ["skip", "tests.experiment.test_fit:Doubled"]}}
+    roles = ColumnRoles(drop=("like", "buy", "cart"), weight="importance")
     found = fit_table(table, ["click", "watch"], roles=roles, settings=make_settings(changed))
     tasks = found.metrics["test"]["tasks"]
     assert set(tasks["watch"]) == {"rmse", "mae", "rows"}
     assert tasks["watch"]["rows"] < tasks["click"]["rows"]
-    layers = {str(layer) for e in found.predictor.spec.architecture.experts for layer in e.layers}  # type: ignore[union-attr]
+    architecture = found.predictor.spec.architecture
+    assert architecture is not None
+    layers = {str(layer) for name in ("layer_1", "layer_2") for layer in architecture[name]}
     assert layers <= {"skip", "doubled"}
 
 
 def test_historical_rates_are_left_out_where_validation_rows_say_so(log: pl.DataFrame, tiny: Settings) -> None:
     found = run(with_split(log), tiny)
-    tried = found.history["variants"]
-    assert [entry["name"] for entry in tried] == ["rates, strong decay", "rates", "ids only"]
+    tried = found.history["presets"]
+    assert [entry["name"] for entry in tried] == ["target encoding, strong decay", "target encoding", "ids only"]
     best = min(tried, key=lambda entry: entry["score"])
     assert best["chosen"]
-    assert found.metrics["variant"] == best["name"]
+    assert found.metrics["preset"] == best["name"]
 
 
 def test_rows_kept_in_files_give_the_same_model_as_rows_in_memory(log: pl.DataFrame, tiny: Settings) -> None:
@@ -124,15 +126,15 @@ def test_rows_kept_in_files_give_the_same_model_as_rows_in_memory(log: pl.DataFr
 def test_rows_beyond_the_memory_given_are_shuffled_by_blocks_and_leave_no_file(
     log: pl.DataFrame, tiny: Settings, tmp_path: Path
 ) -> None:
-    small = replace(tiny, feeding=FeedingSettings(memory_bytes=20_000, part_rows=200), variants=())
+    small = replace(tiny, feeding=FeedingSettings(memory_bytes=20_000, part_rows=200), presets=())
     found = [
-        fit_table(log, ["click"], roles=Roles(drop=("like", "buy", "cart")), settings=small, out=tmp_path / name)
+        fit_table(log, ["click"], roles=ColumnRoles(drop=("like", "buy", "cart")), settings=small, out=tmp_path / name)
         for name in ("a", "b")
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
     assert found[0].metrics["test"] == found[1].metrics["test"]
     held = replace(small, feeding=FeedingSettings())
-    other = fit_table(log, ["click"], roles=Roles(drop=("like", "buy", "cart")), settings=held)
+    other = fit_table(log, ["click"], roles=ColumnRoles(drop=("like", "buy", "cart")), settings=held)
     assert other.history["training"] != found[0].history["training"]  # the order of rows differs
     gap = other.metrics["test"]["mtl_loss"] - found[0].metrics["test"]["mtl_loss"]
     assert abs(gap) < 0.05

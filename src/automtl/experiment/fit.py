@@ -1,0 +1,132 @@
+"""From a table to a trained, tested and saved model."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from automtl._version import __version__
+from automtl.config import Settings
+from automtl.dataset.store import feeding
+from automtl.ensemble.trees import TreeModel
+from automtl.errors import SettingsError
+from automtl.experiment.experiment import Experiment
+from automtl.experiment.inputs import EncodedSource, is_self_trained
+from automtl.experiment.source import ColumnRoles, open_source
+from automtl.models.registry import EVERY_MODEL, MODELS, check_model
+from automtl.predictor import Predictor
+from automtl.report.folder import attempted, run_report
+from automtl.report.run import RunValues
+from automtl.space import published_space
+from automtl.system.manifest import MODEL
+from automtl.system.memory import peak_memory_bytes
+from automtl.system.progress import Callback, ignore
+from automtl.tables.quality import Findings
+from automtl.tables.schema import Schema
+from automtl.trackers import Tracked, Trackers
+from automtl.training.curves import label_summary, task_curves
+from automtl.training.fit import balancing_of
+
+
+@dataclass(frozen=True)
+class Run:
+    """A finished fit: the predictor and what the JSON files of its folder hold."""
+
+    predictor: Predictor
+    metrics: dict[str, Any]
+    history: dict[str, Any]
+    curves: dict[str, Any]
+    settings: dict[str, Any]
+    folder: Path | None = None
+
+    def save(self, folder: Path | str, *, overwrite: bool = False) -> Run:
+        """Write the run folder, with its report. Raises FileError as `Predictor.save` does."""
+        extras = {name: getattr(self, name) for name in ("settings", "metrics", "history", "curves")}
+        model, schema = self.predictor.spec.to_dict(), self.predictor.schema.to_dict()
+        values = RunValues(model=model, schema=schema, version=__version__, **extras)
+        texts = attempted(lambda: run_report(values), "the model is")
+        self.predictor.save(folder, extras, overwrite=overwrite, texts=texts)
+        return replace(self, folder=Path(folder))
+
+
+def fit_table(
+    source: Any,
+    tasks: Sequence[str] = (),
+    *,
+    roles: ColumnRoles | None = None,
+    schema: Schema | None = None,
+    settings: Settings | None = None,
+    seed: int = 0,
+    out: Path | str | None = None,
+    overwrite: bool = False,
+    callback: Callback = ignore,
+) -> Run:
+    """Search, train and test a model for a table; write the run folder if `out` is given.
+
+    `callback` gets `Findings` of the data checks before anything is trained, then `Progress`. The encoder sees training
+    rows, every choice validation rows; test rows are encoded and read once, at the end.
+    """
+    settings, start = settings or Settings(), time.perf_counter()
+    check_settings(settings)
+    if out is not None:
+        MODEL.require_free(Path(out), overwrite)
+    rows, settings = open_source(source, tasks, roles or ColumnRoles(), schema, settings, seed)
+    schema = rows.schema
+    for model in {settings.model, settings.reference}:
+        check_model(model, schema.tasks)
+    published_space(settings.space, len(schema.tasks))  # raises what is wrong with it before anything is trained
+    findings = rows.findings(seed)
+    callback(Findings(findings))
+    name = f"{settings.model}-{seed}" if out is None else Path(out).name
+    tracked = Tracked(name, settings.to_dict() | {"seed": seed}, Path(settings.tracker_folder), settings.tracking_uri)
+    with feeding(settings.feeding, out) as loader, Trackers(settings.trackers, tracked, callback) as trackers:
+        run = _run(Experiment(EncodedSource(rows, loader), settings, seed, trackers.callback))
+        run.metrics["findings"] = [finding.to_dict() for finding in findings]
+        run.metrics["seconds"]["total"] = time.perf_counter() - start
+        found = run.predictor.spec.architecture
+        trackers.finish(run.metrics, None if found is None else found.draw(schema.task_names))
+    return run if out is None else run.save(out, overwrite=overwrite)
+
+
+def _run(experiment: Experiment) -> Run:
+    """All steps of an experiment."""
+    source, settings, seed = experiment.source, experiment.settings, experiment.seed
+    experiment.train()
+    gates = experiment.gates
+    experiment.ensemble()
+    tested, tasks = experiment.evaluate(), source.schema.tasks
+    metrics = {
+        **tested,
+        "rows": source.source.num_rows,
+        "parameters": experiment.parameters,
+        "preset": experiment.inputs.preset,
+        "seed": seed,
+        "ensemble": experiment.ensemble_summary(),
+        "seconds": experiment.seconds,
+        "peak_memory_bytes": peak_memory_bytes(),
+    }
+    rows, test = experiment.rows, experiment.test_rows
+    parts = {"train": rows.train, "validation": rows.valid, "test": test}
+    curves = {
+        "gates": gates,
+        "labels": {name: label_summary(part, tasks) for name, part in parts.items()},
+        "tasks": task_curves(experiment.scores["test"], test, tasks),
+    }
+    return Run(experiment.predictor, metrics, experiment.history, curves, settings.to_dict() | {"seed": seed})
+
+
+def check_settings(settings: Settings) -> None:
+    """Raises SettingsError where a name is unknown, or what a setting needs is not installed."""
+    EVERY_MODEL.find(settings.model)
+    MODELS.find(settings.reference)
+    if settings.ensemble:
+        TreeModel.check(())
+        if is_self_trained(settings.model):
+            raise SettingsError(f"ensemble: '{settings.model}' is trees already; leave the setting out")
+    balancing_of(settings.training, nn.Module(), torch.full((2,), 0.5))  # whether what it needs is installed
