@@ -18,7 +18,7 @@ import torch
 from torch import nn
 
 from automtl.config import Settings
-from automtl.dataset.store import feeding
+from automtl.dataset.store import data_loader
 from automtl.experiment import ColumnRoles, Prepared, choose_variant, open_source
 from automtl.features.batch import Batch
 from automtl.models.registry import MODELS
@@ -48,9 +48,9 @@ def prepare(given: argparse.Namespace) -> tuple[Prepared, Batch]:
     roles, settings = ColumnRoles(drop=tuple(given.drop), split=given.split_column), Settings()
     tasks = given.task or ["click", "like", "buy", "cart"]
     source, settings = open_source(table, tasks, roles, None, settings, given.seed)
-    with feeding(settings.feeding) as feeder:
-        prepared, _ = choose_variant(source, settings, given.seed, feeder, ignore)
-        return prepared, source.test(prepared.encoder, feeder, like=prepared.train)
+    with data_loader(settings.data_loader) as loader:
+        prepared, _ = choose_variant(source, settings, given.seed, loader, ignore)
+        return prepared, source.test(prepared.encoder, loader, like=prepared.train)
 
 
 def train(prepared: Prepared, test: Batch, name: str, balancing: Any, seed: int) -> dict[str, Any]:

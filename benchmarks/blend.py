@@ -1,7 +1,7 @@
 """What each member of a blend is worth: test AUC of the searched network with others beside it or without.
 
 The members are trained once a seed on the same encoded rows: the searched network, reference models under each preset
-of the inputs, boosted trees with historical rates and without. Shares are chosen on validation rows as in a fit;
+of the inputs, boosted trees with target encoding and without. Shares are chosen on validation rows as in a fit;
 `old` chooses the share of the trees that have the network's inputs from 21, as before. Prints a line a seed and log.
 
     python benchmarks/blend.py TABLE --task NAME ... [--drop NAME ...] [--split-column NAME] [--seeds 1]
@@ -19,7 +19,7 @@ from sklearn.metrics import roc_auc_score
 from torch import Tensor, nn
 
 from automtl.config import Settings
-from automtl.dataset.store import Feeder, feeding
+from automtl.dataset.store import DataLoader, data_loader
 from automtl.ensemble.ensemble import best_shares, boosted
 from automtl.experiment import ColumnRoles, Prepared, open_source
 from automtl.experiment.fit import search_architecture
@@ -60,18 +60,18 @@ class Rows:
         }
 
 
-def members(given: argparse.Namespace, seed: int, feeder: Feeder) -> tuple[dict[str, Logits], str, Rows]:
+def members(given: argparse.Namespace, seed: int, loader: DataLoader) -> tuple[dict[str, Logits], str, Rows]:
     """Logits by name, the name of the trees with the network's inputs, the rows."""
     roles = ColumnRoles(drop=tuple(given.drop), split=given.split_column)
     source, settings = open_source(given.table, given.task, roles, None, Settings(), seed)
     references: list[tuple[float, Prepared]] = []
     prepared = None
     for preset in distinct_presets(settings, source.schema):
-        prepared = prepare(source, settings, preset, feeder, prepared)
+        prepared = prepare(source, settings, preset, loader, prepared)
         references.append(train_reference(prepared, settings.reference, seed))
     chosen = min(references, key=lambda found: found[0])[1]
     whole, tasks = chosen.whole, source.schema.tasks
-    test = source.test(whole.encoder, feeder, like=whole.train)
+    test = source.test(whole.encoder, loader, like=whole.train)
 
     def logits(model: nn.Module, columns: int) -> Logits:
         return Logits(*(predict_logits(model, rows.narrow(columns)) for rows in (whole.valid, test)))
@@ -109,8 +109,8 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=1)
     given = parser.parse_args()
     for seed in range(given.seeds):
-        with feeding(Settings().feeding) as feeder:
-            made, own, rows = members(given, seed, feeder)
+        with data_loader(Settings().data_loader) as loader:
+            made, own, rows = members(given, seed, loader)
         trees = [name for name in made if "trees" in name]
         references = [name for name in made if name.startswith("reference,")]
         blends = {

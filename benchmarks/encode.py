@@ -8,9 +8,9 @@ one int32 array (N, 14), standardised numbers as one float32 array (N, 4), label
 - `pandas`: `LabelEncoder.fit_transform` on each column as pandas read it, (x - mean) / std on the numbers; new rows
   are the same rows through `transform`.
 - `pandas_objects`: the same with texts turned to Python objects beforehand, not timed: what pandas 2 reads.
-- `automtl`: `Encoder.fit` (which also encodes its rows; minimum count 1, no quantile bins, no historical rates) and
+- `automtl`: `Encoder.fit` (which also encodes its rows; minimum count 1, no quantile bins, no target encoding) and
   `Encoder.encode`; it also checks labels and takes the logarithm of numbers where that makes them less skewed.
-- `automtl_defaults`: minimum count 3, 32 quantile bins, still no historical rates.
+- `automtl_defaults`: minimum count 3, 32 quantile bins, still no target encoding.
 - `automtl_parts`: `Encoder.encode_parts`, each part dropped after use.
 
 `above`: the highest memory while the work ran, less what the process held before and less the result.
@@ -104,7 +104,11 @@ def run_automtl(path: Path, defaults: bool, parts: bool) -> dict[str, float]:
     table = pl.read_parquet(path)
     fields = [Field(name, FieldKind.CATEGORICAL) for name in IDS] + [Field(n, FieldKind.NUMERIC) for n in NUMBERS]
     schema = Schema(tuple(fields), tuple(Task(name) for name in LABELS))
-    settings = EncoderSettings(rates=False) if defaults else EncoderSettings(rates=False, min_count=1, bins=0)
+    settings = (
+        EncoderSettings(target_encoding=False)
+        if defaults
+        else EncoderSettings(target_encoding=False, min_count=1, bins=0)
+    )
     fitted: list[Any] = []
 
     def arrays(batch: Any) -> list[np.ndarray]:

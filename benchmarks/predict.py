@@ -94,8 +94,8 @@ def schema(sizes: Sizes) -> Schema:
 
 
 def encoder_settings() -> EncoderSettings:
-    """As many inputs as the peer has: no bins, no historical rates, all numeric columns in one field."""
-    return EncoderSettings(min_count=1, rates=False, bins=0, joint_numeric_above=0)
+    """As many inputs as the peer has: no bins, no target encoding, all numeric columns in one field."""
+    return EncoderSettings(min_count=1, target_encoding=False, bins=0, joint_numeric_above=0)
 
 
 def mmoe(sizes: Sizes) -> ModelSpec:

@@ -4,7 +4,7 @@ The parts, Parquet from a seed: 5 dense integer ids, 2 ids scattered over 63 bit
 million distinct values a column, the same in all parts, few values with most rows), 3 numbers, 2 labels, and a split
 column that says train, val or test. Each run has its own process; imports are not timed.
 
-- `prepare`: reads the parts and writes the prepared folder (minimum count 1, no bins, no historical rates), with
+- `prepare`: reads the parts and writes the prepared folder (minimum count 1, no bins, no target encoding), with
   checksums, synced to the disk. `opened`: seconds until a shuffled epoch over the folder has given its first batch.
 - `pandas`, `pandas_objects`: reads the first part, `LabelEncoder.fit_transform` on each id, (x - mean) / std on
   numbers, and saves the same arrays, not synced; of all rows at once, since LabelEncoder fails on values it has not
@@ -79,7 +79,7 @@ def run_prepare(paths: list[Path], folder: Path) -> dict[str, Any]:
 
     fields = [Field(name, FieldKind.CATEGORICAL) for name in IDS] + [Field(n, FieldKind.NUMERIC) for n in NUMBERS]
     schema = Schema(tuple(fields), tuple(Task(name) for name in LABELS), split="split")
-    settings = make_settings({"encoder": {"min_count": 1, "bins": 0, "rates": False}})
+    settings = make_settings({"encoder": {"min_count": 1, "bins": 0, "target_encoding": False}})
     stages: dict[str, float] = {}
     start = time.perf_counter()
 

@@ -33,7 +33,7 @@ from scipy.stats import ttest_rel
 from torch import nn
 
 from automtl.config import Settings
-from automtl.dataset.store import feeding
+from automtl.dataset.store import data_loader
 from automtl.experiment import ColumnRoles, Prepared, choose_variant, open_source
 from automtl.experiment.source import Source
 from automtl.features.batch import Batch
@@ -114,16 +114,16 @@ class Seed:
             tasks = given.task or ["click", "like", "buy", "cart"]
             self.source, self.settings = open_source(table, tasks, roles, None, self.settings, self.seed)
             start = time.perf_counter()
-            with feeding(self.settings.feeding) as feeder:
-                self.made, _ = choose_variant(self.source, self.settings, self.seed, feeder, ignore)
+            with data_loader(self.settings.data_loader) as loader:
+                self.made, _ = choose_variant(self.source, self.settings, self.seed, loader, ignore)
             self.choice_seconds = time.perf_counter() - start
         return self.made
 
     def test(self, encoder: Encoder) -> Batch:
         """Encoded test rows."""
         assert self.source is not None
-        with feeding(self.settings.feeding) as feeder:
-            return self.source.test(encoder, feeder, like=self.data().train)
+        with data_loader(self.settings.data_loader) as loader:
+            return self.source.test(encoder, loader, like=self.data().train)
 
     def inputs(self) -> Record:
         """The choice of inputs alone."""

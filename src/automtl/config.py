@@ -13,7 +13,7 @@ from pydantic import AliasChoices, TypeAdapter, ValidationError, ValidationInfo,
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
-from automtl.dataset.store import FeedingSettings
+from automtl.dataset.store import DataLoaderSettings
 from automtl.ensemble.settings import TreeSettings
 from automtl.errors import SettingsError, suggestion
 from automtl.features.encoder import EncoderSettings
@@ -40,7 +40,7 @@ class InputPreset:
 DEFAULT_PRESETS = (
     InputPreset("target encoding, strong decay", training={"embedding_weight_decay": 1e-3}),
     InputPreset("target encoding"),
-    InputPreset("ids only", encoder={"rates": False}),
+    InputPreset("ids only", encoder={"target_encoding": False}),
 )
 
 
@@ -69,7 +69,7 @@ class Settings:
     )
     split: SplitSettings = field(default_factory=lambda: SplitSettings())
     encoder: EncoderSettings = field(default_factory=lambda: EncoderSettings())
-    feeding: FeedingSettings = field(default_factory=lambda: FeedingSettings())
+    data_loader: DataLoaderSettings = field(default_factory=lambda: DataLoaderSettings())
     space: SpaceSettings = field(default_factory=lambda: SpaceSettings())
     network: NetworkSettings = field(default_factory=lambda: NetworkSettings())
     search: SearchSettings = Limit(default_factory=lambda: SearchSettings(), validate_default=True)

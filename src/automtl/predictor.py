@@ -14,12 +14,12 @@ from safetensors import torch as safe_torch
 from torch import nn
 
 from automtl.dataset.prepared import PreparedFolder, is_prepared
-from automtl.dataset.store import FeedingSettings, feeding
+from automtl.dataset.store import DataLoaderSettings, data_loader
 from automtl.ensemble.ensemble import Ensemble, Member, trees_of
 from automtl.ensemble.trees import TreeModel
 from automtl.errors import FileError, SettingsError, SpaceError
 from automtl.features.batch import Batch
-from automtl.features.column_selection import without_rates
+from automtl.features.column_selection import without_target_encoding
 from automtl.features.encoder import Encoder
 from automtl.features.layout import Layout
 from automtl.models.network import build
@@ -41,14 +41,14 @@ WEIGHTS = "weights.safetensors"
 class ModelSpec:
     """What rebuilds the network: 'automtl' with an architecture, or the name of a published model.
 
-    `rates`: whether it sees the encoder's historical rates. Beside it in a blend, which sees all inputs: `reference`, a
+    `target_encoding`: whether it sees the encoder's. Beside it in a blend, which sees all inputs: `reference`, a
     published model of the same inputs, and `trees`, boosted ones of these inputs, by name.
     """
 
     model: str
     network: NetworkSettings
     architecture: Architecture | None = None
-    rates: bool = True
+    target_encoding: bool = True
     reference: str | None = None
     trees: tuple[str, ...] = ()
 
@@ -68,7 +68,7 @@ class ModelSpec:
 
     def build(self, encoder: Encoder, seed: int) -> nn.Module:
         """A new model of this description."""
-        layout = encoder.layout if self.rates else without_rates(encoder).layout
+        layout = encoder.layout if self.target_encoding else without_target_encoding(encoder).layout
         network = self._network(layout, seed)
         if self.reference is None and not self.trees:
             return network
@@ -89,9 +89,13 @@ class ModelSpec:
 
 
 def tree_inputs(encoder: Encoder) -> dict[str, Layout]:
-    """What boosted trees may see: all inputs, and those without historical rates, if there are any."""
+    """What boosted trees may see: all inputs, and those without target encoding, if there are any."""
     every = {"boosted trees": encoder.layout}
-    return every | {"boosted trees without rates": without_rates(encoder).layout} if encoder.rates else every
+    return (
+        every | {"boosted trees without target encoding": without_target_encoding(encoder).layout}
+        if encoder.target_encodings
+        else every
+    )
 
 
 @dataclass(frozen=True)
@@ -131,8 +135,8 @@ class Predictor:
         if is_prepared(source):
             folder = PreparedFolder.open(source)
             folder.require_encoder(self.encoder)
-            with feeding(FeedingSettings()) as feeder:
-                return self.evaluate_batch(folder.rows_of(self.encoder, "test", feeder))
+            with data_loader(DataLoaderSettings()) as loader:
+                return self.evaluate_batch(folder.rows_of(self.encoder, "test", loader))
         return self.evaluate_batch(self.encoder.encode(read_table(source)))
 
     def evaluate_batch(self, batch: Batch) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from automtl.config import DEFAULT_PRESETS, InputPreset, Settings, make_settings
 from automtl.errors import ComparisonError
 from automtl.tables.schema import Field, FieldKind, Schema, Task
 
-SCHEMA = Schema((Field("user", FieldKind.CATEGORICAL),), (Task("click"),), rates=(("user",),))
+SCHEMA = Schema((Field("user", FieldKind.CATEGORICAL),), (Task("click"),), target_encoding=(("user",),))
 PLAN = Plan(seeds=(0, 1), trials=5)
 IDS_ONLY = DEFAULT_PRESETS[2]
 

@@ -17,7 +17,7 @@ from automtl.dataset.prepared import Origin, PreparedFolder, finish_prepared, is
 from automtl.dataset.store import Store, slices
 from automtl.errors import FileError
 from automtl.features.batch import Batch
-from automtl.features.column_selection import of_tasks, rows_of_tasks, without_rates
+from automtl.features.column_selection import of_tasks, rows_of_tasks, without_target_encoding
 from automtl.features.encoder import Encoder, EncoderSettings
 from automtl.tables.infer import infer_schema
 from automtl.tables.schema import Schema
@@ -52,7 +52,7 @@ def make(log: pl.DataFrame, schema: Schema, settings: EncoderSettings) -> Made:
 @pytest.fixture(scope="module")
 def made(log: pl.DataFrame) -> Made:
     schema = infer_schema(log, TASKS, group="user_id")
-    schema = replace(schema, rates=(("user_id",), ("item_id", "device")))
+    schema = replace(schema, target_encoding=(("user_id",), ("item_id", "device")))
     return make(log, schema, EncoderSettings(min_count=2))
 
 
@@ -100,12 +100,12 @@ def test_equal_rows_make_equal_folders_however_they_are_cut_and_put_together(mad
 
 
 def test_rows_without_rates_are_those_of_an_encoder_fitted_without(made: Made, log: pl.DataFrame, folder: Path) -> None:
-    fitted = make(log, made.schema, EncoderSettings(min_count=2, rates=False))
+    fitted = make(log, made.schema, EncoderSettings(min_count=2, target_encoding=False))
     found = PreparedFolder.open(folder)
-    plain = without_rates(found.encoder)
+    plain = without_target_encoding(found.encoder)
     assert plain.layout == fitted.encoder.layout and state(plain) == state(fitted.encoder)
     for name, rows in fitted.parts.items():
-        kept = found.rows(name, rates=False)
+        kept = found.rows(name, target_encoding=False)
         assert equal(kept, rows)
         assert kept.features.numeric.shape[1] < found.rows(name).features.numeric.shape[1]
 

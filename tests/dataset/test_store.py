@@ -17,7 +17,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automtl.dataset.store import FeedingSettings, Store, feeding, slices
+from automtl.dataset.store import DataLoaderSettings, Store, data_loader, slices
 from automtl.errors import FileError
 from automtl.features.batch import Batch, Features, iterate, subset
 from automtl.features.encoder import Encoder, EncoderSettings
@@ -199,19 +199,19 @@ def test_an_index_that_does_not_fit_is_refused(store: Store, key: str, value: ob
 
 
 def test_one_rule_says_whether_rows_are_kept_in_files() -> None:
-    assert not FeedingSettings(memory_bytes=100).uses_files(100)
-    assert FeedingSettings(memory_bytes=100).uses_files(101)
-    assert FeedingSettings(mapped=True).uses_files(1)
-    assert FeedingSettings().budget_bytes > 2**20
+    assert not DataLoaderSettings(memory_bytes=100).uses_files(100)
+    assert DataLoaderSettings(memory_bytes=100).uses_files(101)
+    assert DataLoaderSettings(mapped=True).uses_files(1)
+    assert DataLoaderSettings().budget_bytes > 2**20
 
 
 def test_a_table_encoded_part_by_part_is_what_it_is_when_encoded_at_once(log: pl.DataFrame, tmp_path: Path) -> None:
     table = log.with_columns(tags=pl.concat_list("hour", "hour").list.head(pl.col("hour") % 3))
     schema = infer_schema(table, ["click"], drop=("like", "buy", "cart"), group="user_id")
     encoder, rows = Encoder.fit(table, schema, EncoderSettings(), 0)
-    with feeding(FeedingSettings(mapped=True, part_rows=100), tmp_path / "run") as feeder:
-        assert same(feeder.hold(rows, encoder.layout), rows)
-        parts, whole = feeder.encode(encoder, table, like=rows), encoder.encode(table)
+    with data_loader(DataLoaderSettings(mapped=True, part_rows=100), tmp_path / "run") as loader:
+        assert same(loader.hold(rows, encoder.layout), rows)
+        parts, whole = loader.encode(encoder, table, like=rows), encoder.encode(table)
         assert same(replace(parts, group=None), replace(whole, group=None))
         assert parts.group is not None
         assert whole.group is not None
@@ -223,17 +223,17 @@ def test_a_table_encoded_part_by_part_is_what_it_is_when_encoded_at_once(log: pl
 
 def test_rows_that_fit_stay_in_memory_and_nothing_is_written(log: pl.DataFrame, tmp_path: Path) -> None:
     rows = small_batch(5)
-    with feeding(FeedingSettings(), tmp_path / "run") as feeder:
-        assert feeder.hold(rows, small_layout()) is rows
+    with data_loader(DataLoaderSettings(), tmp_path / "run") as loader:
+        assert loader.hold(rows, small_layout()) is rows
         assert list(tmp_path.iterdir()) == []
 
 
 HOLDING = """
 import signal, sys
-from automtl.dataset.store import FeedingSettings, feeding
+from automtl.dataset.store import DataLoaderSettings, data_loader
 from tests.conftest import small_batch, small_layout
-with feeding(FeedingSettings(mapped=True), sys.argv[1]) as feeder:
-    feeder.hold(small_batch(5), small_layout())
+with data_loader(DataLoaderSettings(mapped=True), sys.argv[1]) as loader:
+    loader.hold(small_batch(5), small_layout())
     print("holds", flush=True)
     signal.pause()
 """
@@ -252,7 +252,7 @@ def test_files_of_a_killed_process_are_removed_and_those_of_a_living_one_stay(tm
     (killed, gone), (living, kept) = held.items()
     killed.kill()
     killed.communicate()
-    with feeding(FeedingSettings(), tmp_path / "run"):
+    with data_loader(DataLoaderSettings(), tmp_path / "run"):
         assert set(tmp_path.iterdir()) == {kept}
     living.kill()
     living.communicate()

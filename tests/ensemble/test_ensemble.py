@@ -175,14 +175,14 @@ def test_a_searched_model_becomes_an_ensemble_and_comes_back_from_its_folder(
 
 
 def test_trees_beside_a_network_without_rates_have_them(log: pl.DataFrame, tiny: Settings, tmp_path: Path) -> None:
-    presets = (InputPreset("ids only", encoder={"rates": False}),)
-    settings = small_trees(replace(tiny, presets=presets, encoder=replace(tiny.encoder, rates=True)))
+    presets = (InputPreset("ids only", encoder={"target_encoding": False}),)
+    settings = small_trees(replace(tiny, presets=presets, encoder=replace(tiny.encoder, target_encoding=True)))
     run = fitted(log, settings)
     spec, model = run.predictor.spec, run.predictor.network
-    assert not spec.rates and "boosted trees" in spec.trees and run.predictor.encoder.rates
+    assert not spec.target_encoding and "boosted trees" in spec.trees and run.predictor.encoder.target_encodings
     assert isinstance(model, Ensemble) and model.columns[0] == model.columns[1] < max(model.columns)
     alone = fitted(log, replace(settings, ensemble=False))
-    assert alone.predictor.spec.rates and not alone.predictor.encoder.rates
+    assert alone.predictor.spec.target_encoding and not alone.predictor.encoder.target_encodings
     for mine, other in zip(model.members[0].parameters(), alone.predictor.network.parameters(), strict=True):
         assert torch.equal(mine, other)
     folder = run.save(tmp_path / "run").folder

@@ -13,7 +13,7 @@ import torch
 
 from automtl import AutoMTL
 from automtl.config import Settings, make_settings
-from automtl.dataset.store import FeedingSettings
+from automtl.dataset.store import DataLoaderSettings
 from automtl.errors import SettingsError
 from automtl.experiment import ColumnRoles, Run, fit_table
 from automtl.nn.layers import IdentityMixture
@@ -117,7 +117,7 @@ def test_historical_rates_are_left_out_where_validation_rows_say_so(log: pl.Data
 
 def test_rows_kept_in_files_give_the_same_model_as_rows_in_memory(log: pl.DataFrame, tiny: Settings) -> None:
     table = with_split(log)
-    mapped = replace(tiny, feeding=FeedingSettings(mapped=True, part_rows=200))
+    mapped = replace(tiny, data_loader=DataLoaderSettings(mapped=True, part_rows=200))
     first, second = run(table, tiny), run(table, mapped)
     assert first.history == second.history
     assert first.metrics["test"] == second.metrics["test"]
@@ -126,14 +126,14 @@ def test_rows_kept_in_files_give_the_same_model_as_rows_in_memory(log: pl.DataFr
 def test_rows_beyond_the_memory_given_are_shuffled_by_blocks_and_leave_no_file(
     log: pl.DataFrame, tiny: Settings, tmp_path: Path
 ) -> None:
-    small = replace(tiny, feeding=FeedingSettings(memory_bytes=20_000, part_rows=200), presets=())
+    small = replace(tiny, data_loader=DataLoaderSettings(memory_bytes=20_000, part_rows=200), presets=())
     found = [
         fit_table(log, ["click"], roles=ColumnRoles(drop=("like", "buy", "cart")), settings=small, out=tmp_path / name)
         for name in ("a", "b")
     ]
     assert sorted(path.name for path in tmp_path.iterdir()) == ["a", "b"]
     assert found[0].metrics["test"] == found[1].metrics["test"]
-    held = replace(small, feeding=FeedingSettings())
+    held = replace(small, data_loader=DataLoaderSettings())
     other = fit_table(log, ["click"], roles=ColumnRoles(drop=("like", "buy", "cart")), settings=held)
     assert other.history["training"] != found[0].history["training"]  # the order of rows differs
     gap = other.metrics["test"]["mtl_loss"] - found[0].metrics["test"]["mtl_loss"]

@@ -43,7 +43,7 @@ def folder(table: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Pat
     fields = [{"name": "city", "kind": "categorical"}, {"name": "device", "kind": "categorical"}]
     fields += [{"name": "noise", "kind": "numeric"}, {"name": "both", "kind": "cross", "of": ["city", "device"]}]
     tasks = [{"name": "click"}, {"name": "spent", "kind": "regression"}]
-    schema = Schema.from_dict({"fields": fields, "tasks": tasks, "rates": [["city"]]})
+    schema = Schema.from_dict({"fields": fields, "tasks": tasks, "target_encoding": [["city"]]})
     encoder, batch = Encoder.fit(table, schema, EncoderSettings(), 0)
     spec = ModelSpec("shared-bottom", NetworkSettings(8, 16, (8,), dropout=0.0))
     model = MODELS.find(spec.model)(encoder.layout, spec.network, torch.Generator().manual_seed(0))

@@ -176,9 +176,9 @@ def test_a_state_of_the_first_format_is_read(log: pl.DataFrame, bins: int) -> No
     encoder, _ = Encoder.fit(log, schema, EncoderSettings(min_count=1, bins=bins), 0)
     values, arrays = encoder.to_state()
     texts = {name: one.values.cast(pl.String).to_list() for name, one in encoder.vocabularies.items()}
-    keys = {key: rates.vocabulary.values.cast(pl.String).to_list() for key, rates in encoder.rates.items()}
+    keys = {key: rates.vocabulary.values.cast(pl.String).to_list() for key, rates in encoder.target_encodings.items()}
     older: dict[str, Any] = {"vocabularies": texts}
-    older["rates"] = [entry | {"values": keys[tuple(entry["key"])]} for entry in values["rates"]]
+    older["target_encoding"] = [entry | {"values": keys[tuple(entry["key"])]} for entry in values["target_encoding"]]
     older["settings"] = {k: v for k, v in values["settings"].items() if k not in ("form", "max_ids", "hashed_ids")}
     known = ("log", "mean", "std", "indicator", "edges")
     older["scalers"] = {name: {k: s[k] for k in known} for name, s in values["scalers"].items()}
@@ -248,9 +248,9 @@ def test_a_row_of_weight_two_counts_as_two_rows_in_rates(log: pl.DataFrame) -> N
     )
     plain = infer_schema(twice, ["click"])
     weighted = infer_schema(weights, ["click"], weight="w")
-    settings = EncoderSettings(rate_smoothing=1.5 * 20)
-    first = Encoder.fit(twice, plain, settings, 0)[0].rates[("user_id",)]
-    second = Encoder.fit(weights, weighted, replace(settings, rate_smoothing=20.0), 0)[0].rates[("user_id",)]
+    settings = EncoderSettings(smoothing=1.5 * 20)
+    first = Encoder.fit(twice, plain, settings, 0)[0].target_encodings[("user_id",)]
+    second = Encoder.fit(weights, weighted, replace(settings, smoothing=20.0), 0)[0].target_encodings[("user_id",)]
     a, b = (
         dict(zip(first.vocabulary.values, first.sums[2:, 0])),
         dict(zip(second.vocabulary.values, second.sums[2:, 0])),

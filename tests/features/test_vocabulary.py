@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from automtl.features import hash_table as codes
 from automtl.features import vocabulary
-from automtl.features.hash_table import Codes
+from automtl.features.hash_table import HashTable
 from automtl.features.vocabulary import FIRST, MISSING, UNKNOWN, Vocabulary
 from automtl.system.hashing import hash_integers
 from automtl.system.slices import slices
@@ -128,7 +128,7 @@ def test_a_large_column_is_encoded_as_a_small_one_is() -> None:
 @given(st.lists(st.lists(st.integers(-5, 2000), max_size=50), max_size=6), st.integers(0, 62))
 def test_a_table_of_codes_stands_equal_places_and_growth(parts: list[list[int]], kept_bits: int) -> None:
     """Hashes cut to a few bits make keys want the same place."""
-    table, known = Codes(), {}
+    table, known = HashTable(), {}
     for part in parts:
         keys = np.array(part, np.int64)
         hashes = hash_integers(keys) & np.uint64(2**64 - 2**kept_bits)

@@ -45,7 +45,7 @@ def test_the_table_has_the_columns_and_labels_that_its_schema_says(
         assert set(dataset.outcomes) <= set(table.columns)
     assert {path.name for path in tmp_path.iterdir()} == {"raw", "table.parquet", "table.schema.yaml"}
     assert [difference for difference in found.differences if "rows: expected" in difference]
-    encoder, rows = Encoder.fit(table, schema, EncoderSettings(rates=False), 0)
+    encoder, rows = Encoder.fit(table, schema, EncoderSettings(target_encoding=False), 0)
     assert len(rows) == table.height
     assert len(encoder.layout.tasks) == len(schema.tasks)
 

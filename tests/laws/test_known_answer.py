@@ -46,7 +46,7 @@ def found(
         log = log.with_columns(pl.Series(task, log[task].to_numpy()[rng.permutation(log.height)]) for task in TASKS)
     schema = infer_schema(log, TASKS)
     split = split_table(log, schema, SplitSettings(), seed)
-    encoder, train = Encoder.fit(split.train, schema, EncoderSettings(rates=False), seed)
+    encoder, train = Encoder.fit(split.train, schema, EncoderSettings(target_encoding=False), seed)
     if interaction:  # where no other block can see a product
         space = SpaceSettings(experts=8, layers=1, keep=3, expert_layers=("skip",), poolings=("sum",))
     else:

@@ -14,7 +14,7 @@ import yaml
 from automtl.comparison import Terms, compare_table
 from automtl.config import Settings, make_settings
 from automtl.dataset.prepared import Origin, PreparedFolder, write_prepared
-from automtl.dataset.store import FeedingSettings, slices
+from automtl.dataset.store import DataLoaderSettings, slices
 from automtl.errors import FileError, SettingsError, TableError
 from automtl.experiment import ColumnRoles, Run, check_table, fit_table, resolve_schema
 from automtl.experiment.inputs import distinct_presets
@@ -35,7 +35,7 @@ FINDING = {
 
 def schema_of(log: pl.DataFrame) -> Schema:
     schema = resolve_schema(log, NAMES, ColumnRoles(drop=("like",), group="user_id"), None)
-    return replace(schema, rates=(("user_id",), ("item_id",)), negative_share=0.5)
+    return replace(schema, target_encoding=(("user_id",), ("item_id",)), negative_share=0.5)
 
 
 def make(log: pl.DataFrame, schema: Schema, settings: Settings, folder: Path) -> PreparedFolder:
@@ -65,15 +65,15 @@ def alike(left: Run, right: Run) -> None:
     assert all(torch.equal(a, b) for a, b in zip(*states, strict=True))
 
 
-FEEDINGS = {
-    "in memory": FeedingSettings(),
-    "in files": FeedingSettings(mapped=True, part_rows=200),
-    "by blocks": FeedingSettings(memory_bytes=20_000, part_rows=200),
+LOADERS = {
+    "in memory": DataLoaderSettings(),
+    "in files": DataLoaderSettings(mapped=True, part_rows=200),
+    "by blocks": DataLoaderSettings(memory_bytes=20_000, part_rows=200),
 }
 
 
 @pytest.mark.parametrize(
-    ("feeding", "preset", "model"),
+    ("loader", "preset", "model"),
     [
         ("in memory", "ids only", "automtl"),
         ("by blocks", "target encoding", "automtl"),
@@ -82,10 +82,10 @@ FEEDINGS = {
     ],
 )
 def test_a_fit_gives_the_same_model(
-    log: pl.DataFrame, tiny: Settings, folder: Path, feeding: str, preset: str, model: str, tmp_path: Path
+    log: pl.DataFrame, tiny: Settings, folder: Path, loader: str, preset: str, model: str, tmp_path: Path
 ) -> None:
     presets = tuple(one for one in tiny.presets if one.name == preset)
-    settings = replace(tiny, model=model, presets=presets, feeding=FEEDINGS[feeding], ensemble=False)
+    settings = replace(tiny, model=model, presets=presets, data_loader=LOADERS[loader], ensemble=False)
     table = fit_table(log, schema=schema_of(log), settings=settings, seed=SEED)
     found = fit_table(folder, settings=settings, seed=SEED, out=tmp_path / "run")
     alike(found, table)
@@ -103,13 +103,13 @@ def test_the_default_presets_are_chosen_from_and_findings_are_told(
     assert found.metrics["findings"] == [FINDING | {"task": None}]
 
 
-@pytest.mark.parametrize("feeding", ["in memory", "by blocks"])
+@pytest.mark.parametrize("loader", ["in memory", "by blocks"])
 def test_some_tasks_of_a_folder_give_the_model_of_a_table_with_these_tasks(
-    log: pl.DataFrame, tiny: Settings, feeding: str, tmp_path: Path
+    log: pl.DataFrame, tiny: Settings, loader: str, tmp_path: Path
 ) -> None:
     schema = replace(schema_of(log), negative_share=None)
     folder = make(log, schema, tiny, tmp_path / "rows").folder
-    settings = replace(tiny, model="mmoe", presets=(), feeding=FEEDINGS[feeding])
+    settings = replace(tiny, model="mmoe", presets=(), data_loader=LOADERS[loader])
     alike(
         fit_table(folder, ["cart", "click"], settings=settings, seed=SEED),
         fit_table(log, ["cart", "click"], schema=schema, settings=settings, seed=SEED),
@@ -120,7 +120,9 @@ def test_a_model_is_tested_on_the_folder_that_it_or_its_like_was_fitted_on(
     log: pl.DataFrame, tiny: Settings, folder: Path, tmp_path: Path
 ) -> None:
     settings = replace(tiny, model="mmoe", presets=())
-    for place, (tasks, given) in enumerate([((), {}), (("buy",), {}), ((), {"encoder": EncoderSettings(rates=False)})]):
+    for place, (tasks, given) in enumerate(
+        [((), {}), (("buy",), {}), ((), {"encoder": EncoderSettings(target_encoding=False)})]
+    ):
         run = fit_table(folder, tasks, settings=replace(settings, **given), seed=SEED, out=tmp_path / str(place))
         assert Predictor.load(tmp_path / str(place)).evaluate(folder) == run.metrics["test"]
     table = fit_table(log, schema=schema_of(log), settings=settings, seed=SEED)
@@ -162,7 +164,7 @@ def test_a_comparison_with_the_seed_of_another_split_is_refused(folder: Path, tm
 def test_another_schema_is_refused_and_what_is_the_same_is_not(log: pl.DataFrame, tiny: Settings, folder: Path) -> None:
     schema = schema_of(log)
     with pytest.raises(SettingsError, match="a schema is given.*has its own; prepare it again"):
-        fit_table(folder, schema=replace(schema, rates=()), settings=tiny)
+        fit_table(folder, schema=replace(schema, target_encoding=()), settings=tiny)
     fit_table(
         folder, roles=ColumnRoles(group="user_id"), schema=schema, settings=replace(tiny, model="mmoe", presets=())
     )
@@ -171,13 +173,15 @@ def test_another_schema_is_refused_and_what_is_the_same_is_not(log: pl.DataFrame
 def test_settings_that_a_folder_was_prepared_with_need_not_be_said_again(
     log: pl.DataFrame, tiny: Settings, tmp_path: Path
 ) -> None:
-    made = replace(tiny, encoder=EncoderSettings(min_count=2, rates=False))
+    made = replace(tiny, encoder=EncoderSettings(min_count=2, target_encoding=False))
     folder = make(log, schema_of(log), made, tmp_path / "rows").folder
     run = fit_table(folder, settings=replace(tiny, model="mmoe"))
     assert run.settings["encoder"]["min_count"] == 2
     assert run.metrics["preset"] in {one.name for one in distinct_presets(made, schema_of(log))}
-    with pytest.raises(SettingsError, match="encoder.rates is True.*prepared with False"):
-        fit_table(folder, settings=replace(tiny, presets=(replace(tiny.presets[1], encoder={"rates": True}),)))
+    with pytest.raises(SettingsError, match="encoder.target_encoding is True.*prepared with False"):
+        fit_table(
+            folder, settings=replace(tiny, presets=(replace(tiny.presets[1], encoder={"target_encoding": True}),))
+        )
 
 
 def test_a_comparison_of_a_folder_is_that_of_the_table(

@@ -28,7 +28,7 @@ SMALL: dict[str, Any] = TINY | {
               "interactions": ["skip", "bit-gate"], "keep": 1},
     "training": {"epochs": 1, "batch_size": 256},
     "search": {**TINY["search"], "min_steps": 6, "pretrained_embedding": False},
-    "presets": [{"name": "ids only", "encoder": {"rates": False}}],
+    "presets": [{"name": "ids only", "encoder": {"target_encoding": False}}],
 }  # fmt: skip
 KEYS = {
     "format", "automtl", "table", "seeds", "trials", "reproduction", "title", "paper", "note", "failed", "sentences",

@@ -38,14 +38,15 @@ def run_values(tasks: tuple[str, ...] = NAMES, looks: int = 16, num_experts: int
     test = {task: metrics | (undefined if task == tasks[-1] else {}) for task in tasks}
     fields = [{"name": name, "kind": kind} for name, kind in zip(NAMES, ["categorical", "numeric", "multi"] * 2)]
     curve = [[index / 19, math.sqrt(index / 19)] for index in range(20)]
+    binary = [{"name": task, "kind": "binary"} for task in tasks]
     return RunValues(
         model={"model": "automtl", "network": {}, "architecture": found},
-        schema={"fields": fields, "tasks": [{"name": t, "kind": "binary"} for t in tasks], "rates": [[NAMES[0]]]},
+        schema={"fields": fields, "tasks": binary, "target_encoding": [[NAMES[0]]]},
         metrics={
             "validation": {"tasks": dict.fromkeys(tasks, metrics), "mtl_loss": 0.5},
             "test": {"tasks": test, "mtl_loss": {"undefined": f"task '{tasks[-1]}': every label is 0"}},
             "rows": {"train": 14000, "validation": 2000, "test": 4000}, "parameters": 243152,
-            "preset": "rates", "seed": 0, "seconds": {"search": 48.6, "training": 7.0, "total": 61.2},
+            "preset": "target encoding", "seed": 0, "seconds": {"search": 48.6, "training": 7.0, "total": 61.2},
             "peak_memory_bytes": 861614080, "findings": findings(),
         },
         history={"search": _search(found, looks, len(tasks), num_experts), "training": _training(tasks)},

@@ -95,4 +95,4 @@ def test_fractions_that_hardly_recur_are_no_key_of_rates() -> None:
             "click": rng.integers(0, 2, 500),
         }
     )
-    assert infer_schema(table, ["click"]).rates == (("user_id",), ("price",), ("views",))
+    assert infer_schema(table, ["click"]).target_encoding == (("user_id",), ("price",), ("views",))

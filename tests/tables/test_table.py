@@ -97,7 +97,7 @@ def test_kinds_are_inferred(log: pl.DataFrame) -> None:
     assert kinds["price"] is FieldKind.NUMERIC
     assert kinds["tags"] is FieldKind.MULTI
     assert "constant" not in kinds
-    assert ("user_id",) in schema.rates
+    assert ("user_id",) in schema.target_encoding
 
 
 def test_schema_files_round_trip(log: pl.DataFrame, tmp_path: Path) -> None:

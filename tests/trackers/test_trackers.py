@@ -175,9 +175,12 @@ def test_a_tracker_of_a_users_module_is_used_by_its_import_path(
 
 
 def test_values_become_tags_and_texts() -> None:
-    assert tag("choosing inputs: rates, strong decay/auc/is_click") == "choosing inputs rates strong decay/auc/is_click"
+    assert (
+        tag("choosing inputs: target encoding, strong decay/auc/is_click")
+        == "choosing inputs target encoding strong decay/auc/is_click"
+    )
     assert curves(Progress("search", 3, 9)) == {}
     assert curves(Progress("search", 3, 9, 0.5, {"buy": 0.7})) == {"search/loss": 0.5, "search/auc/buy": 0.7}
-    metrics = {"test": {"buy": {"auc": {"undefined": "one class"}, "rows": 3}}, "preset": "rates"}
+    metrics = {"test": {"buy": {"auc": {"undefined": "one class"}, "rows": 3}}, "preset": "target encoding"}
     assert numbers(metrics, "final") == {"final/test/buy/rows": 3.0}
     assert parameters({"a": {"b": (1, "x"), "c": None}, "d": "e"}) == {"a.b": '[1, "x"]', "a.c": "null", "d": "e"}

@@ -19,7 +19,7 @@ def prepare_command(
     table: TableArgument,
     rows: Rows,
     out: Annotated[Path, typer.Option(help="The folder that fit, compare and evaluate read.", show_default=False)],
-    seed: Annotated[int, typer.Option(min=0, help="Of the split, the folds of rates and the sampled negatives.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Of the split, the folds and the sampled negatives.")] = 0,
     memory: Annotated[float | None, typer.Option(min=0.1, help="GiB; a quarter of the machine's.")] = None,
     chunk_rows: Annotated[int, typer.Option(min=1, help="Rows that are read at a time.")] = 1 << 18,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,

@@ -189,7 +189,7 @@ def _conduct(
     threads = max((os.cpu_count() or 1) // jobs, 1)
     shutil.rmtree(encoded, ignore_errors=True)
     try:
-        with working(jobs, threads, run_job, begin, (brief, settings.feeding, encoded / "rows")) as workers:
+        with working(jobs, threads, run_job, begin, (brief, settings.data_loader, encoded / "rows")) as workers:
             conductor = Conductor(workers, brief.records, callback, planned)
             (inputs,) = conductor.conduct([choice])
             return conductor.conduct(courses(inputs))

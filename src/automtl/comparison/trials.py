@@ -17,7 +17,7 @@ import numpy as np
 from automtl.comparison.process_pool import Failure
 from automtl.comparison.result_store import Record, Records, digest
 from automtl.config import Settings
-from automtl.dataset.store import Feeder, FeedingSettings
+from automtl.dataset.store import DataLoader, DataLoaderSettings
 from automtl.errors import AutomtlError, ComparisonError
 from automtl.experiment import EncodedSource, Experiment
 from automtl.experiment.source import open_again
@@ -28,7 +28,7 @@ from automtl.system.memory import forget_peak, peak_memory_bytes
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings
 
-NO_MATTER = dict.fromkeys(("feeding", "trackers", "tracker_folder", "tracking_uri"))  # where files go
+NO_MATTER = dict.fromkeys(("data_loader", "trackers", "tracker_folder", "tracking_uri"))  # where files go
 
 
 class Kind(StrEnum):
@@ -82,8 +82,8 @@ class Brief:
 class Workspace:
     """The rows of one process; encoded rows are kept for the next job that wants them alike."""
 
-    def __init__(self, brief: Brief, feeder: Feeder) -> None:
-        self.brief, self.feeder = brief, feeder
+    def __init__(self, brief: Brief, loader: DataLoader) -> None:
+        self.brief, self.loader = brief, loader
 
     @cached_property
     def source(self) -> EncodedSource:
@@ -92,7 +92,7 @@ class Workspace:
         found = open_again(brief.source, brief.schema, brief.split_settings, brief.split_seed)
         if found.digest != brief.table_digest:
             raise ComparisonError(f"'{brief.source}' has changed while it was compared; start again")
-        return EncodedSource(found, self.feeder, num_kept=None)
+        return EncodedSource(found, self.loader, num_kept=None)
 
     def run(self, job: Job) -> None:
         """Do a job and write its record."""
@@ -146,10 +146,10 @@ def _judged_by(test: Batch) -> dict[str, np.ndarray]:
 _workspace: Workspace | None = None  # of this process
 
 
-def begin(brief: Brief, feeding_settings: FeedingSettings, beside: Path) -> None:
+def begin(brief: Brief, loader_settings: DataLoaderSettings, beside: Path) -> None:
     """What a process does once. Files of encoded rows go beside the path given."""
     global _workspace
-    _workspace = Workspace(brief, Feeder(feeding_settings, beside, ExitStack()))
+    _workspace = Workspace(brief, DataLoader(loader_settings, beside, ExitStack()))
 
 
 def run_job(job: Job) -> Failure | None:

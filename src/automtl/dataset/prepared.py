@@ -15,10 +15,10 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors import numpy as safe_numpy
 
-from automtl.dataset.store import Feeder, Store, windowed
+from automtl.dataset.store import DataLoader, Store, windowed
 from automtl.errors import AutomtlError, FileError
 from automtl.features.batch import Batch
-from automtl.features.column_selection import narrowed, rows_of_tasks, without_rates
+from automtl.features.column_selection import narrowed, rows_of_tasks, without_target_encoding
 from automtl.features.encoder import Encoder
 from automtl.system.files import folder_written_whole, json_bytes, move_whole, require_free, write_whole
 from automtl.system.manifest import MANIFEST, PREPARED, ROWS, checksum, checksums
@@ -34,7 +34,7 @@ STORES = tuple(f"{part}/{MANIFEST}" for part in PARTS)
 class Origin:
     """Where the rows come from: `source` in plain values (names and rows of files, no places, no times).
 
-    `seed`: of the split, the folds of historical rates and the sampled negatives. A split column goes before `split`.
+    `seed`: of the split, the folds of target encoding and the sampled negatives. A split column goes before `split`.
     """
 
     source: dict[str, Any]
@@ -46,7 +46,7 @@ class Origin:
 class PreparedFolder:
     """A complete folder; its small files have been verified. `report`: what the preparation did, as plain values.
 
-    Training rows are as they are trained on: historical rates out of fold, negatives sampled where the schema says so.
+    Training rows are as they are trained on: target encoding out of fold, negatives sampled where the schema says so.
     `digest`: hangs on every byte of the folder.
     """
 
@@ -84,27 +84,27 @@ class PreparedFolder:
         """By part."""
         return {part: store.num_rows for part, store in self.stores.items()}
 
-    def rows(self, part: str, memory_bytes: int | None = None, *, rates: bool = True) -> Batch:
+    def rows(self, part: str, memory_bytes: int | None = None, *, target_encoding: bool = True) -> Batch:
         """Rows of 'train', 'valid' or 'test', mapped: they are read when they are used.
 
-        If they are larger than `memory_bytes`, a shuffle goes by blocks. Without `rates`, views that leave out the
-        columns of historical rates, which are the last ones: what `without_rates(encoder)` encodes.
+        If they are larger than `memory_bytes`, a shuffle goes by blocks. Without `target_encoding`, views that leave
+        out its columns, which are the last ones: what `without_target_encoding(encoder)` encodes.
         """
         rows = self.stores[part].rows()
-        encoder = self.encoder if rates else without_rates(self.encoder)
+        encoder = self.encoder if target_encoding else without_target_encoding(self.encoder)
         return windowed(rows.narrow(encoder.layout.num_numeric), memory_bytes)
 
-    def rows_of(self, encoder: Encoder, part: str, feeder: Feeder) -> Batch:
+    def rows_of(self, encoder: Encoder, part: str, loader: DataLoader) -> Batch:
         """Rows as an encoder encodes them that `narrowed` has made of this one: mapped, if it has all tasks.
 
-        Of fewer tasks, labels and rates are copied, into files of the feeder where they are many.
+        Of fewer tasks, labels and target encodings are copied, into files of the loader where they are many.
         """
-        rates = encoder.settings.rates
-        rows = self.rows(part, feeder.settings.budget_bytes, rates=rates)
+        target_encoding = encoder.settings.target_encoding
+        rows = self.rows(part, loader.settings.budget_bytes, target_encoding=target_encoding)
         if encoder.schema.task_names == self.schema.task_names:
             return rows
-        whole = narrowed(self.encoder, self.schema, rates)
-        return feeder.change(rows, encoder.layout, lambda some: rows_of_tasks(some, whole, encoder.schema))
+        whole = narrowed(self.encoder, self.schema, target_encoding)
+        return loader.change(rows, encoder.layout, lambda some: rows_of_tasks(some, whole, encoder.schema))
 
     def require_encoder(self, encoder: Encoder) -> None:
         """Raises FileError unless `encoder` is this one, perhaps narrowed."""
@@ -112,7 +112,7 @@ class PreparedFolder:
         if names.issuperset(encoder.schema.task_names):
             tasks = {task.name: task for task in self.schema.tasks}
             kept = tuple(tasks[name] for name in encoder.schema.task_names)
-            own = narrowed(self.encoder, replace(self.schema, tasks=kept, funnel=()), encoder.settings.rates)
+            own = narrowed(self.encoder, replace(self.schema, tasks=kept, funnel=()), encoder.settings.target_encoding)
             if _state(own) == _state(encoder):
                 return
         raise FileError(

@@ -50,7 +50,7 @@ NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if _GENERIC else 0)
 
 
 @settings_dataclass(frozen=True, config=CONFIG)
-class FeedingSettings:
+class DataLoaderSettings:
     """Encoded training rows of more than `memory_bytes` are kept in files and shuffled by blocks.
 
     None: a quarter of the machine's memory. `mapped`: keep them in files at any size. `part_rows`: encoded at a time.
@@ -168,10 +168,10 @@ class Store:
 
 
 @dataclass(frozen=True)
-class Feeder:
-    """Holds encoded rows in memory or, where they are too many, in files that `feeding` removes."""
+class DataLoader:
+    """Holds encoded rows in memory or, where they are too many, in files that `data_loader` removes."""
 
-    settings: FeedingSettings
+    settings: DataLoaderSettings
     beside: Path | None
     files: ExitStack
 
@@ -207,15 +207,15 @@ class Feeder:
 
 
 @contextmanager
-def feeding(settings: FeedingSettings, beside: Path | str | None = None) -> Iterator[Feeder]:
-    """A feeder for the block. Its files, if it needs any, lie beside that path, or else where temporary files go.
+def data_loader(settings: DataLoaderSettings, beside: Path | str | None = None) -> Iterator[DataLoader]:
+    """A loader for the block. Its files, if it needs any, lie beside that path, or else where temporary files go.
 
     Files that a killed process left beside that path are removed.
     """
     if beside is not None:
         _remove_left(Path(beside))
     with ExitStack() as files:
-        yield Feeder(settings, None if beside is None else Path(beside), files)
+        yield DataLoader(settings, None if beside is None else Path(beside), files)
 
 
 def _prefix(beside: Path) -> str:

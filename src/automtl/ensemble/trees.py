@@ -39,7 +39,7 @@ class TreeInputs:
 
     Categorical fields: their ids, which are ordered by frequency in training rows. Bins of numeric columns are left
     out: trees bin the numbers. Multi-valued fields: how many values there are, and whether each of the most frequent
-    ones is among them. Numeric columns, historical rates included, as they are.
+    ones is among them. Numeric columns, target encodings included, as they are.
     """
 
     def __init__(self, layout: Layout) -> None:

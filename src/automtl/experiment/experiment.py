@@ -189,7 +189,7 @@ class Experiment:
             encoder, kept = rows.encoder, found.names[1:]
             spec = replace(
                 alone.spec,
-                rates=inputs.rows.encoder.layout.num_numeric == encoder.layout.num_numeric,
+                target_encoding=inputs.rows.encoder.layout.num_numeric == encoder.layout.num_numeric,
                 reference=self.settings.reference if self.settings.reference in kept else None,
                 trees=tuple(name for name in kept if name in trees),
             )

@@ -13,7 +13,7 @@ from torch import nn
 
 from automtl._version import __version__
 from automtl.config import Settings
-from automtl.dataset.store import feeding
+from automtl.dataset.store import data_loader
 from automtl.ensemble.trees import TreeModel
 from automtl.errors import SettingsError
 from automtl.experiment.experiment import Experiment
@@ -85,7 +85,7 @@ def fit_table(
     callback(Findings(findings))
     name = f"{settings.model}-{seed}" if out is None else Path(out).name
     tracked = Tracked(name, settings.to_dict() | {"seed": seed}, Path(settings.tracker_folder), settings.tracking_uri)
-    with feeding(settings.feeding, out) as loader, Trackers(settings.trackers, tracked, callback) as trackers:
+    with data_loader(settings.data_loader, out) as loader, Trackers(settings.trackers, tracked, callback) as trackers:
         run = _run(Experiment(EncodedSource(rows, loader), settings, seed, trackers.callback))
         run.metrics["findings"] = [finding.to_dict() for finding in findings]
         run.metrics["seconds"]["total"] = time.perf_counter() - start

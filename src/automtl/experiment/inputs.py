@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from automtl.config import InputPreset, Settings
-from automtl.dataset.store import Feeder
+from automtl.dataset.store import DataLoader
 from automtl.ensemble.settings import TreeSettings
 from automtl.errors import SettingsError
 from automtl.experiment.source import Source
 from automtl.features.batch import Batch
-from automtl.features.column_selection import without_rates
+from automtl.features.column_selection import without_target_encoding
 from automtl.features.encoder import Encoder, EncoderSettings
 from automtl.models.registry import MODELS, SEARCHED
 from automtl.models.settings import NetworkSettings
@@ -26,9 +26,9 @@ class EncodedRows:
     train: Batch
     valid: Batch
 
-    def without_rates(self) -> EncodedRows:
+    def without_target_encoding(self) -> EncodedRows:
         """The same rows as views that leave out the columns of target encodings."""
-        encoder = without_rates(self.encoder)
+        encoder = without_target_encoding(self.encoder)
         columns = encoder.layout.num_numeric
         return EncodedRows(encoder, self.train.narrow(columns), self.valid.narrow(columns))
 
@@ -54,7 +54,7 @@ class EncodedSource:
     `num_kept`: how many encodings are kept; None: all. With and without target encodings is one encoding.
     """
 
-    def __init__(self, source: Source, loader: Feeder, *, num_kept: int | None = 1) -> None:
+    def __init__(self, source: Source, loader: DataLoader, *, num_kept: int | None = 1) -> None:
         self.source, self.loader, self.num_kept = source, loader, num_kept
         self.kept: dict[EncoderSettings, EncodedRows] = {}
 
@@ -72,9 +72,9 @@ class EncodedSource:
             trees: TreeSettings = replace(settings.trees, **preset.trees)
         except (TypeError, ValueError) as error:
             raise SettingsError(f"preset '{preset.name}': {str(error).splitlines()[0]}") from None
-        for_trees = settings.encoder.rates and settings.uses_ensemble
-        all_rows = self._encoded(encoding, replace(encoding, rates=True) if for_trees else encoding)
-        rows = all_rows if all_rows.encoder.settings == encoding else all_rows.without_rates()
+        for_trees = settings.encoder.target_encoding and settings.uses_ensemble
+        all_rows = self._encoded(encoding, replace(encoding, target_encoding=True) if for_trees else encoding)
+        rows = all_rows if all_rows.encoder.settings == encoding else all_rows.without_target_encoding()
         return ModelInputs(preset.name, rows, all_rows, network, training, trees)
 
     def test(self, rows: EncodedRows) -> Batch:
@@ -83,7 +83,7 @@ class EncodedSource:
 
     def _encoded(self, encoding: EncoderSettings, wanted: EncoderSettings) -> EncodedRows:
         """Rows as wanted; kept ones may hold target encodings beside that."""
-        every = replace(encoding, rates=True)
+        every = replace(encoding, target_encoding=True)
         kept = self.kept.get(every)
         if kept is None or kept.encoder.settings not in (wanted, every):
             self.kept.pop(every, None)
@@ -100,8 +100,8 @@ def distinct_presets(settings: Settings, schema: Schema) -> list[InputPreset]:
     theirs differ in the encoder alone.
     """
     kept = list(settings.presets)
-    if not (schema.rates and settings.encoder.rates):
-        kept = [preset for preset in kept if set(preset.encoder) - {"rates"} or not preset.encoder]
+    if not (schema.target_encoding and settings.encoder.target_encoding):
+        kept = [preset for preset in kept if set(preset.encoder) - {"target_encoding"} or not preset.encoder]
     if is_self_trained(settings.model):
         kept = [one for place, one in enumerate(kept) if one.encoder not in [before.encoder for before in kept[:place]]]
     return kept or [InputPreset("default")]

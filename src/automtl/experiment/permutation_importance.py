@@ -44,7 +44,7 @@ def column_importance(
     """Each column of a labelled table for each task of a saved model, deterministic by `seed`; the most needed first.
 
     Of the table so many `rows` are drawn. A column is shuffled as it stands in the table, so that everything that is
-    made of it (its id, bins, rates and crosses) is shuffled together. Columns that tell the same share what they are
+    made of it (id, bins, target encoding, crosses) is shuffled together. Columns that tell the same share what they are
     worth: neither is missed as long as the other is there.
     """
     predictor = Predictor.load(folder)

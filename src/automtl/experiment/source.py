@@ -10,7 +10,7 @@ import polars as pl
 
 from automtl.config import Settings
 from automtl.dataset.prepared import PreparedFolder, is_prepared
-from automtl.dataset.store import Feeder
+from automtl.dataset.store import DataLoader
 from automtl.errors import SettingsError, suggestion
 from automtl.features.batch import Batch
 from automtl.features.column_selection import narrowed
@@ -53,16 +53,16 @@ class Source(Protocol):
     def findings(self, seed: int) -> tuple[Finding, ...]:
         """What the checks of the data find. Raises SchemaError where there is nothing to learn."""
 
-    def encode(self, settings: EncoderSettings, feeder: Feeder) -> tuple[Encoder, Batch, Batch]:
+    def encode(self, settings: EncoderSettings, loader: DataLoader) -> tuple[Encoder, Batch, Batch]:
         """The encoder of these settings, training rows and validation rows."""
 
-    def test(self, encoder: Encoder, feeder: Feeder, like: Batch) -> Batch:
+    def test(self, encoder: Encoder, loader: DataLoader, like: Batch) -> Batch:
         """Test rows; `like`: rows of the same width."""
 
 
 @dataclass(frozen=True)
 class TableSource:
-    """A table that was split. `seed`: of the folds of its historical rates and of sampled negatives.
+    """A table that was split. `seed`: of the folds of its target encoding and of sampled negatives.
 
     `dropped`: columns that are no inputs, of which the checks of the data say nothing.
     """
@@ -80,14 +80,14 @@ class TableSource:
     def findings(self, seed: int) -> tuple[Finding, ...]:
         return check_quality(self.split, self.schema, seed, self.dropped)
 
-    def encode(self, settings: EncoderSettings, feeder: Feeder) -> tuple[Encoder, Batch, Batch]:
+    def encode(self, settings: EncoderSettings, loader: DataLoader) -> tuple[Encoder, Batch, Batch]:
         encoder, train = Encoder.fit(self.split.train, self.schema, settings, self.seed)
         train = sample_negatives(train, self.schema.tasks, self.schema.negative_share, self.seed)
-        train = feeder.hold(train, encoder.layout)
-        return encoder, train, feeder.encode(encoder, self.split.valid, like=train)
+        train = loader.hold(train, encoder.layout)
+        return encoder, train, loader.encode(encoder, self.split.valid, like=train)
 
-    def test(self, encoder: Encoder, feeder: Feeder, like: Batch) -> Batch:
-        return feeder.encode(encoder, self.split.test, like)
+    def test(self, encoder: Encoder, loader: DataLoader, like: Batch) -> Batch:
+        return loader.encode(encoder, self.split.test, like)
 
 
 @dataclass(frozen=True)
@@ -110,21 +110,21 @@ class FolderSource:
         told = (None, *self.schema.task_names)
         return tuple(Finding(**one) for one in self.folder.report.get("findings", ()) if one.get("task") in told)
 
-    def encode(self, settings: EncoderSettings, feeder: Feeder) -> tuple[Encoder, Batch, Batch]:
+    def encode(self, settings: EncoderSettings, loader: DataLoader) -> tuple[Encoder, Batch, Batch]:
         self.check(settings)
-        encoder = narrowed(self.folder.encoder, self.schema, settings.rates)
-        train, valid = (self.folder.rows_of(encoder, part, feeder) for part in ("train", "valid"))
+        encoder = narrowed(self.folder.encoder, self.schema, settings.target_encoding)
+        train, valid = (self.folder.rows_of(encoder, part, loader) for part in ("train", "valid"))
         return encoder, train, valid
 
-    def test(self, encoder: Encoder, feeder: Feeder, like: Batch) -> Batch:
-        return self.folder.rows_of(encoder, "test", feeder)
+    def test(self, encoder: Encoder, loader: DataLoader, like: Batch) -> Batch:
+        return self.folder.rows_of(encoder, "test", loader)
 
     def check(self, settings: EncoderSettings) -> None:
-        """Raises SettingsError unless its rows can be seen as these settings encode: they may leave out the rates."""
+        """Raises SettingsError unless its rows can serve these settings, which may leave out target encoding."""
         own = self.folder.encoder.settings
         for one in fields(EncoderSettings):
             wanted, there = getattr(settings, one.name), getattr(own, one.name)
-            if wanted != there and (one.name, wanted) != ("rates", False):
+            if wanted != there and (one.name, wanted) != ("target_encoding", False):
                 raise _again(self.folder, f"encoder.{one.name} is {wanted!r}", f"was prepared with {there!r}")
 
     def check_seed(self, seed: int) -> None:
@@ -223,9 +223,9 @@ def resolve_schema(table: pl.DataFrame, tasks: Sequence[str], roles: ColumnRoles
             time=roles.time,
         )
     kept = tuple(field for field in schema.fields if not {field.name, *field.columns} & set(roles.drop))
-    rates = tuple(key for key in schema.rates if not set(key) & set(roles.drop))
+    keys = tuple(key for key in schema.target_encoding if not set(key) & set(roles.drop))
     given = {name: value for name, value in asdict(roles).items() if name != "drop" and value is not None}
-    schema = replace(schema, fields=kept, rates=rates, **given)
+    schema = replace(schema, fields=kept, target_encoding=keys, **given)
     return of_some_tasks(schema, tasks, "the schema file") if tasks else schema
 
 

@@ -8,30 +8,34 @@ import torch
 
 from automtl.features.batch import Batch
 from automtl.features.encoder import Encoder
-from automtl.features.target_encoding import Rates
+from automtl.features.target_encoding import TargetEncoding
 from automtl.tables.schema import Schema
 
 
-def without_rates(encoder: Encoder) -> Encoder:
-    """The encoder that the setting `rates: false` gives. Its numeric columns are the first ones of the other's."""
-    return replace(encoder, settings=replace(encoder.settings, rates=False), rates={})
+def without_target_encoding(encoder: Encoder) -> Encoder:
+    """The encoder that the setting `target_encoding: false` gives. It keeps the first numeric columns."""
+    return replace(encoder, settings=replace(encoder.settings, target_encoding=False), target_encodings={})
 
 
 def of_tasks(encoder: Encoder, schema: Schema) -> Encoder:
-    """The encoder that a schema of some of the tasks gives: historical rates are of these tasks alone."""
+    """The encoder that a schema of some of the tasks gives: target encodings are of these tasks alone."""
     places = _places(encoder, schema)
-    return replace(encoder, schema=schema, rates={key: _of(rates, places) for key, rates in encoder.rates.items()})
+    return replace(
+        encoder,
+        schema=schema,
+        target_encodings={key: _of(one, places) for key, one in encoder.target_encodings.items()},
+    )
 
 
-def narrowed(encoder: Encoder, schema: Schema, rates: bool) -> Encoder:
-    """Both: of the tasks of the schema, and with the historical rates only if they are wanted."""
-    return of_tasks(encoder if rates else without_rates(encoder), schema)
+def narrowed(encoder: Encoder, schema: Schema, target_encoding: bool) -> Encoder:
+    """Both: of the tasks of the schema, and with the target encoding only if they are wanted."""
+    return of_tasks(encoder if target_encoding else without_target_encoding(encoder), schema)
 
 
 def rows_of_tasks(rows: Batch, encoder: Encoder, schema: Schema) -> Batch:
-    """Of rows by `encoder`, what `of_tasks(encoder, schema)` encodes: labels, mask and rates are copied."""
+    """Of rows by `encoder`, what `of_tasks(encoder, schema)` encodes: labels, mask and target encodings are copied."""
     places, width = _places(encoder, schema), len(encoder.schema.tasks) + 1
-    first = encoder.layout.num_numeric - width * len(encoder.rates)
+    first = encoder.layout.num_numeric - width * len(encoder.target_encodings)
     keys = range(first, encoder.layout.num_numeric, width)
     columns = torch.tensor([*range(first), *(start + place for start in keys for place in (*places, width - 1))])
     numeric = rows.features.numeric.index_select(1, columns.to(torch.int64))
@@ -43,11 +47,11 @@ def _places(encoder: Encoder, schema: Schema) -> list[int]:
     return [encoder.schema.task_names.index(name) for name in schema.task_names]
 
 
-def _of(rates: Rates, places: list[int]) -> Rates:
+def _of(encoding: TargetEncoding, places: list[int]) -> TargetEncoding:
     """Rates of the tasks at these places; `mean` and `std` are of the log of rows, too."""
-    last = [*places, len(rates.prior)]
+    last = [*places, len(encoding.prior)]
     return replace(
-        rates,
-        sums=rates.sums[:, places], counts=rates.counts[:, places], prior=rates.prior[places],
-        binary=rates.binary[places], mean=rates.mean[last], std=rates.std[last],
+        encoding,
+        sums=encoding.sums[:, places], counts=encoding.counts[:, places], prior=encoding.prior[places],
+        binary=encoding.binary[places], mean=encoding.mean[last], std=encoding.std[last],
     )  # fmt: skip

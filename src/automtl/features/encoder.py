@@ -18,7 +18,7 @@ from automtl.features.batch import Batch, Features
 from automtl.features.layout import CategoricalLayout, Layout, MultiLayout, NumericLayout
 from automtl.features.piecewise import Piecewise
 from automtl.features.scaler import Scaler, has_bins
-from automtl.features.target_encoding import Earlier, Folds, Rates, fit_rates, folds_of
+from automtl.features.target_encoding import Earlier, Folds, TargetEncoding, fit_rates, folds_of
 from automtl.features.vocabulary import Vocabulary
 from automtl.system.memory import keep_freed_memory
 from automtl.system.slices import SLICE, slices
@@ -46,9 +46,9 @@ class EncoderSettings:
     """
 
     min_count: int = Limit(default=3, ge=1)
-    rates: bool = True
-    rate_folds: int = Limit(default=5, ge=2)
-    rate_smoothing: float = Limit(default=20.0, gt=0)
+    target_encoding: bool = True
+    folds: int = Limit(default=5, ge=2)
+    smoothing: float = Limit(default=20.0, gt=0)
     bins: int = Limit(default=32, ge=0, le=1024)
     joint_numeric_above: int = Limit(default=8, ge=0)
     max_values: int = Limit(default=50, ge=1)
@@ -65,7 +65,7 @@ class EncoderSettings:
 
 @dataclass(frozen=True)
 class Encoder:
-    """Vocabularies, scalers and historical rates of one training table.
+    """Vocabularies, scalers and target encoding of one training table.
 
     They are of the columns of `derive`. `newest`: by time field, the newest training time in days since 1970.
     """
@@ -74,12 +74,12 @@ class Encoder:
     settings: EncoderSettings
     vocabularies: dict[str, Vocabulary]
     scalers: dict[str, Scaler | Piecewise]
-    rates: dict[tuple[str, ...], Rates]
+    target_encodings: dict[tuple[str, ...], TargetEncoding]
     newest: dict[str, float] = field(default_factory=dict)
 
     @staticmethod
     def fit(train: pl.DataFrame, schema: Schema, settings: EncoderSettings, seed: int) -> tuple[Encoder, Batch]:
-        """The encoder and the encoded training rows, whose historical rates are out of fold.
+        """The encoder and the encoded training rows, whose target encoding are out of fold.
 
         Columns are fitted in parallel, a slice of rows at a time. Raises SchemaError or EncodingError that names the
         column.
@@ -105,17 +105,20 @@ class Encoder:
         pieces = {name: part for name, part in named.items() if isinstance(part, Piecewise)}
         vocabularies = {name: part for name, part in named.items() if isinstance(part, Vocabulary)}
         encoder = Encoder(schema, settings, vocabularies, {**scalers, **pieces}, {}, newest)
-        arrays = replace(encoder._arrays(train.height, len(schema.rates) if settings.rates else 0), categorical=ids)
+        arrays = replace(
+            encoder._arrays(train.height, len(schema.target_encoding) if settings.target_encoding else 0),
+            categorical=ids,
+        )
         for place, (key, rates, own) in enumerate(_fit_rates(train, schema, settings, seed)):
             arrays.numeric[:, encoder._rate_columns(place)] = own
-            encoder.rates[key] = rates
+            encoder.target_encodings[key] = rates
         return encoder, encoder._fill(train, arrays, labels=True, own=True)
 
     def encode(self, table: pl.DataFrame, *, labels: bool = True) -> Batch:
         """New rows. Unseen ids never fail. Without `labels`, label columns need not exist and the mask is 0."""
         keep_freed_memory()
         table = self._checked(table, labels)
-        return self._fill(table, self._arrays(table.height, len(self.rates)), labels=labels)
+        return self._fill(table, self._arrays(table.height, len(self.target_encodings)), labels=labels)
 
     def encode_parts(self, table: pl.DataFrame, rows: int = 1 << 18, *, labels: bool = True) -> Iterator[Batch]:
         """`encode`, `rows` rows at a time, so that memory does not grow with the table.
@@ -124,7 +127,7 @@ class Encoder:
         """
         table = self._checked(table, labels)
         return (
-            self._fill(part, self._arrays(part.height, len(self.rates)), labels=labels)
+            self._fill(part, self._arrays(part.height, len(self.target_encodings)), labels=labels)
             for part in table.iter_slices(rows)
         )
 
@@ -160,8 +163,10 @@ class Encoder:
 
     def _rate_groups(self) -> list[NumericLayout]:
         names = (*self.schema.task_names, "rows")
-        labels = ["+".join(key) for key in self.rates]
-        return [NumericLayout(f"rates of {label}", tuple(f"{label}:{name}" for name in names)) for label in labels]
+        labels = ["+".join(key) for key in self.target_encodings]
+        return [
+            NumericLayout(f"target encoding of {label}", tuple(f"{label}:{name}" for name in names)) for label in labels
+        ]
 
     def _of(self, *kinds: FieldKind) -> list[Field]:
         return [simple for simple in simple_fields(self.schema) if simple.kind in kinds]
@@ -238,7 +243,7 @@ class Encoder:
         for place, one in enumerate(() if own else self._of(FieldKind.CATEGORICAL)):
             arrays.categorical[:, place] = self.vocabularies[one.name].encode(part[one.name])
         self._fill_numbers(part, arrays)
-        for place, (key, known) in enumerate(() if own else self.rates.items()):
+        for place, (key, known) in enumerate(() if own else self.target_encodings.items()):
             column = key_column(part, key, {one.name: one for one in self.schema.fields})
             arrays.numeric[:, self._rate_columns(place)] = known.encode(known.vocabulary.encode(column))
         if labels:
@@ -270,17 +275,19 @@ class Encoder:
             "hashed": {name: v.hashed for name, v in self.vocabularies.items() if v.hashed},
             "newest": self.newest,
             "scalers": {name: asdict(scaler) for name, scaler in self.scalers.items()},
-            "rates": [{"key": list(key), "smoothing": r.smoothing} for key, r in self.rates.items()],
+            "target_encoding": [
+                {"key": list(key), "smoothing": r.smoothing} for key, r in self.target_encodings.items()
+            ],
         }
         arrays = {
-            f"rates.{i}.{name}": np.ascontiguousarray(getattr(rates, name))
-            for i, rates in enumerate(self.rates.values())
-            for name in RATE_ARRAYS
+            f"target_encoding.{i}.{name}": np.ascontiguousarray(getattr(rates, name))
+            for i, rates in enumerate(self.target_encodings.values())
+            for name in ENCODING_ARRAYS
         }
         for place, vocabulary in enumerate(self.vocabularies.values()):
             arrays |= _prefixed(f"vocabularies.{place}", vocabulary)
-        for place, rates in enumerate(self.rates.values()):
-            arrays |= _prefixed(f"rates.{place}.values", rates.vocabulary)
+        for place, rates in enumerate(self.target_encodings.values()):
+            arrays |= _prefixed(f"target_encoding.{place}.values", rates.vocabulary)
         return values, arrays
 
     @staticmethod
@@ -288,10 +295,10 @@ class Encoder:
         """The inverse of `to_state`."""
         scalers = {name: _scaler(entry, values["settings"]["bins"] > 0) for name, entry in values["scalers"].items()}
         rates = {}
-        for i, entry in enumerate(values["rates"]):
-            parts = {name: arrays[f"rates.{i}.{name}"] for name in RATE_ARRAYS}
-            known = _vocabulary(arrays, f"rates.{i}.values", entry.get("values"))
-            rates[tuple(entry["key"])] = Rates(known, smoothing=entry["smoothing"], **parts)
+        for i, entry in enumerate(values["target_encoding"]):
+            parts = {name: arrays[f"target_encoding.{i}.{name}"] for name in ENCODING_ARRAYS}
+            known = _vocabulary(arrays, f"target_encoding.{i}.values", entry.get("values"))
+            rates[tuple(entry["key"])] = TargetEncoding(known, smoothing=entry["smoothing"], **parts)
         hashed, listed = values.get("hashed", {}), values["vocabularies"]
         vocabularies = {
             name: _vocabulary(
@@ -321,7 +328,7 @@ def _vocabulary(arrays: dict[str, np.ndarray], prefix: str, texts: list[str] | N
     return Vocabulary.from_arrays(own, hashed)
 
 
-RATE_ARRAYS = ("sums", "counts", "rows", "prior", "binary", "mean", "std")
+ENCODING_ARRAYS = ("sums", "counts", "rows", "prior", "binary", "mean", "std")
 
 
 @dataclass(frozen=True)
@@ -410,9 +417,9 @@ def padded(parts: list[Parts]) -> np.ndarray:
 
 def _fit_rates(
     train: pl.DataFrame, schema: Schema, settings: EncoderSettings, seed: int
-) -> Iterator[tuple[tuple[str, ...], Rates, np.ndarray]]:
+) -> Iterator[tuple[tuple[str, ...], TargetEncoding, np.ndarray]]:
     """Key by key: the rates and the (N, T + 1) inputs of the training rows, of which one key's exist at a time."""
-    if not (settings.rates and schema.rates):
+    if not (settings.target_encoding and schema.target_encoding):
         return
     labels, fields = weighted(read_labels(train, schema), train, schema), {one.name: one for one in schema.fields}
     history: Folds | Earlier
@@ -420,8 +427,11 @@ def _fit_rates(
         require_columns(train, [schema.time], "time column")
         history = Earlier(train[schema.time].rank("dense").fill_null(0).to_numpy())
     else:
-        history = Folds(folds_of(np.arange(train.height), train.height, settings.rate_folds, seed))
-    for key in schema.rates:
+        history = Folds(folds_of(np.arange(train.height), train.height, settings.folds, seed))
+    for key in schema.target_encoding:
         column = key_column(train, key, fields)
         vocabulary = Vocabulary.fit(column, 1)
-        yield key, *fit_rates(vocabulary, vocabulary.encode(column), labels, history, settings.rate_smoothing)
+        yield (
+            key,
+            *fit_rates(vocabulary, vocabulary.encode(column), labels, history, settings.smoothing),
+        )

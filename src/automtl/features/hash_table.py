@@ -21,7 +21,7 @@ def gathered(table: np.ndarray, places: np.ndarray) -> np.ndarray:
     return found
 
 
-class Codes:
+class HashTable:
     """Keys and their codes, in a fixed order for a fixed order of `add`; `counts`: rows of each key so far."""
 
     def __init__(self, expected: int = 0) -> None:
@@ -32,9 +32,9 @@ class Codes:
         self._make_places(expected)
 
     @staticmethod
-    def of(keys: np.ndarray, hashes: np.ndarray) -> Codes:
+    def of(keys: np.ndarray, hashes: np.ndarray) -> HashTable:
         """With codes 1, 2, 3 ... for keys that all differ, in this order."""
-        codes = Codes(len(keys))
+        codes = HashTable(len(keys))
         codes.size = len(keys)
         codes._keys[1 : len(keys) + 1], codes._hashes[1 : len(keys) + 1] = keys, hashes
         codes._place_all()

@@ -1,4 +1,4 @@
-"""Historical rates: what a key (an id or a pair of ids) did before, as numeric inputs.
+"""Target encoding: what a key (an id or a pair of ids) did before, as numeric inputs.
 
 For key value v and task k with prior m_k (the mean label), smoothing s, label sum S and label count n:
 rate = (S + s m_k) / (n + s); binary tasks enter as its logit. With it goes log(1 + rows of v).
@@ -86,7 +86,7 @@ class Sums:
 
 
 @dataclass(frozen=True)
-class Rates:
+class TargetEncoding:
     """Label sums and counts a key value; `sums`, `counts`: (V, T), `rows`: (V,); V counts missing and unknown."""
 
     vocabulary: Vocabulary
@@ -107,7 +107,7 @@ class Rates:
     def table(self) -> np.ndarray:
         """(V, T + 1) float32: the inputs of each id."""
         raw = smoothed(self.sums, self.counts, self.rows, self.prior, self.binary, self.smoothing)
-        return Spread(self.mean, self.std).standardised(raw)
+        return Standardizer(self.mean, self.std).standardised(raw)
 
 
 def smoothed(
@@ -133,7 +133,7 @@ def mean_label(sums: np.ndarray, grid: Grid) -> np.ndarray:
 
 def fit_rates(
     vocabulary: Vocabulary, ids: np.ndarray, labels: Labels, history: Folds | Earlier, smoothing: float
-) -> tuple[Rates, np.ndarray]:
+) -> tuple[TargetEncoding, np.ndarray]:
     """The statistics of all training rows, and the (N, T + 1) inputs of the training rows themselves."""
     known, terms = known_ids(ids), labels.terms
     grid = Grid.of(np.abs(terms).max(0), len(ids))
@@ -149,15 +149,17 @@ def known_ids(ids: np.ndarray) -> np.ndarray:
     return np.where(ids >= FIRST, ids, 0)
 
 
-def rates_of(vocabulary: Vocabulary, every: Sums, binary: np.ndarray, smoothing: float, spread: Spread) -> Rates:
+def rates_of(
+    vocabulary: Vocabulary, every: Sums, binary: np.ndarray, smoothing: float, spread: Standardizer
+) -> TargetEncoding:
     """From the sums over all training rows, and the spread of the training rows' inputs."""
     sums, counts = every.labels
     rows = every.rows.astype(np.float64)
-    return Rates(vocabulary, sums, counts, rows, every.prior, binary, smoothing, spread.mean, spread.std)
+    return TargetEncoding(vocabulary, sums, counts, rows, every.prior, binary, smoothing, spread.mean, spread.std)
 
 
 @dataclass(frozen=True)
-class Spread:
+class Standardizer:
     """Mean and standard deviation of the inputs of the training rows, (T + 1,) each; a constant's deviation is 1."""
 
     mean: np.ndarray
@@ -169,14 +171,14 @@ class Spread:
         return scaled
 
 
-def spread_of(parts: Iterable[np.ndarray]) -> Spread:
+def spread_of(parts: Iterable[np.ndarray]) -> Standardizer:
     """parts: (n, T + 1), slices of SLICE rows; what is added up of each, is added up in order."""
     found: list[Moments] = []
     for part in parts:
         own = [Moments.of(np.ascontiguousarray(column)) for column in part.T]
         found = [one + more for one, more in zip(found, own, strict=True)] if found else own
     std = np.array([column.std for column in found])
-    return Spread(np.array([column.mean for column in found]), np.where(std > 1e-9, std, 1.0))
+    return Standardizer(np.array([column.mean for column in found]), np.where(std > 1e-9, std, 1.0))
 
 
 def folds_of(rows: np.ndarray, total: int, folds: int, seed: int) -> np.ndarray:

@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from automtl.features.hash_table import Codes
+from automtl.features.hash_table import HashTable
 from automtl.features.ordering import vocabulary_order
 from automtl.system.hashing import hash_integers, hash_texts, lasting_hash
 from automtl.system.slices import SLICE, slices
@@ -128,7 +128,7 @@ class Vocabulary:
         return _Scattered(_table(keys, hash_integers(keys), ids))
 
     @cached_property
-    def _by_text(self) -> Codes:
+    def _by_text(self) -> HashTable:
         last = FIRST + self.values.len()
         return _table(*hash_texts(self.values.cast(pl.String)), np.arange(FIRST, last, dtype=np.int32))
 
@@ -150,7 +150,7 @@ class _Window:
 class _Scattered:
     """Ids of whole numbers that lie far apart."""
 
-    def __init__(self, codes: Codes) -> None:
+    def __init__(self, codes: HashTable) -> None:
         self._codes = codes
 
     def ids(self, keys: np.ndarray) -> np.ndarray:
@@ -165,7 +165,7 @@ class Counter:
     """
 
     def __init__(self) -> None:
-        self._integers, self._texts = Codes(), Codes()
+        self._integers, self._texts = HashTable(), HashTable()
         self._values: list[pl.Series] = [pl.Series(dtype=pl.String)]
         self.ids: np.ndarray | None = None
 
@@ -206,8 +206,8 @@ def _whole_if_all(texts: pl.Series) -> pl.Series:
     return texts if numbers.null_count() else numbers
 
 
-def _table(keys: np.ndarray, hashes: np.ndarray, ids: np.ndarray) -> Codes:
-    table = Codes(len(keys))
+def _table(keys: np.ndarray, hashes: np.ndarray, ids: np.ndarray) -> HashTable:
+    table = HashTable(len(keys))
     codes, _ = table.add(keys, hashes)
     by_code = np.empty(table.size, np.int32)
     by_code[codes - 1] = ids
@@ -223,14 +223,14 @@ def _ids_by_code(codes: pl.Series, size: int) -> np.ndarray:
     return ids
 
 
-def _counted(values: pl.Series, codes: Codes) -> pl.DataFrame:
+def _counted(values: pl.Series, codes: HashTable) -> pl.DataFrame:
     """Columns value, rows and code."""
     rows, code = pl.Series("rows", codes.counts[1 : codes.size + 1]), np.arange(1, codes.size + 1)
     return pl.DataFrame([values.alias("value"), rows, pl.Series("code", code, dtype=pl.Int64)])
 
 
 def _spread(codes: np.ndarray, column: pl.Series) -> np.ndarray:
-    """Codes of the rows that are not null, to all rows."""
+    """HashTable of the rows that are not null, to all rows."""
     if column.null_count() == 0:
         return codes
     spread = np.zeros(column.len(), np.int32)
@@ -245,7 +245,7 @@ def _fit_window(column: pl.Series, min_count: int) -> Vocabulary | None:
     low, high = int(column.min()), int(column.max())  # type: ignore[arg-type]
     if low < -(2**63) or high >= 2**63 or high - low >= min(max(column.len(), SLICE), WIDEST):
         return None
-    no_texts = _counted(pl.Series(dtype=pl.String), Codes())
+    no_texts = _counted(pl.Series(dtype=pl.String), HashTable())
     return Vocabulary(_frequent(_count_window(column, low, high), no_texts, min_count)["value"])
 
 

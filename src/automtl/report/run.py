@@ -101,8 +101,8 @@ def field_lines(schema: Mapping[str, Any]) -> list[str]:
     kinds = [field["kind"] for field in schema["fields"]]
     names = {"multi": "multi-valued"}
     counts = [f"{kinds.count(kind)} {names.get(kind, kind)}" for kind in dict.fromkeys(kinds)]
-    rates = len(schema.get("rates", ()))
-    return [*counts, *([f"rates of {rates} keys"] if rates else [])]
+    keys = len(schema.get("target_encoding", ()))
+    return [*counts, *([f"target encoding of {keys} keys"] if keys else [])]
 
 
 def selection_pictures(looks: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> Iterator[Picture]:
@@ -343,9 +343,9 @@ def _fields(schema: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     kinds: dict[str, list[str]] = {}
     for field in schema["fields"]:
         kinds.setdefault({"multi": "multi-valued"}.get(field["kind"], field["kind"]), []).append(field["name"])
-    rates = [" × ".join(key) for key in schema.get("rates", ())]
+    keys = [" × ".join(key) for key in schema.get("target_encoding", ())]
     counted = [(f"{len(names)} {kind}", names) for kind, names in kinds.items()]
-    return [*counted, *([("historical rates by", rates)] if rates else [])]
+    return [*counted, *([("target encoding by", keys)] if keys else [])]
 
 
 def _experts(run: RunValues) -> dict[str, Any] | None:

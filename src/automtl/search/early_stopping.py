@@ -38,7 +38,6 @@ class OperationStopping:
         self.stopped_at = torch.full((ends[-1],), -1, dtype=torch.long)
         self.fresh = torch.zeros(len(self.operations), dtype=torch.bool)
         self.recorded = [torch.zeros(len(one.cells), _size(one)) for one in self.operations]
-        self.checks = 0
         self.past: list[dict[str, Any]] = []  # stopped candidates that are no longer there
 
     @torch.no_grad()
@@ -52,7 +51,7 @@ class OperationStopping:
             kept.strikes[kept.rows[index]] = self.strikes[self.rows[old]]
             kept.stopped_at[kept.rows[index]] = self.stopped_at[self.rows[old]]
             kept.recorded[index], kept.fresh[index] = self.recorded[old], self.fresh[old]
-        kept.checks, kept.past = self.checks, [*self.past, *self._stopped(sorted(before.values()))]
+        kept.past = [*self.past, *self._stopped(sorted(before.values()))]
         return kept
 
     @torch.no_grad()
@@ -70,7 +69,6 @@ class OperationStopping:
 
         Without early stopping the differences are measured all the same.
         """
-        self.checks += 1
         now, seen = torch.zeros_like(self.products), torch.zeros_like(self.strikes, dtype=torch.bool)
         for operation, rows, train, fresh in zip(
             self.operations, self.rows, self.recorded, self.fresh.tolist(), strict=True

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections.abc import Callable
@@ -36,22 +35,6 @@ class RandomSettings(SearchSettings):
 
 
 @dataclass(frozen=True)
-class RandomTrial:
-    """A trained architecture, and the floating point operations that its training took."""
-
-    architecture: Architecture
-    result: FitResult
-    flops: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "score": self.result.score, "flops": self.flops, "skips": self.architecture.num_skips,
-            "architecture": self.architecture.to_dict(),
-        }  # fmt: skip
-
-
-@dataclass(frozen=True)
 class RandomSearch(SearchStrategy):
     """Architectures trained on at most `max_rows` rows; the best on validation rows wins.
 
@@ -64,35 +47,34 @@ class RandomSearch(SearchStrategy):
     def search(self, problem: SearchProblem, seed: int, callback: Callback) -> SearchResult:
         from automtl.features.batch import subset
 
-        start, rng, wanted = time.perf_counter(), random.Random(seed), self.settings.trials
-        budget = math.inf if wanted else search_flops(problem, self.settings, seed)
+        start, rng = time.perf_counter(), random.Random(seed)
+        budget = None if self.settings.trials else search_flops(problem, self.settings, seed)
         train, valid = (subset(rows, self.settings.max_rows, seed) for rows in (problem.train, problem.valid))
-        trials: list[RandomTrial] = []
-        while self._goes_on(trials, budget):
-            trials.append(_try(problem.space.sample(rng), problem, train, valid, seed))
-            check = trials[-1].result.checks[trials[-1].result.best]
-            share = len(trials) / (wanted or _affordable(trials, budget))
-            strongest = (str(_best(trials).architecture[INTERACTION][0]),)
+        tried: list[Architecture] = []
+        trials: list[dict[str, Any]] = []
+        while len(trials) + 1 <= self._affordable(trials, budget):
+            tried.append(problem.space.sample(rng))
+            result, flops = _train(tried[-1], problem, train, valid, seed)
+            trials.append({
+                "score": result.score, "flops": flops, "skips": tried[-1].num_skips, "architecture": tried[-1].to_dict()
+            })  # fmt: skip
+            best = min(range(len(trials)), key=lambda index: trials[index]["score"])
+            share, check = len(trials) / self._affordable(trials, budget), result.checks[result.best]
+            strongest = (str(tried[best][INTERACTION][0]),)
             callback(Progress("search", round(100 * min(share, 1)), 100, check.loss, check.auc, strongest))
-        history = {"trials": [trial.to_dict() for trial in trials], "budget": None if wanted else budget}
-        return SearchResult(_best(trials).architecture, time.perf_counter() - start, history)
+        return SearchResult(tried[best], time.perf_counter() - start, {"trials": trials, "budget": budget})
 
-    def _goes_on(self, trials: list[RandomTrial], budget: float) -> bool:
-        """One trial at least; another one where it fits, if it costs what the others did on average."""
-        if not trials or self.settings.trials:
-            return len(trials) < (self.settings.trials or 1)
-        return len(trials) + 1 <= _affordable(trials, budget)
-
-
-def _affordable(trials: list[RandomTrial], budget: float) -> float:
-    return budget * len(trials) / sum(trial.flops for trial in trials)
+    def _affordable(self, trials: list[dict[str, Any]], budget: float | None) -> float:
+        """The number of trials that the budget pays for, if all cost what these did on average; one at least."""
+        if budget is None or not trials:
+            return self.settings.trials or 1
+        return budget * len(trials) / sum(trial["flops"] for trial in trials)
 
 
-def _best(trials: list[RandomTrial]) -> RandomTrial:
-    return min(trials, key=lambda trial: trial.result.score)
-
-
-def _try(architecture: Architecture, problem: SearchProblem, train: Batch, valid: Batch, seed: int) -> RandomTrial:
+def _train(
+    architecture: Architecture, problem: SearchProblem, train: Batch, valid: Batch, seed: int
+) -> tuple[FitResult, float]:
+    """Train an architecture as a derived model is; the floating point operations that this took."""
     from automtl.models.network import build
     from automtl.training.fit import fit
 
@@ -100,7 +82,7 @@ def _try(architecture: Architecture, problem: SearchProblem, train: Batch, valid
     row = row_flops(network, problem, train)
     result = fit(network, train, valid, problem.layout.tasks, problem.training, seed)
     checked = len(result.checks) * len(valid) / 3  # a pass forward is a third of a step
-    return RandomTrial(architecture, result, row * (result.checks[-1].rows + checked))
+    return result, row * (result.checks[-1].rows + checked)
 
 
 def search_flops(problem: SearchProblem, settings: SearchSettings, seed: int) -> float:

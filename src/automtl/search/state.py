@@ -106,8 +106,8 @@ class SearchState:
     def to_dict(self) -> dict[str, Any]:
         """What is not a tensor, for JSON: the candidates that are left, counters and history."""
         return {
-            "step": self.step, "checks": self.stopping.checks, "past": self.stopping.past, "history": self.history,
-            "options": option_names(self.supernet.space),
+            "step": self.step, "options": option_names(self.supernet.space), "past": self.stopping.past,
+            "history": self.history,
         }  # fmt: skip
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
@@ -115,7 +115,6 @@ class SearchState:
         own = option_names(self.supernet.space)
         if own != values["options"]:
             self.prune({name: tuple(map(own[name].index, some)) for name, some in values["options"].items()})
-        self.stopping.past = list(values["past"])
         self.supernet.load_state_dict(_below("supernet", tensors))
         with torch.no_grad():
             for name, value in self.stopping.tensors().items():
@@ -126,8 +125,7 @@ class SearchState:
                 index, key = name.split(".")
                 state.setdefault(int(index), {})[key] = value.clone()
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        self.step, self.stopping.checks = values["step"], values["checks"]
-        self.history = list(values["history"])
+        self.step, self.stopping.past, self.history = values["step"], list(values["past"]), list(values["history"])
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"weights": self.weights, "alpha": self.alpha, "beta": self.beta}

@@ -122,7 +122,7 @@ def infer_schema(
     if not fields:
         raise SchemaError("no input column is left; drop fewer columns")
     found = tuple(infer_task(table, name) for name in tasks)
-    return Schema(fields, found, weight, group, time, split, choose_rate_keys(table, fields))
+    return Schema(fields, found, weight, group, time, split, choose_target_encoding(table, fields))
 
 
 def infer_field(column: pl.Series) -> Field | None:
@@ -220,8 +220,8 @@ def _is_delimited(sample: pl.Series, delimiter: str, distinct: int) -> bool:
     return bool(clean > 0.99 and flat.n_unique() * 2 < distinct + 8)
 
 
-def choose_rate_keys(table: pl.DataFrame, fields: Sequence[Field]) -> tuple[tuple[str, ...], ...]:
-    """Keys whose historical rates become inputs: every column of more than ID_VALUES distinct values that recur."""
+def choose_target_encoding(table: pl.DataFrame, fields: Sequence[Field]) -> tuple[tuple[str, ...], ...]:
+    """Keys whose target encodings become inputs: every column of more than ID_VALUES distinct values that recur."""
     single = [f for f in fields if f.kind in SINGLE]
     return tuple(
         (f.name,)
@@ -251,12 +251,12 @@ def summarize(table: pl.DataFrame, schema: Schema) -> list[ColumnSummary]:
             roles[name] = role
     if schema.group is not None:
         roles[schema.group] = f"{roles.get(schema.group, '')} group".strip()
-    rates = {name for key in schema.rates for name in key}
+    encoded = {name for key in schema.target_encoding for name in key}
     lines = []
     for name in table.columns:
         column = table[name]
         distinct = column.n_unique()
-        note = "historical rates" if name in rates else ""
+        note = "target encoding" if name in encoded else ""
         if name not in roles:
             note = left_out(column) or ""
         lines.append(ColumnSummary(name, str(column.dtype), roles.get(name, "-"), distinct, column.null_count(), note))

@@ -162,7 +162,7 @@ class Condition:
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class Schema:
-    """Inputs, tasks and the columns with a role of their own. `rates`: keys whose historical rates are inputs.
+    """Inputs, tasks and the columns with a role of their own. `target_encoding`: keys that are encoded so.
 
     `funnel`: binary tasks of which each follows the one before (click, then conversion); a label is 1 only where that
     of the stage before is. `negative_share`: of training rows on which every label is 0, so many are kept.
@@ -174,7 +174,7 @@ class Schema:
     group: str | None = None
     time: str | None = None
     split: str | None = None
-    rates: tuple[tuple[str, ...], ...] = ()
+    target_encoding: tuple[tuple[str, ...], ...] = ()
     funnel: tuple[str, ...] = ()
     negative_share: float | None = Limit(default=None, gt=0, le=1)
 
@@ -205,10 +205,10 @@ class Schema:
                     f"{suggestion(field.target, ids)}; add that field, or make the sequence 'kind: multi'"
                 )
         known = {field.name for field in self.fields if field.kind in SINGLE}
-        for key in self.rates:
+        for key in self.target_encoding:
             for name in key:
                 if name not in known:
-                    raise SchemaError(f"rates key '{name}' is no field of one value{suggestion(name, known)}")
+                    raise SchemaError(f"target_encoding key '{name}' is no field of one value{suggestion(name, known)}")
 
     def _check_funnel(self) -> None:
         """Raises SchemaError where the funnel's stages are no chain of binary tasks over all rows."""
@@ -245,6 +245,8 @@ class Schema:
     @staticmethod
     def from_dict(values: Any, where: str = "schema") -> Schema:
         """Raises SchemaError that names the entry that is wrong."""
+        if isinstance(values, dict) and "rates" in values:  # the name that files of users may have
+            values = {"target_encoding" if name == "rates" else name: value for name, value in values.items()}
         try:
             return TypeAdapter(Schema).validate_python(values)
         except ValidationError as error:

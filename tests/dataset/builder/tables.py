@@ -80,7 +80,7 @@ def make_schema(*, time: bool, weight: bool, split: bool, group: bool = True) ->
     roles = {"time": "when" if time else None, "weight": "w" if weight else None}
     roles |= {"split": "part" if split else None, "group": "user" if group else None}
     given = {name: column for name, column in roles.items() if column is not None}
-    return Schema.from_dict({"fields": FIELDS, "tasks": TASKS, "rates": KEYS, **given})
+    return Schema.from_dict({"fields": FIELDS, "tasks": TASKS, "target_encoding": KEYS, **given})
 
 
 def write_parts(table: pl.DataFrame, folder: Path, parts: int, ending: str) -> None:

@@ -64,7 +64,7 @@ class Columns:
     @property
     def rate_keys(self) -> tuple[tuple[str, ...], ...]:
         """Keys whose rates are inputs."""
-        return self.schema.rates if self.settings.rates else ()
+        return self.schema.target_encoding if self.settings.target_encoding else ()
 
     def place(self, wanted: Field | tuple[str, ...] | None) -> int:
         """Of a field's, a key's or the time's codes among `coded`."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from automtl.features.hash_table import Codes, gathered
+from automtl.features.hash_table import HashTable, gathered
 from automtl.features.vocabulary import WIDEST
 from automtl.system.hashing import hash_integers, hash_texts
 from automtl.system.slices import SLICE, slices
@@ -16,7 +16,7 @@ WHOLE = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, 
 
 
 class Dictionary:
-    """Codes of one column. Its memory grows with the values, up to about `memory_bytes`.
+    """HashTable of one column. Its memory grows with the values, up to about `memory_bytes`.
 
     Then it forgets them, and values get further codes when they are seen again: a code stands for one value, but a
     value may have several codes. Which code a value gets hangs on the pieces; nothing that is made of codes may.
@@ -27,7 +27,7 @@ class Dictionary:
         """Empty, or as it was with codes `first` + 1, `first` + 2 ... for `values`."""
         self.memory_bytes = memory_bytes
         self.first = self.size = first
-        self._table: _Window | Codes = _Window()
+        self._table: _Window | HashTable = _Window()
         if values is not None and values.len():
             self._table = _hashed(*_keys(values))
             self.size += values.len()
@@ -68,9 +68,9 @@ class Dictionary:
         return codes, present.gather(rows)
 
 
-def _hashed(keys: np.ndarray, hashes: np.ndarray | None) -> Codes:
+def _hashed(keys: np.ndarray, hashes: np.ndarray | None) -> HashTable:
     """A hash table of keys that all differ."""
-    return Codes.of(keys, hash_integers(keys) if hashes is None else hashes)
+    return HashTable.of(keys, hash_integers(keys) if hashes is None else hashes)
 
 
 def _keys(present: pl.Series) -> tuple[np.ndarray, np.ndarray | None]:
@@ -93,7 +93,7 @@ def _comparable(column: pl.Series) -> pl.Series:
 
 
 class _Window:
-    """Codes of whole numbers that lie near together, in an array."""
+    """HashTable of whole numbers that lie near together, in an array."""
 
     def __init__(self) -> None:
         self.size, self._low = 0, 0

@@ -80,7 +80,7 @@ class RowWriter:
     def _rates(self, chunk: Chunk, rows: np.ndarray, start: int, split: int) -> Iterator[np.ndarray]:
         """(n, T + 1) float32 of each key."""
         assert self.history is not None
-        for key, (names, rates) in enumerate(self.encoder.rates.items()):
+        for key, (names, rates) in enumerate(self.encoder.target_encodings.items()):
             ids = self.key_ids[key].take(chunk.array(f"ids.{self.columns.place(names)}").take(rows))
             yield self.history.inputs(key, ids, start) if split == TRAIN else rates.encode(ids)
 

@@ -130,13 +130,13 @@ class Fitted:
         scalers |= {name: one for name, one, _ in fits if isinstance(one, Piecewise)}
         terms, settings = Terms(work, columns, rows[TRAIN]), job.settings
         share = job.memory_bytes // KEYS
-        history = History(terms, settings.rate_folds, settings.rate_smoothing, job.seed, share)
+        history = History(terms, settings.folds, settings.smoothing, job.seed, share)
         encoder = Encoder(job.schema, settings, vocabularies, scalers, {}, newest)
         if columns.rate_keys:
             history.begin()
         fitted = Fitted(job, encoder, rankings, key_known, {name: about for name, _, about in fits}, history)
         rates = job.each("rates", fitted._rates, range(len(columns.rate_keys)))
-        encoder.rates.update(zip(columns.rate_keys, rates, strict=True))
+        encoder.target_encodings.update(zip(columns.rate_keys, rates, strict=True))
         return fitted
 
     def _rates(self, key: int) -> Any:

@@ -1,4 +1,4 @@
-"""The fourth step: historical rates of each key, as `features.target_encoding` defines them for a table in memory.
+"""The fourth step: target encoding of each key, as `features.target_encoding` defines them for a table in memory.
 
 Out of fold, a table by fold and id is enough: an input is looked up. In time order each training row has its own sums;
 rows are taken bucket by bucket, which holds all rows of its ids, so that a bucket can be sorted in memory.
@@ -20,9 +20,9 @@ from automtl.dataset.builder.statistics import sliced
 from automtl.dataset.builder.workdir import TRAIN, Chunk, Work, write_about, write_array
 from automtl.features.target_encoding import (
     Grid,
-    Rates,
-    Spread,
+    Standardizer,
     Sums,
+    TargetEncoding,
     earlier_prior,
     folds_of,
     known_ids,
@@ -94,7 +94,7 @@ class History:
         """What all keys need, before threads ask for it."""
         _ = self.terms.grid, self._priors if self.in_time_order else self._fold_totals
 
-    def rates(self, key: int, ranking: Ranking, known: int) -> Rates:
+    def rates(self, key: int, ranking: Ranking, known: int) -> TargetEncoding:
         """Those of the key at a place; the first `known` values of its ranking have a history of their own."""
         work, name = self.terms.work, f"rates.{key}"
         if work.done(name) is None:
@@ -105,7 +105,7 @@ class History:
                 np.savez(folder / "sums.npz", terms=every.terms, rows=every.rows, mean=spread.mean, std=spread.std)
                 write_about(folder, {"known": known})
         found = np.load(work.folder / name / "sums.npz")
-        every, spread = Sums(found["terms"], found["rows"], self.terms.grid), Spread(found["mean"], found["std"])
+        every, spread = Sums(found["terms"], found["rows"], self.terms.grid), Standardizer(found["mean"], found["std"])
         vocabulary = Vocabulary(ranking.values.head(known))
         return rates_of(vocabulary, every, self.terms.binary, self.smoothing, spread)
 
@@ -136,7 +136,7 @@ class History:
         for chunk, start in train_starts(self.terms.work):
             yield chunk, start, ids.take(chunk.array(f"ids.{place}").compress(chunk.part() == TRAIN))
 
-    def _fit_folds(self, folder: Path, place: int, ids: np.ndarray, size: int) -> tuple[Sums, Spread]:
+    def _fit_folds(self, folder: Path, place: int, ids: np.ndarray, size: int) -> tuple[Sums, Standardizer]:
         """Sums by fold and id, a range of ids at a time; then each fold's inputs, by the sums of the others."""
         terms, tasks = self.terms, len(self.terms.binary)
         every = Sums.empty(size, terms.grid)
@@ -176,7 +176,7 @@ class History:
             totals.add(self._fold(start, len(terms)), terms)
         return totals.terms
 
-    def _fit_earlier(self, folder: Path, place: int, ids: np.ndarray, size: int) -> tuple[Sums, Spread]:
+    def _fit_earlier(self, folder: Path, place: int, ids: np.ndarray, size: int) -> tuple[Sums, Standardizer]:
         """Sums of earlier rows, bucket by bucket of ids."""
         terms, tasks = self.terms, len(self.terms.binary)
         every, rows = Sums.empty(size, terms.grid), np.zeros(size, np.int64)

@@ -58,7 +58,7 @@ def _build(files: Files, variant: str) -> Recipe:
     fields = categorical(*USER, *ITEM, *CONTEXT) + tuple(Field(name, FieldKind.MULTI) for name in HISTORY + SEVERAL)
     names = [field.name for field in fields]
     rows = splits(parts).select(*names, "split", pl.col("click", "purchase").cast(pl.Int8))
-    return rows, Schema(fields, TASKS, group="101", split="split", rates=KEYS)
+    return rows, Schema(fields, TASKS, group="101", split="split", target_encoding=KEYS)
 
 
 CODES = (
@@ -75,7 +75,9 @@ ONE_FILE = {part: RawFile(f"ali_ccp_{part}.csv", ONE_FILE_COLUMNS, header=True) 
 
 def _build_one_file(files: Files, variant: str) -> Recipe:
     rows = splits({part: files[file.name] for part, file in ONE_FILE.items()})
-    return rows, Schema(categorical(*CODES) + numeric(*NUMBERS), TASKS, group="101", split="split", rates=KEYS)
+    return rows, Schema(
+        categorical(*CODES) + numeric(*NUMBERS), TASKS, group="101", split="split", target_encoding=KEYS
+    )
 
 
 ALI_CCP = Dataset(

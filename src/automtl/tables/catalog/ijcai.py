@@ -35,7 +35,7 @@ def _build(files: Files, variant: str) -> Recipe:
     rows = log.group_by(KEYS).agg(**labels).join(users.lazy(), on="user_id").sort(KEYS)
     fields, tasks = categorical(*KEYS, *PROFILE), tuple(Task(name) for name in labels)
     return rows.select(*KEYS, *PROFILE, *labels), Schema(
-        fields, tasks, group="user_id", rates=tuple((key,) for key in KEYS)
+        fields, tasks, group="user_id", target_encoding=tuple((key,) for key in KEYS)
     )
 
 

@@ -67,7 +67,7 @@ def _build(files: Files, variant: str) -> Recipe:
     kept = [field.name for field in fields]
     tasks = tuple(Task(name) for name in TASKS)
     keys = tuple((key,) for key in ("user_id", "video_id", "author_id", "music_id"))
-    schema = Schema(fields, tasks, group="user_id", time="time_ms", rates=keys)
+    schema = Schema(fields, tasks, group="user_id", time="time_ms", target_encoding=keys)
     return rows.select(*kept, "time_ms", *OUTCOMES, *TASKS), schema
 
 

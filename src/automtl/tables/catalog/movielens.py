@@ -28,7 +28,7 @@ def _table(ratings: pl.LazyFrame, users: pl.LazyFrame, items: pl.LazyFrame) -> R
     )
     labels = {"like": (pl.col("rating") >= 4).cast(pl.Int8), "love": (pl.col("rating") == 5).cast(pl.Int8)}
     tasks = tuple(Task(name) for name in labels)
-    schema = Schema(fields, tasks, group="user_id", time="timestamp", rates=(("user_id",), ("item_id",)))
+    schema = Schema(fields, tasks, group="user_id", time="timestamp", target_encoding=(("user_id",), ("item_id",)))
     return rows.select(*(field.name for field in fields), "timestamp", "rating", **labels), schema
 
 

@@ -25,7 +25,7 @@ def _build(files: Files, variant: str) -> Recipe:
     labels = [occurred(pl.col("behaviour") == name).alias(name) for name in BEHAVIOURS]
     rows = events.group_by(KEYS).agg(labels).sort(KEYS)
     tasks = tuple(Task(name) for name in BEHAVIOURS)
-    return rows, Schema(categorical(*KEYS), tasks, group="user_id", rates=tuple((key,) for key in KEYS))
+    return rows, Schema(categorical(*KEYS), tasks, group="user_id", target_encoding=tuple((key,) for key in KEYS))
 
 
 USER_BEHAVIOR = Dataset(

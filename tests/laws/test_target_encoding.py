@@ -1,4 +1,4 @@
-"""No row sees its own label in its historical rates nor, where time orders them, any row of the same or a later time.
+"""No row sees its own label in its target encoding nor, where time orders them, any row of the same or a later time.
 
 Over random tables, through the whole encoder: what is compared is what a model gets, with the common standardisation
 of the training rows undone.
@@ -34,7 +34,7 @@ KINDS: dict[str, Any] = {"date": pl.Date, "number": pl.Int64, "text": pl.String}
 
 def schema(time: bool, weight: bool) -> Schema:
     tasks = [*TASKS[:2], TASKS[2] | {"kind": "regression"}]
-    values = {"fields": FIELDS, "tasks": tasks, "rates": KEYS}
+    values = {"fields": FIELDS, "tasks": tasks, "target_encoding": KEYS}
     return Schema.from_dict(values | ({"time": "when"} if time else {}) | ({"weight": "w"} if weight else {}))
 
 
@@ -83,7 +83,10 @@ def raw_rates(
     """(N, keys x (T + 1)): the inputs of the training rows, before they are standardised; NaN where they were cut."""
     encoder, batch = fit(rows, given)
     numbers = batch.features.numeric.double().numpy()
-    mean, std = (np.concatenate([getattr(rates, name) for rates in encoder.rates.values()]) for name in ("mean", "std"))
+    mean, std = (
+        np.concatenate([getattr(rates, name) for rates in encoder.target_encodings.values()])
+        for name in ("mean", "std")
+    )
     found: np.ndarray = np.where(np.abs(numbers) < LIMIT, numbers * std + mean, np.nan)
     return found
 
