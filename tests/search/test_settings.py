@@ -69,8 +69,8 @@ def test_every_published_value_is_a_setting_of_some_strategy() -> None:
 @pytest.mark.parametrize(
     ("values", "message"),
     [
-        ({"search": {"second_order": True}}, "'search.second_order' is of strategy 'darts', 'darts-minus', not"),
-        ({"strategy": "random", "search": {"warm_up": 0}}, "is of strategy 'progressive', 'automtl', not of 'random'"),
+        ({"search": {"second_order": True}}, "'search.second_order' belongs to strategy 'darts', 'darts-minus'"),
+        ({"strategy": "random", "search": {"warm_up": 0}}, "belongs to strategy 'progressive', 'automtl', not to 'ra"),
         ({"strategy": "darts", "search": {"second_ordr": 1}}, "unknown setting 'search.second_ordr'; did you mean 'se"),
         ({"strategy": "darts", "search": {"epochs": 0}}, "setting 'search.epochs': .*greater than 0, found 0"),
         ({"strategy": OWN, "search": {"tries": 0}}, "setting 'search.tries'"),
@@ -95,7 +95,7 @@ def test_other_settings_of_a_strategy_are_kept_where_both_have_them() -> None:
     assert settings.for_strategy("darts").search == DartsSettings(max_steps=7)
     assert settings.for_strategy("progressive") == settings
     assert replace(Settings(), strategy="darts").search == DartsSettings()
-    with pytest.raises(SettingsError, match=r"'search\.patience' is of strategy 'progressive'"):
+    with pytest.raises(SettingsError, match=r"'search\.patience' belongs to strategy 'progressive'"):
         replace(settings, strategy="darts")
 
 

@@ -68,7 +68,8 @@ class RandomSearch(SearchStrategy):
         """The number of trials that the budget pays for, if all cost what these did on average; one at least."""
         if budget is None or not trials:
             return self.settings.trials or 1
-        return budget * len(trials) / sum(trial["flops"] for trial in trials)
+        spent: float = sum(trial["flops"] for trial in trials)
+        return budget * len(trials) / spent
 
 
 def _train(

@@ -16,15 +16,15 @@ UNBOUNDED = 1_000_000_000
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class SearchSettings:
-    """The budget of a search, which every strategy has. Each strategy adds its own settings in a class derived from one
-    of this module. A search takes `epochs` of the rows that it draws, within the limits.
-    """
+    """The budget of a search, which every strategy has; the base of each strategy's settings."""
 
-    epochs: float = Limit(default=0.75, gt=0, description="Passes over the rows that are drawn; may be a fraction.")
-    min_steps: int = Limit(default=200, ge=1, description="Fewest steps of a search, however few rows there are.")
-    max_steps: int = Limit(default=300, ge=1, description="Most steps of a search; counts more than min_steps.")
+    epochs: float = Limit(
+        default=0.75, gt=0, description="Passes over the rows that the search draws; may be a fraction."
+    )
+    min_steps: int = Limit(default=200, ge=1, description="Least number of steps, where the epochs ask for fewer.")
+    max_steps: int = Limit(default=300, ge=1, description="Greatest number of steps, where the epochs ask for more.")
     max_rows: int = Limit(
-        default=400_000, ge=1, description="Most rows drawn, of training and of validation rows each."
+        default=400_000, ge=1, description="Greatest number of training rows that are drawn, and of validation rows."
     )
     batch_size: int = Limit(default=256, ge=2, description="Rows of a batch.")
 
@@ -52,19 +52,23 @@ class DifferentiableSettings(SearchSettings):
     not learn ids, and Adam's decay would move every row that a step does not meet by a whole learning rate towards 0.
     """
 
-    optimizer: Literal["adam", "sgd"] = Limit(default="adam", description="What moves the supernet's weights.")
-    learning_rate: float = Limit(default=2e-3, gt=0, description="Of the weights at first; it decays by a cosine.")
-    weight_decay: float = Limit(default=1e-5, ge=0, description="Of the supernet's weights.")
-    architecture_learning_rate: float = Limit(default=0.02, gt=0, description="Of alpha, the candidates' logits.")
-    selection_learning_rate: float = Limit(default=0.02, gt=0, description="Of beta, the experts' logits.")
+    optimizer: Literal["adam", "sgd"] = Limit(default="adam", description="The optimizer of the supernet's weights.")
+    learning_rate: float = Limit(
+        default=2e-3, gt=0, description="The weights' first learning rate; it decays by a cosine."
+    )
+    weight_decay: float = Limit(default=1e-5, ge=0, description="Weight decay of the supernet's weights.")
+    architecture_learning_rate: float = Limit(
+        default=0.02, gt=0, description="Learning rate of the candidates' logits."
+    )
+    selection_learning_rate: float = Limit(default=0.02, gt=0, description="Learning rate of the experts' logits.")
     cost_weight: float = Limit(
         default=0.003,
         ge=0,
-        description="Rise of the validation loss, as a share of it, when multiply-adds grow e-fold.",
+        description="Share of the validation loss that one unit of the logarithm of multiply-adds costs.",
     )
-    stop_every: int = Limit(default=5, ge=1, description="Steps of alpha between two comparisons of gradients.")
+    stop_every: int = Limit(default=5, ge=1, description="Moves of alpha from one comparison of gradients to the next.")
     pretrained_embedding: bool = Limit(
-        default=True, description="Whether the supernet's embedding is the reference model's that chose the inputs."
+        default=True, description="Whether the embedding is the reference model's that chose the inputs."
     )
 
 
@@ -72,14 +76,16 @@ class DifferentiableSettings(SearchSettings):
 class RegularizedSettings(DifferentiableSettings):
     """What keeps Algorithm 1 of the paper steady: warm-up, auxiliary loss, operation-level early stopping."""
 
-    warm_up: float = Limit(default=1 / 3, ge=0, lt=1, description="Share of the steps in which beta does not move.")
+    warm_up: float = Limit(default=1 / 3, ge=0, lt=1, description="Share of the steps before experts are selected.")
     auxiliary_loss: bool = Limit(default=True, description="Whether tasks are kept apart in their choice of experts.")
-    auxiliary_weight: float = Limit(default=0.1, ge=0, description="Of the auxiliary loss until the warm-up ends.")
-    early_stopping: bool = Limit(default=True, description="Whether operations that overfit stop to train.")
+    auxiliary_weight: float = Limit(default=0.1, ge=0, description="Weight of the auxiliary loss in the warm-up.")
+    early_stopping: bool = Limit(default=True, description="Whether operations that overfit are stopped.")
     stop_threshold: float = Limit(
-        default=0.5, gt=0, description="1 - cosine of training and validation gradients from which one overfits."
+        default=0.5,
+        gt=0,
+        description="Greatest 1 - cosine of training and validation gradients of an operation that does not overfit.",
     )
-    stop_patience: int = Limit(default=3, ge=1, description="Comparisons above the threshold before it stops.")
+    stop_patience: int = Limit(default=3, ge=1, description="Comparisons above the threshold that stop an operation.")
 
 
 PUBLISHED: dict[str, Any] = {
