@@ -92,7 +92,7 @@ class StandingLine:
 
     def text(self) -> str:
         """Jobs done, and the time left."""
-        from automtl.report.comparison_text import duration
+        from automtl.report.words import duration
 
         if self.last is None:
             return "no job is done"

@@ -24,7 +24,7 @@ def show_findings(findings: tuple[Any, ...], shown: int = 5) -> None:
 
 def show_comparison(found: dict[str, Any]) -> list[str]:
     """Print it; what failed."""
-    from automtl.report.comparison_text import comparison_tables, failures
+    from automtl.report.text import comparison_tables, failures
 
     for title, header, rows in comparison_tables(found):
         show_table(title, header, rows)

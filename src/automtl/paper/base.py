@@ -12,10 +12,9 @@ from automtl.comparison.result_store import Record
 from automtl.comparison.summary import unjudged
 from automtl.config import Settings
 from automtl.errors import SettingsError
-from automtl.report.comparison import main_metric
-from automtl.report.comparison_text import Table, spread_text
 from automtl.report.picture import Picture
-from automtl.report.run import METRIC_NAMES
+from automtl.report.text import Table, spread_text
+from automtl.report.words import METRIC_NAMES, main_metric
 from automtl.tables.schema import Task, TaskKind
 
 SEARCHED = "automtl"
@@ -79,7 +78,7 @@ def _history(seed: int, history: Record, names: Sequence[str]) -> Record:
 
 def quality_table(title: str, found: Record, mark: Callable[[str, str], str]) -> Table:
     """Main metric of each task and the total, mean ± deviation over seeds; `mark(model, task)` follows a value."""
-    tasks = {task["name"]: main_metric(task) for task in found["tasks"]}
+    tasks = {task["name"]: main_metric(task["kind"]) for task in found["tasks"]}
     rows = []
     for name, model in found["models"].items():
         if model["seeds"]:

@@ -14,9 +14,9 @@ from automtl.comparison.summary import spread
 from automtl.paper.base import SEARCHED, Reproduction, always, count_text, histories, plain_tasks, selecting
 from automtl.report.architecture import num_experts
 from automtl.report.charts import grid
-from automtl.report.comparison_text import Table, spread_text
 from automtl.report.picture import Picture
 from automtl.report.run import selection_pictures
+from automtl.report.text import Table, spread_text
 
 WITHOUT = "no-auxiliary-loss"
 TITLES = {SEARCHED: "with auxiliary loss", WITHOUT: "without"}

@@ -12,9 +12,9 @@ from automtl.comparison.summary import spread
 from automtl.paper.base import SEARCHED, Reproduction, always, count_text, histories
 from automtl.report.architecture import skips
 from automtl.report.charts import Line, lines
-from automtl.report.comparison_text import Table, spread_text
 from automtl.report.picture import Picture
 from automtl.report.run import difference_pictures
+from automtl.report.text import Table, spread_text
 
 TITLES = {
     "darts": "DARTS", "darts-minus": "DARTS-", "algorithm-1": "early stopping", SEARCHED: "default search",

@@ -13,11 +13,9 @@ from automtl.comparison.result_store import Record
 from automtl.config import Settings
 from automtl.paper.base import Reproduction, numbers, quality_table, selecting, tested
 from automtl.report.charts import Line, lines
-from automtl.report.comparison import main_metric
-from automtl.report.comparison_text import Table, spread_text
 from automtl.report.picture import Picture
-from automtl.report.run import METRIC_NAMES, slug
-from automtl.report.words import clean
+from automtl.report.text import Table, spread_text
+from automtl.report.words import METRIC_NAMES, clean, main_metric, slug
 
 
 def _contenders(settings: Settings) -> list[Contender]:
@@ -57,7 +55,7 @@ def _tables(found: Record) -> list[Table]:
 def _pictures(found: Record) -> Iterator[Picture]:
     yield from _picture(found, "mtl-loss", "MTL-Loss", "MTL-Loss", lambda test: test["mtl_loss"])
     for index, task in enumerate(found["tasks"]):
-        name, metric = task["name"], main_metric(task)
+        name, metric = task["name"], main_metric(task["kind"])
         title = f"{METRIC_NAMES[metric]} of {clean(name)}"
         yield from _picture(found, slug(index, name), title, METRIC_NAMES[metric], partial(_metric, name, metric))
 

@@ -10,11 +10,10 @@ from automtl.comparison.compare import Evidence
 from automtl.comparison.result_store import Record
 from automtl.paper.base import SEARCHED, Reproduction, always, tested
 from automtl.report.architecture import choice_title, num_experts, shared_interaction, skips
-from automtl.report.comparison import main_metric
-from automtl.report.comparison_text import Table
 from automtl.report.picture import Picture
-from automtl.report.run import METRIC_NAMES, architecture_picture
-from automtl.report.words import percent, rounded, scaled
+from automtl.report.run import architecture_picture
+from automtl.report.text import Table
+from automtl.report.words import METRIC_NAMES, main_metric, percent, rounded, scaled
 
 
 def _gather(evidence: Evidence) -> Record:
@@ -53,7 +52,7 @@ def _sentences(operations: Record) -> list[str]:
 
 
 def _tables(found: Record) -> list[Table]:
-    tasks = {task["name"]: main_metric(task) for task in found["tasks"]}
+    tasks = {task["name"]: main_metric(task["kind"]) for task in found["tasks"]}
     header = [
         "seed",
         "interaction",

@@ -13,9 +13,9 @@ from automtl.comparison.protocol import search_only, take_part
 from automtl.comparison.result_store import Record
 from automtl.comparison.settings import Terms
 from automtl.paper.base import Reproduction
-from automtl.report.comparison_text import Table
 from automtl.report.reproduction import reproduction_files
 from automtl.report.style import drawing
+from automtl.report.text import Table
 from automtl.search import published
 from automtl.system.files import json_bytes, write_whole
 from automtl.system.progress import Callback, ignore

@@ -9,8 +9,8 @@ from automtl.comparison.result_store import Record
 from automtl.comparison.summary import assemble
 from automtl.paper.base import MARKS, SEARCHED, Reproduction, always, quality_table
 from automtl.report.comparison import comparison_pictures
-from automtl.report.comparison_text import Table
 from automtl.report.picture import Picture
+from automtl.report.text import Table
 
 MODELS = ("single-task", "shared-bottom", "mmoe", "cgc", "ple", "random", SEARCHED)
 

@@ -11,8 +11,8 @@ from automtl.comparison.summary import spread
 from automtl.paper.base import SEARCHED, Reproduction, always, tested
 from automtl.paper.table3 import MODELS
 from automtl.report.comparison import comparison_pictures
-from automtl.report.comparison_text import Table, spread_text
 from automtl.report.picture import Picture
+from automtl.report.text import Table, spread_text
 from automtl.report.words import scaled, seconds, size
 
 

@@ -11,10 +11,9 @@ from automtl.comparison.significance import judge_each
 from automtl.comparison.summary import entrants
 from automtl.paper.base import MARKS, SEARCHED, Reproduction, always, quality_table, tested
 from automtl.report.charts import gains
-from automtl.report.comparison_text import Table
 from automtl.report.picture import Picture
-from automtl.report.run import slug
-from automtl.report.words import clean
+from automtl.report.text import Table
+from automtl.report.words import clean, slug
 
 OPPOSITE = {"better": "worse", "worse": "better"}  # verdicts are on the full search
 

@@ -7,6 +7,10 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+METRIC_NAMES = {  # in the order in which they are shown
+    "auc": "AUC", "gauc": "GAUC", "log_loss": "log loss", "pr_auc": "PR-AUC", "calibration_error": "calibration error",
+    "normalized_entropy": "normalized entropy", "ndcg": "NDCG", "rmse": "RMSE", "mae": "MAE", "mtl_loss": "MTL-Loss",
+}  # fmt: skip
 HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\ufffe\uffff]")  # change the direction of what follows; no characters
 
 
@@ -52,6 +56,35 @@ def percent(value: Any) -> str:
 def amount(value: Any) -> str:
     """A count with thousands set apart, or a dash."""
     return f"{value:,.0f}" if isinstance(value, int | float) else "–"
+
+
+def plain(value: Any) -> str:
+    """A setting's value, or a dash."""
+    return "–" if value is None else f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def known(value: Any) -> bool:
+    """Whether a metric is a number, or the summary of some."""
+    return bool(value.get("n")) if isinstance(value, Mapping) else isinstance(value, int | float) and value == value
+
+
+def slug(index: int, name: str) -> str:
+    """Part of a file name and an id."""
+    letters = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24]
+    return f"{index + 1}-{letters}" if letters else str(index + 1)
+
+
+def main_metric(kind: str) -> str:
+    """The metric by which a task of a kind is judged."""
+    return "auc" if kind == "binary" else "rmse"
+
+
+def duration(value: float) -> str:
+    """Seconds as 3 h 20 min, 12 min or 40 s."""
+    minutes = round(value / 60)
+    if value < 90:
+        return f"{value:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def seconds(value: Any) -> str:
