@@ -202,6 +202,9 @@ def test_the_budget_bounds_steps_and_rows() -> None:
     run = run_of(replace(SETTINGS, max_rows=32, max_steps=4))
     assert run.schedule.total == 4
     assert len(run.train.rows) == 32
+    long = completed(run_of(replace(SETTINGS, epochs=0.75, max_steps=20, batch_size=2)))
+    assert long.state.step == 20
+    assert len(long.train.rows) == 54
 
 
 @pytest.mark.parametrize(("rows", "steps"), [(1000, 200), (60_000, 200), (80_000, 234), (10_000_000, 300)])
