@@ -19,7 +19,7 @@ from automtl.errors import SettingsError, suggestion
 from automtl.features.encoder import EncoderSettings
 from automtl.models.registry import SEARCHED
 from automtl.models.settings import NetworkSettings
-from automtl.search import STRATEGIES, SearchSettings
+from automtl.search import STRATEGIES, SearchSettings, published
 from automtl.space.presets import SpaceSettings
 from automtl.tables.schema import CONFIG
 from automtl.tables.split import SplitSettings
@@ -80,6 +80,10 @@ class Settings:
     @classmethod
     def _search_of_strategy(cls, given: Any, info: ValidationInfo) -> SearchSettings:
         return search_settings(info.data.get("strategy", cls.strategy), given)
+
+    def with_published_search(self) -> Settings:
+        """Settings with the paper's schedule for the search."""
+        return replace(self, search=published(type(self.search)))
 
     def for_strategy(self, name: str) -> Settings:
         """Settings for another strategy; what was set for the present one alone is left out."""

@@ -14,7 +14,7 @@ from automtl.cli.progress import Live
 from automtl.cli.show import show_run
 from automtl.errors import SettingsError
 from automtl.models.registry import EVERY_MODEL
-from automtl.search import STRATEGIES, published
+from automtl.search import STRATEGIES
 from automtl.trackers import TRACKERS
 
 
@@ -40,7 +40,7 @@ def fit_command(
     if schedule not in ("bounded", "published"):
         raise SettingsError(f"--schedule '{schedule}': expected 'bounded' or 'published'")
     if schedule == "published":
-        settings = replace(settings, search=published(type(settings.search)))
+        settings = settings.with_published_search()
     folder, uri = str(tracker_folder or settings.tracker_folder), tracking_uri or settings.tracking_uri
     settings = replace(settings, trackers=tuple(tracker or settings.trackers), tracker_folder=folder, tracking_uri=uri)
     with Live() as live:

@@ -54,10 +54,10 @@ def _news(progress: Any) -> str:
     return "  ".join([*parts, *([" ".join(progress.strongest)] if progress.strongest else [])])
 
 
-class StandingLine:
-    """How far a comparison is: one line that changes on a terminal, a line for each ended job elsewhere."""
+class ComparisonLine:
+    """Shows how far a comparison is: one line that changes on a terminal, a line for each ended trial elsewhere."""
 
-    def __enter__(self) -> StandingLine:
+    def __enter__(self) -> ComparisonLine:
         from rich.console import Console
         from rich.live import Live
 
@@ -73,7 +73,7 @@ class StandingLine:
             self.live.stop()
 
     def callback(self, event: Any) -> None:
-        """Show one event: findings as lines, a standing as one line."""
+        """Show one event: findings as lines, progress as one line."""
         from automtl.tables.quality import Findings
 
         if isinstance(event, Findings):
@@ -81,32 +81,32 @@ class StandingLine:
         else:
             self._show(event)
 
-    def _show(self, standing: Any) -> None:
-        self.last = standing
-        if standing.failure is not None:
-            self.console.print(f"{standing.ended}: failed, {standing.failure}", markup=False)
+    def _show(self, progress: Any) -> None:
+        self.last = progress
+        if progress.failure is not None:
+            self.console.print(f"{progress.ended}: failed, {progress.failure}", markup=False)
         if self.live is not None:
-            self.live.update(f"{self.text()}; now {', '.join(standing.running)}")
-        elif standing.ended is not None:
-            self.console.print(f"{self.text()}; {standing.ended} ended", markup=False)
+            self.live.update(f"{self.text()}; now {', '.join(progress.running)}")
+        elif progress.ended is not None:
+            self.console.print(f"{self.text()}; {progress.ended} ended", markup=False)
 
     def text(self) -> str:
-        """Jobs done, and the time left."""
+        """Number of trials done, and the time left."""
         from automtl.report.words import duration
 
         if self.last is None:
-            return "no job is done"
+            return "no trial is done"
         left = "" if self.last.seconds_left is None else f", about {duration(self.last.seconds_left)} left"
-        return f"{self.last.done} of {self.last.total} jobs are done{left}"
+        return f"{self.last.done} of {self.last.total} trials are done{left}"
 
 
 @contextmanager
-def until_stopped(out: Path) -> Iterator[StandingLine]:
-    """Tells how far it is; Ctrl-C ends it with a word on how to go on."""
-    standing = StandingLine()
+def comparison_progress(out: Path) -> Iterator[ComparisonLine]:
+    """Show the progress of a comparison; Ctrl-C ends it with a word on how to go on."""
+    line = ComparisonLine()
     try:
-        with standing:
-            yield standing
+        with line:
+            yield line
     except KeyboardInterrupt:
-        typer.echo(f"stopped; {standing.text()} in {out}: the same command goes on from there", err=True)
+        typer.echo(f"stopped; {line.text()} in {out}: the same command goes on from there", err=True)
         raise typer.Exit(130) from None

@@ -28,8 +28,8 @@ def show_comparison(found: dict[str, Any]) -> list[str]:
 
     for title, header, rows in comparison_tables(found):
         show_table(title, header, rows)
-    for verdict in found["verdicts"].values():
-        typer.echo(verdict["sentence"])
+    for one in found["significance"].values():
+        typer.echo(one["sentence"])
     typer.echo(found["sentence"])
     lines = failures(found)
     for line in lines:

@@ -280,12 +280,12 @@ def _name_points(axes: Axes, points: Sequence[tuple[str, float, float]], outline
 
 
 def gains(rows: Sequence[tuple[str, float, float, float, str]], x_label: str) -> Figure:
-    """Draw (name, difference, low, high, verdict) a row, beside the line of no difference; marks show the verdict."""
+    """Draw (name, difference, low, high, conclusion) a row, beside the line of no difference; marks are conclusions."""
     looks = {"better": ("^", colour(0)), "worse": ("v", colour(1))}
     figure, axes = _rows([name for name, *_ in rows], 30, 62, right=16)
     axes.axvline(0, color=MUTED, linewidth=1.2)
-    for place, (_, difference, low, high, verdict) in enumerate(rows):
-        marker, tint = looks.get(verdict, ("D", MUTED))
+    for place, (_, difference, low, high, conclusion) in enumerate(rows):
+        marker, tint = looks.get(conclusion, ("D", MUTED))
         axes.plot([low, high], [place, place], color=tint, linewidth=2.2)
         axes.plot([difference], [place], marker, color=tint, markersize=7)
         axes.text(

@@ -36,10 +36,11 @@ def mean(model: Values, task: str, metric: str) -> float | None:
 
 
 def _gains(found: Values) -> Iterator[Picture]:
-    judged = {task: v for task, v in found["verdicts"].items() if v.get("interval")}
+    judged = {task: v for task, v in found["significance"].items() if v.get("interval")}
     if judged:
         rows = [
-            (f"{t} ({v['metric'].upper()})", v["difference"], *v["interval"], v["verdict"]) for t, v in judged.items()
+            (f"{t} ({v['metric'].upper()})", v["difference"], *v["interval"], v["conclusion"])
+            for t, v in judged.items()
         ]
         words = " ".join(f"{v['sentence']}." for v in judged.values())
         title = f"Gain of {found['reference']} over the best rival of each task"
@@ -145,11 +146,11 @@ def _best(models: Values, task: Values) -> float | None:
 
 def _cell(found: Values, name: str, model: Values, task: Values, best: float | None) -> dict[str, Any]:
     """Mean ± deviation, and in words what the tests say of it."""
-    verdict = found["verdicts"].get(task["name"], {})
+    significance = found["significance"].get(task["name"], {})
     mark = ""
     if name == found["reference"]:
-        mark = MARKS.get(verdict.get("verdict", ""), "")
-    elif name == verdict.get("rival"):
+        mark = MARKS.get(significance.get("conclusion", ""), "")
+    elif name == significance.get("rival"):
         mark = "best rival"
     values = model["summary"]["tasks"].get(task["name"], {}).get(main_metric(task["kind"]), {})
     return _spread(values, best=best is not None and values.get("mean") == best) | {"mark": mark}
