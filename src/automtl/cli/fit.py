@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -36,13 +35,14 @@ def fit_command(
     """Search an architecture for a table, train it, test it, save it."""
     from automtl.experiment import fit_table
 
-    settings = rows.settings(model=model, strategy=strategy)
+    settings = rows.settings(
+        model=model, strategy=strategy, trackers=tracker, tracking_uri=tracking_uri,
+        tracker_folder=tracker_folder and str(tracker_folder),
+    )  # fmt: skip
     if schedule not in ("bounded", "published"):
         raise SettingsError(f"--schedule '{schedule}': expected 'bounded' or 'published'")
     if schedule == "published":
         settings = settings.with_published_search()
-    folder, uri = str(tracker_folder or settings.tracker_folder), tracking_uri or settings.tracking_uri
-    settings = replace(settings, trackers=tuple(tracker or settings.trackers), tracker_folder=folder, tracking_uri=uri)
     with Live() as live:
         run = fit_table(
             table, rows.tasks_of(table), roles=rows.roles, schema=rows.read_schema(), settings=settings, seed=seed,

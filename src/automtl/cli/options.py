@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 TableArgument = Annotated[str, typer.Argument(help="CSV, Parquet or Arrow file, folder or glob.", show_default=False)]
 ModelArgument = Annotated[Path, typer.Argument(help="A run folder written by fit.", show_default=False)]
+TableOut = Annotated[Path, typer.Option("--out", help="A .parquet, .csv or .arrow file.", show_default=False)]
+JsonOption = Annotated[Path | None, typer.Option("--out", help="Write what is found here, as JSON.")]
 PrecisionOption = Annotated[
     Literal["full", "auto"], typer.Option(help="Of products; auto: bf16 where the machine has it.")
 ]
@@ -84,7 +86,7 @@ class Rows(Columns):
 
         return None if self.schema is None else Schema.read(self.schema)
 
-    def settings(self, **changes: str | None) -> Settings:
+    def settings(self, **changes: str | list[str] | None) -> Settings:
         """Those of the file, with the split and these changes of the command line; what is None is no change."""
         from automtl.config import make_settings, read_settings
 

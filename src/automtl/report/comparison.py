@@ -24,7 +24,7 @@ MARKS = {"better": "▲ better", "worse": "▼ worse", "within noise": "≈ with
 
 
 def comparison_pictures(found: Values) -> dict[str, list[Picture]]:
-    """All pictures that the values allow, by section."""
+    """Draw all pictures that the values allow, by section."""
     groups = {"gains": _gains(found), "seeds": _seeds(found), "cost": _costs(found), "architecture": _drawn(found)}
     return {name: list(pictures) for name, pictures in groups.items()}
 

@@ -57,12 +57,12 @@ class RunValues:
 
     @property
     def records(self) -> list[Mapping[str, Any]]:
-        """The search's looks at the validation rows; other strategies than differentiable ones have none."""
+        """The evaluations of a differentiable search on validation rows; other strategies have none."""
         return list((self.history.get("search") or {}).get("records", ()))
 
 
 def run_pictures(run: RunValues) -> dict[str, list[Picture]]:
-    """All pictures that the values allow, by section."""
+    """Draw all pictures that the values allow, by section."""
     architecture = run.model.get("architecture")
     drawn = architecture and architecture_picture(
         architecture, run.tasks, field_lines(run.schema), run.curves.get("gates")
@@ -108,9 +108,9 @@ def field_lines(schema: Mapping[str, Any]) -> list[str]:
     return [title for title, _ in fields_by_kind(schema)]
 
 
-def selection_pictures(looks: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> Iterator[Picture]:
-    """Figure 3 of the paper: for each task the weights of all experts at each look of a search."""
-    records = [record for record in looks if record.get("beta")]
+def selection_pictures(evaluations: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> Iterator[Picture]:
+    """Draw Figure 3 of the paper: for each task the weights of all experts at each evaluation of a search."""
+    records = [record for record in evaluations if record.get("beta")]
     if not records:
         return
     steps = [record["step"] for record in records]
@@ -127,7 +127,7 @@ def selection_pictures(looks: Sequence[Mapping[str, Any]], tasks: Sequence[str])
 
 
 def _strength(run: RunValues) -> Iterator[Picture]:
-    """Mean weight of each candidate over the cells of a choice, at each look."""
+    """Draw the mean weight of each candidate over the cells of a choice, at each evaluation."""
     records = run.records
     if not records:
         return
@@ -136,17 +136,17 @@ def _strength(run: RunValues) -> Iterator[Picture]:
         if len(options) < 2:
             continue
         means = [_means(record["alpha"][choice]) for record in records]
-        courses = [[mean[option] for mean in means] for option in range(len(options))]
-        order = sorted(range(len(options)), key=lambda option: (-courses[option][-1], -max(courses[option])))
+        curves = [[mean[option] for mean in means] for option in range(len(options))]
+        order = sorted(range(len(options)), key=lambda option: (-curves[option][-1], -max(curves[option])))
         series = [
-            Line(options[option], steps, courses[option], rank, muted=rank >= STRONGEST)
+            Line(options[option], steps, curves[option], rank, muted=rank >= STRONGEST)
             for rank, option in enumerate(order)
         ]
-        words = ", ".join(f"{options[option]} {courses[option][-1]:.3f}" for option in order)
+        words = ", ".join(f"{options[option]} {curves[option][-1]:.3f}" for option in order)
         cells = len(records[0]["alpha"][choice])
         where = "" if cells == 1 else f", mean over {cells} experts"
         title = f"{choice_title(choice).capitalize()}{where}"
-        figure = lines(series, "search step", "weight", limits=(0, max(map(max, courses)) * 1.08))
+        figure = lines(series, "search step", "weight", limits=(0, max(map(max, curves)) * 1.08))
         yield Picture(f"strength-{slug(place, choice)}", title, f"At the end: {words}.", figure)
 
 
@@ -167,7 +167,7 @@ def _search(run: RunValues) -> Iterator[Picture]:
     taken = ", taken by the trials after the search," if _trials(run) else ""
     yield Picture(
         "skips", "Skip connections",
-        f"In the architecture of each look: {seen[0]} at the first one, {seen[-1]} at the last; at most {max(seen)}."
+        f"In the architecture of each evaluation: {seen[0]} at first, {seen[-1]} at last; at most {max(seen)}."
         f" The last architecture has {skip_places(records[-1]['architecture'])} places for them.",
         lines([Line("skips", steps, seen, 0, steps=True)], "search step", "skips", limits=(0, max(*seen, 4) + 1),
               counts=True),
@@ -191,7 +191,7 @@ def _losses(records: Sequence[Mapping[str, Any]], valid: str, x: Sequence[float]
 
 
 def difference_pictures(records: Sequence[Mapping[str, Any]], threshold: float | None) -> Iterator[Picture]:
-    """How far gradients of training and validation batches point apart, at each look of a search that measured it."""
+    """Draw how far gradients of training and validation batches point apart, where a search has measured it."""
     found = [(record["step"], record["gradient_difference"]) for record in records]
     seen = [(step, values) for step, values in found if len(values) == 5 and any(values)]
     if not seen:
@@ -320,11 +320,11 @@ def expert_table(
         rows.append((f"E{index}", operations_of(architecture, index), weights))
     return {
         "interaction": shared_interaction(architecture), "columns": headings(architecture),
-        "tasks": tasks, "rows": rows, "beside": _beside(ensemble, tasks) if ensemble else None,
+        "tasks": tasks, "rows": rows, "ensemble": _members(ensemble, tasks) if ensemble else None,
     }  # fmt: skip
 
 
-def _beside(ensemble: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
+def _members(ensemble: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
     """Members of the ensemble and their weights by task; what was missing."""
     weights = ensemble["weights"]
     names = list(next(iter(weights.values()), ()))

@@ -15,22 +15,21 @@ HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\ufffe\uffff]")  # change the di
 
 
 def clean(text: object) -> str:
-    """One line without control characters, which XML cannot hold."""
+    """Give one line without control characters, which XML cannot hold."""
     spaced = " ".join(HIDDEN.sub("\ufffd", str(text)).split())
-    return "".join("\ufffd" if unicodedata.category(sign) in ("Cc", "Cs") else sign for sign in spaced)
+    return "".join("\ufffd" if unicodedata.category(letter) in ("Cc", "Cs") else letter for letter in spaced)
 
 
 def width(text: str) -> int:
-    """How many narrow signs fill as much of a line."""
-    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
+    """The number of narrow characters that fill as much of a line."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def shorten(text: object, room: int) -> str:
-    """At most `room` narrow signs; the middle is left out, since names that are alike differ at their ends."""
-    whole = clean(text)
-    if width(whole) <= room:
-        return whole
-    start, end = whole, whole
+    """Shorten to `room` narrow characters; the middle is left out, since names that are alike differ at their ends."""
+    start = end = line = clean(text)
+    if width(line) <= room:
+        return line
     while width(start) > (room - 1) // 2:
         start = start[:-1]
     while width(end) > room - 1 - width(start):
