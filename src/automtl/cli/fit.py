@@ -37,7 +37,7 @@ def fit_command(
 
     settings = rows.settings(
         model=model, strategy=strategy, trackers=tracker, tracking_uri=tracking_uri,
-        tracker_folder=tracker_folder and str(tracker_folder),
+        tracker_folder=None if tracker_folder is None else str(tracker_folder),
     )  # fmt: skip
     if schedule not in ("bounded", "published"):
         raise SettingsError(f"--schedule '{schedule}': expected 'bounded' or 'published'")
