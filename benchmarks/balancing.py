@@ -25,9 +25,11 @@ from automtl.features.batch import Batch
 from automtl.models.registry import MODELS
 from automtl.tables.synthetic import synthetic_log
 from automtl.tables.table import read_table
-from automtl.training.balancing import BALANCINGS
-from automtl.training.fit import balancing_of, fit, predict_logits
+from automtl.training.balancing import find_balancing
+from automtl.training.evaluation import predict_logits
+from automtl.training.fit import fit
 from automtl.training.metrics import fast_auc, task_rows
+from automtl.training.settings import BALANCINGS
 from common import arguments, report, run
 
 
@@ -59,7 +61,7 @@ def train(inputs: ModelInputs, test: Batch, name: str, balancing: Any, seed: int
     rows, layout = inputs.rows, inputs.rows.encoder.layout
     model = MODELS.find(name)(layout, inputs.network, torch.Generator().manual_seed(seed))
     training = replace(inputs.training, balancing=balancing)
-    balancing_of(training, nn.Module(), torch.ones(2))  # the packages are imported before the clock runs
+    find_balancing(training, nn.Module(), torch.ones(2))  # the packages are imported before the clock runs
     start = time.process_time()
     result = fit(model, rows.train, rows.valid, layout.tasks, training, seed)
     seconds = time.process_time() - start
@@ -68,8 +70,8 @@ def train(inputs: ModelInputs, test: Batch, name: str, balancing: Any, seed: int
     return {
         "model": name, "balancing": balancing, "validation": round(result.score, 5),
         "test_auc": [round(fast_auc(r), 5) for r in scored],
-        "checks": len(result.checks), "best": result.best,
-        "seconds_per_check": round(seconds / len(result.checks), 3),
+        "checks": len(result.evaluations), "best": result.best,
+        "seconds_per_check": round(seconds / len(result.evaluations), 3),
     }  # fmt: skip
 
 

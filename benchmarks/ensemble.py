@@ -27,7 +27,7 @@ from automtl.features.batch import Batch
 from automtl.predictor import tree_inputs
 from automtl.system.progress import ignore
 from automtl.tables.schema import Task
-from automtl.training.fit import predict_logits
+from automtl.training.evaluation import predict_logits
 from common import commit, run
 
 

@@ -41,7 +41,7 @@ from automtl.predictor import ModelSpec, Predictor, tree_inputs
 from automtl.space import SpaceSettings, published_space
 from automtl.system.progress import ignore
 from automtl.tables.schema import Field, FieldKind, Schema
-from automtl.training.fit import predict_logits, to_scores
+from automtl.training.evaluation import predict_logits, to_scores
 from common import Seconds, arguments, in_turns, matrix_ceiling, ratio, report
 from models import tasks
 from peers.host import Peer

@@ -129,7 +129,7 @@ class Seed:
         """Train to convergence: seconds, validation score, test AUC by task."""
         result = experiment.train()
         return {
-            "training_seconds": round(result.seconds, 2), "checks": len(result.checks), "valid": result.score,
+            "training_seconds": round(result.seconds, 2), "checks": len(result.evaluations), "valid": result.score,
             "test_auc": test_aucs(experiment), "preset": experiment.inputs.preset,
         }  # fmt: skip
 

@@ -37,8 +37,11 @@ from automtl.search.progressive import ProgressiveSettings
 from automtl.search.search_run import SearchRun
 from automtl.space import SpaceSettings, published_space
 from automtl.system.progress import ignore
-from automtl.training.fit import TrainingSettings, Updates, predict_logits, seeded
+from automtl.system.randomness import seeded
+from automtl.training.evaluation import predict_logits
 from automtl.training.losses import MultiTaskLoss
+from automtl.training.settings import TrainingSettings
+from automtl.training.updates import Updates
 from peers.sizes import Sizes
 
 BUDGETS = Path(__file__).parents[1] / "tests" / "work.json"

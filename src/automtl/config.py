@@ -23,7 +23,7 @@ from automtl.search import STRATEGIES, SearchSettings, published
 from automtl.space.presets import SpaceSettings
 from automtl.tables.schema import CONFIG
 from automtl.tables.split import SplitSettings
-from automtl.training.fit import TrainingSettings
+from automtl.training.settings import TrainingSettings
 
 
 @settings_dataclass(frozen=True, config=CONFIG)
@@ -35,6 +35,16 @@ class InputPreset:
     network: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     trees: dict[str, Any] = field(default_factory=dict)
+
+    def apply(self, settings: Settings) -> Settings:
+        """The settings with these changes. Raises SettingsError that names the preset and the setting."""
+        made = {}
+        for part in ("encoder", "network", "training", "trees"):
+            try:
+                made[part] = replace(getattr(settings, part), **getattr(self, part))
+            except ValidationError as error:
+                raise SettingsError(f"preset '{self.name}': {_problem(error, part)}") from None
+        return replace(settings, **made)
 
 
 DEFAULT_PRESETS = (
@@ -143,13 +153,13 @@ def search_settings(strategy: str, given: Any) -> SearchSettings:
     if isinstance(given, kind):
         return given
     values = _changed_values(given) if isinstance(given, SearchSettings) else given
-    if isinstance(values, dict):
-        for name in set(values) - _field_names(kind):
-            raise SettingsError(_stranger(name, strategy, kind))
+    strangers = [str(name) for name in values if name not in _field_names(kind)] if isinstance(values, dict) else []
+    if strangers:
+        raise SettingsError(_stranger(strangers[0], strategy, kind))
     try:
         return TypeAdapter(kind).validate_python(values)
     except ValidationError as error:
-        raise SettingsError(_problem(error, "search.")) from None
+        raise SettingsError(_problem(error, "search")) from None
 
 
 def _stranger(name: str, strategy: str, kind: type[SearchSettings]) -> str:
@@ -174,10 +184,9 @@ def _changed_values(given: SearchSettings) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value != getattr(default, name)}
 
 
-def _problem(error: ValidationError, prefix: str = "") -> str:
-    """The first setting that is wrong, what was expected and what was found."""
+def _problem(error: ValidationError, *within: str) -> str:
     first = error.errors()[0]
-    place = prefix + ".".join(str(part) for part in first["loc"])
+    place = ".".join(map(str, (*within, *first["loc"])))
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
         return f"unknown setting '{place}'{suggestion(str(first['loc'][-1]), _names())}"
     return f"setting '{place}': {first['msg']}, found {first['input']!r}"

@@ -31,7 +31,7 @@ from automtl.system.files import folder_written_whole, json_bytes, read_json
 from automtl.system.manifest import MODEL, checksums
 from automtl.tables.schema import Schema
 from automtl.tables.table import read_table
-from automtl.training.fit import predict_logits, scores_of
+from automtl.training.evaluation import predict_logits, scores_of
 from automtl.training.metrics import Scores, Undefined, Value, evaluate, evaluate_stages, mtl_loss, stage_scores
 
 Precision = Literal["full", "auto"]

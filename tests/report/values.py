@@ -102,7 +102,7 @@ def _training(tasks: tuple[str, ...]) -> dict[str, Any]:
          "auc": {task: 0.6 + epoch / 40 + place / 200 for place, task in enumerate(tasks)}}
         for epoch in range(6)
     ]  # fmt: skip
-    return {"best": 3, "checks": checks}
+    return {"best": 3, "evaluations": checks}
 
 
 def comparison_values(tasks: tuple[str, ...] = NAMES[:3]) -> dict[str, Any]:

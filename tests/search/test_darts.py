@@ -11,7 +11,7 @@ import torch
 from automtl.operations import Block
 from automtl.search.search_run import SearchRun
 from automtl.system.progress import ignore
-from automtl.training.fit import seeded
+from automtl.system.randomness import seeded
 from tests.search.test_search import DARTS, begun, completed
 
 KINDS = {

@@ -11,7 +11,8 @@ from automtl.config import Settings
 from automtl.errors import SettingsError, suggestion
 from automtl.models.registry import MODELS
 from automtl.search import STRATEGIES, published
-from automtl.tables.schema import Task, TaskKind
+from automtl.tables.schema import Task
+from automtl.training.metrics import primary_metric
 
 DEFAULT = {"model": "automtl", "strategy": Settings().strategy}
 ABLATIONS: dict[str, dict[str, Any]] = {
@@ -72,11 +73,6 @@ def _table() -> dict[str, dict[str, Any]]:
 CANDIDATES = {name: Candidate(name, changes) for name, changes in _table().items()}
 
 
-def metric_of(task: Task) -> str:
-    """The metric that judges a task."""
-    return "auc" if task.kind is TaskKind.BINARY else "rmse"
-
-
 @dataclass(frozen=True)
 class CandidateResult:
     """What became of a candidate. `entry`: its part of comparison.json.
@@ -101,5 +97,5 @@ class CandidateResult:
 
     def values(self, part: str, task: Task) -> list[float] | None:
         """The task's main metric by seed, on `validation` or `test` rows; None where it is undefined."""
-        found = [seed[part]["tasks"][task.name][metric_of(task)] for seed in self.entry["seeds"]]
+        found = [seed[part]["tasks"][task.name][primary_metric(task).name] for seed in self.entry["seeds"]]
         return None if any(isinstance(value, Mapping) for value in found) else found

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from automtl.comparison.candidates import CandidateResult, metric_of
+from automtl.comparison.candidates import CandidateResult
 from automtl.comparison.statistics import (
     Interval,
     Statistic,
@@ -22,6 +22,7 @@ from automtl.comparison.statistics import (
     rmse_of_draws,
 )
 from automtl.tables.schema import Task, TaskKind
+from automtl.training.metrics import METRICS, primary_metric
 
 LEVEL = 0.05
 BETTER, WORSE, NOISE, UNDEFINED = "better", "worse", "within noise", "undefined"
@@ -63,7 +64,7 @@ class Significance:
         words = f"is {self.conclusion} than {self.rival}"
         if self.conclusion == NOISE:
             words = f"and {self.rival} are within noise"
-        sign = 1 if self.metric == "auc" else -1
+        sign = METRICS.find(self.metric).gain(1, 0)
         ends = [_signed(end) for end in sorted(sign * end for end in self.interval or ())]
         interval = f" (95 % interval {' to '.join(ends)})" if ends else ""
         p_values = {"seeds": self.holm_t_p, "rows": self.holm_bootstrap_p}
@@ -104,7 +105,7 @@ class ScoredRows:
         task, both = self.tasks[index], [self._by_seed(index, result.tests) for result in (ours, theirs)]
 
         def statistic(counts: np.ndarray) -> float:
-            return gain(task, *(fmean(of_seed(counts) for of_seed in of_seeds) for of_seeds in both))
+            return primary_metric(task).gain(*(fmean(of_seed(counts) for of_seed in of_seeds) for of_seeds in both))
 
         return statistic
 
@@ -115,11 +116,6 @@ class ScoredRows:
         made = auc_of_draws if self.tasks[index].kind is TaskKind.BINARY else rmse_of_draws
         units = self.units[keep]
         return [made(labels, self.scores(name)[keep, index].astype(np.float64), weights, units) for name in tests]
-
-
-def gain(task: Task, ours: float, theirs: float) -> float:
-    """By how much ours is better."""
-    return ours - theirs if task.kind is TaskKind.BINARY else theirs - ours
 
 
 def significance(reference: str, results: Sequence[CandidateResult], rows: ScoredRows) -> dict[str, dict[str, Any]]:
@@ -154,7 +150,7 @@ def _split(reference: str, results: Sequence[CandidateResult]) -> tuple[Candidat
 def best_rival(rivals: Sequence[CandidateResult], task: Task) -> CandidateResult | None:
     """The best one by the mean over seeds on validation rows; None where the metric is undefined."""
     defined = [
-        (gain(task, fmean(found), 0.0), rival)
+        (primary_metric(task).gain(fmean(found), 0.0), rival)
         for rival in rivals
         if (found := rival.values("validation", task)) is not None and rival.values("test", task) is not None
     ]
@@ -169,7 +165,7 @@ def _measured(ours: CandidateResult, rivals: Sequence[CandidateResult], rows: Sc
     return {
         task.name: _difference(task, *pairs[index], intervals[index])
         if index in pairs
-        else Significance(metric_of(task))
+        else Significance(primary_metric(task).name)
         for index, task in enumerate(rows.tasks)
     }
 
@@ -178,7 +174,7 @@ def _difference(task: Task, ours: CandidateResult, rival: CandidateResult, inter
     a, b = ours.values("test", task), rival.values("test", task)
     assert a is not None and b is not None
     return Significance(
-        metric_of(task), rival.name, fmean(a), fmean(b), gain(task, fmean(a), fmean(b)),
+        primary_metric(task).name, rival.name, fmean(a), fmean(b), primary_metric(task).gain(fmean(a), fmean(b)),
         None if interval is None else (interval.low, interval.high),
         paired_t(a, b), None if interval is None else interval.p,
     )  # fmt: skip

@@ -167,7 +167,7 @@ class Experiment:
             self._start_from_supernet(network, self.found)
         trained = self._fit(network, inputs, f"training {self.settings.model}")
         self._network, self._predictor = network, Predictor(self.source.schema, encoder, spec, network)
-        self.history["training"] = {"best": trained.best, "checks": [check.to_dict() for check in trained.checks]}
+        self.history["training"] = {"best": trained.best, "evaluations": [one.to_dict() for one in trained.evaluations]}
         self.seconds["training"] = trained.seconds
         return trained
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from automtl.errors import AutomtlError, SettingsError
 from automtl.models.baselines import BASELINES
 from automtl.system.registry import Registry, subclass_of
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
     from automtl.features.batch import Batch
@@ -21,14 +22,29 @@ if TYPE_CHECKING:
 SEARCHED = "automtl"  # the network whose architecture is searched
 
 
-MODELS: Registry[type[nn.Module]] = Registry(
+class ModelClass(Protocol):
+    """A class of models: subclasses of torch.nn.Module that are made as this call says.
+
+    `layout`: the fields and tasks that the encoder gives; `settings`: sizes, of which a model takes what it has;
+    `generator`: draws all initial weights. `forward` takes `Features` of B rows and gives logits (B, T), of regression
+    tasks values. A static method `check(tasks)`, if there is one, raises SettingsError for tasks that it cannot serve.
+    `automtl.models.baselines.base.Baseline` embeds the fields and has the towers; `gather` is then left to write.
+    """
+
+    def __call__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> nn.Module:
+        """Make an untrained model."""
+
+
+MODELS: Registry[ModelClass] = Registry(
     "model",
     {**BASELINES, "lightgbm": "automtl.ensemble.trees:TreeModel"},
     subclass_of("torch.nn:Module"),
     "a subclass of torch.nn.Module",
     SettingsError,
 )
-EVERY_MODEL = replace(MODELS, aliases={SEARCHED: "automtl.models.network:Network", **MODELS.aliases})
+EVERY_MODEL: Registry[type[nn.Module]] = replace(  # type: ignore[assignment]  # not all are made as a ModelClass says
+    MODELS, aliases={SEARCHED: "automtl.models.network:Network", **MODELS.aliases}
+)
 
 
 def check_model(name: str, tasks: Sequence[Task]) -> None:

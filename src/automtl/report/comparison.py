@@ -9,17 +9,10 @@ from automtl.report.charts import gains, intervals, scatter
 from automtl.report.picture import Picture
 from automtl.report.run import architecture_picture, expert_table
 from automtl.report.text import Values, chosen_settings, mean_cost, used_metrics
-from automtl.report.words import (
-    METRIC_NAMES,
-    clean,
-    main_metric,
-    rounded,
-    scaled,
-    slug,
-)  # fmt: skip
+from automtl.report.words import METRIC_NAMES, clean, main_metric, rounded, scaled, slug
+from automtl.training.metrics import METRICS
 
 COSTS = ("parameters", "flops_per_row", "search", "training", "peak_memory_bytes")
-LARGER_IS_BETTER = ("auc", "gauc", "pr_auc")
 MARKS = {"better": "▲ better", "worse": "▼ worse", "within noise": "≈ within noise"}
 
 
@@ -62,7 +55,7 @@ def _seeds(found: Values) -> Iterator[Picture]:
                 summary = model["summary"]["tasks"][task["name"]][metric]
                 rows.append((name, known, summary["mean"], summary["std"] or 0.0))
         if rows:
-            rows.sort(key=lambda row: row[2], reverse=metric in LARGER_IS_BETTER)
+            rows.sort(key=lambda row: row[2], reverse=METRICS.find(metric).larger_is_better)
             ours = next((place for place, row in enumerate(rows) if row[0] == found["reference"]), None)
             words = ", ".join(f"{name} {value:.4f} ± {spread:.4f}" for name, _, value, spread in rows)
             figure = intervals(rows, f"{METRIC_NAMES[metric]} on test rows", ours)
@@ -133,7 +126,7 @@ def _results(found: Values) -> list[dict[str, Any]]:
             "cells": [_cell(found, name, model, task, best[task["name"]]) for task in found["tasks"]],
             "loss": _spread(model["summary"]["mtl_loss"], best=losses.get(name) == min(losses.values(), default=None)),
             "costs": {cost: mean_cost(model, cost) for cost in COSTS},
-            }
+        }
         for name, model in able.items()
     ]  # fmt: skip
 
@@ -141,7 +134,7 @@ def _results(found: Values) -> list[dict[str, Any]]:
 def _best(models: Values, task: Values) -> float | None:
     metric = main_metric(task["kind"])
     values = [value for model in models.values() if (value := mean(model, task["name"], metric)) is not None]
-    return (max if metric in LARGER_IS_BETTER else min)(values, default=None)
+    return (max if METRICS.find(metric).larger_is_better else min)(values, default=None)
 
 
 def _cell(found: Values, name: str, model: Values, task: Values, best: float | None) -> dict[str, Any]:
@@ -169,7 +162,7 @@ def _metrics(found: Values, task: str) -> dict[str, Any]:
     tables = {name: m["summary"]["tasks"].get(task, {}) for name, m in found["models"].items() if m["seeds"]}
     used = used_metrics(tables.values())
     rows = [(model, [_spread(values.get(name) or {}) for name in used]) for model, values in tables.items()]
-    return {"columns": [METRIC_NAMES[name] for name in used], "rows": rows}
+    return {"columns": [METRIC_NAMES.get(name, name) for name in used], "rows": rows}
 
 
 def _settings(found: Values) -> dict[str, Any]:

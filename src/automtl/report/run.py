@@ -19,17 +19,9 @@ from automtl.report.architecture import (
 )  # fmt: skip
 from automtl.report.charts import Line, Mark, band, heat, lines, square
 from automtl.report.picture import Picture
-from automtl.report.text import NEEDED, used_metrics
-from automtl.report.words import (
-    METRIC_NAMES,
-    amount,
-    clean,
-    known,
-    percent,
-    reason,
-    rounded,
-    slug,
-)  # fmt: skip
+from automtl.report.text import used_metrics
+from automtl.report.words import METRIC_NAMES, amount, clean, known, percent, reason, rounded, slug
+from automtl.training.metrics import NEEDED
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -209,7 +201,7 @@ def difference_pictures(records: Sequence[Mapping[str, Any]], threshold: float |
 
 def _training(run: RunValues) -> Iterator[Picture]:
     training = run.history.get("training") or {}
-    checks = training.get("checks", ())
+    checks = training.get("evaluations", ())
     if not checks:
         return
     x, place = list(range(1, len(checks) + 1)), training["best"]
@@ -224,7 +216,7 @@ def _training(run: RunValues) -> Iterator[Picture]:
     if series:
         words = ", ".join(f"{line.name} {line.y[place]:.4f}" for line in series)
         figure = lines(series, "check", "AUC", marks=[best])
-        yield Picture("training-auc", "AUC on validation rows", f"At the best check: {words}.", figure)
+        yield Picture("training-auc", "AUC on validation rows", f"At the best evaluation: {words}.", figure)
 
 
 def _roc(run: RunValues) -> Iterator[Picture]:
@@ -279,7 +271,7 @@ def metric_table(metrics: Mapping[str, Any]) -> dict[str, Any]:
     tasks = metrics["tasks"]
     used = used_metrics(tasks.values())
     notes = [
-        f"{clean(task)}: {METRIC_NAMES[name]} is undefined: {reason(value)}."
+        f"{clean(task)}: {METRIC_NAMES.get(name, name)} is undefined: {reason(value)}."
         for task, values in tasks.items()
         for name, value in values.items()
         if reason(value) and name in (*used, *NEEDED)
@@ -287,7 +279,7 @@ def metric_table(metrics: Mapping[str, Any]) -> dict[str, Any]:
     if reason(metrics["mtl_loss"]):
         notes.append(f"MTL-Loss is undefined: {reason(metrics['mtl_loss'])}.")
     rows = [(task, [*(rounded(v.get(name)) for name in used), amount(v["rows"])]) for task, v in tasks.items()]
-    columns = [*(METRIC_NAMES[name] for name in used), "rows"]
+    columns = [*(METRIC_NAMES.get(name, name) for name in used), "rows"]
     return {"columns": columns, "rows": rows, "notes": notes, "total": rounded(metrics["mtl_loss"])}
 
 

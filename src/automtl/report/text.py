@@ -7,16 +7,17 @@ from statistics import fmean
 from typing import Any
 
 from automtl.report.words import METRIC_NAMES, known, plain, reason, scaled, size
+from automtl.training.metrics import NEEDED
 
 Table = tuple[str, list[str], list[list[str]]]  # title, header, rows
 Values = Mapping[str, Any]
-NEEDED = ("auc", "log_loss", "rmse")  # metrics whose absence is news; that of a group column is none
 
 
 def used_metrics(tables: Iterable[Values]) -> list[str]:
-    """Names of the metrics that some table has a value of."""
+    """Names of the metrics that some table has a value of: the library's in their order, then others."""
     listed = list(tables)
-    return [name for name in METRIC_NAMES if any(known(values.get(name)) for values in listed)]
+    names = dict.fromkeys([*METRIC_NAMES, *(name for values in listed for name in values if name != "rows")])
+    return [name for name in names if any(known(values.get(name)) for values in listed)]
 
 
 def metric_rows(metrics: Values) -> tuple[list[str], list[list[str]]]:
@@ -47,7 +48,7 @@ def undefined(metrics: Values) -> list[str]:
         f"{task}: {name} is undefined, {value['undefined']}"
         for task, values in metrics["tasks"].items()
         for name, value in values.items()
-        if reason(value) and name in NEEDED
+        if reason(value) and name in NEEDED  # that a group column is missing is no news
     ]
 
 

@@ -7,6 +7,9 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+from automtl.tables.schema import TaskKind
+from automtl.training.metrics import KIND_METRICS
+
 METRIC_NAMES = {  # in the order in which they are shown
     "auc": "AUC", "gauc": "GAUC", "log_loss": "log loss", "pr_auc": "PR-AUC", "calibration_error": "calibration error",
     "normalized_entropy": "normalized entropy", "ndcg": "NDCG", "rmse": "RMSE", "mae": "MAE", "mtl_loss": "MTL-Loss",
@@ -75,7 +78,7 @@ def slug(index: int, name: str) -> str:
 
 def main_metric(kind: str) -> str:
     """The metric by which a task of a kind is judged."""
-    return "auc" if kind == "binary" else "rmse"
+    return KIND_METRICS[TaskKind(kind)].primary.name
 
 
 def duration(value: float) -> str:

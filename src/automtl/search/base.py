@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from automtl.features.layout import Layout
     from automtl.models.supernet import Supernet
     from automtl.nn.embedding import FieldEmbedding
-    from automtl.training.fit import TrainingSettings
+    from automtl.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True)

@@ -43,7 +43,7 @@ def check_against_baseline(
         network.embedding.load_state_dict(problem.embedding.state_dict())
         result = fit(network, train, valid, problem.layout.tasks, training, seed)
         trials.append({"name": name, "score": result.score, "architecture": architecture.to_dict()})
-        best = result.checks[result.best]
+        best = result.evaluations[result.best]
         callback(Progress("trials", number, len(made), best.loss, best.auc, (name,)))
     scores = [trial["score"] for trial in trials]
     chosen = list(made)[scores.index(min(scores))]

@@ -37,12 +37,12 @@ class DifferentiableStrategy(SearchStrategy):
         from automtl.system.memory import keep_freed_memory
 
         start = time.perf_counter()
-        ignore_denormals()
-        keep_freed_memory()
-        run = self.begin(problem, seed)
-        while not run.finished:
-            run.advance(callback)
-        return self.checked(run.result(time.perf_counter() - start), problem, seed, callback)
+        with ignore_denormals(), keep_freed_memory():
+            run = self.begin(problem, seed)
+            while not run.finished:
+                run.advance(callback)
+            found = run.result(time.perf_counter() - start)
+        return self.checked(found, problem, seed, callback)
 
     def checked(self, found: SearchResult, problem: SearchProblem, seed: int, callback: Callback) -> SearchResult:
         """What is found in the end; as the run found it, unless the strategy compares it with something."""

@@ -14,7 +14,7 @@ from automtl.space.names import INTERACTION
 from automtl.space.space import SearchSpace
 from automtl.system.progress import Progress
 from automtl.tables.schema import Task
-from automtl.training.fit import Judge
+from automtl.training.evaluation import Evaluator
 from automtl.training.losses import MultiTaskLoss
 
 STRONGEST = 3  # candidates of the last choice that are reported
@@ -25,17 +25,17 @@ def candidate_weights(supernet: Supernet) -> dict[str, torch.Tensor]:
     return {name: supernet.logits.weights(name).detach() for name in supernet.space.choices}
 
 
-class Evaluator:
+class SupernetEvaluator:
     """Evaluates the supernet of a search in `space` on validation rows."""
 
     def __init__(self, space: SearchSpace, valid: Batch, tasks: Sequence[Task], loss: MultiTaskLoss) -> None:
-        self.space, self.judge = space, Judge(valid, tasks, loss)
+        self.space, self.evaluator = space, Evaluator(valid, tasks, loss)
 
     def __call__(self, state: SearchState, loss: float, total: int) -> Progress:
         """Add a record to the history, and return what is reported of it. `loss`: of the last training batch."""
         supernet = state.supernet
         strongest = {name: argmax(weights) for name, weights in candidate_weights(supernet).items()}
-        check = self.judge(PartialSupernet(supernet, strongest), 0, state.step, loss)
+        check = self.evaluator(PartialSupernet(supernet, strongest), 0, state.step, loss)
         architecture, relaxed = supernet.derive(), supernet.relax()
         state.history.append(
             {

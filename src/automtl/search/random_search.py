@@ -59,7 +59,7 @@ class RandomSearch(SearchStrategy):
                 "score": result.score, "flops": flops, "skips": tried[-1].num_skips, "architecture": tried[-1].to_dict()
             })  # fmt: skip
             best = min(range(len(trials)), key=lambda index: trials[index]["score"])
-            share, check = len(trials) / self._affordable(trials, budget), result.checks[result.best]
+            share, check = len(trials) / self._affordable(trials, budget), result.evaluations[result.best]
             strongest = (str(tried[best][INTERACTION][0]),)
             callback(Progress("search", round(100 * min(share, 1)), 100, check.loss, check.auc, strongest))
         return SearchResult(tried[best], time.perf_counter() - start, {"trials": trials, "budget": budget})
@@ -82,8 +82,8 @@ def _train(
     network = build(problem.space.narrow(architecture), problem.layout, problem.network, seed)
     row = row_flops(network, problem, train)
     result = fit(network, train, valid, problem.layout.tasks, problem.training, seed)
-    checked = len(result.checks) * len(valid) / 3  # a pass forward is a third of a step
-    return result, row * (result.checks[-1].rows + checked)
+    checked = len(result.evaluations) * len(valid) / 3  # a pass forward is a third of a step
+    return result, row * (result.evaluations[-1].rows + checked)
 
 
 def search_flops(problem: SearchProblem, settings: SearchSettings, seed: int) -> float:
@@ -95,7 +95,7 @@ def search_flops(problem: SearchProblem, settings: SearchSettings, seed: int) ->
 
 def row_flops(network: Network, problem: SearchProblem, train: Batch) -> float:
     """Operations of a training step, for one row. The network is as before."""
-    from automtl.training.fit import seeded
+    from automtl.system.randomness import seeded
     from automtl.training.losses import MultiTaskLoss
 
     batch = train.take(slice(0, problem.training.batch_size))

@@ -11,7 +11,7 @@ from automtl.models.supernet import Supernet
 from automtl.search.auxiliary_loss import diversity
 from automtl.search.base import SearchProblem, SearchResult
 from automtl.search.candidates import Candidates
-from automtl.search.evaluation import Evaluator, candidate_weights
+from automtl.search.evaluation import SupernetEvaluator, candidate_weights
 from automtl.search.procedure import Procedure, Schedule, StepPlan
 from automtl.search.settings import DifferentiableSettings
 from automtl.search.state import EndlessBatches, SearchState, option_names
@@ -19,8 +19,8 @@ from automtl.search.unrolled import unrolled_gradients
 from automtl.system.denormal import EVERY, remove_tiny
 from automtl.system.hardware import precision
 from automtl.system.progress import Callback, Progress
+from automtl.system.randomness import seeded
 from automtl.training.clipping import clip
-from automtl.training.fit import seeded
 from automtl.training.losses import MultiTaskLoss
 
 EVALUATIONS = 15  # in a search
@@ -49,7 +49,7 @@ class SearchRun:
         self.train = EndlessBatches(subset(problem.train, settings.num_rows, seed), settings.batch_size, seed)
         self.valid = EndlessBatches(valid, settings.batch_size, seed + 1)
         self.schedule = Schedule(procedure, settings, settings.num_steps(self.train.per_epoch), seed)
-        self.evaluate = Evaluator(problem.space, subset(valid, EVALUATED_ROWS, seed), tasks, self.loss)
+        self.evaluate = SupernetEvaluator(problem.space, subset(valid, EVALUATED_ROWS, seed), tasks, self.loss)
         self.evaluate_every = max(1, self.schedule.total // EVALUATIONS)
 
     @property
@@ -113,7 +113,7 @@ class SearchRun:
         total.backward()
         if plan.records:
             state.stopping.record()
-        clip(state.weight_gradients(), GRADIENT_CLIP)
+        clip(state.weights.param_groups[0]["params"], GRADIENT_CLIP)
         state.move_weights(plan.learning_rate)
         if selects:
             state.beta.step()

@@ -65,11 +65,6 @@ class SearchState:
         for optimizer in self._optimizers().values():
             optimizer.zero_grad()
 
-    def weight_gradients(self) -> list[Tensor]:
-        """Gradients of the weights that have one."""
-        (group,) = self.weights.param_groups
-        return [parameter.grad for parameter in group["params"] if parameter.grad is not None]
-
     def move_weights(self, learning_rate: float) -> None:
         """A step of the weights' optimizer, which does not move operations that are stopped."""
         (group,) = self.weights.param_groups
