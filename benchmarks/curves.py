@@ -111,9 +111,13 @@ def measured(kind: str, point: Point) -> dict[str, float]:
     from automtl.system.denormal import ignore_denormals
     from automtl.system.memory import keep_freed_memory
 
-    ignore_denormals()
-    keep_freed_memory()
     load_everything()
+    with ignore_denormals(), keep_freed_memory():
+        return timed(kind, point)
+
+
+def timed(kind: str, point: Point) -> dict[str, float]:
+    """What `measured` gives, in a process that is set up."""
     base = resident_bytes("VmRSS")
     steps, rounds, make = RUNS[kind]
     run = make(point)
@@ -132,7 +136,7 @@ def load_everything() -> None:
     """Import what the steps use, and let torch load its kernels, before the base is taken."""
     import torch
 
-    import automtl.search.differentiable  # noqa: F401
+    import automtl.search.search_run  # noqa: F401
 
     x = torch.randn(64, 64, requires_grad=True)
     torch.bmm(x[None], x[None]).relu().sum().backward()
@@ -157,41 +161,44 @@ def resident_bytes(what: str) -> int:
 def search_step(point: Point, settings: Any) -> Callable[[], None]:
     """A step of a search past its warm-up and alpha's rest, on made-up rows."""
     from automtl.models.settings import NetworkSettings
-    from automtl.search.base import SearchProblem
-    from automtl.search.differentiable import Run
+    from automtl.search import SearchProblem
+    from automtl.search.procedure import Procedure
+    from automtl.search.search_run import SearchRun
     from automtl.space import SpaceSettings, published_space
     from automtl.system.progress import ignore
-    from automtl.training.fit import TrainingSettings
+    from automtl.training.settings import TrainingSettings
 
     sizes, rows = table(point, 4)
     space = published_space(SpaceSettings(experts=point.experts), point.tasks)
     train, valid = rows.take(slice(0, 3 * point.rows)), rows.take(slice(3 * point.rows, None))
     problem = SearchProblem(space, sizes, train, valid, NetworkSettings(EMBEDDING), TrainingSettings())
-    late = replace(settings, batch_size=point.rows, warm_up=0.0, architecture_rest=0.0, min_steps=2000, max_steps=2000)
-    run = Run(problem, late, 0)
+    late = replace(settings, batch_size=point.rows, warm_up=0.0, min_steps=2000, max_steps=2000)
+    run = SearchRun(problem, late, replace(Procedure.of(late), architecture_rest=0.0), 0)
     return lambda: run.advance(ignore)
 
 
 def published_step(point: Point) -> Callable[[], None]:
     """All candidates, alpha in every step."""
-    from automtl.search.settings import published
+    from automtl.search import published
+    from automtl.search.algorithm_one import AlgorithmOneSettings
 
-    return search_step(point, published())
+    return search_step(point, published(AlgorithmOneSettings))
 
 
 def progressive_step(point: Point) -> Callable[[], None]:
     """The default search."""
-    from automtl.search.settings import SearchSettings
+    from automtl.search.progressive import ProgressiveSettings
 
-    return search_step(point, SearchSettings())
+    return search_step(point, ProgressiveSettings())
 
 
 def training_step(make: Callable[..., Any], point: Point) -> Callable[[], None]:
     """Forward, backward and update of a model of (layout, settings, point)."""
     from automtl.models.settings import NetworkSettings
     from automtl.system.hardware import device_of, precision
-    from automtl.training.fit import TrainingSettings, Updates
     from automtl.training.losses import MultiTaskLoss
+    from automtl.training.settings import TrainingSettings
+    from automtl.training.updates import Updates
 
     sizes, batch = table(point, 1)
     model, loss = make(sizes, NetworkSettings(EMBEDDING), point), MultiTaskLoss(sizes.tasks)

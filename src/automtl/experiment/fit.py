@@ -15,7 +15,7 @@ from automtl._version import __version__
 from automtl.config import Settings
 from automtl.dataset.store import data_loader
 from automtl.ensemble.trees import TreeModel
-from automtl.errors import SettingsError, suggestion
+from automtl.errors import SettingsError
 from automtl.experiment.experiment import Experiment
 from automtl.experiment.inputs import EncodedSource, is_self_trained
 from automtl.experiment.source import ColumnRoles, open_source
@@ -23,16 +23,15 @@ from automtl.models.registry import EVERY_MODEL, MODELS, check_model
 from automtl.predictor import Predictor
 from automtl.report.folder import attempted, run_report
 from automtl.report.run import RunValues
-from automtl.search import STRATEGIES
 from automtl.space import published_space
 from automtl.system.manifest import MODEL
-from automtl.system.memory import peak_memory_bytes
+from automtl.system.memory import keep_freed_memory, peak_memory_bytes
 from automtl.system.progress import Callback, ignore
 from automtl.tables.quality import Findings
 from automtl.tables.schema import Schema
 from automtl.trackers import Tracked, Trackers
+from automtl.training.balancing import find_balancing
 from automtl.training.curves import label_summary, task_curves
-from automtl.training.fit import balancing_of
 
 
 @dataclass(frozen=True)
@@ -56,6 +55,7 @@ class Run:
         return replace(self, folder=Path(folder))
 
 
+@keep_freed_memory()
 def fit_table(
     source: Any,
     tasks: Sequence[str] = (),
@@ -126,11 +126,10 @@ def check_settings(settings: Settings) -> None:
     """Raises SettingsError where a name is unknown, or what a setting needs is not installed."""
     EVERY_MODEL.find(settings.model)
     MODELS.find(settings.reference)
-    if settings.strategy not in STRATEGIES:
-        name, known = settings.strategy, ", ".join(STRATEGIES)
-        raise SettingsError(f"strategy '{name}' is unknown{suggestion(name, STRATEGIES)}; known: {known}")
+    for preset in settings.presets:
+        preset.apply(settings)
     if settings.ensemble:
         TreeModel.check(())
         if is_self_trained(settings.model):
             raise SettingsError(f"ensemble: '{settings.model}' is trees already; leave the setting out")
-    balancing_of(settings.training, nn.Module(), torch.full((2,), 0.5))  # whether what it needs is installed
+    find_balancing(settings.training, nn.Module(), torch.full((2,), 0.5))  # whether what it needs is installed

@@ -7,16 +7,16 @@ from dataclasses import dataclass, replace
 from automtl.config import InputPreset, Settings
 from automtl.dataset.store import DataLoader
 from automtl.ensemble.settings import TreeSettings
-from automtl.errors import SettingsError
 from automtl.experiment.source import Source
 from automtl.features.batch import Batch
 from automtl.features.column_selection import without_target_encoding
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
-from automtl.models.registry import MODELS, SEARCHED
+from automtl.models.registry import EVERY_MODEL
 from automtl.models.settings import NetworkSettings
 from automtl.tables.schema import Schema
-from automtl.training.fit import SelfTrained, TrainingSettings
+from automtl.training.fit import SelfTrained
+from automtl.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -66,17 +66,12 @@ class EncodedSource:
 
     def inputs(self, settings: Settings, preset: InputPreset) -> ModelInputs:
         """The inputs of a model under a preset. Raises SettingsError for a preset that changes no known setting."""
-        try:
-            encoding: EncoderSettings = replace(settings.encoder, **preset.encoder)
-            network: NetworkSettings = replace(settings.network, **preset.network)
-            training: TrainingSettings = replace(settings.training, **preset.training)
-            trees: TreeSettings = replace(settings.trees, **preset.trees)
-        except (TypeError, ValueError) as error:
-            raise SettingsError(f"preset '{preset.name}': {str(error).splitlines()[0]}") from None
+        made = preset.apply(settings)
+        encoding = made.encoder
         for_trees = settings.encoder.target_encoding and settings.uses_ensemble
         all_rows = self._encoded(encoding, replace(encoding, target_encoding=True) if for_trees else encoding)
         rows = all_rows if all_rows.encoder.settings == encoding else all_rows.without_target_encoding()
-        return ModelInputs(preset.name, rows, all_rows, network, training, trees)
+        return ModelInputs(preset.name, rows, all_rows, made.network, made.training, made.trees)
 
     def test(self, rows: EncodedRows) -> Batch:
         """Test rows in the columns of `rows`."""
@@ -110,4 +105,4 @@ def distinct_presets(settings: Settings, schema: Schema) -> list[InputPreset]:
 
 def is_self_trained(model: str) -> bool:
     """Whether gradients do not train it: it is boosted trees, to which a network's inputs say nothing."""
-    return model != SEARCHED and issubclass(MODELS.find(model), SelfTrained)
+    return issubclass(EVERY_MODEL.find(model), SelfTrained)

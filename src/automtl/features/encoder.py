@@ -49,12 +49,12 @@ class Encoder:
     newest: dict[str, float] = field(default_factory=dict)
 
     @staticmethod
+    @keep_freed_memory()
     def fit(train: pl.DataFrame, schema: Schema, settings: EncoderSettings, seed: int) -> tuple[Encoder, Batch]:
         """The encoder and the encoded training rows, whose target encodings are out of fold.
 
         Raises SchemaError or EncodingError that names the column.
         """
-        keep_freed_memory()
         require_columns(train, schema.columns, "field")
         for task in schema.tasks:
             check_labels(train, task)
@@ -81,8 +81,9 @@ class Encoder:
 
     def encode(self, table: pl.DataFrame, *, labels: bool = True) -> Batch:
         """New rows. Unseen ids never fail. Without `labels`, label columns need not exist and the mask is 0."""
-        keep_freed_memory()
-        return self._encode(self._checked(table, labels), labels)
+        table = self._checked(table, labels)
+        with keep_freed_memory(table.height > SLICE):
+            return self._encode(table, labels)
 
     def encode_parts(self, table: pl.DataFrame, rows: int = 1 << 18, *, labels: bool = True) -> Iterator[Batch]:
         """`encode`, `rows` rows at a time, so that memory does not grow with the table.

@@ -4,33 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from automtl.nn.shape import CROSS_RANK
-from automtl.operations.base import Block, BlockShape, Operation
-
-if TYPE_CHECKING:
-    import torch
-
-    from automtl.nn.mixture import Mixture
+from automtl.operations.base import Block, BlockShape, Generator, Modules, Operation
 
 
 @dataclass(frozen=True)
 class CrossNetwork(Operation):
     """Explicit crosses of the flattened fields of degree `layers` + 1."""
 
-    name = "cross"
     blocks = (Block.INTERACTION,)
 
     layers: int
 
-    def multiply_adds(self, shape: BlockShape) -> int:
-        return self.layers * 2 * shape.fields * shape.dim * CROSS_RANK
-
     @staticmethod
-    def mixture(
-        candidates: Sequence[CrossNetwork], stack: int, shape: BlockShape, generator: torch.Generator
-    ) -> Mixture:
+    def mixture(candidates: Sequence[CrossNetwork], stack: int, shape: BlockShape, generator: Generator) -> Modules:
         from automtl.nn.interaction import CrossMixture
 
         return CrossMixture([c.layers for c in candidates], shape, generator)

@@ -4,26 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from automtl.operations.base import Block, BlockShape, Operation
-
-if TYPE_CHECKING:
-    import torch
-
-    from automtl.nn.mixture import Mixture
+from automtl.operations.base import Block, BlockShape, Generator, Modules, Operation
 
 
 @dataclass(frozen=True)
 class Identity(Operation):
     """The input itself."""
 
-    name = "skip"
     blocks = (Block.INTERACTION, Block.LAYER)
-    skip = True
 
     @staticmethod
-    def mixture(candidates: Sequence[Identity], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
-        from automtl.nn.layers import IdentityMixture
+    def mixture(candidates: Sequence[Identity], stack: int, shape: BlockShape, generator: Generator) -> Modules:
+        from torch import nn
 
-        return IdentityMixture()
+        return [nn.Identity()]

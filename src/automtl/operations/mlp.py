@@ -4,30 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from automtl.operations.base import Block, BlockShape, Operation
-
-if TYPE_CHECKING:
-    import torch
-
-    from automtl.nn.mixture import Mixture
+from automtl.operations.base import Block, BlockShape, Generator, Modules, Operation
 
 
 @dataclass(frozen=True)
 class MLP(Operation):
     """One hidden layer of `hidden` units."""
 
-    name = "mlp"
     blocks = (Block.LAYER,)
 
     hidden: int
 
-    def multiply_adds(self, shape: BlockShape) -> int:
-        return 2 * shape.width * self.hidden
-
     @staticmethod
-    def mixture(candidates: Sequence[MLP], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
+    def mixture(candidates: Sequence[MLP], stack: int, shape: BlockShape, generator: Generator) -> Modules:
         from automtl.nn.layers import MLPMixture
 
         return MLPMixture([c.hidden for c in candidates], stack, shape, generator)
