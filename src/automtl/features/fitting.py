@@ -150,8 +150,8 @@ def _fit_numbers(rows: TrainingRows, numbers: Numbers) -> Scaler | Piecewise:
         raise _no_value(numbers.field.name)
     parts = numbers.training(rows.chunks)
     if settings.form == "piecewise":
-        return Piecewise.fit_parts(parts, rows.num_rows, settings.bins)
-    return Scaler.fit_parts(parts, rows.num_rows, settings.bins, settings.form)
+        return Piecewise.fit(parts, rows.num_rows, settings.bins)
+    return Scaler.fit(parts, rows.num_rows, settings.bins, settings.form)
 
 
 def _fit_vocabularies(rows: TrainingRows, rankings: list[Ranking]) -> tuple[dict[str, Vocabulary], list[int]]:

@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
+from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.errors import SchemaError, SettingsError
@@ -22,11 +23,15 @@ Shares = tuple[float, float, float]
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class SplitSettings:
-    """`shares` of training, validation and test rows; `method` is overruled by a split column."""
+    """How rows are split where no column says it."""
 
-    method: Literal["random", "time", "user"] = "random"
-    shares: Shares = (0.7, 0.1, 0.2)
-    valid_share_of_train: float = 0.2
+    method: Literal["random", "time", "user"] = Limit(
+        default="random", description="By user or time: no user, or no time, has rows in two parts."
+    )
+    shares: Shares = Limit(default=(0.7, 0.1, 0.2), description="Of training, validation and test rows.")
+    valid_share_of_train: float = Limit(
+        default=0.2, description="Of training rows, where a split column names no validation rows."
+    )
 
     def __post_init__(self) -> None:
         if min(self.shares) <= 0 or abs(sum(self.shares) - 1) > 1e-6:

@@ -14,7 +14,7 @@ from automtl.dataset.builder.chunks import Reader
 from automtl.dataset.builder.reader import Source
 from automtl.dataset.builder.report import describe_columns, describe_tasks
 from automtl.dataset.builder.rows import FileRows
-from automtl.dataset.builder.workdir import FileChunk, Work, write_about, write_array
+from automtl.dataset.builder.workdir import FileChunk, Work, write_about
 from automtl.dataset.prepared import write_encoder
 from automtl.dataset.store import Store
 from automtl.features.batch import Batch
@@ -87,7 +87,7 @@ class Preparation:
 
         def write(given: tuple[FileChunk, int]) -> np.ndarray:
             part = part_of(*given).astype(np.uint8)
-            write_array(given[0].part_file, part)
+            np.save(given[0].part_file, part)
             return np.bincount(part, minlength=3)
 
         counts: list[int] = np.sum(in_threads(write, starts(chunks)), axis=0).tolist()
