@@ -12,7 +12,8 @@ from torch import Tensor, nn
 from automtl.features.batch import Features
 from automtl.models.block import MixedBlock
 from automtl.models.supernet import Supernet
-from automtl.operations import Operation
+from automtl.operations import OPERATIONS, Operation
+from automtl.operations.pooling import AveragePooling
 
 
 class InnerProduct(nn.Module):
@@ -126,8 +127,8 @@ def linear(weight: Tensor, bias: Tensor | None = None) -> nn.Linear:
 
 
 def plain(option: Operation, own: list[Tensor]) -> nn.Module:
-    """The candidate as ordinary layers. `own`: its parameters of one copy, in the order of `Mixture.owned`."""
-    match option.name:
+    """The candidate as ordinary layers. `own`: its parameters of one copy, in the order of `parameters_of`."""
+    match OPERATIONS.name_of(type(option)):
         case "skip":
             return nn.Identity()
         case "inner-product":
@@ -143,7 +144,7 @@ def plain(option: Operation, own: list[Tensor]) -> nn.Module:
         case "attention":
             return Attention(option.numbers[0], *own)
         case "sum" | "average":
-            return Pooled(None, option.name == "average")
+            return Pooled(None, isinstance(option, AveragePooling))
         case "attentive":
             return Pooled(nn.Sequential(linear(own[0], own[1]), nn.Tanh(), linear(own[2])), False)
         case "linear":
@@ -198,12 +199,10 @@ class PlainSupernet(nn.Module):
 
 def candidates(block: MixedBlock, cell: int) -> nn.ModuleList:
     """All candidates of one cell."""
-    made: dict[int, nn.Module] = {}
-    for members, mixture in zip(block.positions, block.mixtures, strict=True):
-        for index, option in enumerate(members):
-            own = [parameter.detach()[cell].clone() for parameter in mixture.owned(index)]
-            made[option] = plain(block.options[option], own)
-    return nn.ModuleList(made[option] for option in range(len(block.options)))
+    return nn.ModuleList(
+        plain(option, [parameter.detach()[cell].clone() for parameter in block.parameters_of(place)])
+        for place, option in enumerate(block.options)
+    )
 
 
 def tower(wide: Supernet, task: int) -> nn.Sequential:

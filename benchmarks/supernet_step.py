@@ -115,8 +115,7 @@ class PlainProcess:
 
 def flops(wide: Supernet, rows: int) -> float:
     """Of all products of both passes: forward, gradients of inputs and of weights."""
-    choices = wide.space.choices.values()
-    everything = sum(o.multiply_adds(wide.network.shape) for choice in choices for cell in choice.cells for o in cell)
+    everything = sum(float(costs.sum()) for costs in wide.cost.buffers())
     return 2 * 3 * 2 * (everything + wide.cost.fixed) * rows
 
 

@@ -16,7 +16,7 @@ from automtl.config import Settings, make_settings
 from automtl.dataset.store import DataLoaderSettings
 from automtl.errors import SettingsError
 from automtl.experiment import ColumnRoles, Run, fit_table
-from automtl.nn.layers import IdentityMixture
+from automtl.nn.mixture import SeparateCandidates
 from automtl.operations import Block, Operation
 from tests.conftest import TINY
 
@@ -25,17 +25,16 @@ from tests.conftest import TINY
 class Doubled(Operation):
     """An operation from outside the project: twice the input."""
 
-    name = "doubled"
     blocks = (Block.LAYER,)
 
     @staticmethod
     def mixture(candidates: Sequence[Any], stack: int, shape: Any, generator: torch.Generator) -> Any:
-        return DoubledMixture()
+        return SeparateCandidates([Twice()])
 
 
-class DoubledMixture(IdentityMixture):
-    def forward(self, x: torch.Tensor, weights: torch.Tensor, active: Sequence[int]) -> torch.Tensor:
-        return 2 * super().forward(x, weights, active)
+class Twice(torch.nn.Module):
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return 2 * x
 
 
 def with_split(log: pl.DataFrame) -> pl.DataFrame:
@@ -103,7 +102,7 @@ def test_regression_missing_labels_weights_and_an_outside_operation(log: pl.Data
     architecture = found.predictor.spec.architecture
     assert architecture is not None
     layers = {str(layer) for name in ("layer_1", "layer_2") for layer in architecture[name]}
-    assert layers <= {"skip", "doubled"}
+    assert layers <= {"skip", "tests.experiment.test_fit:Doubled"}
 
 
 def test_historical_rates_are_left_out_where_validation_rows_say_so(log: pl.DataFrame, tiny: Settings) -> None:

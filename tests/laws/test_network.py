@@ -12,7 +12,6 @@ from torch import nn
 
 from automtl.models.baselines import BASELINES
 from automtl.models.block import CandidateWeights
-from automtl.models.inherit import copy_network
 from automtl.models.network import Network, RelaxedArchitecture, build
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
@@ -50,7 +49,7 @@ def test_a_one_hot_supernet_equals_the_derived_network(
     architecture = Architecture(picks, selection).without_idle_experts()
     used = sorted({expert for chosen in selection for expert in chosen})
     derived = build(space.narrow(architecture), layout, settings, seed + 50)
-    copy_network(wide, derived, used)
+    derived.copy_from(wide, used)
     with torch.no_grad():
         assert derived.gate is not None
         derived.gate.weight.zero_()

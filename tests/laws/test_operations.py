@@ -6,10 +6,11 @@ import pytest
 import torch
 from torch import Tensor
 
-from automtl.models.block import MixedBlock
-from automtl.models.inherit import copy_candidate
+from automtl.models.block import MixedBlock, check_pruned
+from automtl.models.cost import multiply_adds
+from automtl.nn.interaction import CROSS_RANK
 from automtl.nn.shape import BlockShape
-from automtl.operations import FAMILIES, Block, Operation, operation, text_of
+from automtl.operations import OPERATIONS, Block, Operation, operation
 from automtl.space.presets import INTERACTIONS, LAYERS, POOLINGS
 
 BY_BLOCK = {Block.INTERACTION: INTERACTIONS, Block.POOLING: POOLINGS, Block.LAYER: LAYERS}
@@ -36,21 +37,21 @@ def all_options(block: Block) -> list[Operation]:
 
 
 def test_every_registered_operation_is_in_the_published_space() -> None:
-    assert {type(option) for _, option in CASES} == set(FAMILIES.values())
+    assert {type(option) for _, option in CASES} == set(OPERATIONS.members().values())
 
 
 @pytest.mark.parametrize(("block", "option"), CASES, ids=str)
-def test_one_hot_mixture_is_the_lone_operation(block: Block, option: Operation) -> None:
+def test_one_hot_mixture_is_the_single_operation(block: Block, option: Operation) -> None:
     options = all_options(block)
-    wide, lone = made(block, options), made(block, [option], seed=5)
-    copy_candidate(wide, lone)
+    wide, single = made(block, options), made(block, [option], seed=5)
+    single.copy_from(wide)
     x, one_hot = inputs(block), torch.zeros(wide.stack, len(options))
     one_hot[:, options.index(option)] = 1
-    torch.testing.assert_close(wide(x, one_hot), lone(x, torch.ones(lone.stack, 1)))
+    torch.testing.assert_close(wide(x, one_hot), single(x, torch.ones(single.stack, 1)))
 
 
 @pytest.mark.parametrize(("block", "option"), CASES, ids=str)
-def test_the_short_way_of_a_lone_candidate_is_that_of_weight_one_gradients_included(
+def test_the_short_way_of_a_single_candidate_is_that_of_weight_one_gradients_included(
     block: Block, option: Operation
 ) -> None:
     wide, x, place = made(block, all_options(block)), inputs(block).requires_grad_(), all_options(block).index(option)
@@ -94,9 +95,9 @@ def test_the_fused_form_equals_a_plain_loop_gradients_included(block: Block) -> 
     weights = torch.rand(wide.stack, len(options)).requires_grad_()
     total = torch.zeros(())
     for index, option in enumerate(options):
-        lone = made(block, [option], seed=index + 20)
-        copy_candidate(wide, lone)
-        total = total + lone(x, torch.ones(wide.stack, 1)) * weights[:, index].reshape(-1, 1, 1)
+        single = made(block, [option], seed=index + 20)
+        single.copy_from(wide)
+        total = total + single(x, torch.ones(wide.stack, 1)) * weights[:, index].reshape(-1, 1, 1)
     torch.testing.assert_close(wide(x, weights), total, rtol=1e-4, atol=1e-5)
     probe = torch.randn(total.shape, generator=torch.Generator().manual_seed(9))
     fused = torch.autograd.grad((wide(x, weights) * probe).sum(), [x, weights])
@@ -116,19 +117,42 @@ def test_shapes(block: Block, fields: int, dim: int) -> None:
 
 
 @pytest.mark.parametrize(("block", "option"), CASES, ids=str)
-def test_owned_parameters_of_a_candidate_alone_decide_its_output(block: Block, option: Operation) -> None:
-    """Moving what other candidates own changes nothing under one-hot weights."""
+def test_parameters_of_a_candidate_alone_decide_its_output(block: Block, option: Operation) -> None:
+    """Moving what belongs to other candidates changes nothing under one-hot weights."""
     options = all_options(block)
     wide, x, one_hot = made(block, options), inputs(block), torch.zeros(1, len(options))
     one_hot[0, options.index(option)] = 1
     one_hot = one_hot.expand(wide.stack, -1)
     before = wide(x, one_hot)
     with torch.no_grad():
-        for members, mixture in zip(wide.positions, wide.mixtures, strict=True):
-            for candidate, index in enumerate(members):
-                for parameter in mixture.owned(candidate) if options[index] != option else ():
-                    parameter.add_(1.0)
+        for place, other in enumerate(options):
+            for parameter in wide.parameters_of(place) if other != option else ():
+                parameter.add_(1.0)
     torch.testing.assert_close(wide(x, one_hot), before)
+
+
+@pytest.mark.parametrize("block", list(Block))
+def test_every_parameter_is_one_candidates_or_shared_by_its_family(block: Block) -> None:
+    wide = made(block, all_options(block))
+    owned = [id(parameter) for place in wide.candidates for parameter in wide.parameters_of(place)]
+    shared = {id(parameter) for mixture, _ in wide.candidates.values() for parameter in mixture.shared_parameters()}
+    assert len(set(owned)) == len(owned)
+    assert not shared & set(owned)
+    assert shared | set(owned) == {id(parameter) for parameter in wide.parameters()}
+
+
+@pytest.mark.parametrize(("block", "option"), CASES, ids=str)
+def test_giving_up_other_candidates_changes_nothing(block: Block, option: Operation) -> None:
+    """The very parameters are held by the narrower block: alone, and beside the neighbour in the list."""
+    options, x = all_options(block), inputs(block)
+    place = options.index(option)
+    for kept in [(place,), tuple(sorted({place, (place + 1) % len(options)}))]:
+        wide, narrow = made(block, options), made(block, [options[index] for index in kept], seed=6)
+        narrow.reuse(wide)
+        check_pruned(wide, narrow, x, kept)
+        weights = torch.rand(wide.stack, len(kept))
+        torch.testing.assert_close(narrow(x, weights), wide(x, weights, kept), rtol=1e-4, atol=1e-5)
+        assert set(map(id, narrow.parameters())) <= set(map(id, wide.parameters()))
 
 
 @pytest.mark.parametrize("block", list(Block))
@@ -142,26 +166,28 @@ def test_candidates_that_are_not_active_weigh_nothing_and_get_no_gradient(block:
         torch.testing.assert_close(out, wide(x, weights), rtol=1e-4, atol=1e-5)
         wide.zero_grad()
         out.sum().backward()
-        for members, mixture in zip(wide.positions, wide.mixtures, strict=True):
-            for candidate, index in enumerate(members):
-                assert all((p.grad is not None) == (index in active) for p in mixture.owned(candidate))
+        for place in range(len(options)):
+            assert all((p.grad is not None) == (place in active) for p in wide.parameters_of(place))
 
 
 @pytest.mark.parametrize(("block", "option"), CASES, ids=str)
 def test_text_and_value_are_inverse(block: Block, option: Operation) -> None:
-    assert operation(text_of(option)) == option
+    assert operation(str(option)) == option
 
 
+@pytest.mark.parametrize("shape", [BlockShape(7, 8, 12), BlockShape(3, 16, 16), BlockShape(150, 4, 8)], ids=str)
 @pytest.mark.parametrize(("block", "option"), CASES, ids=str)
-def test_multiply_adds_are_those_that_torch_counts(block: Block, option: Operation) -> None:
-    from torch.utils.flop_counter import FlopCounterMode
-
-    def flops(rows: int) -> int:
-        x = torch.randn(1, rows, 12) if block is Block.LAYER else torch.randn(rows, 7, 8)
-        with FlopCounterMode(display=False) as counter:
-            made(x, torch.ones(1, 1))
-        return counter.get_total_flops()
-
-    shape = BlockShape(7, 8, 12)
-    made = MixedBlock((option,), 1, shape, torch.Generator().manual_seed(0))
-    assert flops(128) - flops(64) == 2 * 64 * option.multiply_adds(shape)
+def test_multiply_adds_are_those_of_the_formulas(block: Block, option: Operation, shape: BlockShape) -> None:
+    fields, dim, width = shape.fields, shape.dim, shape.width
+    number = option.numbers[0] if option.numbers else 0
+    mapped = 0 if dim == width else dim * width
+    size = number * max(1, dim // number) if number else 0  # of all heads
+    expected = {
+        "skip": 0, "inner-product": 2 * fields**2 * dim, "outer-product": fields * dim + dim**2,
+        "bit-gate": fields * dim**2, "vector-gate": 0, "cross": number * 2 * fields * dim * CROSS_RANK,
+        "attention": fields * dim * (4 * size + dim) + 2 * fields**2 * size,
+        "sum": mapped, "average": mapped, "attentive": mapped + fields * (dim**2 + 2 * dim),
+        "linear": fields * dim * width, "hidden-gate": width**2, "mlp": 2 * width * number, "conv": width**2,
+    }  # fmt: skip
+    stacked = made(block, [option], shape)
+    assert multiply_adds(stacked, block, shape, 0) == expected[OPERATIONS.name_of(type(option))]

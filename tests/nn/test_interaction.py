@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from automtl.nn import interaction
-from automtl.nn.interaction import AttentionMixture, CrossMixture, InnerProductMixture, OuterProductMixture
+from automtl.nn.interaction import AttentionMixture, CrossMixture, FieldInnerProduct, FieldOuterProduct
 from automtl.nn.shape import BlockShape
 
 SHAPE = BlockShape(5, 4, 8)
@@ -18,22 +18,22 @@ def make(kind, *arguments):  # type: ignore[no-untyped-def]
 
 
 def test_inner_products_of_all_pairs_are_mapped_back_and_added() -> None:
-    mixture, x = make(InnerProductMixture), torch.randn(3, 5, 4)
+    product, x = make(FieldInnerProduct), torch.randn(3, 5, 4)
     for row in range(3):
         for i in range(5):
             products = torch.stack([x[row, i] @ x[row, j] for j in range(5)])
-            torch.testing.assert_close(mixture(x, ONE, (0,))[row, i], x[row, i] + products @ mixture.weight[0])
+            torch.testing.assert_close(product(x)[row, i], x[row, i] + products @ product.weight[0])
 
 
 def test_outer_products_are_those_of_the_summed_fields() -> None:
-    mixture, x = make(OuterProductMixture), torch.randn(3, 5, 4)
+    product, x = make(FieldOuterProduct), torch.randn(3, 5, 4)
     for row in range(3):
         total = x[row].sum(0)
         matrix = torch.outer(total, total)  # the sum over all pairs of fields of their outer products
         pairs = sum(torch.outer(x[row, i], x[row, j]) for i in range(5) for j in range(5))
         torch.testing.assert_close(matrix, pairs, rtol=1e-4, atol=1e-5)
-        expected = x[row] + x[row] @ matrix @ mixture.weight[0]
-        torch.testing.assert_close(mixture(x, ONE, (0,))[row], expected, rtol=1e-4, atol=1e-5)
+        expected = x[row] + x[row] @ matrix @ product.weight[0]
+        torch.testing.assert_close(product(x)[row], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_cross_networks_follow_their_recursion() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from automtl.nn.layers import ConvolutionMixture, HiddenGateMixture, MLPMixture
+from automtl.nn.layers import ConvolutionMixture, MLPMixture, StackedHiddenGate
 from automtl.nn.shape import BlockShape
 
 SHAPE = BlockShape(5, 4, 8)
@@ -35,7 +35,7 @@ def test_perceptrons_equal_linear_relu_linear() -> None:
 
 
 def test_a_hidden_gate_lies_between_nothing_and_the_input() -> None:
-    mixture = HiddenGateMixture(2, SHAPE, torch.Generator().manual_seed(0))
+    gate = StackedHiddenGate(2, SHAPE, torch.Generator().manual_seed(0))
     x = torch.randn(2, 6, 8).abs()
-    out = mixture(x, torch.ones(2, 1), (0,))
+    out = gate(x)
     assert ((out > 0) & (out < x)).all()

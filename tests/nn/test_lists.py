@@ -8,7 +8,7 @@ import torch
 from automtl.features.batch import Features
 from automtl.features.layout import CategoricalLayout, Layout, MultiLayout
 from automtl.nn.embedding import FieldEmbedding
-from automtl.nn.lists import AttentivePooling, TargetAttention, list_pooling
+from automtl.nn.lists import AttentiveListPooling, TargetAttention, list_pooling
 from automtl.tables.schema import Task
 
 SIZES = (0, 1, 3, 4)  # values of each row
@@ -48,7 +48,7 @@ def test_values_are_pooled_as_the_name_says(name: str) -> None:
 
 def test_attention_is_a_softmax_over_the_values_given() -> None:
     values, _ = drawn()
-    module = AttentivePooling(3, torch.Generator().manual_seed(0))
+    module = AttentiveListPooling(3, torch.Generator().manual_seed(0))
     share = (torch.tanh(values[2, :3] @ module.hidden) @ module.score).softmax(0)
     torch.testing.assert_close(module(values, GIVEN, None)[2], share @ values[2, :3])
 

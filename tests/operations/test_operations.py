@@ -8,25 +8,26 @@ import sys
 import pytest
 
 from automtl.errors import SpaceError
-from automtl.operations import MLP, operation
+from automtl.operations import operation
+from automtl.operations.mlp import MLP
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
         ("mpl-64", "did you mean 'mlp'"),
-        ("mlp", "a number, as in 'mlp-64'"),
+        ("mlp", "a number, as in 'mlp-4'"),
         ("skip-3", "expected no number"),
         ("conv-4", "must be odd"),
         ("mlp-0", "at least 1"),
         ("no.such.module:Name", "cannot be imported"),
-        ("json:JSONDecoder", "not a subclass of automtl.operations.Operation"),
+        ("json:JSONDecoder", "not a subclass of automtl.operations.Operation that says in `blocks`"),
     ],
 )
 def test_wrong_texts_are_named_with_the_remedy(text: str, message: str) -> None:
     with pytest.raises(SpaceError, match=message) as found:
         operation(text)
-    assert text.split(":")[0] in str(found.value)
+    assert text.split("-")[0] in str(found.value)
 
 
 def test_operations_are_values() -> None:

@@ -8,32 +8,38 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from automtl.nn.mixture import Mixture
+from automtl.errors import SpaceError
+from automtl.nn.mixture import Mixture, check_mixture
 from automtl.nn.shape import BlockShape
 from automtl.operations import Block, Operation
 from automtl.space.space import Choice
 
+MOVED = 1e-3  # the most that an output may move, as a share of the largest, where candidates are given up
+
 
 class MixedBlock(nn.Module):
-    """All candidates of `stack` like cells, a mixture for each family: the sum of their weighted outputs."""
+    """All candidates of `stack` like cells, a mixture for each family: the sum of their weighted outputs.
+
+    Raises SpaceError for a mixture that leaves open whose a parameter is.
+    """
 
     def __init__(
         self, options: tuple[Operation, ...], stack: int, shape: BlockShape, generator: torch.Generator
     ) -> None:
         super().__init__()
-        families: dict[object, list[int]] = {}
-        for position, option in enumerate(options):
-            families.setdefault(option.mixture, []).append(position)
-        self.positions = tuple(tuple(members) for members in families.values())
-        places = [(family, place) for family, members in enumerate(self.positions) for place in range(len(members))]
-        flat = [option for members in self.positions for option in members]
-        self.places = tuple(places[flat.index(option)] for option in range(len(options)))  # family, candidate in it
         self.options, self.stack = options, stack
-        self.mixtures = nn.ModuleList(
-            options[members[0]].mixture([options[i] for i in members], stack, shape, generator)
-            for members in self.positions
-        )
-        self.families = tuple(self.mixtures)  # the same, which a list of modules looks up by name every time
+        families: dict[object, list[int]] = {}
+        for place, option in enumerate(options):
+            families.setdefault(option.mixture, []).append(place)
+        self.members = tuple(map(tuple, families.values()))  # places of each family's candidates among the options
+        self.mixtures = nn.ModuleList()
+        self.candidates: dict[int, tuple[Mixture, int]] = {}  # of an option's place: its mixture, its number there
+        for members in self.members:
+            family = [options[place] for place in members]
+            mixture = family[0].mixture(family, stack, shape, generator)
+            check_mixture(mixture, family, stack)
+            self.mixtures.append(mixture)
+            self.candidates |= {place: (mixture, number) for number, place in enumerate(members)}
 
     def forward(self, x: Tensor, weights: Tensor | None, active: tuple[int, ...] | None = None) -> Tensor:
         """weights: (S, len(active)) over the options `active` of a cell (None: all of them); others are not run.
@@ -42,52 +48,64 @@ class MixedBlock(nn.Module):
         """
         active = tuple(range(len(self.options))) if active is None else active
         if weights is None:
-            return self._lone(x, *active)
+            mixture, number = self.candidates[active[0]]
+            return mixture.single(x, number)
         total: Tensor | None = None
-        for members, mixture in zip(self.positions, self.mixtures, strict=True):
+        for members, family in zip(self.members, self.mixtures, strict=True):
             places = [place for place, option in enumerate(active) if option in members]
             if not places:
                 continue
             share = weights if len(places) == len(active) else weights[:, places]
-            out = mixture(x, share, tuple(members.index(active[place]) for place in places))
+            out = family(x, share, tuple(members.index(active[place]) for place in places))
             total = out if total is None else total + out
         assert total is not None
         return total
 
-    def _lone(self, x: Tensor, option: int) -> Tensor:
-        family, candidate = self.places[option]
-        mixture = self.families[family]
-        assert isinstance(mixture, Mixture)
-        return mixture.lone(x, candidate)
+    def parameters_of(self, place: int) -> tuple[nn.Parameter, ...]:
+        """Parameters that are one option's alone, each (S, ...)."""
+        mixture, number = self.candidates[place]
+        return tuple(mixture.parameters_of(number))
+
+    @torch.no_grad()
+    def copy_from(self, wide: MixedBlock, cells: Sequence[int] | None = None) -> None:
+        """Take the parameters' values from a block that has these options, too; `cells`: the copies to take."""
+        for source, target in self._pairs(wide):
+            target.copy_(source if cells is None else source[list(cells)])
+
+    def reuse(self, wide: MixedBlock) -> None:
+        """Hold the very parameters of a block that has these options, too, so that an optimizer still knows them."""
+        sources = {id(target): source for source, target in self._pairs(wide)}
+        for module in self.modules():
+            for name, parameter in list(module.named_parameters(recurse=False)):
+                setattr(module, name, sources[id(parameter)])
+
+    def _pairs(self, wide: MixedBlock) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
+        """Parameters of `wide` and what they are here. Raises SpaceError where they differ in number or shape."""
+        for place, option in enumerate(self.options):
+            origin = wide.options.index(option)
+            yield from _matched(option, wide.parameters_of(origin), self.parameters_of(place))
+            mixture, number = self.candidates[place]
+            if number == 0:
+                shared = wide.candidates[origin][0].shared_parameters()
+                yield from _matched(option, shared, mixture.shared_parameters())
 
 
-def candidate_parameters(wide: MixedBlock, narrow: MixedBlock) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
-    """Parameters of `wide` and what they are in `narrow`, whose options are some of wide's.
-
-    What candidates own goes one by one; what a family shares, by name.
-    """
-    for members, mixture in zip(narrow.positions, narrow.mixtures, strict=True):
-        wanted = [wide.options.index(narrow.options[index]) for index in members]
-        family = next(i for i, positions in enumerate(wide.positions) if wanted[0] in positions)
-        origin, owned = wide.mixtures[family], set()
-        assert isinstance(origin, Mixture) and isinstance(mixture, Mixture)
-        for candidate, place in enumerate(wanted):
-            sources = origin.owned(wide.positions[family].index(place))
-            for source, target in zip(sources, mixture.owned(candidate), strict=True):
-                owned.add(id(target))
-                yield source, target
-        shared = dict(origin.named_parameters())
-        for name, parameter in mixture.named_parameters():
-            if id(parameter) not in owned:
-                yield shared[name], parameter
+def _matched(
+    option: Operation, sources: Sequence[nn.Parameter], targets: Sequence[nn.Parameter]
+) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
+    found, wanted = ([tuple(one.shape[1:]) for one in parameters] for parameters in (sources, targets))
+    if found != wanted:
+        raise SpaceError(
+            f"operation '{option}': its parameters have shapes {found} beside other candidates and {wanted} without "
+            "them (copies aside); parameters of a candidate must not depend on the others"
+        )
+    yield from zip(sources, targets, strict=True)
 
 
-def adopt_candidates(wide: MixedBlock, narrow: MixedBlock) -> None:
-    """Make `narrow` hold the very parameters of `wide`, so that an optimizer that knows them still does."""
-    sources = {id(target): source for source, target in candidate_parameters(wide, narrow)}
-    for module in narrow.modules():
-        for name, parameter in list(module.named_parameters(recurse=False)):
-            setattr(module, name, sources[id(parameter)])
+def example_inputs(kind: Block, shape: BlockShape, stack: int, rows: int) -> Tensor:
+    """Random inputs of a block of this kind, the same each time."""
+    size = (stack, rows, shape.width) if kind is Block.LAYER else (rows, shape.fields, shape.dim)
+    return torch.randn(size, generator=torch.Generator().manual_seed(0))
 
 
 def _stack(copies: Sequence[Tensor], cells: Sequence[int]) -> Tensor:
@@ -162,23 +180,50 @@ class ChoiceBlock(nn.Module):
         return torch.stack([outs[place] for place in self.order])
 
     def prune(self, places: Sequence[int]) -> None:
-        """Build all blocks anew with the options at these places alone; their parameters are taken over."""
-        for index, block in enumerate(self.blocks):
-            assert isinstance(block, MixedBlock)
+        """Build all blocks anew with the options at these places alone; their parameters are taken over.
+
+        Raises SpaceError if that changes what an operation computes.
+        """
+        for index, block in enumerate(self.mixed_blocks):
             options = tuple(block.options[place] for place in places)
             narrow = MixedBlock(options, block.stack, self.shape, torch.Generator())
-            adopt_candidates(block, narrow)
-            self.blocks[index] = narrow
+            narrow.reuse(block)
+            device = next((parameter.device for parameter in narrow.parameters()), torch.device("cpu"))
+            self.blocks[index] = narrow.to(device)
+            x = example_inputs(self.block, self.shape, block.stack, 2).to(device)
+            check_pruned(block, narrow, x, tuple(places))
+
+    def copy_from(self, wide: ChoiceBlock, cells: Sequence[int]) -> None:
+        """Take the parameters' values from a choice of more options; `cells`: which of its cells are left, in order."""
+        for members, block in zip(self.groups, self.mixed_blocks, strict=True):
+            wanted = [cells[cell] for cell in members]
+            group = next(index for index, others in enumerate(wide.groups) if wanted[0] in others)
+            block.copy_from(wide.mixed_blocks[group], [wide.groups[group].index(cell) for cell in wanted])
+
+    @property
+    def mixed_blocks(self) -> list[MixedBlock]:
+        """The blocks, one a group of cells."""
+        return [block for block in self.blocks if isinstance(block, MixedBlock)]
 
     def placed(self, name: str) -> Iterator[PlacedOperation]:
-        """All candidates with their places in the choice of this name."""
-        for cells, block in zip(self.groups, self.blocks, strict=True):
-            assert isinstance(block, MixedBlock)
-            for positions, mixture in zip(block.positions, block.mixtures, strict=True):
-                assert isinstance(mixture, Mixture)
-                for candidate, position in enumerate(positions):
-                    parameters = tuple(mixture.owned(candidate))
-                    yield PlacedOperation(name, cells, block.options[position], parameters)
+        """All candidates with their places in the choice of this name, family by family."""
+        for cells, block in zip(self.groups, self.mixed_blocks, strict=True):
+            for place in block.candidates:
+                yield PlacedOperation(name, cells, block.options[place], block.parameters_of(place))
+
+
+@torch.no_grad()
+def check_pruned(wide: MixedBlock, narrow: MixedBlock, x: Tensor, places: tuple[int, ...]) -> None:
+    """Raises SpaceError if an option of `narrow`, at these places of `wide`, does not compute what it did there."""
+    training = wide.training
+    for place, origin in enumerate(places):
+        before, after = wide.eval()(x, None, (origin,)), narrow.eval()(x, None, (place,))
+        if (after - before).abs().max() > MOVED * before.abs().max():
+            raise SpaceError(
+                f"operation '{narrow.options[place]}' computes something else once other candidates are gone; "
+                "parameters_of must name each candidate's own"
+            )
+    narrow.train(training)
 
 
 def _run(block: nn.Module, x: Tensor, weights: CandidateWeights | None) -> Tensor:

@@ -101,6 +101,17 @@ class Network(nn.Module):
         """The block of each choice by name, in order."""
         return dict(self.choices.items())  # type: ignore[arg-type]
 
+    @torch.no_grad()
+    def copy_from(self, wide: Network, experts: list[int]) -> None:
+        """Take the parameters' values from a network of a wider space; `experts`: those that are left, in order.
+
+        Gates stay as they are: the wide network has none.
+        """
+        self.embedding.load_state_dict(wide.embedding.state_dict())
+        self.towers.load_state_dict(wide.towers.state_dict())
+        for name, block in self.blocks.items():
+            block.copy_from(wide.blocks[name], [0] if name == INTERACTION else experts)
+
     def placed(self) -> list[PlacedOperation]:
         """All candidates with their places."""
         return [placed for name, block in self.blocks.items() for placed in block.placed(name)]

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 from automtl.features.batch import Features
 from automtl.features.layout import Layout
 from automtl.models.block import CandidateWeights
-from automtl.models.inherit import copy_network
+from automtl.models.cost import Cost
 from automtl.models.network import Network, RelaxedArchitecture
 from automtl.models.settings import NetworkSettings
 from automtl.nn.gate import closed_experts
-from automtl.nn.stacked import StackedLinear
 from automtl.operations import Block
 from automtl.space.architecture import Architecture, Selection
 from automtl.space.space import Places, SearchSpace
@@ -53,27 +52,6 @@ class SelectionLogits(nn.Module):
     def weights(self) -> Tensor:
         """(T, E) softmax over each task's experts."""
         return self.beta.masked_fill(self.closed, float("-inf")).softmax(dim=1)
-
-
-class Cost(nn.Module):
-    """Multiply-adds for one row: of what the choices decide (expected, under their weights), and of the rest."""
-
-    def __init__(self, space: SearchSpace, network: Network) -> None:
-        super().__init__()
-        for name, choice in space.choices.items():
-            costs = [[float(option.multiply_adds(network.shape)) for option in cell] for cell in choice.cells]
-            self.register_buffer(f"of_{name}", torch.tensor(costs), persistent=False)  # (cells, K)
-        shape = network.shape
-        gates = space.num_tasks * space.num_experts * (shape.fields * shape.dim + shape.width)
-        towers = [m.weight.numel() for m in network.towers.modules() if isinstance(m, StackedLinear)]
-        self.fixed = float(gates + sum(towers))
-
-    def forward(self, relaxed: RelaxedArchitecture) -> Tensor:
-        """The expected multiply-adds."""
-        decided = [
-            (getattr(self, f"of_{name}")[:, of.options] * of.weights).sum() for name, of in relaxed.choices.items()
-        ]
-        return self.fixed + torch.stack(decided).sum()
 
 
 class Supernet(nn.Module):
@@ -115,7 +93,7 @@ class Supernet(nn.Module):
         for name, block in self.network.blocks.items():
             block.prune(kept[name])
             self.logits.alpha[name] = nn.Parameter(self.logits.alpha[name][:, list(kept[name])].clone())
-        self.cost = Cost(self.space, self.network)
+        self.cost.prune(kept)
         self.to(self.selection.beta.device)
 
     @torch.no_grad()
@@ -138,7 +116,7 @@ class Supernet(nn.Module):
 
     def copy_weights(self, network: Network) -> None:
         """Give a network derived from this supernet its parameters; gates are new and stay as they are."""
-        copy_network(self.network, network, sorted({expert for chosen in self.selected() for expert in chosen}))
+        network.copy_from(self.network, sorted({expert for chosen in self.selected() for expert in chosen}))
 
 
 class PartialSupernet(nn.Module):

@@ -1,4 +1,4 @@
-"""Mixtures of feature interactions: (B, F, D) -> (B, F, D). The stack is one: all experts share this block."""
+"""Feature interactions: (B, F, D) -> (B, F, D). The stack is one: all experts share this block."""
 
 from __future__ import annotations
 
@@ -8,83 +8,60 @@ import torch
 from torch import Tensor, nn
 
 from automtl.nn.mixture import Mixture
-from automtl.nn.shape import CROSS_RANK, BlockShape
+from automtl.nn.shape import BlockShape
 from automtl.nn.stacked import joined, uniform
 
+CROSS_RANK = 32  # of the low-rank maps in a cross network
 FUSED_FIELDS = 128  # of more fields, attention keeps no scores: those of 1,024 rows and 8 heads take 0.3 GB in bf16
 
 
-class InnerProductMixture(Mixture):
+class FieldInnerProduct(nn.Module):
     """e_i + P_i W with P_ij = e_i . e_j, W: (F, D) (PNN, eq. 8, without its dense map)."""
 
     def __init__(self, shape: BlockShape, generator: torch.Generator) -> None:
         super().__init__()
         self.weight = uniform((1, shape.fields, shape.dim), shape.fields, generator)
 
-    def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
-        return self.lone(x, 0) * weights.sum()
-
-    def lone(self, x: Tensor, candidate: int) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         products = torch.bmm(x, x.transpose(1, 2))  # (B, F, F)
         return x + products @ self.weight[0]
 
-    def owned(self, candidate: int) -> list[nn.Parameter]:
-        return [self.weight]
 
-
-class OuterProductMixture(Mixture):
+class FieldOuterProduct(nn.Module):
     """e_i + e_i (s s^T) W with s the sum of the fields (PNN, eq. 12): (e_i . s) (s W), no D x D matrix a row."""
 
     def __init__(self, shape: BlockShape, generator: torch.Generator) -> None:
         super().__init__()
         self.weight = uniform((1, shape.dim, shape.dim), shape.dim * shape.fields**2, generator)
 
-    def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
-        return self.lone(x, 0) * weights.sum()
-
-    def lone(self, x: Tensor, candidate: int) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         total = x.sum(dim=1, keepdim=True)  # (B, 1, D)
         along = torch.bmm(x, total.transpose(1, 2))  # (B, F, 1)
         return x + along * (total @ self.weight[0])
 
-    def owned(self, candidate: int) -> list[nn.Parameter]:
-        return [self.weight]
 
-
-class BitGateMixture(Mixture):
+class FieldBitGate(nn.Module):
     """e_i * sigmoid(W_i e_i), a matrix for each field (GateNet, eq. 4-5)."""
 
     def __init__(self, shape: BlockShape, generator: torch.Generator) -> None:
         super().__init__()
         self.weight = uniform((1, shape.fields, shape.dim, shape.dim), shape.dim, generator)
 
-    def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
-        return self.lone(x, 0) * weights.sum()
-
-    def lone(self, x: Tensor, candidate: int) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         score = torch.bmm(x.transpose(0, 1), self.weight[0]).transpose(0, 1)  # (B, F, D)
         return x * torch.sigmoid(score)
 
-    def owned(self, candidate: int) -> list[nn.Parameter]:
-        return [self.weight]
 
-
-class VectorGateMixture(Mixture):
+class FieldVectorGate(nn.Module):
     """e_i * sigmoid(w_i . e_i), a vector for each field (GateNet, eq. 2-3)."""
 
     def __init__(self, shape: BlockShape, generator: torch.Generator) -> None:
         super().__init__()
         self.weight = uniform((1, shape.fields, shape.dim), shape.dim, generator)
 
-    def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
-        return self.lone(x, 0) * weights.sum()
-
-    def lone(self, x: Tensor, candidate: int) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         score = (x * self.weight).sum(dim=2, keepdim=True)
         return x * torch.sigmoid(score)
-
-    def owned(self, candidate: int) -> list[nn.Parameter]:
-        return [self.weight]
 
 
 class CrossMixture(Mixture):
@@ -118,14 +95,14 @@ class CrossMixture(Mixture):
             states = torch.addcmul(states, start, torch.baddbmm(bias, low, up))
         return (out + torch.einsum("k,kbn->bn", ordered[done:], states)).reshape(x.shape)
 
-    def lone(self, x: Tensor, candidate: int) -> Tensor:
+    def single(self, x: Tensor, candidate: int) -> Tensor:
         start = state = x.flatten(1)
         for index in range(self.starts[candidate], self.starts[candidate] + self.depths[candidate]):
             low = state @ self.down[index][0]
             state = torch.addcmul(state, start, torch.addmm(self.bias[index][0], low, self.up[index][0]))
         return state.reshape(x.shape)
 
-    def owned(self, candidate: int) -> list[nn.Parameter]:
+    def parameters_of(self, candidate: int) -> list[nn.Parameter]:
         layers = range(self.starts[candidate], self.starts[candidate] + self.depths[candidate])
         return [parts[i] for i in layers for parts in (self.down, self.up, self.bias)]
 
@@ -160,12 +137,12 @@ class AttentionMixture(Mixture):
     def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
         total: Tensor | None = None
         for place, index in enumerate(active):
-            mixed = self.lone(x, index) * weights[0, place]
+            mixed = self.single(x, index) * weights[0, place]
             total = mixed if total is None else total + mixed
         assert total is not None
         return total
 
-    def lone(self, x: Tensor, candidate: int) -> Tensor:
+    def single(self, x: Tensor, candidate: int) -> Tensor:
         return torch.relu(self._attend(x, candidate, self.heads[candidate]) + x @ self.residual[candidate][0])
 
     def _attend(self, x: Tensor, index: int, heads: int) -> Tensor:
@@ -175,5 +152,5 @@ class AttentionMixture(Mixture):
         mapped: Tensor = found.transpose(1, 2).flatten(2) @ self.out[index][0]
         return mapped
 
-    def owned(self, candidate: int) -> list[nn.Parameter]:
+    def parameters_of(self, candidate: int) -> list[nn.Parameter]:
         return [parts[candidate] for parts in (self.project, self.out, self.residual)]

@@ -1,4 +1,4 @@
-"""Mixtures of expert layers: (S, B, H) -> (S, B, H)."""
+"""Expert layers: (S, B, H) -> (S, B, H)."""
 
 from __future__ import annotations
 
@@ -11,16 +11,6 @@ from automtl.nn.mixture import Mixture
 from automtl.nn.perceptron import perceptron
 from automtl.nn.shape import BlockShape
 from automtl.nn.stacked import StackedLinear, entry, joined, layer, uniform
-
-
-class IdentityMixture(Mixture):
-    """The input by weight; serves hidden vectors (S, B, H) and, with S of 1, fields (B, F, D)."""
-
-    def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
-        return x * weights.reshape(-1, 1, 1)
-
-    def lone(self, x: Tensor, candidate: int) -> Tensor:
-        return x
 
 
 class MLPMixture(Mixture):
@@ -41,29 +31,23 @@ class MLPMixture(Mixture):
         expand_bias = joined([self.expand_bias[i] for i in active], 2)
         return perceptron(x, expand, expand_bias, joined([self.contract[i] for i in active], 1), share, bias)
 
-    def lone(self, x: Tensor, candidate: int) -> Tensor:
+    def single(self, x: Tensor, candidate: int) -> Tensor:
         hidden = layer(x, entry(self.expand, candidate), entry(self.expand_bias, candidate), activate=True)
         return layer(hidden, entry(self.contract, candidate), entry(self.bias, candidate))
 
-    def owned(self, candidate: int) -> list[nn.Parameter]:
+    def parameters_of(self, candidate: int) -> list[nn.Parameter]:
         return [parts[candidate] for parts in (self.expand, self.expand_bias, self.contract, self.bias)]
 
 
-class HiddenGateMixture(Mixture):
+class StackedHiddenGate(nn.Module):
     """x * sigmoid(W x + b) (GateNet, eq. 8-9)."""
 
     def __init__(self, stack: int, shape: BlockShape, generator: torch.Generator) -> None:
         super().__init__()
         self.gate = StackedLinear(stack, shape.width, shape.width, generator)
 
-    def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
-        return self.lone(x, 0) * weights.unsqueeze(2)
-
-    def lone(self, x: Tensor, candidate: int) -> Tensor:
+    def forward(self, x: Tensor) -> Tensor:
         return x * torch.sigmoid(self.gate(x))
-
-    def owned(self, candidate: int) -> list[nn.Parameter]:
-        return list(self.gate.parameters())
 
 
 class ConvolutionMixture(Mixture):
@@ -90,7 +74,7 @@ class ConvolutionMixture(Mixture):
         bias = (weights * joined([self.bias[i] for i in active], 1)).sum(dim=1)
         return torch.baddbmm(bias.reshape(-1, 1, 1), x, matrix)
 
-    def lone(self, x: Tensor, candidate: int) -> Tensor:
+    def single(self, x: Tensor, candidate: int) -> Tensor:
         kernel, width = entry(self.weight, candidate), x.shape[2]
         spare = (self.widest - kernel.shape[1]) // 2
         matrix = (kernel @ self.band[spare : self.widest - spare]).view(-1, width, width)
@@ -101,5 +85,5 @@ class ConvolutionMixture(Mixture):
         spare = (self.widest - weight.shape[1]) // 2
         return nn.functional.pad(weight, (spare, spare))
 
-    def owned(self, candidate: int) -> list[nn.Parameter]:
+    def parameters_of(self, candidate: int) -> list[nn.Parameter]:
         return [self.weight[candidate], self.bias[candidate]]

@@ -31,7 +31,7 @@ class ListPooling(nn.Module):
         return total / share.sum(dim=1).clamp(min=1) if self.pooling == "mean" else total
 
 
-class AttentivePooling(nn.Module):
+class AttentiveListPooling(nn.Module):
     """The sum by softmax(v tanh(W e)) over the values of a row (Lin et al., ICLR 2017, eq. 5)."""
 
     def __init__(self, dim: int, generator: torch.Generator) -> None:
@@ -74,4 +74,4 @@ def list_pooling(field: MultiLayout, dim: int, generator: torch.Generator) -> nn
     """The pooling that a field asks for."""
     if field.target is not None:
         return TargetAttention(dim, field.positions, generator)
-    return AttentivePooling(dim, generator) if field.pooling == "attention" else ListPooling(field.pooling)
+    return AttentiveListPooling(dim, generator) if field.pooling == "attention" else ListPooling(field.pooling)

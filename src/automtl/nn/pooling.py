@@ -18,14 +18,14 @@ class FieldPoolingMixture(Mixture):
     constant: Tensor
     attends: Tensor
 
-    def __init__(self, names: Sequence[str], stack: int, shape: BlockShape, generator: torch.Generator) -> None:
+    def __init__(self, kinds: Sequence[str], stack: int, shape: BlockShape, generator: torch.Generator) -> None:
         super().__init__()
         shares = {"sum": 1.0, "average": 1.0 / shape.fields, "attentive": 0.0}
-        self.register_buffer("constant", torch.tensor([shares[name] for name in names]), persistent=False)
-        attends = torch.tensor([float(name == "attentive") for name in names])
+        self.register_buffer("constant", torch.tensor([shares[kind] for kind in kinds]), persistent=False)
+        attends = torch.tensor([float(kind == "attentive") for kind in kinds])
         self.register_buffer("attends", attends, persistent=False)
-        self.names = tuple(names)
-        self.attentive = names.index("attentive") if "attentive" in names else None
+        self.kinds = tuple(kinds)
+        self.attentive = kinds.index("attentive") if "attentive" in kinds else None
         if self.attentive is not None:
             self.hidden = StackedLinear(stack, shape.dim, shape.dim, generator)
             self.score = uniform((stack, shape.dim, 1), shape.dim, generator)
@@ -40,11 +40,11 @@ class FieldPoolingMixture(Mixture):
             pooled = pooled + (weights @ self.attends[options]).reshape(-1, 1, 1) * self._attend(x)
         return pooled if self.map is None else torch.bmm(pooled, self.map)
 
-    def lone(self, x: Tensor, candidate: int) -> Tensor:
+    def single(self, x: Tensor, candidate: int) -> Tensor:
         if candidate == self.attentive:
             pooled = self._attend(x)
         else:
-            pooled = x.mean(dim=-2) if self.names[candidate] == "average" else x.sum(dim=-2)
+            pooled = x.mean(dim=-2) if self.kinds[candidate] == "average" else x.sum(dim=-2)
         if self.map is None:
             return pooled if pooled.dim() == 3 else pooled.expand(self.stack, -1, -1)
         return torch.bmm(pooled if pooled.dim() == 3 else pooled.expand(self.stack, -1, -1), self.map)
@@ -65,8 +65,11 @@ class FieldPoolingMixture(Mixture):
         hidden = torch.tanh(torch.addmm(bias, weight, x.reshape(-1, dim).T)).view(self.stack, dim, -1)
         return torch.bmm(self.score.transpose(1, 2), hidden).view(self.stack, rows, fields).transpose(0, 1)
 
-    def owned(self, candidate: int) -> list[nn.Parameter]:
+    def parameters_of(self, candidate: int) -> list[nn.Parameter]:
         return [*self.hidden.parameters(), self.score] if candidate == self.attentive else []
+
+    def shared_parameters(self) -> list[nn.Parameter]:
+        return [] if self.map is None else [self.map]
 
 
 class LinearPoolingMixture(Mixture):
@@ -86,8 +89,8 @@ class LinearPoolingMixture(Mixture):
         mapped = (x.flatten(1) @ matrix).reshape(len(x), len(weights), -1).transpose(0, 1)  # (S, B, H)
         return mapped + self.bias * weights.unsqueeze(2)
 
-    def lone(self, x: Tensor, candidate: int) -> Tensor:
+    def single(self, x: Tensor, candidate: int) -> Tensor:
         return layer(x.flatten(-2), self.weight, self.bias)
 
-    def owned(self, candidate: int) -> list[nn.Parameter]:
+    def parameters_of(self, candidate: int) -> list[nn.Parameter]:
         return [self.weight, self.bias]

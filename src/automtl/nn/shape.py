@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-CROSS_RANK = 32  # of the low-rank maps in a cross network
-
 
 @dataclass(frozen=True)
 class BlockShape:

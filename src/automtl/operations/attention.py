@@ -18,15 +18,9 @@ if TYPE_CHECKING:
 class SelfAttention(Operation):
     """Multi-head attention with a linear residual and ReLU."""
 
-    name = "attention"
     blocks = (Block.INTERACTION,)
 
     heads: int
-
-    def multiply_adds(self, shape: BlockShape) -> int:
-        size = self.heads * max(1, shape.dim // self.heads)
-        projections = shape.fields * shape.dim * (4 * size + shape.dim)
-        return projections + 2 * shape.fields**2 * size
 
     @staticmethod
     def mixture(

@@ -1,14 +1,18 @@
-"""A candidate operation, as a value. No tensors: `mixture` imports them where it builds a module."""
+"""Candidate operations as values. No tensors: `mixture` imports them where it builds a module."""
 
 from __future__ import annotations
 
+import inspect
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from automtl.errors import SpaceError
 from automtl.nn.shape import BlockShape as BlockShape
+from automtl.system.registry import Registry
 
 if TYPE_CHECKING:
     import torch
@@ -26,20 +30,19 @@ class Block(StrEnum):
 
 @dataclass(frozen=True)
 class Operation(ABC):
-    """A leaf has at most one whole number (a size, a depth, a number of heads) and a `name`."""
+    """A candidate: where it may stand (`blocks`), and at most one whole number (a size, a depth, a number of heads)."""
 
-    name: ClassVar[str]
     blocks: ClassVar[tuple[Block, ...]]
-    skip: ClassVar[bool] = False
+
+    def __post_init__(self) -> None:
+        """Raises SpaceError if a number is none that the operation can have."""
+        if any(value < 1 for value in self.numbers):
+            raise SpaceError(f"operation '{self}': the number must be at least 1")
 
     @staticmethod
     @abstractmethod
     def mixture(candidates: Sequence[Any], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
         """The module that runs these candidates, all of one family, for `stack` experts at once."""
-
-    def multiply_adds(self, shape: BlockShape) -> int:
-        """Of its matrix products, for one row and one expert. An operation without products has none."""
-        return 0
 
     @property
     def numbers(self) -> tuple[int, ...]:
@@ -47,4 +50,49 @@ class Operation(ABC):
         return tuple(getattr(self, field.name) for field in fields(self))
 
     def __str__(self) -> str:
-        return "-".join([self.name, *map(str, self.numbers)])
+        """The text that `operation` reads: a short name or an import path, then the number, as in 'mlp-64'."""
+        return "-".join([OPERATIONS.name_of(type(self)), *map(str, self.numbers)])
+
+
+def _is_operation(found: Any) -> bool:
+    is_class = isinstance(found, type) and issubclass(found, Operation)
+    return is_class and not inspect.isabstract(found) and hasattr(found, "blocks")
+
+
+OPERATIONS: Registry[type[Operation]] = Registry(
+    "operation",
+    {
+        "skip": "automtl.operations.identity:Identity",
+        "inner-product": "automtl.operations.products:InnerProduct",
+        "outer-product": "automtl.operations.products:OuterProduct",
+        "bit-gate": "automtl.operations.gates:BitGate",
+        "vector-gate": "automtl.operations.gates:VectorGate",
+        "cross": "automtl.operations.cross:CrossNetwork",
+        "attention": "automtl.operations.attention:SelfAttention",
+        "sum": "automtl.operations.pooling:SumPooling",
+        "average": "automtl.operations.pooling:AveragePooling",
+        "attentive": "automtl.operations.pooling:AttentivePooling",
+        "linear": "automtl.operations.pooling:LinearPooling",
+        "hidden-gate": "automtl.operations.gates:HiddenGate",
+        "mlp": "automtl.operations.mlp:MLP",
+        "conv": "automtl.operations.convolution:Convolution",
+    },
+    _is_operation,
+    "a subclass of automtl.operations.Operation that says in `blocks` where it may stand and defines `mixture`",
+    SpaceError,
+)
+
+
+def operation(text: str) -> Operation:
+    """The operation that a text names, whose `str` it is: 'skip', 'mlp-64', 'package.module:Name-8'.
+
+    Raises SpaceError that names the text and what is wrong with it.
+    """
+    found = re.fullmatch(r"(.*?)(?:-(\d+))?", text.strip())
+    assert found is not None
+    name, number = found.groups()
+    family = OPERATIONS.find(name)
+    if len(fields(family)) != (number is not None):
+        needs = "no number" if number else f"a number, as in '{name}-4'"
+        raise SpaceError(f"operation '{text}': expected {needs}")
+    return family(*map(int, [number] if number else []))

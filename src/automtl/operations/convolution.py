@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from automtl.errors import SpaceError
 from automtl.operations.base import Block, BlockShape, Operation
 
 if TYPE_CHECKING:
@@ -16,15 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Convolution(Operation):
-    """One channel, same padding; `kernel` must be odd."""
+    """One channel; `kernel` is odd, so that the padding is the same on both sides."""
 
-    name = "conv"
     blocks = (Block.LAYER,)
 
     kernel: int
 
-    def multiply_adds(self, shape: BlockShape) -> int:
-        return shape.width**2  # run as a band matrix
+    def __post_init__(self) -> None:
+        """Raises SpaceError."""
+        super().__post_init__()
+        if self.kernel % 2 == 0:
+            raise SpaceError(f"operation '{self}': the kernel must be odd, to be padded alike on both sides")
 
     @staticmethod
     def mixture(

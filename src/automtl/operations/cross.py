@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from automtl.nn.shape import CROSS_RANK
 from automtl.operations.base import Block, BlockShape, Operation
 
 if TYPE_CHECKING:
@@ -19,13 +18,9 @@ if TYPE_CHECKING:
 class CrossNetwork(Operation):
     """Explicit crosses of the flattened fields of degree `layers` + 1."""
 
-    name = "cross"
     blocks = (Block.INTERACTION,)
 
     layers: int
-
-    def multiply_adds(self, shape: BlockShape) -> int:
-        return self.layers * 2 * shape.fields * shape.dim * CROSS_RANK
 
     @staticmethod
     def mixture(

@@ -18,45 +18,39 @@ if TYPE_CHECKING:
 class BitGate(Operation):
     """A gate for each element of each field's embedding."""
 
-    name = "bit-gate"
     blocks = (Block.INTERACTION,)
-
-    def multiply_adds(self, shape: BlockShape) -> int:
-        return shape.fields * shape.dim**2
 
     @staticmethod
     def mixture(candidates: Sequence[BitGate], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
-        from automtl.nn.interaction import BitGateMixture
+        from automtl.nn.interaction import FieldBitGate
+        from automtl.nn.mixture import SeparateCandidates
 
-        return BitGateMixture(shape, generator)
+        return SeparateCandidates([FieldBitGate(shape, generator)])
 
 
 @dataclass(frozen=True)
 class VectorGate(Operation):
     """One gate for each field."""
 
-    name = "vector-gate"
     blocks = (Block.INTERACTION,)
 
     @staticmethod
     def mixture(candidates: Sequence[VectorGate], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
-        from automtl.nn.interaction import VectorGateMixture
+        from automtl.nn.interaction import FieldVectorGate
+        from automtl.nn.mixture import SeparateCandidates
 
-        return VectorGateMixture(shape, generator)
+        return SeparateCandidates([FieldVectorGate(shape, generator)])
 
 
 @dataclass(frozen=True)
 class HiddenGate(Operation):
     """A gate for each element of the hidden vector."""
 
-    name = "hidden-gate"
     blocks = (Block.LAYER,)
-
-    def multiply_adds(self, shape: BlockShape) -> int:
-        return shape.width**2
 
     @staticmethod
     def mixture(candidates: Sequence[HiddenGate], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
-        from automtl.nn.layers import HiddenGateMixture
+        from automtl.nn.layers import StackedHiddenGate
+        from automtl.nn.mixture import SeparateCandidates
 
-        return HiddenGateMixture(stack, shape, generator)
+        return SeparateCandidates([StackedHiddenGate(stack, shape, generator)])

@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 class Identity(Operation):
     """The input itself."""
 
-    name = "skip"
     blocks = (Block.INTERACTION, Block.LAYER)
-    skip = True
 
     @staticmethod
     def mixture(candidates: Sequence[Identity], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
-        from automtl.nn.layers import IdentityMixture
+        from torch import nn
 
-        return IdentityMixture()
+        from automtl.nn.mixture import SeparateCandidates
+
+        return SeparateCandidates([nn.Identity()])

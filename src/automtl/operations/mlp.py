@@ -18,13 +18,9 @@ if TYPE_CHECKING:
 class MLP(Operation):
     """One hidden layer of `hidden` units."""
 
-    name = "mlp"
     blocks = (Block.LAYER,)
 
     hidden: int
-
-    def multiply_adds(self, shape: BlockShape) -> int:
-        return 2 * shape.width * self.hidden
 
     @staticmethod
     def mixture(candidates: Sequence[MLP], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 from automtl.operations.base import Block, BlockShape, Operation
 
@@ -19,9 +19,7 @@ class FieldPooling(Operation):
     """A weighted sum over fields; where D differs from H one linear map, shared by this family, follows."""
 
     blocks = (Block.POOLING,)
-
-    def multiply_adds(self, shape: BlockShape) -> int:
-        return 0 if shape.dim == shape.width else shape.dim * shape.width
+    kind: ClassVar[str]
 
     @staticmethod
     def mixture(
@@ -29,42 +27,35 @@ class FieldPooling(Operation):
     ) -> Mixture:
         from automtl.nn.pooling import FieldPoolingMixture
 
-        return FieldPoolingMixture([c.name for c in candidates], stack, shape, generator)
+        return FieldPoolingMixture([c.kind for c in candidates], stack, shape, generator)
 
 
 @dataclass(frozen=True)
 class SumPooling(FieldPooling):
     """The sum over fields."""
 
-    name = "sum"
+    kind = "sum"
 
 
 @dataclass(frozen=True)
 class AveragePooling(FieldPooling):
     """The mean over fields."""
 
-    name = "average"
+    kind = "average"
 
 
 @dataclass(frozen=True)
 class AttentivePooling(FieldPooling):
     """Fields by attention: softmax of v tanh(W e) (Lin et al., ICLR 2017, eq. 5)."""
 
-    name = "attentive"
-
-    def multiply_adds(self, shape: BlockShape) -> int:
-        return super().multiply_adds(shape) + shape.fields * (shape.dim**2 + 2 * shape.dim)
+    kind = "attentive"
 
 
 @dataclass(frozen=True)
 class LinearPooling(Operation):
     """A linear map of the flattened fields."""
 
-    name = "linear"
     blocks = (Block.POOLING,)
-
-    def multiply_adds(self, shape: BlockShape) -> int:
-        return shape.fields * shape.dim * shape.width
 
     @staticmethod
     def mixture(

@@ -18,35 +18,29 @@ if TYPE_CHECKING:
 class InnerProduct(Operation):
     """Inner products of all pairs of fields; a field's F products go through one F-to-D map; residual."""
 
-    name = "inner-product"
     blocks = (Block.INTERACTION,)
-
-    def multiply_adds(self, shape: BlockShape) -> int:
-        return 2 * shape.fields**2 * shape.dim
 
     @staticmethod
     def mixture(
         candidates: Sequence[InnerProduct], stack: int, shape: BlockShape, generator: torch.Generator
     ) -> Mixture:
-        from automtl.nn.interaction import InnerProductMixture
+        from automtl.nn.interaction import FieldInnerProduct
+        from automtl.nn.mixture import SeparateCandidates
 
-        return InnerProductMixture(shape, generator)
+        return SeparateCandidates([FieldInnerProduct(shape, generator)])
 
 
 @dataclass(frozen=True)
 class OuterProduct(Operation):
     """Each field times the sum-pooled outer product, then a D-to-D map; residual."""
 
-    name = "outer-product"
     blocks = (Block.INTERACTION,)
-
-    def multiply_adds(self, shape: BlockShape) -> int:
-        return shape.fields * shape.dim + shape.dim**2
 
     @staticmethod
     def mixture(
         candidates: Sequence[OuterProduct], stack: int, shape: BlockShape, generator: torch.Generator
     ) -> Mixture:
-        from automtl.nn.interaction import OuterProductMixture
+        from automtl.nn.interaction import FieldOuterProduct
+        from automtl.nn.mixture import SeparateCandidates
 
-        return OuterProductMixture(shape, generator)
+        return SeparateCandidates([FieldOuterProduct(shape, generator)])

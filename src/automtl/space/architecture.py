@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from automtl.errors import SpaceError
-from automtl.operations import Operation, operation, text_of
+from automtl.operations import Identity, Operation, operation
 from automtl.space.names import INTERACTION, POOLING, check_names
 
 Selection = tuple[tuple[int, ...], ...]
@@ -48,7 +48,7 @@ class Architecture:
     @property
     def num_skips(self) -> int:
         """Skip connections over all blocks."""
-        return sum(made.skip for cells in self.choices.values() for made in cells)
+        return sum(made == Identity() for cells in self.choices.values() for made in cells)
 
     def expert(self, index: int) -> tuple[Operation, ...]:
         """An expert's operations in their order."""
@@ -65,7 +65,7 @@ class Architecture:
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values; the inverse of `from_dict`."""
-        choices = {name: [text_of(option) for option in made] for name, made in self.choices.items()}
+        choices = {name: list(map(str, made)) for name, made in self.choices.items()}
         return {"choices": choices, "selection": [list(chosen) for chosen in self.selection]}
 
     def to_json(self) -> str:
