@@ -42,7 +42,7 @@ test: setup
 # Drawings are made anew, warnings are errors. Nothing is fetched.
 docs: setup
 	$(BIN)/python tools/draw.py
-	$(BIN)/python -m mkdocs build --quiet
+	$(BIN)/python -m mkdocs build
 
 lint: setup
 	$(BIN)/ruff format --check $(CODE)

@@ -19,15 +19,17 @@ from torch import nn
 
 from automtl.config import Settings
 from automtl.dataset.store import data_loader
-from automtl.experiment import ColumnRoles, Prepared, choose_variant, open_source
+from automtl.experiment import ColumnRoles, EncodedSource, Experiment, open_source
+from automtl.experiment.inputs import ModelInputs
 from automtl.features.batch import Batch
 from automtl.models.registry import MODELS
-from automtl.system.progress import ignore
 from automtl.tables.synthetic import synthetic_log
 from automtl.tables.table import read_table
-from automtl.training.balancing import BALANCINGS
-from automtl.training.fit import balancing_of, fit, predict_logits
+from automtl.training.balancing import find_balancing
+from automtl.training.evaluation import predict_logits
+from automtl.training.fit import fit
 from automtl.training.metrics import fast_auc, task_rows
+from automtl.training.settings import BALANCINGS
 from common import arguments, report, run
 
 
@@ -42,47 +44,48 @@ def parsed() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def prepare(given: argparse.Namespace) -> tuple[Prepared, Batch]:
+def prepare(given: argparse.Namespace) -> tuple[ModelInputs, Batch]:
     """Encoded rows under the inputs that the reference model prefers, and the encoded test rows."""
     table = read_table(given.table) if given.table else synthetic_log(20_000)
     roles, settings = ColumnRoles(drop=tuple(given.drop), split=given.split_column), Settings()
     tasks = given.task or ["click", "like", "buy", "cart"]
     source, settings = open_source(table, tasks, roles, None, settings, given.seed)
     with data_loader(settings.data_loader) as loader:
-        prepared, _ = choose_variant(source, settings, given.seed, loader, ignore)
-        return prepared, source.test(prepared.encoder, loader, like=prepared.train)
+        experiment = Experiment(EncodedSource(source, loader), settings, given.seed)
+        inputs = experiment.select_inputs()
+        return inputs, experiment.source.test(inputs.rows)
 
 
-def train(prepared: Prepared, test: Batch, name: str, balancing: Any, seed: int) -> dict[str, Any]:
+def train(inputs: ModelInputs, test: Batch, name: str, balancing: Any, seed: int) -> dict[str, Any]:
     """One model: its validation score, test AUC by task, and time."""
-    layout = prepared.encoder.layout
-    model = MODELS.find(name)(layout, prepared.network, torch.Generator().manual_seed(seed))
-    training = replace(prepared.training, balancing=balancing)
-    balancing_of(training, nn.Module(), torch.ones(2))  # the packages are imported before the clock runs
+    rows, layout = inputs.rows, inputs.rows.encoder.layout
+    model = MODELS.find(name)(layout, inputs.network, torch.Generator().manual_seed(seed))
+    training = replace(inputs.training, balancing=balancing)
+    find_balancing(training, nn.Module(), torch.ones(2))  # the packages are imported before the clock runs
     start = time.process_time()
-    result = fit(model, prepared.train, prepared.valid, layout.tasks, training, seed)
+    result = fit(model, rows.train, rows.valid, layout.tasks, training, seed)
     seconds = time.process_time() - start
     logits = predict_logits(model, test).numpy()
-    rows = [task_rows(logits[:, index], test, index) for index in range(layout.num_tasks)]
+    scored = [task_rows(logits[:, index], test, index) for index in range(layout.num_tasks)]
     return {
         "model": name, "balancing": balancing, "validation": round(result.score, 5),
-        "test_auc": [round(fast_auc(r), 5) for r in rows],
-        "checks": len(result.checks), "best": result.best,
-        "seconds_per_check": round(seconds / len(result.checks), 3),
+        "test_auc": [round(fast_auc(r), 5) for r in scored],
+        "checks": len(result.evaluations), "best": result.best,
+        "seconds_per_check": round(seconds / len(result.evaluations), 3),
     }  # fmt: skip
 
 
 def main() -> None:
     given = parsed()
-    prepared, test = prepare(given)
+    inputs, test = prepare(given)
     found = []
     for name in given.model or ["mmoe", "shared-bottom"]:
-        trained = [train(prepared, test, name, balancing, given.seed) for balancing in BALANCINGS]
+        trained = [train(inputs, test, name, balancing, given.seed) for balancing in BALANCINGS]
         for record in trained:
             record["times"] = round(record["seconds_per_check"] / trained[0]["seconds_per_check"], 2)
             print(record, flush=True)
         found += trained
-    report("balancing", {"preset": prepared.preset, "seed": given.seed, "found": found}, given.out, ["torchjd"])
+    report("balancing", {"preset": inputs.preset, "seed": given.seed, "found": found}, given.out, ["torchjd"])
 
 
 if __name__ == "__main__":

@@ -111,9 +111,13 @@ def measured(kind: str, point: Point) -> dict[str, float]:
     from automtl.system.denormal import ignore_denormals
     from automtl.system.memory import keep_freed_memory
 
-    ignore_denormals()
-    keep_freed_memory()
     load_everything()
+    with ignore_denormals(), keep_freed_memory():
+        return timed(kind, point)
+
+
+def timed(kind: str, point: Point) -> dict[str, float]:
+    """What `measured` gives, in a process that is set up."""
     base = resident_bytes("VmRSS")
     steps, rounds, make = RUNS[kind]
     run = make(point)
@@ -161,7 +165,7 @@ def search_step(point: Point, settings: Any) -> Callable[[], None]:
     from automtl.search.differentiable import Run
     from automtl.space import SpaceSettings, published_space
     from automtl.system.progress import ignore
-    from automtl.training.fit import TrainingSettings
+    from automtl.training.settings import TrainingSettings
 
     sizes, rows = table(point, 4)
     space = published_space(SpaceSettings(experts=point.experts), point.tasks)
@@ -190,8 +194,9 @@ def training_step(make: Callable[..., Any], point: Point) -> Callable[[], None]:
     """Forward, backward and update of a model of (layout, settings, point)."""
     from automtl.models.settings import NetworkSettings
     from automtl.system.hardware import device_of, precision
-    from automtl.training.fit import TrainingSettings, Updates
     from automtl.training.losses import MultiTaskLoss
+    from automtl.training.settings import TrainingSettings
+    from automtl.training.updates import Updates
 
     sizes, batch = table(point, 1)
     model, loss = make(sizes, NetworkSettings(EMBEDDING), point), MultiTaskLoss(sizes.tasks)

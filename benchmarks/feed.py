@@ -29,6 +29,7 @@ VALUES, NUMERIC, TASKS = 1000, 8, 2
 UNCACHED_PARTS = 4
 
 
+@keep_freed_memory()
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--rows", type=int, default=2_000_000)
@@ -37,7 +38,6 @@ def main() -> None:
     parser.add_argument("--share", type=int, default=16, help="a window holds one part in so many")
     parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
-    keep_freed_memory()
     held = made_up(chosen.rows, chosen.columns)
     with tempfile.TemporaryDirectory(dir=Path.cwd()) as folder:
         store = Store.write(Path(folder) / "rows", slices(held, 500_000), layout(chosen.columns))

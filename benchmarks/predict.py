@@ -2,7 +2,7 @@
 
 One row: the wide MMoE of `peers.sizes`, and architectures drawn from the published space, which stand for what a search
 finds, each saved and loaded again by `Predictor`, are given one encoded row by `predict_logits`. Median and 99th
-percentile. `blend` is what a fit hands over by default: the first of these architectures with a Shared-Bottom and
+percentile. `ensemble` is what a fit hands over by default: the first of these architectures with a Shared-Bottom and
 boosted trees (of 300 rounds) beside it.
 
 A table: `Predictor.predict` on a data frame, checks, encoding and all.
@@ -41,7 +41,7 @@ from automtl.predictor import ModelSpec, Predictor, tree_inputs
 from automtl.space import SpaceSettings, published_space
 from automtl.system.progress import ignore
 from automtl.tables.schema import Field, FieldKind, Schema
-from automtl.training.fit import predict_logits, to_scores
+from automtl.training.evaluation import predict_logits, to_scores
 from common import Seconds, arguments, in_turns, matrix_ceiling, ratio, report
 from models import tasks
 from peers.host import Peer
@@ -68,7 +68,7 @@ def main() -> None:
     encoder, few = Encoder.fit(table.head(FITTED_ROWS), schema(WIDE), encoder_settings(), 0)
     specs = {"mmoe": mmoe(WIDE)} | {f"automtl-{seed}": derived(WIDE, seed) for seed in range(chosen.architectures)}
     loaded = {name: saved_and_loaded(encoder, spec) for name, spec in specs.items()}
-    loaded["blend"] = blended(loaded["automtl-0"], few)
+    loaded["ensemble"] = with_ensemble(loaded["automtl-0"], few)
     latencies = {name: latency(predictor, few, chosen.calls) for name, predictor in loaded.items()}
     print_latencies(latencies)
     ends = from_table(loaded["mmoe"], table)
@@ -116,7 +116,7 @@ def saved_and_loaded(encoder: Encoder, spec: ModelSpec) -> Predictor:
         return Predictor.load(Path(folder) / "model")
 
 
-def blended(predictor: Predictor, rows: Batch) -> Predictor:
+def with_ensemble(predictor: Predictor, rows: Batch) -> Predictor:
     """With the others beside its network that a fit sets there, and equal weights."""
     spec, encoder, tasks = predictor.spec, predictor.encoder, predictor.schema.tasks
     columns = encoder.layout.num_numeric

@@ -22,36 +22,24 @@ import json
 import math
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import torch
-from automtl.experiment.ensemble import blended
 from scipy.stats import ttest_rel
-from torch import nn
 
 from automtl.config import Settings
 from automtl.dataset.store import data_loader
-from automtl.experiment import ColumnRoles, Prepared, choose_variant, open_source
-from automtl.experiment.source import Source
-from automtl.features.batch import Batch
-from automtl.features.encoder import Encoder
-from automtl.models.network import build
-from automtl.models.registry import MODELS
-from automtl.predictor import ModelSpec
-from automtl.search import STRATEGIES
-from automtl.search.base import SearchProblem, SearchResult
+from automtl.experiment import ColumnRoles, EncodedSource, Experiment, open_source
 from automtl.search.differentiable import Run
-from automtl.search.settings import SearchSettings, published
-from automtl.space import published_space
+from automtl.search.settings import published
 from automtl.system.progress import ignore
-from automtl.tables.schema import Task
 from automtl.tables.synthetic import synthetic_log
 from automtl.tables.table import read_table
-from automtl.training.fit import fit, predict_logits
-from automtl.training.metrics import fast_auc, task_rows
 from common import arguments, commit, report, run
 
 PUBLISHED_STEPS = 3  # timed, of all those that the published schedule takes
@@ -96,90 +84,79 @@ class Records:
 
 
 class Seed:
-    """All models of one seed; data are prepared when the first of them needs it."""
+    """All models of one seed; inputs are chosen when the first of them needs it, and are the same for all."""
 
     def __init__(self, given: argparse.Namespace, seed: int) -> None:
-        self.given, self.seed, self.settings = given, seed, Settings()
-        self.source: Source | None = None
-        self.made: Prepared | None = None
+        self.given, self.seed = given, seed
+        self.loading = ExitStack()
+        self.choice: Experiment | None = None
         self.choice_seconds = 0.0
 
-    def data(self) -> Prepared:
-        """Encoded rows under the inputs that the reference model prefers."""
-        if self.made is None:
+    def chosen(self) -> Experiment:
+        """The choice of inputs that the reference model prefers."""
+        if self.choice is None:
             given = self.given
             table = read_table(given.table) if given.table else synthetic_log(100_000, users=2000, items=1000)
             if given.every > 1:
                 table = every_user(table, given.user, given.every)
             roles = ColumnRoles(drop=tuple(given.drop), split=given.split_column)
             tasks = given.task or ["click", "like", "buy", "cart"]
-            self.source, self.settings = open_source(table, tasks, roles, None, self.settings, self.seed)
+            source, settings = open_source(table, tasks, roles, None, Settings(), self.seed)
             start = time.perf_counter()
-            with data_loader(self.settings.data_loader) as loader:
-                self.made, _ = choose_variant(self.source, self.settings, self.seed, loader, ignore)
+            loader = self.loading.enter_context(data_loader(settings.data_loader))
+            self.choice = Experiment(EncodedSource(source, loader), settings, self.seed)
+            self.choice.select_inputs()
             self.choice_seconds = time.perf_counter() - start
-        return self.made
+        return self.choice
 
-    def test(self, encoder: Encoder) -> Batch:
-        """Encoded test rows."""
-        assert self.source is not None
-        with data_loader(self.settings.data_loader) as loader:
-            return self.source.test(encoder, loader, like=self.data().train)
+    def experiment(self, **changes: Any) -> Experiment:
+        """Another model on the chosen inputs."""
+        choice = self.chosen()
+        presets = tuple(one for one in choice.settings.presets if one.name == choice.inputs.preset)
+        return Experiment(choice.source, replace(choice.settings, presets=presets, **changes), self.seed)
+
+    def end(self) -> None:
+        """Let the rows go."""
+        self.choice = None
+        self.loading.close()
 
     def inputs(self) -> Record:
         """The choice of inputs alone."""
-        self.data()
+        self.chosen()
         return {"choice_seconds": round(self.choice_seconds, 2)}
 
-    def trained(self, network: nn.Module, *, beside: bool = False) -> Record:
-        """Train to convergence: seconds, validation score, test AUC by task; with others beside it, too."""
-        prepared = self.data()
-        tasks = prepared.encoder.schema.tasks
-        result = fit(network, prepared.train, prepared.valid, tasks, prepared.training, self.seed)
-        record = {
-            "training_seconds": round(result.seconds, 2), "checks": len(result.checks), "valid": result.score,
-            "test_auc": test_aucs(network, self.test(prepared.encoder), tasks), "preset": prepared.preset,
+    def trained(self, experiment: Experiment) -> Record:
+        """Train to convergence: seconds, validation score, test AUC by task."""
+        result = experiment.train()
+        return {
+            "training_seconds": round(result.seconds, 2), "checks": len(result.evaluations), "valid": result.score,
+            "test_auc": test_aucs(experiment), "preset": experiment.inputs.preset,
         }  # fmt: skip
-        if not beside:
-            return record
-        start, spec = time.perf_counter(), ModelSpec("automtl", prepared.network)
-        both, _, rows = blended(network, spec, prepared, self.settings, self.seed)
-        record["blend_seconds"] = round(time.perf_counter() - start, 2)
-        return record | {"test_auc_blended": test_aucs(both, self.test(rows.encoder), tasks)}
 
     def mmoe(self) -> Record:
-        prepared = self.data()
-        generator = torch.Generator().manual_seed(self.seed)
-        return self.trained(MODELS.find("mmoe")(prepared.encoder.layout, prepared.network, generator))
+        return self.trained(self.experiment(model="mmoe"))
 
-    def problem(self) -> SearchProblem:
-        prepared = self.data()
-        layout = prepared.encoder.layout
-        space = published_space(self.settings.space, layout.num_tasks)
-        return SearchProblem(
-            space, layout, prepared.train, prepared.valid, prepared.network, prepared.training, prepared.embedding
-        )
-
-    def searched(self, found: SearchResult) -> Record:
-        """Retrain what a search found."""
-        prepared = self.data()
-        space = self.problem().space.narrow(found.architecture)
-        record = self.trained(build(space, prepared.encoder.layout, prepared.network, self.seed), beside=True)
+    def searched(self, **changes: Any) -> Record:
+        """Search, retrain what was found, and put the others beside it."""
+        experiment = self.experiment(**changes)
+        found = experiment.search()
+        record = self.trained(experiment)
+        experiment.ensemble()
         return record | {
+            "ensemble_seconds": round(experiment.seconds["ensemble"], 2), "test_auc_ensemble": test_aucs(experiment),
             "search_seconds": round(found.seconds, 2), "steps": found.history["steps"],
             "architecture": found.architecture.to_dict(),
         }  # fmt: skip
 
     def progressive(self) -> Record:
-        strategy = STRATEGIES["progressive"](SearchSettings())
-        return self.searched(strategy.search(self.problem(), self.seed, ignore))
+        return self.searched(strategy="progressive")
 
     def published(self) -> Record:
-        return self.searched(STRATEGIES["automtl"](published()).search(self.problem(), self.seed, ignore))
+        return self.searched(strategy="automtl", search=published())
 
     def published_steps(self) -> Record:
         """The published search's time, estimated."""
-        run = Run(self.problem(), published(), self.seed)
+        run = Run(self.experiment().search_problem(), published(), self.seed)
         run.advance(ignore)
         start = time.perf_counter()
         for _ in range(PUBLISHED_STEPS):
@@ -194,15 +171,15 @@ def every_user(table: pl.DataFrame, user: str, every: int) -> pl.DataFrame:
     return table.filter(pl.col(user).is_in(users.gather_every(every).implode()))
 
 
-def test_aucs(model: nn.Module, test: Batch, tasks: Sequence[Task]) -> dict[str, float]:
-    logits = predict_logits(model, test).numpy()
-    rows = [task_rows(logits[:, index], test, index) for index in range(len(tasks))]
-    return {task.name: fast_auc(r) for task, r in zip(tasks, rows, strict=True)}
+def test_aucs(experiment: Experiment) -> dict[str, float]:
+    """AUC of the test rows by task."""
+    tasks = experiment.evaluate(["test"])["test"]["tasks"]
+    return {name: values["auc"] for name, values in tasks.items()}
 
 
 def cost(record: Record) -> float:
     """Seconds of search, training and the reference model and boosted trees beside the network."""
-    return cost_without_trees(record) + float(record.get("blend_seconds", 0.0))
+    return cost_without_trees(record) + float(record.get("ensemble_seconds", 0.0))
 
 
 def cost_without_trees(record: Record) -> float:
@@ -246,20 +223,20 @@ def main() -> None:
         ours.append(records.get(seed.seed, "progressive", seed.progressive))
         if given.published:
             full.append(records.get(seed.seed, "published", seed.published))
-        seed.made = None
+        seed.end()
     steps = records.get(given.first_seed, "published steps", seeds[0].published_steps)
     trainings, found = [cost(record) for record in mmoe], [cost_without_trees(record) for record in ours]
     figures: dict[str, Any] = {
         "table": Path(given.table).name if given.table else "synthetic", "every": given.every, "seeds": given.seeds,
         "mmoe": median_ratio(found, trainings),
         "mmoe_same_trials": median_ratio(added(found, inputs), added(trainings, inputs)),
-        "mmoe_blended": median_ratio([cost(record) for record in ours], trainings),
+        "mmoe_ensemble": median_ratio([cost(record) for record in ours], trainings),
         "seconds": {
             "inputs": inputs,
             "mmoe": [record["training_seconds"] for record in mmoe],
             "search": [record["search_seconds"] for record in ours],
             "retraining": [record["training_seconds"] for record in ours],
-            "blend": [record["blend_seconds"] for record in ours],
+            "ensemble": [record["ensemble_seconds"] for record in ours],
         },
         "against_mmoe": compared(ours, mmoe),
     }  # fmt: skip
@@ -267,7 +244,7 @@ def main() -> None:
     figures["published_mmoe"] = round(whole / trainings[0], 1)
     if full:
         figures["against_published"] = compared(ours, full)
-        figures["blended_against_published_blended"] = compared(ours, full, "test_auc_blended")
+        figures["ensemble_against_published_ensemble"] = compared(ours, full, "test_auc_ensemble")
     report("search-cost", figures, given.out)
 
 

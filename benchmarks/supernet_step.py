@@ -75,11 +75,11 @@ def compare(wide: Supernet, plain: PlainSupernet, batch: Batch, loss: MultiTaskL
         torch.testing.assert_close(ours.grad, theirs.grad, rtol=1e-2, atol=1e-6)
 
 
+@ignore_denormals()
+@keep_freed_memory()
 def serve(pipe: Connection, given: argparse.Namespace, threads: int, numbers: str) -> None:
     """The plain loop's process: answers each message with the seconds of a step."""
     torch.set_num_threads(threads)
-    ignore_denormals()
-    keep_freed_memory()
     wide, batch = made(given)
     plain, loss = PlainSupernet(wide), MultiTaskLoss(TASKS)
     while pipe.recv():
@@ -119,6 +119,8 @@ def flops(wide: Supernet, rows: int) -> float:
     return 2 * 3 * 2 * (everything + wide.cost.fixed) * rows
 
 
+@ignore_denormals()
+@keep_freed_memory()
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--rows", type=int, default=1024)
@@ -126,8 +128,6 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
     given = parser.parse_args()
-    ignore_denormals()
-    keep_freed_memory()
     wide, batch = made(given)
     loss = MultiTaskLoss(TASKS)
     compare(wide, PlainSupernet(wide), batch, loss)

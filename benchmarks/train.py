@@ -16,8 +16,9 @@ What is not the same, as the libraries do not offer it otherwise: our numeric co
 linear layer, gates included; deepctr-torch has no bias in gates and last layers. The operations a
 row are printed for each.
 
-Our process keeps freed memory (`automtl.system.memory`), a part of `fit`; the peers run as their users run them. With
-`--peers-keep-memory` their allocators are set as ours is, to tell whether a ratio hangs on it.
+Our process keeps freed memory (`automtl.system.memory`) from one turn to the next, as an experiment does; the peers run
+as their users run them. With `--peers-keep-memory` their allocators are set as ours is, to tell whether a ratio hangs
+on it.
 
 `floor` and `ceiling_share`: of full precision, seconds over those that the products of the pass would take at the
 speed of one large product, measured in the same turns. 60 % of the ceiling is a floor of 1.67.
@@ -32,7 +33,9 @@ from typing import Any, Literal
 
 import models
 from automtl.features.batch import Batch
-from automtl.training.fit import TrainingSettings, fit
+from automtl.system.memory import keep_freed_memory
+from automtl.training.fit import fit
+from automtl.training.settings import TrainingSettings
 from common import Seconds, arguments, in_turns, matrix_ceiling, ratio, report
 from peers.host import Peer
 from peers.sizes import NARROW, WIDE, Sizes
@@ -43,6 +46,7 @@ FULL, COMPILED = "automtl, full", "automtl, compiled"
 CEILING_FLOP = 1e10  # what the ceiling is told in: seconds of so many operations
 
 
+@keep_freed_memory()
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--models", nargs="+", choices=MODELS, default=list(MODELS))

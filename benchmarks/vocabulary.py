@@ -17,12 +17,15 @@ import models
 from automtl.features.batch import iterate
 from automtl.system.denormal import ignore_denormals
 from automtl.system.memory import keep_freed_memory
-from automtl.training.fit import TrainingSettings, Updates
 from automtl.training.losses import MultiTaskLoss
+from automtl.training.settings import TrainingSettings
+from automtl.training.updates import Updates
 from common import arguments, in_turns, ratio, report
 from peers.sizes import WIDE
 
 
+@ignore_denormals()
+@keep_freed_memory()
 def main() -> None:
     parser = arguments(__doc__)
     parser.add_argument("--ids", type=int, nargs=2, default=[10_000, 10_000_000], help="of all fields together")
@@ -30,8 +33,6 @@ def main() -> None:
     parser.add_argument("--dense-steps", type=int, default=2, help="in a turn of a table moved whole")
     parser.add_argument("--rounds", type=int, default=7)
     chosen = parser.parse_args()
-    ignore_denormals()
-    keep_freed_memory()
     figures: dict[str, float | dict[str, float]] = {}
     for form, steps, key in (("row-wise", chosen.steps, "growth"), ("dense", chosen.dense_steps, "dense_growth")):
         small, large = (f"{form}, {ids:,} ids" for ids in chosen.ids)

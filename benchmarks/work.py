@@ -36,8 +36,11 @@ from automtl.search.base import SearchProblem
 from automtl.search.differentiable import Run
 from automtl.space import SpaceSettings, published_space
 from automtl.system.progress import ignore
-from automtl.training.fit import TrainingSettings, Updates, predict_logits, seeded
+from automtl.system.randomness import seeded
+from automtl.training.evaluation import predict_logits
 from automtl.training.losses import MultiTaskLoss
+from automtl.training.settings import TrainingSettings
+from automtl.training.updates import Updates
 from peers.sizes import Sizes
 
 BUDGETS = Path(__file__).parents[1] / "tests" / "work.json"

@@ -27,12 +27,6 @@ TINY = {
 }
 
 
-@pytest.fixture(autouse=True)
-def subnormal_numbers() -> None:
-    """A test that trains leaves them switched off in its process; Hypothesis draws them."""
-    torch.set_flush_denormal(False)
-
-
 @pytest.fixture(scope="session")
 def log() -> pl.DataFrame:
     return synthetic_log(1500, users=60, items=40, interaction=0.3, seed=1)

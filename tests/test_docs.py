@@ -1,14 +1,37 @@
-"""What the documents say agrees with the code: the drawings, the reference of settings."""
+"""What the documents say agrees with the code: drawings, reference of settings, commands, names, settings, files."""
 
 from __future__ import annotations
 
+import importlib
+import re
+import shlex
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
+
+import pytest
+import typer
 
 import settings_reference
+from automtl.cli import app
 from draw import draw_errors
-from house import read_house
+from house import ROOT, SOURCE, read_house
 
-IMAGES = Path(__file__).parents[1] / "docs" / "images"
+IMAGES = ROOT / "docs" / "images"
+HISTORY = ("CHANGELOG.md", "docs/results/")  # speak of what was measured or changed in its own words
+PAGES = [
+    path
+    for path in (*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")), ROOT / "benchmarks" / "README.md")
+    if not str(path.relative_to(ROOT)).startswith(HISTORY)
+]
+PENDING = {  # names that pages use and the code will have
+    "automtl.operations.OPERATIONS", "automtl.search.STRATEGIES", "automtl.training.metrics.METRICS",
+    "automtl.training.settings.BALANCINGS", "automtl.comparison.settings.ComparisonSettings", "automtl.testing",
+    "search.pretrained_embedding", "search.patience", 
+}  # fmt: skip
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
+SETTINGS = {setting.path for section in settings_reference.sections() for setting in section.settings}
+SECTIONS = {section.path for section in settings_reference.sections() if section.path}
 
 
 def test_the_drawing_shows_the_rooms_and_their_imports() -> None:
@@ -31,3 +54,76 @@ def test_the_reference_has_every_section_and_default() -> None:
         "| `model` | `str` | `automtl` |",
     ):
         assert line in page
+
+
+def _commands(text: str) -> Iterator[list[str]]:
+    """Command lines of automtl in blocks and in running text, as words; those with `...` are cut there."""
+    text = text.replace("\\\n", " ")
+    blocks = "\n".join(re.findall(r"```(?:sh|bash|text)\n(.*?)```", text, re.DOTALL))
+    lines = re.findall(r"^automtl (.+)$", blocks, re.MULTILINE) + re.findall(r"^ {4}automtl (.+)$", text, re.MULTILINE)
+    for line in lines + re.findall(r"`automtl ([^`\n]+)`", text):
+        words = shlex.split(line, comments=True)
+        yield words[: words.index("...")] if "..." in words else words
+
+
+def _unknown(words: list[str]) -> str | None:
+    """What of a command line the command does not know: a subcommand or an option."""
+    command: Any = typer.main.get_command(app)
+    rest = list(words)
+    while hasattr(command, "commands") and rest and not rest[0].startswith("-"):
+        found = command.commands.get(rest.pop(0))
+        if found is None:
+            return " ".join(words)
+        command = found
+    known = {name for parameter in command.params for name in (*parameter.opts, *parameter.secondary_opts)}
+    options = [word.strip("[]").split("=")[0] for word in rest if word.strip("[]").startswith("--")]
+    return next((option for option in options if option not in known | {"--help", "--version"}), None)
+
+
+@every_page
+def test_commands_and_their_options_exist(page: Path) -> None:
+    assert [words for words in _commands(page.read_text()) if _unknown(words)] == []
+
+
+@every_page
+def test_dotted_names_resolve(page: Path) -> None:
+    names = set(re.findall(r"\bautomtl(?:\.[A-Za-z_]\w*)+", page.read_text()))
+    code = "\n".join(re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL))
+    names |= {
+        f"{module}.{name.split()[0]}"
+        for module, imported in re.findall(r"^from (automtl[\w.]*) import (.+)$", code, re.MULTILINE)
+        for name in imported.split(",")
+    }
+    assert [name for name in sorted(names) if not (_resolves(name) or name in PENDING)] == []
+
+
+def _resolves(name: str) -> bool:
+    parts = name.split(".")
+    for length in range(len(parts), 0, -1):
+        try:
+            found = importlib.import_module(".".join(parts[:length]))
+        except ModuleNotFoundError:
+            continue
+        for part in parts[length:]:
+            if not hasattr(found, part):
+                return False
+            found = getattr(found, part)
+        return True
+    return False
+
+
+@every_page
+def test_settings_exist(page: Path) -> None:
+    names = re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)(?:: [^`]*)?`", page.read_text())
+    found = {name for name in names if name.split(".")[0] in {path.split(".")[0] for path in SECTIONS}}
+    found = {name for name in found if (ROOT / name).suffix not in (".json", ".py", ".md", ".safetensors", ".yaml")}
+    assert sorted(found - SETTINGS - SECTIONS - PENDING) == []
+
+
+@every_page
+def test_files_of_the_repository_exist(page: Path) -> None:
+    folders = "|".join(("src", "tests", "benchmarks", "examples", "tools", *sorted({p.name for p in SOURCE.iterdir()})))
+    named = set(re.findall(rf"`((?:{folders})/[\w./-]+\.(?:py|json))`", page.read_text()))
+    assert [
+        name for name in sorted(named) if not ((ROOT / name).exists() or (SOURCE / name).exists() or name in PENDING)
+    ] == []

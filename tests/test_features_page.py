@@ -16,8 +16,9 @@ from automtl.features.encoder import Encoder, EncoderSettings
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.tables.schema import FieldKind, Schema
-from automtl.training.fit import TrainingSettings, fit
+from automtl.training.fit import fit
 from automtl.training.metrics import check_metrics
+from automtl.training.settings import TrainingSettings
 
 PAGE = Path(__file__).parents[1] / "docs" / "features.md"
 SECTIONS = {part.splitlines()[0]: part for part in PAGE.read_text().split("\n## ")[1:]}
@@ -62,7 +63,7 @@ def test_the_example_is_learned_from(text: str) -> None:
     network = NetworkSettings(4, 8, (8,))
     model = MODELS.find("mmoe")(encoder.layout, network, torch.Generator().manual_seed(0))
     result = fit(model, batch, batch, schema.tasks, TrainingSettings(epochs=1, batch_size=100), 0)
-    assert result.score > 0 and len(result.checks) == 1
+    assert result.score > 0 and len(result.evaluations) == 1
 
 
 def test_every_kind_of_field_has_an_example() -> None:

@@ -49,14 +49,15 @@ def on_page_markdown(markdown: str, page: Page, config: MkDocsConfig, files: Fil
     """Links to files of the repository that are no pages of the site become their text alone."""
 
     def followed(link: re.Match[str]) -> str:
-        text, target = link.groups()
+        text, target, anchor = link.groups()
         path = posixpath.normpath(posixpath.join(posixpath.dirname(page.file.src_uri), target))
         if path in PAPERS:
-            return f"[{text}]({posixpath.relpath(PAPERS[path], posixpath.dirname(page.file.src_uri) or '.')})"
+            home = posixpath.dirname(page.file.src_uri) or "."
+            return f"[{text}]({posixpath.relpath(PAPERS[path], home)}{anchor or ''})"
         outside = path.startswith("..") or (DOCS / path).is_dir()
         return text if outside and (DOCS / path).exists() else link.group()
 
-    return re.sub(r"(?<!!)\[([^\]\n]+)\]\(([^)#:\s]+)\)", followed, markdown)
+    return re.sub(r"(?<!!)\[([^\]]+)\]\(([^)#:\s]+)(#[\w-]+)?\)", followed, markdown)
 
 
 def _paper(paper: str) -> str:
@@ -66,9 +67,9 @@ def _paper(paper: str) -> str:
 
     def moved(link: re.Match[str]) -> str:
         target = posixpath.normpath(posixpath.join(folder, link.group(1)))
-        return f"]({posixpath.relpath(posixpath.join('docs', target), 'docs')})".replace("](../docs/", "](")
+        return f"]({posixpath.relpath(posixpath.join('docs', target), 'docs')}".replace("](../docs/", "](")
 
-    return re.sub(r"\]\(([^)#:\s]+)\)", moved, path.read_text(encoding="utf-8"))
+    return re.sub(r"\]\(([^)#:\s]+)(?=[)#])", moved, path.read_text(encoding="utf-8"))
 
 
 def _titles(folder: Path) -> dict[Path, str]:

@@ -22,7 +22,7 @@ from automtl.search.settings import SearchSettings
 from automtl.space.presets import SpaceSettings
 from automtl.tables.schema import CONFIG
 from automtl.tables.split import SplitSettings
-from automtl.training.fit import TrainingSettings
+from automtl.training.settings import TrainingSettings
 
 
 @settings_dataclass(frozen=True, config=CONFIG)

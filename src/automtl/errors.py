@@ -27,7 +27,7 @@ class RowError(SchemaError):
         self.row, self.what = row, what
 
     def at(self, path: Path, first: int) -> SchemaError:
-        """The same about a table that is rows `first`, counted from 1, and following of a file."""
+        """Name the file and the row of it, where the table was its rows from `first` on, counted from 1."""
         return SchemaError(f"'{path}', row {first + self.row}: {self.what}; correct the row or leave it out")
 
 

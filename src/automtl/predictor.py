@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, fields
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import polars as pl
 import torch
-from safetensors import SafetensorError
 from safetensors import numpy as safe_numpy
 from safetensors import torch as safe_torch
 from torch import nn
@@ -17,32 +18,34 @@ from automtl.dataset.prepared import PreparedFolder, is_prepared
 from automtl.dataset.store import DataLoaderSettings, data_loader
 from automtl.ensemble.ensemble import Ensemble, Member, trees_of
 from automtl.ensemble.trees import TreeModel
-from automtl.errors import FileError, SettingsError, SpaceError
+from automtl.errors import AutomtlError, FileError, SettingsError
 from automtl.features.batch import Batch
 from automtl.features.column_selection import without_target_encoding
 from automtl.features.encoder import Encoder
 from automtl.features.layout import Layout
 from automtl.models.network import build
-from automtl.models.registry import MODELS
+from automtl.models.registry import EVERY_MODEL, MODELS, new_model
 from automtl.models.settings import NetworkSettings
 from automtl.space import Architecture, SearchSpace
 from automtl.system.files import folder_written_whole, json_bytes, read_json
 from automtl.system.manifest import MODEL, checksums
 from automtl.tables.schema import Schema
 from automtl.tables.table import read_table
-from automtl.training.fit import predict_logits, scores_of
+from automtl.training.evaluation import predict_logits, scores_of
 from automtl.training.metrics import Scores, Undefined, Value, evaluate, evaluate_stages, mtl_loss, stage_scores
 
 Precision = Literal["full", "auto"]
+PARTS = ("schema.yaml", "encoder.json", "encoder.safetensors", "architecture.json")
 WEIGHTS = "weights.safetensors"
+REASON = 300  # characters of what was raised, which lists all weights
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What rebuilds the network: 'automtl' with an architecture, or the name of a published model.
+    """What rebuilds a model: 'automtl' with an architecture, or the name or import path of another one.
 
-    `target_encoding`: whether it sees the encoder's. Beside it in a blend, which sees all inputs: `reference`, a
-    published model of the same inputs, and `trees`, boosted ones of these inputs, by name.
+    `target_encoding`: whether it sees the encoder's target encodings. Beside it in an ensemble: `reference`, a model of
+    the same inputs, and `trees`, boosted ones of the inputs of these names (`tree_inputs`).
     """
 
     model: str
@@ -53,29 +56,34 @@ class ModelSpec:
     trees: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as `architecture.json` holds them."""
-        values = {one.name: getattr(self, one.name) for one in fields(self)}
-        architecture = None if self.architecture is None else self.architecture.to_dict()
-        return values | {"network": asdict(self.network), "architecture": architecture, "trees": list(self.trees)}
+        """Plain values, as `architecture.json` holds them. Models are named so that a new process finds them."""
+        return {
+            "model": EVERY_MODEL.name_of(EVERY_MODEL.find(self.model)),
+            "network": asdict(self.network),
+            "architecture": None if self.architecture is None else self.architecture.to_dict(),
+            "target_encoding": self.target_encoding,
+            "reference": None if self.reference is None else MODELS.name_of(MODELS.find(self.reference)),
+            "trees": list(self.trees),
+        }
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> ModelSpec:
-        """The inverse of `to_dict`."""
+        """Read what `to_dict` gave. Raises SpaceError for an operation that cannot be imported."""
         found = values["architecture"]
         architecture = None if found is None else Architecture.from_dict(found)
         changed = {"network": NetworkSettings(**values["network"]), "architecture": architecture}
         return ModelSpec(**values | changed | {"trees": tuple(values["trees"])})
 
     def build(self, encoder: Encoder, seed: int) -> nn.Module:
-        """A new model of this description."""
+        """A new model of this description. Raises SettingsError where a model cannot be imported or made."""
         layout = encoder.layout if self.target_encoding else without_target_encoding(encoder).layout
         network = self._network(layout, seed)
         if self.reference is None and not self.trees:
             return network
         members = [Member(self.model, network, layout.num_numeric)]
         if self.reference is not None:
-            beside = MODELS.find(self.reference)(layout, self.network, torch.Generator().manual_seed(seed))
-            members.append(Member(self.reference, beside, layout.num_numeric))
+            reference = new_model(self.reference, layout, self.network, seed)
+            members.append(Member(self.reference, reference, layout.num_numeric))
         inputs = tree_inputs(encoder)
         for name in self.trees:
             trees = TreeModel(inputs[name], self.network, torch.Generator())
@@ -84,25 +92,23 @@ class ModelSpec:
 
     def _network(self, layout: Layout, seed: int) -> nn.Module:
         if self.architecture is None:
-            return MODELS.find(self.model)(layout, self.network, torch.Generator().manual_seed(seed))
+            return new_model(self.model, layout, self.network, seed)
         return build(SearchSpace.of(self.architecture), layout, self.network, seed)
 
 
 def tree_inputs(encoder: Encoder) -> dict[str, Layout]:
-    """What boosted trees may see: all inputs, and those without target encoding, if there are any."""
+    """What boosted trees may see, by name: all inputs, and those without target encodings, if there are any."""
     every = {"boosted trees": encoder.layout}
-    return (
-        every | {"boosted trees without target encoding": without_target_encoding(encoder).layout}
-        if encoder.target_encodings
-        else every
-    )
+    if not encoder.target_encodings:
+        return every
+    return every | {"boosted trees without target encoding": without_target_encoding(encoder).layout}
 
 
 @dataclass(frozen=True)
 class Predictor:
     """Everything that scoring a table needs.
 
-    precision: of products; auto makes them in bf16 where the machine has it. Other numbers are in full precision.
+    `precision` of matrix products: auto is bf16 where the machine has it. Other numbers are in full precision.
     """
 
     schema: Schema
@@ -140,7 +146,7 @@ class Predictor:
         return self.evaluate_batch(self.encoder.encode(read_table(source)))
 
     def evaluate_batch(self, batch: Batch) -> dict[str, Any]:
-        """The same on encoded rows."""
+        """Metrics on encoded rows, as `evaluate` gives them."""
         return self.evaluate_scores(self.scores(batch), batch)
 
     def scores(self, batch: Batch) -> Scores:
@@ -148,7 +154,7 @@ class Predictor:
         return scores_of(predict_logits(self.network, batch, self.precision), self.schema.tasks)
 
     def evaluate_scores(self, scores: Scores, batch: Batch) -> dict[str, Any]:
-        """The same for scores that are there already."""
+        """Metrics of scores that were made before from these rows, as `evaluate` gives them."""
         found, tasks = evaluate(scores, batch, self.schema.tasks), self.schema.tasks
         metrics = {"tasks": _plain_tasks(found), "mtl_loss": plain(mtl_loss(found, tasks))}
         stages = evaluate_stages(scores, batch, tasks)
@@ -185,21 +191,33 @@ class Predictor:
 
     @staticmethod
     def load(folder: Path | str, precision: Precision = "full") -> Predictor:
-        """Read and verify a folder. Raises FileError that says what is wrong with it, SettingsError."""
+        """Read and verify a folder. Raises FileError that says what is wrong with it, SettingsError for `precision`."""
         folder = Path(folder)
-        MODEL.verify(folder, ("schema.yaml", "encoder.json", "encoder.safetensors", "architecture.json"))
-        try:
+        manifest = MODEL.verify(folder, PARTS)
+        foreign = f"it was written by automtl {manifest['automtl']}; use that one, or fit again"
+        with _naming(folder, "schema.yaml", foreign):
             schema = Schema.read(folder / "schema.yaml")
+        with _naming(folder, "encoder.json", foreign):
             arrays = safe_numpy.load_file(folder / "encoder.safetensors")
             encoder = Encoder.from_state(schema, read_part(folder, "encoder"), arrays)
+        with _naming(folder, "architecture.json", foreign):
             spec = ModelSpec.from_dict(read_part(folder, "architecture"))
             network = spec.build(encoder, 0)
+        with _naming(folder, WEIGHTS, f"has the code of model '{spec.model}' changed? restore it, or fit again"):
             _restore(network, folder)
-        except SpaceError:
-            raise
-        except (KeyError, TypeError, ValueError, RuntimeError, OSError, SafetensorError) as error:
-            raise FileError(f"'{folder}' is not a complete model: {str(error).splitlines()[0]}; fit again") from None
         return Predictor(schema, encoder, spec, network.eval(), precision)
+
+
+@contextmanager
+def _naming(folder: Path, part: str, remedy: str) -> Iterator[None]:
+    """Turn whatever the block raises into a FileError that names the folder, the part of it and the remedy."""
+    try:
+        yield
+    except AutomtlError as error:  # a missing package, model or operation: it has its own remedy
+        raise FileError(f"saved model '{folder}' cannot be loaded: {error}") from None
+    except Exception as error:  # what a user's own model raises may be anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:REASON]
+        raise FileError(f"saved model '{folder}' cannot be loaded: {part} does not fit ({reason}); {remedy}") from None
 
 
 def _learned(network: nn.Module) -> dict[str, bytes]:

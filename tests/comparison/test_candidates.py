@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from automtl.comparison.candidates import ABLATIONS, CONTENDERS, contender
+from automtl.comparison.candidates import ABLATIONS, CANDIDATES, find_candidate
 from automtl.config import Settings, make_settings
 from automtl.errors import SettingsError
 from automtl.models.registry import MODELS
@@ -14,10 +14,10 @@ from automtl.search import STRATEGIES
 from automtl.search.settings import published
 
 
-@pytest.mark.parametrize("name", CONTENDERS)
-def test_a_contender_changes_what_it_names_and_keeps_the_rest(name: str) -> None:
+@pytest.mark.parametrize("name", CANDIDATES)
+def test_a_candidate_changes_what_it_names_and_keeps_the_rest(name: str) -> None:
     base = make_settings({"training": {"epochs": 7}, "space": {"experts": 5}, "search": {"max_rows": 99}})
-    settings = contender(name).settings(base)
+    settings = find_candidate(name).settings(base)
     assert settings.training == base.training
     assert settings.space.experts == 5
     assert settings.search.max_rows == (published().max_rows if name == "published" else 99)
@@ -25,19 +25,19 @@ def test_a_contender_changes_what_it_names_and_keeps_the_rest(name: str) -> None
 
 
 def test_every_strategy_ablation_and_published_model_takes_part_and_no_two_are_the_same() -> None:
-    assert set(CONTENDERS) >= {*STRATEGIES, *ABLATIONS, *MODELS, "published"} - {Settings().strategy}
-    found = [contender(name).settings(Settings()) for name in CONTENDERS]
+    assert set(CANDIDATES) >= {*STRATEGIES, *ABLATIONS, *MODELS, "published"} - {Settings().strategy}
+    found = [find_candidate(name).settings(Settings()) for name in CANDIDATES]
     assert all(a != b for i, a in enumerate(found) for b in found[:i])
     assert {one.strategy for one in found} == set(STRATEGIES)
 
 
 def test_the_searched_model_is_the_default_whatever_the_base_says() -> None:
     base = replace(Settings(), model="mmoe", strategy="random")
-    assert contender("automtl").settings(base) == Settings()
-    assert contender("homogeneous").settings(base).space.homogeneous
-    assert contender("homogeneous").settings(base).strategy == Settings().strategy
+    assert find_candidate("automtl").settings(base) == Settings()
+    assert find_candidate("homogeneous").settings(base).space.homogeneous
+    assert find_candidate("homogeneous").settings(base).strategy == Settings().strategy
 
 
 def test_an_unknown_name_is_an_error_with_the_nearest_and_the_list() -> None:
     with pytest.raises(SettingsError, match=r"'homogenous' is unknown; did you mean 'homogeneous'\?; known: .*mmoe"):
-        contender("homogenous")
+        find_candidate("homogenous")

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 import yaml
 
-from automtl.comparison import Terms, compare_table
+from automtl.comparison import ComparisonSettings, compare_table
 from automtl.comparison.compare import PAPER, resolve_models
 from automtl.config import make_settings
 from automtl.errors import ComparisonError, SettingsError
@@ -36,16 +36,16 @@ def command(log_file: Path, folder: Path) -> list[str]:
 def test_a_killed_comparison_goes_on_and_repeats_nothing(
     log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    records = tmp_path / "out" / "records"
+    results = tmp_path / "out" / "results"
     with subprocess.Popen(command(log_file, tmp_path), stderr=subprocess.DEVNULL) as process:
-        while len(list(records.glob("t*.json"))) < 1:
+        while len(list(results.glob("t*.json"))) < 1:
             assert process.poll() is None
             time.sleep(0.02)
         process.send_signal(signal.SIGSTOP)
         assert call(*command(log_file, tmp_path)[3:]) == 2
         assert f"another process works in '{tmp_path / 'out'}'; wait" in capsys.readouterr().err
         process.send_signal(signal.SIGKILL)
-    kept = {path: path.stat().st_mtime_ns for path in records.glob("*.json")}
+    kept = {path: path.stat().st_mtime_ns for path in results.glob("*.json")}
     done = subprocess.run(command(log_file, tmp_path), capture_output=True, text=True, check=False)
     assert done.returncode == 1  # ESMM serves no regression task
     assert "esmm failed: " in done.stderr
@@ -56,7 +56,10 @@ def test_a_killed_comparison_goes_on_and_repeats_nothing(
     _check(found)
     alone = compare_table(
         log_file, ["click", "price"], models=["automtl", "esmm", "mmoe"], out=tmp_path / "alone",
-        terms=Terms(ColumnRoles(("like", "buy", "cart"), group="user_id"), None, make_settings(SETTINGS), 2, 1, 1),
+        settings=ComparisonSettings(
+            ColumnRoles(("like", "buy", "cart"), group="user_id"),
+            settings=make_settings(SETTINGS), seeds=2, trials=1, jobs=1,
+        ),
     )  # fmt: skip
     assert _timeless(found) == _timeless(json.loads(json.dumps(alone)))
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == sorted(os.listdir(tmp_path / "alone"))
@@ -79,7 +82,7 @@ def _check(found: dict[str, Any]) -> None:
         assert model["summary"]["tasks"]["click"]["auc"]["mean"] == pytest.approx(sum(aucs) / 2)
         assert model["summary"]["tasks"]["click"]["gauc"]["n"] == 2
         assert all(seed["parameters"] > 0 and seed["flops_per_row"] > 0 for seed in model["seeds"])
-    assert {verdict["rival"] for verdict in found["verdicts"].values()} == {"mmoe"}
+    assert {one["rival"] for one in found["significance"].values()} == {"mmoe"}
     assert found["sentence"].startswith("automtl against the best rival of each of 2 tasks: ")
 
 
@@ -103,10 +106,13 @@ def test_names_of_models_are_told_apart(tmp_path: Path) -> None:
     [
         ({"models": []}, "no model to compare"),
         ({"reference_model": "plee"}, "'plee' is not compared; did you mean 'ple'"),
-        ({"terms": Terms(seeds=[])}, "expected at least one"),
-        ({"terms": Terms(seeds=[1, 1])}, "each once"),
-        ({"terms": Terms(trials=0)}, "--trials 0: expected at least 1"),
-        ({"terms": Terms(settings=make_settings({"warm_start": True}))}, "warm_start: a comparison keeps no supernet"),
+        ({"settings": ComparisonSettings(seeds=[])}, "expected at least one"),
+        ({"settings": ComparisonSettings(seeds=[1, 1])}, "each once"),
+        ({"settings": ComparisonSettings(trials=0)}, "--trials 0: expected at least 1"),
+        (
+            {"settings": ComparisonSettings(settings=make_settings({"warm_start": True}))},
+            "warm_start: a comparison keeps no supernet",
+        ),
     ],
 )
 def test_mistakes_are_told_before_any_work(

@@ -2,52 +2,75 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import signal
 import time
 from pathlib import Path
 
-from automtl.comparison.process_pool import THREADS, Failure, working
+import pytest
+
+from automtl.comparison.process_pool import THREADS, Failure, process_pool
 
 _folder: Path | None = None
 
 
-def prepare(folder: Path) -> None:
+def start(folder: Path) -> None:
     global _folder
     _folder = folder
 
 
-def work(job: str) -> Failure | None:
-    """`sleep`, `die`, `fail`, or the name of a file to write."""
+def work(trial: str) -> Failure | None:
+    """`sleep`, `die`, `die once`, `fail`, or the name of a file to write."""
     assert _folder is not None
-    if job == "die":
+    if trial == "die" or (trial == "die once" and not (_folder / trial).exists()):
+        (_folder / trial).touch()
         os.kill(os.getpid(), signal.SIGKILL)
-    if job == "fail":
+    if trial == "fail":
         return Failure("cannot")
-    if job == "sleep":
+    if trial == "sleep":
         (_folder / f"{os.getpid()}.pid").touch()
         time.sleep(600)
-    (_folder / job).write_text(os.environ[THREADS])
+    with (_folder / "order").open("a") as file:
+        file.write(f"{trial} with {os.environ[THREADS]} threads\n")
     return None
 
 
-def test_a_process_that_is_killed_loses_its_job_alone_and_none_outlives_us(tmp_path: Path, monkeypatch) -> None:  # type: ignore[no-untyped-def]
+def run(folder: Path, trials: list[str], processes: int) -> list[Failure | None]:
+    async def all_of_them() -> list[Failure | None]:
+        return await asyncio.gather(*map(pool.run, trials))
+
+    with process_pool(processes, work, start, (folder,)) as pool:
+        return asyncio.run(all_of_them())
+
+
+def test_a_killed_process_loses_its_own_trial_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(THREADS, raising=False)
-    with working(2, 3, work, prepare, (tmp_path,)) as workers:
-        workers.start("one")
-        workers.start("die")
-        ended = {}
-        while workers.running:
-            ended.update(workers.finished())
-        assert ended["one"] is None and (tmp_path / "one").read_text() == "3"
-        assert ended["die"] is not None and ended["die"].killed and "memory" in ended["die"].message
-        workers.start("fail")
-        workers.start("sleep")
-        assert workers.finished() == [("fail", Failure("cannot"))]
-        while not (sleeping := list(tmp_path.glob("*.pid"))):
-            time.sleep(0.05)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    one, died, failed, two = run(tmp_path, ["one", "die", "fail", "two"], 2)
+    assert one is None and two is None and failed == Failure("cannot")
+    assert died is not None and "memory; try fewer --jobs" in died.message
+    assert sorted((tmp_path / "order").read_text().splitlines()) == ["one with 3 threads", "two with 3 threads"]
     assert THREADS not in os.environ
-    process = int(sleeping[0].stem)
+
+
+def test_a_trial_whose_process_is_killed_once_waits_in_line_again(tmp_path: Path) -> None:
+    assert run(tmp_path, ["die once", "one", "two"], 1) == [None, None, None]
+    order = [line.split(" with ")[0] for line in (tmp_path / "order").read_text().splitlines()]
+    assert order == ["one", "two", "die once"]
+
+
+def test_no_process_outlives_the_pool(tmp_path: Path) -> None:
+    async def until_it_sleeps() -> None:
+        trial = asyncio.create_task(pool.run("sleep"))
+        while not list(tmp_path.glob("*.pid")):
+            await asyncio.sleep(0.02)
+        assert pool.running == ["sleep"]
+        trial.cancel()
+
+    with process_pool(1, work, start, (tmp_path,)) as pool:
+        asyncio.run(until_it_sleeps())
+    (process,) = (int(path.stem) for path in tmp_path.glob("*.pid"))
     deadline = time.monotonic() + 20
     while _alive(process) and time.monotonic() < deadline:
         time.sleep(0.05)

@@ -1,4 +1,4 @@
-"""Records appear whole, under the name of what was done, and refuse another comparison."""
+"""ResultStore appear whole, under the name of what was done, and refuse another comparison."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from automtl.comparison.result_store import Records, digest
+from automtl.comparison.result_store import ResultStore, digest
 from automtl.errors import ComparisonError, FileError
 from automtl.tables.digest import table_digest
 
@@ -16,54 +16,54 @@ IDENTITY = {"table content": "abc", "settings": {"training": {"learning_rate": 0
 
 
 @pytest.fixture
-def records(tmp_path: Path) -> Records:
-    found = Records(tmp_path / "out" / "records")
+def store(tmp_path: Path) -> ResultStore:
+    found = ResultStore(tmp_path / "out" / "results")
     found.open(IDENTITY, overwrite=False)
     return found
 
 
-def test_a_record_and_its_scores_come_back_and_nothing_half_written_is_left(records: Records) -> None:
+def test_a_result_and_its_scores_come_back_and_nothing_half_written_is_left(store: ResultStore) -> None:
     scores = np.random.default_rng(0).random((7, 2))
-    records.put("test-1", {"score": 0.1234567890123456789}, scores)
-    assert records.get("test-1") == {"score": 0.1234567890123456789}
-    assert records.get("test-2") is None
-    assert np.array_equal(records.scores("test-1"), scores.astype(np.float32))
-    assert {path.name for path in records.folder.iterdir()} == {"test-1.json", "test-1.npy"}
-    assert records.count == 1
+    store.put("test-1", {"score": 0.1234567890123456789}, scores)
+    assert store.get("test-1") == {"score": 0.1234567890123456789}
+    assert store.get("test-2") is None
+    assert np.array_equal(store.scores("test-1"), scores.astype(np.float32))
+    assert {path.name for path in store.folder.iterdir()} == {"test-1.json", "test-1.npy"}
+    assert store.count == 1
 
 
-def test_test_rows_are_written_once(records: Records) -> None:
+def test_test_rows_are_written_once(store: ResultStore) -> None:
     first = {"labels": np.eye(2, dtype=np.float32), "group": np.array([3, 4])}
-    records.keep_rows(first)
-    records.keep_rows({"labels": np.zeros((2, 2))})
-    assert {name: array.tolist() for name, array in records.rows().items()} == {
+    store.keep_rows(first)
+    store.keep_rows({"labels": np.zeros((2, 2))})
+    assert {name: array.tolist() for name, array in store.rows().items()} == {
         "labels": [[1, 0], [0, 1]], "group": [3, 4],
     }  # fmt: skip
 
 
-def test_another_comparison_is_refused_by_the_name_of_what_differs(records: Records) -> None:
-    records.put("test-1", {})
-    records.open(IDENTITY, overwrite=False)
+def test_another_comparison_is_refused_by_the_name_of_what_differs(store: ResultStore) -> None:
+    store.put("test-1", {})
+    store.open(IDENTITY, overwrite=False)
     changed = {**IDENTITY, "settings": {"training": {"learning_rate": 0.002}, "presets": [{"name": "a"}]}}
     with pytest.raises(ComparisonError, match=r"settings\.training\.learning_rate: 0\.001 there, 0\.002 now.*--overw"):
-        records.open(changed, overwrite=False)
-    with pytest.raises(ComparisonError, match=r"table content: abc there, def now.* its 1 finished jobs"):
-        records.open({**IDENTITY, "table content": "def"}, overwrite=False)
-    records.open(changed, overwrite=True)
-    assert records.count == 0
-    records.open(changed, overwrite=False)
+        store.open(changed, overwrite=False)
+    with pytest.raises(ComparisonError, match=r"table content: abc there, def now.* its 1 finished trials"):
+        store.open({**IDENTITY, "table content": "def"}, overwrite=False)
+    store.open(changed, overwrite=True)
+    assert store.count == 0
+    store.open(changed, overwrite=False)
 
 
-def test_a_damaged_record_is_named(records: Records) -> None:
-    (records.folder / "test-1.json").write_text("{")
+def test_a_damaged_result_is_named(store: ResultStore) -> None:
+    (store.folder / "test-1.json").write_text("{")
     with pytest.raises(FileError, match=r"test-1\.json' cannot be read.*remove it"):
-        records.get("test-1")
+        store.get("test-1")
 
 
 def test_a_folder_that_cannot_be_made_is_named(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
-    with pytest.raises(FileError, match="file/records' cannot be written"):
-        Records(tmp_path / "file" / "records").open(IDENTITY, overwrite=False)
+    with pytest.raises(FileError, match="file/results' cannot be written"):
+        ResultStore(tmp_path / "file" / "results").open(IDENTITY, overwrite=False)
 
 
 def test_the_digest_of_a_table_is_that_of_its_content() -> None:
@@ -91,7 +91,7 @@ def test_the_order_of_names_does_not_change_a_digest() -> None:
     [({"extra": None}, "extra: nothing there, None now"), ({"tags": []}, r"tags: nothing there, \[\]")],
 )
 def test_a_setting_that_another_automtl_does_not_have_is_named(
-    records: Records, setting: dict[str, object], words: str
+    store: ResultStore, setting: dict[str, object], words: str
 ) -> None:
     with pytest.raises(ComparisonError, match=words):
-        records.open(IDENTITY | setting, overwrite=False)
+        store.open(IDENTITY | setting, overwrite=False)

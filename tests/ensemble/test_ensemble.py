@@ -24,7 +24,7 @@ from automtl.models.network import count_parameters
 from automtl.predictor import Predictor
 from automtl.system.progress import ignore
 from automtl.tables.schema import Task, TaskKind
-from automtl.training.fit import predict_logits
+from automtl.training.evaluation import predict_logits
 from tests.ensemble.test_trees import LAYOUT, SETTINGS, TASKS, new_model, rows, trained
 
 

@@ -25,7 +25,9 @@ from automtl.models.settings import NetworkSettings
 from automtl.predictor import Predictor
 from automtl.system.progress import Progress
 from automtl.tables.schema import Task, TaskKind
-from automtl.training.fit import TrainingSettings, fit, predict_logits
+from automtl.training.evaluation import predict_logits
+from automtl.training.fit import fit
+from automtl.training.settings import TrainingSettings
 
 TASKS = (Task("click"), Task("watch", TaskKind.REGRESSION))
 LAYOUT = Layout(
@@ -83,7 +85,7 @@ def test_both_kinds_of_task_are_learned_and_heard_of() -> None:
     logits = predict_logits(model, test)
     assert ((logits[:, 0] > 0) == (test.labels[:, 0] > 0)).float().mean() > 0.95
     assert (logits[:, 1] - test.labels[:, 1]).square().mean() < 0.1 * test.labels[:, 1].var()
-    assert result.score < 0.5 and result.checks[0].train_loss < result.checks[0].loss
+    assert result.score < 0.5 and result.evaluations[0].train_loss < result.evaluations[0].loss
     assert {event.stage for event in heard} == {"training lightgbm: click", "training lightgbm: watch"}
     assert count_parameters(model) > 100
 

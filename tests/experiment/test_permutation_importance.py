@@ -18,7 +18,8 @@ from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.predictor import ModelSpec, Predictor
 from automtl.tables.schema import Schema
-from automtl.training.fit import TrainingSettings, fit
+from automtl.training.fit import fit
+from automtl.training.settings import TrainingSettings
 
 ROWS = 2000
 

@@ -17,8 +17,8 @@ from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.predictor import Predictor
 from automtl.tables.schema import Task
-from automtl.training.balancing import BALANCINGS
-from automtl.training.fit import FitResult, TrainingSettings, fit
+from automtl.training.fit import FitResult, fit
+from automtl.training.settings import BALANCINGS, TrainingSettings
 from tests.conftest import TINY, small_batch, small_layout
 
 NETWORK = NetworkSettings(embedding_size=4, width=8, towers=(4,), dropout=0.2)
@@ -38,7 +38,7 @@ def test_it_trains_a_log_and_the_run_folder_predicts_the_same(name: str, log: pl
     settings = make_settings({**TINY, "training": training, "model": "mmoe", "presets": []})
     roles = ColumnRoles(drop=("like", "cart"))
     run = fit_table(log, ["click", "buy"], roles=roles, settings=settings, out=tmp_path / "run")
-    checks = run.history["training"]["checks"]
+    checks = run.history["training"]["evaluations"]
     assert all(math.isfinite(check["train_loss"]) and math.isfinite(check["loss"]) for check in checks)
     assert min(check["train_loss"] for check in checks) < 0.97 * checks[0]["train_loss"]
     assert run.metrics["validation"]["tasks"]["click"]["auc"] > 0.55
@@ -50,14 +50,14 @@ def test_it_trains_a_log_and_the_run_folder_predicts_the_same(name: str, log: pl
 @pytest.mark.parametrize("updates", ["dense", "row-wise"])
 def test_the_same_seed_gives_the_same_weights(name: str, updates: str) -> None:
     (first, one), (second, other) = (train(name, small_batch(80), embedding_updates=updates) for _ in range(2))
-    assert first.checks == second.checks
+    assert first.evaluations == second.evaluations
     assert all(torch.equal(a, b) for a, b in zip(one.parameters(), other.parameters(), strict=True))
 
 
 @every
 def test_one_task_is_plain_training(name: str) -> None:
     (found, model), (plain, other) = (train(each, small_batch(80, 1), 1) for each in (name, "equal"))
-    assert found.checks == plain.checks
+    assert found.evaluations == plain.evaluations
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
 
 
@@ -70,7 +70,7 @@ def test_labels_that_are_masked_change_nothing(name: str) -> None:
     )
     assert not torch.equal(batch.labels, changed.labels)
     (found, model), (same, other) = train(name, batch), train(name, changed)
-    assert found.checks == same.checks
+    assert found.evaluations == same.evaluations
     assert all(torch.equal(a, b) for a, b in zip(model.parameters(), other.parameters(), strict=True))
 
 
@@ -81,5 +81,5 @@ def test_a_task_that_most_batches_lack_does_not_stop_the_others(name: str) -> No
     batch.mask[:, 0] = 1
     batch.mask[4:, 2] = 0
     found, _ = train(name, batch)
-    assert all(math.isfinite(check.train_loss) for check in found.checks)
-    assert found.checks[-1].train_loss < 0.97 * found.checks[0].train_loss
+    assert all(math.isfinite(check.train_loss) for check in found.evaluations)
+    assert found.evaluations[-1].train_loss < 0.97 * found.evaluations[0].train_loss

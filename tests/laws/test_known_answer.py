@@ -19,7 +19,7 @@ from automtl.system.progress import ignore
 from automtl.tables.infer import infer_schema
 from automtl.tables.split import SplitSettings, split_table
 from automtl.tables.synthetic import synthetic_log
-from automtl.training.fit import TrainingSettings
+from automtl.training.settings import TrainingSettings
 
 TASKS = ("click", "like", "buy", "cart")  # click and like share one truth, buy and cart another
 SEEDS, MORE_SEEDS = range(5), range(8)  # what tells two small numbers apart needs more

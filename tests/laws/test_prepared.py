@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from automtl.comparison import Terms, compare_table
+from automtl.comparison import ComparisonSettings, compare_table
 from automtl.config import Settings, make_settings
 from automtl.dataset.prepared import Origin, PreparedFolder, write_prepared
 from automtl.dataset.store import DataLoaderSettings, slices
@@ -157,7 +157,7 @@ def test_what_had_to_be_said_when_it_was_prepared_is_refused(
 
 def test_a_comparison_with_the_seed_of_another_split_is_refused(folder: Path, tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="the split seed is 8.*was split with 5"):
-        compare_table(folder, models=["mmoe"], terms=Terms(split_seed=8), out=tmp_path / "out")
+        compare_table(folder, models=["mmoe"], settings=ComparisonSettings(split_seed=8), out=tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -192,7 +192,7 @@ def test_a_comparison_of_a_folder_is_that_of_the_table(
     found = [
         compare_table(
             source, models=["mmoe"], out=tmp_path / name,
-            terms=Terms(schema=schema, settings=made, seeds=1, trials=1, jobs=1, split_seed=SEED),
+            settings=ComparisonSettings(schema=schema, settings=made, seeds=1, trials=1, jobs=1, split_seed=SEED),
         )
         for name, source, schema, made in (
             ("a", folder, None, replace(settings, encoder=EncoderSettings())),

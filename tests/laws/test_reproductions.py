@@ -1,4 +1,4 @@
-"""What every reproduction of the paper obeys; all run on one small log, with the real parts, and share their jobs."""
+"""What every reproduction of the paper obeys; all run on one small log, with the real parts, and share their trials."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
-from automtl.comparison import Terms
-from automtl.comparison.compare import Evidence
-from automtl.comparison.protocol import Finish
-from automtl.comparison.result_store import Records
-from automtl.comparison.scheduler import Standing
+from automtl.comparison import ComparisonSettings
+from automtl.comparison.candidates import CandidateResult
+from automtl.comparison.result_store import ResultStore
+from automtl.comparison.scheduler import ComparisonProgress
+from automtl.comparison.summary import Comparison
 from automtl.config import Settings, make_settings
 from automtl.paper import REPRODUCTIONS, Reproduced, Reproduction, reproduce
-from automtl.paper.run import publish
+from automtl.paper.run import write_reproduction
 from automtl.system.progress import Event
 from automtl.tables.schema import Schema
 from tests.conftest import TASKS, TINY
@@ -34,7 +34,7 @@ KEYS = {
     "format", "automtl", "table", "seeds", "trials", "reproduction", "title", "paper", "note", "failed", "sentences",
 }  # fmt: skip
 every = pytest.mark.parametrize("reproduction", REPRODUCTIONS.values(), ids=list(REPRODUCTIONS))
-_done: dict[str, tuple[Reproduced, list[Standing]]] = {}
+_done: dict[str, tuple[Reproduced, list[ComparisonProgress]]] = {}
 
 
 @pytest.fixture(scope="module")
@@ -48,17 +48,17 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("paper")
 
 
-def standings(events: list[Event]) -> list[Standing]:
-    return [event for event in events if isinstance(event, Standing)]
+def progress_of(events: list[Event]) -> list[ComparisonProgress]:
+    return [event for event in events if isinstance(event, ComparisonProgress)]
 
 
 def run(
     reproduction: Reproduction, log: pl.DataFrame, settings: Settings, out: Path
-) -> tuple[Reproduced, list[Standing]]:
+) -> tuple[Reproduced, list[ComparisonProgress]]:
     heard: list[Event] = []
-    terms = Terms(settings=settings, seeds=2, trials=1, jobs=1)
-    made = reproduce(reproduction, log.head(800), TASKS, terms=terms, out=out, callback=heard.append)
-    return made, standings(heard)
+    chosen = ComparisonSettings(settings=settings, seeds=2, trials=1, jobs=1)
+    made = reproduce(reproduction, log.head(800), TASKS, settings=chosen, out=out, callback=heard.append)
+    return made, progress_of(heard)
 
 
 @pytest.fixture
@@ -101,21 +101,21 @@ def test_page_and_pictures_are_well_formed_and_need_nothing_else(reproduction: R
 
 
 @every
-def test_a_second_run_repeats_no_job_and_writes_the_same(
+def test_a_second_run_repeats_no_trial_and_writes_the_same(
     reproduction: Reproduction, made: Reproduced, log: pl.DataFrame, settings: Settings, folder: Path
 ) -> None:
     before = {path: path.read_bytes() for path in made.files}
-    records = {path: path.stat().st_mtime_ns for path in (folder / "records").iterdir()}
+    results = {path: path.stat().st_mtime_ns for path in (folder / "results").iterdir()}
     again, heard = run(reproduction, log, settings, folder)
-    assert [standing.ended for standing in heard if standing.ended] == []
-    assert {path: path.stat().st_mtime_ns for path in (folder / "records").iterdir()} == records
+    assert [progress.ended for progress in heard if progress.ended] == []
+    assert {path: path.stat().st_mtime_ns for path in (folder / "results").iterdir()} == results
     assert {path: path.read_bytes() for path in again.files} == before
 
 
 @every
-def test_contenders_that_failed_are_named_with_their_message(reproduction: Reproduction, tmp_path: Path) -> None:
+def test_candidates_that_failed_are_named_with_their_message(reproduction: Reproduction, tmp_path: Path) -> None:
     entry = {"searched": True, "seeds": [], "tuning": {"chosen": None, "trials": []}, "failed": "no <luck>"}
-    finishes = [Finish(one.name, True, entry, ()) for one in reproduction.contenders(Settings())]
+    results = [CandidateResult(one.name, entry) for one in reproduction.candidates(Settings())]
     header = {
         "format": 1,
         "automtl": "0",
@@ -125,31 +125,33 @@ def test_contenders_that_failed_are_named_with_their_message(reproduction: Repro
         "table": {"name": "log", "rows": {"train": 1}},
     }
     schema = Schema.from_dict({"fields": [{"name": "a", "kind": "categorical"}], "tasks": [{"name": "click"}]})
-    made = publish(reproduction, Evidence(Settings(), header, finishes, Records(tmp_path), schema), tmp_path)
-    assert Page(made.files[1].read_text()).words.count("no <luck>") == len(finishes)
-    assert made.values["failed"].keys() == {finish.name for finish in finishes}
+    made = write_reproduction(
+        reproduction, Comparison(Settings(), schema, header, results, ResultStore(tmp_path)), tmp_path
+    )
+    assert Page(made.files[1].read_text()).words.count("no <luck>") == len(results)
+    assert made.values["failed"].keys() == {result.name for result in results}
 
 
-def test_reproductions_in_one_folder_share_their_jobs(log: pl.DataFrame, settings: Settings, folder: Path) -> None:
+def test_reproductions_in_one_folder_share_their_trials(log: pl.DataFrame, settings: Settings, folder: Path) -> None:
     for name in ("TABLE3", "TABLE4", "FIGURE6"):
         if name not in _done:
             _done[name] = run(REPRODUCTIONS[name], log, settings, folder)
-    assert any(standing.ended for standing in _done["TABLE3"][1])
-    assert not any(standing.ended for name in ("TABLE4", "FIGURE6") for standing in _done[name][1])
+    assert any(progress.ended for progress in _done["TABLE3"][1])
+    assert not any(progress.ended for name in ("TABLE4", "FIGURE6") for progress in _done[name][1])
 
 
 def test_an_interrupted_reproduction_goes_on_where_it_stopped(
     log: pl.DataFrame, settings: Settings, tmp_path: Path
 ) -> None:
     def stop(event: Event) -> None:
-        if isinstance(event, Standing) and event.ended:
+        if isinstance(event, ComparisonProgress) and event.ended:
             raise KeyboardInterrupt
 
     figure, rows, heard = REPRODUCTIONS["FIGURE3"], log.head(800), list[Event]()
-    terms = Terms(settings=settings, seeds=1, jobs=1)
+    chosen = ComparisonSettings(settings=settings, seeds=1, jobs=1)
     with pytest.raises(KeyboardInterrupt):
-        reproduce(figure, rows, TASKS, terms=terms, out=tmp_path, callback=stop)
+        reproduce(figure, rows, TASKS, settings=chosen, out=tmp_path, callback=stop)
     assert not (tmp_path / "FIGURE3.json").exists()
-    reproduce(figure, rows, TASKS, terms=terms, out=tmp_path, callback=heard.append)
-    assert [standing.ended for standing in standings(heard) if standing.ended] == ["no-auxiliary-loss search 0"]
+    reproduce(figure, rows, TASKS, settings=chosen, out=tmp_path, callback=heard.append)
+    assert [progress.ended for progress in progress_of(heard) if progress.ended] == ["no-auxiliary-loss search 0"]
     assert (tmp_path / "FIGURE3.json").exists()

@@ -12,7 +12,8 @@ from automtl.features.encoder import Encoder, EncoderSettings
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.tables.schema import Field, FieldKind, Schema, Task
-from automtl.training.fit import TrainingSettings, fit
+from automtl.training.fit import fit
+from automtl.training.settings import TrainingSettings
 
 SEQUENCE = Field("history", FieldKind.SEQUENCE, target="item")
 
@@ -34,7 +35,7 @@ def reached(field: Field) -> float:
     model = MODELS.find("shared-bottom")(encoder.layout, NetworkSettings(8, 16, (8,), dropout=0.0), torch.Generator())
     settings = TrainingSettings(epochs=10, batch_size=100, learning_rate=5e-3, patience=10)
     result = fit(model, train, valid, schema.tasks, settings, 0)
-    return result.checks[result.best].auc["like"]
+    return result.evaluations[result.best].auc["like"]
 
 
 def test_an_item_that_was_seen_is_recognised_by_target_attention_alone() -> None:

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from automtl.nn.dropout import Dropout
-from automtl.training.fit import seeded
+from automtl.system.randomness import seeded
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.5])

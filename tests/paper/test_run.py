@@ -1,4 +1,4 @@
-"""Reproductions: what each makes of what its contenders gave. Laws of all are in tests/laws/test_reproductions.py."""
+"""Reproductions: what each makes of what its candidates gave. Laws of all are in tests/laws/test_reproductions.py."""
 
 from __future__ import annotations
 
@@ -9,14 +9,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from automtl.comparison.candidates import ABLATIONS
-from automtl.comparison.compare import Evidence
-from automtl.comparison.protocol import Finish
-from automtl.comparison.result_store import Records
+from automtl.comparison.candidates import ABLATIONS, CandidateResult
+from automtl.comparison.result_store import ResultStore
+from automtl.comparison.summary import Comparison
 from automtl.config import Settings, make_settings
 from automtl.errors import SettingsError
 from automtl.paper import REPRODUCTIONS, find_reproduction
-from automtl.paper.run import Reproduced, _published, publish
+from automtl.paper.run import Reproduced, as_published, write_reproduction
 from automtl.tables.schema import Schema
 from tests.test_cli import call
 
@@ -33,20 +32,22 @@ SCHEMA = Schema.from_dict(
 )
 
 
-def shown(name: str, finishes: list[Finish], tmp_path: Path) -> Reproduced:
-    return publish(REPRODUCTIONS[name], Evidence(Settings(), HEADER, finishes, Records(tmp_path), SCHEMA), tmp_path)
+def shown(name: str, results: list[CandidateResult], tmp_path: Path) -> Reproduced:
+    return write_reproduction(
+        REPRODUCTIONS[name], Comparison(Settings(), SCHEMA, HEADER, results, ResultStore(tmp_path)), tmp_path
+    )
 
 
-def searched(name: str, *searches: list[dict[str, Any]]) -> Finish:
+def searched(name: str, *searches: list[dict[str, Any]]) -> CandidateResult:
     entry = {"searched": True, "seeds": [], "tuning": {"chosen": None, "trials": []}, "failed": None}
     histories = [
         {"history": {"warm_up": 0, "records": records}, "architecture": records[-1]["architecture"]}
         for records in searches
     ]
-    return Finish(name, True, entry, (), tuple(histories))
+    return CandidateResult(name, entry, (), tuple(histories))
 
 
-def look(step: int, **values: Any) -> dict[str, Any]:
+def record(step: int, **values: Any) -> dict[str, Any]:
     choices = {"interaction": ["skip"], "pooling": ["sum"] * 2, "layer_1": ["skip"] * 2}
     architecture = {"choices": choices, "selection": [[0], [1]]}
     usual = {"skips": 0, "stopped": 0, "gradient_difference": [0.0] * 5, "architecture": architecture}
@@ -66,31 +67,31 @@ def test_names_are_found_in_capitals_or_not(name: str) -> None:
 @pytest.mark.parametrize("name", ["FIGURE3", "FIGURE5"])
 def test_without_selection_there_is_no_selection_to_show(name: str) -> None:
     with pytest.raises(SettingsError, match="space.selection"):
-        REPRODUCTIONS[name].contenders(make_settings({"space": {"selection": False}}))
+        REPRODUCTIONS[name].candidates(make_settings({"space": {"selection": False}}))
 
 
-def test_ablations_are_all_contenders_of_table_5() -> None:
-    assert [one.name for one in REPRODUCTIONS["TABLE5"].contenders(Settings())] == ["automtl", *ABLATIONS]
+def test_ablations_are_all_candidates_of_table_5() -> None:
+    assert [one.name for one in REPRODUCTIONS["TABLE5"].candidates(Settings())] == ["automtl", *ABLATIONS]
 
 
-def test_figure_5_has_a_contender_for_every_number_of_experts() -> None:
+def test_figure_5_has_a_candidate_for_every_number_of_experts() -> None:
     settings = make_settings({"space": {"experts": 3}})
-    made = [one.settings(settings) for one in REPRODUCTIONS["FIGURE5"].contenders(settings)]
+    made = [one.settings(settings) for one in REPRODUCTIONS["FIGURE5"].candidates(settings)]
     assert [one.space.keep for one in made] == [1, 2, 3]
     assert {one.space.experts for one in made} == {3}
 
 
 def test_the_published_schedule_searches_by_algorithm_1_and_leaves_the_others_what_they_are() -> None:
-    made = {one.name: _published(one).changes for one in REPRODUCTIONS["FIGURE4"].contenders(Settings())}
+    made = {one.name: as_published(one).changes for one in REPRODUCTIONS["FIGURE4"].candidates(Settings())}
     assert {name: changes["strategy"] for name, changes in made.items()} == {
         "darts": "darts", "darts-minus": "darts-minus", "algorithm-1": "automtl", "automtl": "automtl",
     }  # fmt: skip
-    (ablation,) = [one for one in REPRODUCTIONS["TABLE5"].contenders(Settings()) if one.name == "no-oles"]
-    assert _published(ablation).changes["search"] == {"early_stopping": False}
+    (ablation,) = [one for one in REPRODUCTIONS["TABLE5"].candidates(Settings()) if one.name == "no-oles"]
+    assert as_published(ablation).changes["search"] == {"early_stopping": False}
 
 
 def test_tasks_that_choose_different_experts_are_the_root_of_two_apart(tmp_path: Path) -> None:
-    apart, alike = [look(1, beta=[[1.0, 0.0], [0.0, 1.0]])], [look(1, beta=[[0.5, 0.5], [0.5, 0.5]])]
+    apart, alike = [record(1, beta=[[1.0, 0.0], [0.0, 1.0]])], [record(1, beta=[[0.5, 0.5], [0.5, 0.5]])]
     made = shown("FIGURE3", [searched("automtl", apart, apart), searched("no-auxiliary-loss", alike, alike)], tmp_path)
     summary = made.values["summary"]
     assert summary["automtl"]["distance"]["mean"] == pytest.approx(math.sqrt(2))
@@ -99,7 +100,10 @@ def test_tasks_that_choose_different_experts_are_the_root_of_two_apart(tmp_path:
 
 
 def test_skips_are_means_over_seeds_and_a_search_that_ended_early_rests(tmp_path: Path) -> None:
-    short, long = [look(1, skips=2), look(2, skips=4)], [look(1, skips=0), look(2, skips=2), look(3, skips=10)]
+    short, long = (
+        [record(1, skips=2), record(2, skips=4)],
+        [record(1, skips=0), record(2, skips=2), record(3, skips=10)],
+    )
     made = shown("FIGURE4", [searched("darts", short, long)], tmp_path)
     assert made.values["summary"]["darts"]["last"] == {"mean": 7, "std": pytest.approx(18**0.5), "n": 2}
     assert made.values["summary"]["darts"]["difference"]["n"] == 0  # nothing was measured
@@ -108,18 +112,18 @@ def test_skips_are_means_over_seeds_and_a_search_that_ended_early_rests(tmp_path
 
 
 def test_skips_of_the_search_and_of_the_final_architecture_are_told_apart(tmp_path: Path) -> None:
-    made = shown("FIGURE4", [searched("automtl", [look(1, skips=1)], [look(1, skips=2)])], tmp_path)
+    made = shown("FIGURE4", [searched("automtl", [record(1, skips=1)], [record(1, skips=2)])], tmp_path)
     ((_, header, (row,)),) = made.tables
     cells = dict(zip(header, row, strict=True))
-    assert cells["skips at last look"] == "1.5 ±0.7"
-    assert cells["in the final architecture"] == "3.0 ±0.0"  # as `look` makes them
+    assert cells["skips at last evaluation"] == "1.5 ±0.7"
+    assert cells["in the final architecture"] == "3.0 ±0.0"  # as `record` makes them
     assert "default search 1.5 (3.0 after its trials)" in made.values["sentences"][0]
 
 
-def test_a_failed_contender_leaves_the_figure_of_the_others(tmp_path: Path) -> None:
+def test_a_failed_candidate_leaves_the_figure_of_the_others(tmp_path: Path) -> None:
     failed = {"searched": True, "seeds": [], "tuning": {"chosen": None, "trials": []}, "failed": "no memory"}
-    finishes = [searched("darts", [look(1)], [look(1)]), Finish("automtl", True, failed, ())]
-    made = shown("FIGURE4", finishes, tmp_path)
+    results = [searched("darts", [record(1)], [record(1)]), CandidateResult("automtl", failed)]
+    made = shown("FIGURE4", results, tmp_path)
     assert made.values["failed"] == {"automtl": "no memory"}
     assert [row[0] for _, _, rows in made.tables for row in rows] == ["DARTS"]
 
@@ -151,14 +155,14 @@ def test_figure_6_begins_with_the_best_architecture_on_validation_rows(tmp_path:
     ]
 
 
-def trained(name: str, validation: float, test: float, first_loss: float | None = None) -> Finish:
+def trained(name: str, validation: float, test: float, first_loss: float | None = None) -> CandidateResult:
     """Two seeds; `first_loss`: the first one's on validation rows, if it differs."""
     tasks = {task: {"auc": 0.6} for task in ("click", "buy")}
     seeds = [
         {"seed": seed, "validation": {"tasks": tasks, "mtl_loss": loss}, "test": {"tasks": tasks, "mtl_loss": test},
          "parameters": 9, "flops_per_row": 9, "peak_memory_bytes": 9, "seconds": {"search": 1.0, "training": 2.0},
-         "architecture": look(1)["architecture"]}
+         "architecture": record(1)["architecture"]}
         for seed, loss in enumerate((first_loss or validation, validation))
     ]  # fmt: skip
     entry = {"searched": True, "seeds": seeds, "tuning": {"chosen": None, "trials": []}, "failed": None}
-    return Finish(name, True, entry, ())
+    return CandidateResult(name, entry)

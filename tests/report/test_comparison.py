@@ -21,7 +21,7 @@ def page() -> Page:
     return Page(comparison_report(comparison_values()))
 
 
-def test_verdicts_come_first_and_marks_are_words(page: Page) -> None:
+def test_conclusions_come_first_and_marks_are_words(page: Page) -> None:
     words = "\n".join(page.words)
     assert words.index("automtl is better than mmoe") < words.index("Results")
     assert words.count("▲ better") == words.count("≈ within noise") == 1
@@ -55,10 +55,10 @@ def test_findings_and_gate_weights_are_shown_where_they_are_known(page: Page) ->
     assert "mean gate weights were not recorded" in " ".join(bare.words)
 
 
-def test_a_comparison_without_verdicts_or_results_has_a_page() -> None:
+def test_a_comparison_without_conclusions_or_results_has_a_page() -> None:
     values = comparison_values()
     models = {name: model for name, model in values["models"].items() if model["failed"]}
-    bare = Page(comparison_report(values | {"verdicts": {}, "models": models}))
+    bare = Page(comparison_report(values | {"significance": {}, "models": models}))
     assert "Failed models" in bare.words
 
 

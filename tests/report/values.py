@@ -102,7 +102,7 @@ def _training(tasks: tuple[str, ...]) -> dict[str, Any]:
          "auc": {task: 0.6 + epoch / 40 + place / 200 for place, task in enumerate(tasks)}}
         for epoch in range(6)
     ]  # fmt: skip
-    return {"best": 3, "checks": checks}
+    return {"best": 3, "evaluations": checks}
 
 
 def comparison_values(tasks: tuple[str, ...] = NAMES[:3]) -> dict[str, Any]:
@@ -114,12 +114,13 @@ def comparison_values(tasks: tuple[str, ...] = NAMES[:3]) -> dict[str, Any]:
         "seeds": [], "summary": {"tasks": {}, "mtl_loss": {"mean": None, "std": None, "n": 0}},
         "tuning": {"chosen": None, "trials": []}, "failed": f"no convergence in {NAMES[0]}",
     }  # fmt: skip
-    verdicts = {task: _verdict(task, place) for place, task in enumerate(tasks)}
+    significance = {task: _significance(task, place) for place, task in enumerate(tasks)}
     return {
         "format": 1, "automtl": "0.1.0", "reference": "automtl", "seeds": [0, 1, 2], "trials": 6,
         "table": {"name": NAMES[0], "rows": {"train": 14000, "validation": 2000, "test": 4000}},
         "tasks": [{"name": task, "kind": "binary", "positive_rate": 0.02} for task in tasks],
-        "models": models, "verdicts": verdicts, "findings": findings(), "sentence": "automtl is better on some tasks",
+        "models": models, "significance": significance, "findings": findings(),
+        "sentence": "automtl is better on some tasks",
     }  # fmt: skip
 
 
@@ -156,19 +157,19 @@ def _spread(values: list[float]) -> dict[str, float]:
     return {"mean": statistics.fmean(values), "std": statistics.stdev(values), "n": len(values)}
 
 
-def _verdict(task: str, place: int) -> dict[str, Any]:
+def _significance(task: str, place: int) -> dict[str, Any]:
     if place == 2:
         return {
             "metric": "auc",
             "rival": None,
-            "verdict": "undefined",
+            "conclusion": "undefined",
             "sentence": f"automtl cannot be judged on {task}",
         }
     difference = 0.012 - 0.01 * place
     return {
         "metric": "auc", "rival": "mmoe", "ours": 0.7, "theirs": 0.7 - difference, "difference": difference,
         "interval": [difference - 0.005, difference + 0.005], "t_p": 0.01, "bootstrap_p": 0.01, "holm_t_p": 0.02,
-        "holm_bootstrap_p": 0.02, "verdict": ("better", "within noise")[place],
+        "holm_bootstrap_p": 0.02, "conclusion": ("better", "within noise")[place],
         "sentence": f"automtl is better than mmoe on {task}",
     }  # fmt: skip
 

@@ -23,7 +23,7 @@ from automtl.search.settings import published
 from automtl.space import SpaceSettings, published_space
 from automtl.system.hardware import has_bf16
 from automtl.system.progress import ignore
-from automtl.training.fit import TrainingSettings
+from automtl.training.settings import TrainingSettings
 from tests.conftest import small_batch, small_layout
 
 SPACE = published_space(SpaceSettings(experts=3, layers=1, keep=2, expert_layers=("skip", "mlp-16", "hidden-gate")), 3)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from automtl.system.denormal import TINY, remove_tiny
+from automtl.system.denormal import TINY, ignore_denormals, remove_tiny
 
 
 def test_tiny_parameters_and_momentum_become_zero_and_others_stay() -> None:
@@ -20,3 +20,15 @@ def test_tiny_parameters_and_momentum_become_zero_and_others_stay() -> None:
     moments = optimizer.state[parameter]["exp_avg"]
     assert float(moments[2]) == 0.0 and float(moments[0]) != 0.0
     assert not ((moments != 0) & (moments.abs() < TINY)).any()
+
+
+def test_denormals_are_ignored_in_a_block_alone() -> None:
+    def product() -> float:
+        return float(torch.tensor([1e-38]) * 0.1)
+
+    assert product() > 0
+    with ignore_denormals():
+        with ignore_denormals():
+            assert product() == 0
+        assert product() == 0
+    assert product() > 0

@@ -14,7 +14,8 @@ from automtl.models.settings import NetworkSettings
 from automtl.nn.tower import Towers
 from automtl.system.hardware import LARGE, find_device, has_bf16, in_large_pages, precision
 from automtl.tables.schema import Task
-from automtl.training.fit import TrainingSettings, fit
+from automtl.training.fit import fit
+from automtl.training.settings import TrainingSettings
 from tests.conftest import small_batch, small_layout
 
 TASKS = tuple(Task(f"t{index}") for index in range(3))

@@ -46,7 +46,7 @@ def test_tensorboard_reads_the_curves_metrics_settings_and_architecture(
 ) -> None:
     found = run(log, tracked(tiny, tmp_path, "tensorboard"))
     events = read_events(tmp_path / "tensorboard" / "automtl-0")
-    checks = found.history["training"]["checks"]
+    checks = found.history["training"]["evaluations"]
     losses = events.Scalars("training automtl/loss")
     assert [event.step for event in losses] == [check["rows"] for check in checks]
     assert [event.value for event in losses] == pytest.approx([check["loss"] for check in checks])
@@ -75,7 +75,7 @@ def test_mlflow_reads_a_finished_run_and_no_network_is_used(
     assert record.data.params["space.expert_layers"].startswith('["skip"')
     assert record.data.metrics["final/test/mtl_loss"] == found.metrics["test"]["mtl_loss"]
     history = client.get_metric_history(record.info.run_id, "training automtl/loss")
-    assert [entry.value for entry in history] == [check["loss"] for check in found.history["training"]["checks"]]
+    assert [entry.value for entry in history] == [check["loss"] for check in found.history["training"]["evaluations"]]
     assert [entry.path for entry in client.list_artifacts(record.info.run_id)] == ["architecture.txt"]
 
 
@@ -106,7 +106,7 @@ def test_a_tracker_that_fails_midway_is_a_warning_and_the_fit_goes_on(
     assert len(warned) == 1
     assert found.metrics["test"] == plain.metrics["test"]
     losses = read_events(tmp_path / "tensorboard" / "mmoe-0").Scalars("training mmoe/loss")
-    assert len(losses) == len(found.history["training"]["checks"])  # the other tracker went on
+    assert len(losses) == len(found.history["training"]["evaluations"])  # the other tracker went on
 
 
 @pytest.mark.parametrize("name", TRACKERS)

@@ -10,7 +10,9 @@ from torch import nn
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.training.averaging import EVERY, Averaging
-from automtl.training.fit import TrainingSettings, fit, updating
+from automtl.training.fit import fit
+from automtl.training.settings import TrainingSettings
+from automtl.training.updates import updating
 from tests.conftest import small_batch, small_layout
 
 SETTINGS = TrainingSettings(epochs=2, batch_size=8)

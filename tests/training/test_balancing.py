@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import torch
+import torchjd.aggregation
 from torch import Tensor, nn
 
 from automtl.config import make_settings
 from automtl.errors import SettingsError
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
+from automtl.system.randomness import seeded
 from automtl.training.balancing import (
     BALANCINGS,
     Balancing,
@@ -22,8 +24,8 @@ from automtl.training.balancing import (
     shared_parameters,
     square_root,
 )  # fmt: skip
-from automtl.training.fit import TrainingSettings, balancing_of
 from automtl.training.losses import MultiTaskLoss
+from automtl.training.settings import TrainingSettings
 from tests.conftest import small_batch, small_layout
 
 FIRST, SECOND = torch.tensor([3.0, 1.0, 0.0]), torch.tensor([-2.0, 1.0, 0.5])  # two gradients that conflict
@@ -43,7 +45,7 @@ class Line(nn.Module):
 
 
 def direction(name: str, model: Line, weights: Tensor = HALVES) -> Tensor:
-    balance = find_balancing(name, model, weights, 0.1)  # type: ignore[arg-type]
+    balance = find_balancing(TrainingSettings(balancing=name, learning_rate=0.1), model, weights)
     (found,) = torch.autograd.grad(balance.total(model.losses()), [model.point])
     return found
 
@@ -86,7 +88,7 @@ def test_tasks_in_harmony_get_the_plain_step(name: str) -> None:
 
 
 def test_dwa_weighs_as_a_plain_loop_over_epochs_does() -> None:
-    balance = find_balancing("dwa", Line(FIRST, SECOND), HALVES, 0.1)
+    balance = find_balancing(TrainingSettings(balancing="dwa", learning_rate=0.1), Line(FIRST, SECOND), HALVES)
     epochs = torch.tensor(
         [[[4.0, 2.0], [2.0, 2.0]], [[2.0, 1.5], [1.0, 1.5]], [[1.0, 1.0], [1.5, 1.0]]]
     )  # (epochs, batches, T)
@@ -103,7 +105,7 @@ def test_dwa_weighs_as_a_plain_loop_over_epochs_does() -> None:
 
 
 def test_uncertainty_learns_to_weigh_a_task_by_its_inverse_loss() -> None:
-    balance = find_balancing("uncertainty", nn.Module(), HALVES, 0.05)
+    balance = find_balancing(TrainingSettings(balancing="uncertainty", learning_rate=0.05), nn.Module(), HALVES)
     losses = torch.tensor([0.5, 2.0])
     torch.testing.assert_close(balance.total(losses), losses.mean())
     for _ in range(400):
@@ -115,7 +117,7 @@ def test_uncertainty_learns_to_weigh_a_task_by_its_inverse_loss() -> None:
 
 
 def test_famo_weighs_up_the_task_whose_loss_falls_less() -> None:
-    balance = find_balancing("famo", nn.Module(), HALVES, 0.1)
+    balance = find_balancing(TrainingSettings(balancing="famo", learning_rate=0.1), nn.Module(), HALVES)
     before, after = torch.tensor([1.0, 1.0]), torch.tensor([0.5, 1.0])
     for _ in range(20):
         balance.total(before)
@@ -142,11 +144,10 @@ def test_the_products_of_gradients_are_those_of_whole_gradients_also_where_a_tab
     torch.testing.assert_close(gradient_products(again, shared), whole @ whole.T)
 
 
-def test_a_square_root_has_the_products_but_for_their_scale() -> None:
-    rows = torch.randn(4, 50, generator=generator())
-    products = rows @ rows.T
-    root = square_root(products)
-    torch.testing.assert_close((root @ root.T).float(), products / products.diagonal().mean())
+def test_a_square_root_has_the_products() -> None:
+    rows = torch.randn(4, 50, generator=generator()).double()
+    root = square_root(rows @ rows.T)
+    torch.testing.assert_close(root @ root.T, rows @ rows.T)
 
 
 def test_networks_that_share_nothing_have_no_products() -> None:
@@ -168,22 +169,49 @@ def test_a_missing_package_is_an_error_that_names_the_extra(monkeypatch: pytest.
         return real(name, *given, **named)
 
     monkeypatch.setattr(builtins, "__import__", without_torchjd)
-    for name in BALANCINGS.keys() - {"equal"}:
+    for name in set(BALANCINGS) - {"equal"}:
         with pytest.raises(SettingsError, match=rf"'{name}'.*pip install 'automtl\[balancing\]'"):
-            balancing_of(TrainingSettings(balancing=name), nn.Module(), HALVES)  # type: ignore[arg-type]
+            find_balancing(TrainingSettings(balancing=name), nn.Module(), HALVES)
 
 
 def test_the_settings_know_the_table() -> None:
-    with pytest.raises(SettingsError, match=r"training\.balancing.*'nash-mtl'.*found 'pcgrab'"):
+    with pytest.raises(SettingsError, match="training.balancing 'pcgrab' is unknown; did you mean 'pcgrad'.*nash-mtl"):
         make_settings({"training": {"balancing": "pcgrab"}})
     for name in BALANCINGS:
         assert make_settings({"training": {"balancing": name}}).training.balancing == name
 
 
+def own_balancing(model: nn.Module, weights: Tensor, learning_rate: float) -> Balancing:
+    return Balancing(lambda losses: losses[0])
+
+
+def test_a_balancing_of_another_package_is_named_by_its_import_path() -> None:
+    settings = make_settings({"training": {"balancing": f"{__name__}:own_balancing"}}).training
+    balance = find_balancing(settings, nn.Module(), HALVES)
+    assert float(balance.total(torch.tensor([3.0, 5.0]))) == 3.0
+
+
+@pytest.mark.parametrize("name", ["PCGrad", "CAGrad", "UPGrad"])
+def test_weights_of_a_gramian_are_those_of_a_matrix_whose_rows_have_its_products(name: str) -> None:
+    made = getattr(torchjd.aggregation, name)
+    aggregator, weigh = (
+        make(**({"c": 0.4} if name == "CAGrad" else {}))
+        for make in (made, getattr(torchjd.aggregation, f"{name}Weighting"))
+    )
+    rows = torch.randn(3, 50, generator=generator()).double()
+    rows[1] -= rows[0]
+    products = rows @ rows.T
+    products /= products.diagonal().mean()
+    with seeded(0):
+        expected = aggregator.weighting(square_root(products))
+    with seeded(0):
+        torch.testing.assert_close(weigh(products), expected, rtol=1e-4, atol=1e-5)
+
+
 def test_a_compiled_model_is_refused_where_its_graph_is_needed_twice() -> None:
     with pytest.raises(SettingsError, match="set training.compile to false"):
-        balancing_of(TrainingSettings(balancing="pcgrad", compile=True), nn.Module(), HALVES)
-    assert isinstance(balancing_of(TrainingSettings(balancing="dwa", compile=True), nn.Module(), HALVES), Balancing)
+        find_balancing(TrainingSettings(balancing="pcgrad", compile=True), nn.Module(), HALVES)
+    assert isinstance(find_balancing(TrainingSettings(balancing="dwa", compile=True), nn.Module(), HALVES), Balancing)
 
 
 def generator() -> torch.Generator:

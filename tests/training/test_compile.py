@@ -12,7 +12,8 @@ from torch._dynamo.utils import counters
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.tables.schema import Task
-from automtl.training.fit import TrainingSettings, fit
+from automtl.training.fit import fit
+from automtl.training.settings import TrainingSettings
 from tests.conftest import small_batch, small_layout
 
 NETWORK = NetworkSettings(dropout=0.0)

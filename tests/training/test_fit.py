@@ -9,14 +9,18 @@ import torch
 
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
+from automtl.system.randomness import seeded
 from automtl.tables.schema import Task
-from automtl.training.fit import Judge, TrainingSettings, fit, parameter_groups, predict_logits, seeded
+from automtl.training.evaluation import Evaluator, predict_logits
+from automtl.training.fit import fit
 from automtl.training.losses import MultiTaskLoss
+from automtl.training.settings import TrainingSettings
+from automtl.training.updates import parameter_groups
 from tests.conftest import small_batch, small_layout
 
 TASKS = tuple(Task(f"t{index}") for index in range(3))
 NETWORK = NetworkSettings(embedding_size=4, width=8, towers=(4,), dropout=0.3)
-SETTINGS = TrainingSettings(epochs=6, batch_size=16, learning_rate=0.01, check_rows=32, patience=3)
+SETTINGS = TrainingSettings(epochs=6, batch_size=16, learning_rate=0.01, evaluate_every=32, patience=3)
 
 
 def model(seed: int = 0) -> torch.nn.Module:
@@ -26,18 +30,18 @@ def model(seed: int = 0) -> torch.nn.Module:
 def test_the_best_weights_are_restored() -> None:
     net, valid = model(), small_batch(60, seed=2)
     result = fit(net, small_batch(100), valid, TASKS, SETTINGS, 0)
-    assert result.score == min(check.score for check in result.checks)
-    again = Judge(valid, TASKS, MultiTaskLoss(TASKS))(net, 0, 0, 0.0)
+    assert result.score == min(check.score for check in result.evaluations)
+    again = Evaluator(valid, TASKS, MultiTaskLoss(TASKS))(net, 0, 0, 0.0)
     assert again.score == result.score
 
 
 def test_validation_rows_are_judged_alike_however_many_are_looked_at_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     net, valid = model(), small_batch(60, seed=2)
     valid.weight[:] = torch.linspace(0.5, 2, 60)
-    whole = Judge(valid, TASKS, MultiTaskLoss(TASKS))(net, 0, 0, 0.0)
+    whole = Evaluator(valid, TASKS, MultiTaskLoss(TASKS))(net, 0, 0, 0.0)
     for place in ("losses", "metrics"):
         monkeypatch.setattr(f"automtl.training.{place}.SLICE_ROWS", 7)
-    parts = Judge(valid, TASKS, MultiTaskLoss(TASKS))(net, 0, 0, 0.0)
+    parts = Evaluator(valid, TASKS, MultiTaskLoss(TASKS))(net, 0, 0, 0.0)
     assert (parts.score, parts.loss) == pytest.approx((whole.score, whole.loss), abs=1e-6)
     assert parts.auc == pytest.approx(whole.auc, abs=1e-12)
 
@@ -72,5 +76,5 @@ def test_a_task_of_one_class_has_no_auc_in_the_checks_and_they_stay_plain_json()
     train, valid = small_batch(200), small_batch(60, seed=1)
     valid.labels[:, 1] = 0.0
     result = fit(model(), train, valid, TASKS, TrainingSettings(epochs=1), 0)
-    assert set(result.checks[0].auc) == {task.name for task in TASKS} - {TASKS[1].name}
-    json.dumps([check.to_dict() for check in result.checks], allow_nan=False)
+    assert set(result.evaluations[0].auc) == {task.name for task in TASKS} - {TASKS[1].name}
+    json.dumps([check.to_dict() for check in result.evaluations], allow_nan=False)

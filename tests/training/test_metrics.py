@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import tracemalloc
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,7 +18,7 @@ from sklearn.metrics import log_loss as entropy
 from automtl.errors import SchemaError
 from automtl.features.batch import Batch
 from automtl.tables.schema import Task, TaskKind
-from automtl.training.fit import scores_of
+from automtl.training.evaluation import scores_of
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.metrics import (
     METRICS,
@@ -31,6 +34,7 @@ from automtl.training.metrics import (
     mtl_loss,
     ndcg,
     normalized_entropy,
+    primary_metric,
     stage_scores,
 )
 from tests.conftest import small_batch
@@ -47,7 +51,7 @@ def test_fast_areas_equal_scikit_learn_with_ties_and_weights(seed: int) -> None:
         )
 
 
-@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+@pytest.mark.parametrize("metric", METRICS.members().values(), ids=METRICS)
 def test_no_metric_depends_on_how_many_rows_are_judged_at_a_time(metric: Metric, monkeypatch) -> None:  # type: ignore[no-untyped-def]
     rng = np.random.default_rng(3)
     labels, weights = rng.integers(0, 2, 500).astype(np.float32), rng.random(500, np.float32)
@@ -71,7 +75,7 @@ def test_gauc_is_the_weighted_mean_over_groups_with_both_classes() -> None:
     assert found == pytest.approx(np.average(values, weights=sizes))
 
 
-@pytest.mark.parametrize("metric", METRICS, ids=lambda metric: metric.name)
+@pytest.mark.parametrize("metric", METRICS.members().values(), ids=METRICS)
 def test_every_metric_prefers_the_truth_and_says_why_it_is_undefined(metric) -> None:  # type: ignore[no-untyped-def]
     rng = np.random.default_rng(1)
     labels, group = rng.integers(0, 2, 400).astype(float), rng.integers(0, 10, 400)
@@ -156,13 +160,51 @@ def test_a_task_has_the_metrics_it_names_and_those_that_verdicts_need() -> None:
 @pytest.mark.parametrize(
     ("task", "message"),
     [
-        (Task("a", metrics=("acu",)), "task 'a': there is no metric 'acu' for a binary task; did you mean 'auc'"),
-        (Task("a", TaskKind.REGRESSION, metrics=("auc",)), "no metric 'auc' for a regression task"),
+        (Task("a", metrics=("acu",)), "task 'a': metric 'acu' is unknown; did you mean 'auc'"),
+        (
+            Task("a", TaskKind.REGRESSION, metrics=("auc",)),
+            "metric 'auc' is not for a regression task; known: rmse, mae",
+        ),
     ],
 )
-def test_an_unknown_metric_is_named(task: Task, message: str) -> None:
+def test_a_metric_that_cannot_be_had_is_named(task: Task, message: str) -> None:
     with pytest.raises(SchemaError, match=message):
         check_metrics([task])
+
+
+def test_a_task_has_metrics_of_another_package_by_their_import_path(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own_metrics.py").write_text(
+        "from automtl.training.metrics import Metric\n"
+        "worst_score = Metric('worst_score', lambda rows: float(rows.scores.min()), larger_is_better=False)\n"
+        "auc = Metric('auc', lambda rows: 1.0, larger_is_better=True)\n"
+        "number = 1\n"
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    task = Task("t0", metrics=("own_metrics:worst_score", "ndcg"))
+    scores = np.linspace(0.25, 0.5, 40)
+    found = evaluate(lambda index: scores, small_batch(), [task])["t0"]
+    assert list(found) == ["auc", "log_loss", "ndcg", "worst_score", "rows"] and found["worst_score"] == 0.25
+    for name, message in (
+        ("auc", "rename it"),
+        ("number", "is not an automtl.training.metrics.Metric"),
+        ("no", "has no attribute"),
+    ):
+        with pytest.raises(SchemaError, match=f"task 'a': .*'own_metrics:{name}'.*{message}"):
+            check_metrics([Task("a", metrics=(f"own_metrics:{name}",))])
+
+
+def test_a_metric_says_which_of_two_values_is_better() -> None:
+    assert METRICS.find("auc").gain(0.7, 0.6) > 0 > METRICS.find("rmse").gain(0.7, 0.6)
+    assert primary_metric(Task("a")).name == "auc"
+    assert primary_metric(Task("a", TaskKind.REGRESSION)).name == "rmse"
+
+
+def test_naming_metrics_imports_no_torch() -> None:
+    code = "import sys, automtl.training.metrics as m; list(m.METRICS); print('torch' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
 
 
 def test_a_funnel_has_ctr_cvr_and_ctcvr_under_their_own_names() -> None:

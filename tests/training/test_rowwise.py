@@ -13,9 +13,12 @@ from automtl.models.baselines import BASELINES
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.tables.schema import Task
-from automtl.training.fit import TrainingSettings, Updates, by_rows, embeddings, fit, predict_logits
+from automtl.training.evaluation import predict_logits
+from automtl.training.fit import fit
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.rowwise import BETA, EPSILON, RowWiseAdam, pays_by_rows, sum_by_row
+from automtl.training.settings import TrainingSettings
+from automtl.training.updates import Updates, by_rows, embeddings
 from tests.conftest import small_batch, small_layout
 
 TASKS = tuple(Task(f"t{index}") for index in range(3))
@@ -103,7 +106,7 @@ def test_a_model_trained_by_rows_is_determined_by_the_seed_and_can_be_copied(kin
 def test_training_by_rows_learns() -> None:
     net, train = model(), small_batch(200)
     result = fit(net, train, train, TASKS, replace(SETTINGS, epochs=20), 0)
-    assert result.checks[-1].loss < result.checks[0].loss
+    assert result.evaluations[-1].loss < result.evaluations[0].loss
 
 
 def test_rows_pay_where_the_table_is_large_against_the_batch(monkeypatch: pytest.MonkeyPatch) -> None:

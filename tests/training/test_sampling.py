@@ -14,8 +14,10 @@ from automtl.features.layout import CategoricalLayout, Layout
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.tables.schema import Task
-from automtl.training.fit import TrainingSettings, fit, predict_logits
+from automtl.training.evaluation import predict_logits
+from automtl.training.fit import fit
 from automtl.training.sampling import sample_negatives
+from automtl.training.settings import TrainingSettings
 
 RATES = torch.tensor([[0.02, 0.3], [0.1, 0.05], [0.3, 0.1]])  # by value of the one input, of two labels
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from automtl.tables.schema import Task, TaskKind
-from automtl.training.fit import Judge, to_scores
+from automtl.training.evaluation import Evaluator, to_scores
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.targets import Targets
 from tests.conftest import small_batch
@@ -41,4 +41,4 @@ def test_the_loss_is_the_squared_error_of_targets_and_the_base_their_mean() -> N
     mask = batch.mask[:, 1]
     torch.testing.assert_close(loss.per_task(logits, batch)[1], (squares * mask).sum() / mask.sum())
     targets = batch.labels[:, 1][mask > 0].log1p()
-    torch.testing.assert_close(Judge(batch, TASKS, loss).base[1], targets.var(correction=0))
+    torch.testing.assert_close(Evaluator(batch, TASKS, loss).base[1], targets.var(correction=0))

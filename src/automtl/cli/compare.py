@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from automtl.cli.app import app
-from automtl.cli.options import Contest, TableArgument, sharing
-from automtl.cli.progress import until_stopped
+from automtl.cli.options import ComparisonOptions, TableArgument, sharing
+from automtl.cli.progress import comparison_progress
 from automtl.cli.show import show_comparison, show_table
 
 COMPARED = "automtl,shared-bottom,mmoe,ple"
@@ -19,7 +19,7 @@ COMPARED = "automtl,shared-bottom,mmoe,ple"
 @sharing
 def compare_command(
     table: TableArgument,
-    contest: Contest,
+    options: ComparisonOptions,
     models: Annotated[str, typer.Option(help="Names, with commas between; or paper, or all.")] = COMPARED,
     reference_model: Annotated[str | None, typer.Option(help="Held against the others; else the searched one.")] = None,
     out: Annotated[Path, typer.Option(help="The folder of the comparison.")] = Path("runs/comparison"),
@@ -30,12 +30,12 @@ def compare_command(
     """
     from automtl.comparison import compare_table
 
-    tasks, terms = contest.tasks_of(table), contest.terms()
+    tasks, settings = options.tasks_of(table), options.comparison()
     names = [name.strip() for name in models.split(",")]
-    with until_stopped(out) as standing:
+    with comparison_progress(out) as line:
         found = compare_table(
-            table, tasks, models=names, terms=terms, reference_model=reference_model, out=out,
-            callback=standing.callback,
+            table, tasks, models=names, settings=settings, reference_model=reference_model, out=out,
+            callback=line.callback,
         )  # fmt: skip
     failures = show_comparison(found)
     typer.echo(f"files: {out}")
@@ -48,7 +48,7 @@ def compare_command(
 def reproduce_command(
     name: Annotated[str, typer.Argument(help="table3, table4, table5, figure3 ... figure6.", show_default=False)],
     table: TableArgument,
-    contest: Contest,
+    options: ComparisonOptions,
     published_schedule: Annotated[
         bool, typer.Option("--published-schedule", help="Search as the paper does, many times slower.")
     ] = False,
@@ -56,23 +56,23 @@ def reproduce_command(
 ) -> None:
     """A table or figure of the paper, on your table: on screen, as JSON, as an HTML page and SVG pictures.
 
-    An interrupted one goes on where it stopped when the command is given again. Those with the same --out share jobs.
+    An interrupted one goes on where it stopped when the command is given again. Those with the same --out share trials.
     """
     from automtl.paper import find_reproduction, reproduce
 
-    chosen, tasks, terms = find_reproduction(name), contest.tasks_of(table), contest.terms()
-    with until_stopped(out) as standing:
+    chosen, tasks, settings = find_reproduction(name), options.tasks_of(table), options.comparison()
+    with comparison_progress(out) as line:
         found = reproduce(
-            chosen, table, tasks, terms=terms, published_schedule=published_schedule, out=out,
-            callback=standing.callback,
+            chosen, table, tasks, settings=settings, published_schedule=published_schedule, out=out,
+            callback=line.callback,
         )  # fmt: skip
     for title, header, rows in found.tables:
         show_table(title, header, rows)
     for sentence in found.values["sentences"]:
         typer.echo(sentence)
     typer.echo(f"in the paper: {found.values['paper']}")
-    for contender, message in found.values["failed"].items():
-        typer.echo(f"{contender} failed: {message}", err=True)
+    for candidate, message in found.values["failed"].items():
+        typer.echo(f"{candidate} failed: {message}", err=True)
     typer.echo(f"files: {', '.join(str(path) for path in found.files[:2])} and {len(found.files) - 2} pictures")
     if found.values["failed"]:
         raise typer.Exit(1)

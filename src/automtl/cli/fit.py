@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -41,9 +41,11 @@ def fit_command(
         raise SettingsError(f"--schedule '{schedule}': expected 'bounded' or 'published'")
     if schedule == "published":
         settings = replace(settings, search=published())
-    settings = replace(settings, model=model or settings.model, strategy=strategy or settings.strategy)
-    folder, uri = str(tracker_folder or settings.tracker_folder), tracking_uri or settings.tracking_uri
-    settings = replace(settings, trackers=tuple(tracker or settings.trackers), tracker_folder=folder, tracking_uri=uri)
+    given: dict[str, Any] = {
+        "model": model, "strategy": strategy, "trackers": tracker and tuple(tracker),
+        "tracker_folder": tracker_folder and str(tracker_folder), "tracking_uri": tracking_uri,
+    }  # fmt: skip
+    settings = replace(settings, **{name: value for name, value in given.items() if value})
     with Live() as live:
         run = fit_table(
             table, rows.tasks_of(table), roles=rows.roles, schema=rows.read_schema(), settings=settings, seed=seed,

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from automtl.cli.app import app
-from automtl.cli.options import ModelArgument, PrecisionOption, TableArgument
-from automtl.cli.show import show_metrics, show_run, show_table
+from automtl.cli.options import JsonOption, ModelArgument, PrecisionOption, TableArgument, TableOut
+from automtl.cli.show import save, show_metrics, show_run, show_table
 
 
 @app.command("evaluate")
@@ -25,7 +24,7 @@ def evaluate_command(model: ModelArgument, table: TableArgument, precision: Prec
 def predict_command(
     model: ModelArgument,
     table: TableArgument,
-    out: Annotated[Path, typer.Option(help="A .parquet, .csv or .arrow file.", show_default=False)],
+    out: TableOut,
     precision: PrecisionOption = "full",
 ) -> None:
     """Score a table: one column a task, in the table's row order."""
@@ -72,14 +71,11 @@ def importance_command(
     repeats: Annotated[int, typer.Option(min=1, help="Shuffles of each column.")] = 3,
     rows: Annotated[int, typer.Option(min=2, help="Drawn from the table.")] = 20_000,
     seed: Annotated[int, typer.Option(min=0, help="Of the rows and the shuffles.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Write it here, as JSON.")] = None,
+    out: JsonOption = None,
 ) -> None:
     """By how much each task ranks worse when one column is shuffled, on labelled rows."""
     from automtl.experiment.permutation_importance import column_importance, importance_rows
-    from automtl.system.files import write_whole
 
     found = column_importance(model, table, repeats=repeats, rows=rows, seed=seed)
     show_table("drop of AUC, or rise of RMSE, when a column is shuffled", *importance_rows(found))
-    if out is not None:
-        write_whole(out, json.dumps([one.to_dict() for one in found], indent=1))
-        typer.echo(f"importance: {out}")
+    save(out, "importance", [one.to_dict() for one in found])

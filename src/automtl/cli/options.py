@@ -14,13 +14,15 @@ import typer
 from automtl.errors import SettingsError
 
 if TYPE_CHECKING:
-    from automtl.comparison import Terms
+    from automtl.comparison import ComparisonSettings
     from automtl.config import Settings
     from automtl.experiment import ColumnRoles
     from automtl.tables.schema import Schema
 
 TableArgument = Annotated[str, typer.Argument(help="CSV, Parquet or Arrow file, folder or glob.", show_default=False)]
 ModelArgument = Annotated[Path, typer.Argument(help="A run folder written by fit.", show_default=False)]
+TableOut = Annotated[Path, typer.Option("--out", help="A .parquet, .csv or .arrow file.", show_default=False)]
+JsonOption = Annotated[Path | None, typer.Option("--out", help="Write what is found here, as JSON.")]
 PrecisionOption = Annotated[
     Literal["full", "auto"], typer.Option(help="Of products; auto: bf16 where the machine has it.")
 ]
@@ -95,8 +97,8 @@ class Rows(Columns):
 
 
 @dataclass(frozen=True)
-class Contest(Rows):
-    """What is equal for all contenders, and how they are run."""
+class ComparisonOptions(Rows):
+    """What is equal for all candidates, and how they are run."""
 
     seeds: Annotated[int, typer.Option(min=1, help="Searches and trainings of each model.")] = 5
     trials: Annotated[int, typer.Option(min=1, help="Settings tried for each model; 1: the defaults.")] = 6
@@ -104,11 +106,11 @@ class Contest(Rows):
     split_seed: Annotated[int, typer.Option(min=0, help="Of a split at random.")] = 0
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Discard what an earlier one ran there.")] = False
 
-    def terms(self) -> Terms:
-        """For the recipes."""
-        from automtl.comparison import Terms
+    def comparison(self) -> ComparisonSettings:
+        """Settings of the comparison."""
+        from automtl.comparison import ComparisonSettings
 
-        return Terms(
+        return ComparisonSettings(
             self.roles, self.read_schema(), self.settings(), self.seeds, self.trials, self.jobs, self.split_seed,
             self.overwrite,
         )  # fmt: skip

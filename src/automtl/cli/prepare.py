@@ -9,7 +9,7 @@ import typer
 
 from automtl.cli.app import app
 from automtl.cli.options import Rows, TableArgument, sharing
-from automtl.cli.progress import Live
+from automtl.cli.progress import Live, resumable
 from automtl.cli.show import show_table
 
 
@@ -31,16 +31,12 @@ def prepare_command(
     from automtl.experiment.prepare import prepare_table
     from automtl.report.preparation import column_rows, notes, row_line
 
-    try:
-        with Live() as live:
-            made = prepare_table(
-                table, rows.tasks, out=out, roles=rows.roles, schema=rows.read_schema(), settings=rows.settings(),
-                seed=seed, overwrite=overwrite, memory_bytes=None if memory is None else int(memory * 2**30),
-                chunk_rows=chunk_rows, callback=live.callback,
-            )  # fmt: skip
-    except KeyboardInterrupt:
-        typer.echo("stopped; the same command goes on from there", err=True)
-        raise typer.Exit(130) from None
+    with resumable(), Live() as live:
+        made = prepare_table(
+            table, rows.tasks, out=out, roles=rows.roles, schema=rows.read_schema(), settings=rows.settings(),
+            seed=seed, overwrite=overwrite, memory_bytes=None if memory is None else int(memory * 2**30),
+            chunk_rows=chunk_rows, callback=live.callback,
+        )  # fmt: skip
     show_table(row_line(made.report), *column_rows(made.report))
     for line in notes(made.report):
         typer.echo(line)

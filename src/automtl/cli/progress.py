@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -12,41 +13,54 @@ import typer
 from automtl.cli.show import show_findings
 
 
-class Live:
-    """Progress on a terminal: stage, time left, loss, AUC by task, strongest candidates. Silent elsewhere."""
+class Display(ABC):
+    """Shows events: findings as lines, progress in its own way. `live`: what rich changes in place on a terminal."""
 
-    def __enter__(self) -> Live:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+    live: Any
 
-        console = Console(stderr=True)
-        self.bar = Progress(
-            TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[news]}"),
-            console=console, disable=not console.is_terminal, transient=True,
-        )  # fmt: skip
-        self.stages: dict[str, Any] = {}
-        self.bar.start()
+    def __enter__(self) -> Any:
+        if self.live.console.is_terminal:
+            self.live.start()
         return self
 
     def __exit__(self, *error: object) -> None:
-        self.bar.stop()
+        self.live.stop()
 
     def callback(self, event: Any) -> None:
-        """Show one event: findings as lines, progress on the bar."""
+        """Show one event."""
         from automtl.tables.quality import Findings
 
         if isinstance(event, Findings):
             show_findings(event.findings)
         else:
-            self._show(event)
+            self.show(event)
 
-    def _show(self, progress: Any) -> None:
+    @abstractmethod
+    def show(self, progress: Any) -> None:
+        """Show one event of progress."""
+
+
+class Live(Display):
+    """Progress on a terminal: stage, time left, loss, AUC by task, strongest candidates. Silent elsewhere."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+        console = Console(stderr=True)
+        self.live = Progress(
+            TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[news]}"),
+            console=console, disable=not console.is_terminal, transient=True,
+        )  # fmt: skip
+        self.stages: dict[str, Any] = {}
+
+    def show(self, progress: Any) -> None:
         if progress.stage not in self.stages:
-            self.stages[progress.stage] = self.bar.add_task(progress.stage, total=progress.total, news="")
+            self.stages[progress.stage] = self.live.add_task(progress.stage, total=progress.total, news="")
         task = self.stages[progress.stage]
-        self.bar.update(task, completed=progress.step)
+        self.live.update(task, completed=progress.step)
         if progress.loss is not None:
-            self.bar.update(task, news=_news(progress))
+            self.live.update(task, news=_news(progress))
 
 
 def _news(progress: Any) -> str:
@@ -54,59 +68,49 @@ def _news(progress: Any) -> str:
     return "  ".join([*parts, *([" ".join(progress.strongest)] if progress.strongest else [])])
 
 
-class StandingLine:
-    """How far a comparison is: one line that changes on a terminal, a line for each ended job elsewhere."""
+class ComparisonLine(Display):
+    """Shows how far a comparison is: one line that changes on a terminal, a line for each ended trial elsewhere."""
 
-    def __enter__(self) -> StandingLine:
+    def __init__(self) -> None:
         from rich.console import Console
         from rich.live import Live
 
         self.last: Any = None
         self.console = Console(stderr=True, highlight=False, soft_wrap=True)
-        self.live = Live("", console=self.console, transient=True) if self.console.is_terminal else None
-        if self.live is not None:
-            self.live.start()
-        return self
+        self.live = Live("", console=self.console, transient=True)
 
-    def __exit__(self, *error: object) -> None:
-        if self.live is not None:
-            self.live.stop()
-
-    def callback(self, event: Any) -> None:
-        """Show one event: findings as lines, a standing as one line."""
-        from automtl.tables.quality import Findings
-
-        if isinstance(event, Findings):
-            show_findings(event.findings)
-        else:
-            self._show(event)
-
-    def _show(self, standing: Any) -> None:
-        self.last = standing
-        if standing.failure is not None:
-            self.console.print(f"{standing.ended}: failed, {standing.failure}", markup=False)
-        if self.live is not None:
-            self.live.update(f"{self.text()}; now {', '.join(standing.running)}")
-        elif standing.ended is not None:
-            self.console.print(f"{self.text()}; {standing.ended} ended", markup=False)
+    def show(self, progress: Any) -> None:
+        self.last = progress
+        if progress.failure is not None:
+            self.console.print(f"{progress.ended}: failed, {progress.failure}", markup=False)
+        if self.console.is_terminal:
+            self.live.update(f"{self.text()}; now {', '.join(progress.running)}")
+        elif progress.ended is not None:
+            self.console.print(f"{self.text()}; {progress.ended} ended", markup=False)
 
     def text(self) -> str:
-        """Jobs done, and the time left."""
-        from automtl.report.comparison_text import duration
+        """Number of trials done, and the time left."""
+        from automtl.report.words import duration
 
         if self.last is None:
-            return "no job is done"
+            return "no trial is done"
         left = "" if self.last.seconds_left is None else f", about {duration(self.last.seconds_left)} left"
-        return f"{self.last.done} of {self.last.total} jobs are done{left}"
+        return f"{self.last.done} of {self.last.total} trials are done{left}"
 
 
 @contextmanager
-def until_stopped(out: Path) -> Iterator[StandingLine]:
-    """Tells how far it is; Ctrl-C ends it with a word on how to go on."""
-    standing = StandingLine()
+def resumable(state: Callable[[], str] = lambda: "") -> Iterator[None]:
+    """End the block at Ctrl-C with `state` and a word on how to go on."""
     try:
-        with standing:
-            yield standing
+        yield
     except KeyboardInterrupt:
-        typer.echo(f"stopped; {standing.text()} in {out}: the same command goes on from there", err=True)
+        typer.echo(f"stopped; {state()}the same command goes on from there", err=True)
         raise typer.Exit(130) from None
+
+
+@contextmanager
+def comparison_progress(out: Path) -> Iterator[ComparisonLine]:
+    """Show the progress of a comparison, which can be continued after Ctrl-C."""
+    line = ComparisonLine()
+    with resumable(lambda: f"{line.text()} in {out}: "), line:
+        yield line

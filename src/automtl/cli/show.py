@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import typer
@@ -22,14 +23,23 @@ def show_findings(findings: tuple[Any, ...], shown: int = 5) -> None:
         typer.echo(f"the data checks have {counted}, 'automtl check' shows them", err=True)
 
 
+def save(out: Path | None, what: str, content: str | list[dict[str, Any]]) -> None:
+    """Write text, or plain values as JSON, and say so; nothing without `out`."""
+    from automtl.system.files import json_bytes, write_whole
+
+    if out is not None:
+        write_whole(out, content if isinstance(content, str) else json_bytes(content))
+        typer.echo(f"{what}: {out}")
+
+
 def show_comparison(found: dict[str, Any]) -> list[str]:
-    """Print it; what failed."""
-    from automtl.report.comparison_text import comparison_tables, failures
+    """Print the tables of a comparison, and return what failed."""
+    from automtl.report.text import comparison_tables, failures
 
     for title, header, rows in comparison_tables(found):
         show_table(title, header, rows)
-    for verdict in found["verdicts"].values():
-        typer.echo(verdict["sentence"])
+    for one in found["significance"].values():
+        typer.echo(one["sentence"])
     typer.echo(found["sentence"])
     lines = failures(found)
     for line in lines:

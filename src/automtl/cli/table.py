@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from automtl.cli.app import app
-from automtl.cli.options import Columns, Rows, TableArgument, sharing
-from automtl.cli.show import show_table
+from automtl.cli.options import Columns, JsonOption, Rows, TableArgument, TableOut, sharing
+from automtl.cli.show import save, show_table
 
 
 @app.command("describe")
@@ -21,7 +20,6 @@ def describe_command(
     out: Annotated[Path | None, typer.Option(help="Write the schema here, to be edited.")] = None,
 ) -> None:
     """The schema inferred for a table, and each column's role."""
-    from automtl.system.files import write_whole
     from automtl.tables.infer import infer_schema, summarize
     from automtl.tables.table import read_table
 
@@ -32,9 +30,7 @@ def describe_command(
     )  # fmt: skip
     lines = [[s.name, s.type, s.role, f"{s.distinct:,}", f"{s.missing:,}", s.note] for s in summarize(frame, schema)]
     show_table(f"{frame.height:,} rows", ["column", "type", "role", "distinct", "missing", "note"], lines)
-    if out is not None:
-        write_whole(out, schema.text())
-        typer.echo(f"schema: {out}")
+    save(out, "schema", schema.text())
 
 
 @app.command("check")
@@ -43,11 +39,10 @@ def check_command(
     table: TableArgument,
     rows: Rows,
     seed: Annotated[int, typer.Option(min=0, help="Of the split and the sampled rows.")] = 0,
-    out: Annotated[Path | None, typer.Option(help="Write the findings here, as JSON.")] = None,
+    out: JsonOption = None,
 ) -> None:
-    """Look for what spoils a model: inputs that tell the answer, drift, duplicated rows, constant columns."""
+    """Look for what spoils a model: inputs that give the answer away, drift, duplicated rows, constant columns."""
     from automtl.experiment import check_table
-    from automtl.system.files import write_whole
 
     found = check_table(
         table, rows.tasks_of(table), roles=rows.roles, schema=rows.read_schema(), settings=rows.settings(), seed=seed
@@ -57,14 +52,12 @@ def check_command(
         show_table(f"{len(found)} findings", ["column", "level", "check", "evidence", "what to do"], lines, "left")
     else:
         typer.echo("nothing found")
-    if out is not None:
-        write_whole(out, json.dumps([finding.to_dict() for finding in found], indent=1))
-        typer.echo(f"findings: {out}")
+    save(out, "findings", [finding.to_dict() for finding in found])
 
 
 @app.command("synthesize")
 def synthesize_command(
-    out: Annotated[Path, typer.Option(help="A .parquet, .csv or .arrow file.", show_default=False)],
+    out: TableOut,
     rows: Annotated[int, typer.Option(min=100)] = 20_000,
     relatedness: Annotated[float, typer.Option(min=0, max=1)] = 0.2,
     interaction: Annotated[float, typer.Option(min=0, max=1)] = 0.3,

@@ -3,6 +3,6 @@
 from __future__ import annotations
 
 from automtl.comparison.compare import compare_table
-from automtl.comparison.settings import Terms
+from automtl.comparison.settings import ComparisonSettings
 
-__all__ = ["Terms", "compare_table"]
+__all__ = ["ComparisonSettings", "compare_table"]

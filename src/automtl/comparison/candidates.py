@@ -1,15 +1,19 @@
-"""Who takes part in comparisons, by name: the searched model, controls, ablations and published models."""
+"""Candidates of comparisons by name: the searched model, controls, ablations and published models."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from automtl.comparison.result_store import Result
 from automtl.config import Settings
 from automtl.errors import SettingsError, suggestion
 from automtl.models.registry import MODELS
 from automtl.search import STRATEGIES
 from automtl.search.settings import published
+from automtl.tables.schema import Task
+from automtl.training.metrics import primary_metric
 
 DEFAULT = {"model": "automtl", "strategy": Settings().strategy}
 ABLATIONS: dict[str, dict[str, Any]] = {
@@ -21,35 +25,36 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no-trials": {"search": {"trial_rows": 0}},
     "network-alone": {"ensemble": False},
 }
-BLENDED_CONTROLS = {  # published models with the same others beside them: what those give without a search
-    f"{name}-blended": {"model": name, "ensemble": True} for name in ("shared-bottom", "mmoe")
+ENSEMBLE_CONTROLS = {  # published models with the same others beside them: what those give without a search
+    f"{name}-ensemble": {"model": name, "ensemble": True} for name in ("shared-bottom", "mmoe")
 }
 
 
 @dataclass(frozen=True)
-class Contender:
-    """`changes`: plain values of the settings that make it what it is, nested as in a settings file."""
+class Candidate:
+    """A model to compare. `changes`: plain values of the settings that make it what it is, nested as in a file."""
 
     name: str
     changes: dict[str, Any] = field(default_factory=dict)
 
     def settings(self, base: Settings) -> Settings:
         """`base` with the changes; everything else is as it was."""
-        found: Settings = _changed(base, self.changes)
+        found: Settings = changed(base, self.changes)
         return found
 
 
-def _changed(value: Any, changes: dict[str, Any]) -> Any:
-    nested = {key: _changed(getattr(value, key), new) for key, new in changes.items() if isinstance(new, dict)}
-    return replace(value, **(changes | nested))
+def changed(value: Any, changes: Mapping[str, Any]) -> Any:
+    """Settings with other values; those of its parts are nested mappings."""
+    nested = {key: changed(getattr(value, key), new) for key, new in changes.items() if isinstance(new, Mapping)}
+    return replace(value, **{**changes, **nested})
 
 
-def contender(name: str) -> Contender:
-    """The one of this name. Raises SettingsError that lists all names."""
-    if name not in CONTENDERS:
-        known = ", ".join(CONTENDERS)
-        raise SettingsError(f"contender '{name}' is unknown{suggestion(name, CONTENDERS)}; known: {known}")
-    return CONTENDERS[name]
+def find_candidate(name: str) -> Candidate:
+    """The candidate of a name. Raises SettingsError that lists all names."""
+    if name not in CANDIDATES:
+        known = ", ".join(CANDIDATES)
+        raise SettingsError(f"candidate '{name}' is unknown{suggestion(name, CANDIDATES)}; known: {known}")
+    return CANDIDATES[name]
 
 
 def _table() -> dict[str, dict[str, Any]]:
@@ -63,7 +68,35 @@ def _table() -> dict[str, dict[str, Any]]:
     }
     ablations = {name: DEFAULT | changes for name, changes in ABLATIONS.items()}
     rivals = {name: {"model": name} for name in MODELS}
-    return searched | schedules | ablations | rivals | BLENDED_CONTROLS
+    return searched | schedules | ablations | rivals | ENSEMBLE_CONTROLS
 
 
-CONTENDERS = {name: Contender(name, changes) for name, changes in _table().items()}
+CANDIDATES = {name: Candidate(name, changes) for name, changes in _table().items()}
+
+
+@dataclass(frozen=True)
+class CandidateResult:
+    """What became of a candidate. `entry`: its part of comparison.json.
+
+    `tests`: names of its test results in the store, by seed; `searches`: results of its searches, by seed.
+    """
+
+    name: str
+    entry: dict[str, Any]
+    tests: tuple[str, ...] = ()
+    searches: tuple[Result, ...] = ()
+
+    @property
+    def failed(self) -> bool:
+        """Whether a trial that it needs has no result."""
+        return self.entry["failed"] is not None
+
+    @property
+    def control(self) -> bool:
+        """Whether it is a rival only where there are no published models: a searched model, or one in an ensemble."""
+        return self.entry["searched"] or self.name in ENSEMBLE_CONTROLS
+
+    def values(self, part: str, task: Task) -> list[float] | None:
+        """The task's main metric by seed, on `validation` or `test` rows; None where it is undefined."""
+        found = [seed[part]["tasks"][task.name][primary_metric(task).name] for seed in self.entry["seeds"]]
+        return None if any(isinstance(value, Mapping) for value in found) else found

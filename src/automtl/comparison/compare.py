@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import shutil
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Coroutine, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from automtl._version import __version__
-from automtl.comparison.candidates import CONTENDERS, Contender, contender
-from automtl.comparison.process_pool import working
-from automtl.comparison.protocol import Course, Finish, Part, Plan, choose_inputs, take_part
-from automtl.comparison.result_store import Record, Records
-from automtl.comparison.scheduler import Conductor
-from automtl.comparison.settings import Terms
-from automtl.comparison.summary import assemble
-from automtl.comparison.trials import NO_MATTER, Brief, Kind, begin, run_job
-from automtl.comparison.tuning import require_tuning
-from automtl.config import InputPreset, Settings
+from automtl.comparison.candidates import CANDIDATES, Candidate, CandidateResult, find_candidate
+from automtl.comparison.process_pool import process_pool
+from automtl.comparison.protocol import Plan, Protocol, complete_all
+from automtl.comparison.result_store import ResultStore
+from automtl.comparison.scheduler import Scheduler
+from automtl.comparison.settings import ComparisonSettings
+from automtl.comparison.summary import Comparison
+from automtl.comparison.trials import IRRELEVANT, WorkerContext, run_trial, start_worker
+from automtl.config import Settings
 from automtl.errors import SettingsError, suggestion
 from automtl.experiment.fit import check_settings
 from automtl.experiment.inputs import distinct_presets
@@ -32,26 +32,12 @@ from automtl.system.files import json_bytes, locked, write_whole
 from automtl.system.manifest import COMPARISON
 from automtl.system.progress import Callback, ignore
 from automtl.tables.quality import Finding, Findings
-from automtl.tables.schema import Schema
 from automtl.tables.table import read_table
 
 PAPER = ("automtl", "single-task", "shared-bottom", "mmoe", "cgc", "ple")
 DEFAULT_MODELS = ("automtl", "shared-bottom", "mmoe", "ple")
-DEFAULT_TERMS = Terms()
-
-
-@dataclass(frozen=True)
-class Evidence:
-    """What became of contenders. `header`: table, seeds, trials and findings, as plain values.
-
-    `settings`: before any change.
-    """
-
-    settings: Settings
-    header: Record
-    finishes: list[Finish]
-    records: Records
-    schema: Schema
+DEFAULT_SETTINGS = ComparisonSettings()
+Value = TypeVar("Value")
 
 
 def compare_table(
@@ -59,16 +45,16 @@ def compare_table(
     tasks: Sequence[str] = (),
     *,
     models: Sequence[str] = DEFAULT_MODELS,
-    terms: Terms = DEFAULT_TERMS,
+    settings: ComparisonSettings = DEFAULT_SETTINGS,
     reference_model: str | None = None,
     out: Path | str = Path("runs/comparison"),
     callback: Callback = ignore,
 ) -> dict[str, Any]:
-    """Train contenders under equal conditions, tuned alike on validation rows; what `comparison.json` holds.
+    """Train candidates under equal conditions, tuned alike on validation rows; give what `comparison.json` holds.
 
     All seeds share one split. A comparison that was interrupted goes on where it stopped, if it is called again with
     the same table, schema and settings; models, seeds and trials may be added.
-    `callback` gets `Findings` of the data checks before anything is trained, then how far the comparison is.
+    `callback` gets `Findings` of the data checks before anything is trained, then `ComparisonProgress`.
     A model that fails is reported in its entry (`failed`) and leaves the others alone.
 
     Processes are started anew, so a script that calls this needs `if __name__ == "__main__":`.
@@ -78,66 +64,65 @@ def compare_table(
         raise SettingsError(
             f"--reference-model '{reference_model}' is not compared{suggestion(reference_model, names)}"
         )
-    every = [contender(name) for name in names]
-    with contend(source, tasks, every, terms, out=out, callback=callback) as evidence:
-        found = assemble(evidence.header, evidence.finishes, reference_model, evidence.records, evidence.schema)
+    candidates = [find_candidate(name) for name in names]
+    with run_comparison(source, tasks, candidates, settings, out=out, callback=callback) as comparison:
+        found = comparison.judged(reference_model)
         write_whole(out / "comparison.json", json_bytes(found))
         for name, page in attempted(lambda: comparison_report(found), "the comparison is").items():
-            write_whole(out / name, page.encode())
+            write_whole(out / name, page)
     return found
 
 
 @contextmanager
-def contend(
+def run_comparison(
     source: Any,
     tasks: Sequence[str],
-    contenders: Sequence[Contender],
-    terms: Terms,
+    candidates: Sequence[Candidate],
+    settings: ComparisonSettings,
     *,
     out: Path,
     callback: Callback = ignore,
-    part: Part = take_part,
-) -> Iterator[Evidence]:
-    """Contenders go through their courses (`part` makes one), as `compare_table` says; records are kept in `out`.
+    trains: bool = True,
+) -> Iterator[Comparison]:
+    """Take candidates through the protocol, as `compare_table` says; results are kept in `out`, which stays locked.
 
-    For the block the folder is ours. Raises ComparisonError if another process works in it.
+    `trains`: they are tuned, trained and tested, not only searched. Raises FileError if another process works in the
+    folder.
     """
-    settings, plan = terms.settings, Plan(_seeds(terms.seeds), terms.trials)
-    _check({one.name: one.settings(settings) for one in contenders}, settings, plan)
+    base, plan = settings.settings, Plan(_seeds(settings.seeds), settings.trials, trains)
+    _check(candidates, base, plan)
     given = source if isinstance(source, str | Path) else read_table(source)
-    rows, settings = open_source(given, tasks, terms.roles, terms.schema, settings, terms.split_seed, identify=True)
+    rows, base = open_source(given, tasks, settings.roles, settings.schema, base, settings.split_seed, identify=True)
     if isinstance(rows, FolderSource):
-        rows.check_seed(terms.split_seed)
-    chosen = {one.name: one.settings(settings) for one in contenders}
-    records = Records(out / "records")
-    brief = Brief(given, rows.digest, rows.schema, settings.split, terms.split_seed, records)
+        rows.check_seed(settings.split_seed)
+    store = ResultStore(out / "results")
+    context = WorkerContext(given, rows.digest, rows.schema, base.split, settings.split_seed, store)
     with locked(out):
-        brief.records.open(_identity(brief, settings), terms.overwrite)
-        findings = rows.findings(terms.split_seed)
+        store.open(_identity(context, base), settings.overwrite)
+        findings = rows.findings(settings.split_seed)
         callback(Findings(findings))
-        finishes = _conduct(brief, settings, chosen, plan, part, terms.jobs or os.cpu_count() or 1, callback, out)
-        yield Evidence(settings, _header(source, rows, plan, findings), finishes, brief.records, rows.schema)
+        results = _results(context, candidates, base, plan, settings.jobs or os.cpu_count() or 1, callback)
+        yield Comparison(base, rows.schema, _header(source, rows, plan, findings), results, store)
 
 
 def resolve_models(names: Sequence[str]) -> tuple[str, ...]:
-    """Names of contenders; 'paper' stands for the paper's models, 'all' for all. Raises SettingsError."""
-    groups = {"paper": PAPER, "all": tuple(CONTENDERS)}
+    """Names of candidates; 'paper' stands for the paper's models, 'all' for all. Raises SettingsError."""
+    groups = {"paper": PAPER, "all": tuple(CANDIDATES)}
     found = dict.fromkeys(single for name in names for single in groups.get(name, (name,)))
     for name in found:
-        contender(name)
+        find_candidate(name)
     return tuple(found)
 
 
-def _check(chosen: dict[str, Settings], settings: Settings, plan: Plan) -> None:
-    if not chosen:
+def _check(candidates: Sequence[Candidate], settings: Settings, plan: Plan) -> None:
+    if not candidates:
         raise SettingsError("no model to compare; name some with --models")
     if settings.warm_start:
         raise SettingsError("warm_start: a comparison keeps no supernet to start from; set it to false")
     if plan.trials < 1:
         raise SettingsError(f"--trials {plan.trials}: expected at least 1, which is the default settings")
-    for made in chosen.values():
-        check_settings(made)
-    require_tuning(plan.trials)
+    for candidate in candidates:
+        check_settings(candidate.settings(settings))
 
 
 def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
@@ -147,51 +132,57 @@ def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
     return found
 
 
-def _identity(brief: Brief, settings: Settings) -> dict[str, Any]:
-    """What all jobs hang on."""
+def _identity(context: WorkerContext, settings: Settings) -> dict[str, Any]:
+    """What the results of all trials depend on."""
     return {
-        "automtl": __version__, "table content": brief.table_digest, "split seed": brief.split_seed,
-        "schema": brief.schema.to_dict(), "settings": settings.to_dict() | NO_MATTER,
+        "automtl": __version__, "table content": context.table_digest,
+        "split seed": context.split_seed, "schema": context.schema.to_dict(),
+        "settings": settings.to_dict() | IRRELEVANT,
     }  # fmt: skip
 
 
-def _header(source: Any, opened: Source, plan: Plan, findings: Sequence[Finding]) -> dict[str, Any]:
+def _header(source: Any, rows: Source, plan: Plan, findings: Sequence[Finding]) -> dict[str, Any]:
     name = Path(source).name if isinstance(source, str | Path) else "data frame"
     return {
-        "format": COMPARISON.format, "automtl": __version__, "table": {"name": name, "rows": opened.num_rows},
-        "fields": field_lines(opened.schema.to_dict()), "findings": [finding.to_dict() for finding in findings],
+        "format": COMPARISON.format, "automtl": __version__, "table": {"name": name, "rows": rows.num_rows},
+        "fields": field_lines(rows.schema.to_dict()), "findings": [finding.to_dict() for finding in findings],
         "seeds": list(plan.seeds), "trials": plan.trials,
     }  # fmt: skip
 
 
-def _conduct(
-    brief: Brief,
+def _results(
+    context: WorkerContext,
+    candidates: Sequence[Candidate],
     settings: Settings,
-    chosen: dict[str, Settings],
     plan: Plan,
-    part: Part,
     jobs: int,
     callback: Callback,
-    out: Path,
-) -> list[Finish]:
-    """All jobs that have no record yet, in processes of their own."""
-    presets = distinct_presets(settings, brief.schema)
-    choice = choose_inputs(settings, presets, plan)
+) -> list[CandidateResult]:
+    """Take all candidates through the protocol; encoded rows lie beside the results as long as there are processes."""
+    encoded = context.store.folder.parent / "encoded"
 
-    def courses(inputs: InputPreset) -> list[Course[Finish]]:
-        return [part(name, own, inputs, distinct_presets(own, brief.schema), plan) for name, own in chosen.items()]
+    def protocol(name: str, own: Settings) -> Protocol:
+        return Protocol(name, own, distinct_presets(own, context.schema), plan, scheduler.run)
 
-    planned: Counter[tuple[str, Kind]] = Counter()
-    every: list[Course[Any]] = [choice, *courses(presets[0])]
-    for course in every:
-        planned.update({(course.name, kind): count for kind, count in course.planned.items()})
-    encoded = out / "encoded"
-    threads = max((os.cpu_count() or 1) // jobs, 1)
     shutil.rmtree(encoded, ignore_errors=True)
     try:
-        with working(jobs, threads, run_job, begin, (brief, settings.data_loader, encoded / "rows")) as workers:
-            conductor = Conductor(workers, brief.records, callback, planned)
-            (inputs,) = conductor.conduct([choice])
-            return conductor.conduct(courses(inputs))
+        with process_pool(jobs, run_trial, start_worker, (context, settings.data_loader, encoded / "rows")) as pool:
+            scheduler = Scheduler(pool, context.store, callback)
+            protocols = [protocol(candidate.name, candidate.settings(settings)) for candidate in candidates]
+            reference = protocol("inputs", replace(settings, model=settings.reference))
+            return _complete(complete_all(protocols, reference, scheduler))
     finally:
         shutil.rmtree(encoded, ignore_errors=True)
+
+
+def _complete(work: Coroutine[Any, Any, Value]) -> Value:
+    """Run a coroutine to its end, also where an event loop runs already, as in a notebook."""
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return asyncio.run(work)
+    thread = ThreadPoolExecutor(1)
+    try:
+        return thread.submit(asyncio.run, work).result()
+    finally:
+        thread.shutdown(wait=False)  # when we are interrupted, the pool is closed and the work ends

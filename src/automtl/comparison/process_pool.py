@@ -1,110 +1,111 @@
-"""Processes that work on jobs side by side. A job that kills its process is lost alone; no process outlives ours."""
+"""Worker processes that run trials side by side. A killed process loses its own trial alone; none outlives ours."""
 
 from __future__ import annotations
 
+import asyncio
 import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar
 
 THREADS = "OMP_NUM_THREADS"
-Job = TypeVar("Job")
+ATTEMPTS = 2  # at a trial whose process is killed
+Trial = TypeVar("Trial")
 
 
 @dataclass(frozen=True)
 class Failure:
-    """Why a job has no result. `killed`: its process ended without a word, so that another try may do better."""
+    """Why a trial has no result."""
 
     message: str
-    killed: bool = False
 
 
-class Workers(Generic[Job]):
-    """`count` processes, one job each at a time.
+class ProcessPool(Generic[Trial]):
+    """`count` processes with one trial each at a time; `running`: the trials at work.
 
-    `prepare(*arguments)` is called once in each process, then `work(job)`, which returns nothing or a Failure and must
-    not raise.
+    `start(*arguments)` is called once in each process, then `work(trial)`, which returns nothing or a Failure and must
+    not raise. Every process has an executor of its own: those of concurrent.futures and loky end all their processes
+    when one of them is killed.
     """
 
     def __init__(
         self,
         count: int,
-        work: Callable[[Job], Failure | None],
-        prepare: Callable[..., None],
-        arguments: tuple[Any, ...],
+        work: Callable[[Trial], Failure | None],
+        start: Callable[..., None],
+        arguments: tuple[Any, ...] = (),
     ) -> None:
-        self.work, self.prepare, self.arguments = work, prepare, arguments
-        self.context = multiprocessing.get_context("spawn")
+        context = multiprocessing.get_context("spawn")
         # Every process waits for the end of this pipe: it comes when we close it, and when we die, in whatever way.
-        self.lifeline, self.held = self.context.Pipe(duplex=False)
-        self.idle = [self._process() for _ in range(count)]
-        self.running: dict[Future[Failure | None], tuple[Job, ProcessPoolExecutor]] = {}
+        self.lifeline, self.held = context.Pipe(duplex=False)
+        self.executor = partial(
+            ProcessPoolExecutor, 1, context, initializer=_start, initargs=(self.lifeline, start, arguments)
+        )
+        self.work, self.count = work, count
+        self.idle = [self.executor() for _ in range(count)]
+        self.free = asyncio.Semaphore(count)
+        self.running: list[Trial] = []
 
-    def start(self, job: Job) -> None:
-        """Give a job to an idle process."""
-        process = self.idle.pop()
-        self.running[process.submit(self.work, job)] = job, process
+    async def run(self, trial: Trial, started: Callable[[], None] = lambda: None) -> Failure | None:
+        """Run a trial in the next free process, first come, first served; `started` is called when it begins.
 
-    def finished(self, timeout: float | None = None) -> list[tuple[Job, Failure | None]]:
-        """Jobs that ended, after waiting for at least one, or for `timeout` seconds."""
-        done, _ = wait(self.running, timeout, FIRST_COMPLETED)
-        return [self._outcome(future) for future in done]
-
-    def _outcome(self, future: Future[Failure | None]) -> tuple[Job, Failure | None]:
-        job, process = self.running.pop(future)
-        try:
-            found = future.result()
-        except BrokenProcessPool:
-            process.shutdown(wait=False)
-            process = self._process()
-            found = Failure("its process was killed, as by a system out of memory; try fewer --jobs", killed=True)
-        self.idle.append(process)
-        return job, found
-
-    def _process(self) -> ProcessPoolExecutor:
-        """An executor of one process, so that a process that dies breaks no other job."""
-        arguments = (self.lifeline, self.prepare, self.arguments)
-        return ProcessPoolExecutor(1, self.context, initializer=_begin, initargs=arguments)
+        If its process is killed, the trial waits in line once more, since memory may be free by then.
+        """
+        for _ in range(ATTEMPTS):
+            async with self.free:
+                executor = self.idle.pop()
+                self.running.append(trial)
+                try:
+                    started()
+                    return await asyncio.wrap_future(executor.submit(self.work, trial))
+                except BrokenProcessPool:
+                    executor.shutdown(wait=False)
+                    executor = self.executor()
+                finally:
+                    self.running.remove(trial)
+                    self.idle.append(executor)
+        return Failure("its process was killed, as by a system out of memory; try fewer --jobs")
 
     def close(self) -> None:
         """End all processes, whatever they do."""
         self.held.close()
-        for process in [*self.idle, *(process for _, process in self.running.values())]:
-            process.shutdown(wait=False, cancel_futures=True)
+        for executor in self.idle:
+            executor.shutdown(wait=False, cancel_futures=True)
         self.lifeline.close()
 
 
 @contextmanager
-def working(
+def process_pool(
     count: int,
-    threads: int,
-    work: Callable[[Job], Failure | None],
-    prepare: Callable[..., None],
-    arguments: tuple[Any, ...],
-) -> Iterator[Workers[Job]]:
-    """Workers for the block; each process uses `threads` threads, unless the environment says otherwise."""
+    work: Callable[[Trial], Failure | None],
+    start: Callable[..., None],
+    arguments: tuple[Any, ...] = (),
+) -> Iterator[ProcessPool[Trial]]:
+    """A pool for the block whose processes share the cores, unless the environment sets their threads."""
     before = os.environ.get(THREADS)
-    os.environ[THREADS] = before or str(threads)  # read by the libraries of a new process when they are loaded
-    workers = Workers(count, work, prepare, arguments)
+    # read by the libraries of a new process when they are loaded
+    os.environ[THREADS] = before or str(max((os.cpu_count() or 1) // count, 1))
+    pool = ProcessPool(count, work, start, arguments)
     try:
-        yield workers
+        yield pool
     finally:
-        workers.close()
+        pool.close()
         if before is None:
             del os.environ[THREADS]
 
 
-def _begin(lifeline: Connection, prepare: Callable[..., None], arguments: tuple[Any, ...]) -> None:
+def _start(lifeline: Connection, start: Callable[..., None], arguments: tuple[Any, ...]) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; ours decides
     threading.Thread(target=_die_with, args=(lifeline,), daemon=True).start()
-    prepare(*arguments)
+    start(*arguments)
 
 
 def _die_with(lifeline: Connection) -> None:

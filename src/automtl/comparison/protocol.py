@@ -1,188 +1,155 @@
-"""The course of a model through a comparison: search, tuning on validation rows, then one test for each seed.
-
-A course is a generator: it yields jobs, is sent their outcomes, and returns what became of the model. So all courses
-go on side by side, each at its own step.
-"""
+"""The protocol of a comparison, the same for all candidates: search, tune on validation rows, test once a seed."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter
-from collections.abc import Callable, Generator, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, Generic, TypeAlias, TypeVar
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
 
+from automtl.comparison.candidates import CandidateResult
 from automtl.comparison.process_pool import Failure
-from automtl.comparison.result_store import Record
-from automtl.comparison.trials import Job, Kind
-from automtl.comparison.tuning import Tuned, first_points, further_points
+from automtl.comparison.result_store import Result
+from automtl.comparison.scheduler import Outcome, Scheduler
+from automtl.comparison.trials import Kind, Trial
+from automtl.comparison.tuning import Hyperparameters, draw_hyperparameters
 from automtl.config import InputPreset, Settings
 from automtl.errors import ComparisonError
 from automtl.experiment.inputs import is_self_trained
 
-Result = TypeVar("Result")
-Outcome: TypeAlias = Record | Failure
-Steps: TypeAlias = Generator[list[Job], list[Outcome], Result]
-
-
-@dataclass(frozen=True)
-class Course(Generic[Result]):
-    """`planned`: how many jobs of each kind it takes, unless it fails."""
-
-    name: str
-    planned: Counter[Kind]
-    steps: Steps[Result]
+Run: TypeAlias = Callable[[Sequence[Trial]], Awaitable[list[Outcome]]]
 
 
 @dataclass(frozen=True)
 class Plan:
-    """What is the same for all models. The first seed serves tuning."""
+    """What is the same for all candidates. The first seed serves tuning; `trains`: they are not only searched."""
 
     seeds: tuple[int, ...]
     trials: int
+    trains: bool = True
+
+
+class _TrialFailedError(Exception):
+    """A trial without which the candidate cannot go on has no result."""
 
 
 @dataclass(frozen=True)
-class Finish:
-    """A model at the end of its course. `entry`: its part of comparison.json; `tested`: names of records, by seed.
+class Protocol:
+    """What one candidate goes through. `presets`: the inputs it is tuned over; `run`: runs trials side by side."""
 
-    `searches`: records of its searches, by seed.
-    """
-
-    name: str
-    searched: bool
-    entry: dict[str, Any]
-    tested: tuple[str, ...]
-    searches: tuple[Record, ...] = ()
+    candidate: str
+    settings: Settings
+    presets: Sequence[InputPreset]
+    plan: Plan
+    run: Run
 
     @property
-    def failed(self) -> bool:
-        """Whether a job that it needs has no result."""
-        return self.entry["failed"] is not None
+    def tuning_trials(self) -> int:
+        """Number of hyperparameters to try; trees always judge their inputs themselves, as in a fit."""
+        return max(self.plan.trials, len(self.presets)) if is_self_trained(self.settings.model) else self.plan.trials
 
+    @property
+    def planned(self) -> Counter[Kind]:
+        """Number of trials of each kind, unless one fails."""
+        seeds, trials = len(self.plan.seeds), self.tuning_trials if self.tuning_trials > 1 else 0
+        trained = {Kind.TUNING: trials, Kind.TEST: seeds} if self.plan.trains else {}
+        return Counter({Kind.SEARCH: seeds * self.settings.is_searched} | trained)
 
-Part: TypeAlias = Callable[[str, Settings, InputPreset, Sequence[InputPreset], Plan], Course[Finish]]
+    async def choose_inputs(self) -> InputPreset:
+        """The preset under which the candidate, a small reference model, is best on validation rows.
 
-
-class _CourseError(Exception):
-    """A job without which the course cannot go on has no result."""
-
-
-def choose_inputs(settings: Settings, presets: Sequence[InputPreset], plan: Plan) -> Course[InputPreset]:
-    """The preset under which the small reference model is best on validation rows.
-
-    Raises ComparisonError if it can be trained under none: then something is wrong with the table or the settings.
-    """
-    base = replace(settings, model=settings.reference)
-    points = [Tuned.default(base, preset) for preset in presets] if len(presets) > 1 else []
-    jobs = [_job("inputs", base, Kind.TRIAL, point, plan.seeds[0]) for point in points]
-
-    def steps() -> Steps[InputPreset]:
-        outcomes = yield jobs
+        Raises ComparisonError if it can be trained under none: then something is wrong with the table or the settings.
+        """
+        if len(self.presets) == 1:
+            return self.presets[0]
+        outcomes = await self._try([Hyperparameters.default(self.settings, preset) for preset in self.presets], {})
         failures = [outcome.message for outcome in outcomes if isinstance(outcome, Failure)]
-        if failures and len(failures) == len(outcomes):
+        if len(failures) == len(outcomes):
             raise ComparisonError(failures[0])
-        return presets[_best(outcomes)]
+        return self.presets[_best(outcomes)]
 
-    return Course("inputs", Counter({Kind.TRIAL: len(jobs)}), steps())
-
-
-def take_part(
-    name: str, settings: Settings, inputs: InputPreset, presets: Sequence[InputPreset], plan: Plan
-) -> Course[Finish]:
-    """`settings`: the contender's. `inputs`: those chosen for all models, where tuning begins. `presets`: its own."""
-    if is_self_trained(settings.model):  # judges its inputs itself, as in a fit
-        inputs = next(preset for preset in presets if preset.encoder == inputs.encoder)
-        plan = replace(plan, trials=max(plan.trials, len(presets)))
-    ordered = [inputs, *(preset for preset in presets if preset != inputs)]
-    searches, trials = len(plan.seeds) * _is_searched(settings), plan.trials if plan.trials > 1 else 0
-    planned = Counter({Kind.SEARCH: searches, Kind.TRIAL: trials, Kind.TEST: len(plan.seeds)})
-    return Course(name, planned, _steps(name, settings, ordered, plan))
-
-
-def _steps(name: str, settings: Settings, presets: Sequence[InputPreset], plan: Plan) -> Steps[Finish]:
-    searched, seeds, tuning, failed = _is_searched(settings), [], _tuning([], []), None
-    tests: list[Job] = []
-    searches: list[Record] = [{} for _ in plan.seeds]
-    try:
-        if searched:
-            searches = yield from _search(name, settings, presets[0], plan)
-        points, outcomes = yield from _tune(name, settings, presets, plan, searches[0])
-        tuning, best = _tuning(points, outcomes), points[_best(outcomes)]
-        tests = [
-            _job(name, settings, Kind.TEST, best, seed, found) for seed, found in zip(plan.seeds, searches, strict=True)
-        ]
-        records = _needed((yield tests))
-        seeds = [_of_seed(record, found) for record, found in zip(records, searches, strict=True)]
-    except _CourseError as error:
-        failed = str(error)
-    entry = {"searched": searched, "seeds": seeds, "tuning": tuning, "failed": failed}
-    return Finish(name, searched, entry, tuple(job.name for job in tests), tuple(searches))
-
-
-def search_only(
-    name: str, settings: Settings, inputs: InputPreset, presets: Sequence[InputPreset], plan: Plan
-) -> Course[Finish]:
-    """The searches of a searched model, which are then those of its whole course, and no training."""
-
-    def steps() -> Steps[Finish]:
-        searches, failed = [], None
+    async def complete(self, inputs: InputPreset) -> CandidateResult:
+        """Take all steps. `inputs`: the preset chosen for all candidates, where tuning begins."""
+        inputs = min(self.presets, key=lambda preset: (preset != inputs, preset.encoder != inputs.encoder))
+        presets = [inputs, *(preset for preset in self.presets if preset != inputs)]
+        searches: list[Result] = [{} for _ in self.plan.seeds]
+        tuning, tests, seeds, failed = _tuning([], []), list[Trial](), list[Result](), None
         try:
-            searches = yield from _search(name, settings, inputs, plan)
-        except _CourseError as error:
+            if self.settings.is_searched:
+                searches = await self._search(inputs)
+            if self.plan.trains:
+                points, outcomes = await self._tune(presets, searches[0])
+                tuning, best = _tuning(points, outcomes), points[_best(outcomes)]
+                tests = [self._trial(Kind.TEST, best, *one) for one in zip(self.plan.seeds, searches, strict=True)]
+                seeds = list(map(_of_seed, _needed(await self.run(tests)), searches))
+        except _TrialFailedError as error:
             failed = str(error)
-        entry = {"searched": True, "seeds": [], "tuning": _tuning([], []), "failed": failed}
-        return Finish(name, True, entry, (), tuple(searches))
+        entry = {"searched": self.settings.is_searched, "seeds": seeds, "tuning": tuning, "failed": failed}
+        return CandidateResult(self.candidate, entry, tuple(test.name for test in tests), tuple(searches))
 
-    return Course(name, Counter({Kind.SEARCH: len(plan.seeds)}), steps())
+    async def _search(self, inputs: InputPreset) -> list[Result]:
+        """Search under the default hyperparameters, once for each seed."""
+        default = Hyperparameters.default(self.settings, inputs)
+        return _needed(await self.run([self._trial(Kind.SEARCH, default, seed) for seed in self.plan.seeds]))
 
+    async def _tune(
+        self, presets: Sequence[InputPreset], search: Result
+    ) -> tuple[list[Hyperparameters], list[Outcome]]:
+        """Hyperparameters and what they gave at the first seed. The default ones must work, others may fail.
 
-def _search(name: str, settings: Settings, inputs: InputPreset, plan: Plan) -> Steps[list[Record]]:
-    """Under the default settings, once for each seed."""
-    default = Tuned.default(settings, inputs)
-    return _needed((yield [_job(name, settings, Kind.SEARCH, default, seed) for seed in plan.seeds]))
+        First come the default ones under each preset of the inputs, then drawn ones under the best preset so far.
+        """
+        points = [Hyperparameters.default(self.settings, preset) for preset in presets[: self.tuning_trials]]
+        if self.tuning_trials == 1:
+            return points, [{"score": None}]
+        outcomes = await self._try(points, search)
+        _needed(outcomes[:1])
+        best = points[_best(outcomes)].inputs
+        further = draw_hyperparameters(self.settings, best, self.tuning_trials - len(points))
+        return [*points, *further], [*outcomes, *await self._try(further, search)]
 
+    async def _try(self, points: Sequence[Hyperparameters], search: Result) -> list[Outcome]:
+        return await self.run([self._trial(Kind.TUNING, point, self.plan.seeds[0], search) for point in points])
 
-def _tune(
-    name: str, settings: Settings, presets: Sequence[InputPreset], plan: Plan, found: Record
-) -> Steps[tuple[list[Tuned], list[Outcome]]]:
-    """Points and what they gave at the first seed. The default settings must work, others may fail."""
-
-    def trials(points: Sequence[Tuned]) -> list[Job]:
-        return [_job(name, settings, Kind.TRIAL, point, plan.seeds[0], found) for point in points]
-
-    if plan.trials == 1:
-        return [Tuned.default(settings, presets[0])], [{"score": None}]
-    points = first_points(settings, presets, plan.trials)
-    outcomes = yield trials(points)
-    _needed(outcomes[:1])
-    further = further_points(settings, points[_best(outcomes)].inputs, plan.trials - len(points))
-    more = yield trials(further)
-    return [*points, *further], [*outcomes, *more]
-
-
-def _job(name: str, settings: Settings, kind: Kind, point: Tuned, seed: int, found: Record | None = None) -> Job:
-    return Job(kind, point.apply(settings), seed, (found or {}).get("architecture"), name)
+    def _trial(self, kind: Kind, point: Hyperparameters, seed: int, search: Result | None = None) -> Trial:
+        architecture = (search or {}).get("architecture")
+        return Trial(kind, point.apply(self.settings), seed, architecture, self.candidate)
 
 
-def _is_searched(settings: Settings) -> bool:
-    return settings.model == "automtl"
+async def complete_all(
+    protocols: Sequence[Protocol], reference: Protocol, scheduler: Scheduler
+) -> list[CandidateResult]:
+    """Choose the inputs by the reference model, then take all candidates through their protocols side by side."""
+    scheduler.expect(reference.candidate, Counter({Kind.TUNING: len(reference.presets)}))
+    for protocol in protocols:
+        scheduler.expect(protocol.candidate, protocol.planned)
+    inputs = await reference.choose_inputs()
+    scheduler.close(reference.candidate)
+
+    async def complete(protocol: Protocol) -> CandidateResult:
+        result = await protocol.complete(inputs)
+        scheduler.close(protocol.candidate)
+        return result
+
+    return await asyncio.gather(*map(complete, protocols))
 
 
-def _needed(outcomes: Sequence[Outcome]) -> list[Record]:
-    """The records. Raises _CourseError with the messages of those that failed, each once."""
+def _needed(outcomes: Sequence[Outcome]) -> list[Result]:
+    """The results. Raises _TrialFailedError with the messages of those that failed, each once."""
     failures = dict.fromkeys(outcome.message for outcome in outcomes if isinstance(outcome, Failure))
     if failures:
-        raise _CourseError("; ".join(failures))
+        raise _TrialFailedError("; ".join(failures))
     return [outcome for outcome in outcomes if not isinstance(outcome, Failure)]
 
 
 def _best(outcomes: Sequence[Outcome]) -> int:
-    """The place of the smallest score on validation rows; the first one if there is none."""
-    scored = [(outcome["score"], place) for place, outcome in enumerate(outcomes) if not isinstance(outcome, Failure)]
-    return min(scored)[1] if len(scored) > 1 else scored[0][1] if scored else 0
+    """The place of the smallest score on validation rows; the first one if nothing else was tried."""
+    scores = {place: outcome["score"] for place, outcome in enumerate(outcomes) if not isinstance(outcome, Failure)}
+    return min(scores, key=scores.__getitem__, default=0)
 
 
-def _tuning(points: Sequence[Tuned], outcomes: Sequence[Outcome]) -> Record:
+def _tuning(points: Sequence[Hyperparameters], outcomes: Sequence[Outcome]) -> Result:
     """`score`: of validation rows, smaller is better; None where nothing else was tried, or the trial failed."""
     trials = []
     for point, outcome in zip(points, outcomes, strict=True):
@@ -191,17 +158,13 @@ def _tuning(points: Sequence[Tuned], outcomes: Sequence[Outcome]) -> Record:
     return {"chosen": points[_best(outcomes)].to_dict() if points else None, "trials": trials}
 
 
-def _of_seed(record: Record, found: Record) -> Record:
+def _of_seed(test: Result, search: Result) -> Result:
     """A seed's part of the entry."""
-    return {
-        "seed": record["seed"],
-        "validation": record["validation"],
-        "test": record["test"],
-        "parameters": record["parameters"],
-        "flops_per_row": record["flops_per_row"],
-        "seconds": {"search": found.get("seconds", 0.0), "training": record["seconds"]},
-        "peak_memory_bytes": max(record["peak_memory_bytes"], found.get("peak_memory_bytes", 0)),
-        "architecture": found.get("architecture"),
-        "ensemble": record.get("ensemble"),
-        "gates": record.get("gates"),
+    kept = ("seed", "validation", "test", "parameters", "flops_per_row")
+    return {name: test[name] for name in kept} | {
+        "seconds": {"search": search.get("seconds", 0.0), "training": test["seconds"]},
+        "peak_memory_bytes": max(test["peak_memory_bytes"], search.get("peak_memory_bytes", 0)),
+        "architecture": search.get("architecture"),
+        "ensemble": test.get("ensemble"),
+        "gates": test.get("gates"),
     }

@@ -1,7 +1,7 @@
-"""Finished jobs of a comparison, in files, so that an interrupted one goes on where it stopped.
+"""Results of finished trials in files, so that an interrupted comparison goes on where it stopped.
 
-A record is one JSON file, and beside it the scores of the test rows, where the job scored them. It appears whole or not
-at all, under a name made from everything that decides its outcome.
+A result is one JSON file, and beside it the scores of the test rows, where the trial scored them. It appears whole or
+not at all, under a name made from everything that decides it.
 """
 
 from __future__ import annotations
@@ -23,19 +23,19 @@ from automtl.system.manifest import COMPARISON, MANIFEST
 
 ROWS = "rows.npz"
 NOTHING = "nothing"  # of a setting that one of two automtl does not have
-Record = dict[str, Any]
+Result = dict[str, Any]
 
 
 @dataclass(frozen=True)
-class Records:
-    """The folder of records of one comparison."""
+class ResultStore:
+    """The folder of results of one comparison, inside the comparison's own."""
 
     folder: Path
 
-    def open(self, identity: Record, overwrite: bool) -> None:
+    def open(self, identity: Result, overwrite: bool) -> None:
         """Make the folder, or go on with what is in it. Raises ComparisonError if that belongs to something else.
 
-        `identity`: plain values of all that every job hangs on. `overwrite` removes earlier records first.
+        `identity`: plain values of all that every result depends on. `overwrite` removes earlier results first.
         """
         out, identity = self.folder.parent, json.loads(json_bytes(identity))
         with writing(self.folder):
@@ -48,24 +48,26 @@ class Records:
         elif (found := COMPARISON.read(out)["identity"]) != identity:
             raise ComparisonError(
                 f"'{out}' holds a comparison of something else ({_difference(found, identity)}); choose "
-                f"another --out, or pass --overwrite to discard its {self.count} finished jobs"
+                f"another --out, or pass --overwrite to discard its {self.count} finished trials"
             )
 
     @property
     def count(self) -> int:
-        """Of finished jobs."""
+        """Number of finished trials."""
         return len(list(self.folder.glob("*.json")))
 
-    def get(self, name: str) -> Record | None:
-        """The record, if that job is finished."""
+    def get(self, name: str) -> Result | None:
+        """The result of that name, if its trial is finished. Raises FileError if it is damaged."""
         path = self.folder / f"{name}.json"
-        return _read(path) if path.is_file() else None
+        return read_json(path, "remove it, and the trial is run again") if path.is_file() else None
 
-    def put(self, name: str, record: Record, scores: np.ndarray | None = None) -> None:
-        """Scores go first: the record says that all is there."""
+    def put(self, name: str, result: Result, scores: np.ndarray | None = None) -> None:
+        """Write a result and its scores. Scores go first: the result says that all is there."""
         if scores is not None:
-            write_whole(self.folder / f"{name}.npy", _bytes(scores))
-        write_whole(self.folder / f"{name}.json", json_bytes(record))
+            content = io.BytesIO()
+            np.save(content, scores.astype(np.float32, copy=False), allow_pickle=False)
+            write_whole(self.folder / f"{name}.npy", content.getbuffer())
+        write_whole(self.folder / f"{name}.json", json_bytes(result))
 
     def scores(self, name: str) -> np.ndarray:
         """(N, T) float32, of the test rows."""
@@ -73,7 +75,7 @@ class Records:
         return found
 
     def keep_rows(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """What the metrics need of the test rows besides scores; written once."""
+        """Write what metrics need of the test rows besides scores, once."""
         if not (self.folder / ROWS).is_file():
             content = io.BytesIO()
             np.savez(content, **arrays)  # type: ignore[arg-type]
@@ -86,22 +88,11 @@ class Records:
 
 
 def digest(values: Any) -> str:
-    """Of plain values, whatever the order of their names."""
+    """A short hash of plain values, whatever the order of their names."""
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
-def _bytes(array: np.ndarray) -> memoryview:
-    content = io.BytesIO()
-    np.save(content, array.astype(np.float32, copy=False), allow_pickle=False)
-    return content.getbuffer()
-
-
-def _read(path: Path) -> Record:
-    found: Record = read_json(path, "remove it, and the job is done again")
-    return found
-
-
-def _difference(there: Record, here: Record) -> str:
+def _difference(there: Result, here: Result) -> str:
     """The first value that differs, as a user would name it."""
     old, new = dict(_leaves(there)), dict(_leaves(here))
     name = next(name for name in [*new, *old] if old.get(name, NOTHING) != new.get(name, NOTHING))

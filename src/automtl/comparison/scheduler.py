@@ -1,128 +1,106 @@
-"""Courses side by side: their jobs go to processes, finished ones are taken from the records, all is told."""
+"""Shares the worker processes between the protocols of all candidates and reports how far they are."""
 
 from __future__ import annotations
 
+import asyncio
 from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import Any, TypeVar
+from typing import TypeAlias
 
-from automtl.comparison.process_pool import Failure, Workers
-from automtl.comparison.protocol import Course, Outcome
-from automtl.comparison.result_store import Records
-from automtl.comparison.trials import Job, Kind
+from automtl.comparison.process_pool import Failure, ProcessPool
+from automtl.comparison.result_store import Result, ResultStore
+from automtl.comparison.trials import Kind, Trial
 from automtl.system.progress import Callback, Event
 
-Result = TypeVar("Result")
-LOOK_SECONDS = 1.0  # between two tellings while nothing ends
+Outcome: TypeAlias = Result | Failure
+Planned: TypeAlias = Counter[tuple[str, Kind]]  # number of trials by candidate and kind
 
 
 @dataclass(frozen=True)
-class Standing(Event):
-    """How far it is. `running`: jobs at work. `ended`: one that has just ended, `failure`: why it has no result.
+class ComparisonProgress(Event):
+    """How many trials of a comparison are done, and which are `running`.
 
-    `kept`: how many of those done come from an earlier, interrupted run.
+    `reused`: how many of those done are results of an earlier run. `ended`: the trial that has just ended, `failure`:
+    why it has no result.
     """
 
     done: int
     total: int
     running: tuple[str, ...]
     seconds_left: float | None
-    kept: int = 0
+    reused: int = 0
     ended: str | None = None
     failure: str | None = None
 
 
-class Conductor:
-    """Leads courses to their ends. `planned`: jobs of all courses to come, by name and kind, for the time left."""
+class Scheduler:
+    """Runs trials: equal ones once, and none whose result the store has.
 
-    def __init__(
-        self, workers: Workers[Job], records: Records, callback: Callback, planned: Counter[tuple[str, Kind]]
-    ) -> None:
-        self.workers, self.records, self.callback, self.planned = workers, records, callback, planned
-        self.passed: Counter[tuple[str, Kind]] = Counter()
-        self.outcomes: dict[str, Outcome] = {}
+    Trials get processes in the order in which their protocols ask for them, so that candidates advance together.
+    """
+
+    def __init__(self, pool: ProcessPool[Trial], store: ResultStore, callback: Callback) -> None:
+        self.pool, self.store, self.callback = pool, store, callback
+        self.planned: Planned = Counter()
+        self.tasks: dict[str, asyncio.Task[Outcome]] = {}
+        self.requested: list[Trial] = []
+        self.known: set[str] = set()
+        self.closed: Planned = Counter()
         self.seconds: dict[tuple[str, Kind], list[float]] = defaultdict(list)
-        self.waiting: dict[int, tuple[Course[Any], list[Job]]] = {}
-        self.again: set[str] = set()
-        self.kept = 0
+        self.reused = 0
 
-    def conduct(self, courses: Sequence[Course[Result]]) -> list[Result]:
-        """What the courses return, in their order."""
-        results: dict[int, Result] = {}
-        for place, course in enumerate(courses):
-            self._advance(place, course, None, results)
-        while self.waiting:
-            ready = [p for p, (_, batch) in self.waiting.items() if all(job.name in self.outcomes for job in batch)]
-            for place in ready:
-                course, batch = self.waiting.pop(place)
-                self.passed.update((course.name, job.kind) for job in batch)
-                self._advance(place, course, [self.outcomes[job.name] for job in batch], results)
-            if not ready:
-                self._work([job for _, batch in self.waiting.values() for job in batch])
-        return [results[place] for place in range(len(courses))]
+    def expect(self, candidate: str, planned: Counter[Kind]) -> None:
+        """Count trials to come, for the progress and the time left."""
+        self.planned.update({(candidate, kind): count for kind, count in planned.items()})
 
-    def _advance(
-        self, place: int, course: Course[Result], outcomes: list[Outcome] | None, results: dict[int, Result]
-    ) -> None:
-        try:
-            self.waiting[place] = course, course.steps.send(outcomes)  # type: ignore[arg-type]
-        except StopIteration as end:
-            results[place] = end.value
-            for kind, count in course.planned.items():
-                self.passed[course.name, kind] = count
+    async def run(self, trials: Sequence[Trial]) -> list[Outcome]:
+        """The results of the trials, in their order, or why they have none."""
+        self.requested += trials
+        for trial in trials:
+            if trial.name not in self.tasks:
+                self.tasks[trial.name] = asyncio.create_task(self._outcome(trial))
+        return await asyncio.gather(*(self.tasks[trial.name] for trial in trials))
 
-    def _work(self, jobs: Sequence[Job]) -> None:
-        """Take what is in the records; if there is none, start what can be started and wait until something ends."""
-        running = {job.name for job, _ in self.workers.running.values()}
-        due = {job.name: job for job in jobs if job.name not in self.outcomes and job.name not in running}
-        due = dict(sorted(due.items(), key=lambda item: item[0] in self.again))
-        found = {name: record for name in due if (record := self.records.get(name)) is not None}
-        for name, record in found.items():
-            self.kept += 1
-            self._end(due[name], record)
-        if found:
-            return
-        for job in list(due.values())[: len(self.workers.idle)]:
-            self.workers.start(job)
-        self._tell()
-        for job, failure in self.workers.finished(LOOK_SECONDS):
-            if failure is not None and failure.killed and job.name not in self.again:
-                self.again.add(job.name)  # once more, and not at once
-                continue
-            outcome = failure or self.records.get(job.name)
-            assert outcome is not None, "a job without a failure has written its record"
-            self._end(job, outcome)
-            self._tell(job.label, failure)
+    def close(self, candidate: str) -> None:
+        """Count the planned trials of a candidate as done: its protocol has ended, perhaps early."""
+        self.closed.update({key: count for key, count in self.planned.items() if key[0] == candidate})
 
-    def _end(self, job: Job, outcome: Outcome) -> None:
-        self.outcomes[job.name] = outcome
+    async def _outcome(self, trial: Trial) -> Outcome:
+        result = self.store.get(trial.name)
+        if result is not None:
+            self.reused += 1
+            return self._known(trial, result)
+        failure = await self.pool.run(trial, self._report)
+        outcome = self._known(trial, failure or self.store.get(trial.name))
+        self._report(trial.label, failure)
+        return outcome
+
+    def _known(self, trial: Trial, outcome: Outcome | None) -> Outcome:
+        assert outcome is not None, "a trial without a failure has written its result"
+        self.known.add(trial.name)
         if not isinstance(outcome, Failure):
-            self.seconds[job.model, job.kind].append(outcome["job_seconds"])
+            self.seconds[trial.candidate, trial.kind].append(outcome["trial_seconds"])
+        return outcome
 
-    def _tell(self, ended: str | None = None, failure: Failure | None = None) -> None:
-        done = Counter(self.passed)
-        for course, batch in self.waiting.values():
-            done.update((course.name, job.kind) for job in batch if job.name in self.outcomes)
-        running = tuple(job.label for job, _ in self.workers.running.values())
-        slots = len(self.workers.idle) + len(self.workers.running)
-        left = {key: count - done[key] for key, count in self.planned.items()}
-        seconds = None if not self.seconds else sum(count * self._mean(key) for key, count in left.items()) / slots
+    def _report(self, ended: str | None = None, failure: Failure | None = None) -> None:
+        done = Counter((one.candidate, one.kind) for one in self.requested if one.name in self.known) | self.closed
+        left = [self._mean(key) * count for key, count in (self.planned - done).items()]
         self.callback(
-            Standing(
-                done.total(),
-                self.planned.total(),
-                running,
-                seconds,
-                self.kept,
-                ended,
-                failure.message if failure else None,
+            ComparisonProgress(
+                done=done.total(),
+                total=self.planned.total(),
+                running=tuple(trial.label for trial in self.pool.running),
+                seconds_left=sum(left) / self.pool.count if self.seconds else None,
+                reused=self.reused,
+                ended=ended,
+                failure=failure.message if failure else None,
             )
         )
 
     def _mean(self, key: tuple[str, Kind]) -> float:
-        """Seconds of a job: of this model's, else of its kind, else of all that have ended."""
-        own = self.seconds.get(key)
+        """Mean seconds of a trial: of this candidate and kind, else of the kind, else of all that have ended."""
         alike = [value for (_, kind), values in self.seconds.items() if kind is key[1] for value in values]
-        return fmean(own or alike or [value for values in self.seconds.values() for value in values])
+        every = [value for values in self.seconds.values() for value in values]
+        return fmean(self.seconds.get(key) or alike or every or [0.0])

@@ -1,4 +1,4 @@
-"""What all contenders of a comparison share."""
+"""What all candidates of a comparison share."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from automtl.tables.schema import Schema
 
 
 @dataclass(frozen=True)
-class Terms:
-    """`seeds`: that many from 0 on, or these. `trials`: settings tried for each. `jobs`: processes, one a core if None.
+class ComparisonSettings:
+    """`seeds`: that many from 0 on, or these. `trials`: hyperparameters tried for each candidate.
 
-    `overwrite`: records of an earlier comparison in the folder are discarded.
+    `jobs`: processes, one a core if None. `overwrite`: discard results of an earlier comparison in the folder.
     """
 
     roles: ColumnRoles = field(default_factory=ColumnRoles)

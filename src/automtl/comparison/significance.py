@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from statistics import fmean
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 
+from automtl.comparison.candidates import CandidateResult
 from automtl.comparison.statistics import (
     Interval,
     Statistic,
@@ -20,203 +22,185 @@ from automtl.comparison.statistics import (
     rmse_of_draws,
 )
 from automtl.tables.schema import Task, TaskKind
+from automtl.training.metrics import METRICS, primary_metric
 
 LEVEL = 0.05
-BETTER, WORSE, NOISE = "better", "worse", "within noise"
+BETTER, WORSE, NOISE, UNDEFINED = "better", "worse", "within noise", "undefined"
+Pair: TypeAlias = tuple[CandidateResult, CandidateResult]  # the reference and its rival
 
 
 @dataclass(frozen=True)
-class Entrant:
-    """A model whose jobs all ended well. `entry`: its part of comparison.json; `tested`: names of records, by seed.
+class Significance:
+    """How a model, the reference, differs from its rival on one task; without a rival the metric is undefined.
 
-    `control`: a searched model, or a published one with trees beside it: no rival where there are published ones.
+    `ours`, `theirs`: means of the metric over seeds; `difference`: above 0 where ours is better, with a 95 % interval.
+    `t_p` and `bootstrap_p` are p-values over seeds and over test rows, `holm_t_p` and `holm_bootstrap_p` the corrected
+    ones.
     """
 
-    name: str
-    control: bool
-    entry: dict[str, Any]
-    tested: tuple[str, ...]
+    metric: str
+    rival: str | None = None
+    ours: float | None = None
+    theirs: float | None = None
+    difference: float | None = None
+    interval: tuple[float, float] | None = None
+    t_p: float | None = None
+    bootstrap_p: float | None = None
+    holm_t_p: float | None = None
+    holm_bootstrap_p: float | None = None
 
-    def values(self, part: str, task: Task) -> list[float] | None:
-        """The task's metric by seed, on `validation` or `test` rows; None where it is undefined."""
-        found = [seed[part]["tasks"][task.name][metric_of(task)] for seed in self.entry["seeds"]]
-        return None if any(isinstance(value, Mapping) for value in found) else found
+    @property
+    def conclusion(self) -> str:
+        """What both tests say: 'better' and 'worse' need both."""
+        if self.difference is None:
+            return UNDEFINED
+        sure = all(value is not None and value < LEVEL for value in (self.holm_t_p, self.holm_bootstrap_p))
+        return (BETTER if self.difference > 0 else WORSE) if sure else NOISE
+
+    def sentence(self, reference: str, task: str) -> str:
+        """The conclusion in words, with the corrected p-values."""
+        if self.difference is None:
+            return f"{reference} cannot be judged on {task}: {self.metric} is undefined"
+        words = f"is {self.conclusion} than {self.rival}"
+        if self.conclusion == NOISE:
+            words = f"and {self.rival} are within noise"
+        sign = METRICS.find(self.metric).gain(1, 0)
+        ends = [_signed(end) for end in sorted(sign * end for end in self.interval or ())]
+        interval = f" (95 % interval {' to '.join(ends)})" if ends else ""
+        p_values = {"seeds": self.holm_t_p, "rows": self.holm_bootstrap_p}
+        known = ", ".join(f"{_p_value(p)} over {what}" for what, p in p_values.items() if p is not None)
+        gain = f"{self.metric.upper()} {_signed(sign * self.difference)}{interval}"
+        return f"{reference} {words} on {task}: {gain}" + (f", p = {known}" if known else "")
+
+    def to_dict(self, reference: str, task: str) -> dict[str, Any]:
+        """Plain values for JSON, with the conclusion and the sentence."""
+        return asdict(self) | {"conclusion": self.conclusion, "sentence": self.sentence(reference, task)}
 
 
-def metric_of(task: Task) -> str:
-    """The metric that is tested."""
-    return "auc" if task.kind is TaskKind.BINARY else "rmse"
+@dataclass(frozen=True)
+class ScoredRows:
+    """Test rows. `arrays`: labels, mask (N, T), weight (N,) and perhaps group (N,); `scores`: (N, T) by test result."""
+
+    arrays: Mapping[str, np.ndarray]
+    scores: Callable[[str], np.ndarray]
+    tasks: Sequence[Task]
+    draws: int = 2000
+
+    @cached_property
+    def units(self) -> np.ndarray:
+        """(N,) the number of each row's unit in a draw: its group where there are groups, else the row itself."""
+        if "group" in self.arrays:
+            return np.unique(self.arrays["group"], return_inverse=True)[1]
+        return np.arange(len(self.arrays["weight"]))
+
+    def intervals(self, pairs: Mapping[int, Pair]) -> dict[int, Interval | None]:
+        """Differences in the paired bootstrap, by the place of the task; the same draws serve all tasks."""
+        statistics = [self._gain(index, *pair) for index, pair in pairs.items()]
+        threads = os.cpu_count() or 1
+        found = paired_bootstrap(statistics, int(self.units.max()) + 1, draws=self.draws, threads=threads)
+        return {index: Interval.of(found[:, place]) for place, index in enumerate(pairs)}
+
+    def _gain(self, index: int, ours: CandidateResult, theirs: CandidateResult) -> Statistic:
+        """Of means over seeds: the models are compared, not an average of their scores, which is another model."""
+        task, both = self.tasks[index], [self._by_seed(index, result.tests) for result in (ours, theirs)]
+
+        def statistic(counts: np.ndarray) -> float:
+            return primary_metric(task).gain(*(fmean(of_seed(counts) for of_seed in of_seeds) for of_seeds in both))
+
+        return statistic
+
+    def _by_seed(self, index: int, tests: Sequence[str]) -> list[Statistic]:
+        """The task's metric of one model as a function of a draw, for each seed."""
+        keep = self.arrays["mask"][:, index] > 0
+        labels, weights = self.arrays["labels"][keep, index], self.arrays["weight"][keep].astype(np.float64)
+        made = auc_of_draws if self.tasks[index].kind is TaskKind.BINARY else rmse_of_draws
+        units = self.units[keep]
+        return [made(labels, self.scores(name)[keep, index].astype(np.float64), weights, units) for name in tests]
 
 
-def gain(task: Task, ours: float, theirs: float) -> float:
-    """Above 0 where ours is better."""
-    return ours - theirs if task.kind is TaskKind.BINARY else theirs - ours
+def significance(reference: str, results: Sequence[CandidateResult], rows: ScoredRows) -> dict[str, dict[str, Any]]:
+    """Whether the reference beats the best rival of each task, by task, as plain values.
 
-
-def judge(
-    reference: str,
-    entrants: Sequence[Entrant],
-    rows: Mapping[str, np.ndarray],
-    scores: Callable[[str], np.ndarray],
-    tasks: Sequence[Task],
-    draws: int = 2000,
-) -> dict[str, dict[str, Any]]:
-    """A verdict by task. `rows`: labels, mask (N, T), weight (N,) and perhaps group (N,) of the test rows.
-
-    The rival of a task is the best one on validation rows; published models come before controls. A
-    task whose metric is undefined has a verdict that says so.
+    A rival is the best candidate on validation rows; controls are rivals only where there are no published models.
     """
-    ours = next(entrant for entrant in entrants if entrant.name == reference)
-    others = [entrant for entrant in entrants if entrant.name != reference]
-    rivals = [entrant for entrant in others if not entrant.control] or others
-    pairs = {index: (ours, rival) for index, task in enumerate(tasks) if (rival := best_rival(rivals, task))}
-    draws_of = _draws(pairs, rows, scores, tasks, draws)
-    found = {tasks[index].name: _measured(tasks[index], *pair, draws_of[index]) for index, pair in pairs.items()}
-    _correct(list(found.values()))
-    for index, task in enumerate(tasks):
-        if index not in pairs:
-            found[task.name] = {"metric": metric_of(task), "rival": None, "verdict": "undefined"}
-        found[task.name]["sentence"] = sentence(reference, task.name, found[task.name])
-    return {task.name: found[task.name] for task in tasks}
+    ours, others = _split(reference, results)
+    rivals = [result for result in others if not result.control] or others
+    measured = _measured(ours, rivals, rows)
+    corrected = dict(zip(measured, _corrected(measured.values()), strict=True))
+    return {task: found.to_dict(reference, task) for task, found in corrected.items()}
 
 
-def judge_each(
-    reference: str,
-    entrants: Sequence[Entrant],
-    rows: Mapping[str, np.ndarray],
-    scores: Callable[[str], np.ndarray],
-    tasks: Sequence[Task],
+def significance_of_each(
+    reference: str, results: Sequence[CandidateResult], rows: ScoredRows
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """Verdicts against every other entrant, by its name and task; p-values are corrected over all of them together."""
-    ours = next(entrant for entrant in entrants if entrant.name == reference)
-    others = [entrant for entrant in entrants if entrant.name != reference]
-    found = {other.name: judge(reference, [ours, other], rows, scores, tasks) for other in others}
-    defined = [(task, verdict) for verdicts in found.values() for task, verdict in verdicts.items() if verdict["rival"]]
-    _correct([verdict for _, verdict in defined])
-    for task, verdict in defined:
-        verdict["sentence"] = sentence(reference, task, verdict)
-    return found
+    """Whether the reference beats every other candidate, by its name and task; p-values are corrected over all."""
+    ours, others = _split(reference, results)
+    measured = {(other.name, task): found for other in others for task, found in _measured(ours, [other], rows).items()}
+    by_name: dict[str, dict[str, dict[str, Any]]] = {other.name: {} for other in others}
+    for (name, task), found in zip(measured, _corrected(measured.values()), strict=True):
+        by_name[name][task] = found.to_dict(reference, task)
+    return by_name
 
 
-def best_rival(rivals: Sequence[Entrant], task: Task) -> Entrant | None:
-    """By the mean over seeds on validation rows."""
+def _split(reference: str, results: Sequence[CandidateResult]) -> tuple[CandidateResult, list[CandidateResult]]:
+    ours = next(result for result in results if result.name == reference)
+    return ours, [result for result in results if result is not ours]
+
+
+def best_rival(rivals: Sequence[CandidateResult], task: Task) -> CandidateResult | None:
+    """The best one by the mean over seeds on validation rows; None where the metric is undefined."""
     defined = [
-        (fmean(found), rival)
+        (primary_metric(task).gain(fmean(found), 0.0), rival)
         for rival in rivals
         if (found := rival.values("validation", task)) is not None and rival.values("test", task) is not None
     ]
-    if not defined:
-        return None
-    sign = 1 if task.kind is TaskKind.BINARY else -1
-    return max(defined, key=lambda pair: sign * pair[0])[1]
+    return max(defined, key=lambda pair: pair[0])[1] if defined else None
 
 
-def _draws(
-    pairs: Mapping[int, tuple[Entrant, Entrant]],
-    rows: Mapping[str, np.ndarray],
-    scores: Callable[[str], np.ndarray],
-    tasks: Sequence[Task],
-    draws: int,
-) -> dict[int, np.ndarray]:
-    """Gains in each draw, by task: (B,). The same draws serve all tasks; users are drawn where there are groups."""
-    units = np.unique(rows["group"], return_inverse=True)[1] if "group" in rows else np.arange(len(rows["weight"]))
-    statistics = [
-        _gain_of_draws(tasks[index], [_by_seed(index, tasks, rows, units, scores, e.tested) for e in pair])
-        for index, pair in pairs.items()
-    ]
-    found = paired_bootstrap(statistics, int(units.max()) + 1, draws=draws, threads=os.cpu_count() or 1)
-    return {index: found[:, place] for place, index in enumerate(pairs)}
-
-
-def _by_seed(
-    index: int,
-    tasks: Sequence[Task],
-    rows: Mapping[str, np.ndarray],
-    units: np.ndarray,
-    scores: Callable[[str], np.ndarray],
-    tested: Sequence[str],
-) -> list[Statistic]:
-    """The task's metric of one model as a function of a draw, for each seed."""
-    keep = rows["mask"][:, index] > 0
-    labels, weights = rows["labels"][keep, index], rows["weight"][keep].astype(np.float64)
-    made = auc_of_draws if tasks[index].kind is TaskKind.BINARY else rmse_of_draws
-    return [made(labels, scores(name)[keep, index].astype(np.float64), weights, units[keep]) for name in tested]
-
-
-def _gain_of_draws(task: Task, both: Sequence[Sequence[Statistic]]) -> Statistic:
-    """Of means over seeds: the models are compared, not an average of their scores, which would be another model."""
-    ours, theirs = both
-
-    def statistic(counts: np.ndarray) -> float:
-        return gain(task, fmean(one(counts) for one in ours), fmean(one(counts) for one in theirs))
-
-    return statistic
-
-
-def _measured(task: Task, ours: Entrant, rival: Entrant, draws: np.ndarray) -> dict[str, Any]:
-    """The difference and both p-values."""
-    a, b = ours.values("test", task), rival.values("test", task)
-    assert a is not None and b is not None
-    interval = Interval.of(draws)
+def _measured(ours: CandidateResult, rivals: Sequence[CandidateResult], rows: ScoredRows) -> dict[str, Significance]:
+    """By task, against its best rival, without corrected p-values."""
+    found = {index: best_rival(rivals, task) for index, task in enumerate(rows.tasks)}
+    pairs = {index: (ours, rival) for index, rival in found.items() if rival is not None}
+    intervals = rows.intervals(pairs)
     return {
-        "metric": metric_of(task),
-        "rival": rival.name,
-        "ours": fmean(a),
-        "theirs": fmean(b),
-        "difference": gain(task, fmean(a), fmean(b)),
-        "interval": None if interval is None else [interval.low, interval.high],
-        "t_p": paired_t(a, b),
-        "bootstrap_p": None if interval is None else interval.p,
+        task.name: _difference(task, *pairs[index], intervals[index])
+        if index in pairs
+        else Significance(primary_metric(task).name)
+        for index, task in enumerate(rows.tasks)
     }
 
 
-def _correct(found: Sequence[dict[str, Any]]) -> None:
-    """Add corrected p-values and verdicts: 'better' and 'worse' need both tests."""
-    for name in ("t_p", "bootstrap_p"):
-        for verdict, value in zip(found, holm([verdict[name] for verdict in found]), strict=True):
-            verdict[f"holm_{name}"] = value
-    for verdict in found:
-        p_values = (verdict["holm_t_p"], verdict["holm_bootstrap_p"])
-        sure = all(value is not None and value < LEVEL for value in p_values)
-        verdict["verdict"] = (BETTER if verdict["difference"] > 0 else WORSE) if sure else NOISE
+def _difference(task: Task, ours: CandidateResult, rival: CandidateResult, interval: Interval | None) -> Significance:
+    a, b = ours.values("test", task), rival.values("test", task)
+    assert a is not None and b is not None
+    return Significance(
+        primary_metric(task).name, rival.name, fmean(a), fmean(b), primary_metric(task).gain(fmean(a), fmean(b)),
+        None if interval is None else (interval.low, interval.high),
+        paired_t(a, b), None if interval is None else interval.p,
+    )  # fmt: skip
 
 
-def sentence(reference: str, task: str, verdict: Mapping[str, Any]) -> str:
-    """The verdict in words. p-values are the corrected ones."""
-    if verdict["rival"] is None:
-        return f"{reference} cannot be judged on {task}: {verdict['metric']} is undefined"
-    name, rival = verdict["verdict"], verdict["rival"]
-    words = (
-        f"{reference} and {rival} are within noise on {task}"
-        if name == NOISE
-        else f"{reference} is {name} than {rival} on {task}"
-    )
-    sign = 1 if verdict["metric"] == "auc" else -1
-    low_high = sorted(sign * value for value in verdict["interval"] or ())
-    interval = f" (95 % interval {signed(low_high[0])} to {signed(low_high[1])})" if low_high else ""
-    over = [
-        f"{short(verdict[f'holm_{key}'])} over {what}"
-        for key, what in (("t_p", "seeds"), ("bootstrap_p", "rows"))
-        if verdict[f"holm_{key}"] is not None
-    ]
-    known = f", p = {', '.join(over)}" if over else ""
-    return f"{words}: {verdict['metric'].upper()} {signed(sign * verdict['difference'])}{interval}{known}"
+def _corrected(found: Iterable[Significance]) -> list[Significance]:
+    """All of them with corrected p-values; undefined ones do not count."""
+    every = list(found)
+    by_seeds, by_rows = holm([one.t_p for one in every]), holm([one.bootstrap_p for one in every])
+    return [replace(one, holm_t_p=t, holm_bootstrap_p=b) for one, t, b in zip(every, by_seeds, by_rows, strict=True)]
 
 
-def overall(reference: str, verdicts: Mapping[str, Mapping[str, Any]]) -> str:
+def overall_sentence(reference: str, found: Mapping[str, Mapping[str, Any]]) -> str:
     """One sentence on all tasks."""
-    if not verdicts:
+    if not found:
         return f"{reference} has no rival that ended well: nothing is judged"
-    counts = {name: sum(v["verdict"] == name for v in verdicts.values()) for name in (BETTER, NOISE, WORSE)}
-    parts = [f"{name} on {count}" for name, count in counts.items() if count]
-    return f"{reference} against the best rival of each of {len(verdicts)} tasks: {', '.join(parts) or 'undefined'}"
+    conclusions = [one["conclusion"] for one in found.values()]
+    parts = [f"{name} on {count}" for name in (BETTER, NOISE, WORSE) if (count := conclusions.count(name))]
+    return f"{reference} against the best rival of each of {len(found)} tasks: {', '.join(parts) or UNDEFINED}"
 
 
-def signed(value: float) -> str:
+def _signed(value: float) -> str:
     """Four decimals with a sign, without the zero before the point: +.0021."""
     return f"{value:+.4f}".replace("0.", ".", 1)
 
 
-def short(value: float) -> str:
-    """A p-value: .0132, or <.0001."""
+def _p_value(value: float) -> str:
+    """.0132, or <.0001."""
     return "<.0001" if value < 1e-4 else f"{value:.4f}".removeprefix("0")

@@ -1,71 +1,80 @@
-"""comparison.json: what each model reached over seeds, and what of the difference is more than noise."""
+"""comparison.json: what each candidate reached over seeds, and what of the difference is more than noise."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 from statistics import fmean, stdev
 from typing import Any
 
 import numpy as np
 
-from automtl.comparison.candidates import BLENDED_CONTROLS
-from automtl.comparison.protocol import Finish
-from automtl.comparison.result_store import Record, Records
-from automtl.comparison.significance import Entrant, judge, overall
+from automtl.comparison.candidates import CandidateResult
+from automtl.comparison.result_store import Result, ResultStore
+from automtl.comparison.significance import ScoredRows, overall_sentence, significance
+from automtl.config import Settings
 from automtl.tables.schema import Schema, Task, TaskKind
 
 
-def assemble(
-    header: Record, finishes: Sequence[Finish], reference: str | None, records: Records, schema: Schema
-) -> Record:
-    """Plain values for comparison.json. `reference`: the model that is held against the others."""
-    name = reference or next((finish.name for finish in finishes if finish.searched), finishes[0].name)
-    able = entrants(finishes)
-    verdicts = {}
-    if len(able) > 1 and any(entrant.name == name for entrant in able):
-        verdicts = judge(name, able, records.rows(), records.scores, schema.tasks)
-    judged = {"verdicts": verdicts, "sentence": overall(name, verdicts)}
-    return unjudged(header, finishes, name, records, schema) | judged
+@dataclass(frozen=True)
+class Comparison:
+    """Results of all candidates. `settings`: before any candidate's changes; `header`: plain values of what was run."""
 
+    settings: Settings
+    schema: Schema
+    header: Result
+    results: Sequence[CandidateResult]
+    store: ResultStore
 
-def unjudged(header: Record, finishes: Sequence[Finish], reference: str, records: Records, schema: Schema) -> Record:
-    """The same without verdicts."""
-    rows = records.rows() if entrants(finishes) else {}
-    return header | {
-        "tasks": [_task(task, index, rows) for index, task in enumerate(schema.tasks)],
-        "reference": reference,
-        "models": {finish.name: summarized(finish.entry) for finish in finishes},
-    }
+    @cached_property
+    def tested(self) -> list[CandidateResult]:
+        """Candidates that were tested for all seeds."""
+        return [result for result in self.results if result.tests and not result.failed]
 
+    @property
+    def scored(self) -> ScoredRows:
+        """Test rows with the scores of all that were tested."""
+        return ScoredRows(self.store.rows(), self.store.scores, self.schema.tasks)
 
-def entrants(finishes: Sequence[Finish]) -> list[Entrant]:
-    """Those that have been tested."""
-    return [
-        Entrant(finish.name, finish.searched or finish.name in BLENDED_CONTROLS, finish.entry, finish.tested)
-        for finish in finishes
-        if finish.tested and not finish.failed
-    ]
+    def summary(self, reference: str) -> Result:
+        """Tasks, and each candidate's entry with mean and deviation over seeds; `reference`: the one in question."""
+        rows = self.store.rows() if self.tested else {}
+        return self.header | {
+            "tasks": [_task(task, index, rows) for index, task in enumerate(self.schema.tasks)],
+            "reference": reference,
+            "models": {result.name: _summarized(result.entry) for result in self.results},
+        }
 
-
-def summarized(entry: Record) -> Record:
-    """The entry of a model with mean and standard deviation over seeds of everything that is defined."""
-    tests = [seed["test"] for seed in entry["seeds"]]
-    tasks = {
-        task: {metric: spread(test["tasks"][task][metric] for test in tests) for metric in tests[0]["tasks"][task]}
-        for task in (tests[0]["tasks"] if tests else {})
-    }
-    return entry | {"summary": {"tasks": tasks, "mtl_loss": spread(test["mtl_loss"] for test in tests)}}
+    def judged(self, reference: str | None = None) -> Result:
+        """The summary, and whether the reference (unless given, the first searched candidate) beats its rivals."""
+        searched = (result.name for result in self.results if result.entry["searched"])
+        name = reference or next(searched, self.results[0].name)
+        found = {}
+        if len(self.tested) > 1 and any(result.name == name for result in self.tested):
+            found = significance(name, self.tested, self.scored)
+        return self.summary(name) | {"significance": found, "sentence": overall_sentence(name, found)}
 
 
 def spread(values: Iterable[Any]) -> dict[str, float | int | None]:
-    """Of those values that are numbers; None where there are too few."""
+    """Mean, standard deviation and number of those values that are numbers; None where there are too few."""
     known = [float(value) for value in values if not isinstance(value, Mapping)]
     mean = fmean(known) if known else None
     return {"mean": mean, "std": stdev(known) if len(known) > 1 else None, "n": len(known)}
 
 
-def _task(task: Task, index: int, rows: Mapping[str, np.ndarray]) -> Record:
-    """`positive_rate`: of the test rows on which the task holds; None for regression."""
+def _summarized(entry: Result) -> Result:
+    """The entry of a candidate with mean and standard deviation over seeds of everything that is defined."""
+    tests = [seed["test"] for seed in entry["seeds"]]
+    tasks = {
+        task: {metric: spread(test["tasks"][task][metric] for test in tests) for metric in metrics}
+        for task, metrics in (tests[0]["tasks"] if tests else {}).items()
+    }
+    return entry | {"summary": {"tasks": tasks, "mtl_loss": spread(test["mtl_loss"] for test in tests)}}
+
+
+def _task(task: Task, index: int, rows: Mapping[str, np.ndarray]) -> Result:
+    """Name and kind of a task, and its `positive_rate` on the test rows where it holds; None for regression."""
     rate = None
     if task.kind is TaskKind.BINARY and rows:
         known = rows["mask"][:, index] > 0

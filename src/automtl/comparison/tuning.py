@@ -1,141 +1,81 @@
-"""What every model of a comparison is tuned over, and in what order: the same for all (docs/decisions/0014)."""
+"""What every candidate of a comparison is tuned over, and in what order: the same for all (docs/decisions/0014)."""
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from math import prod
+from collections.abc import Callable
+from dataclasses import dataclass
+from operator import attrgetter
 from typing import Any
 
+import numpy as np
+from sklearn.model_selection import ParameterGrid
+
+from automtl.comparison.candidates import changed
 from automtl.config import InputPreset, Settings
-from automtl.ensemble.settings import TreeSettings
-from automtl.errors import ComparisonError
 from automtl.experiment.inputs import is_self_trained
-from automtl.models.settings import NetworkSettings
-from automtl.training.fit import TrainingSettings
 
-# Factor of the learning rate, how much more is regularised (0: as set), share of what is dropped out.
-GRID: dict[str, list[float]] = {"learning_rate": [0.5, 1.0, 2.0], "regularized": [-1, 0, 1], "dropped": [0.0, 0.2, 0.4]}
-Values = dict[str, float]
+SECTIONS = ("network", "training", "trees")  # of settings that are tuned and that a preset may change, too
+Point = dict[str, float]
+# Factor of the learning rate, strength of regularization (0: as set), share of what is dropped out.
+GRID = {"learning_rate": [0.5, 1.0, 2.0], "regularized": [-1, 0, 1], "dropped": [0.0, 0.2, 0.4]}
 
-
-class Knobs(ABC):
-    """What a kind of model can be tuned by: values of its settings, under their own names."""
-
-    @abstractmethod
-    def default(self, network: NetworkSettings, training: TrainingSettings, trees: TreeSettings) -> Values:
-        """As set."""
-
-    @abstractmethod
-    def moved(self, values: Values, drawn: Values) -> Values:
-        """A point of the grid."""
-
-    @abstractmethod
-    def changes(self, values: Values) -> dict[str, dict[str, Any]]:
-        """Of the settings, by the part of a preset."""
-
-
-class NetworkKnobs(Knobs):
-    """Learning rate, weight decay (of all but embeddings: theirs goes with the inputs) and dropout."""
-
-    def default(self, network: NetworkSettings, training: TrainingSettings, trees: TreeSettings) -> Values:
-        return {
-            "learning_rate": training.learning_rate, "weight_decay": training.weight_decay, "dropout": network.dropout,
-        }  # fmt: skip
-
-    def moved(self, values: Values, drawn: Values) -> Values:
-        return {
-            "learning_rate": values["learning_rate"] * drawn["learning_rate"],
-            "weight_decay": values["weight_decay"] * 10 ** drawn["regularized"],
-            "dropout": drawn["dropped"],
-        }
-
-    def changes(self, values: Values) -> dict[str, dict[str, Any]]:
-        training = {name: values[name] for name in ("learning_rate", "weight_decay")}
-        return {"network": {"dropout": values["dropout"]}, "training": training}
-
-
-class TreeKnobs(Knobs):
-    """Learning rate, leaves of a tree, and the share of columns that a tree sees."""
-
-    def default(self, network: NetworkSettings, training: TrainingSettings, trees: TreeSettings) -> Values:
-        return {
-            "learning_rate": trees.learning_rate, "leaves": float(trees.leaves), "column_share": trees.column_share,
-        }  # fmt: skip
-
-    def moved(self, values: Values, drawn: Values) -> Values:
-        return {
-            "learning_rate": values["learning_rate"] * drawn["learning_rate"],
-            "leaves": float(max(round(values["leaves"] / 2 ** drawn["regularized"]), 2)),
-            "column_share": 1 - drawn["dropped"],
-        }
-
-    def changes(self, values: Values) -> dict[str, dict[str, Any]]:
-        return {"trees": values | {"leaves": int(values["leaves"])}}
-
-
-NETWORK, TREES = NetworkKnobs(), TreeKnobs()
+# Settings that are tuned, by the place where they are set: their value at a point of the grid. Weight decay is that of
+# all but embeddings, whose own goes with the inputs.
+SearchSpace = dict[str, Callable[[float, Point], float]]
+NETWORK: SearchSpace = {
+    "training.learning_rate": lambda value, point: value * point["learning_rate"],
+    "training.weight_decay": lambda value, point: value * 10 ** point["regularized"],
+    "network.dropout": lambda value, point: point["dropped"],
+}
+TREES: SearchSpace = {
+    "trees.learning_rate": lambda value, point: value * point["learning_rate"],
+    "trees.leaves": lambda value, point: max(round(value / 2 ** point["regularized"]), 2),
+    "trees.column_share": lambda value, point: 1 - point["dropped"],
+}
 
 
 @dataclass(frozen=True)
-class Tuned:
-    """One point: the inputs' preset, and values of the knobs."""
+class Hyperparameters:
+    """Input preset and values of the tuned settings, by their places."""
 
     inputs: InputPreset
-    values: Values
-    knobs: Knobs
+    values: dict[str, float]
 
     @staticmethod
-    def default(settings: Settings, inputs: InputPreset) -> Tuned:
+    def default(settings: Settings, inputs: InputPreset) -> Hyperparameters:
         """What the settings and the preset say."""
-        training = replace(settings.training, **inputs.training)
-        network, trees = replace(settings.network, **inputs.network), replace(settings.trees, **inputs.trees)
-        knobs = TREES if is_self_trained(settings.model) else NETWORK
-        return Tuned(inputs, knobs.default(network, training, trees), knobs)
+        under = _under(settings, inputs)
+        return Hyperparameters(inputs, {place: attrgetter(place)(under) for place in _space(settings)})
 
     def apply(self, settings: Settings) -> Settings:
-        """The settings with this point as their one preset."""
-        inputs, changes = self.inputs, self.knobs.changes(self.values)
-        changed = {part: getattr(inputs, part) | values for part, values in changes.items()}
-        return replace(settings, presets=(replace(inputs, **changed),))
+        """The settings with these values, under the preset of the inputs and no other."""
+        found = _under(settings, self.inputs)
+        for place, value in self.values.items():
+            section, name = place.split(".")
+            found = changed(found, {section: {name: value}})
+        return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; the inputs by their preset's name."""
-        return {"inputs": self.inputs.name, **self.values}
+        """Plain values: the name of the preset, and the settings under their names alone."""
+        return {"inputs": self.inputs.name} | {place.split(".")[-1]: value for place, value in self.values.items()}
 
 
-def first_points(settings: Settings, presets: Sequence[InputPreset], trials: int) -> list[Tuned]:
-    """The default settings under each preset of the inputs, the ones that `fit` would choose first."""
-    return [Tuned.default(settings, preset) for preset in presets][:trials]
+def draw_hyperparameters(settings: Settings, inputs: InputPreset, count: int) -> list[Hyperparameters]:
+    """Different points of the grid without the default one, in a random order that is the same for all candidates."""
+    default, space = Hyperparameters.default(settings, inputs), _space(settings)
+    grid = list(ParameterGrid(GRID))
+    np.random.RandomState(0).shuffle(grid)
+    drawn = [{place: moved(default.values[place], point) for place, moved in space.items()} for point in grid]
+    return [Hyperparameters(inputs, values) for values in drawn if values != default.values][:count]
 
 
-def further_points(settings: Settings, inputs: InputPreset, count: int) -> list[Tuned]:
-    """Points of the grid under the inputs that were best so far: drawn once, so the same for all models."""
-    default = Tuned.default(settings, inputs)
-    drawn = draw(count + 1) if count > 0 else []
-    points = [replace(default, values=default.knobs.moved(default.values, point)) for point in drawn]
-    return [point for point in points if point != default][:count]
+def _under(settings: Settings, inputs: InputPreset) -> Settings:
+    """The settings with what the preset changes, and the preset's encoding as the only preset."""
+    changes = {section: getattr(inputs, section) for section in SECTIONS}
+    preset = InputPreset(inputs.name, inputs.encoder)
+    found: Settings = changed(settings, {**changes, "presets": (preset,)})
+    return found
 
 
-def require_tuning(trials: int) -> None:
-    """Raises ComparisonError if optuna is needed and not installed."""
-    if trials > 1:
-        try:
-            import optuna  # noqa: F401
-        except ImportError:
-            raise ComparisonError(
-                "tuning needs optuna: pip install 'automtl[compare]', or pass --trials 1 for default settings"
-            ) from None
-
-
-def draw(count: int) -> list[Values]:
-    """Different points of the grid in a random order that is always the same, all of them at most."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    study = optuna.create_study(sampler=optuna.samplers.GridSampler(GRID, seed=0))
-    distributions: dict[str, optuna.distributions.BaseDistribution]
-    distributions = {name: optuna.distributions.CategoricalDistribution(values) for name, values in GRID.items()}
-    size = prod(len(values) for values in GRID.values())
-    return [study.ask(distributions).params for _ in range(min(count, size))]
+def _space(settings: Settings) -> SearchSpace:
+    return TREES if is_self_trained(settings.model) else NETWORK

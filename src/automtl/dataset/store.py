@@ -3,7 +3,7 @@
 A store is a folder. `manifest.json` says what is in it; each array NAME of it is the file NAME.bin, which holds nothing
 but its elements, row by row. Arrays: `categorical` (N, C), `multi.0`, `multi.1`, ... (N, L) each, `numeric` (N, M),
 `labels` and `mask` (N, T), `weight` (N,) and, where there is a group column, `group` (N,). N rows, C and M columns,
-T tasks, L the longest list of its field. The format is described in docs/decisions/0008-feeding.md.
+T tasks, L the longest list of its field. The format is described in docs/decisions/0008-encoded-rows.md.
 """
 
 from __future__ import annotations

@@ -19,8 +19,10 @@ from automtl.features.layout import Layout
 from automtl.models.settings import NetworkSettings
 from automtl.system.progress import Callback
 from automtl.tables.schema import Task, stages
-from automtl.training.fit import TrainingSettings, fit, predict_logits
+from automtl.training.evaluation import predict_logits
+from automtl.training.fit import fit
 from automtl.training.losses import MultiTaskLoss
+from automtl.training.settings import TrainingSettings
 
 PRIOR = 10.0  # rows that say "all members alike": they decide where validation rows say little
 LEAST_WEIGHT = 0.02  # a smaller one becomes 0

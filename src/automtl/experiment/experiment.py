@@ -6,7 +6,6 @@ import math
 import time
 from collections.abc import Sequence
 from dataclasses import replace
-from functools import cached_property
 from typing import Any, Literal
 
 import torch
@@ -21,6 +20,7 @@ from automtl.experiment.inputs import EncodedRows, EncodedSource, ModelInputs, d
 from automtl.features.batch import Batch
 from automtl.models.gates import mean_gate_weights
 from automtl.models.network import Network, count_parameters
+from automtl.models.registry import EVERY_MODEL, check_logits
 from automtl.nn.embedding import FieldEmbedding
 from automtl.predictor import ModelSpec, Predictor, tree_inputs
 from automtl.search import STRATEGIES
@@ -62,6 +62,7 @@ class Experiment:
         self._best_score = math.inf
         self._network: nn.Module | None = None
         self._predictor: Predictor | None = None
+        self._test_rows: Batch | None = None
 
     @property
     def inputs(self) -> ModelInputs:
@@ -118,14 +119,21 @@ class Experiment:
 
     def _train_reference(self, name: str, inputs: ModelInputs) -> tuple[nn.Module, float]:
         """Train a published model on these inputs; its loss on validation rows."""
-        start, model = time.perf_counter(), ModelSpec(name, inputs.network).build(inputs.rows.encoder, self.seed)
+        start, model = time.perf_counter(), self._build(ModelSpec(name, inputs.network), inputs)
         score = self._fit(model, inputs, f"choosing inputs: {inputs.preset}").score
         self.seconds["reference"] += time.perf_counter() - start
         return model, score
 
-    def _fit(self, model: nn.Module, inputs: ModelInputs, stage: str) -> FitResult:
+    def _build(self, spec: ModelSpec, inputs: ModelInputs) -> nn.Module:
+        """Make an untrained model for these inputs."""
+        model = spec.build(inputs.rows.encoder, self.seed)
         for trees in trees_of(model):
             trees.settings = inputs.trees
+        if spec.model not in EVERY_MODEL:
+            check_logits(spec.model, model, inputs.rows.train.take(slice(0, 2)))
+        return model
+
+    def _fit(self, model: nn.Module, inputs: ModelInputs, stage: str) -> FitResult:
         rows, tasks = inputs.rows, self.source.schema.tasks
         return fit(model, rows.train, rows.valid, tasks, inputs.training, self.seed, self.callback, stage)
 
@@ -157,12 +165,12 @@ class Experiment:
         if self.searches and self.architecture is None:
             self.search()
         spec = ModelSpec(self.settings.model, inputs.network, self.architecture)
-        network = spec.build(encoder, self.seed)
+        network = self._build(spec, inputs)
         if self.settings.warm_start and self.found is not None:
             self._start_from_supernet(network, self.found)
         trained = self._fit(network, inputs, f"training {self.settings.model}")
         self._network, self._predictor = network, Predictor(self.source.schema, encoder, spec, network)
-        self.history["training"] = {"best": trained.best, "checks": [check.to_dict() for check in trained.checks]}
+        self.history["training"] = {"best": trained.best, "evaluations": [one.to_dict() for one in trained.evaluations]}
         self.seconds["training"] = trained.seconds
         return trained
 
@@ -196,7 +204,7 @@ class Experiment:
                 reference=self.settings.reference if self.settings.reference in kept else None,
                 trees=tuple(name for name in kept if name in trees),
             )
-            self._predictor = Predictor(self.source.schema, encoder, spec, found)
+            self._predictor, self._test_rows = Predictor(self.source.schema, encoder, spec, found), None
         self.seconds["ensemble"] = time.perf_counter() - start
         return self.predictor
 
@@ -220,10 +228,12 @@ class Experiment:
             found[part] = self.predictor.evaluate_scores(self.scores[part], rows)
         return found
 
-    @cached_property
+    @property
     def test_rows(self) -> Batch:
-        """Test rows as the predictor's encoder makes them; called when nothing is left to choose."""
-        return self.source.test(self.rows)
+        """Test rows as the predictor's encoder makes them; to be read when nothing is left to choose."""
+        if self._test_rows is None:
+            self._test_rows = self.source.test(self.rows)
+        return self._test_rows
 
     @property
     def parameters(self) -> int:

@@ -26,13 +26,13 @@ from automtl.report.run import RunValues
 from automtl.search import STRATEGIES
 from automtl.space import published_space
 from automtl.system.manifest import MODEL
-from automtl.system.memory import peak_memory_bytes
+from automtl.system.memory import keep_freed_memory, peak_memory_bytes
 from automtl.system.progress import Callback, ignore
 from automtl.tables.quality import Findings
 from automtl.tables.schema import Schema
 from automtl.trackers import Tracked, Trackers
+from automtl.training.balancing import find_balancing
 from automtl.training.curves import label_summary, task_curves
-from automtl.training.fit import balancing_of
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ class Run:
         return replace(self, folder=Path(folder))
 
 
+@keep_freed_memory()
 def fit_table(
     source: Any,
     tasks: Sequence[str] = (),
@@ -133,4 +134,4 @@ def check_settings(settings: Settings) -> None:
         TreeModel.check(())
         if is_self_trained(settings.model):
             raise SettingsError(f"ensemble: '{settings.model}' is trees already; leave the setting out")
-    balancing_of(settings.training, nn.Module(), torch.full((2,), 0.5))  # whether what it needs is installed
+    find_balancing(settings.training, nn.Module(), torch.full((2,), 0.5))  # whether what it needs is installed

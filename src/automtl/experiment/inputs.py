@@ -12,10 +12,11 @@ from automtl.experiment.source import Source
 from automtl.features.batch import Batch
 from automtl.features.column_selection import without_target_encoding
 from automtl.features.encoder import Encoder, EncoderSettings
-from automtl.models.registry import MODELS, SEARCHED
+from automtl.models.registry import EVERY_MODEL
 from automtl.models.settings import NetworkSettings
 from automtl.tables.schema import Schema
-from automtl.training.fit import SelfTrained, TrainingSettings
+from automtl.training.fit import SelfTrained
+from automtl.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -109,4 +110,4 @@ def distinct_presets(settings: Settings, schema: Schema) -> list[InputPreset]:
 
 def is_self_trained(model: str) -> bool:
     """Whether gradients do not train it: it is boosted trees, to which a network's inputs say nothing."""
-    return model != SEARCHED and issubclass(MODELS.find(model), SelfTrained)
+    return issubclass(EVERY_MODEL.find(model), SelfTrained)

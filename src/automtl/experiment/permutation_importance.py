@@ -12,11 +12,9 @@ import polars as pl
 
 from automtl.features.batch import Batch
 from automtl.predictor import Predictor
-from automtl.tables.schema import Task, TaskKind
+from automtl.tables.schema import Task
 from automtl.tables.table import read_table
-from automtl.training.metrics import METRICS, Undefined, task_rows
-
-BY_NAME = {metric.name: metric for metric in METRICS}
+from automtl.training.metrics import Undefined, primary_metric, task_rows
 
 
 @dataclass(frozen=True)
@@ -88,17 +86,13 @@ def _shuffled_values(
 def _values(predictor: Predictor, batch: Batch, tasks: tuple[Task, ...]) -> list[float | None]:
     """By task: AUC, or RMSE."""
     scores = predictor.scores(batch)
-    values = [BY_NAME[_metric(task)](task_rows(scores(place), batch, place)) for place, task in enumerate(tasks)]
+    values = [primary_metric(task)(task_rows(scores(place), batch, place)) for place, task in enumerate(tasks)]
     return [None if isinstance(value, Undefined) else value for value in values]
 
 
-def _metric(task: Task) -> str:
-    return "auc" if task.kind is TaskKind.BINARY else "rmse"
-
-
 def _importance(name: str, task: Task, base: float | None, changed: tuple[float | None, ...]) -> Importance:
-    known = [value for value in changed if value is not None]
+    metric, known = primary_metric(task), [value for value in changed if value is not None]
     if base is None or not known:
-        return Importance(name, task.name, _metric(task), base, None, None)
-    drops = (base - np.array(known)) * (1 if task.kind is TaskKind.BINARY else -1)
-    return Importance(name, task.name, _metric(task), base, float(drops.mean()), float(drops.std()))
+        return Importance(name, task.name, metric.name, base, None, None)
+    drops = np.array([metric.gain(base, value) for value in known])
+    return Importance(name, task.name, metric.name, base, float(drops.mean()), float(drops.std()))

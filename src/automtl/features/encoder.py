@@ -78,13 +78,13 @@ class Encoder:
     newest: dict[str, float] = field(default_factory=dict)
 
     @staticmethod
+    @keep_freed_memory()
     def fit(train: pl.DataFrame, schema: Schema, settings: EncoderSettings, seed: int) -> tuple[Encoder, Batch]:
         """The encoder and the encoded training rows, whose target encoding are out of fold.
 
         Columns are fitted in parallel, a slice of rows at a time. Raises SchemaError or EncodingError that names the
         column.
         """
-        keep_freed_memory()
         require_columns(train, schema.columns, "field")
         for task in schema.tasks:
             check_labels(train, task)
@@ -116,9 +116,9 @@ class Encoder:
 
     def encode(self, table: pl.DataFrame, *, labels: bool = True) -> Batch:
         """New rows. Unseen ids never fail. Without `labels`, label columns need not exist and the mask is 0."""
-        keep_freed_memory()
         table = self._checked(table, labels)
-        return self._fill(table, self._arrays(table.height, len(self.target_encodings)), labels=labels)
+        with keep_freed_memory(table.height > SLICE):
+            return self._fill(table, self._arrays(table.height, len(self.target_encodings)), labels=labels)
 
     def encode_parts(self, table: pl.DataFrame, rows: int = 1 << 18, *, labels: bool = True) -> Iterator[Batch]:
         """`encode`, `rows` rows at a time, so that memory does not grow with the table.

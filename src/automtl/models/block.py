@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from automtl.errors import SpaceError
-from automtl.nn.mixture import Mixture, check_mixture
+from automtl.nn.mixture import Mixture, SeparateCandidates, check_mixture
 from automtl.nn.shape import BlockShape
 from automtl.operations import Block, Operation
 from automtl.space.space import Choice
@@ -18,7 +18,7 @@ MOVED = 1e-3  # the most that an output may move, as a share of the largest, whe
 
 
 class MixedBlock(nn.Module):
-    """All candidates of `stack` like cells, a mixture for each family: the sum of their weighted outputs.
+    """Runs all candidates of `stack` like cells, a mixture for each family, and sums their outputs by weight.
 
     Raises SpaceError for a mixture that leaves open whose a parameter is.
     """
@@ -36,7 +36,10 @@ class MixedBlock(nn.Module):
         self.candidates: dict[int, tuple[Mixture, int]] = {}  # of an option's place: its mixture, its number there
         for members in self.members:
             family = [options[place] for place in members]
-            mixture = family[0].mixture(family, stack, shape, generator)
+            built = family[0].mixture(family, stack, shape, generator)
+            if not isinstance(built, Mixture) and len(built) != len(family):
+                raise SpaceError(f"operation '{family[0]}': {len(built)} modules for {len(family)} candidates")
+            mixture = built if isinstance(built, Mixture) else SeparateCandidates(built)
             check_mixture(mixture, family, stack)
             self.mixtures.append(mixture)
             self.candidates |= {place: (mixture, number) for number, place in enumerate(members)}
@@ -109,13 +112,13 @@ def example_inputs(kind: Block, shape: BlockShape, stack: int, rows: int) -> Ten
 
 
 def _stack(copies: Sequence[Tensor], cells: Sequence[int]) -> Tensor:
-    """Some copies as one tensor. Copies come from `unbind`, whose gradient is one stack; that of an index is slow."""
+    """Stack some copies. They come from `unbind`, whose gradient is one stack; the gradient of an index is slow."""
     return copies[cells[0]].unsqueeze(0) if len(cells) == 1 else torch.stack([copies[cell] for cell in cells])
 
 
 @dataclass(frozen=True)
 class CandidateWeights:
-    """What the candidates of cells weigh: (cells, len(active)) over the options `active` (None: over all).
+    """Weights of the candidates in each cell: (cells, len(active)) over the options `active` (None: over all).
 
     A cell's weights sum to one, so that a candidate alone weighs 1.
     """
@@ -125,7 +128,7 @@ class CandidateWeights:
 
     @property
     def options(self) -> slice | list[int]:
-        """What picks the entries of these options among all."""
+        """An index that picks the entries of the active options among those of all."""
         return slice(None) if self.active is None else list(self.active)
 
     def of(self, cells: tuple[int, ...]) -> CandidateWeights:
@@ -206,7 +209,7 @@ class ChoiceBlock(nn.Module):
         return [block for block in self.blocks if isinstance(block, MixedBlock)]
 
     def placed(self, name: str) -> Iterator[PlacedOperation]:
-        """All candidates with their places in the choice of this name, family by family."""
+        """Yield all candidates with their places in the choice of this name, family by family."""
         for cells, block in zip(self.groups, self.mixed_blocks, strict=True):
             for place in block.candidates:
                 yield PlacedOperation(name, cells, block.options[place], block.parameters_of(place))

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from automtl.operations.base import Block, BlockShape, Operation
-
-if TYPE_CHECKING:
-    import torch
-
-    from automtl.nn.mixture import Mixture
+from automtl.operations.base import Block, BlockShape, Generator, Modules, Operation
 
 
 @dataclass(frozen=True)
@@ -23,9 +17,7 @@ class SelfAttention(Operation):
     heads: int
 
     @staticmethod
-    def mixture(
-        candidates: Sequence[SelfAttention], stack: int, shape: BlockShape, generator: torch.Generator
-    ) -> Mixture:
+    def mixture(candidates: Sequence[SelfAttention], stack: int, shape: BlockShape, generator: Generator) -> Modules:
         from automtl.nn.interaction import AttentionMixture
 
         return AttentionMixture([c.heads for c in candidates], shape, generator)

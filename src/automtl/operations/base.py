@@ -8,7 +8,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from automtl.errors import SpaceError
 from automtl.nn.shape import BlockShape as BlockShape
@@ -16,8 +16,12 @@ from automtl.system.registry import Registry
 
 if TYPE_CHECKING:
     import torch
+    from torch import nn
 
     from automtl.nn.mixture import Mixture
+
+Generator: TypeAlias = "torch.Generator"
+Modules: TypeAlias = "Mixture | Sequence[nn.Module]"
 
 
 class Block(StrEnum):
@@ -41,8 +45,12 @@ class Operation(ABC):
 
     @staticmethod
     @abstractmethod
-    def mixture(candidates: Sequence[Any], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
-        """The module that runs these candidates, all of one family, for `stack` experts at once."""
+    def mixture(candidates: Sequence[Any], stack: int, shape: BlockShape, generator: Generator) -> Modules:
+        """Build what runs these candidates, all of one family, for `stack` experts at once.
+
+        That is a module for each candidate, from its input to its output, or a `Mixture` that runs all of them in
+        fewer products. Parameters have the stack as dimension 0 and are drawn by the generator.
+        """
 
     @property
     def numbers(self) -> tuple[int, ...]:

@@ -4,15 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
 from automtl.errors import SpaceError
-from automtl.operations.base import Block, BlockShape, Operation
-
-if TYPE_CHECKING:
-    import torch
-
-    from automtl.nn.mixture import Mixture
+from automtl.operations.base import Block, BlockShape, Generator, Modules, Operation
 
 
 @dataclass(frozen=True)
@@ -30,9 +24,7 @@ class Convolution(Operation):
             raise SpaceError(f"operation '{self}': the kernel must be odd, to be padded alike on both sides")
 
     @staticmethod
-    def mixture(
-        candidates: Sequence[Convolution], stack: int, shape: BlockShape, generator: torch.Generator
-    ) -> Mixture:
+    def mixture(candidates: Sequence[Convolution], stack: int, shape: BlockShape, generator: Generator) -> Modules:
         from automtl.nn.layers import ConvolutionMixture
 
         return ConvolutionMixture([c.kernel for c in candidates], stack, shape, generator)

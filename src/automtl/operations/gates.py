@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from automtl.operations.base import Block, BlockShape, Operation
-
-if TYPE_CHECKING:
-    import torch
-
-    from automtl.nn.mixture import Mixture
+from automtl.operations.base import Block, BlockShape, Generator, Modules, Operation
 
 
 @dataclass(frozen=True)
@@ -21,11 +15,10 @@ class BitGate(Operation):
     blocks = (Block.INTERACTION,)
 
     @staticmethod
-    def mixture(candidates: Sequence[BitGate], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
+    def mixture(candidates: Sequence[BitGate], stack: int, shape: BlockShape, generator: Generator) -> Modules:
         from automtl.nn.interaction import FieldBitGate
-        from automtl.nn.mixture import SeparateCandidates
 
-        return SeparateCandidates([FieldBitGate(shape, generator)])
+        return [FieldBitGate(shape, generator)]
 
 
 @dataclass(frozen=True)
@@ -35,11 +28,10 @@ class VectorGate(Operation):
     blocks = (Block.INTERACTION,)
 
     @staticmethod
-    def mixture(candidates: Sequence[VectorGate], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
+    def mixture(candidates: Sequence[VectorGate], stack: int, shape: BlockShape, generator: Generator) -> Modules:
         from automtl.nn.interaction import FieldVectorGate
-        from automtl.nn.mixture import SeparateCandidates
 
-        return SeparateCandidates([FieldVectorGate(shape, generator)])
+        return [FieldVectorGate(shape, generator)]
 
 
 @dataclass(frozen=True)
@@ -49,8 +41,7 @@ class HiddenGate(Operation):
     blocks = (Block.LAYER,)
 
     @staticmethod
-    def mixture(candidates: Sequence[HiddenGate], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
+    def mixture(candidates: Sequence[HiddenGate], stack: int, shape: BlockShape, generator: Generator) -> Modules:
         from automtl.nn.layers import StackedHiddenGate
-        from automtl.nn.mixture import SeparateCandidates
 
-        return SeparateCandidates([StackedHiddenGate(stack, shape, generator)])
+        return [StackedHiddenGate(stack, shape, generator)]

@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from automtl.operations.base import Block, BlockShape, Operation
-
-if TYPE_CHECKING:
-    import torch
-
-    from automtl.nn.mixture import Mixture
+from automtl.operations.base import Block, BlockShape, Generator, Modules, Operation
 
 
 @dataclass(frozen=True)
@@ -21,9 +15,7 @@ class Identity(Operation):
     blocks = (Block.INTERACTION, Block.LAYER)
 
     @staticmethod
-    def mixture(candidates: Sequence[Identity], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
+    def mixture(candidates: Sequence[Identity], stack: int, shape: BlockShape, generator: Generator) -> Modules:
         from torch import nn
 
-        from automtl.nn.mixture import SeparateCandidates
-
-        return SeparateCandidates([nn.Identity()])
+        return [nn.Identity()]

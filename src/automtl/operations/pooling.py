@@ -4,14 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, ClassVar
+from typing import ClassVar
 
-from automtl.operations.base import Block, BlockShape, Operation
-
-if TYPE_CHECKING:
-    import torch
-
-    from automtl.nn.mixture import Mixture
+from automtl.operations.base import Block, BlockShape, Generator, Modules, Operation
 
 
 @dataclass(frozen=True)
@@ -22,9 +17,7 @@ class FieldPooling(Operation):
     kind: ClassVar[str]
 
     @staticmethod
-    def mixture(
-        candidates: Sequence[FieldPooling], stack: int, shape: BlockShape, generator: torch.Generator
-    ) -> Mixture:
+    def mixture(candidates: Sequence[FieldPooling], stack: int, shape: BlockShape, generator: Generator) -> Modules:
         from automtl.nn.pooling import FieldPoolingMixture
 
         return FieldPoolingMixture([c.kind for c in candidates], stack, shape, generator)
@@ -58,9 +51,7 @@ class LinearPooling(Operation):
     blocks = (Block.POOLING,)
 
     @staticmethod
-    def mixture(
-        candidates: Sequence[LinearPooling], stack: int, shape: BlockShape, generator: torch.Generator
-    ) -> Mixture:
+    def mixture(candidates: Sequence[LinearPooling], stack: int, shape: BlockShape, generator: Generator) -> Modules:
         from automtl.nn.pooling import LinearPoolingMixture
 
         return LinearPoolingMixture(stack, shape, generator)

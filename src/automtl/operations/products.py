@@ -4,14 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from automtl.operations.base import Block, BlockShape, Operation
-
-if TYPE_CHECKING:
-    import torch
-
-    from automtl.nn.mixture import Mixture
+from automtl.operations.base import Block, BlockShape, Generator, Modules, Operation
 
 
 @dataclass(frozen=True)
@@ -21,13 +15,10 @@ class InnerProduct(Operation):
     blocks = (Block.INTERACTION,)
 
     @staticmethod
-    def mixture(
-        candidates: Sequence[InnerProduct], stack: int, shape: BlockShape, generator: torch.Generator
-    ) -> Mixture:
+    def mixture(candidates: Sequence[InnerProduct], stack: int, shape: BlockShape, generator: Generator) -> Modules:
         from automtl.nn.interaction import FieldInnerProduct
-        from automtl.nn.mixture import SeparateCandidates
 
-        return SeparateCandidates([FieldInnerProduct(shape, generator)])
+        return [FieldInnerProduct(shape, generator)]
 
 
 @dataclass(frozen=True)
@@ -37,10 +28,7 @@ class OuterProduct(Operation):
     blocks = (Block.INTERACTION,)
 
     @staticmethod
-    def mixture(
-        candidates: Sequence[OuterProduct], stack: int, shape: BlockShape, generator: torch.Generator
-    ) -> Mixture:
+    def mixture(candidates: Sequence[OuterProduct], stack: int, shape: BlockShape, generator: Generator) -> Modules:
         from automtl.nn.interaction import FieldOuterProduct
-        from automtl.nn.mixture import SeparateCandidates
 
-        return SeparateCandidates([FieldOuterProduct(shape, generator)])
+        return [FieldOuterProduct(shape, generator)]

@@ -1,4 +1,4 @@
-"""What a reproduction is: contenders, plain values of what became of them, tables and pictures of those values."""
+"""What a reproduction is: candidates, plain values of their results, tables and pictures of those values."""
 
 from __future__ import annotations
 
@@ -6,17 +6,14 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from automtl.comparison.candidates import Contender, contender
-from automtl.comparison.compare import Evidence
-from automtl.comparison.result_store import Record
-from automtl.comparison.summary import unjudged
+from automtl.comparison.candidates import Candidate, find_candidate
+from automtl.comparison.result_store import Result
+from automtl.comparison.summary import Comparison
 from automtl.config import Settings
 from automtl.errors import SettingsError
-from automtl.report.comparison import main_metric
-from automtl.report.comparison_text import Table, spread_text
 from automtl.report.picture import Picture
-from automtl.report.run import METRIC_NAMES
-from automtl.tables.schema import Task, TaskKind
+from automtl.report.text import Table, spread_text
+from automtl.report.words import METRIC_NAMES, main_metric
 
 SEARCHED = "automtl"
 MARKS = {"better": "▲ better", "worse": "▼ worse", "within noise": "≈ noise"}
@@ -26,60 +23,54 @@ MARKS = {"better": "▲ better", "worse": "▼ worse", "within noise": "≈ nois
 class Reproduction:
     """A table or figure of the paper, on any table of rows; a file each.
 
-    `paper`: what the paper reports there, a sentence. `trained`: contenders are tuned, trained and tested, not only
+    `paper`: what the paper reports there, a sentence. `trains`: candidates are tuned, trained and tested, not only
     searched. `gather`: plain values, with `sentences` that say what came out. `note`: what a reader must know.
     """
 
     name: str
     title: str
     paper: str
-    contenders: Callable[[Settings], Sequence[Contender]]
-    gather: Callable[[Evidence], Record]
-    tables: Callable[[Record], list[Table]]
-    pictures: Callable[[Record], Iterable[Picture]]
+    candidates: Callable[[Settings], Sequence[Candidate]]
+    gather: Callable[[Comparison], Result]
+    tables: Callable[[Result], list[Table]]
+    pictures: Callable[[Result], Iterable[Picture]]
     note: str = ""
-    trained: bool = True
+    trains: bool = True
 
 
-def always(*names: str) -> Callable[[Settings], list[Contender]]:
-    """Contenders that do not hang on the settings."""
-    return lambda settings: [contender(name) for name in names]
+def named(*names: str) -> Callable[[Settings], list[Candidate]]:
+    """Candidates that are the same whatever the settings."""
+    return lambda settings: [find_candidate(name) for name in names]
 
 
-def selecting(made: Callable[[Settings], list[Contender]]) -> Callable[[Settings], list[Contender]]:
-    """Contenders that mean nothing where experts are not selected: that is a SettingsError."""
+def selecting(made: Callable[[Settings], list[Candidate]]) -> Callable[[Settings], list[Candidate]]:
+    """Candidates that mean nothing where experts are not selected: that is a SettingsError."""
 
-    def contenders(settings: Settings) -> list[Contender]:
+    def candidates(settings: Settings) -> list[Candidate]:
         if not settings.space.selection:
             raise SettingsError("space.selection is off, so there is no selection of experts to show; set it to true")
         return made(settings)
 
-    return contenders
+    return candidates
 
 
-def tested(evidence: Evidence) -> Record:
-    """Tasks, and for each model its seeds, their mean and deviation, and its tuning, as in comparison.json."""
-    return unjudged(evidence.header, evidence.finishes, SEARCHED, evidence.records, evidence.schema)
+def search_histories(comparison: Comparison, *names: str) -> dict[str, list[Result]]:
+    """Histories of each candidate's searches, by seed, with these values of every record."""
 
+    def history(seed: int, found: Result) -> Result:
+        records = [{name: record[name] for name in ("step", *names)} for record in found["records"]]
+        return {"seed": seed, "warm_up": found["warm_up"], "records": records}
 
-def histories(evidence: Evidence, *names: str) -> dict[str, list[Record]]:
-    """Of each searched contender by seed: these values of every look, and those that hold for the whole search."""
     return {
-        finish.name: [_history(seed, record["history"], names) for seed, record in
-                      zip(evidence.header["seeds"], finish.searches, strict=True)]
-        for finish in evidence.finishes
-        if not finish.failed
-    }  # fmt: skip
+        result.name: list(map(history, comparison.header["seeds"], (search["history"] for search in result.searches)))
+        for result in comparison.results
+        if not result.failed
+    }
 
 
-def _history(seed: int, history: Record, names: Sequence[str]) -> Record:
-    records = [{name: record[name] for name in ("step", *names)} for record in history["records"]]
-    return {"seed": seed, "warm_up": history["warm_up"], "records": records}
-
-
-def quality_table(title: str, found: Record, mark: Callable[[str, str], str]) -> Table:
+def quality_table(found: Result, mark: Callable[[str, str], str] = lambda model, task: "") -> Table:
     """Main metric of each task and the total, mean ± deviation over seeds; `mark(model, task)` follows a value."""
-    tasks = {task["name"]: main_metric(task) for task in found["tasks"]}
+    tasks = {task["name"]: main_metric(task["kind"]) for task in found["tasks"]}
     rows = []
     for name, model in found["models"].items():
         if model["seeds"]:
@@ -89,7 +80,7 @@ def quality_table(title: str, found: Record, mark: Callable[[str, str], str]) ->
             ]
             rows.append([name, *cells, spread_text(model["summary"]["mtl_loss"])])
     header = [f"{task} {METRIC_NAMES[metric]}" for task, metric in tasks.items()]
-    return title, ["model", *header, "MTL-Loss"], rows
+    return "test rows, mean ± standard deviation over seeds", ["model", *header, "MTL-Loss"], rows
 
 
 def count_text(values: Mapping[str, Any]) -> str:
@@ -99,11 +90,6 @@ def count_text(values: Mapping[str, Any]) -> str:
     return f"{values['mean']:.1f}" if values["std"] is None else f"{values['mean']:.1f} ±{values['std']:.1f}"
 
 
-def plain_tasks(tasks: Sequence[Task]) -> list[dict[str, str]]:
-    """Names and kinds."""
-    return [{"name": task.name, "kind": "binary" if task.kind is TaskKind.BINARY else "regression"} for task in tasks]
-
-
 def numbers(values: Iterable[Any]) -> list[float]:
-    """Without those that are undefined."""
+    """The values that are numbers, without those that are undefined."""
     return [float(value) for value in values if value is not None and not isinstance(value, Mapping)]

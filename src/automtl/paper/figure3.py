@@ -8,32 +8,29 @@ from itertools import combinations
 from math import dist
 from statistics import fmean
 
-from automtl.comparison.compare import Evidence
-from automtl.comparison.result_store import Record
-from automtl.comparison.summary import spread
-from automtl.paper.base import SEARCHED, Reproduction, always, count_text, histories, plain_tasks, selecting
+from automtl.comparison.result_store import Result
+from automtl.comparison.summary import Comparison, spread
+from automtl.paper.base import SEARCHED, Reproduction, count_text, named, search_histories, selecting
 from automtl.report.architecture import num_experts
 from automtl.report.charts import grid
-from automtl.report.comparison_text import Table, spread_text
 from automtl.report.picture import Picture
 from automtl.report.run import selection_pictures
+from automtl.report.text import Table, spread_text
 
 WITHOUT = "no-auxiliary-loss"
 TITLES = {SEARCHED: "with auxiliary loss", WITHOUT: "without"}
 
 
-def _gather(evidence: Evidence) -> Record:
-    searches = histories(evidence, "beta", "architecture")
+def _gather(comparison: Comparison) -> Result:
+    searches = search_histories(comparison, "beta", "architecture")
     ends = {name: [_end(search["records"][-1]) for search in of_seeds] for name, of_seeds in searches.items()}
     summary = {name: {key: spread(end[key] for end in of if end[key] is not None) for key in of[0]}
                for name, of in ends.items()}  # fmt: skip
-    return {
-        "tasks": plain_tasks(evidence.schema.tasks), "searches": searches, "summary": summary,
-        "sentences": _sentences(summary),
-    }  # fmt: skip
+    tasks = [{"name": task.name, "kind": str(task.kind)} for task in comparison.schema.tasks]
+    return {"tasks": tasks, "searches": searches, "summary": summary, "sentences": _sentences(summary)}
 
 
-def _end(record: Record) -> Record:
+def _end(record: Result) -> Result:
     """How far apart the tasks are: mean distance of their weights, experts in use, mean largest weight of a task."""
     weights = record["beta"]
     distances = [dist(one, other) for one, other in combinations(weights, 2)]
@@ -44,7 +41,7 @@ def _end(record: Record) -> Record:
     }
 
 
-def _sentences(summary: Record) -> list[str]:
+def _sentences(summary: Result) -> list[str]:
     if len(summary) < 2 or not summary[SEARCHED]["distance"]["n"]:
         return []
     apart = [f"{summary[name]['distance']['mean']:.3f} {TITLES[name]}" for name in TITLES]
@@ -56,7 +53,7 @@ def _sentences(summary: Record) -> list[str]:
     ]
 
 
-def _tables(found: Record) -> list[Table]:
+def _tables(found: Result) -> list[Table]:
     rows = [
         [name, spread_text(values["distance"]), count_text(values["experts"]), spread_text(values["largest"])]
         for name, values in found["summary"].items()
@@ -65,7 +62,7 @@ def _tables(found: Record) -> list[Table]:
     return [("end of the search, mean ± standard deviation over seeds", header, rows)]
 
 
-def _pictures(found: Record) -> Iterator[Picture]:
+def _pictures(found: Result) -> Iterator[Picture]:
     """Of the first seed: tasks by experts at the end, then each task over the search."""
     tasks = [task["name"] for task in found["tasks"]]
     first = {name: searches[0]["records"] for name, searches in found["searches"].items()}
@@ -87,8 +84,8 @@ FIGURE3 = Reproduction(
     "FIGURE3", "Figure 3: expert selection over the search",
     "on UserBehavior-2017 the four tasks select different experts with the auxiliary loss; without it all tasks gather "
     "on the same few.",
-    selecting(always(SEARCHED, WITHOUT)), _gather, _tables, _pictures,
+    selecting(named(SEARCHED, WITHOUT)), _gather, _tables, _pictures,
     "Depth of colour is the weight of an expert (softmax of beta) for a task; dots mark those kept. Pictures show the "
     "first seed, the table all.",
-    trained=False,
+    trains=False,
 )  # fmt: skip

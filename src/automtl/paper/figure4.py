@@ -6,15 +6,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from statistics import fmean
 
-from automtl.comparison.compare import Evidence
-from automtl.comparison.result_store import Record
-from automtl.comparison.summary import spread
-from automtl.paper.base import SEARCHED, Reproduction, always, count_text, histories
+from automtl.comparison.result_store import Result
+from automtl.comparison.summary import Comparison, spread
+from automtl.paper.base import SEARCHED, Reproduction, count_text, named, search_histories
 from automtl.report.architecture import skips
 from automtl.report.charts import Line, lines
-from automtl.report.comparison_text import Table, spread_text
 from automtl.report.picture import Picture
 from automtl.report.run import difference_pictures
+from automtl.report.text import Table, spread_text
 
 TITLES = {
     "darts": "DARTS", "darts-minus": "DARTS-", "algorithm-1": "early stopping", SEARCHED: "default search",
@@ -22,21 +21,19 @@ TITLES = {
 MEDIAN = 2  # of minimum, quartiles and maximum
 
 
-def _gather(evidence: Evidence) -> Record:
-    searches = histories(evidence, "skips", "stopped", "gradient_difference")
-    space = evidence.settings.space
-    final = {
-        one.name: [search["architecture"] for search in one.searches] for one in evidence.finishes if not one.failed
-    }
+def _gather(comparison: Comparison) -> Result:
+    searches = search_histories(comparison, "skips", "stopped", "gradient_difference")
+    space = comparison.settings.space
+    final = {one.name: [search["architecture"] for search in one.searches] for one in comparison.results}
     summary = {name: _summary([search["records"] for search in of], final[name]) for name, of in searches.items()}
     places = int(space.interaction) + space.experts * (space.layers + space.expert_interaction)
     return {
-        "places": places, "threshold": evidence.settings.search.stop_threshold, "searches": searches,
+        "places": places, "threshold": comparison.settings.search.stop_threshold, "searches": searches,
         "summary": summary, "sentences": _sentences(summary, places),
     }  # fmt: skip
 
 
-def _summary(searches: Sequence[Sequence[Record]], final: Sequence[Record]) -> Record:
+def _summary(searches: Sequence[Sequence[Result]], final: Sequence[Result]) -> Result:
     """Mean and deviation over seeds. `final`: the final architectures."""
     medians = [records[-1]["gradient_difference"] for records in searches]
     return {
@@ -49,7 +46,7 @@ def _summary(searches: Sequence[Sequence[Record]], final: Sequence[Record]) -> R
     }
 
 
-def _sentences(summary: Record, places: int) -> list[str]:
+def _sentences(summary: Result, places: int) -> list[str]:
     ends = ", ".join(
         f"{TITLES[name]} {values['last']['mean']:.1f}"
         + (f" ({values['final']['mean']:.1f} after its trials)" if values["final"] != values["last"] else "")
@@ -58,9 +55,9 @@ def _sentences(summary: Record, places: int) -> list[str]:
     return [f"Skip connections at the end of the search, of {places} places at most: {ends}"]
 
 
-def _tables(found: Record) -> list[Table]:
+def _tables(found: Result) -> list[Table]:
     keys = {
-        "first": "skips at first look", "most": "most skips", "last": "skips at last look",
+        "first": "skips at first evaluation", "most": "most skips", "last": "skips at last evaluation",
         "final": "in the final architecture", "stopped": "stopped operations", "difference": "median difference",
     }  # fmt: skip
     rows = [
@@ -74,11 +71,11 @@ def _tables(found: Record) -> list[Table]:
     return [("searches, mean ± standard deviation over seeds", ["method", *keys.values()], rows)]
 
 
-def _pictures(found: Record) -> Iterator[Picture]:
-    courses = {name: _course([search["records"] for search in of]) for name, of in found["searches"].items()}
-    if courses:
-        series = [Line(TITLES[name], *course, index) for index, (name, course) in enumerate(courses.items())]
-        top = max(max(counts) for _, counts in courses.values())
+def _pictures(found: Result) -> Iterator[Picture]:
+    curves = {name: _curve([search["records"] for search in of]) for name, of in found["searches"].items()}
+    if curves:
+        series = [Line(TITLES[name], *curve, index) for index, (name, curve) in enumerate(curves.items())]
+        top = max(max(counts) for _, counts in curves.values())
         words = "; ".join(f"{line.name} from {line.y[0]:.1f} to {line.y[-1]:.1f}" for line in series)
         figure = lines(series, "search step", "skip connections", limits=(0, max(top, 4) + 1))
         yield Picture("skips", "Skip connections over the search", f"Mean over seeds: {words}.", figure)
@@ -87,11 +84,11 @@ def _pictures(found: Record) -> Iterator[Picture]:
             yield replace(picture, name=f"{picture.name}-{name}", title=f"{TITLES[name]}: gradient differences")
 
 
-def _course(searches: Sequence[Sequence[Record]]) -> tuple[list[int], list[float]]:
+def _curve(searches: Sequence[Sequence[Result]]) -> tuple[list[int], list[float]]:
     """Steps and mean skips over seeds. A search that ended early rests where it ended."""
     longest = max(searches, key=len)
     counts = [
-        fmean(records[min(look, len(records) - 1)]["skips"] for records in searches) for look in range(len(longest))
+        fmean(records[min(place, len(records) - 1)]["skips"] for records in searches) for place in range(len(longest))
     ]
     return [record["step"] for record in longest], counts
 
@@ -100,10 +97,10 @@ FIGURE4 = Reproduction(
     "FIGURE4", "Figure 4: skip connections over the search",
     "on IJCAI-2015 the architecture of DARTS is full of skip connections after one epoch, DARTS- collapses within a "
     "few, and operation-level early stopping prevents it.",
-    always(*TITLES), _gather, _tables, _pictures,
+    named(*TITLES), _gather, _tables, _pictures,
     "The difference is 1 − cosine of an operation's gradients on a training and on a validation batch, over all "
-    "watched operations; pictures of it show the first seed. Early stopping is Algorithm 1 of the paper. A look "
-    "shows the architecture that is strongest at that step of the search; the default search then holds it against "
-    "plain layers in short trials, so that its final architecture may have other skips.",
-    trained=False,
+    "watched operations; pictures of it show the first seed. Early stopping is Algorithm 1 of the paper. "
+    "An evaluation shows the architecture that is strongest at that step of the search; the default search then holds "
+    "it against plain layers in short trials, so that its final architecture may have other skips.",
+    trains=False,
 )  # fmt: skip

@@ -7,31 +7,29 @@ from functools import partial
 from statistics import fmean
 from typing import Any
 
-from automtl.comparison.candidates import DEFAULT, Contender
-from automtl.comparison.compare import Evidence
-from automtl.comparison.result_store import Record
+from automtl.comparison.candidates import DEFAULT, Candidate
+from automtl.comparison.result_store import Result
+from automtl.comparison.summary import Comparison
 from automtl.config import Settings
-from automtl.paper.base import Reproduction, numbers, quality_table, selecting, tested
+from automtl.paper.base import SEARCHED, Reproduction, numbers, quality_table, selecting
 from automtl.report.charts import Line, lines
-from automtl.report.comparison import main_metric
-from automtl.report.comparison_text import Table, spread_text
 from automtl.report.picture import Picture
-from automtl.report.run import METRIC_NAMES, slug
-from automtl.report.words import clean
+from automtl.report.text import Table, spread_text
+from automtl.report.words import METRIC_NAMES, clean, main_metric, slug
 
 
-def _contenders(settings: Settings) -> list[Contender]:
+def _candidates(settings: Settings) -> list[Candidate]:
     counts = range(1, settings.space.experts + 1)
-    return [Contender(f"keep-{count}", DEFAULT | {"space": {"keep": count}}) for count in counts]
+    return [Candidate(f"keep-{count}", DEFAULT | {"space": {"keep": count}}) for count in counts]
 
 
-def _gather(evidence: Evidence) -> Record:
-    found = tested(evidence)
-    kept = {finish.name: count for count, finish in enumerate(evidence.finishes, start=1) if not finish.failed}
-    return found | {"kept": kept, "sentences": _sentences(found["models"], kept, len(evidence.finishes))}
+def _gather(comparison: Comparison) -> Result:
+    found = comparison.summary(SEARCHED)
+    kept = {result.name: count for count, result in enumerate(comparison.results, start=1) if not result.failed}
+    return found | {"kept": kept, "sentences": _sentences(found["models"], kept, len(comparison.results))}
 
 
-def _sentences(models: Record, kept: dict[str, int], experts: int) -> list[str]:
+def _sentences(models: Result, kept: dict[str, int], experts: int) -> list[str]:
     chosen, seen = (_by_loss(models, kept, part) for part in ("validation", "test"))
     if not (chosen and seen):
         return []
@@ -44,29 +42,29 @@ def _sentences(models: Record, kept: dict[str, int], experts: int) -> list[str]:
     ]
 
 
-def _by_loss(models: Record, kept: dict[str, int], part: str) -> list[str]:
+def _by_loss(models: Result, kept: dict[str, int], part: str) -> list[str]:
     """Models by their mean MTL-Loss, the lowest first; without those whose loss is undefined."""
     losses = {name: numbers(seed[part]["mtl_loss"] for seed in models[name]["seeds"]) for name in kept}
     return sorted((name for name in losses if losses[name]), key=lambda name: fmean(losses[name]))
 
 
-def _tables(found: Record) -> list[Table]:
-    return [quality_table("test rows, mean ± standard deviation over seeds", found, lambda model, task: "")]
+def _tables(found: Result) -> list[Table]:
+    return [quality_table(found)]
 
 
-def _pictures(found: Record) -> Iterator[Picture]:
+def _pictures(found: Result) -> Iterator[Picture]:
     yield from _picture(found, "mtl-loss", "MTL-Loss", "MTL-Loss", lambda test: test["mtl_loss"])
     for index, task in enumerate(found["tasks"]):
-        name, metric = task["name"], main_metric(task)
+        name, metric = task["name"], main_metric(task["kind"])
         title = f"{METRIC_NAMES[metric]} of {clean(name)}"
         yield from _picture(found, slug(index, name), title, METRIC_NAMES[metric], partial(_metric, name, metric))
 
 
-def _metric(task: str, metric: str, test: Record) -> Any:
+def _metric(task: str, metric: str, test: Result) -> Any:
     return test["tasks"][task].get(metric)
 
 
-def _picture(found: Record, name: str, title: str, label: str, value: Callable[[Record], Any]) -> Iterator[Picture]:
+def _picture(found: Result, name: str, title: str, label: str, value: Callable[[Result], Any]) -> Iterator[Picture]:
     """A line of the means and thin ones of the seeds."""
     values = {
         kept: numbers(value(seed["test"]) for seed in found["models"][model]["seeds"])
@@ -85,7 +83,7 @@ FIGURE5 = Reproduction(
     "FIGURE5", "Figure 5: MTL-Loss by the number of experts kept",
     "the MTL-Loss first falls and then rises with K, the best K being smaller for four tasks (3 of 8 on "
     "UserBehavior-2017) than for two (6 of 8 on AliExpress-NL).",
-    selecting(_contenders), _gather, _tables, _pictures,
+    selecting(_candidates), _gather, _tables, _pictures,
     "Every K is searched, tuned and trained on its own. Which K to use is to be chosen on validation rows; the test "
-    "rows only show the course. Thin lines are seeds.",
+    "rows only show the curve. Thin lines are seeds.",
 )  # fmt: skip

@@ -6,19 +6,18 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
 
-from automtl.comparison.compare import Evidence
-from automtl.comparison.result_store import Record
-from automtl.paper.base import SEARCHED, Reproduction, always, tested
+from automtl.comparison.result_store import Result
+from automtl.comparison.summary import Comparison
+from automtl.paper.base import SEARCHED, Reproduction, named
 from automtl.report.architecture import choice_title, num_experts, shared_interaction, skips
-from automtl.report.comparison import main_metric
-from automtl.report.comparison_text import Table
 from automtl.report.picture import Picture
-from automtl.report.run import METRIC_NAMES, architecture_picture
-from automtl.report.words import percent, rounded, scaled
+from automtl.report.run import architecture_picture
+from automtl.report.text import Table
+from automtl.report.words import METRIC_NAMES, main_metric, percent, rounded, scaled
 
 
-def _gather(evidence: Evidence) -> Record:
-    found = tested(evidence)
+def _gather(comparison: Comparison) -> Result:
+    found = comparison.summary(SEARCHED)
     seeds = sorted(found["models"][SEARCHED]["seeds"], key=lambda seed: _loss(seed, "validation"))
     operations = {kind: dict(Counter(used).most_common()) for kind, used in _operations(seeds).items()}
     return {
@@ -27,13 +26,13 @@ def _gather(evidence: Evidence) -> Record:
     }  # fmt: skip
 
 
-def _loss(seed: Record, part: str) -> float:
+def _loss(seed: Result, part: str) -> float:
     """MTL-Loss; an undefined one is the worst."""
     found = seed[part]["mtl_loss"]
     return found if isinstance(found, float) else float("inf")
 
 
-def _operations(seeds: list[Record]) -> dict[str, list[str]]:
+def _operations(seeds: list[Result]) -> dict[str, list[str]]:
     """All that stand in each kind of block, over seeds and experts."""
     architectures = [seed["architecture"] for seed in seeds]
     found: dict[str, list[str]] = {}
@@ -44,7 +43,7 @@ def _operations(seeds: list[Record]) -> dict[str, list[str]]:
     return found
 
 
-def _sentences(operations: Record) -> list[str]:
+def _sentences(operations: Result) -> list[str]:
     parts = []
     for kind, counts in operations.items():
         name, most = next(iter(counts.items()))
@@ -52,8 +51,8 @@ def _sentences(operations: Record) -> list[str]:
     return [f"The most common operations: {', '.join(parts)}"]
 
 
-def _tables(found: Record) -> list[Table]:
-    tasks = {task["name"]: main_metric(task) for task in found["tasks"]}
+def _tables(found: Result) -> list[Table]:
+    tasks = {task["name"]: main_metric(task["kind"]) for task in found["tasks"]}
     header = [
         "seed",
         "interaction",
@@ -79,7 +78,7 @@ def _tables(found: Record) -> list[Table]:
     ]
 
 
-def _pictures(found: Record) -> Iterator[Picture]:
+def _pictures(found: Result) -> Iterator[Picture]:
     tasks = [task["name"] for task in found["tasks"]]
     for place, seed in enumerate(found["architectures"]):
         picture = architecture_picture(seed["architecture"], tasks, found["fields"], seed.get("gates"))
@@ -91,5 +90,5 @@ FIGURE6 = Reproduction(
     "FIGURE6", "Figure 6: architectures found",
     "experts differ in operations and depth, tasks share some and keep others to themselves, one-dimensional "
     "convolutions and gating layers are common, and the smaller dataset gets the simpler architecture.",
-    always(SEARCHED), _gather, _tables, _pictures,
+    named(SEARCHED), _gather, _tables, _pictures,
 )  # fmt: skip

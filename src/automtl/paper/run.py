@@ -7,15 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from automtl.comparison.candidates import DEFAULT, Contender, contender
-from automtl.comparison.compare import DEFAULT_TERMS, Evidence, contend
-from automtl.comparison.protocol import search_only, take_part
-from automtl.comparison.result_store import Record
-from automtl.comparison.settings import Terms
+from automtl.comparison.candidates import DEFAULT, Candidate, find_candidate
+from automtl.comparison.compare import DEFAULT_SETTINGS, run_comparison
+from automtl.comparison.settings import ComparisonSettings
+from automtl.comparison.summary import Comparison
 from automtl.paper.base import Reproduction
-from automtl.report.comparison_text import Table
 from automtl.report.reproduction import reproduction_files
 from automtl.report.style import drawing
+from automtl.report.text import Table
 from automtl.search.settings import published
 from automtl.system.files import json_bytes, write_whole
 from automtl.system.progress import Callback, ignore
@@ -35,50 +34,50 @@ def reproduce(
     source: Any,
     tasks: Sequence[str] = (),
     *,
-    terms: Terms = DEFAULT_TERMS,
+    settings: ComparisonSettings = DEFAULT_SETTINGS,
     published_schedule: bool = False,
     out: Path | str = Path("runs/paper"),
     callback: Callback = ignore,
 ) -> Reproduced:
-    """Run what it needs and write NAME.json, NAME.html and its pictures into `out`.
+    """Run what a reproduction needs and write NAME.json, NAME.html and its pictures into `out`.
 
-    Arguments are those of `compare_table`, whose records it keeps and reads: reproductions with one `out` share what
+    Arguments are those of `compare_table`, whose results it keeps and reads: reproductions with one `out` share what
     they have in common, and an interrupted one goes on where it stopped. Trials serve those that train.
     `published_schedule`: searches go as in the paper, the default one by its Algorithm 1.
     """
-    out, contenders = Path(out), reproduction.contenders(terms.settings)
+    out, candidates = Path(out), reproduction.candidates(settings.settings)
     if published_schedule:
-        terms = replace(terms, settings=replace(terms.settings, search=published()))
-        contenders = [_published(one) for one in contenders]
-    if not reproduction.trained:
-        terms = replace(terms, trials=1)
-    part = take_part if reproduction.trained else search_only
-    with contend(source, tasks, contenders, terms, out=out, callback=callback, part=part) as evidence:
-        return publish(reproduction, evidence, out)
+        settings = replace(settings, settings=replace(settings.settings, search=published()))
+        candidates = [as_published(candidate) for candidate in candidates]
+    if not reproduction.trains:
+        settings = replace(settings, trials=1)
+    with run_comparison(
+        source, tasks, candidates, settings, out=out, callback=callback, trains=reproduction.trains
+    ) as comparison:
+        return write_reproduction(reproduction, comparison, out)
 
 
-def _published(one: Contender) -> Contender:
-    """The same; one that searches in the default manner searches by Algorithm 1."""
-    default = one.changes.get("strategy") == DEFAULT["strategy"]
-    return replace(one, changes=one.changes | contender("algorithm-1").changes) if default else one
+def as_published(candidate: Candidate) -> Candidate:
+    """The candidate with Algorithm 1 of the paper for its search, if it searches in the default manner."""
+    default = candidate.changes.get("strategy") == DEFAULT["strategy"]
+    changes = find_candidate("algorithm-1").changes if default else {}
+    return replace(candidate, changes=candidate.changes | changes)
 
 
-def publish(reproduction: Reproduction, evidence: Evidence, out: Path) -> Reproduced:
-    """Write what the evidence shows."""
-    failed = {finish.name: finish.entry["failed"] for finish in evidence.finishes if finish.failed}
-    values = evidence.header | _words(reproduction) | {"failed": failed} | reproduction.gather(evidence)
+def write_reproduction(reproduction: Reproduction, comparison: Comparison, out: Path) -> Reproduced:
+    """Write what the results of a comparison show."""
+    values = comparison.header | {
+        "reproduction": reproduction.name,
+        "title": reproduction.title,
+        "paper": reproduction.paper,
+        "note": reproduction.note,
+        "failed": {result.name: result.entry["failed"] for result in comparison.results if result.failed},
+    }
+    values |= reproduction.gather(comparison)
     tables = reproduction.tables(values)
-    files = {f"{reproduction.name}.json": json_bytes(values)}
     with drawing():
-        drawn = reproduction_files(values, tables, list(reproduction.pictures(values)))
-    files |= {name: text.encode() for name, text in drawn.items()}
+        files = reproduction_files(values, tables, list(reproduction.pictures(values)))
+    files = {f"{reproduction.name}.json": json_bytes(values).decode()} | files
     for name, content in files.items():
         write_whole(out / name, content)
     return Reproduced(values, tables, [out / name for name in files])
-
-
-def _words(reproduction: Reproduction) -> Record:
-    return {
-        "reproduction": reproduction.name, "title": reproduction.title, "paper": reproduction.paper,
-        "note": reproduction.note,
-    }  # fmt: skip

@@ -5,24 +5,23 @@ from __future__ import annotations
 from collections.abc import Iterator
 from statistics import fmean
 
-from automtl.comparison.compare import Evidence
-from automtl.comparison.result_store import Record
-from automtl.comparison.summary import spread
-from automtl.paper.base import SEARCHED, Reproduction, always, tested
+from automtl.comparison.result_store import Result
+from automtl.comparison.summary import Comparison, spread
+from automtl.paper.base import SEARCHED, Reproduction, named
 from automtl.paper.table3 import MODELS
 from automtl.report.comparison import comparison_pictures
-from automtl.report.comparison_text import Table, spread_text
 from automtl.report.picture import Picture
+from automtl.report.text import Table, spread_text
 from automtl.report.words import scaled, seconds, size
 
 
-def _gather(evidence: Evidence) -> Record:
-    found = tested(evidence)
+def _gather(comparison: Comparison) -> Result:
+    found = comparison.summary(SEARCHED)
     costs = {name: _costs(model["seeds"]) for name, model in found["models"].items() if model["seeds"]}
-    return found | {"verdicts": {}, "costs": costs, "sentences": _sentences(costs)}
+    return found | {"significance": {}, "costs": costs, "sentences": _sentences(costs)}
 
 
-def _costs(seeds: list[Record]) -> Record:
+def _costs(seeds: list[Result]) -> Result:
     """Mean and deviation over seeds."""
     times = {f"{part}_seconds": spread(seed["seconds"][part] for seed in seeds) for part in ("search", "training")}
     counts = {
@@ -32,7 +31,7 @@ def _costs(seeds: list[Record]) -> Record:
     return times | counts
 
 
-def _sentences(costs: Record) -> list[str]:
+def _sentences(costs: Result) -> list[str]:
     if SEARCHED not in costs:
         return []
     ours = costs[SEARCHED]
@@ -47,7 +46,7 @@ def _sentences(costs: Record) -> list[str]:
     return found
 
 
-def _tables(found: Record) -> list[Table]:
+def _tables(found: Result) -> list[Table]:
     rows = [
         [name, seconds(cost["search_seconds"]["mean"]) if cost["search_seconds"]["mean"] else "–",
          seconds(cost["training_seconds"]["mean"]),
@@ -60,7 +59,7 @@ def _tables(found: Record) -> list[Table]:
     return [("cost, mean over seeds", header, rows)]
 
 
-def _pictures(found: Record) -> Iterator[Picture]:
+def _pictures(found: Result) -> Iterator[Picture]:
     yield from comparison_pictures(found)["cost"]
 
 
@@ -68,7 +67,7 @@ TABLE4 = Reproduction(
     "TABLE4", "Table 4: cost of search and training",
     "the search takes 0.8 GPU hours on UserBehavior-2017 (retraining 0.09) to 18 on AliExpress-ES (2.2), eight to nine "
     "times as long as retraining.",
-    always(*MODELS), _gather, _tables, _pictures,
+    named(*MODELS), _gather, _tables, _pictures,
     "Times are those of one job in one process; compare times within this table alone. Tuning is not counted: it is "
     "the same for all models.",
 )  # fmt: skip

@@ -5,53 +5,53 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from automtl.comparison.candidates import ABLATIONS
-from automtl.comparison.compare import Evidence
-from automtl.comparison.result_store import Record
-from automtl.comparison.significance import judge_each
-from automtl.comparison.summary import entrants
-from automtl.paper.base import MARKS, SEARCHED, Reproduction, always, quality_table, tested
+from automtl.comparison.result_store import Result
+from automtl.comparison.significance import significance_of_each
+from automtl.comparison.summary import Comparison
+from automtl.paper.base import MARKS, SEARCHED, Reproduction, named, quality_table
 from automtl.report.charts import gains
-from automtl.report.comparison_text import Table
 from automtl.report.picture import Picture
-from automtl.report.run import slug
-from automtl.report.words import clean
+from automtl.report.text import Table
+from automtl.report.words import clean, slug
 
-OPPOSITE = {"better": "worse", "worse": "better"}  # verdicts are on the full search
-
-
-def _gather(evidence: Evidence) -> Record:
-    found, able = tested(evidence), entrants(evidence.finishes)
-    verdicts: dict[str, dict[str, Record]] = {}
-    if any(one.name == SEARCHED for one in able):
-        verdicts = judge_each(SEARCHED, able, evidence.records.rows(), evidence.records.scores, evidence.schema.tasks)
-    return found | {"verdicts": verdicts, "sentences": [_sentence(name, of) for name, of in verdicts.items()]}
+OPPOSITE = {"better": "worse", "worse": "better"}  # conclusions are on the full search
 
 
-def _sentence(name: str, verdicts: Record) -> str:
+def _gather(comparison: Comparison) -> Result:
+    found: dict[str, dict[str, Result]] = {}
+    if any(result.name == SEARCHED for result in comparison.tested):
+        found = significance_of_each(SEARCHED, comparison.tested, comparison.scored)
+    sentences = [_sentence(name, of_tasks) for name, of_tasks in found.items()]
+    return comparison.summary(SEARCHED) | {"significance": found, "sentences": sentences}
+
+
+def _sentence(name: str, of_tasks: Result) -> str:
     """How the ablation fares against the full search, over tasks."""
-    found = [OPPOSITE.get(verdict["verdict"], verdict["verdict"]) for verdict in verdicts.values()]
+    found = [_turned(one["conclusion"]) for one in of_tasks.values()]
     counts = ", ".join(f"{word} on {found.count(word)}" for word in dict.fromkeys(found))
     return f"{name} against the full search: {counts} of {len(found)} tasks"
 
 
-def _tables(found: Record) -> list[Table]:
+def _turned(conclusion: str) -> str:
+    return OPPOSITE.get(conclusion, conclusion)
+
+
+def _tables(found: Result) -> list[Table]:
     def mark(model: str, task: str) -> str:
-        verdict = found["verdicts"].get(model, {}).get(task, {}).get("verdict", "")
-        return MARKS.get(OPPOSITE.get(verdict, verdict), "")
+        return MARKS.get(_turned(found["significance"].get(model, {}).get(task, {}).get("conclusion", "")), "")
 
-    return [quality_table("test rows, mean ± standard deviation over seeds", found, mark)]
+    return [quality_table(found, mark)]
 
 
-def _pictures(found: Record) -> Iterator[Picture]:
+def _pictures(found: Result) -> Iterator[Picture]:
     """For each task what every part gains."""
+    note = "The full search against the one without a part, with the 95 % interval; triangles are more than noise."
     for index, task in enumerate(found["tasks"]):
-        judged = {name: of[task["name"]] for name, of in found["verdicts"].items() if of[task["name"]].get("interval")}
+        of_task = {name: of_tasks[task["name"]] for name, of_tasks in found["significance"].items()}
+        judged = {name: one for name, one in of_task.items() if one["interval"]}
         if judged:
-            rows = [(name, v["difference"], *v["interval"], v["verdict"]) for name, v in judged.items()]
-            words = " ".join(f"{verdict['sentence']}." for verdict in judged.values())
-            note = (
-                "The full search against the one without a part, with the 95 % interval; triangles are more than noise."
-            )
+            rows = [(name, one["difference"], *one["interval"], one["conclusion"]) for name, one in judged.items()]
+            words = " ".join(f"{one['sentence']}." for one in judged.values())
             figure = gains(rows, "difference on test rows; right: the part helps")
             yield Picture(f"gains-{slug(index, task['name'])}", clean(task["name"]), words, figure, note)
 
@@ -60,7 +60,7 @@ TABLE5 = Reproduction(
     "TABLE5", "Table 5: ablations",
     "every variant falls behind the full search on all eight tasks of three datasets, by .0022 to .0070 of AUC, most "
     "of all the one without operation-level early stopping.",
-    always(SEARCHED, *ABLATIONS), _gather, _tables, _pictures,
+    named(SEARCHED, *ABLATIONS), _gather, _tables, _pictures,
     "Marks tell what a variant is against the full search: better or worse needs both a paired t-test over seeds and a "
     "paired bootstrap over test rows below .05, after Holm's correction over all variants and tasks.",
 )  # fmt: skip

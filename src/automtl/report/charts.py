@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 
 WIDTH, HEIGHT = 350, 250  # of a panel, in pixels of the page
 LABEL_GAP = 13.5  # pixels between the middles of two labels
-SIGN = 6.6  # pixels of a narrow sign of the labels
-LABEL_ROOM = 16  # signs of a label beside a panel
+LETTER = 6.6  # pixels of a narrow letter of the labels
+LABEL_ROOM = 16  # letters of a label beside a panel
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,14 @@ def panel(
 
 def _rows(names: Sequence[str], row: float, rest: float, **margins: float) -> tuple[Figure, Axes]:
     """Make a panel of named rows, each `row` pixels high, and `rest` pixels; names stand in the margin on the left."""
-    figure, axes = panel(rest + row * len(names), left=16 + SIGN * _room(names), **margins)
+    figure, axes = panel(rest + row * len(names), left=16 + LETTER * _room(names), **margins)
     axes.set_yticks(range(len(names)), [shorten(name, LABEL_ROOM) for name in names])
     axes.tick_params(length=0)
     return figure, axes
 
 
 def _room(names: Iterable[str]) -> int:
-    """The signs that the longest of some labels takes."""
+    """The letters that the longest of some labels takes."""
     return max((width(shorten(name, LABEL_ROOM)) for name in names), default=0)
 
 
@@ -74,7 +74,7 @@ def lines(
     from matplotlib.ticker import MaxNLocator
 
     named = [line for line in series if not line.muted]
-    figure, axes = panel(left=64, right=14 + SIGN * _room(line.name for line in named))
+    figure, axes = panel(left=64, right=14 + LETTER * _room(line.name for line in named))
     for line in sorted(series, key=lambda line: not line.muted):
         _draw(axes, line)
     axes.set(xlabel=x_label, ylabel=y_label)
@@ -265,7 +265,7 @@ def _name_points(axes: Axes, points: Sequence[tuple[str, float, float]], outline
     ordered = sorted(points, key=lambda point: point[0] != outlined)
     names = [shorten(name, LABEL_ROOM) for name, _, _ in ordered]
     places = [tuple(axes.transData.transform((x, y)) - (origin.x0, origin.y0)) for _, x, y in ordered]
-    boxes = place_names(places, [SIGN * width(name) for name in names], origin.width, origin.height)
+    boxes = place_names(places, [LETTER * width(name) for name in names], origin.width, origin.height)
     for (name, x, y), shown, (across, up), box in zip(ordered, names, places, boxes, strict=True):
         right, lift = box.left > across, box.middle - up
         leader = {
@@ -280,12 +280,12 @@ def _name_points(axes: Axes, points: Sequence[tuple[str, float, float]], outline
 
 
 def gains(rows: Sequence[tuple[str, float, float, float, str]], x_label: str) -> Figure:
-    """Draw (name, difference, low, high, verdict) a row, beside the line of no difference; marks show the verdict."""
-    looks = {"better": ("^", colour(0)), "worse": ("v", colour(1))}
+    """Draw (name, difference, low, high, conclusion) a row, beside the line of no difference; marks are conclusions."""
+    styles = {"better": ("^", colour(0)), "worse": ("v", colour(1))}
     figure, axes = _rows([name for name, *_ in rows], 30, 62, right=16)
     axes.axvline(0, color=MUTED, linewidth=1.2)
-    for place, (_, difference, low, high, verdict) in enumerate(rows):
-        marker, tint = looks.get(verdict, ("D", MUTED))
+    for place, (_, difference, low, high, conclusion) in enumerate(rows):
+        marker, tint = styles.get(conclusion, ("D", MUTED))
         axes.plot([low, high], [place, place], color=tint, linewidth=2.2)
         axes.plot([difference], [place], marker, color=tint, markersize=7)
         axes.text(

@@ -2,31 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from statistics import fmean
+from collections.abc import Iterator
 from typing import Any
 
 from automtl.report.charts import gains, intervals, scatter
 from automtl.report.picture import Picture
-from automtl.report.run import METRIC_NAMES, architecture_picture, expert_table, slug
-from automtl.report.text import COLUMNS
-from automtl.report.words import amount, clean, rounded, scaled, seconds, signed, size
+from automtl.report.run import architecture_picture, expert_table
+from automtl.report.text import Values, chosen_settings, mean_cost, used_metrics
+from automtl.report.words import METRIC_NAMES, clean, main_metric, rounded, scaled, slug
+from automtl.training.metrics import METRICS
 
-Values = Mapping[str, Any]
-LARGER_IS_BETTER = ("auc", "gauc", "pr_auc")
-COSTS = ("parameters", "FLOPs per row", "search", "training", "peak memory")
+COSTS = ("parameters", "flops_per_row", "search", "training", "peak_memory_bytes")
 MARKS = {"better": "▲ better", "worse": "▼ worse", "within noise": "≈ within noise"}
 
 
 def comparison_pictures(found: Values) -> dict[str, list[Picture]]:
-    """All pictures that the values allow, by section."""
+    """Draw all pictures that the values allow, by section."""
     groups = {"gains": _gains(found), "seeds": _seeds(found), "cost": _costs(found), "architecture": _drawn(found)}
     return {name: list(pictures) for name, pictures in groups.items()}
-
-
-def main_metric(task: Values) -> str:
-    """The metric by which a task is judged."""
-    return "auc" if task["kind"] == "binary" else "rmse"
 
 
 def mean(model: Values, task: str, metric: str) -> float | None:
@@ -36,11 +29,11 @@ def mean(model: Values, task: str, metric: str) -> float | None:
 
 
 def _gains(found: Values) -> Iterator[Picture]:
-    judged = {task: v for task, v in found["verdicts"].items() if v.get("interval")}
+    judged = {task: v for task, v in found["significance"].items() if v.get("interval")}
     if judged:
         rows = [
-            (f"{task} ({v['metric'].upper()})", v["difference"], *v["interval"], v["verdict"])
-            for task, v in judged.items()
+            (f"{t} ({v['metric'].upper()})", v["difference"], *v["interval"], v["conclusion"])
+            for t, v in judged.items()
         ]
         words = " ".join(f"{v['sentence']}." for v in judged.values())
         title = f"Gain of {found['reference']} over the best rival of each task"
@@ -53,7 +46,7 @@ def _gains(found: Values) -> Iterator[Picture]:
 def _seeds(found: Values) -> Iterator[Picture]:
     """Small dots are seeds, models in the order of their means."""
     for index, task in enumerate(found["tasks"]):
-        metric = main_metric(task)
+        metric = main_metric(task["kind"])
         rows = []
         for name, model in found["models"].items():
             values = [seed["test"]["tasks"][task["name"]].get(metric) for seed in model["seeds"]]
@@ -62,7 +55,7 @@ def _seeds(found: Values) -> Iterator[Picture]:
                 summary = model["summary"]["tasks"][task["name"]][metric]
                 rows.append((name, known, summary["mean"], summary["std"] or 0.0))
         if rows:
-            rows.sort(key=lambda row: row[2], reverse=metric in LARGER_IS_BETTER)
+            rows.sort(key=lambda row: row[2], reverse=METRICS.find(metric).larger_is_better)
             ours = next((place for place, row in enumerate(rows) if row[0] == found["reference"]), None)
             words = ", ".join(f"{name} {value:.4f} ± {spread:.4f}" for name, _, value, spread in rows)
             figure = intervals(rows, f"{METRIC_NAMES[metric]} on test rows", ours)
@@ -71,29 +64,26 @@ def _seeds(found: Values) -> Iterator[Picture]:
 
 def _costs(found: Values) -> Iterator[Picture]:
     """What a model costs against what it loses."""
-    for name, label, form in (
-        ("parameters", "parameters", scaled), ("flops_per_row", "FLOPs per row", scaled),
-        ("seconds", "seconds of search and training", scaled),
+    for name, label in (
+        ("parameters", "parameters"), ("flops_per_row", "FLOPs per row"), ("seconds", "seconds of search and training"),
     ):  # fmt: skip
         points = [
-            (model, cost, model_values["summary"]["mtl_loss"]["mean"])
-            for model, model_values in found["models"].items()
-            if (cost := _cost(model_values, name)) and model_values["summary"]["mtl_loss"]["mean"] is not None
+            (model, cost, loss)
+            for model, values in found["models"].items()
+            if (cost := _total(values, name)) and (loss := values["summary"]["mtl_loss"]["mean"]) is not None
         ]
         if len(points) > 1:
-            words = ", ".join(f"{model} {form(x)} and {y:.4f}" for model, x, y in points)
+            words = ", ".join(f"{model} {scaled(x)} and {y:.4f}" for model, x, y in points)
             figure = scatter(points, label, "MTL-Loss on test rows", found["reference"])
-            title = f"Quality against {label}"
-            yield Picture(
-                f"cost-{name.replace('_', '-')}", title, f"{label.capitalize()} and MTL-Loss: {words}.", figure
-            )
+            text = f"{label.capitalize()} and MTL-Loss: {words}."
+            yield Picture(f"cost-{name.replace('_', '-')}", f"Quality against {label}", text, figure)
 
 
-def _cost(model: Values, name: str) -> float | None:
-    """Mean over seeds; seconds are those of search and training together."""
-    values = [sum(filter(None, s["seconds"].values())) if name == "seconds" else s[name] for s in model["seeds"]]
-    known = [value for value in values if value is not None]
-    return fmean(known) if known else None
+def _total(model: Values, name: str) -> float | None:
+    """A mean cost; 'seconds' are those of search and training together."""
+    if name != "seconds":
+        return mean_cost(model, name)
+    return sum(mean_cost(model, part) or 0.0 for part in ("search", "training"))
 
 
 def _searched_seed(found: Values) -> Values | None:
@@ -117,25 +107,12 @@ def comparison_page(found: Values) -> dict[str, Any]:
         "title": f"automtl: comparison on {found['table']['name']}",
         "found": found,
         "pictures": comparison_pictures(found),
-        "verdicts": [verdict["sentence"] for verdict in found["verdicts"].values()],
-        "judged": [_judged(task, verdict) for task, verdict in found["verdicts"].items()],
-        "tasks": [_task(task) for task in found["tasks"]],
         "results": _results(found),
-        "costs": COSTS,
         "metrics": [(task["name"], _metrics(found, task["name"])) for task in found["tasks"]],
         "findings": found.get("findings"),
         "settings": _settings(found),
-        "failed": [(name, model["failed"]) for name, model in found["models"].items() if model["failed"]],
-        "experts": None
-        if seed is None
-        else expert_table(seed["architecture"], tasks, seed.get("gates"), seed.get("ensemble")),
+        "experts": seed and expert_table(seed["architecture"], tasks, seed.get("gates"), seed.get("ensemble")),
     }
-
-
-def _task(task: Values) -> tuple[str, str]:
-    rate = task.get("positive_rate")
-    shown = "" if rate is None else f", {100 * rate:.3g} % positive"
-    return task["name"], f"{METRIC_NAMES[main_metric(task)]}{shown}"
 
 
 def _results(found: Values) -> list[dict[str, Any]]:
@@ -148,27 +125,27 @@ def _results(found: Values) -> list[dict[str, Any]]:
             "name": name, "ours": name == found["reference"],
             "cells": [_cell(found, name, model, task, best[task["name"]]) for task in found["tasks"]],
             "loss": _spread(model["summary"]["mtl_loss"], best=losses.get(name) == min(losses.values(), default=None)),
-            "costs": _cost_cells(model), "seeds": len(model["seeds"]),
+            "costs": {cost: mean_cost(model, cost) for cost in COSTS},
         }
         for name, model in able.items()
     ]  # fmt: skip
 
 
 def _best(models: Values, task: Values) -> float | None:
-    metric = main_metric(task)
+    metric = main_metric(task["kind"])
     values = [value for model in models.values() if (value := mean(model, task["name"], metric)) is not None]
-    return (max if metric in LARGER_IS_BETTER else min)(values, default=None)
+    return (max if METRICS.find(metric).larger_is_better else min)(values, default=None)
 
 
 def _cell(found: Values, name: str, model: Values, task: Values, best: float | None) -> dict[str, Any]:
     """Mean ± deviation, and in words what the tests say of it."""
-    verdict = found["verdicts"].get(task["name"], {})
+    significance = found["significance"].get(task["name"], {})
     mark = ""
     if name == found["reference"]:
-        mark = MARKS.get(verdict.get("verdict", ""), "")
-    elif name == verdict.get("rival"):
+        mark = MARKS.get(significance.get("conclusion", ""), "")
+    elif name == significance.get("rival"):
         mark = "best rival"
-    values = model["summary"]["tasks"].get(task["name"], {}).get(main_metric(task), {})
+    values = model["summary"]["tasks"].get(task["name"], {}).get(main_metric(task["kind"]), {})
     return _spread(values, best=best is not None and values.get("mean") == best) | {"mark": mark}
 
 
@@ -180,43 +157,16 @@ def _spread(values: Values, *, best: bool = False) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _cost_cells(model: Values) -> list[str]:
-    spent = [seed["seconds"] for seed in model["seeds"]]
-    times = [seconds(fmean(s.get(part) or 0.0 for s in spent) or None) for part in ("search", "training")]
-    counts = [amount(_cost(model, name)) for name in ("parameters", "flops_per_row")]
-    return [*counts, *times, size(_cost(model, "peak_memory_bytes"))]
-
-
-def _judged(task: str, verdict: Values) -> tuple[str, list[str]]:
-    """A row of the table of tests."""
-    interval = verdict.get("interval")
-    p_values = [rounded(verdict.get(name)) for name in ("holm_t_p", "holm_bootstrap_p")]
-    shown = "–" if not interval else " to ".join(map(signed, interval))
-    return task, [
-        METRIC_NAMES[verdict["metric"]], verdict.get("rival") or "–", rounded(verdict.get("ours")),
-        rounded(verdict.get("theirs")), signed(verdict.get("difference")), shown, *p_values,
-        verdict["verdict"],
-    ]  # fmt: skip
-
-
 def _metrics(found: Values, task: str) -> dict[str, Any]:
     """All metrics of one task."""
     tables = {name: m["summary"]["tasks"].get(task, {}) for name, m in found["models"].items() if m["seeds"]}
-    used = [name for name in COLUMNS if any((t.get(name) or {}).get("n") for t in tables.values())]
+    used = used_metrics(tables.values())
     rows = [(model, [_spread(values.get(name) or {}) for name in used]) for model, values in tables.items()]
-    return {"columns": [METRIC_NAMES[name] for name in used], "rows": rows}
+    return {"columns": [METRIC_NAMES.get(name, name) for name in used], "rows": rows}
 
 
 def _settings(found: Values) -> dict[str, Any]:
     """Settings that tuning chose, a column each; and how many were tried."""
-    chosen = {name: model["tuning"]["chosen"] or {} for name, model in found["models"].items()}
-    names = list(dict.fromkeys(name for values in chosen.values() for name in values))
-    rows = [
-        (model, [_plain(values.get(name)) for name in names], len(found["models"][model]["tuning"]["trials"] or ()))
-        for model, values in chosen.items()
-    ]
-    return {"columns": [name.replace("_", " ") for name in names], "rows": rows}
-
-
-def _plain(value: Any) -> str:
-    return "–" if value is None else f"{value:g}" if isinstance(value, int | float) else str(value)
+    names, rows = chosen_settings(found)
+    trials = {name: len(model["tuning"]["trials"] or ()) for name, model in found["models"].items()}
+    return {"columns": [*names, "trials"], "rows": [(model, [*cells, trials[model]]) for model, cells in rows]}

@@ -16,19 +16,19 @@ PAGE = "report.html"
 
 
 def run_report(run: RunValues) -> str:
-    """The page of a run."""
+    """Render the page of a run."""
     with drawing():
         return render("run.html", run_page(run))
 
 
 def comparison_report(found: Mapping[str, Any]) -> str:
-    """The page of a comparison: what comparison.json holds."""
+    """Render the page of a comparison from the values of comparison.json."""
     with drawing():
         return render("comparison.html", comparison_page(found))
 
 
 def attempted(report: Callable[[], str], kept: str) -> dict[str, str]:
-    """The page by its file name; nothing, with a warning, where it cannot be made: no report is worth losing a run.
+    """Render a page, by its file name; where that fails there is a warning: no report is worth losing a run.
 
     `kept`: what is saved without it.
     """
@@ -43,13 +43,13 @@ def attempted(report: Callable[[], str], kept: str) -> dict[str, str]:
 
 
 def run_picture_files(run: RunValues, *, png: bool) -> dict[str, bytes]:
-    """File name and content of every picture of a run as SVG, and as PNG."""
+    """Draw every picture of a run as an SVG file, and as PNG; content by file name."""
     with drawing():
         return _files(run_pictures(run), png)
 
 
 def comparison_picture_files(found: Mapping[str, Any], *, png: bool) -> dict[str, bytes]:
-    """The same of a comparison."""
+    """Draw every picture of a comparison as an SVG file, and as PNG; content by file name."""
     with drawing():
         return _files(comparison_pictures(found), png)
 

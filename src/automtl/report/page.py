@@ -6,16 +6,26 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from automtl.report.picture import Picture
 from automtl.report.style import COLOURS
-from automtl.report.words import clean
+from automtl.report.words import (
+    METRIC_NAMES,
+    amount,
+    clean,
+    main_metric,
+    percent,
+    reason,
+    rounded,
+    seconds,
+    signed,
+    size,
+)
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
-    """The page of a template of this package."""
+    """Fill a template of this package."""
     return _environment().get_template(template).render(values, colours=COLOURS)
 
 
@@ -32,9 +42,7 @@ def _environment() -> Environment:
         loader=PackageLoader("automtl.report"), autoescape=True, undefined=StrictUndefined, finalize=shown,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters["drawing"] = lambda picture: Markup(_inline(picture))
+    environment.filters |= {one.__name__: one for one in (amount, percent, reason, rounded, seconds, signed, size)}
+    environment.filters["drawing"] = lambda picture: Markup(picture.inline())
+    environment.globals |= {"metric_names": METRIC_NAMES, "main_metric": main_metric}
     return environment
-
-
-def _inline(picture: Picture) -> str:
-    return picture.inline()

@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from automtl.report.comparison_text import Table
 from automtl.report.page import render
 from automtl.report.picture import Picture
+from automtl.report.text import Table
 
 
 def reproduction_files(

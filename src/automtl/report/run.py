@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from automtl.report.architecture import (
     choice_title,
@@ -20,15 +19,15 @@ from automtl.report.architecture import (
 )  # fmt: skip
 from automtl.report.charts import Line, Mark, band, heat, lines, square
 from automtl.report.picture import Picture
-from automtl.report.text import COLUMNS
-from automtl.report.words import amount, clean, percent, reason, rounded, seconds, size
+from automtl.report.text import used_metrics
+from automtl.report.words import METRIC_NAMES, amount, clean, known, percent, reason, rounded, slug
+from automtl.training.metrics import NEEDED
 
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+KINDS = {"multi": "multi-valued"}  # of fields, in words; others are their own
 STRONGEST = 4  # candidates of a choice that are named in its picture
-MAIN = ("auc", "rmse")  # metric of a task at the top of the page
-METRIC_NAMES = {
-    "auc": "AUC", "gauc": "GAUC", "log_loss": "log loss", "pr_auc": "PR-AUC", "calibration_error": "calibration error",
-    "normalized_entropy": "normalized entropy", "ndcg": "NDCG", "rmse": "RMSE", "mae": "MAE", "mtl_loss": "MTL-Loss",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -50,20 +49,18 @@ class RunValues:
 
     @property
     def records(self) -> list[Mapping[str, Any]]:
-        """The search's looks at the validation rows; other strategies than differentiable ones have none."""
+        """The evaluations of a differentiable search on validation rows; other strategies have none."""
         return list((self.history.get("search") or {}).get("records", ()))
 
 
-def slug(index: int, name: str) -> str:
-    """Part of a file name and an id."""
-    plain = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24]
-    return f"{index + 1}-{plain}" if plain else str(index + 1)
-
-
 def run_pictures(run: RunValues) -> dict[str, list[Picture]]:
-    """All pictures that the values allow, by section."""
+    """Draw all pictures that the values allow, by section."""
+    architecture = run.model.get("architecture")
+    drawn = architecture and architecture_picture(
+        architecture, run.tasks, field_lines(run.schema), run.curves.get("gates")
+    )
     groups = {
-        "architecture": _architecture(run),
+        "architecture": [drawn] if drawn else [],
         "selection": selection_pictures(run.records, run.tasks),
         "strength": _strength(run),
         "search": _search(run),
@@ -74,40 +71,38 @@ def run_pictures(run: RunValues) -> dict[str, list[Picture]]:
     return {name: list(pictures) for name, pictures in groups.items()}
 
 
-def _architecture(run: RunValues) -> Iterator[Picture]:
-    found = run.model.get("architecture")
-    if found is not None:
-        yield architecture_picture(found, run.tasks, field_lines(run.schema), run.curves.get("gates"))
-
-
 def architecture_picture(
     architecture: Mapping[str, Any], tasks: Sequence[str], fields: Sequence[str] = (), gates: Any = None
 ) -> Picture:
     """The drawing with its text."""
-    words = (
+    links = (
         "The thicker a link, the more weight the task's gate gives the expert, as a mean over validation rows."
         if gates
         else "Links show which task uses which expert; mean gate weights were not recorded."
     )
-    note = f"{words} Dashed boxes are skips: they hand on what they get."
-    figure = draw_architecture(architecture, tasks, fields, gates)
-    return Picture(
-        "architecture", "From the inputs to the tasks", describe(architecture, tasks), figure, note, wide=True
-    )
+    note = f"{links} Dashed boxes are skips: they hand on what they get."
+    figure, words = draw_architecture(architecture, tasks, fields, gates), describe(architecture, tasks)
+    return Picture("architecture", "From the inputs to the tasks", words, figure, note, wide=True)
+
+
+def fields_by_kind(schema: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
+    """How many fields of which kind there are, and their names."""
+    kinds: dict[str, list[str]] = {}
+    for field in schema["fields"]:
+        kinds.setdefault(KINDS.get(field["kind"], field["kind"]), []).append(field["name"])
+    keys = [" × ".join(key) for key in schema.get("target_encoding", ())]
+    counted = [(f"{len(names)} {kind}", names) for kind, names in kinds.items()]
+    return [*counted, *([(f"{len(keys)} target encodings", keys)] if keys else [])]
 
 
 def field_lines(schema: Mapping[str, Any]) -> list[str]:
     """Counts of fields by kind."""
-    kinds = [field["kind"] for field in schema["fields"]]
-    names = {"multi": "multi-valued"}
-    counts = [f"{kinds.count(kind)} {names.get(kind, kind)}" for kind in dict.fromkeys(kinds)]
-    keys = len(schema.get("target_encoding", ()))
-    return [*counts, *([f"target encoding of {keys} keys"] if keys else [])]
+    return [title for title, _ in fields_by_kind(schema)]
 
 
-def selection_pictures(looks: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> Iterator[Picture]:
-    """Figure 3 of the paper: for each task the weights of all experts at each look of a search."""
-    records = [record for record in looks if record.get("beta")]
+def selection_pictures(evaluations: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> Iterator[Picture]:
+    """Draw Figure 3 of the paper: for each task the weights of all experts at each evaluation of a search."""
+    records = [record for record in evaluations if record.get("beta")]
     if not records:
         return
     steps = [record["step"] for record in records]
@@ -124,7 +119,7 @@ def selection_pictures(looks: Sequence[Mapping[str, Any]], tasks: Sequence[str])
 
 
 def _strength(run: RunValues) -> Iterator[Picture]:
-    """Mean weight of each candidate over the cells of a choice, at each look."""
+    """Draw the mean weight of each candidate over the cells of a choice, at each evaluation."""
     records = run.records
     if not records:
         return
@@ -133,17 +128,17 @@ def _strength(run: RunValues) -> Iterator[Picture]:
         if len(options) < 2:
             continue
         means = [_means(record["alpha"][choice]) for record in records]
-        courses = [[mean[option] for mean in means] for option in range(len(options))]
-        order = sorted(range(len(options)), key=lambda option: (-courses[option][-1], -max(courses[option])))
+        curves = [[mean[option] for mean in means] for option in range(len(options))]
+        order = sorted(range(len(options)), key=lambda option: (-curves[option][-1], -max(curves[option])))
         series = [
-            Line(options[option], steps, courses[option], rank, muted=rank >= STRONGEST)
+            Line(options[option], steps, curves[option], rank, muted=rank >= STRONGEST)
             for rank, option in enumerate(order)
         ]
-        words = ", ".join(f"{options[option]} {courses[option][-1]:.3f}" for option in order)
+        words = ", ".join(f"{options[option]} {curves[option][-1]:.3f}" for option in order)
         cells = len(records[0]["alpha"][choice])
         where = "" if cells == 1 else f", mean over {cells} experts"
         title = f"{choice_title(choice).capitalize()}{where}"
-        figure = lines(series, "search step", "weight", limits=(0, max(map(max, courses)) * 1.08))
+        figure = lines(series, "search step", "weight", limits=(0, max(map(max, curves)) * 1.08))
         yield Picture(f"strength-{slug(place, choice)}", title, f"At the end: {words}.", figure)
 
 
@@ -155,23 +150,17 @@ def _search(run: RunValues) -> Iterator[Picture]:
     records = run.records
     if not records:
         return
-    steps = [record["step"] for record in records]
-    search = run.history["search"]
-    warm = Mark("warm-up ends", x=search["warm_up"])
-    losses = [[record[name] for record in records] for name in ("train_loss", "valid_loss")]
-    yield Picture(
-        "search-loss", "Loss of the supernet",
-        f"Validation loss from {losses[1][0]:.4f} to {losses[1][-1]:.4f} over {steps[-1]} steps.",
-        lines([Line("training", steps, losses[0], 1), Line("validation", steps, losses[1], 0)], "search step", "loss",
-              marks=[warm]),
-    )  # fmt: skip
+    steps, start = [record["step"] for record in records], Mark("warm-up ends", x=run.history["search"]["warm_up"])
+    losses = [record["valid_loss"] for record in records]
+    words = f"Validation loss from {losses[0]:.4f} to {losses[-1]:.4f} over {steps[-1]} steps."
+    figure = _losses(records, "valid_loss", steps, "search step", start)
+    yield Picture("search-loss", "Loss of the supernet", words, figure)
     seen, final = [record["skips"] for record in records], skips(run.model["architecture"])
     taken = ", taken by the trials after the search," if _trials(run) else ""
-    room = skip_places(records[-1]["architecture"])
     yield Picture(
         "skips", "Skip connections",
-        f"In the architecture of each look: {seen[0]} at the first one, {seen[-1]} at the last; at most {max(seen)}."
-        f" The last architecture has {room} places for them.",
+        f"In the architecture of each evaluation: {seen[0]} at first, {seen[-1]} at last; at most {max(seen)}."
+        f" The last architecture has {skip_places(records[-1]['architecture'])} places for them.",
         lines([Line("skips", steps, seen, 0, steps=True)], "search step", "skips", limits=(0, max(*seen, 4) + 1),
               counts=True),
         f"Of the architecture that was strongest at that step. The final one{taken} has {final}.",
@@ -181,13 +170,20 @@ def _search(run: RunValues) -> Iterator[Picture]:
         "stopped", "Operations stopped",
         f"{stopped[-1]} copies of candidate operations were stopped by the end.",
         lines([Line("stopped", steps, stopped, 1, steps=True)], "search step", "operations",
-              limits=(0, max(*stopped, 4) * 1.1), counts=True, marks=[warm]),
+              limits=(0, max(*stopped, 4) * 1.1), counts=True, marks=[start]),
     )  # fmt: skip
     yield from difference_pictures(records, run.settings.get("search", {}).get("stop_threshold"))
 
 
+def _losses(records: Sequence[Mapping[str, Any]], valid: str, x: Sequence[float], x_label: str, mark: Mark) -> Figure:
+    """Training and validation loss; `valid`: the name of the latter."""
+    named = (("training", "train_loss", 1), ("validation", valid, 0))
+    series = [Line(name, x, [record[key] for record in records], index) for name, key, index in named]
+    return lines(series, x_label, "loss", marks=[mark])
+
+
 def difference_pictures(records: Sequence[Mapping[str, Any]], threshold: float | None) -> Iterator[Picture]:
-    """How far gradients of training and validation batches point apart, at each look of a search that measured it."""
+    """Draw how far gradients of training and validation batches point apart, where a search has measured it."""
     found = [(record["step"], record["gradient_difference"]) for record in records]
     seen = [(step, values) for step, values in found if len(values) == 5 and any(values)]
     if not seen:
@@ -205,31 +201,22 @@ def difference_pictures(records: Sequence[Mapping[str, Any]], threshold: float |
 
 def _training(run: RunValues) -> Iterator[Picture]:
     training = run.history.get("training") or {}
-    checks = training.get("checks", ())
+    checks = training.get("evaluations", ())
     if not checks:
         return
-    x = list(range(1, len(checks) + 1))
-    best = Mark("best check", x=training["best"] + 1)
-    losses = [[check[name] for check in checks] for name in ("train_loss", "loss")]
-    chosen = checks[training["best"]]
-    yield Picture(
-        "training-loss", "Loss",
-        f"Best validation loss {chosen['loss']:.4f} at check {training['best'] + 1} of {len(x)}.",
-        lines([Line("training", x, losses[0], 1), Line("validation", x, losses[1], 0)], "check", "loss", marks=[best]),
-    )  # fmt: skip
+    x, place = list(range(1, len(checks) + 1)), training["best"]
+    best = Mark("best check", x=place + 1)
+    words = f"Best validation loss {checks[place]['loss']:.4f} at check {place + 1} of {len(x)}."
+    yield Picture("training-loss", "Loss", words, _losses(checks, "loss", x, "check", best))
     series = [
         Line(task, x, [check["auc"][task] for check in checks], index)
         for index, task in enumerate(run.tasks)
-        if all(_is_number(check["auc"].get(task)) for check in checks)
+        if all(known(check["auc"].get(task)) for check in checks)
     ]
     if series:
-        words = ", ".join(f"{line.name} {line.y[training['best']]:.4f}" for line in series)
+        words = ", ".join(f"{line.name} {line.y[place]:.4f}" for line in series)
         figure = lines(series, "check", "AUC", marks=[best])
-        yield Picture("training-auc", "AUC on validation rows", f"At the best check: {words}.", figure)
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and value == value
+        yield Picture("training-auc", "AUC on validation rows", f"At the best evaluation: {words}.", figure)
 
 
 def _roc(run: RunValues) -> Iterator[Picture]:
@@ -254,76 +241,49 @@ def _curves(run: RunValues, name: str) -> Iterator[tuple[int, str, Sequence[Sequ
             yield index, task, curve, run.metrics["test"]["tasks"][task]
 
 
-def _trials(run: RunValues) -> list[tuple[str, str, bool]]:
-    """Name, score and whether it is the architecture, of each trial that ended a progressive search."""
+def _trials(run: RunValues) -> list[tuple[str, list[str]]]:
+    """Name, score and whether it was taken, of each trial that ended a progressive search."""
     trials = [trial for trial in (run.history.get("search") or {}).get("trials", ()) if "name" in trial]
     best = min((trial["score"] for trial in trials), default=None)
-    return [(trial["name"], f"{trial['score']:.4f}", trial["score"] == best) for trial in trials]
+    return [(trial["name"], [rounded(trial["score"]), "taken" if trial["score"] == best else ""]) for trial in trials]
 
 
 def run_page(run: RunValues) -> dict[str, Any]:
     """What the template of a run shows, pictures and tables."""
-    metrics = run.metrics
+    metrics, found = run.metrics, run.model.get("architecture")
     return {
         "title": f"automtl: {run.model['model']}",
         "run": run,
         "pictures": run_pictures(run),
         "trials": _trials(run),
-        "highlights": [_highlight(task, metrics["test"]["tasks"][task]) for task in run.tasks],
-        "metric_names": METRIC_NAMES,
         "parts": [(name, metric_table(metrics[name])) for name in ("validation", "test")],
-        "cost": _cost(run),
         "labels": _labels(run),
         "findings": metrics.get("findings"),
-        "fields": _fields(run.schema),
-        "experts": _experts(run),
+        "fields": fields_by_kind(run.schema),
+        "experts": found and expert_table(found, run.tasks, run.curves.get("gates"), metrics.get("ensemble")),
         "stopped": _stopped(run),
         "settings": _settings(run.settings),
-        "gaps": _gaps(run),
     }
-
-
-def _highlight(task: str, values: Mapping[str, Any]) -> dict[str, str | None]:
-    name = next(name for name in MAIN if name in values)
-    return {"task": task, "metric": METRIC_NAMES[name], "value": rounded(values[name]), "reason": reason(values[name])}
 
 
 def metric_table(metrics: Mapping[str, Any]) -> dict[str, Any]:
     """Columns that some task has, a row a task, and why values are undefined. A missing group column is no news."""
     tasks = metrics["tasks"]
-    used = [name for name in COLUMNS if any(_is_number(values.get(name)) for values in tasks.values())]
-    rows = [
-        (task, [rounded(values.get(name)) for name in used], amount(values["rows"])) for task, values in tasks.items()
-    ]
+    used = used_metrics(tasks.values())
     notes = [
-        f"{clean(task)}: {METRIC_NAMES[name]} is undefined: {reason(value)}."
+        f"{clean(task)}: {METRIC_NAMES.get(name, name)} is undefined: {reason(value)}."
         for task, values in tasks.items()
         for name, value in values.items()
-        if reason(value) and (name in used or name in ("auc", "log_loss", "rmse"))
+        if reason(value) and name in (*used, *NEEDED)
     ]
     if reason(metrics["mtl_loss"]):
         notes.append(f"MTL-Loss is undefined: {reason(metrics['mtl_loss'])}.")
-    return {"columns": [METRIC_NAMES[name] for name in used], "rows": rows, "notes": notes,
-            "total": rounded(metrics["mtl_loss"])}  # fmt: skip
+    rows = [(task, [*(rounded(v.get(name)) for name in used), amount(v["rows"])]) for task, v in tasks.items()]
+    columns = [*(METRIC_NAMES.get(name, name) for name in used), "rows"]
+    return {"columns": columns, "rows": rows, "notes": notes, "total": rounded(metrics["mtl_loss"])}
 
 
-def _cost(run: RunValues) -> list[tuple[str, str]]:
-    metrics, spent = run.metrics, run.metrics["seconds"]
-    flops = metrics.get("flops_per_row")
-    return [
-        ("parameters", amount(metrics["parameters"])),
-        *([("FLOPs per row", amount(flops))] if flops is not None else []),
-        ("search", seconds(spent.get("search"))),
-        ("training", seconds(spent.get("training"))),
-        *([("others beside it", seconds(spent["ensemble"]))] if metrics.get("ensemble") else []),
-        ("all in all", seconds(spent.get("total"))),
-        ("peak memory", size(metrics.get("peak_memory_bytes"))),
-        ("inputs chosen", clean(metrics.get("preset", "–"))),
-        ("seed", str(metrics.get("seed", "–"))),
-    ]
-
-
-def _labels(run: RunValues) -> list[tuple[str, str, list[str]]]:
+def _labels(run: RunValues) -> list[tuple[str, list[str]]]:
     """Split, its rows, and by task the mean label (with the rows that have one, where some have none)."""
     rows = []
     for part, count in run.metrics["rows"].items():
@@ -335,24 +295,8 @@ def _labels(run: RunValues) -> list[tuple[str, str, list[str]]]:
             shown = percent(mean) if task.get("kind", "binary") == "binary" else rounded(mean)
             partial = values and values["rows"] != count
             cells.append(f"{shown} of {amount(values['rows'])}" if partial else shown)
-        rows.append((part, amount(count), cells))
+        rows.append((part, [amount(count), *cells]))
     return rows
-
-
-def _fields(schema: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    kinds: dict[str, list[str]] = {}
-    for field in schema["fields"]:
-        kinds.setdefault({"multi": "multi-valued"}.get(field["kind"], field["kind"]), []).append(field["name"])
-    keys = [" × ".join(key) for key in schema.get("target_encoding", ())]
-    counted = [(f"{len(names)} {kind}", names) for kind, names in kinds.items()]
-    return [*counted, *([("target encoding by", keys)] if keys else [])]
-
-
-def _experts(run: RunValues) -> dict[str, Any] | None:
-    found = run.model.get("architecture")
-    return (
-        None if found is None else expert_table(found, run.tasks, run.curves.get("gates"), run.metrics.get("ensemble"))
-    )
 
 
 def expert_table(
@@ -368,11 +312,11 @@ def expert_table(
         rows.append((f"E{index}", operations_of(architecture, index), weights))
     return {
         "interaction": shared_interaction(architecture), "columns": headings(architecture),
-        "tasks": tasks, "rows": rows, "beside": _beside(ensemble, tasks) if ensemble else None,
+        "tasks": tasks, "rows": rows, "ensemble": _members(ensemble, tasks) if ensemble else None,
     }  # fmt: skip
 
 
-def _beside(ensemble: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
+def _members(ensemble: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
     """Members of the ensemble and their weights by task; what was missing."""
     weights = ensemble["weights"]
     names = list(next(iter(weights.values()), ()))
@@ -400,14 +344,11 @@ def _stopped(run: RunValues) -> dict[str, Any] | None:
     return {"columns": [choice_title(choice) for choice in choices], "rows": rows, "count": len(stopped)}
 
 
-def _settings(values: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _settings(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Dotted names and values."""
     rows: list[tuple[str, str]] = []
     for name, value in values.items():
-        if isinstance(value, Mapping):
-            rows += [(f"{name}.{inner}", text) for inner, text in _settings(value)]
-        else:
-            rows.append((name, _plain(value)))
+        rows += _settings(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [(prefix + name, _plain(value))]
     return rows
 
 
@@ -415,18 +356,3 @@ def _plain(value: Any) -> str:
     if isinstance(value, Mapping):
         return ", ".join(f"{name}: {_plain(inner)}" for name, inner in value.items() if inner not in ({}, ()))
     return "; ".join(map(_plain, value)) if isinstance(value, list | tuple) else str(value)
-
-
-def _gaps(run: RunValues) -> list[str]:
-    """Why parts are missing."""
-    found = []
-    if not run.curves:
-        found.append(
-            "This folder was written without curves.json: label rates, gate weights, ROC and calibration curves are "
-            "left out. Fit again to have them."
-        )
-    if run.model.get("architecture") is None:
-        found.append(f"'{run.model['model']}' is a published model: it has no search and no architecture to draw.")
-    elif not run.records:
-        found.append("The search strategy of this run keeps no course of candidates: its pictures are left out.")
-    return found

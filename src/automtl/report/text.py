@@ -1,19 +1,30 @@
-"""Metrics as the rows of a table."""
+"""Results of runs and comparisons as tables of text, for the terminal and, in part, for pages."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from statistics import fmean
 from typing import Any
 
-COLUMNS = ("auc", "gauc", "log_loss", "pr_auc", "calibration_error", "normalized_entropy", "ndcg", "rmse", "mae")
+from automtl.report.words import METRIC_NAMES, known, plain, reason, scaled, size
+from automtl.training.metrics import NEEDED
+
+Table = tuple[str, list[str], list[list[str]]]  # title, header, rows
+Values = Mapping[str, Any]
 
 
-def metric_rows(metrics: Mapping[str, Any]) -> tuple[list[str], list[list[str]]]:
+def used_metrics(tables: Iterable[Values]) -> list[str]:
+    """Names of the metrics that some table has a value of: the library's in their order, then others."""
+    listed = list(tables)
+    names = dict.fromkeys([*METRIC_NAMES, *(name for values in listed for name in values if name != "rows")])
+    return [name for name in names if any(known(values.get(name)) for values in listed)]
+
+
+def metric_rows(metrics: Values) -> tuple[list[str], list[list[str]]]:
     """Header and one row a task; a metric that no task has is left out, an undefined one is a dash."""
     tasks = metrics["tasks"]
-    used = [name for name in COLUMNS if any(isinstance(values.get(name), float) for values in tasks.values())]
-    rows = [[task, *(number(values.get(name)) for name in used)] for task, values in tasks.items()]
-    return ["task", *used], rows
+    used = used_metrics(tasks.values())
+    return ["task", *used], [[task, *(number(values.get(name)) for name in used)] for task, values in tasks.items()]
 
 
 def number(value: Any) -> str:
@@ -21,7 +32,7 @@ def number(value: Any) -> str:
     return f"{value:.4f}" if isinstance(value, float) else "-"
 
 
-def ensemble_lines(ensemble: Mapping[str, Any]) -> list[str]:
+def ensemble_lines(ensemble: Values) -> list[str]:
     """Weights of the members in each task's score, a line a task, and what was missing."""
     lines = [
         f"{task}: " + ", ".join(f"{name} {weight:.0%}" for name, weight in members.items() if weight)
@@ -31,11 +42,71 @@ def ensemble_lines(ensemble: Mapping[str, Any]) -> list[str]:
     return (["scores by"] if lines else ["the network alone: no other helps it"]) + lines + missing
 
 
-def undefined(metrics: Mapping[str, Any]) -> list[str]:
-    """Why a main metric of a task is undefined, a line each; a missing group column is no news."""
+def undefined(metrics: Values) -> list[str]:
+    """Why a needed metric of a task is undefined, a line each."""
     return [
         f"{task}: {name} is undefined, {value['undefined']}"
         for task, values in metrics["tasks"].items()
         for name, value in values.items()
-        if isinstance(value, Mapping) and name in ("auc", "log_loss", "rmse")
+        if reason(value) and name in NEEDED  # that a group column is missing is no news
     ]
+
+
+def comparison_tables(comparison: Values) -> list[Table]:
+    """A table for each task, one of the cost, and one of the settings that were chosen."""
+    tasks = [_task_table(comparison, task["name"]) for task in comparison["tasks"]]
+    names, rows = chosen_settings(comparison)
+    settings = "settings chosen on validation rows", ["model", *names], [[model, *cells] for model, cells in rows]
+    return [*tasks, _cost_table(comparison), settings]
+
+
+def failures(comparison: Values) -> list[str]:
+    """Why models or trials have no result, a line each."""
+    lines = []
+    for name, model in comparison["models"].items():
+        trials = [trial["failed"] for trial in model["tuning"]["trials"] if "failed" in trial]
+        lines += [f"{name} failed: {model['failed']}"] if model["failed"] else []
+        lines += [f"{name}: a trial of its tuning failed: {message}" for message in trials]
+    return lines
+
+
+def chosen_settings(comparison: Values) -> tuple[list[str], list[tuple[str, list[str]]]]:
+    """Names of the settings that tuning chose, and for each model their values."""
+    chosen = {name: model["tuning"]["chosen"] or {} for name, model in comparison["models"].items()}
+    names = list(dict.fromkeys(name for values in chosen.values() for name in values))
+    rows = [(model, [plain(values.get(name)) for name in names]) for model, values in chosen.items()]
+    return [name.replace("_", " ") for name in names], rows
+
+
+def mean_cost(model: Values, name: str) -> float | None:
+    """The mean over seeds of a cost, or of the 'search' or 'training' seconds; None where no seed has it."""
+    values = [seed["seconds"] | seed for seed in model["seeds"]]
+    found = [cost for seed in values if (cost := seed[name]) is not None]
+    return fmean(found) if found else None
+
+
+def spread_text(values: Values | None) -> str:
+    """Mean and standard deviation with four decimals, or a dash."""
+    if not values or values["mean"] is None:
+        return "–"
+    mean = f"{values['mean']:.4f}"
+    return mean if values["std"] is None else f"{mean} ±{values['std']:.4f}".replace("±0.", "±.")
+
+
+def _task_table(comparison: Values, task: str) -> Table:
+    found = {name: model["summary"]["tasks"].get(task, {}) for name, model in comparison["models"].items()}
+    used = used_metrics(found.values())
+    rows = [[name, *(spread_text(values.get(metric)) for metric in used)] for name, values in found.items()]
+    count = len(comparison["seeds"])
+    return f"{task}: test rows, mean ± standard deviation over {count} seed{'s' * (count > 1)}", ["model", *used], rows
+
+
+def _cost_table(comparison: Values) -> Table:
+    header = ["model", "MTL-Loss", "parameters", "FLOPs/row", "search s", "training s", "memory"]
+    rows = []
+    for name, model in comparison["models"].items():
+        counts = [scaled(mean_cost(model, cost)) for cost in ("parameters", "flops_per_row")]
+        times = ["–" if (cost := mean_cost(model, part)) is None else f"{cost:.1f}" for part in ("search", "training")]
+        memory = size(mean_cost(model, "peak_memory_bytes"))
+        rows.append([name, spread_text(model["summary"]["mtl_loss"]), *counts, *times, memory])
+    return "cost, mean over seeds", header, rows

@@ -7,26 +7,32 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+from automtl.tables.schema import TaskKind
+from automtl.training.metrics import KIND_METRICS
+
+METRIC_NAMES = {  # in the order in which they are shown
+    "auc": "AUC", "gauc": "GAUC", "log_loss": "log loss", "pr_auc": "PR-AUC", "calibration_error": "calibration error",
+    "normalized_entropy": "normalized entropy", "ndcg": "NDCG", "rmse": "RMSE", "mae": "MAE", "mtl_loss": "MTL-Loss",
+}  # fmt: skip
 HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\ufffe\uffff]")  # change the direction of what follows; no characters
 
 
 def clean(text: object) -> str:
-    """One line without control characters, which XML cannot hold."""
+    """Give one line without control characters, which XML cannot hold."""
     spaced = " ".join(HIDDEN.sub("\ufffd", str(text)).split())
-    return "".join("\ufffd" if unicodedata.category(sign) in ("Cc", "Cs") else sign for sign in spaced)
+    return "".join("\ufffd" if unicodedata.category(letter) in ("Cc", "Cs") else letter for letter in spaced)
 
 
 def width(text: str) -> int:
-    """How many narrow signs fill as much of a line."""
-    return sum(2 if unicodedata.east_asian_width(sign) in "WF" else 1 for sign in text)
+    """The number of narrow characters that fill as much of a line."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
 
 
 def shorten(text: object, room: int) -> str:
-    """At most `room` narrow signs; the middle is left out, since names that are alike differ at their ends."""
-    whole = clean(text)
-    if width(whole) <= room:
-        return whole
-    start, end = whole, whole
+    """Shorten to `room` narrow characters; the middle is left out, since names that are alike differ at their ends."""
+    start = end = line = clean(text)
+    if width(line) <= room:
+        return line
     while width(start) > (room - 1) // 2:
         start = start[:-1]
     while width(end) > room - 1 - width(start):
@@ -52,6 +58,35 @@ def percent(value: Any) -> str:
 def amount(value: Any) -> str:
     """A count with thousands set apart, or a dash."""
     return f"{value:,.0f}" if isinstance(value, int | float) else "–"
+
+
+def plain(value: Any) -> str:
+    """A setting's value, or a dash."""
+    return "–" if value is None else f"{value:g}" if isinstance(value, int | float) else str(value)
+
+
+def known(value: Any) -> bool:
+    """Whether a metric is a number, or the summary of some."""
+    return bool(value.get("n")) if isinstance(value, Mapping) else isinstance(value, int | float) and value == value
+
+
+def slug(index: int, name: str) -> str:
+    """Part of a file name and an id."""
+    letters = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")[:24]
+    return f"{index + 1}-{letters}" if letters else str(index + 1)
+
+
+def main_metric(kind: str) -> str:
+    """The metric by which a task of a kind is judged."""
+    return KIND_METRICS[TaskKind(kind)].primary.name
+
+
+def duration(value: float) -> str:
+    """Seconds as 3 h 20 min, 12 min or 40 s."""
+    minutes = round(value / 60)
+    if value < 90:
+        return f"{value:.0f} s"
+    return f"{minutes} min" if minutes < 90 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def seconds(value: Any) -> str:

@@ -15,7 +15,7 @@ from automtl.search.settings import SearchSettings
 from automtl.space.architecture import Architecture
 from automtl.space.space import SearchSpace
 from automtl.system.progress import Callback
-from automtl.training.fit import TrainingSettings
+from automtl.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True)

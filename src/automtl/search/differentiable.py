@@ -26,8 +26,9 @@ from automtl.system.denormal import EVERY, ignore_denormals, remove_tiny
 from automtl.system.hardware import precision
 from automtl.system.memory import keep_freed_memory
 from automtl.system.progress import Callback, Progress
+from automtl.system.randomness import seeded
 from automtl.training.clipping import clip
-from automtl.training.fit import Judge, seeded
+from automtl.training.evaluation import Evaluator
 from automtl.training.losses import MultiTaskLoss
 
 VALID_ROWS = 512  # of a look at the supernet, for the history alone
@@ -78,12 +79,11 @@ class DifferentiableStrategy(SearchStrategy):
 
     def search(self, problem: SearchProblem, seed: int, callback: Callback) -> SearchResult:
         start = time.perf_counter()
-        ignore_denormals()
-        keep_freed_memory()
-        run = self.begin(problem, seed)
-        while not run.finished:
-            run.advance(callback)
-        return run.result(time.perf_counter() - start)
+        with ignore_denormals(), keep_freed_memory():
+            run = self.begin(problem, seed)
+            while not run.finished:
+                run.advance(callback)
+            return run.result(time.perf_counter() - start)
 
 
 @dataclass(frozen=True)
@@ -139,7 +139,7 @@ class Run:
             Cycle(valid, settings.batch_size, seed + 1),
         )
         self.schedule = Schedule.of(settings, self.train.per_epoch)
-        self.judge = Judge(subset(valid, VALID_ROWS, seed), tasks, self.loss)
+        self.judge = Evaluator(subset(valid, VALID_ROWS, seed), tasks, self.loss)
         self.report_every = max(1, self.schedule.total // REPORTS)
 
     @property
@@ -261,7 +261,7 @@ class Run:
         if record:
             state.stopping.record()
         moving = state.weights.param_groups[0]["params"]
-        clip([parameter.grad for parameter in moving if parameter.grad is not None], settings.gradient_clip)
+        clip(moving, settings.gradient_clip)
         for group in state.weights.param_groups:
             group["lr"] = self._learning_rate
         held = state.stopping.hold()

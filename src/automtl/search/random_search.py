@@ -19,7 +19,8 @@ from automtl.search.settings import SearchSettings
 from automtl.space.architecture import Architecture
 from automtl.space.names import INTERACTION
 from automtl.system.progress import Callback, Progress, ignore
-from automtl.training.fit import FitResult, fit, seeded
+from automtl.system.randomness import seeded
+from automtl.training.fit import FitResult, fit
 from automtl.training.losses import MultiTaskLoss
 
 
@@ -55,7 +56,7 @@ class RandomSearch(SearchStrategy):
         trials: list[Trial] = []
         while self._goes_on(trials, budget):
             trials.append(_try(problem.space.sample(rng), problem, train, valid, seed))
-            check = trials[-1].result.checks[trials[-1].result.best]
+            check = trials[-1].result.evaluations[trials[-1].result.best]
             share = len(trials) / (self.settings.trials or _affordable(trials, budget))
             strongest = (str(_best(trials).architecture[INTERACTION][0]),)
             callback(Progress("search", round(100 * min(share, 1)), 100, check.loss, check.auc, strongest))
@@ -81,8 +82,8 @@ def _try(architecture: Architecture, problem: SearchProblem, train: Batch, valid
     network = build(problem.space.narrow(architecture), problem.layout, problem.network, seed)
     row = row_flops(network, problem, train)
     result = fit(network, train, valid, problem.layout.tasks, problem.training, seed)
-    checked = len(result.checks) * len(valid) / 3  # a pass forward is a third of a step
-    return Trial(architecture, result, row * (result.checks[-1].rows + checked))
+    checked = len(result.evaluations) * len(valid) / 3  # a pass forward is a third of a step
+    return Trial(architecture, result, row * (result.evaluations[-1].rows + checked))
 
 
 def search_flops(problem: SearchProblem, settings: SearchSettings, seed: int) -> float:

@@ -42,7 +42,7 @@ def held_against_plain(
         network.embedding.load_state_dict(problem.embedding.state_dict())
         result = fit(network, train, valid, problem.layout.tasks, training, seed)
         trials.append({"name": name, "score": result.score, "architecture": architecture.to_dict()})
-        best = result.checks[result.best]
+        best = result.evaluations[result.best]
         callback(Progress("trials", number, len(known), best.loss, best.auc, (name,)))
     scores = [trial["score"] for trial in trials]
     return list(known)[scores.index(min(scores))], trials

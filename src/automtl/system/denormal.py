@@ -7,15 +7,32 @@ of a library that imports this one may exist already. So they are also removed w
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
 
 TINY = 1e-20  # the square of a number below it is lost in single precision
 EVERY = 100  # steps between removals
 
 
-def ignore_denormals() -> None:
-    """Tell this thread, and those it starts, to read and write denormal numbers as zero."""
+@contextmanager
+def ignore_denormals() -> Iterator[None]:
+    """Let this thread, and those that it starts in this block, read and write denormal numbers as zero.
+
+    Threads that are started in the block (torch's own pool, if it is the first to use it) keep to that.
+    """
+    before = denormals_are_ignored()
     torch.set_flush_denormal(True)
+    try:
+        yield
+    finally:
+        torch.set_flush_denormal(before)
+
+
+def denormals_are_ignored() -> bool:
+    """Whether this thread takes denormal numbers for zero. torch can set this, but does not tell."""
+    return not float(torch.tensor([1e-38]) * 0.1)
 
 
 @torch.no_grad()

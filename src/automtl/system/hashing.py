@@ -9,7 +9,7 @@ BASE = np.uint64(0x9E3779B97F4A7C15)  # of the lasting hash
 
 
 def hash_integers(keys: np.ndarray) -> np.ndarray:
-    """(n,) uint64 from (n,) int64; all 64 bits of the key reach the upper bits of the hash."""
+    """Hash (n,) int64 to (n,) uint64; all 64 bits of the key reach the upper bits of the hash."""
     mixed = keys.view(np.uint64) ^ (keys.view(np.uint64) >> np.uint64(32))
     mixed *= np.uint64(0xD6E8FEB86659FD93)
     mixed ^= mixed >> np.uint64(32)
@@ -18,13 +18,13 @@ def hash_integers(keys: np.ndarray) -> np.ndarray:
 
 
 def hash_texts(texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
-    """Keys (n,) int64 and hashes (n,) uint64 of a String column."""
+    """Give keys (n,) int64 and hashes (n,) uint64 of a String column."""
     key, place = (texts.hash(seed=seed).to_numpy().view(np.int64) for seed in (1, 2))
     return key, hash_integers(place)
 
 
 def lasting_hash(texts: pl.Series) -> np.ndarray:
-    """(n,) uint64 of a String column without nulls, the same on every machine and in every version.
+    """Hash a String column without nulls to (n,) uint64, the same on every machine and in every version.
 
     A polynomial in an odd base over the bytes, modulo 2^64, by differences of its prefix sums; then mixed.
     """

@@ -20,7 +20,7 @@ MANIFEST = "manifest.json"
 
 @dataclass(frozen=True)
 class FolderKind:
-    """One kind of folder, and how it is told from others.
+    """One kind of folder, and how it differs from others.
 
     `format`: a change that older code cannot read raises it. `remedy`: the end of messages about a damaged folder.
     `native`: its files can only be read on machines of the byte order that they were written on.

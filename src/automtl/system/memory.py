@@ -1,4 +1,4 @@
-"""Memory that is freed stays with the process, so that the next step's temporaries find it warm.
+"""Memory that is freed stays with the process for a while, so that the next step's temporaries find it warm.
 
 The GNU C library gives large blocks back to the system at once, and every new one then costs a page fault per 4 KiB:
 filling 64 MiB of fresh memory takes up to nine times as long as filling the same memory again. Training allocates the
@@ -12,24 +12,57 @@ import os
 import re
 import resource
 import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
+from threading import Lock
 
-M_TRIM_THRESHOLD, M_TOP_PAD, M_MMAP_MAX = -1, -2, -4  # of mallopt(3)
 SWITCH = "AUTOMTL_KEEP_MEMORY"  # set to 0 to leave the allocator alone
+MMAP_MAX, TRIM_THRESHOLD, TOP_PAD, MMAP_THRESHOLD = -4, -1, -2, -3  # options of mallopt(3)
+KEEPING = {MMAP_MAX: 0, TRIM_THRESHOLD: 2**31 - 1, TOP_PAD: 64 * 2**20}
+# There is no way to ask for the values before. These are glibc's own once a block of 32 MiB has been freed, up to which
+# it raises both thresholds by itself until one of the options is set.
+USUAL = {MMAP_MAX: 65_536, TRIM_THRESHOLD: 64 * 2**20, TOP_PAD: 128 * 2**10, MMAP_THRESHOLD: 32 * 2**20}
+VARIABLES = {  # by which a user sets an option for a process
+    MMAP_MAX: "MALLOC_MMAP_MAX_", TRIM_THRESHOLD: "MALLOC_TRIM_THRESHOLD_", TOP_PAD: "MALLOC_TOP_PAD_",
+    MMAP_THRESHOLD: "MALLOC_MMAP_THRESHOLD_",
+}  # fmt: skip
+_lock, _depth = Lock(), 0
+
+
+@contextmanager
+def keep_freed_memory(wanted: bool = True) -> Iterator[bool]:
+    """Let the allocator of this process keep freed memory in this block, if `wanted`; yields whether it does.
+
+    Only glibc can. Its usual behaviour is back, and free memory returned to the system, at the end of the outermost
+    such block of all threads, which takes 0.1 ms or more: short calculations do without.
+    """
+    global _depth
+    mallopt = _mallopt() if wanted and os.environ.get(SWITCH) != "0" else None
+    if mallopt is None:
+        yield False
+        return
+    with _lock:
+        _depth += 1
+        kept = _depth > 1 or {mallopt(option, value) for option, value in KEEPING.items()} == {1}
+    try:
+        yield kept
+    finally:
+        with _lock:
+            _depth -= 1
+            if not _depth:
+                for option, value in USUAL.items():
+                    mallopt(option, int(os.environ.get(VARIABLES[option], value)))
+                ctypes.CDLL(None).malloc_trim(0)
 
 
 @cache
-def keep_freed_memory() -> bool:
-    """Tell the allocator of this process not to return freed blocks; whether it was told (glibc only)."""
-    if not sys.platform.startswith("linux") or os.environ.get(SWITCH) == "0":
-        return False
+def _mallopt() -> Callable[[int, int], int] | None:
     try:
-        mallopt = ctypes.CDLL(None).mallopt
+        return ctypes.CDLL(None).mallopt if sys.platform.startswith("linux") else None
     except (OSError, AttributeError):  # another C library
-        return False
-    wanted = {M_MMAP_MAX: 0, M_TRIM_THRESHOLD: 2**31 - 1, M_TOP_PAD: 64 * 2**20}
-    return {mallopt(option, value) for option, value in wanted.items()} == {1}
+        return None
 
 
 def forget_peak() -> None:

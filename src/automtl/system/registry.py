@@ -47,13 +47,17 @@ class Registry(Generic[Member]):
     def __contains__(self, name: object) -> bool:
         return name in self.aliases
 
-    def find(self, name: str) -> Member:
-        """The member of a short name or an import path. Raises `error`, which names what there is."""
+    def path(self, name: str) -> str:
+        """The import path of a short name, or the import path given. Raises `error` where it is neither."""
         path = self.aliases.get(name, name)
         if ":" not in path:
             near = suggestion(name, self.aliases)
             raise self.error(f"{self.kind} '{name}' is unknown{near}; known: {self.choices}")
-        found = self._import(name, path)
+        return path
+
+    def find(self, name: str) -> Member:
+        """The member of a short name or an import path. Raises `error`, which names what there is."""
+        found = self._import(name, self.path(name))
         if not self.accepts(found):
             raise self.error(f"{self.kind} '{name}' is not {self.expected}")
         return found  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Columns handled a slice of rows at a time."""
+"""Go through a column a slice of rows at a time."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ SLICE = 1 << 18  # rows handled at a time, so that temporaries stay in the cache
 
 
 def slices(column: pl.Series, rows: int | None = None) -> Iterator[pl.Series]:
-    """Views of `rows` rows each, SLICE if not told."""
+    """Give views of `rows` rows each; SLICE by default."""
     rows = rows or SLICE
     for start in range(0, column.len(), rows):
         yield column.slice(start, rows)

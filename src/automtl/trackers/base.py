@@ -15,7 +15,7 @@ from automtl.system.progress import Progress
 
 @dataclass(frozen=True)
 class Tracked:
-    """What a tracker is told of the run. `folder`: for its files; `uri`: of its server, where there is one."""
+    """The run that a tracker writes down. `folder`: for its files; `uri`: of its server, where there is one."""
 
     name: str
     settings: dict[str, Any]
@@ -44,24 +44,24 @@ class Tracker(ABC):
 
 
 def curves(progress: Progress) -> dict[str, float]:
-    """Tag to value: `stage/loss` and `stage/auc/task`, in letters that all tools allow."""
+    """Map tags to values: `stage/loss` and `stage/auc/task`, in letters that all tools allow."""
     values = {"loss": progress.loss} | {f"auc/{task}": value for task, value in progress.auc.items()}
     return {tag(f"{progress.stage}/{name}"): value for name, value in values.items() if value is not None}
 
 
 def numbers(values: dict[str, Any], prefix: str = "") -> dict[str, float]:
-    """All numbers of nested values by path, `test/tasks/click/auc`; what is undefined is left out."""
+    """Collect all numbers of nested values by path, `test/tasks/click/auc`; what is undefined is left out."""
     return {tag(path): float(v) for path, v in _leaves(values, prefix, "/") if isinstance(v, (int, float))}
 
 
 def parameters(settings: dict[str, Any]) -> dict[str, str]:
-    """All settings by path, `training.batch_size`, as text; lists as JSON."""
+    """Collect all settings by path, `training.batch_size`, as text; lists as JSON."""
     found = _leaves(settings, "", ".")
     return {path: v if isinstance(v, str) else json.dumps(v, default=str) for path, v in found}
 
 
 def tag(name: str) -> str:
-    """The name with letters, digits, `_`, `-`, `.`, `/` and spaces alone."""
+    """Reduce a name to letters, digits, `_`, `-`, `.`, `/` and spaces."""
     return re.sub(r"[^\w./ -]+", "", name, flags=re.ASCII)
 
 

@@ -1,4 +1,4 @@
-"""All trackers of a run as one callback. A tracker that fails is given up, with a warning; the run goes on."""
+"""All trackers of a run as one callback. A tracker that fails is dropped, with a warning; the run goes on."""
 
 from __future__ import annotations
 
@@ -26,34 +26,34 @@ class Trackers:
             try:
                 self.running[name] = kinds[name](run)
             except Exception as error:
-                _given_up(name, error)
+                _warn_dropped(name, error)
 
     def __enter__(self) -> Trackers:
         return self
 
     def __exit__(self, *error: object) -> None:
-        self._tell(lambda tracker: tracker.close(self.complete))
+        self._call(lambda tracker: tracker.close(self.complete))
 
     def callback(self, event: Event) -> None:
         """A Callback that forwards every event and tracks progress."""
         self.forward(event)
         if isinstance(event, Progress) and event.loss is not None:
-            self._tell(lambda tracker: tracker.progress(event))
+            self._call(lambda tracker: tracker.progress(event))
 
     def finish(self, metrics: dict[str, Any], architecture: str | None) -> None:
-        """The run came to its end."""
-        self._tell(lambda tracker: tracker.finish(metrics, architecture))
+        """Write down the final metrics: the run is complete."""
+        self._call(lambda tracker: tracker.finish(metrics, architecture))
         self.complete = True
 
-    def _tell(self, act: Callable[[Tracker], None]) -> None:
+    def _call(self, act: Callable[[Tracker], None]) -> None:
         for name, tracker in list(self.running.items()):
             try:
                 act(tracker)
             except Exception as error:
                 del self.running[name]
-                _given_up(name, error)
+                _warn_dropped(name, error)
 
 
-def _given_up(name: str, error: Exception) -> None:
+def _warn_dropped(name: str, error: Exception) -> None:
     reason = (str(error).splitlines() or [type(error).__name__])[0]
     warnings.warn(f"tracker '{name}' stopped: {reason}; the fit goes on without it", stacklevel=4)

@@ -37,7 +37,7 @@ class TensorBoard(Tracker):
         self.writer.close()
 
     def _text(self, name: str, text: str) -> None:
-        """As it is, not as Markdown: an indented block."""
+        """Write text as an indented block, so that it is not read as Markdown."""
         self.writer.add_text(name, "\n".join(f"    {line}" for line in text.splitlines()))
 
 

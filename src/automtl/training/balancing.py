@@ -1,11 +1,13 @@
 """How the losses of the tasks become one step (`training.balancing`); the methods are torchjd's. T tasks.
 
-Two kinds: losses are combined to one number (its `scalarization`), or weighted by how the gradients of the tasks agree
-(its `aggregation`). All are scaled so that tasks in harmony get the step of the plain weighted mean, which matters for
-weight decay and clipping.
+There are two kinds: losses are combined to one number (torchjd's `scalarization`), or weighted by how the gradients of
+the tasks agree (its `aggregation`). All are scaled so that tasks in harmony get the step of the plain weighted mean,
+which matters for weight decay and clipping.
 
 `uncertainty`, `famo` and `nash-mtl` find a task's weight whatever the scale of its loss, so that the weights that the
-schema gives to tasks count for them only in the choice of the best check; for the others they multiply the losses.
+schema gives to tasks count for them only in the choice of the best evaluation; for the others they multiply the losses.
+
+A balancing of your own is a function (model, weights, learning_rate) -> Balancing, named by its import path.
 """
 
 from __future__ import annotations
@@ -13,7 +15,6 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
@@ -21,46 +22,49 @@ from torch import Tensor, nn
 from automtl.errors import SettingsError
 from automtl.nn.tower import Towers
 from automtl.training.rowwise import sum_by_row
+from automtl.training.settings import BALANCINGS, TrainingSettings
 
-BalancingName = Literal["equal", "uncertainty", "dwa", "famo", "pcgrad", "cagrad", "nash-mtl", "upgrad"]
 
-
-def _ignore(*given: object) -> None:
-    """Nothing to learn."""
+def _nothing(*_: object) -> None:
+    """Learn nothing."""
 
 
 @dataclass(frozen=True)
 class Balancing:
-    """Made anew for each training, since some methods learn on the way.
+    """One training's way to weigh the tasks; some learn on the way.
 
-    total: losses (T,) of a batch, 0 for a task without rows in it -> the scalar whose gradient is the step's.
-    after_step: is given what computes the losses of the same batch anew. after_epoch: is called after all batches.
-    keeps_graph: whether it takes gradients of its own, so that a graph is walked more than once.
+    total: the losses (T,) of a batch, 0 for a task without rows in it -> the scalar whose gradient is the step's.
+    after_step: is called with a function that computes the losses of the same batch anew.
+    after_epoch: is called after all batches of an epoch.
+    keeps_graph: whether `total` takes gradients of its own, so that a graph is walked more than once.
     """
 
     total: Callable[[Tensor], Tensor]
-    after_step: Callable[[Callable[[], Tensor]], None] = _ignore
-    after_epoch: Callable[[], None] = _ignore
+    after_step: Callable[[Callable[[], Tensor]], None] = _nothing
+    after_epoch: Callable[[], None] = _nothing
     keeps_graph: bool = False
 
 
-Maker = Callable[[nn.Module, Tensor, float], Balancing]
+def find_balancing(settings: TrainingSettings, model: nn.Module, weights: Tensor) -> Balancing:
+    """The balancing of the settings for a model whose tasks have these weights (T,), which sum to one.
 
-
-def find_balancing(name: BalancingName, model: nn.Module, weights: Tensor, learning_rate: float) -> Balancing:
-    """A balancing of `model`'s tasks, whose weights (T,) sum to one; one task leaves nothing to balance.
-
-    Raises SettingsError where the extra is not installed.
+    One task leaves nothing to balance. Raises SettingsError where the balancing is unknown, where its package is not
+    installed, or where it takes several gradients of a compiled model.
     """
-    if len(weights) == 1:
-        return equal(model, weights, learning_rate)
+    name, make = settings.balancing, BALANCINGS.find(settings.balancing)
     try:
-        return BALANCINGS[name](model, weights, learning_rate)
+        found = (make if len(weights) > 1 else equal)(model, weights, settings.learning_rate)
     except ImportError as error:
         raise SettingsError(
             f"training.balancing '{name}' needs a package that is not installed ({str(error).splitlines()[0]}); "
             "pip install 'automtl[balancing]'"
         ) from None
+    if settings.compile and found.keeps_graph:
+        raise SettingsError(
+            f"training.balancing '{name}' takes several gradients of a step, which a compiled model does not keep; "
+            "set training.compile to false"
+        )
+    return found
 
 
 def equal(model: nn.Module, weights: Tensor, learning_rate: float) -> Balancing:
@@ -105,40 +109,35 @@ def famo(model: nn.Module, weights: Tensor, learning_rate: float) -> Balancing:
 
 def pcgrad(model: nn.Module, weights: Tensor, learning_rate: float) -> Balancing:
     """Gradients that conflict are projected (Yu et al., NeurIPS 2020, algorithm 1)."""
-    from torchjd.aggregation import PCGrad
+    from torchjd.aggregation import PCGradWeighting
 
-    return by_gradients(PCGrad().weighting, model, weights, scale=1 / len(weights))
+    return by_gradients(PCGradWeighting(), model, weights, scale=1 / len(weights))
 
 
 def cagrad(model: nn.Module, weights: Tensor, learning_rate: float) -> Balancing:
     """The step that is best for the worst task near the mean, c = 0.4 (Liu et al., NeurIPS 2021, algorithm 1)."""
-    from torchjd.aggregation import CAGrad
+    from torchjd.aggregation import CAGradWeighting
 
-    return by_gradients(CAGrad(c=0.4).weighting, model, weights)
+    return by_gradients(CAGradWeighting(c=0.4), model, weights)
 
 
 def nash_mtl(model: nn.Module, weights: Tensor, learning_rate: float) -> Balancing:
     """The tasks bargain (Navon et al., ICML 2022, algorithm 1)."""
     from torchjd.aggregation import NashMTL
 
-    return by_gradients(NashMTL(n_tasks=len(weights)).weighting, model, weights)
+    by_rows = NashMTL(n_tasks=len(weights)).weighting  # the one method that torchjd gives no Gramian to
+    return by_gradients(lambda products: by_rows(square_root(products)), model, weights)
 
 
 def upgrad(model: nn.Module, weights: Tensor, learning_rate: float) -> Balancing:
     """Gradients projected on what harms no task (Quinton and Rey, 2024, arXiv 2406.16232)."""
-    from torchjd.aggregation import UPGrad
+    from torchjd.aggregation import UPGradWeighting
 
-    return by_gradients(UPGrad().weighting, model, weights)
-
-
-BALANCINGS: dict[str, Maker] = {
-    "equal": equal, "uncertainty": uncertainty, "dwa": dwa, "famo": famo,
-    "pcgrad": pcgrad, "cagrad": cagrad, "nash-mtl": nash_mtl, "upgrad": upgrad,
-}  # fmt: skip
+    return by_gradients(UPGradWeighting(), model, weights)
 
 
 class LastSeen:
-    """Losses (T,) in which a task without rows in the batch has the loss that it had last, at first 1.
+    """Losses (T,), a task without rows in the batch with its last loss, at first 1.
 
     A loss of 0 has no logarithm, and would be taken for success.
     """
@@ -156,9 +155,9 @@ class LastSeen:
 def by_gradients(
     weighting: Callable[[Tensor], Tensor], model: nn.Module, weights: Tensor, scale: float = 1.0
 ) -> Balancing:
-    """Losses are weighted by torchjd's `weighting` of a matrix whose rows have the products of the tasks' gradients.
+    """Weigh losses by torchjd's `weighting` of the Gramian (T, T) of their gradients.
 
-    A batch in which a task has no rows, so no direction, makes a plain step.
+    Its diagonal is scaled to a mean of 1. A batch in which a task has no rows, so no direction, makes a plain step.
     """
     shared = shared_parameters(model)
 
@@ -166,23 +165,23 @@ def by_gradients(
         values = losses * weights * len(weights)
         if bool((losses == 0).any()):
             return values.mean()
-        root = square_root(gradient_products(values, shared))
+        products = gradient_products(values, shared).double()
         with warnings.catch_warnings():  # a solver's remarks on the form of its problem
             warnings.simplefilter("ignore")
-            found = weighting(root)
+            found = weighting(products / products.diagonal().mean().clamp(min=1e-30))
         return values @ found.to(values) * scale
 
     return Balancing(total, keeps_graph=True)
 
 
 def shared_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """All but those of the towers. What one task alone uses among them (a gate) adds to its own gradient's length."""
+    """All parameters but those of the towers. What one task alone uses (a gate) adds to its own gradient's length."""
     own = {id(each) for module in model.modules() if isinstance(module, Towers) for each in module.parameters()}
     return [parameter for parameter in model.parameters() if id(parameter) not in own]
 
 
 def gradient_products(values: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
-    """(T, T) inner products of the gradients of each of the values (T,). Leaves the graph as it is."""
+    """The Gramian (T, T) of the gradients of the values (T,): their inner products. Leaves the graph as it is."""
     found = [torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True) for value in values]
     products = torch.zeros(len(values), len(values), device=values.device)
     for gradients in zip(*found, strict=True):
@@ -193,20 +192,15 @@ def gradient_products(values: Tensor, parameters: Sequence[nn.Parameter]) -> Ten
     return products
 
 
-def _flat(gradient: Any) -> Tensor:
+def _flat(gradient: Tensor) -> Tensor:
     """A gradient as a vector; of a table that is moved by rows, those of the batch's rows, which all tasks share."""
     if gradient.is_sparse:
         return sum_by_row(gradient._indices()[0], gradient._values())[1].flatten()
-    flat: Tensor = gradient.flatten()
-    return flat
+    return gradient.flatten()
 
 
 def square_root(products: Tensor) -> Tensor:
-    """(T, T) inner products -> a matrix (T, T) whose rows have them, but for a scale: they have length 1 on average.
-
-    The methods see gradients through their products alone, so this is as good as the gradients, and much smaller.
-    """
-    scaled = products.double() / products.diagonal().mean().clamp(min=1e-30)
-    values, vectors = torch.linalg.eigh(scaled)
+    """A matrix (T, T) whose rows have these inner products (T, T)."""
+    values, vectors = torch.linalg.eigh(products)
     root: Tensor = vectors * values.clamp(min=0).sqrt()
     return root

@@ -1,4 +1,7 @@
-"""Metrics of one task: a function and a direction. scores are probabilities (binary) or values (regression)."""
+"""Metrics of one task: a function and a direction. Scores are probabilities (binary) or values (regression).
+
+Reading this module imports no torch, so that a schema's metrics can be checked without it.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +10,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
 from automtl.errors import SchemaError, suggestion
-from automtl.features.batch import SLICE_ROWS, Batch
+from automtl.system.registry import Registry
+from automtl.system.slices import SLICE as SLICE_ROWS
 from automtl.tables.schema import Task, TaskKind, stages
+
+if TYPE_CHECKING:
+    from automtl.features.batch import Batch
 
 CALIBRATION_BINS = 20
 LIBRARY_ROWS = 1 << 19  # scikit-learn takes some 90 bytes a row; the areas of more rows are summed in slices
@@ -23,8 +30,9 @@ Scores: TypeAlias = Callable[[int], np.ndarray]  # of a task, by its place: (N,)
 
 @dataclass(frozen=True)
 class Rows:
-    """Rows of one task: labels, weights (N,), of any float; scores (N,), float64 where they are reported; group (N,)
-    or None. What is summed are `parts`, so that nothing of their length is made but `order`.
+    """Rows of one task: labels and weights (N,) of any float, scores (N,), and group (N,) or None.
+
+    Scores are float64 where they are reported. Sums go over `parts`, so that no array of all rows is made but `order`.
     """
 
     labels: np.ndarray
@@ -39,11 +47,11 @@ class Rows:
 
     @cached_property
     def weight(self) -> float:
-        """Of all rows together."""
+        """The total weight of all rows."""
         return float(self.weights.sum(dtype=np.float64))
 
     def take(self, places: slice | np.ndarray) -> Rows:
-        """Some of them, in float64."""
+        """The rows at these places, in float64."""
         group = None if self.group is None else self.group[places]
         labels, scores, weights = (
             values[places].astype(np.float64) for values in (self.labels, self.scores, self.weights)
@@ -51,12 +59,12 @@ class Rows:
         return Rows(labels, scores, weights, group)
 
     def parts(self) -> Iterator[Rows]:
-        """All of them in slices."""
+        """All rows in slices."""
         starts = range(0, len(self.labels), SLICE_ROWS)
         return (self.take(slice(start, start + SLICE_ROWS)) for start in starts)
 
     def mean(self, values: Callable[[Rows], np.ndarray]) -> float:
-        """Weighted, of what is computed of a part."""
+        """The weighted mean of what `values` computes of a part."""
         return sum(float((part.weights * values(part)).sum()) for part in self.parts()) / self.weight
 
 
@@ -72,21 +80,41 @@ Value: TypeAlias = float | Undefined
 
 @dataclass(frozen=True)
 class Metric:
-    """A named function of Rows; `needs_both` classes; `kinds` of task it fits, `told` where a task names no metrics."""
+    """A named function of `Rows` and its direction; `kinds`: the kinds of task that it fits.
+
+    `needs_both`: it is undefined where all labels are equal. `reported`: the kinds whose tasks have it unless they name
+    their own. Another package's metric is a value of this class, which a task names by its import path:
+
+        top_decile_lift = Metric("top_decile_lift", function, larger_is_better=True)
+        metrics: [auc, "my_package.metrics:top_decile_lift"]
+    """
 
     name: str
     function: Callable[[Rows], Value]
     larger_is_better: bool
-    kinds: tuple[TaskKind, ...]
+    kinds: tuple[TaskKind, ...] = tuple(TaskKind)
     needs_both: bool = False
-    told: tuple[TaskKind, ...] = ()
+    reported: tuple[TaskKind, ...] = ()
 
     def __call__(self, rows: Rows) -> Value:
+        """The value on these rows, or why there is none."""
         if len(rows.labels) == 0 or rows.weight <= 0:
             return Undefined("no row has a label")
         if self.needs_both and rows.labels.min() == rows.labels.max():
             return Undefined(f"every label is {rows.labels[0]:g}")
         return self.function(rows)
+
+    def gain(self, value: float, other: float) -> float:
+        """By how much `value` is better than `other`; below 0 where it is worse."""
+        return value - other if self.larger_is_better else other - value
+
+
+def _metric(**properties: Any) -> Callable[[Callable[[Rows], Value]], Metric]:
+    """Make a metric of a function, named as the function is."""
+    return lambda function: Metric(function.__name__, function, **properties)
+
+
+BINARY, REGRESSION = (TaskKind.BINARY,), (TaskKind.REGRESSION,)
 
 
 def _whole(values: np.ndarray, order: np.ndarray) -> Iterator[np.ndarray]:
@@ -132,6 +160,7 @@ def fast_pr_auc(rows: Rows) -> float:
     return area / found if found > 0 else float("nan")
 
 
+@_metric(larger_is_better=True, kinds=BINARY, needs_both=True, reported=BINARY)
 def auc(rows: Rows) -> Value:
     """Area under the ROC curve, by scikit-learn where rows are not too many for it."""
     from sklearn.metrics import roc_auc_score
@@ -142,6 +171,7 @@ def auc(rows: Rows) -> Value:
     return float(roc_auc_score(rows.labels, rows.scores, sample_weight=rows.weights))
 
 
+@_metric(larger_is_better=True, kinds=BINARY, needs_both=True, reported=BINARY)
 def gauc(rows: Rows) -> Value:
     """AUC within each group that has both classes, averaged by the groups' weight (Zhou et al., KDD 2018)."""
     if rows.group is None:
@@ -174,6 +204,7 @@ def _auc_of_groups(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
     return area[both] / (positive * negative)[both], (positive + negative)[both]
 
 
+@_metric(larger_is_better=False, kinds=BINARY, reported=BINARY)
 def log_loss(rows: Rows) -> Value:
     """Mean cross-entropy, by scikit-learn."""
     from sklearn.metrics import log_loss as function
@@ -185,6 +216,7 @@ def log_loss(rows: Rows) -> Value:
     return float(sum(sums)) / rows.weight
 
 
+@_metric(larger_is_better=True, kinds=BINARY, needs_both=True, reported=BINARY)
 def pr_auc(rows: Rows) -> Value:
     """Average precision, by scikit-learn where rows are not too many for it."""
     from sklearn.metrics import average_precision_score
@@ -195,6 +227,7 @@ def pr_auc(rows: Rows) -> Value:
     return float(average_precision_score(rows.labels, rows.scores, sample_weight=rows.weights))
 
 
+@_metric(larger_is_better=False, kinds=BINARY, needs_both=True)
 def normalized_entropy(rows: Rows) -> Value:
     """Log loss over that of always guessing the base rate; 1 is no better (He et al., ADKDD 2014, eq. 1)."""
     base = rows.mean(lambda part: part.labels)
@@ -202,6 +235,7 @@ def normalized_entropy(rows: Rows) -> Value:
     return float(log_loss(rows)) / float(entropy)  # type: ignore[arg-type]
 
 
+@_metric(larger_is_better=True, kinds=BINARY, needs_both=True)
 def ndcg(rows: Rows) -> Value:
     """Normalised discounted cumulative gain of each group that has a positive, averaged by the groups' weight.
 
@@ -236,54 +270,102 @@ def _discounted(group: np.ndarray, by: np.ndarray, labels: np.ndarray) -> np.nda
     return found
 
 
+@_metric(larger_is_better=False, kinds=BINARY, reported=BINARY)
 def calibration_error(rows: Rows) -> Value:
     """Expected calibration error over bins of equal row counts: mean |label rate - mean score|."""
     bins = map(rows.take, np.array_split(rows.order, CALIBRATION_BINS))
     return sum(abs(float((part.weights * (part.labels - part.scores)).sum())) for part in bins) / rows.weight
 
 
+@_metric(larger_is_better=False, reported=REGRESSION)
 def rmse(rows: Rows) -> Value:
     """Root of the mean squared error."""
     return math.sqrt(rows.mean(lambda part: (part.labels - part.scores) ** 2))
 
 
+@_metric(larger_is_better=False, reported=REGRESSION)
 def mae(rows: Rows) -> Value:
     """Mean absolute error."""
     return rows.mean(lambda part: np.abs(part.labels - part.scores))
 
 
-BINARY, REGRESSION = (TaskKind.BINARY,), (TaskKind.REGRESSION,)
-METRICS = (
-    Metric("auc", auc, True, BINARY, needs_both=True, told=BINARY),
-    Metric("gauc", gauc, True, BINARY, needs_both=True, told=BINARY),
-    Metric("log_loss", log_loss, False, BINARY, told=BINARY),
-    Metric("pr_auc", pr_auc, True, BINARY, needs_both=True, told=BINARY),
-    Metric("calibration_error", calibration_error, False, BINARY, told=BINARY),
-    Metric("normalized_entropy", normalized_entropy, False, BINARY, needs_both=True),
-    Metric("ndcg", ndcg, True, BINARY, needs_both=True),
-    Metric("rmse", rmse, False, (*BINARY, *REGRESSION), told=REGRESSION),
-    Metric("mae", mae, False, (*BINARY, *REGRESSION), told=REGRESSION),
+METRICS: Registry[Metric] = Registry(
+    "metric",
+    {
+        name: f"{__name__}:{name}"
+        for name in (
+            "auc",
+            "gauc",
+            "log_loss",
+            "pr_auc",
+            "calibration_error",
+            "normalized_entropy",
+            "ndcg",
+            "rmse",
+            "mae",
+        )
+    },
+    lambda found: isinstance(found, Metric),
+    "an automtl.training.metrics.Metric",
+    SchemaError,
 )
-NEEDED = {TaskKind.BINARY: ("auc", "log_loss"), TaskKind.REGRESSION: ("rmse",)}  # by comparisons and the MTL-Loss
+
+
+@dataclass(frozen=True)
+class KindMetrics:
+    """The metrics of a kind of task: `primary` judges models, `loss` to this power is the task's part of MTL-Loss."""
+
+    primary: Metric
+    loss: Metric
+    power: int = 1
+
+
+KIND_METRICS = {
+    TaskKind.BINARY: KindMetrics(primary=auc, loss=log_loss),
+    TaskKind.REGRESSION: KindMetrics(primary=rmse, loss=rmse, power=2),
+}
+NEEDED = tuple(dict.fromkeys(one.name for found in KIND_METRICS.values() for one in (found.primary, found.loss)))
+
+
+def primary_metric(task: Task) -> Metric:
+    """The metric by which models are compared on a task."""
+    return KIND_METRICS[task.kind].primary
 
 
 def metrics_of(task: Task) -> tuple[Metric, ...]:
-    """Those that the task names, and what comparisons and the MTL-Loss need; else the usual ones."""
+    """The metrics that are computed for a task: those it names, or the usual ones, and what its kind needs.
+
+    Raises SchemaError where the task names a metric that cannot be found or is not for its kind.
+    """
+    known = METRICS.members()
     if task.metrics is None:
-        return tuple(metric for metric in METRICS if task.kind in metric.told)
-    return tuple(metric for metric in METRICS if metric.name in (*task.metrics, *NEEDED[task.kind]))
+        return tuple(metric for metric in known.values() if task.kind in metric.reported)
+    needed = [metric.name for metric in (KIND_METRICS[task.kind].primary, KIND_METRICS[task.kind].loss)]
+    own = {name: _found(task, name) for name in task.metrics}
+    short = [metric for name, metric in known.items() if name in own or name in needed]
+    return (*short, *(metric for name, metric in own.items() if name not in known))
+
+
+def _found(task: Task, name: str) -> Metric:
+    fit = [short for short, metric in METRICS.members().items() if task.kind in metric.kinds]
+    try:
+        metric = METRICS.find(name)
+    except SchemaError as error:
+        raise SchemaError(f"task '{task.name}': {error}") from None
+    if task.kind not in metric.kinds:
+        raise SchemaError(
+            f"task '{task.name}': metric '{name}' is not for a {task.kind} task{suggestion(name, fit)}; "
+            f"known: {', '.join(fit)}"
+        )
+    if metric.name in METRICS and name not in METRICS:
+        raise SchemaError(f"task '{task.name}': metric '{name}' is named '{metric.name}' as another one; rename it")
+    return metric
 
 
 def check_metrics(tasks: Sequence[Task]) -> None:
-    """Raises SchemaError where a task names a metric that is unknown, or that is not for its kind."""
+    """Raises SchemaError where a task names a metric that cannot be found, or that is not for its kind."""
     for task in tasks:
-        fit = [metric.name for metric in METRICS if task.kind in metric.kinds]
-        for name in task.metrics or ():
-            if name not in fit:
-                raise SchemaError(
-                    f"task '{task.name}': there is no metric '{name}' for a {task.kind} task{suggestion(name, fit)}; "
-                    f"known: {', '.join(fit)}"
-                )
+        metrics_of(task)
 
 
 def task_rows(scores: np.ndarray, batch: Batch, index: int, among: np.ndarray | None = None) -> Rows:
@@ -339,11 +421,12 @@ def evaluate_stages(scores: Scores, batch: Batch, tasks: Sequence[Task]) -> dict
 
 
 def mtl_loss(metrics: Mapping[str, Mapping[str, Value]], tasks: Sequence[Task]) -> Value:
-    """The weighted sum of the tasks' losses: log loss, or squared error."""
+    """The weighted mean of the tasks' losses: log loss, or squared error (paper, eq. 1)."""
     total = 0.0
     for task in tasks:
-        value = metrics[task.name]["log_loss" if task.kind is TaskKind.BINARY else "rmse"]
+        kind = KIND_METRICS[task.kind]
+        value = metrics[task.name][kind.loss.name]
         if isinstance(value, Undefined):
             return Undefined(f"task '{task.name}': {value.reason}")
-        total += task.weight * (value if task.kind is TaskKind.BINARY else value**2)
+        total += task.weight * value**kind.power
     return total / sum(task.weight for task in tasks)

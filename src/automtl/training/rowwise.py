@@ -37,11 +37,11 @@ def sum_by_row(ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class RowGradient:
-    """Of some rows (U,) of a table, the gradients (U, D)."""
+    """The gradients `grad` (U, D) of some `rows` (U,) of a table."""
 
     table: nn.Parameter
     rows: Tensor
-    values: Tensor
+    grad: Tensor
 
 
 class RowWiseAdam:
@@ -63,7 +63,7 @@ class RowWiseAdam:
 
     @torch.no_grad()
     def gradients(self) -> list[RowGradient]:
-        """Of each table, summed by row. Consumes the tables' gradients."""
+        """The gradients of the tables, summed by row; the tables have none afterwards."""
         found = []
         for table in self.tables:
             gradient = table.grad
@@ -81,7 +81,7 @@ class RowWiseAdam:
             if id(table) in given:
                 gradient = given[id(table)]
                 values, kept = table.index_select(0, gradient.rows), state.index_select(0, gradient.rows)
-                self.move(values, kept, gradient.values)
+                self.move(values, kept, gradient.grad)
                 table.index_copy_(0, gradient.rows, values)
                 state.index_copy_(0, gradient.rows, kept)
 

@@ -21,8 +21,10 @@ NULLS = ["NULL", "null"]
 
 @dataclass(frozen=True)
 class Column:
-    """One column of a raw file. `required`: empty values are an error. `values`: the only ones allowed. `pattern`: what
-    a text must match."""
+    """One column of a raw file.
+
+    `required`: empty values are an error. `values`: the only ones allowed. `pattern`: what a text must match.
+    """
 
     name: str
     type: Any = pl.Int64
@@ -31,7 +33,7 @@ class Column:
     pattern: str | None = None
 
     def expected(self) -> str:
-        """For messages: what the column holds."""
+        """Say what the column holds, for messages."""
         if self.values:
             return "one of " + ", ".join(str(value) for value in self.values)
         if self.pattern is not None:
@@ -41,7 +43,7 @@ class Column:
         return "a number" if self.type.is_float() else "a whole number"
 
     def wrong(self) -> pl.Expr:
-        """True for a value that is not as described."""
+        """Give an expression that is true for values that are not as described."""
         column = pl.col(self.name)
         found = column.is_null() if self.required else pl.lit(False)
         if self.values:
@@ -51,7 +53,7 @@ class Column:
         return found.fill_null(False)
 
     def accepts(self, text: str) -> bool:
-        """The same for one value as written."""
+        """Whether a value, as written in the file, is as described."""
         if text == "" or text in NULLS:
             return not self.required
         try:
@@ -78,14 +80,14 @@ class RawFile:
     separator: str = ","
 
     def find(self, folder: Path) -> Path | None:
-        """The file in a folder, None if it is missing."""
+        """Find the file in a folder; None if it is missing."""
         for path in (folder / self.name, folder / f"{self.name}.gz"):
             if path.is_file():
                 return path
         return None
 
     def scan(self, path: Path) -> pl.LazyFrame:
-        """The rows, read when collected. Raises TableError that names file, line and what was expected."""
+        """Scan the rows, read when collected. Raises TableError that names file, line and what was expected."""
         self._check_first_line(path)
         rows = self._rows(path)
         try:
@@ -114,7 +116,7 @@ class RawFile:
         )
 
     def _count_ragged(self, path: Path) -> int:
-        """Lines of another number of columns. Where the last column must be filled, a short one shows as a null."""
+        """Count lines of another number of columns; where the last must be filled, short ones show as nulls."""
         if self.columns[-1].required:
             return 0
         unquoted = pl.col("line").str.replace_all('"[^"]*"', "")
@@ -131,7 +133,7 @@ class RawFile:
             raise TableError(f"'{path}', line 1: expected the header '{_short(names)}', found '{_short(first)}'")
 
     def _first_mistake(self, path: Path) -> str | None:
-        """Walks the lines in Python; only called when there is a mistake to be found."""
+        """Describe the first mistake, walking the lines in Python; only called where there is one."""
         for number, cells in enumerate(self._cells(path), 1):
             if number == 1 and self.header:
                 continue
@@ -157,7 +159,7 @@ class RawFile:
 
 
 def _lines(path: Path) -> pl.LazyFrame:
-    """One text column `line`."""
+    """Scan a file as one text column `line`."""
     return pl.scan_csv(
         path, schema={"line": pl.String}, has_header=False, separator="\x00", quote_char=None, encoding="utf8-lossy",
         glob=False,
@@ -210,7 +212,7 @@ class Dataset:
         return self.expected[next(iter(self.variants))]["rows"]
 
     def describe(self) -> list[str]:
-        """Lines for a person: everything but the rows."""
+        """Describe the dataset in lines for a person."""
         forms = "; or ".join(", ".join(file.name for file in form.files) for form in self.forms)
         counts = [
             f"expected ({variant}): " + ", ".join(f"{name} {number:,}" for name, number in counts.items())
@@ -223,7 +225,7 @@ class Dataset:
         ]  # fmt: skip
 
     def form(self, folder: Path) -> Form:
-        """The form whose files are in the folder. Raises TableError that names a missing file and where to get it."""
+        """Choose the form whose files are in the folder. Raises TableError that names a missing file."""
         if not folder.is_dir():
             raise TableError(f"folder '{folder}' does not exist; make it and put the files of {self.title} there")
         present = [[file.name for file in form.files if file.find(folder)] for form in self.forms]

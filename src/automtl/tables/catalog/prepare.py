@@ -16,7 +16,7 @@ from automtl.tables.schema import Schema
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was written. rates: of label 1 by task. differences: one sentence a published count that is not met."""
+    """What was written. `rates`: of label 1, by task. `differences`: a sentence for each unmet count."""
 
     table: Path
     schema: Path

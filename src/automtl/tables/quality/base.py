@@ -47,17 +47,17 @@ class Findings(Event):
 
 @dataclass(frozen=True)
 class Audit:
-    """`whole`: all rows of each part; train, valid, test: samples of them."""
+    """What a check sees: `split` has all rows of each part; `train`, `valid` and `test` are samples of them."""
 
     schema: Schema
-    whole: Split
+    split: Split
     train: pl.DataFrame
     valid: pl.DataFrame
     test: pl.DataFrame
 
     @staticmethod
     def of(split: Split, schema: Schema, seed: int) -> Audit:
-        """Samples by the seed; parts that are small enough are taken whole."""
+        """Draw the samples; parts that are small enough are taken as they are."""
         rng = np.random.default_rng(seed)
         return Audit(schema, split, *(_sample(part, rng) for part in (split.train, split.valid, split.test)))
 
@@ -113,6 +113,6 @@ def _canonical(column: pl.Series) -> pl.Series:
     return as_text(column).cast(pl.Int64, strict=False) if integers is None else integers
 
 
-def seen(rows: int, share: float) -> str:
+def share_of(rows: int, share: float) -> str:
     """'12.3 % of 4,567 rows'."""
     return f"{100 * share:.3g} % of {rows:,} rows"

@@ -8,11 +8,11 @@ import polars as pl
 
 from automtl.tables.columns import TEXTS, present_texts
 from automtl.tables.infer import ID_VALUES, is_id_name, left_out
-from automtl.tables.quality.base import Audit, Finding, seen
+from automtl.tables.quality.base import Audit, Finding, share_of
 from automtl.tables.schema import FieldKind
 
 MISSING = 0.5  # share of rows
-SHOWN = 40  # signs of a value
+SHOWN = 40  # letters of a value
 MIXED = 0.1  # share of rows that are no numbers
 SEEN_ONCE = 0.1  # share of training rows
 UNSEEN = 0.2  # share of test rows
@@ -20,20 +20,20 @@ UNSEEN = 0.2  # share of test rows
 
 def constant_columns(audit: Audit) -> Iterator[Finding]:
     """Columns of one value (or none) on training rows; of those without a role in the schema, too."""
-    schema, table = audit.schema, audit.whole.train
+    schema, table = audit.schema, audit.split.train
     apart = {*schema.task_names, schema.weight, schema.group, schema.time, schema.split}
     for name in table.columns:
         column = table[name]
         if name in apart or column.head(1000).n_unique() > 1 or column.n_unique() > 1:
             continue
-        held = repr(column.head(1).to_list()[0])
-        evidence = f"holds {held[:SHOWN]}{'...' * (len(held) > SHOWN)} in all {table.height:,} training rows"
+        value = repr(column.head(1).to_list()[0])
+        evidence = f"holds {value[:SHOWN]}{'...' * (len(value) > SHOWN)} in all {table.height:,} training rows"
         yield Finding("constant", "note", name, evidence, 1.0, f"it tells nothing: --drop '{name}'")
 
 
 def unread_columns(audit: Audit) -> Iterator[Finding]:
     """Columns without a role that are of a type that is never taken for an input."""
-    schema, table = audit.schema, audit.whole.train
+    schema, table = audit.schema, audit.split.train
     apart = {*schema.columns, *schema.task_names, schema.weight, schema.group, schema.time, schema.split}
     for name in table.columns:
         column = table[name]
@@ -58,7 +58,7 @@ def mixed_columns(audit: Audit) -> Iterator[Finding]:
         odd = texts.filter(texts.cast(pl.Float64, strict=False).is_null())
         if texts.n_unique() > ID_VALUES and 0 < odd.len() < MIXED * texts.len():
             evidence = (
-                f"is read as ids: numbers, but for {seen(texts.len(), odd.len() / texts.len())}, such as {odd[0]!r}"
+                f"is read as ids: numbers, but for {share_of(texts.len(), odd.len() / texts.len())}, such as {odd[0]!r}"
             )
             remedy = "if it is a quantity, make these null, or correct them"
             yield Finding("mixed", "note", field.name, evidence, odd.len() / texts.len(), remedy)
@@ -66,7 +66,7 @@ def mixed_columns(audit: Audit) -> Iterator[Finding]:
 
 def missing_values(audit: Audit) -> Iterator[Finding]:
     """Inputs that are null or NaN in more than MISSING of the training rows."""
-    table = audit.whole.train
+    table = audit.split.train
     for name in audit.schema.columns:
         column = table[name]
         nan = int(column.is_nan().sum()) if column.dtype.is_float() else 0
@@ -74,13 +74,13 @@ def missing_values(audit: Audit) -> Iterator[Finding]:
         if MISSING < share < 1:
             remedy = f"check how it is recorded; --drop '{name}' if it is not available when scoring"
             yield Finding(
-                "missing", "note", name, f"is missing in {seen(table.height, share)}", share, remedy
+                "missing", "note", name, f"is missing in {share_of(table.height, share)}", share, remedy
             )  # fmt: skip
 
 
 def ids_of_few_rows(audit: Audit) -> Iterator[Finding]:
     """Ids whose values mostly occur once, or of which many test rows have values that training rows never had."""
-    train, test = audit.whole.train, audit.test
+    train, test = audit.split.train, audit.test
     for field in audit.single_fields:
         if field.kind is not FieldKind.CATEGORICAL:
             continue
@@ -90,7 +90,7 @@ def ids_of_few_rows(audit: Audit) -> Iterator[Finding]:
         once = int((counts["rows"] == 1).sum())
         if once > SEEN_ONCE * train.height:
             evidence = (
-                f"{once:,} of its {counts.height:,} values occur once, in {seen(train.height, once / train.height)}"
+                f"{once:,} of its {counts.height:,} values occur once, in {share_of(train.height, once / train.height)}"
             )
             remedy = f"an id of one row cannot be learned: give a coarser column, or --drop '{field.name}'"
             yield Finding("seen once", "note", field.name, evidence, once / train.height, remedy)
@@ -99,6 +99,6 @@ def ids_of_few_rows(audit: Audit) -> Iterator[Finding]:
             known, values = known.cast(pl.String), values.cast(pl.String)
         fresh = 1 - float(values.is_in(known.implode()).mean() or 0.0)  # type: ignore[arg-type]
         if fresh > UNSEEN:
-            evidence = f"is new in {seen(test.height, fresh)} of the test part"
+            evidence = f"is new in {share_of(test.height, fresh)} of the test part"
             remedy = "scores of such rows rest on the other columns; describe the id by columns of its properties"
             yield Finding("unseen", "note", field.name, evidence, fresh, remedy)

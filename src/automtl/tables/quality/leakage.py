@@ -1,4 +1,4 @@
-"""Inputs that tell the answer. Thresholds are measured: docs/check.md.
+"""Inputs that give the answer away. Thresholds are measured: docs/check.md.
 
 A column is suspect in either of two ways:
 1. Alone, by the label's rate for each of its values (training rows), it ranks held-out rows nearly perfectly.
@@ -41,14 +41,14 @@ def predicts_a_label(audit: Audit) -> Iterator[Finding]:
 
 
 def one_column_auc(
-    field: Field, column: pl.Series, labels: pl.DataFrame, held: pl.Series, held_labels: pl.DataFrame
+    field: Field, column: pl.Series, labels: pl.DataFrame, valid: pl.Series, valid_labels: pl.DataFrame
 ) -> dict[str, float]:
     """AUC of the smoothed rate of each group of one column, fitted on the first rows, by task.
 
     Only of tasks with enough held-out rows of both classes.
     """
     group = grouping(field, column)
-    fitted, counted = _counts(group(column), labels), _counts(group(held), held_labels)
+    fitted, counted = _counts(group(column), labels), _counts(group(valid), valid_labels)
     joined = counted.join(fitted, on="group", how="left", suffix=" fitted", nulls_equal=True).fill_null(0)
     found = {}
     for task in labels.columns:
@@ -84,7 +84,7 @@ def _grouped_auc(score: np.ndarray, positives: np.ndarray, negatives: np.ndarray
 
 def follows_a_label(audit: Audit) -> Iterator[Finding]:
     """Numbers and booleans, mostly 0, that otherwise nearly always mean label 1; on training and validation rows."""
-    rows = pl.concat([audit.whole.train, audit.whole.valid])
+    rows = pl.concat([audit.split.train, audit.split.valid])
     labels = audit.labels(rows)
     for field in audit.single_fields:
         column = rows[field.name]

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
-from automtl.tables.quality.base import Audit, Finding, grouping, seen
+from automtl.tables.quality.base import Audit, Finding, grouping, share_of
 
 PARTS = ("train", "valid", "test")
 DRIFT = 0.25  # the usual bound for a major shift
@@ -73,21 +73,21 @@ def _shares(column: pl.Series, common: pl.Series) -> np.ndarray:
 
 def label_rates(audit: Audit) -> Iterator[Finding]:
     """Labels of one class in a part, and rates that differ between the parts by more than noise."""
-    labels = {part: audit.labels(getattr(audit.whole, part)) for part in PARTS}
+    labels = {part: audit.labels(getattr(audit.split, part)) for part in PARTS}
     for task in audit.schema.task_names:
         columns = {part: table[task].drop_nulls() for part, table in labels.items()}
         empty = [part for part, column in columns.items() if column.len() == 0]
         if empty:
             remedy = "its metrics are undefined there: give labelled rows"
-            evidence = f"no label in {getattr(audit.whole, empty[0]).height:,} {empty[0]} rows"
+            evidence = f"no label in {getattr(audit.split, empty[0]).height:,} {empty[0]} rows"
             yield Finding("one class", "warning", task, evidence, 0.0, remedy, task)
             continue
         rates = {part: float(column.mean()) for part, column in columns.items()}  # type: ignore[arg-type]
-        told = ", ".join(f"{part} {rate:.4g}" for part, rate in rates.items())
+        shown = ", ".join(f"{part} {rate:.4g}" for part, rate in rates.items())
         single = [part for part, rate in rates.items() if rate in (0.0, 1.0)]
         if single:
             remedy = "its metrics are undefined there: use other parts or more rows"
-            yield Finding("one class", "warning", task, f"one class in {single[0]} rows ({told})", 0.0, remedy, task)
+            yield Finding("one class", "warning", task, f"one class in {single[0]} rows ({shown})", 0.0, remedy, task)
             continue
         changes = {part: abs(rates[part] - rates["train"]) / rates["train"] for part in PARTS[1:]}
         part = max(changes, key=lambda name: changes[name])
@@ -95,22 +95,22 @@ def label_rates(audit: Audit) -> Iterator[Finding]:
         error = math.sqrt(variance / columns["train"].len() + variance / columns[part].len())
         if changes[part] > CHANGE and abs(rates[part] - rates["train"]) > NOISE * error:
             remedy = "are the parts of one population, sampled alike? calibration will be off by as much"
-            evidence = f"rate of label 1: {told}"
+            evidence = f"rate of label 1: {shown}"
             yield Finding("label rate", "note", task, evidence, changes[part], remedy, task)
 
 
 def duplicated_rows(audit: Audit) -> Iterator[Finding]:
     """Rows that agree in all inputs and labels, within the table and between test and training rows."""
     names = [*dict.fromkeys([*audit.schema.columns, *audit.schema.task_names])]
-    train, valid, test = (getattr(audit.whole, part).select(names).hash_rows() for part in PARTS)
+    train, valid, test = (getattr(audit.split, part).select(names).hash_rows() for part in PARTS)
     rows = pl.concat([train, valid, test])
     share = 1 - rows.n_unique() / rows.len()
     if share > TWICE:
-        evidence = f"{seen(rows.len(), share)} repeat an earlier row in all inputs and labels"
+        evidence = f"{share_of(rows.len(), share)} repeat an earlier row in all inputs and labels"
         remedy = "if one event was logged several times, keep one row; if not, ignore this"
         yield Finding("duplicates", "note", ", ".join(names[:3]) + " ...", evidence, share, remedy)
     shared = float(test.is_in(train.unique().implode()).mean())
     if shared > SHARED:
-        evidence = f"{seen(test.len(), shared)} of the test part are training rows, too"
+        evidence = f"{share_of(test.len(), shared)} of the test part are training rows, too"
         remedy = "test metrics are too good: remove the copies, or split by user or time"
         yield Finding("shared rows", "warning", ", ".join(names[:3]) + " ...", evidence, shared, remedy)

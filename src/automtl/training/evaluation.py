@@ -1,0 +1,103 @@
+"""What a model predicts, and how good it is on validation rows. N rows, T tasks."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from automtl.features.batch import Batch, iterate
+from automtl.system.hardware import device_of, precision
+from automtl.system.memory import keep_freed_memory
+from automtl.tables.schema import Task, TaskKind
+from automtl.training.losses import MultiTaskLoss, task_means
+from automtl.training.metrics import Scores, fast_auc, task_rows
+from automtl.training.targets import Targets
+
+PREDICT_ROWS = 2048  # a batch of prediction: its hidden units stay in cache
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """A model on the validation rows after some rows of training.
+
+    `score`: the mean of the tasks' losses, each over that of its base rate, which is 1. `loss`: MTL-Loss. `auc`: of the
+    binary tasks for which it is defined.
+    """
+
+    epoch: int
+    rows: int
+    train_loss: float
+    score: float
+    loss: float
+    auc: dict[str, float]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+
+class Evaluator:
+    """Evaluates models on the same validation rows."""
+
+    def __init__(self, valid: Batch, tasks: Sequence[Task], loss: MultiTaskLoss) -> None:
+        self.valid, self.tasks, self.loss = replace(valid, group=None), tasks, loss
+        rate = task_means(valid, lambda part, _: loss.targets(part.labels))
+        base = torch.where(loss.binary, torch.logit(rate.clamp(1e-6, 1 - 1e-6)), rate)
+        self.base = loss.over(base.expand_as(valid.labels), valid).clamp(min=1e-6)
+
+    def __call__(self, model: nn.Module, epoch: int, rows: int, train_loss: float) -> Evaluation:
+        """Evaluate `model`, which has been trained on so many rows with this mean loss."""
+        logits = predict_logits(model, self.valid)
+        losses = self.loss.over(logits, self.valid)
+        score = float((losses / self.base) @ self.loss.weights)
+        return Evaluation(epoch, rows, train_loss, score, float(losses @ self.loss.weights), self._auc(logits.numpy()))
+
+    def _auc(self, logits: np.ndarray) -> dict[str, float]:
+        found = {
+            task.name: fast_auc(task_rows(logits[:, index], self.valid, index))
+            for index, task in enumerate(self.tasks)
+            if task.kind is TaskKind.BINARY
+        }
+        return {name: value for name, value in found.items() if not math.isnan(value)}
+
+
+@torch.inference_mode()
+def predict_logits(model: nn.Module, batch: Batch, products: Literal["auto", "full"] = "full") -> Tensor:
+    """Logits (N, T) without dropout, on the processor, in full precision; the mode of the model is restored.
+
+    products: the precision of products, as in the settings of training.
+    """
+    training, device = model.training, device_of(model)
+    if training:  # walking all modules takes as long as a small model needs for a row
+        model.eval()
+    with precision(products, device), keep_freed_memory(len(batch) > PREDICT_ROWS):
+        if len(batch) <= PREDICT_ROWS:
+            logits: Tensor = model(batch.features.to(device)).float().cpu()
+        else:
+            for index, part in enumerate(iterate(batch, PREDICT_ROWS)):
+                found = model(part.features.to(device))
+                if index == 0:
+                    logits = torch.empty(len(batch), found.shape[1])
+                logits[index * PREDICT_ROWS :][: len(part)] = found
+    if training:
+        model.train()
+    return logits
+
+
+def to_scores(logits: Tensor, tasks: Sequence[Task]) -> np.ndarray:
+    """Probabilities (N, T) of binary tasks, values of regression tasks."""
+    binary = torch.tensor([task.kind is TaskKind.BINARY for task in tasks])
+    values = logits.double()
+    scores: np.ndarray = torch.where(binary, values.sigmoid(), Targets(tasks).inverse(values)).numpy()
+    return scores
+
+
+def scores_of(logits: Tensor, tasks: Sequence[Task]) -> Scores:
+    """The scores of one task at a time, which takes less memory than all together."""
+    return lambda index: to_scores(logits[:, index : index + 1], tasks[index : index + 1])[:, 0]

@@ -1,0 +1,58 @@
+"""Settings of a training, and the balancings by name. Imports no torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Literal
+
+from pydantic import Field
+from pydantic.dataclasses import dataclass as settings_dataclass
+
+from automtl.errors import SettingsError
+from automtl.system.registry import Registry
+from automtl.tables.schema import CONFIG
+
+BALANCINGS: Registry[Callable[..., Any]] = Registry(
+    "training.balancing",
+    {
+        name: f"automtl.training.balancing:{name.replace('-', '_')}"
+        for name in ("equal", "uncertainty", "dwa", "famo", "pcgrad", "cagrad", "nash-mtl", "upgrad")
+    },
+    callable,
+    "a function (model, weights, learning_rate) -> Balancing",
+    SettingsError,
+)
+
+
+@settings_dataclass(frozen=True, config=CONFIG)
+class TrainingSettings:
+    """Adam with early stopping on validation rows; the best weights are restored."""
+
+    epochs: int = Field(default=40, ge=1, description="Passes over the training rows, at most.")
+    batch_size: int = Field(default=1024, ge=1, description="Rows of a step.")
+    learning_rate: float = Field(default=1e-3, gt=0, description="Learning rate of Adam.")
+    weight_decay: float = Field(default=1e-5, ge=0, description="L2 penalty of all weights but embeddings.")
+    embedding_weight_decay: float = Field(default=1e-4, ge=0, description="L2 penalty of embedding tables.")
+    patience: int = Field(default=2, ge=1, description="Evaluations without a better one that end the training.")
+    evaluate_every: int = Field(
+        default=1_000_000_000, ge=1, description="Rows between two evaluations; there is one after each epoch, too."
+    )
+    gradient_clip: float = Field(default=10.0, gt=0, description="Largest norm of the gradient of all weights.")
+    averaging: float = Field(
+        default=0.99, ge=0, lt=1, description="Decay of the moving average of the weights, a step; 0: no average."
+    )
+    embedding_updates: Literal["auto", "dense", "row-wise"] = Field(
+        default="auto", description="Whether a step moves whole embedding tables or the rows it meets; auto: by size."
+    )
+    balancing: str = Field(
+        default="equal",
+        description=f"How the losses of the tasks become one step: {BALANCINGS.choices}.",
+    )
+    precision: Literal["auto", "full", "bf16"] = Field(
+        default="auto", description="Precision of products; auto: bf16 where the machine has it, which is faster."
+    )
+    compile: bool = Field(default=False, description="Use torch.compile, which needs a C++ compiler and some minutes.")
+    device: str = Field(default="auto", description="auto (a graphics card if there is one), cpu, cuda or cuda:N.")
+
+    def __post_init__(self) -> None:
+        BALANCINGS.path(self.balancing)

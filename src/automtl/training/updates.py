@@ -1,0 +1,90 @@
+"""The steps of a training: gradients, clipping, Adam, the moving average of the weights."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from automtl.features.batch import Batch
+from automtl.nn.embedding import FieldEmbedding
+from automtl.system.denormal import EVERY, remove_tiny
+from automtl.training.averaging import Averaging
+from automtl.training.clipping import clip
+from automtl.training.rowwise import RowWiseAdam, pays_by_rows
+from automtl.training.settings import TrainingSettings
+
+
+def embeddings(model: nn.Module) -> list[FieldEmbedding]:
+    """The modules that hold embedding tables."""
+    return [module for module in model.modules() if isinstance(module, FieldEmbedding)]
+
+
+def parameter_groups(model: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
+    """Embedding tables and all other parameters, each with their weight decay."""
+    tables = [module.table for module in embeddings(model)]
+    apart = {id(table) for table in tables}
+    rest = [parameter for parameter in model.parameters() if id(parameter) not in apart]
+    return [
+        {"params": tables, "weight_decay": settings.embedding_weight_decay},
+        {"params": rest, "weight_decay": settings.weight_decay},
+    ]
+
+
+def by_rows(model: nn.Module, train: Batch, settings: TrainingSettings) -> list[FieldEmbedding]:
+    """The embeddings whose tables are moved by the rows that a step meets. The one place that decides it."""
+    if settings.embedding_updates != "auto":
+        return embeddings(model) if settings.embedding_updates == "row-wise" else []
+    features = train.features
+    ids = min(settings.batch_size, len(train)) * sum(
+        part[0].numel() for part in (features.categorical, *features.multi)
+    )
+    return [module for module in embeddings(model) if pays_by_rows(len(module.table), ids)]
+
+
+class Updates:
+    """All parameters of a model, moved by Adam; some embedding tables by rows. `updating` makes one for a training."""
+
+    def __init__(self, model: nn.Module, train: Batch, settings: TrainingSettings) -> None:
+        self.apart = by_rows(model, train, settings)
+        for module in self.apart:
+            module.row_wise = True
+        tables = [module.table for module in self.apart]
+        ids = {id(table) for table in tables}
+        groups = parameter_groups(model, settings)
+        for group in groups:
+            group["params"] = [parameter for parameter in group["params"] if id(parameter) not in ids]
+        self.clip = settings.gradient_clip
+        self.dense = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
+        self.rows = RowWiseAdam(tables, settings.learning_rate, settings.embedding_weight_decay)
+        self.parameters = [parameter for group in groups for parameter in group["params"]]
+        self.averaging = Averaging(model, settings.averaging, tables)
+        self.steps = 0
+
+    def step(self, loss: Tensor) -> None:
+        """Take one step down the gradient of `loss`, which is cut to the norm of the settings."""
+        for parameter in self.parameters:  # the optimizer's zero_grad takes 1 % of a small model's step
+            parameter.grad = None
+        loss.backward()
+        gradients = self.rows.gradients()
+        clip([*self.parameters, *gradients], self.clip)
+        self.dense.step()
+        self.rows.step(gradients)
+        self.averaging.after_step()
+        self.steps += 1
+        if self.steps % EVERY == 0:
+            remove_tiny(self.dense)
+
+
+@contextmanager
+def updating(model: nn.Module, train: Batch, settings: TrainingSettings) -> Iterator[Updates]:
+    """Updates of a model; afterwards its embeddings have whole gradients again."""
+    updates = Updates(model, train, settings)
+    try:
+        yield updates
+    finally:
+        for module in updates.apart:
+            module.row_wise = False
