@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import asdict, field
+from dataclasses import asdict, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,16 @@ class InputPreset:
     network: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     trees: dict[str, Any] = field(default_factory=dict)
+
+    def apply(self, settings: Settings) -> Settings:
+        """The settings with these changes. Raises SettingsError that names the preset and the setting."""
+        made = {}
+        for part in ("encoder", "network", "training", "trees"):
+            try:
+                made[part] = replace(getattr(settings, part), **getattr(self, part))
+            except ValidationError as error:
+                raise SettingsError(f"preset '{self.name}': {_problem(error, part)}") from None
+        return replace(settings, **made)
 
 
 DEFAULT_PRESETS = (
@@ -110,13 +120,15 @@ def make_settings(values: dict[str, Any], where: str = "settings") -> Settings:
     try:
         return TypeAdapter(Settings).validate_python(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            raise SettingsError(
-                f"{where}: unknown setting '{place}'{suggestion(str(first['loc'][-1]), _names())}"
-            ) from None
-        raise SettingsError(f"{where}: setting '{place}': {first['msg']}, found {first['input']!r}") from None
+        raise SettingsError(f"{where}: {_problem(error)}") from None
+
+
+def _problem(error: ValidationError, *within: str) -> str:
+    first = error.errors()[0]
+    place = ".".join(map(str, (*within, *first["loc"])))
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"unknown setting '{place}'{suggestion(str(first['loc'][-1]), _names())}"
+    return f"setting '{place}': {first['msg']}, found {first['input']!r}"
 
 
 def _names() -> set[str]:

@@ -130,6 +130,8 @@ def check_settings(settings: Settings) -> None:
     if settings.strategy not in STRATEGIES:
         name, known = settings.strategy, ", ".join(STRATEGIES)
         raise SettingsError(f"strategy '{name}' is unknown{suggestion(name, STRATEGIES)}; known: {known}")
+    for preset in settings.presets:
+        preset.apply(settings)
     if settings.ensemble:
         TreeModel.check(())
         if is_self_trained(settings.model):
