@@ -1,4 +1,4 @@
-"""A candidate operation for expert layers: `--config` with `space: {expert_layers: [skip, "my_package.operation:GatedMLP-16"]}`.
+"""A candidate operation, named in the settings: `space: {expert_layers: [skip, "my_package.operation:GatedMLP-16"]}`.
 
 S stacked experts, B rows, H width, U hidden units.
 """
@@ -7,14 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
-from automtl.operations import Block, BlockShape, Operation
+import torch
+from torch import Tensor, nn
 
-if TYPE_CHECKING:
-    import torch
-
-    from automtl.nn.mixture import Mixture
+from automtl import Operation
+from automtl.nn.stacked import StackedLinear
+from automtl.operations import Block, BlockShape
 
 
 @dataclass(frozen=True)
@@ -26,24 +25,22 @@ class GatedMLP(Operation):
     hidden: int
 
     @staticmethod
-    def mixture(candidates: Sequence[GatedMLP], stack: int, shape: BlockShape, generator: torch.Generator) -> Mixture:
-        from torch.nn import functional as F
-        from torch import Tensor, nn
+    def mixture(
+        candidates: Sequence[GatedMLP], stack: int, shape: BlockShape, generator: torch.Generator
+    ) -> list[nn.Module]:
+        return [GatedLayer(stack, shape.width, candidate.hidden, generator) for candidate in candidates]
 
-        from automtl.nn.mixture import SeparateCandidates
-        from automtl.nn.stacked import StackedLinear
 
-        class Gated(nn.Module):
-            """(S, B, H) -> (S, B, H)."""
+class GatedLayer(nn.Module):
+    """One candidate, for S experts at once: (S, B, H) -> (S, B, H)."""
 
-            def __init__(self, hidden: int) -> None:
-                super().__init__()
-                self.gate = StackedLinear(stack, shape.width, hidden, generator)
-                self.value = StackedLinear(stack, shape.width, hidden, generator)
-                self.contract = StackedLinear(stack, hidden, shape.width, generator)
+    def __init__(self, stack: int, width: int, hidden: int, generator: torch.Generator) -> None:
+        super().__init__()
+        self.gate = StackedLinear(stack, width, hidden, generator)
+        self.value = StackedLinear(stack, width, hidden, generator)
+        self.contract = StackedLinear(stack, hidden, width, generator)
 
-            def forward(self, x: Tensor) -> Tensor:
-                out: Tensor = self.contract(F.silu(self.gate(x)) * self.value(x))
-                return out
-
-        return SeparateCandidates(Gated(candidate.hidden) for candidate in candidates)
+    def forward(self, x: Tensor) -> Tensor:
+        hidden = nn.functional.silu(self.gate(x)) * self.value(x)  # (S, B, U)
+        out: Tensor = self.contract(hidden)
+        return out

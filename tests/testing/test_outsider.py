@@ -52,7 +52,9 @@ class Outside:
         shutil.copytree(PACKAGE, folder / "packages" / "my_package", ignore=shutil.ignore_patterns("__pycache__"))
         (folder / "settings.yaml").write_text(SETTINGS)
         (folder / "raw").mkdir()
-        events = [f"{user},{item},{'buy' if (user * item) % 5 == 1 else 'view'}" for user in range(40) for item in range(30)]
+        events = [
+            f"{user},{item},{'buy' if (user * item) % 5 == 1 else 'view'}" for user in range(40) for item in range(30)
+        ]
         (folder / "raw" / "events.csv").write_text("\n".join(["user,item,event", *events]) + "\n")
 
     def python(self, *arguments: str, packages: bool = True, code: int = 0) -> subprocess.CompletedProcess[str]:
@@ -81,7 +83,11 @@ def schema(outside: Outside) -> str:
     outside.automtl("synthesize", "--rows", "1500", "--out", "log.parquet")
     outside.automtl("describe", "log.parquet", "--task", "click", "--task", "buy", "--out", "schema.yaml")
     path = outside.folder / "schema.yaml"
-    path.write_text(path.read_text().replace("- name: click\n", "- name: click\n  metrics: [auc, my_package.metric:top_decile_lift]\n"))
+    path.write_text(
+        path.read_text().replace(
+            "- name: click\n", "- name: click\n  metrics: [auc, my_package.metric:top_decile_lift]\n"
+        )
+    )
     return path.name
 
 
@@ -89,7 +95,9 @@ def test_each_member_keeps_the_laws(outside: Outside) -> None:
     assert outside.python("-c", LAWS).stdout.strip() == "kept"
 
 
-def test_operation_strategy_and_metric_are_fitted_saved_and_loaded_in_a_new_process(outside: Outside, schema: str) -> None:
+def test_operation_strategy_and_metric_are_fitted_saved_and_loaded_in_a_new_process(
+    outside: Outside, schema: str
+) -> None:
     outside.automtl("fit", "log.parquet", "--schema", schema, "--config", "settings.yaml", "--out", "searched")
     folder = outside.folder / "searched"
     assert "my_package.operation:GatedMLP-8" in (folder / "architecture.json").read_text()
@@ -106,7 +114,9 @@ def test_operation_strategy_and_metric_are_fitted_saved_and_loaded_in_a_new_proc
 
 def test_a_model_is_fitted_saved_and_loaded_in_a_new_process(outside: Outside, schema: str) -> None:
     model = "my_package.model:TwoBottoms"
-    outside.automtl("fit", "log.parquet", "--schema", schema, "--model", model, "--config", "settings.yaml", "--out", "modelled")
+    outside.automtl(
+        "fit", "log.parquet", "--schema", schema, "--model", model, "--config", "settings.yaml", "--out", "modelled"
+    )
     assert json.loads((outside.folder / "modelled" / "architecture.json").read_text())["model"] == model
     outside.automtl("predict", "modelled", "log.parquet", "--out", "scores.csv")
     said = outside.automtl("predict", "modelled", "log.parquet", "--out", "none.csv", packages=False, code=2)

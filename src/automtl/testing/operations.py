@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -19,7 +20,7 @@ BESIDE = {  # candidates that stand beside the tested one
     Block.POOLING: ("sum", "attentive", "linear"),
     Block.LAYER: ("skip", "hidden-gate", "mlp-16", "conv-3"),
 }
-CLOSE = {"rtol": 1e-4, "atol": 1e-4}
+close = partial(assert_close, rtol=1e-4, atol=1e-4)
 
 
 def make_block(block: Block, options: list[Operation], shape: BlockShape = SHAPE, seed: int = 0) -> MixedBlock:
@@ -38,10 +39,11 @@ def make_inputs(block: Block, shape: BlockShape = SHAPE, rows: int = 4) -> Tenso
 
 
 def settings_of(tested: Operation) -> Iterator[tuple[Block, list[Operation]]]:
-    """Each block where the operation may stand, and the options there: others, it in the middle."""
+    """Each block where the operation may stand, and options there: others, and one of its family if there are more."""
+    family = [type(tested)(number + 2) for number in tested.numbers]  # of a kernel, too, only every other one is valid
     for block in tested.blocks:
-        beside = [one for one in map(operation, BESIDE[block]) if one != tested]
-        yield block, [*beside[:1], tested, *beside[1:]]
+        first, *others = [one for one in map(operation, BESIDE[block]) if one not in (tested, *family)]
+        yield block, [first, tested, *others, *family]
 
 
 def text_and_value_are_inverse(tested: Operation) -> None:
@@ -67,7 +69,7 @@ def a_one_hot_mixture_is_the_single_operation(tested: Operation) -> None:
         single.copy_from(wide)
         x, one_hot = make_inputs(block), torch.zeros(wide.stack, len(options))
         one_hot[:, options.index(tested)] = 1
-        assert_close(wide(x, one_hot), single(x, torch.ones(wide.stack, 1)), **CLOSE)
+        close(wide(x, one_hot), single(x, torch.ones(wide.stack, 1)))
 
 
 def the_short_way_of_a_single_candidate_is_that_of_weight_one(tested: Operation) -> None:
@@ -75,14 +77,14 @@ def the_short_way_of_a_single_candidate_is_that_of_weight_one(tested: Operation)
     for block, options in settings_of(tested):
         wide, x, place = make_block(block, options), make_inputs(block).requires_grad_(), options.index(tested)
         short, full = wide(x, None, (place,)), wide(x, torch.ones(wide.stack, 1), (place,))
-        assert_close(short, full, **CLOSE)
+        close(short, full)
         probe = torch.randn(full.shape, generator=torch.Generator().manual_seed(9))
         wanted = [x, *wide.parameters()]
         ways = [torch.autograd.grad((out * probe).sum(), wanted, allow_unused=True) for out in (short, full)]
         for one, other in zip(*ways, strict=True):
             assert (one is None) == (other is None), f"{tested}: a parameter has a gradient on one way alone"
             if one is not None:
-                assert_close(one, other, **CLOSE)
+                close(one, other)
 
 
 def a_mixture_is_linear_in_its_weights(tested: Operation) -> None:
@@ -90,7 +92,7 @@ def a_mixture_is_linear_in_its_weights(tested: Operation) -> None:
     for block, options in settings_of(tested):
         wide, x = make_block(block, options), make_inputs(block)
         first, second = torch.rand(2, wide.stack, len(options), generator=torch.Generator().manual_seed(1))
-        assert_close(wide(x, 2 * first - 3 * second), 2 * wide(x, first) - 3 * wide(x, second), **CLOSE)
+        close(wide(x, 2 * first - 3 * second), 2 * wide(x, first) - 3 * wide(x, second))
 
 
 def a_family_equals_a_plain_loop_over_its_candidates(tested: Operation) -> None:
@@ -103,7 +105,7 @@ def a_family_equals_a_plain_loop_over_its_candidates(tested: Operation) -> None:
             single = make_block(block, [option], seed=place + 20)
             single.copy_from(wide)
             total = total + single(x, torch.ones(wide.stack, 1)) * weights[:, place].reshape(-1, 1, 1)
-        assert_close(wide(x, weights), total, **CLOSE)
+        close(wide(x, weights), total)
         probe = torch.randn(total.shape, generator=torch.Generator().manual_seed(9))
         fused = torch.autograd.grad((wide(x, weights) * probe).sum(), [x, weights])
         plain = torch.autograd.grad((total * probe).sum(), [x, weights])
@@ -144,7 +146,7 @@ def giving_up_other_candidates_changes_nothing(tested: Operation) -> None:
             wide, narrow = make_block(block, options), make_block(block, [options[one] for one in kept], seed=6)
             narrow.reuse(wide)
             weights = torch.rand(wide.stack, len(kept), generator=torch.Generator().manual_seed(3))
-            assert_close(narrow(x, weights), wide(x, weights, kept), **CLOSE)
+            close(narrow(x, weights), wide(x, weights, kept))
             assert set(map(id, narrow.parameters())) <= set(map(id, wide.parameters()))
 
 

@@ -9,14 +9,16 @@ import torch
 
 from automtl.models.network import build
 from automtl.models.settings import NetworkSettings
-from automtl.search import STRATEGIES, SearchProblem, SearchResult, SearchStrategy
+from automtl.search import STRATEGIES
+from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
 from automtl.space import Architecture, SpaceSettings, published_space
 from automtl.system.progress import Event, Progress
 from automtl.testing.examples import small_batch, small_layout
 from automtl.training.settings import TrainingSettings
 
 SPACE = SpaceSettings(
-    experts=3, layers=2, keep=2, interactions=("skip", "bit-gate", "cross-1"), expert_layers=("skip", "mlp-16", "conv-3")
+    experts=3, layers=2, keep=2, interactions=("skip", "bit-gate", "cross-1"),
+    expert_layers=("skip", "mlp-16", "conv-3"),
 )  # fmt: skip
 BUDGET = {"max_steps": 6, "batch_size": 32, "max_rows": 200, "trials": 2}
 Strategy = type[SearchStrategy]
