@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import fields, replace
 from functools import partial
 
 import torch
@@ -40,7 +41,7 @@ def make_inputs(block: Block, shape: BlockShape = SHAPE, rows: int = 4) -> Tenso
 
 def settings_of(tested: Operation) -> Iterator[tuple[Block, list[Operation]]]:
     """Each block where the operation may stand, and options there: others, and one of its family if there are more."""
-    family = [type(tested)(number + 2) for number in tested.numbers]  # of a kernel, too, only every other one is valid
+    family = [replace(tested, **{one.name: getattr(tested, one.name) + 2}) for one in fields(tested)]  # kernels are odd
     for block in tested.blocks:
         first, *others = [one for one in map(operation, BESIDE[block]) if one not in (tested, *family)]
         yield block, [first, tested, *others, *family]

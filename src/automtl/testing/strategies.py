@@ -9,8 +9,7 @@ import torch
 
 from automtl.models.network import build
 from automtl.models.settings import NetworkSettings
-from automtl.search import STRATEGIES
-from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
+from automtl.search import STRATEGIES, SearchProblem, SearchResult, SearchStrategy
 from automtl.space import Architecture, SpaceSettings, published_space
 from automtl.system.progress import Event, Progress
 from automtl.testing.examples import small_batch, small_layout
