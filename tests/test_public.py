@@ -6,6 +6,7 @@ import doctest
 import inspect
 import subprocess
 import sys
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -34,7 +35,10 @@ def test_each_name_is_there_and_each_unknown_one_is_not(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", DOCUMENTED)
-def test_each_name_has_a_docstring_with_an_example_that_runs(name: str) -> None:
+def test_each_name_has_a_docstring_with_an_example_that_runs(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
     found: Any = getattr(automtl, name)
     text = inspect.getdoc(found) or ""
     examples = doctest.DocTestParser().get_examples(text)

@@ -87,6 +87,13 @@ class Metric:
 
         top_decile_lift = Metric("top_decile_lift", function, larger_is_better=True)
         metrics: [auc, "my_package.metrics:top_decile_lift"]
+
+    >>> import numpy as np
+    >>> from automtl.training.metrics import Rows, auc
+    >>> isinstance(auc, automtl.Metric), auc.larger_is_better
+    (True, True)
+    >>> auc(Rows(labels=np.array([0, 1, 1]), scores=np.array([0.1, 0.9, 0.4]), weights=np.ones(3)))
+    1.0
     """
 
     name: str
