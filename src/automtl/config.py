@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass as settings_dataclass
 from automtl.dataset.store import DataLoaderSettings
 from automtl.ensemble.settings import TreeSettings
 from automtl.errors import SettingsError, suggestion
-from automtl.features.encoder import EncoderSettings
+from automtl.features.settings import EncoderSettings
 from automtl.models.registry import SEARCHED
 from automtl.models.settings import NetworkSettings
 from automtl.search import STRATEGIES, SearchSettings, published
