@@ -10,7 +10,8 @@ from pathlib import Path
 import polars as pl
 
 from automtl.errors import AutomtlError, TableError
-from automtl.features.encoder import Encoder, EncoderSettings
+from automtl.features.encoder import Encoder
+from automtl.features.settings import EncoderSettings
 from automtl.tables.catalog.base import Dataset
 from automtl.tables.catalog.prepare import prepare
 from automtl.tables.schema import Schema
