@@ -136,7 +136,7 @@ def load_everything() -> None:
     """Import what the steps use, and let torch load its kernels, before the base is taken."""
     import torch
 
-    import automtl.search.differentiable  # noqa: F401
+    import automtl.search.search_run  # noqa: F401
 
     x = torch.randn(64, 64, requires_grad=True)
     torch.bmm(x[None], x[None]).relu().sum().backward()
@@ -161,8 +161,9 @@ def resident_bytes(what: str) -> int:
 def search_step(point: Point, settings: Any) -> Callable[[], None]:
     """A step of a search past its warm-up and alpha's rest, on made-up rows."""
     from automtl.models.settings import NetworkSettings
-    from automtl.search.base import SearchProblem
-    from automtl.search.differentiable import Run
+    from automtl.search import SearchProblem
+    from automtl.search.procedure import Procedure
+    from automtl.search.search_run import SearchRun
     from automtl.space import SpaceSettings, published_space
     from automtl.system.progress import ignore
     from automtl.training.settings import TrainingSettings
@@ -171,23 +172,24 @@ def search_step(point: Point, settings: Any) -> Callable[[], None]:
     space = published_space(SpaceSettings(experts=point.experts), point.tasks)
     train, valid = rows.take(slice(0, 3 * point.rows)), rows.take(slice(3 * point.rows, None))
     problem = SearchProblem(space, sizes, train, valid, NetworkSettings(EMBEDDING), TrainingSettings())
-    late = replace(settings, batch_size=point.rows, warm_up=0.0, architecture_rest=0.0, min_steps=2000, max_steps=2000)
-    run = Run(problem, late, 0)
+    late = replace(settings, batch_size=point.rows, warm_up=0.0, min_steps=2000, max_steps=2000)
+    run = SearchRun(problem, late, replace(Procedure.of(late), architecture_rest=0.0), 0)
     return lambda: run.advance(ignore)
 
 
 def published_step(point: Point) -> Callable[[], None]:
     """All candidates, alpha in every step."""
-    from automtl.search.settings import published
+    from automtl.search import published
+    from automtl.search.algorithm_one import AlgorithmOneSettings
 
-    return search_step(point, published())
+    return search_step(point, published(AlgorithmOneSettings))
 
 
 def progressive_step(point: Point) -> Callable[[], None]:
     """The default search."""
-    from automtl.search.settings import SearchSettings
+    from automtl.search.progressive import ProgressiveSettings
 
-    return search_step(point, SearchSettings())
+    return search_step(point, ProgressiveSettings())
 
 
 def training_step(make: Callable[..., Any], point: Point) -> Callable[[], None]:

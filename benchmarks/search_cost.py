@@ -35,8 +35,8 @@ from scipy.stats import ttest_rel
 from automtl.config import Settings
 from automtl.dataset.store import data_loader
 from automtl.experiment import ColumnRoles, EncodedSource, Experiment, open_source
-from automtl.search.differentiable import Run
-from automtl.search.settings import published
+from automtl.search import published
+from automtl.search.algorithm_one import AlgorithmOne, AlgorithmOneSettings
 from automtl.system.progress import ignore
 from automtl.tables.synthetic import synthetic_log
 from automtl.tables.table import read_table
@@ -152,11 +152,12 @@ class Seed:
         return self.searched(strategy="progressive")
 
     def published(self) -> Record:
-        return self.searched(strategy="automtl", search=published())
+        return self.searched(strategy="automtl", search=published(AlgorithmOneSettings))
 
     def published_steps(self) -> Record:
         """The published search's time, estimated."""
-        run = Run(self.experiment().search_problem(), published(), self.seed)
+        strategy = AlgorithmOne(published(AlgorithmOneSettings))
+        run = strategy.begin(self.experiment().search_problem(), self.seed)
         run.advance(ignore)
         start = time.perf_counter()
         for _ in range(PUBLISHED_STEPS):

@@ -31,9 +31,10 @@ from automtl.models.network import build
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.models.supernet import Supernet
-from automtl.search import SearchSettings
-from automtl.search.base import SearchProblem
-from automtl.search.differentiable import Run
+from automtl.search import SearchProblem
+from automtl.search.procedure import Procedure
+from automtl.search.progressive import ProgressiveSettings
+from automtl.search.search_run import SearchRun
 from automtl.space import SpaceSettings, published_space
 from automtl.system.progress import ignore
 from automtl.system.randomness import seeded
@@ -243,10 +244,10 @@ def published_pass() -> Callable[[], object]:
 
 def search_round(**changed: Any) -> Callable[[], object]:
     """A round of steps of the default search past its warm-up and alpha's rest, before candidates are given up."""
-    settings = replace(
-        SearchSettings(), warm_up=0.0, architecture_rest=0.0, min_steps=800, batch_size=SIZES.batch, **changed
+    settings = ProgressiveSettings(
+        warm_up=0.0, architecture_rest=0.0, min_steps=800, max_steps=800, batch_size=SIZES.batch, **changed
     )
-    run = Run(problem(), settings, 0)
+    run = SearchRun(problem(), settings, Procedure.of(settings), 0)
     run.advance(ignore)
 
     def steps() -> None:

@@ -121,6 +121,8 @@ def test_random_search_and_ablations_fit(log_file: Path, tmp_path: Path) -> None
     assert architecture["choices"]["interaction"] == ["skip"]
     assert all(len(set(made)) == 1 for made in architecture["choices"].values())
     assert architecture["selection"] == [[0, 1, 2, 3]] * 2
+    changed["search"] = {name: value for name, value in TINY["search"].items() if name != "stop_every"}
+    (tmp_path / "s.yaml").write_text(yaml.safe_dump(changed))
     assert call(*common, "--strategy", "random", "--out", tmp_path / "b") == 0
 
 

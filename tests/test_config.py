@@ -43,3 +43,12 @@ def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
     (tmp_path / "broken.toml").write_text("a = [")
     with pytest.raises(SettingsError, match=r"broken\.toml"):
         read_settings(tmp_path / "broken.toml")
+
+
+def test_presets_and_ensemble_may_be_given_by_their_other_names() -> None:
+    given = {"blended": False, "variants": [{"name": "a"}]}
+    made = make_settings(given)
+    assert made.ensemble is False and [preset.name for preset in made.presets] == ["a"]
+    assert Settings(**given) == made == make_settings({"ensemble": False, "presets": [{"name": "a"}]})  # type: ignore[arg-type]
+    with pytest.raises(SettingsError, match="blended"):
+        make_settings({"blended": False, "ensemble": True})

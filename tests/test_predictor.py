@@ -85,11 +85,13 @@ def test_folders_that_hold_no_model_are_never_overwritten(predictor: Predictor, 
     assert (tmp_path / "thesis.txt").exists()
 
 
-@pytest.mark.parametrize("moment", [0.0, 0.4, 0.8, 1.2])
-def test_a_killed_fit_leaves_the_earlier_model_or_a_whole_new_one(
-    moment: float, predictor: Predictor, log_file: Path, tmp_path: Path
+@pytest.mark.parametrize(
+    ("stop", "moment"), [(signal.SIGKILL, 0.0), (signal.SIGKILL, 0.8), (signal.SIGINT, 0.4), (signal.SIGINT, 1.2)]
+)
+def test_a_stopped_fit_leaves_the_earlier_model_or_a_whole_new_one(
+    stop: signal.Signals, moment: float, predictor: Predictor, log_file: Path, tmp_path: Path
 ) -> None:
-    """Whenever the kill falls, what is there loads and is complete."""
+    """Whenever the kill or Ctrl-C falls, what is there loads and is complete; Ctrl-C leaves nothing beside it."""
     folder, config = tmp_path / "model", tmp_path / "tiny.yaml"
     predictor.save(folder)
     config.write_text(yaml.safe_dump(TINY))
@@ -101,9 +103,11 @@ def test_a_killed_fit_leaves_the_earlier_model_or_a_whole_new_one(
     while process.poll() is None and not _imported(process.pid):
         time.sleep(0.05)
     time.sleep(moment)
-    process.send_signal(signal.SIGKILL)
+    process.send_signal(stop)
     process.wait()
     assert Predictor.load(folder).schema.task_names == ("click",)
+    if stop is signal.SIGINT:
+        assert {path.name for path in tmp_path.iterdir()} == {"model", "tiny.yaml"}
 
 
 MODEL = """

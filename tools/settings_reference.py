@@ -13,6 +13,7 @@ from typing import Any, get_args, get_type_hints
 from pydantic.fields import FieldInfo
 
 from automtl.config import Settings
+from automtl.search import STRATEGIES, SearchSettings
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Section:
-    """The settings of one class, with the sentences of its docstring that speak of all of them."""
+    """The settings of one class, with the sentences of its docstring that speak of all of them; `path` is its title."""
 
     path: str
     summary: str
@@ -37,17 +38,35 @@ class Section:
 def sections(kind: type = Settings, path: str = "") -> Iterator[Section]:
     """The settings of a class, then those of the classes in it. `path`: where the class stands in a settings file."""
     types = get_type_hints(kind)
-    inner = {field.name: part for field in fields(kind) for part in _classes(types[field.name])}
-    prefix = f"{path}." if path else ""
-    described = _descriptions(kind)
-    own = [field for field in fields(kind) if not is_dataclass(types[field.name])]
+    yield _section(kind, path, path, {field.name for field in fields(kind) if not is_dataclass(types[field.name])})
+    for field in fields(kind):
+        for part in _classes(types[field.name]):
+            inner = f"{path}.{field.name}" if path else field.name
+            yield from _sections_of_searches(inner) if part is SearchSettings else sections(part, inner)
+
+
+def _sections_of_searches(path: str) -> Iterator[Section]:
+    """The settings of all strategies, a class at a time: its own settings, and the strategies that have them."""
+    strategies = {name: strategy.settings_class() for name, strategy in STRATEGIES.members().items()}
+    classes = dict.fromkeys(
+        part for kind in strategies.values() for part in reversed(kind.__mro__) if is_dataclass(part)
+    )
+    for part in classes:
+        own = {field.name for field in fields(part)} & set(part.__annotations__)
+        names = ", ".join(name for name, kind in strategies.items() if issubclass(kind, part))
+        if own:
+            yield _section(part, path, path if part is SearchSettings else f"{path}: {names}", own)
+
+
+def _section(kind: type, path: str, title: str, names: set[str]) -> Section:
+    """The settings of these names of a class."""
+    types, described, prefix = get_type_hints(kind), _descriptions(kind), f"{path}." if path else ""
     settings = [
         Setting(prefix + field.name, _type(types[field.name], field), _default(field), described.get(field.name, ""))
-        for field in own
+        for field in fields(kind)
+        if field.name in names
     ]
-    yield Section(path, inspect.getdoc(kind).split("\n\n")[0], tuple(settings))  # type: ignore[union-attr]
-    for name, part in inner.items():
-        yield from sections(part, prefix + name)
+    return Section(title, inspect.getdoc(kind).split("\n\n")[0], tuple(settings))  # type: ignore[union-attr]
 
 
 def undescribed() -> list[str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tomllib
-from dataclasses import asdict, field
+from collections.abc import Mapping
+from dataclasses import asdict, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 import yaml
-from pydantic import AliasChoices, TypeAdapter, ValidationError
+from pydantic import AliasChoices, TypeAdapter, ValidationError, ValidationInfo, field_validator
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
@@ -18,7 +19,7 @@ from automtl.errors import SettingsError, suggestion
 from automtl.features.encoder import EncoderSettings
 from automtl.models.registry import SEARCHED
 from automtl.models.settings import NetworkSettings
-from automtl.search.settings import SearchSettings
+from automtl.search import STRATEGIES, SearchSettings, published
 from automtl.space.presets import SpaceSettings
 from automtl.tables.schema import CONFIG
 from automtl.tables.split import SplitSettings
@@ -34,6 +35,16 @@ class InputPreset:
     network: dict[str, Any] = field(default_factory=dict)
     training: dict[str, Any] = field(default_factory=dict)
     trees: dict[str, Any] = field(default_factory=dict)
+
+    def apply(self, settings: Settings) -> Settings:
+        """The settings with these changes. Raises SettingsError that names the preset and the setting."""
+        made = {}
+        for part in ("encoder", "network", "training", "trees"):
+            try:
+                made[part] = replace(getattr(settings, part), **getattr(self, part))
+            except ValidationError as error:
+                raise SettingsError(f"preset '{self.name}': {_problem(error, part)}") from None
+        return replace(settings, **made)
 
 
 DEFAULT_PRESETS = (
@@ -71,9 +82,24 @@ class Settings:
     data_loader: DataLoaderSettings = field(default_factory=lambda: DataLoaderSettings())
     space: SpaceSettings = field(default_factory=lambda: SpaceSettings())
     network: NetworkSettings = field(default_factory=lambda: NetworkSettings())
-    search: SearchSettings = field(default_factory=lambda: SearchSettings())
+    search: SearchSettings = Limit(default_factory=lambda: SearchSettings(), validate_default=True)
     training: TrainingSettings = field(default_factory=lambda: TrainingSettings())
     trees: TreeSettings = field(default_factory=lambda: TreeSettings())
+
+    @field_validator("search", mode="plain")
+    @classmethod
+    def _search_of_strategy(cls, given: Any, info: ValidationInfo) -> SearchSettings:
+        return search_settings(info.data.get("strategy", cls.strategy), given)
+
+    def with_published_search(self) -> Settings:
+        """Settings with the paper's schedule for the search."""
+        return replace(self, search=published(type(self.search)))
+
+    def for_strategy(self, name: str) -> Settings:
+        """Settings for another strategy; what was set for the present one alone is left out."""
+        known = _field_names(STRATEGIES.find(name).settings_class())
+        kept = {setting: value for setting, value in _changed_values(self.search).items() if setting in known}
+        return replace(self, strategy=name, search=search_settings(name, kept))
 
     @property
     def is_searched(self) -> bool:
@@ -90,19 +116,22 @@ class Settings:
         return asdict(self)
 
 
-def read_settings(path: Path | str | None) -> Settings:
-    """Settings of a TOML or YAML file (defaults without one). Raises SettingsError that names the setting."""
+def read_settings(path: Path | str | None, changes: Mapping[str, Any] | None = None) -> Settings:
+    """Settings of a TOML or YAML file (defaults without one), some of them replaced by `changes`.
+
+    Raises SettingsError that names the setting.
+    """
     if path is None:
-        return Settings()
+        return make_settings(dict(changes or {}))
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
-        values = tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)
+        values = (tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)) or {}
     except FileNotFoundError:
         raise SettingsError(f"settings file '{path}' does not exist") from None
     except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise SettingsError(f"settings file '{path}' cannot be read: {str(error).splitlines()[0]}") from None
-    return make_settings(values or {}, f"'{path}'")
+    return make_settings(values | dict(changes or {}) if isinstance(values, dict) else values, f"'{path}'")
 
 
 def make_settings(values: dict[str, Any], where: str = "settings") -> Settings:
@@ -110,13 +139,57 @@ def make_settings(values: dict[str, Any], where: str = "settings") -> Settings:
     try:
         return TypeAdapter(Settings).validate_python(values)
     except ValidationError as error:
-        first = error.errors()[0]
-        place = ".".join(str(part) for part in first["loc"])
-        if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-            raise SettingsError(
-                f"{where}: unknown setting '{place}'{suggestion(str(first['loc'][-1]), _names())}"
-            ) from None
-        raise SettingsError(f"{where}: setting '{place}': {first['msg']}, found {first['input']!r}") from None
+        raise SettingsError(f"{where}: {_problem(error)}") from None
+    except SettingsError as error:
+        raise SettingsError(f"{where}: {error}") from None
+
+
+def search_settings(strategy: str, given: Any) -> SearchSettings:
+    """Settings of a search from plain values, or from settings of another strategy that leave its own at the default.
+
+    Raises SettingsError that names the setting, and the strategies that it belongs to if it is not this one's.
+    """
+    kind = STRATEGIES.find(strategy).settings_class()
+    if isinstance(given, kind):
+        return given
+    values = _changed_values(given) if isinstance(given, SearchSettings) else given
+    strangers = [str(name) for name in values if name not in _field_names(kind)] if isinstance(values, dict) else []
+    if strangers:
+        raise SettingsError(_stranger(strangers[0], strategy, kind))
+    try:
+        return TypeAdapter(kind).validate_python(values)
+    except ValidationError as error:
+        raise SettingsError(_problem(error, "search")) from None
+
+
+def _stranger(name: str, strategy: str, kind: type[SearchSettings]) -> str:
+    """What is wrong with a setting that the strategy does not have."""
+    members = STRATEGIES.members().items()
+    others = ", ".join(f"'{other}'" for other, member in members if name in _field_names(member.settings_class()))
+    if not others:
+        return f"unknown setting 'search.{name}'{suggestion(name, _field_names(kind))}"
+    return (
+        f"setting 'search.{name}' belongs to strategy {others}, not to '{strategy}'; leave it out or change 'strategy'"
+    )
+
+
+def _field_names(kind: type[SearchSettings]) -> set[str]:
+    return {one.name for one in fields(kind)}
+
+
+def _changed_values(given: SearchSettings) -> dict[str, Any]:
+    """The settings that differ from their defaults."""
+    default = type(given)()
+    values = {one.name: getattr(given, one.name) for one in fields(given)}
+    return {name: value for name, value in values.items() if value != getattr(default, name)}
+
+
+def _problem(error: ValidationError, *within: str) -> str:
+    first = error.errors()[0]
+    place = ".".join(map(str, (*within, *first["loc"])))
+    if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
+        return f"unknown setting '{place}'{suggestion(str(first['loc'][-1]), _names())}"
+    return f"setting '{place}': {first['msg']}, found {first['input']!r}"
 
 
 def _names() -> set[str]:

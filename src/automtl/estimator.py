@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from sklearn.base import BaseEstimator
 
 from automtl.config import Settings, make_settings
 from automtl.errors import SettingsError, suggestion
@@ -15,7 +16,7 @@ from automtl.predictor import Predictor
 from automtl.tables.schema import Schema
 
 
-class AutoMTL:
+class AutoMTL(BaseEstimator):  # type: ignore[misc]
     """`AutoMTL(tasks=["click", "buy"]).fit(frame).predict(frame)`.
 
     `settings`: a Settings object or nested plain values such as `{"search": {"max_steps": 100}}`. `schema`: a Schema,
@@ -28,30 +29,19 @@ class AutoMTL:
         schema: Schema | dict[str, Any] | str | Path | None = None,
         settings: Settings | dict[str, Any] | None = None, seed: int = 0,
     ) -> None:  # fmt: skip
-        self.tasks = tasks
-        self.drop = drop
-        self.split_column = split_column
-        self.weight = weight
-        self.group = group
-        self.time = time
-        self.schema = schema
-        self.settings = settings
-        self.seed = seed
-
-    def get_params(self, deep: bool = True) -> dict[str, Any]:
-        """All constructor arguments."""
-        return dict(vars(self)) if not hasattr(self, "run_") else {k: v for k, v in vars(self).items() if k != "run_"}
+        self.tasks, self.drop, self.split_column = tasks, drop, split_column
+        self.weight, self.group, self.time = weight, group, time
+        self.schema, self.settings, self.seed = schema, settings, seed
 
     def set_params(self, **params: Any) -> AutoMTL:
         """Change constructor arguments. Raises SettingsError for an unknown one."""
-        for name, value in params.items():
-            if name not in self.get_params():
-                raise SettingsError(f"AutoMTL has no parameter '{name}'{suggestion(name, self.get_params())}")
-            setattr(self, name, value)
+        for name in set(params) - set(self.get_params()):
+            raise SettingsError(f"AutoMTL has no parameter '{name}'{suggestion(name, self.get_params())}")
+        super().set_params(**params)
         return self
 
     def fit(self, frame: Any, y: None = None) -> AutoMTL:
-        """Search and train on a frame or path that holds the label columns."""
+        """Search and train on a frame or path that holds the label columns; `y` is not read."""
         given = self.settings
         settings = given if isinstance(given, Settings) else make_settings(given or {})
         roles = ColumnRoles(_names(self.drop), self.split_column, self.weight, self.group, self.time)

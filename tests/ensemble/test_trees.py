@@ -74,7 +74,7 @@ def test_the_inputs_are_ids_counts_frequent_values_and_numbers() -> None:
     )
     inputs = TreeInputs(LAYOUT)
     assert inputs.matrix(features).tolist() == [[64, 3, 2, 1, 1, 0.5], [1, 0, 1, 0, 0, -1]]
-    assert inputs.sets == [1]  # the user's ids are too many to be split by sets
+    assert inputs.id_columns == [1]  # the user's ids are too many to be split by sets
 
 
 def test_both_kinds_of_task_are_learned_and_heard_of() -> None:

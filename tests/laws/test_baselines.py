@@ -19,7 +19,7 @@ from automtl.features.layout import CategoricalLayout, Layout
 from automtl.models.baselines import BASELINES
 from automtl.models.baselines.adatt import Fusion
 from automtl.models.baselines.aitm import Transfer
-from automtl.models.baselines.base import HIDDEN, Experts, OwnedExperts
+from automtl.models.baselines.base import HIDDEN, Experts, GroupedExperts
 from automtl.models.baselines.cross_stitch import CrossStitch
 from automtl.models.baselines.esmm import ESMM
 from automtl.models.baselines.home import task_groups
@@ -213,7 +213,7 @@ def test_fusion_with_closed_gates_is_the_native_combination() -> None:
 
 
 def test_owned_experts_are_perceptrons_on_their_owners_input() -> None:
-    owned, plain = OwnedExperts(2, 3, 5, (HIDDEN, 4), torch.Generator()), Experts(6, 5, 4, torch.Generator())
+    owned, plain = GroupedExperts(2, 3, 5, (HIDDEN, 4), torch.Generator()), Experts(6, 5, 4, torch.Generator())
     first, second = plain.layers.layers
     with torch.no_grad():
         for expert in range(6):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -11,9 +12,7 @@ import pytest
 
 from automtl.features.encoder import Encoder, EncoderSettings
 from automtl.models.settings import NetworkSettings
-from automtl.search import SearchResult, SearchSettings
-from automtl.search.base import SearchProblem, SearchStrategy
-from automtl.search.differentiable import Differentiable, Progressive
+from automtl.search import STRATEGIES, SearchProblem, SearchResult
 from automtl.space import SpaceSettings, published_space
 from automtl.system.progress import ignore
 from automtl.tables.infer import infer_schema
@@ -36,7 +35,7 @@ def found(
     auxiliary: bool = True,
     shuffled: bool = False,
     interaction: float = 0.0,
-    strategy: type[SearchStrategy] = Differentiable,
+    strategy: str = "automtl",
     steps: int = 150,
 ) -> SearchResult:
     log = synthetic_log(
@@ -54,7 +53,8 @@ def found(
         space = SpaceSettings(
             experts=8, layers=1, keep=3, expert_layers=("mlp-16", "mlp-32"), poolings=("linear",), interaction=False
         )
-    settings = SearchSettings(
+    kind: Any = STRATEGIES.find(strategy)
+    settings = kind.settings_class()(
         max_steps=steps, epochs=100, batch_size=256, learning_rate=1e-2 if interaction else 5e-3,
         auxiliary_loss=auxiliary,
     )  # fmt: skip
@@ -66,7 +66,8 @@ def found(
         network,
         TrainingSettings(),
     )
-    return strategy(settings).search(problem, seed, ignore)
+    found: SearchResult = kind(settings).search(problem, seed, ignore)
+    return found
 
 
 @cache
@@ -93,8 +94,8 @@ def test_shuffled_labels_do_not_show_this(auxiliary: bool) -> None:
     assert more_within_than_across(auxiliary, True) < more_within_than_across(auxiliary, False) / 2
 
 
-@pytest.mark.parametrize("strategy", [Differentiable, Progressive])
-def test_with_a_product_interaction_in_the_truth_the_search_does_not_skip(strategy: type[SearchStrategy]) -> None:
-    steps = 300 if strategy is Differentiable else 600  # a progressive one is as cheap at twice the steps
+@pytest.mark.parametrize("strategy", ["automtl", "progressive"])
+def test_with_a_product_interaction_in_the_truth_the_search_does_not_skip(strategy: str) -> None:
+    steps = 300 if strategy == "automtl" else 600  # a progressive one is as cheap at twice the steps
     results = [found(seed, SMALL, interaction=1.0, strategy=strategy, steps=steps) for seed in SEEDS]
     assert not any(str(*result.architecture["interaction"]) == "skip" for result in results)

@@ -27,7 +27,7 @@ SMALL: dict[str, Any] = TINY | {
     "space": {"experts": 2, "layers": 1, "expert_layers": ["skip", "mlp-16"], "poolings": ["sum", "linear"],
               "interactions": ["skip", "bit-gate"], "keep": 1},
     "training": {"epochs": 1, "batch_size": 256},
-    "search": {**TINY["search"], "min_steps": 6, "trials": 1, "lent_embedding": False},
+    "search": {**TINY["search"], "min_steps": 6, "pretrained_embedding": False},
     "presets": [{"name": "ids only", "encoder": {"target_encoding": False}}],
 }  # fmt: skip
 KEYS = {

@@ -7,31 +7,29 @@ from typing import Any
 
 import torch
 
-from automtl.search.differentiable import Differentiable, Run
-from automtl.search.settings import SearchSettings
+from automtl.search.search_run import SearchRun
 from automtl.space import Architecture, SpaceSettings, published_space
 from automtl.system.progress import ignore
-from tests.search.test_search import SETTINGS, problem
+from tests.search.test_search import SETTINGS, completed, problem
+from tests.search.test_search import begun as begun_with
 
 SPACE = SpaceSettings(experts=3, layers=1, keep=2, expert_layers=("skip", "mlp-16", "hidden-gate"))
 
 
-def begun(space: dict[str, Any] | None = None, search: dict[str, Any] | None = None) -> Run:
-    settings: SearchSettings = replace(SETTINGS, **(search or {}))
-    return Differentiable(settings).begin(replace(problem(), space=_space(space or {})), 0)
+def begun(space: dict[str, Any] | None = None, search: dict[str, Any] | None = None) -> SearchRun:
+    settings = replace(SETTINGS, **(search or {}))
+    return begun_with("automtl", settings, 0, replace(problem(), space=_space(space or {})))
 
 
 def _space(changes: dict[str, Any]) -> Any:
     return published_space(replace(SPACE, **changes), 3)
 
 
-def finished(run: Run) -> Architecture:
-    while not run.finished:
-        run.advance(ignore)
-    return run.result(0.0).architecture
+def finished(run: SearchRun) -> Architecture:
+    return completed(run).result(0.0).architecture
 
 
-def moved(run: Run) -> torch.Tensor:
+def moved(run: SearchRun) -> torch.Tensor:
     """How beta moves in the first step past the warm-up."""
     while run.state.step < run.schedule.warm_up:
         run.advance(ignore)

@@ -9,13 +9,13 @@ import pytest
 import torch
 
 from automtl.models.network import build
-from automtl.search.base import SearchProblem
-from automtl.search.random_search import RandomSearch, row_flops, search_flops
+from automtl.search import SearchProblem
+from automtl.search.random_search import RandomSearch, RandomSettings, row_flops, search_flops
 from automtl.space import Architecture
 from automtl.system.progress import Progress, ignore
-from tests.search.test_search import SETTINGS, SPACE, problem
+from tests.search.test_search import BUDGET, SPACE, problem
 
-EQUAL = replace(SETTINGS, trials=None, epochs=10, max_steps=30)
+EQUAL = RandomSettings(**BUDGET | {"epochs": 10, "max_steps": 30})
 
 
 def searched(trials: int | None, callback: Any = ignore) -> dict[str, Any]:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -14,6 +13,7 @@ from automtl.cli.progress import Live
 from automtl.cli.show import show_run
 from automtl.errors import SettingsError
 from automtl.models.registry import EVERY_MODEL
+from automtl.search import STRATEGIES
 from automtl.trackers import TRACKERS
 
 
@@ -23,7 +23,7 @@ def fit_command(
     table: TableArgument,
     rows: Rows,
     model: Annotated[str | None, typer.Option(help=f"{EVERY_MODEL.choices}.")] = None,
-    strategy: Annotated[str | None, typer.Option(help="progressive, automtl, darts, darts-minus or random.")] = None,
+    strategy: Annotated[str | None, typer.Option(help=f"{STRATEGIES.choices}.")] = None,
     schedule: Annotated[str, typer.Option(help="bounded, or published: the paper's schedule.")] = "bounded",
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/automtl"),
@@ -34,18 +34,15 @@ def fit_command(
 ) -> None:
     """Search an architecture for a table, train it, test it, save it."""
     from automtl.experiment import fit_table
-    from automtl.search.settings import published
 
-    settings = rows.settings()
+    settings = rows.settings(
+        model=model, strategy=strategy, trackers=tracker, tracking_uri=tracking_uri,
+        tracker_folder=None if tracker_folder is None else str(tracker_folder),
+    )  # fmt: skip
     if schedule not in ("bounded", "published"):
         raise SettingsError(f"--schedule '{schedule}': expected 'bounded' or 'published'")
     if schedule == "published":
-        settings = replace(settings, search=published())
-    given: dict[str, Any] = {
-        "model": model, "strategy": strategy, "trackers": tracker and tuple(tracker),
-        "tracker_folder": tracker_folder and str(tracker_folder), "tracking_uri": tracking_uri,
-    }  # fmt: skip
-    settings = replace(settings, **{name: value for name, value in given.items() if value})
+        settings = settings.with_published_search()
     with Live() as live:
         run = fit_table(
             table, rows.tasks_of(table), roles=rows.roles, schema=rows.read_schema(), settings=settings, seed=seed,

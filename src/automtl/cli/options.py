@@ -86,11 +86,11 @@ class Rows(Columns):
 
         return None if self.schema is None else Schema.read(self.schema)
 
-    def settings(self) -> Settings:
-        """Those of the file, with the split of the command line."""
+    def settings(self, **changes: str | list[str] | None) -> Settings:
+        """Those of the file, with the split and these changes of the command line; what is None is no change."""
         from automtl.config import make_settings, read_settings
 
-        settings = read_settings(self.config)
+        settings = read_settings(self.config, {name: value for name, value in changes.items() if value is not None})
         if self.split is None:
             return settings
         return replace(settings, split=make_settings({"split": {"method": self.split}}, "--split").split)

@@ -10,8 +10,7 @@ from automtl.comparison.result_store import Result
 from automtl.config import Settings
 from automtl.errors import SettingsError, suggestion
 from automtl.models.registry import MODELS
-from automtl.search import STRATEGIES
-from automtl.search.settings import published
+from automtl.search import STRATEGIES, published
 from automtl.tables.schema import Task
 from automtl.training.metrics import primary_metric
 
@@ -39,7 +38,7 @@ class Candidate:
 
     def settings(self, base: Settings) -> Settings:
         """`base` with the changes; everything else is as it was."""
-        found: Settings = changed(base, self.changes)
+        found: Settings = changed(base.for_strategy(self.changes.get("strategy", base.strategy)), self.changes)
         return found
 
 
@@ -64,7 +63,7 @@ def _table() -> dict[str, dict[str, Any]]:
         "automtl": DEFAULT,
         "algorithm-1": searched["automtl"],
         "darts-second-order": searched["darts"] | {"search": {"second_order": True}},
-        "published": searched["automtl"] | {"search": asdict(published())},
+        "published": searched["automtl"] | {"search": asdict(published(STRATEGIES.find("automtl").settings_class()))},
     }
     ablations = {name: DEFAULT | changes for name, changes in ABLATIONS.items()}
     rivals = {name: {"model": name} for name in MODELS}

@@ -19,7 +19,7 @@ UNCHECKED_ROUNDS = 100  # where a task has no validation row that could end the 
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows of one task. inputs: (N, C) float32; labels, weights: (N,) float32; `offset` of their log-odds."""
+    """Rows of one task. inputs: (N, C) float32; labels, weights: (N,) float32. `offset` is added to their log-odds."""
 
     inputs: np.ndarray
     labels: np.ndarray
@@ -28,7 +28,7 @@ class Examples:
 
     @staticmethod
     def of(inputs: np.ndarray, batch: Batch, task: int, offset: float = 0.0) -> Examples:
-        """The rows that have a label of the task and weigh something."""
+        """Rows that have a label of the task and a weight above 0."""
         keep = (batch.mask[:, task].numpy() > 0) & (batch.weight.numpy() > 0)
         everything = bool(keep.all())
         return Examples(
@@ -40,57 +40,53 @@ class Examples:
 
     @property
     def start(self) -> np.ndarray | None:
-        """(N,) scores to begin from, which are no part of what is predicted."""
+        """(N,) scores to start from, which the trees do not predict."""
         return np.full(len(self.labels), self.offset) if self.offset else None
 
 
-def weighed(rows: Examples, task: Task) -> Examples:
-    """Positives by the task's weight."""
+def with_positive_weight(rows: Examples, task: Task) -> Examples:
+    """Multiply the weights of positives by the task's `positive_weight`."""
     if task.positive_weight is None:
         return rows
     return replace(rows, weights=rows.weights * np.where(rows.labels > 0, task.positive_weight, 1.0).astype(np.float32))
 
 
-@dataclass(frozen=True)
-class Boosted:
-    """A booster in LightGBM's text format, cut after its best round, and its loss on the training rows there."""
+class BinnedRows:
+    """Training and validation rows in LightGBM's bins, made once for tasks that have the same rows.
 
-    text: str
-    train_loss: float
+    `id_columns` hold ids, which are split by sets of them.
+    """
 
-
-class Binned:
-    """Training and validation rows in LightGBM's bins, made once for tasks that have the same rows."""
-
-    def __init__(self, sets: list[int]) -> None:
-        """`sets`: columns that hold ids."""
-        self.sets = sets
+    def __init__(self, id_columns: list[int]) -> None:
+        self.id_columns = id_columns
         self.inputs: tuple[np.ndarray, ...] = ()
-        self.held: tuple[Any, ...] = ()
+        self.binned: tuple[Any, ...] = ()
 
-    def __call__(self, train: Examples, valid: Examples, parameters: dict[str, Any]) -> tuple[Any, ...]:
+    def datasets(self, train: Examples, valid: Examples, parameters: dict[str, Any]) -> tuple[Any, ...]:
         """Both as LightGBM's datasets with their labels and weights."""
         import lightgbm
 
         inputs = (train.inputs, valid.inputs)
-        if not self.held or any(now is not then for now, then in zip(inputs, self.inputs, strict=True)):
-            rows = lightgbm.Dataset(train.inputs, categorical_feature=self.sets, params=parameters)
-            checks = lightgbm.Dataset(valid.inputs, reference=rows, categorical_feature=self.sets, params=parameters)
-            self.inputs, self.held = inputs, (rows, checks)
-        for data, examples in zip(self.held, (train, valid), strict=True):
+        if not self.binned or any(now is not then for now, then in zip(inputs, self.inputs, strict=True)):
+            rows = lightgbm.Dataset(train.inputs, categorical_feature=self.id_columns, params=parameters)
+            self.inputs, self.binned = inputs, (rows, rows.create_valid(valid.inputs, params=parameters))
+        for data, examples in zip(self.binned, (train, valid), strict=True):
             data.set_label(examples.labels).set_weight(examples.weights).set_init_score(examples.start)
-        return self.held
+        return self.binned
 
 
 def boost(
-    kind: TaskKind, train: Examples, valid: Examples, binned: Binned, settings: TreeSettings, seed: int,
+    kind: TaskKind, train: Examples, valid: Examples, binned: BinnedRows, settings: TreeSettings, seed: int,
     callback: Callback, stage: str,
-) -> Boosted:  # fmt: skip
-    """Deterministic by `seed` and the number of torch's threads."""
+) -> tuple[str, float]:  # fmt: skip
+    """Boost trees of one task: LightGBM's text of them, cut after the best round, and the training loss there.
+
+    Deterministic by `seed` and the number of torch's threads.
+    """
     import lightgbm
 
     parameters = _parameters(kind, settings, seed)
-    rows, checks = binned(train, valid, parameters)
+    rows, checks = binned.datasets(train, valid, parameters)
     checked = len(valid.labels) > 0
     judges = [rows, checks] if checked else [rows]
     rounds = settings.rounds if checked else min(settings.rounds, UNCHECKED_ROUNDS)
@@ -103,7 +99,7 @@ def boost(
         callbacks=callbacks,
     )  # fmt: skip
     (curve,) = losses["training"].values()
-    return Boosted(booster.model_to_string(), curve[booster.best_iteration - 1])
+    return booster.model_to_string(), curve[booster.best_iteration - 1]
 
 
 def _parameters(kind: TaskKind, settings: TreeSettings, seed: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from automtl.ensemble.boosting import Binned, Examples, boost, weighed
+from automtl.ensemble.boosting import BinnedRows, Examples, boost, with_positive_weight
 from automtl.ensemble.settings import TreeSettings
 from automtl.errors import SettingsError
 from automtl.features.batch import Batch, Features, subset
@@ -46,13 +46,13 @@ class TreeInputs:
         bins = {f"{name}:bin" for group in layout.numeric for name in group.columns}
         kept = [(place, field.size) for place, field in enumerate(layout.categorical) if field.name not in bins]
         self.kept = [place for place, _ in kept]
-        self.sets = [column for column, (_, size) in enumerate(kept) if size <= CATEGORIES]
+        self.id_columns = [column for column, (_, size) in enumerate(kept) if size <= CATEGORIES]
         places = {field.name: place for place, field in enumerate(layout.categorical)}
         self.targets = [None if field.target is None else places[field.target] for field in layout.multi]
         self.values = [range(2, min(field.size, VALUES + 2)) for field in layout.multi]  # 0 missing, 1 unknown
 
     def matrix(self, features: Features) -> np.ndarray:
-        """(B, C)."""
+        """(B, C) inputs of the trees."""
         parts = [features.categorical[:, self.kept].float()]
         for ids, values, target in zip(features.multi, self.values, self.targets, strict=True):
             parts.append((ids > 0).sum(dim=1, keepdim=True).float())
@@ -100,14 +100,14 @@ class TreeModel(SelfTrained):
         train, valid = (subset(rows, self.settings.max_rows, seed) for rows in (train, valid))
         inputs, checks = self.inputs.matrix(train.features), self.inputs.matrix(valid.features)
         train, valid = (replace(rows, labels=Targets(self.tasks)(rows.labels)) for rows in (train, valid))
-        boosted, binned = [], Binned(self.inputs.sets)
+        boosted, binned = [], BinnedRows(self.inputs.id_columns)
         for index, task in enumerate(self.tasks):
-            fitted = weighed(Examples.of(inputs, train, index, log_odds_offset(task)), task)
+            fitted = with_positive_weight(Examples.of(inputs, train, index, log_odds_offset(task)), task)
             checked = Examples.of(checks, valid, index)
             name = f"{stage}: {task.name}"
             boosted.append(boost(task.kind, fitted, checked, binned, self.settings, seed, callback, name))
-        self.restore([each.text for each in boosted])
-        return [each.train_loss for each in boosted]
+        self.restore([text for text, _ in boosted])
+        return [train_loss for _, train_loss in boosted]
 
     @property
     def num_parameters(self) -> int:
@@ -120,7 +120,7 @@ class TreeModel(SelfTrained):
         return [booster.model_to_string() for booster in self.boosters]
 
     def restore(self, texts: Sequence[str]) -> None:
-        """The inverse of `texts`."""
+        """Take over boosters that `texts` gave."""
         from lightgbm import Booster
 
         self.boosters = [Booster(model_str=text) for text in texts]

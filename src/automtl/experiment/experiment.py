@@ -23,8 +23,7 @@ from automtl.models.network import Network, count_parameters
 from automtl.models.registry import EVERY_MODEL, check_logits
 from automtl.nn.embedding import FieldEmbedding
 from automtl.predictor import ModelSpec, Predictor, tree_inputs
-from automtl.search import STRATEGIES
-from automtl.search.base import SearchProblem, SearchResult
+from automtl.search import STRATEGIES, SearchProblem, SearchResult
 from automtl.space import Architecture, published_space
 from automtl.system.progress import Callback, ignore
 from automtl.training.fit import FitResult, SelfTrained, fit
@@ -95,7 +94,7 @@ class Experiment:
         A single preset is taken as it is, unless a search is to start from the embedding that the reference learned.
         """
         presets = distinct_presets(self.settings, self.source.schema)
-        if len(presets) == 1 and not (self.searches and self.settings.search.lent_embedding):
+        if len(presets) == 1 and not (self.searches and self.settings.search.uses_embedding):
             self.history["presets"] = [{"name": presets[0].name, "chosen": True}]
             self._inputs = self.source.inputs(self.settings, presets[0])
             return self._inputs
@@ -141,11 +140,8 @@ class Experiment:
         """Find an architecture by the strategy of the settings. Raises SettingsError for a published model."""
         if not self.settings.is_searched:
             raise SettingsError(f"model '{self.settings.model}' has no architecture to search; only 'automtl' has one")
-        start, problem = time.perf_counter(), self.search_problem()
-        # weights can only start from a supernet that holds them, so nothing else is tried then
-        settings = self.settings.search
-        settings = replace(settings, trial_rows=0) if self.settings.warm_start else settings
-        self.found = STRATEGIES[self.settings.strategy](settings).search(problem, self.seed, self.callback)
+        start, strategy = time.perf_counter(), STRATEGIES.find(self.settings.strategy)(self.settings.search)
+        self.found = strategy.search(self.search_problem(), self.seed, self.callback)
         self.architecture, self.history["search"] = self.found.architecture, self.found.history
         self.seconds["search"] = time.perf_counter() - start
         return self.found
@@ -157,6 +153,7 @@ class Experiment:
         return SearchProblem(
             published_space(self.settings.space, layout.num_tasks), layout, inputs.rows.train, inputs.rows.valid,
             inputs.network, inputs.training, embedding if isinstance(embedding, FieldEmbedding) else None,
+            self.settings.warm_start,
         )  # fmt: skip
 
     def train(self) -> FitResult:

@@ -15,7 +15,7 @@ from automtl._version import __version__
 from automtl.config import Settings
 from automtl.dataset.store import data_loader
 from automtl.ensemble.trees import TreeModel
-from automtl.errors import SettingsError, suggestion
+from automtl.errors import SettingsError
 from automtl.experiment.experiment import Experiment
 from automtl.experiment.inputs import EncodedSource, is_self_trained
 from automtl.experiment.source import ColumnRoles, open_source
@@ -23,7 +23,6 @@ from automtl.models.registry import EVERY_MODEL, MODELS, check_model
 from automtl.predictor import Predictor
 from automtl.report.folder import attempted, run_report
 from automtl.report.run import RunValues
-from automtl.search import STRATEGIES
 from automtl.space import published_space
 from automtl.system.manifest import MODEL
 from automtl.system.memory import keep_freed_memory, peak_memory_bytes
@@ -127,9 +126,8 @@ def check_settings(settings: Settings) -> None:
     """Raises SettingsError where a name is unknown, or what a setting needs is not installed."""
     EVERY_MODEL.find(settings.model)
     MODELS.find(settings.reference)
-    if settings.strategy not in STRATEGIES:
-        name, known = settings.strategy, ", ".join(STRATEGIES)
-        raise SettingsError(f"strategy '{name}' is unknown{suggestion(name, STRATEGIES)}; known: {known}")
+    for preset in settings.presets:
+        preset.apply(settings)
     if settings.ensemble:
         TreeModel.check(())
         if is_self_trained(settings.model):

@@ -7,7 +7,6 @@ from dataclasses import dataclass, replace
 from automtl.config import InputPreset, Settings
 from automtl.dataset.store import DataLoader
 from automtl.ensemble.settings import TreeSettings
-from automtl.errors import SettingsError
 from automtl.experiment.source import Source
 from automtl.features.batch import Batch
 from automtl.features.column_selection import without_target_encoding
@@ -66,17 +65,12 @@ class EncodedSource:
 
     def inputs(self, settings: Settings, preset: InputPreset) -> ModelInputs:
         """The inputs of a model under a preset. Raises SettingsError for a preset that changes no known setting."""
-        try:
-            encoding: EncoderSettings = replace(settings.encoder, **preset.encoder)
-            network: NetworkSettings = replace(settings.network, **preset.network)
-            training: TrainingSettings = replace(settings.training, **preset.training)
-            trees: TreeSettings = replace(settings.trees, **preset.trees)
-        except (TypeError, ValueError) as error:
-            raise SettingsError(f"preset '{preset.name}': {str(error).splitlines()[0]}") from None
+        made = preset.apply(settings)
+        encoding = made.encoder
         for_trees = settings.encoder.target_encoding and settings.uses_ensemble
         all_rows = self._encoded(encoding, replace(encoding, target_encoding=True) if for_trees else encoding)
         rows = all_rows if all_rows.encoder.settings == encoding else all_rows.without_target_encoding()
-        return ModelInputs(preset.name, rows, all_rows, network, training, trees)
+        return ModelInputs(preset.name, rows, all_rows, made.network, made.training, made.trees)
 
     def test(self, rows: EncodedRows) -> Batch:
         """Test rows in the columns of `rows`."""

@@ -28,7 +28,7 @@ from automtl.training.sampling import sample_negatives
 
 @dataclass(frozen=True)
 class ColumnRoles:
-    """Columns with a role of their own, and columns to leave out; for tables without a schema file."""
+    """Columns with a role of their own, and columns to leave out."""
 
     drop: tuple[str, ...] = ()
     split: str | None = None
@@ -38,7 +38,7 @@ class ColumnRoles:
 
 
 class Source(Protocol):
-    """Rows in three parts, as models are trained, judged and tested on them. `digest`: of their content, or empty."""
+    """Rows in three parts, on which models are trained, judged and tested. `digest` of their content, or empty."""
 
     @property
     def schema(self) -> Schema: ...
@@ -62,7 +62,7 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class TableSource:
-    """A table that was split. `seed`: of the folds of its target encoding and of sampled negatives.
+    """A table that was split. `seed` draws the folds of target encoding and negatives.
 
     `dropped`: columns that are no inputs, of which the checks of the data say nothing.
     """
@@ -92,7 +92,7 @@ class TableSource:
 
 @dataclass(frozen=True)
 class FolderSource:
-    """A prepared table, of which `schema` has some or all tasks."""
+    """A prepared table; `schema` has some or all of its tasks."""
 
     folder: PreparedFolder
     schema: Schema
@@ -103,12 +103,12 @@ class FolderSource:
 
     @property
     def num_rows(self) -> dict[str, int]:
-        found = self.folder.num_rows
-        return {"train": found["train"], "validation": found["valid"], "test": found["test"]}
+        rows = self.folder.num_rows
+        return {"train": rows["train"], "validation": rows["valid"], "test": rows["test"]}
 
     def findings(self, seed: int) -> tuple[Finding, ...]:
-        told = (None, *self.schema.task_names)
-        return tuple(Finding(**one) for one in self.folder.report.get("findings", ()) if one.get("task") in told)
+        tasks = (None, *self.schema.task_names)
+        return tuple(Finding(**one) for one in self.folder.report.get("findings", ()) if one.get("task") in tasks)
 
     def encode(self, settings: EncoderSettings, loader: DataLoader) -> tuple[Encoder, Batch, Batch]:
         self.check(settings)
@@ -143,9 +143,10 @@ def open_source(
     *,
     identify: bool = False,
 ) -> tuple[Source, Settings]:
-    """The rows, and the settings with those of a prepared table. `seed`: of the split; `identify`: whether to digest.
+    """Open the rows of a table or prepared table; the settings, with those of a prepared table.
 
-    Raises SettingsError for what had to be said when the table was prepared.
+    `seed` draws the split. `identify` computes the digest of a table. Raises SettingsError for what had to be said when
+    the table was prepared.
     """
     check_seed(seed)
     if is_prepared(given):
@@ -161,13 +162,13 @@ def open_source(
 
 
 def check_seed(seed: int) -> None:
-    """Raises SettingsError for one that no generator takes."""
+    """Raises SettingsError for a seed that no generator takes."""
     if seed < 0:
         raise SettingsError(f"seed {seed} is below 0; give 0 or more")
 
 
 def open_again(given: Any, schema: Schema, split: SplitSettings, seed: int) -> Source:
-    """What `open_source` gave, in another process."""
+    """Open in another process what `open_source` gave."""
     if is_prepared(given):
         return FolderSource(PreparedFolder.open(given), schema)
     table = read_table(given)
@@ -181,24 +182,21 @@ def _open_folder(
         raise _again(folder, "a schema is given", "has its own")
     for name, value in asdict(roles).items():
         if value and value != getattr(folder.schema, name, None):
-            raise _again(
-                folder,
-                f"column '{value if isinstance(value, str) else value[0]}' is given as {name}",
-                "is encoded already",
-            )
+            column = value if isinstance(value, str) else value[0]
+            raise _again(folder, f"column '{column}' is given as {name}", "is encoded already")
     if settings.split not in (SplitSettings(), folder.origin.split):
         raise _again(folder, "settings of the split are given", "is split already")
     kept = of_some_tasks(folder.schema, tasks, f"prepared table '{folder.folder}'") if tasks else folder.schema
     source = FolderSource(folder, kept)
     encoding = replace(folder.encoder.settings, **_changed(settings.encoder))
-    for preset in settings.presets:
-        source.check(replace(encoding, **preset.encoder))
-    source.check(encoding)
-    return source, replace(settings, encoder=encoding, split=folder.origin.split)
+    settings = replace(settings, encoder=encoding, split=folder.origin.split)
+    for made in (settings, *(preset.apply(settings) for preset in settings.presets)):
+        source.check(made.encoder)
+    return source, settings
 
 
 def _changed(settings: EncoderSettings) -> dict[str, Any]:
-    """What is not left at its default."""
+    """Settings that are not left at their default."""
     default = asdict(EncoderSettings())
     return {name: value for name, value in asdict(settings).items() if value != default[name]}
 
@@ -213,15 +211,7 @@ def resolve_schema(table: pl.DataFrame, tasks: Sequence[str], roles: ColumnRoles
     if both:
         raise SettingsError(f"column '{both[0]}' is given as a task and as dropped; leave one out")
     if schema is None:
-        return infer_schema(
-            table,
-            tasks,
-            drop=roles.drop,
-            split=roles.split,
-            weight=roles.weight,
-            group=roles.group,
-            time=roles.time,
-        )
+        return infer_schema(table, tasks, **asdict(roles))
     kept = tuple(field for field in schema.fields if not {field.name, *field.columns} & set(roles.drop))
     keys = tuple(key for key in schema.target_encoding if not set(key) & set(roles.drop))
     given = {name: value for name, value in asdict(roles).items() if name != "drop" and value is not None}

@@ -18,7 +18,7 @@ MOVED = 1e-3  # the most that an output may move, as a share of the largest, whe
 
 
 class MixedBlock(nn.Module):
-    """All candidates of `stack` like cells, a mixture for each family: the sum of their weighted outputs.
+    """Runs all candidates of `stack` like cells, a mixture for each family, and sums their outputs by weight.
 
     Raises SpaceError for a mixture that leaves open whose a parameter is.
     """
@@ -112,13 +112,13 @@ def example_inputs(kind: Block, shape: BlockShape, stack: int, rows: int) -> Ten
 
 
 def _stack(copies: Sequence[Tensor], cells: Sequence[int]) -> Tensor:
-    """Some copies as one tensor. Copies come from `unbind`, whose gradient is one stack; that of an index is slow."""
+    """Stack some copies. They come from `unbind`, whose gradient is one stack; the gradient of an index is slow."""
     return copies[cells[0]].unsqueeze(0) if len(cells) == 1 else torch.stack([copies[cell] for cell in cells])
 
 
 @dataclass(frozen=True)
 class CandidateWeights:
-    """What the candidates of cells weigh: (cells, len(active)) over the options `active` (None: over all).
+    """Weights of the candidates in each cell: (cells, len(active)) over the options `active` (None: over all).
 
     A cell's weights sum to one, so that a candidate alone weighs 1.
     """
@@ -128,7 +128,7 @@ class CandidateWeights:
 
     @property
     def options(self) -> slice | list[int]:
-        """What picks the entries of these options among all."""
+        """An index that picks the entries of the active options among those of all."""
         return slice(None) if self.active is None else list(self.active)
 
     def of(self, cells: tuple[int, ...]) -> CandidateWeights:
@@ -209,7 +209,7 @@ class ChoiceBlock(nn.Module):
         return [block for block in self.blocks if isinstance(block, MixedBlock)]
 
     def placed(self, name: str) -> Iterator[PlacedOperation]:
-        """All candidates with their places in the choice of this name, family by family."""
+        """Yield all candidates with their places in the choice of this name, family by family."""
         for cells, block in zip(self.groups, self.mixed_blocks, strict=True):
             for place in block.candidates:
                 yield PlacedOperation(name, cells, block.options[place], block.parameters_of(place))

@@ -1,4 +1,4 @@
-"""What an architecture costs: multiply-adds of its matrix products, as torch counts them."""
+"""The cost of an architecture: multiply-adds of its matrix products, as torch counts them."""
 
 from __future__ import annotations
 

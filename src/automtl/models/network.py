@@ -93,7 +93,7 @@ class Network(nn.Module):
         return torch.add(out, x, alpha=skip) if skip else out
 
     def refine(self, features: Features) -> Tensor:
-        """What experts and gates read: fields after the interaction that all share (B, F, D), of a derived model."""
+        """Fields after the interaction that all experts share, (B, F, D), of a derived model: its gates read them."""
         return self._run(INTERACTION, self.blocks[INTERACTION], self.embedding(features), ONE_LEFT)
 
     @property
@@ -113,7 +113,7 @@ class Network(nn.Module):
             block.copy_from(wide.blocks[name], [0] if name == INTERACTION else experts)
 
     def placed(self) -> list[PlacedOperation]:
-        """All candidates with their places."""
+        """All candidates of the network with their places."""
         return [placed for name, block in self.blocks.items() for placed in block.placed(name)]
 
 
@@ -124,5 +124,5 @@ def build(space: SearchSpace, layout: Layout, settings: NetworkSettings, seed: i
 
 def count_parameters(model: nn.Module) -> int:
     """Trainable numbers in a model."""
-    own = sum(module.num_parameters for module in model.modules() if isinstance(module, SelfTrained))
-    return own + sum(parameter.numel() for parameter in model.parameters())
+    trees = sum(module.num_parameters for module in model.modules() if isinstance(module, SelfTrained))
+    return trees + sum(parameter.numel() for parameter in model.parameters())

@@ -89,7 +89,7 @@ class FieldEmbedding(nn.Module):
         return projected.view(-1, self.num_groups, self.dim)
 
     def _found(self, features: Features) -> list[Tensor]:
-        """Of all fields in one lookup: (B, C, D), then (B, L, D) a multi-valued field."""
+        """Look up all ids at once: (B, C, D) of categorical fields, then (B, L, D) of each multi-valued field."""
         ids = [features.categorical + self.offsets]
         ids += [values + self.multi_offsets[index] for index, values in enumerate(features.multi)]
         flat = torch.cat([values.reshape(1, -1) for values in ids], dim=1)
@@ -150,7 +150,7 @@ def sum_by_id(ids: Tensor, values: Tensor, rows: int) -> Tensor:
 
 @torch.library.custom_op("automtl::sum_by_id", mutates_args=())
 def _sum_by_id_compiled(ids: Tensor, values: Tensor, rows: int) -> Tensor:
-    """The same as one operation of a compiled model, which is not looked into."""
+    """`sum_by_id` as one operation of a compiled model, which the compiler does not look into."""
     return sum_by_id(ids, values, rows)
 
 

@@ -39,7 +39,7 @@ class Gate(nn.Module):
 
 
 class StackedGate(nn.Module):
-    """As Gate, but each target has an input of its own: x (T, B, I), experts (E, B, H) -> (T, B, H)."""
+    """A gate for each of T targets, each with an input of its own: x (T, B, I), experts (E, B, H) -> (T, B, H)."""
 
     closed: Tensor
 

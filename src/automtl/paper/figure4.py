@@ -28,7 +28,8 @@ def _gather(comparison: Comparison) -> Result:
     summary = {name: _summary([search["records"] for search in of], final[name]) for name, of in searches.items()}
     places = int(space.interaction) + space.experts * (space.layers + space.expert_interaction)
     return {
-        "places": places, "threshold": comparison.settings.search.stop_threshold, "searches": searches,
+        "places": places, "threshold": getattr(comparison.settings.search, "stop_threshold", None),
+        "searches": searches,
         "summary": summary, "sentences": _sentences(summary, places),
     }  # fmt: skip
 

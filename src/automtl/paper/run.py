@@ -15,7 +15,6 @@ from automtl.paper.base import Reproduction
 from automtl.report.reproduction import reproduction_files
 from automtl.report.style import drawing
 from automtl.report.text import Table
-from automtl.search.settings import published
 from automtl.system.files import json_bytes, write_whole
 from automtl.system.progress import Callback, ignore
 
@@ -47,7 +46,7 @@ def reproduce(
     """
     out, candidates = Path(out), reproduction.candidates(settings.settings)
     if published_schedule:
-        settings = replace(settings, settings=replace(settings.settings, search=published()))
+        settings = replace(settings, settings=settings.settings.with_published_search())
         candidates = [as_published(candidate) for candidate in candidates]
     if not reproduction.trains:
         settings = replace(settings, trials=1)

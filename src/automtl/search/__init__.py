@@ -1,17 +1,24 @@
-"""From a search space and data to an architecture: one strategy a file."""
+"""From a search space and data to an architecture: one strategy a file, with its settings. No tensors until it runs."""
 
 from __future__ import annotations
 
-from automtl.search.base import SearchResult, SearchStrategy
-from automtl.search.darts import Darts
-from automtl.search.darts_minus import DartsMinus
-from automtl.search.differentiable import Differentiable, Progressive
-from automtl.search.random_search import RandomSearch
-from automtl.search.settings import SearchSettings
+from automtl.errors import SettingsError
+from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
+from automtl.search.settings import SearchSettings, published
+from automtl.system.registry import Registry, subclass_of
 
-STRATEGIES: dict[str, type[SearchStrategy]] = {
-    "progressive": Progressive, "automtl": Differentiable, "darts": Darts, "darts-minus": DartsMinus,
-    "random": RandomSearch,
-}  # fmt: skip
+STRATEGIES: Registry[type[SearchStrategy]] = Registry(
+    "strategy",
+    {
+        "progressive": "automtl.search.progressive:Progressive",
+        "automtl": "automtl.search.algorithm_one:AlgorithmOne",
+        "darts": "automtl.search.darts:Darts",
+        "darts-minus": "automtl.search.darts_minus:DartsMinus",
+        "random": "automtl.search.random_search:RandomSearch",
+    },
+    subclass_of("automtl.search.base:SearchStrategy"),
+    "a subclass of automtl.search.SearchStrategy",
+    SettingsError,
+)
 
-__all__ = ["STRATEGIES", "SearchResult", "SearchSettings", "SearchStrategy"]
+__all__ = ["STRATEGIES", "SearchProblem", "SearchResult", "SearchSettings", "SearchStrategy", "published"]

@@ -1,21 +1,23 @@
-"""What every search strategy is: from a space and data to an architecture."""
+"""What every search strategy is: from a space and data to an architecture. No tensors."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any, get_type_hints
 
-from automtl.features.batch import Batch
-from automtl.features.layout import Layout
 from automtl.models.settings import NetworkSettings
-from automtl.models.supernet import Supernet
-from automtl.nn.embedding import FieldEmbedding
 from automtl.search.settings import SearchSettings
 from automtl.space.architecture import Architecture
 from automtl.space.space import SearchSpace
 from automtl.system.progress import Callback
-from automtl.training.settings import TrainingSettings
+
+if TYPE_CHECKING:
+    from automtl.features.batch import Batch
+    from automtl.features.layout import Layout
+    from automtl.models.supernet import Supernet
+    from automtl.nn.embedding import FieldEmbedding
+    from automtl.training.settings import TrainingSettings
 
 
 @dataclass(frozen=True)
@@ -32,7 +34,8 @@ class SearchResult:
 class SearchProblem:
     """What a strategy may see: training and validation rows, never test rows.
 
-    `embedding`: one that a smaller model has learned on the training rows, if there is one.
+    `embedding`: one that a smaller model has learned on the training rows, if there is one. `warm_start`: the network
+    found is to start from the supernet's weights, so that no architecture counts but the supernet's.
     """
 
     space: SearchSpace
@@ -42,14 +45,21 @@ class SearchProblem:
     network: NetworkSettings
     training: TrainingSettings
     embedding: FieldEmbedding | None = None
+    warm_start: bool = False
 
 
 @dataclass(frozen=True)
 class SearchStrategy(ABC):
-    """A leaf is one way to search."""
+    """A way to search. A leaf declares the class of its settings by the annotation of `settings`."""
 
     settings: SearchSettings
 
     @abstractmethod
     def search(self, problem: SearchProblem, seed: int, callback: Callback) -> SearchResult:
         """The architecture found. Deterministic by `seed`."""
+
+    @classmethod
+    def settings_class(cls) -> type[SearchSettings]:
+        """The class of this strategy's settings."""
+        kind: type[SearchSettings] = get_type_hints(cls)["settings"]
+        return kind

@@ -4,18 +4,30 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from automtl.search.base import SearchProblem
-from automtl.search.differentiable import DifferentiableStrategy, Rules, Run
-from automtl.search.settings import plain
+from pydantic import Field as Limit
+from pydantic.dataclasses import dataclass as settings_dataclass
+
+from automtl.search.differentiable import DifferentiableStrategy
+from automtl.search.procedure import Procedure
+from automtl.search.settings import DifferentiableSettings
+from automtl.tables.schema import CONFIG
+
+
+@settings_dataclass(frozen=True, config=CONFIG)
+class DartsSettings(DifferentiableSettings):
+    """Settings of the strategies `darts` and `darts-minus`."""
+
+    second_order: bool = Limit(default=False, description="Whether choices look one step of the weights ahead.")
 
 
 @dataclass(frozen=True)
 class Darts(DifferentiableStrategy):
-    """alpha and beta together on validation batches from the first step on, of second order if the settings say so.
+    """alpha and beta together on validation batches from the first step on.
 
     No warm-up, no auxiliary loss, no operation is stopped.
     """
 
-    def begin(self, problem: SearchProblem, seed: int) -> Run:
-        rules = Rules(joint=True, second_order=self.settings.second_order)
-        return Run(problem, plain(self.settings), seed, rules)
+    settings: DartsSettings
+
+    def procedure(self) -> Procedure:
+        return Procedure.of(self.settings, joint=True)

@@ -2,42 +2,36 @@
 
 from __future__ import annotations
 
-import math
 import random
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any
 
-from torch.utils.flop_counter import FlopCounterMode
+from pydantic import Field as Limit
+from pydantic.dataclasses import dataclass as settings_dataclass
 
-from automtl.features.batch import Batch, subset
-from automtl.models.network import Network, build
+from automtl.search.algorithm_one import AlgorithmOne, AlgorithmOneSettings
 from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
-from automtl.search.differentiable import Differentiable
 from automtl.search.settings import SearchSettings
 from automtl.space.architecture import Architecture
 from automtl.space.names import INTERACTION
 from automtl.system.progress import Callback, Progress, ignore
-from automtl.system.randomness import seeded
-from automtl.training.fit import FitResult, fit
-from automtl.training.losses import MultiTaskLoss
+from automtl.tables.schema import CONFIG
+
+if TYPE_CHECKING:
+    from automtl.features.batch import Batch
+    from automtl.models.network import Network
+    from automtl.training.fit import FitResult
 
 
-@dataclass(frozen=True)
-class Trial:
-    """A trained architecture, and the floating point operations that its training took."""
+@settings_dataclass(frozen=True, config=CONFIG)
+class RandomSettings(SearchSettings):
+    """Settings of the strategy `random`; those of the budget say what the `automtl` search would cost."""
 
-    architecture: Architecture
-    result: FitResult
-    flops: float
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values."""
-        return {
-            "score": self.result.score, "flops": self.flops, "skips": self.architecture.num_skips,
-            "architecture": self.architecture.to_dict(),
-        }  # fmt: skip
+    trials: int | None = Limit(
+        default=None, ge=1, description="Architectures to train; unset: as many as cost what the automtl search does."
+    )
 
 
 @dataclass(frozen=True)
@@ -48,52 +42,62 @@ class RandomSearch(SearchStrategy):
     counted in operations of matrix products, not in seconds, so that the same seed tries the same architectures.
     """
 
+    settings: RandomSettings
+
     def search(self, problem: SearchProblem, seed: int, callback: Callback) -> SearchResult:
+        from automtl.features.batch import subset
+
         start, rng = time.perf_counter(), random.Random(seed)
-        budget = math.inf if self.settings.trials else search_flops(problem, self.settings, seed)
-        train = subset(problem.train, self.settings.max_rows, seed)
-        valid = subset(problem.valid, self.settings.max_rows, seed)
-        trials: list[Trial] = []
-        while self._goes_on(trials, budget):
-            trials.append(_try(problem.space.sample(rng), problem, train, valid, seed))
-            check = trials[-1].result.evaluations[trials[-1].result.best]
-            share = len(trials) / (self.settings.trials or _affordable(trials, budget))
-            strongest = (str(_best(trials).architecture[INTERACTION][0]),)
+        budget = None if self.settings.trials else search_flops(problem, self.settings, seed)
+        train, valid = (subset(rows, self.settings.max_rows, seed) for rows in (problem.train, problem.valid))
+        tried: list[Architecture] = []
+        trials: list[dict[str, Any]] = []
+        while len(trials) + 1 <= self._affordable(trials, budget):
+            tried.append(problem.space.sample(rng))
+            result, flops = _train(tried[-1], problem, train, valid, seed)
+            trials.append({
+                "score": result.score, "flops": flops, "skips": tried[-1].num_skips, "architecture": tried[-1].to_dict()
+            })  # fmt: skip
+            best = min(range(len(trials)), key=lambda index: trials[index]["score"])
+            share, check = len(trials) / self._affordable(trials, budget), result.evaluations[result.best]
+            strongest = (str(tried[best][INTERACTION][0]),)
             callback(Progress("search", round(100 * min(share, 1)), 100, check.loss, check.auc, strongest))
-        history = {"trials": [trial.to_dict() for trial in trials], "budget": None if self.settings.trials else budget}
-        return SearchResult(_best(trials).architecture, time.perf_counter() - start, history)
+        return SearchResult(tried[best], time.perf_counter() - start, {"trials": trials, "budget": budget})
 
-    def _goes_on(self, trials: list[Trial], budget: float) -> bool:
-        """One trial at least; another one where it fits, if it costs what the others did on average."""
-        if not trials or self.settings.trials:
-            return len(trials) < (self.settings.trials or 1)
-        return len(trials) + 1 <= _affordable(trials, budget)
-
-
-def _affordable(trials: list[Trial], budget: float) -> float:
-    return budget * len(trials) / sum(trial.flops for trial in trials)
+    def _affordable(self, trials: list[dict[str, Any]], budget: float | None) -> float:
+        """The number of trials that the budget pays for, if all cost what these did on average; one at least."""
+        if budget is None or not trials:
+            return self.settings.trials or 1
+        spent: float = sum(trial["flops"] for trial in trials)
+        return budget * len(trials) / spent
 
 
-def _best(trials: list[Trial]) -> Trial:
-    return min(trials, key=lambda trial: trial.result.score)
+def _train(
+    architecture: Architecture, problem: SearchProblem, train: Batch, valid: Batch, seed: int
+) -> tuple[FitResult, float]:
+    """Train an architecture as a derived model is; the floating point operations that this took."""
+    from automtl.models.network import build
+    from automtl.training.fit import fit
 
-
-def _try(architecture: Architecture, problem: SearchProblem, train: Batch, valid: Batch, seed: int) -> Trial:
     network = build(problem.space.narrow(architecture), problem.layout, problem.network, seed)
     row = row_flops(network, problem, train)
     result = fit(network, train, valid, problem.layout.tasks, problem.training, seed)
     checked = len(result.evaluations) * len(valid) / 3  # a pass forward is a third of a step
-    return Trial(architecture, result, row * (result.evaluations[-1].rows + checked))
+    return result, row * (result.evaluations[-1].rows + checked)
 
 
 def search_flops(problem: SearchProblem, settings: SearchSettings, seed: int) -> float:
-    """Operations of the whole `automtl` search: its first step is run and counted."""
-    run = Differentiable(settings).begin(problem, seed)
+    """Operations of a whole `automtl` search of the same budget: its first step is run and counted."""
+    budget = {field.name: getattr(settings, field.name) for field in fields(SearchSettings)}
+    run = AlgorithmOne(AlgorithmOneSettings(**budget)).begin(problem, seed)
     return float(_count(lambda: run.advance(ignore)) * run.schedule.total)
 
 
 def row_flops(network: Network, problem: SearchProblem, train: Batch) -> float:
     """Operations of a training step, for one row. The network is as before."""
+    from automtl.system.randomness import seeded
+    from automtl.training.losses import MultiTaskLoss
+
     batch = train.take(slice(0, problem.training.batch_size))
     loss = MultiTaskLoss(problem.layout.tasks)
     with seeded(0):
@@ -103,6 +107,8 @@ def row_flops(network: Network, problem: SearchProblem, train: Batch) -> float:
 
 
 def _count(work: Callable[[], object]) -> int:
+    from torch.utils.flop_counter import FlopCounterMode
+
     with FlopCounterMode(display=False) as counter:
         work()
     return int(counter.get_total_flops())

@@ -1,4 +1,4 @@
-"""The whole state of a differentiable search in one object that can be written and read back."""
+"""The whole state of a search by gradients in one object that can be written and read back."""
 
 from __future__ import annotations
 
@@ -10,12 +10,17 @@ from torch import Tensor
 
 from automtl.features.batch import Batch
 from automtl.models.supernet import Supernet
+from automtl.search.candidates import Candidates
 from automtl.search.early_stopping import OperationStopping
-from automtl.search.settings import SearchSettings
-from automtl.space.space import Places, SearchSpace
+from automtl.search.procedure import Procedure
+from automtl.search.settings import DifferentiableSettings
+from automtl.space.space import SearchSpace
+
+MOMENTUM = 0.9  # of SGD
+ARCHITECTURE_BETAS, ARCHITECTURE_DECAY = (0.5, 0.999), 1e-6  # of Adam, which moves alpha
 
 
-class Cycle:
+class EndlessBatches:
     """Batches without end: all rows in a random order, then in another. Its place is two numbers."""
 
     def __init__(self, rows: Batch, size: int, seed: int) -> None:
@@ -45,18 +50,44 @@ class SearchState:
     history: list[dict[str, Any]] = field(default_factory=list)
 
     @staticmethod
-    def new(supernet: Supernet, settings: SearchSettings) -> SearchState:
+    def new(supernet: Supernet, settings: DifferentiableSettings, procedure: Procedure) -> SearchState:
         """Fresh optimizers: weights, architecture and selection are told apart by module."""
-        return SearchState(
-            supernet,
-            weight_optimizer(supernet, settings),
-            torch.optim.Adam(
-                supernet.logits.parameters(), lr=settings.architecture_learning_rate, betas=(0.5, 0.999),
-                weight_decay=settings.architecture_weight_decay,
-            ),
-            torch.optim.Adam(supernet.selection.parameters(), lr=settings.selection_learning_rate),
-            OperationStopping(supernet.network.placed(), settings),
+        alpha = torch.optim.Adam(
+            supernet.logits.parameters(), settings.architecture_learning_rate, ARCHITECTURE_BETAS,
+            weight_decay=ARCHITECTURE_DECAY,
         )  # fmt: skip
+        beta = torch.optim.Adam(supernet.selection.parameters(), settings.selection_learning_rate)
+        stopping = OperationStopping(supernet.network.placed(), procedure)
+        return SearchState(supernet, weight_optimizer(supernet, settings), alpha, beta, stopping)
+
+    def clear_gradients(self) -> None:
+        """Forget all gradients. Optimizers hold the parameters in a list, where modules would have to be walked."""
+        for optimizer in self._optimizers().values():
+            optimizer.zero_grad()
+
+    def move_weights(self, learning_rate: float) -> None:
+        """A step of the weights' optimizer, which does not move operations that are stopped."""
+        (group,) = self.weights.param_groups
+        group["lr"] = learning_rate
+        with self.stopping.frozen():
+            self.weights.step()
+
+    def prune(self, kept: Candidates) -> None:
+        """Prune the supernet to these candidates of each choice; optimizers and statistics go with what is left."""
+        old = dict(self.supernet.logits.alpha.items())
+        self.supernet.prune(kept)
+        self.stopping = self.stopping.pruned(self.supernet.network.placed())
+        left = set(map(id, self.supernet.network.parameters()))
+        (group,) = self.weights.param_groups
+        group["params"] = [parameter for parameter in group["params"] if id(parameter) in left]
+        for parameter in [p for p in self.weights.state if id(p) not in left]:
+            del self.weights.state[parameter]
+        for choice, before in old.items():
+            self.alpha.state[self.supernet.logits.alpha[choice]] = {
+                name: value[:, list(kept[choice])] if value.shape == before.shape else value
+                for name, value in self.alpha.state.pop(before, {}).items()
+            }
+        self.alpha.param_groups[0]["params"] = list(self.supernet.logits.alpha.values())
 
     def tensors(self) -> dict[str, Tensor]:
         """Every tensor of the state by name, copied: weights, logits, optimizer moments, gradient statistics."""
@@ -64,75 +95,51 @@ class SearchState:
         found |= {f"stopping.{name}": value for name, value in self.stopping.tensors().items()}
         for title, optimizer in self._optimizers().items():
             for index, moments in optimizer.state_dict()["state"].items():
-                for name, value in moments.items():
-                    if isinstance(value, Tensor):
-                        found[f"{title}.{index}.{name}"] = value
+                found |= {f"{title}.{index}.{k}": value for k, value in moments.items() if isinstance(value, Tensor)}
         return {name: value.detach().clone() for name, value in found.items()}
 
-    def clear(self) -> None:
-        """Forget all gradients. Optimizers hold the parameters in a list, where modules would have to be walked."""
-        for optimizer in self._optimizers().values():
-            optimizer.zero_grad()
-
-    def keep(self, kept: Places) -> None:
-        """Narrow the supernet to these options of each choice; optimizers and statistics go with what is left."""
-        old = dict(self.supernet.logits.alpha.items())
-        self.supernet.prune(kept)
-        self.stopping = self.stopping.keep(self.supernet.network.placed())
-        left = set(map(id, self.supernet.network.parameters()))
-        for group in self.weights.param_groups:
-            group["params"] = [parameter for parameter in group["params"] if id(parameter) in left]
-        for parameter in [p for p in self.weights.state if id(p) not in left]:
-            del self.weights.state[parameter]
-        for name, before in old.items():
-            after, places = self.supernet.logits.alpha[name], kept[name]
-            moments = self.alpha.state.pop(before, {})
-            self.alpha.state[after] = {
-                name: value[:, list(places)] if value.shape == before.shape else value
-                for name, value in moments.items()
-            }
-        self.alpha.param_groups[0]["params"] = list(self.supernet.logits.alpha.values())
-
-    def plain(self) -> dict[str, Any]:
-        """What is left: what is still open, counters and history, for JSON."""
+    def to_dict(self) -> dict[str, Any]:
+        """What is not a tensor, for JSON: the candidates that are left, counters and history."""
         return {
-            "step": self.step, "checks": self.stopping.checks, "past": self.stopping.past, "history": self.history,
-            "options": option_names(self.supernet.space),
+            "step": self.step, "options": option_names(self.supernet.space), "past": self.stopping.past,
+            "history": self.history,
         }  # fmt: skip
 
-    def restore(self, tensors: dict[str, Tensor], plain: dict[str, Any]) -> None:
-        """Put back what `tensors` and `plain` gave, into a state made with the same settings."""
+    def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:
+        """Put back what `tensors` and `to_dict` gave, into a state made with the same settings."""
         own = option_names(self.supernet.space)
-        if own != plain["options"]:
-            self.keep({name: [own[name].index(option) for option in some] for name, some in plain["options"].items()})
-        self.stopping.past = list(plain["past"])
-        prefix = "supernet."
-        self.supernet.load_state_dict({n[len(prefix) :]: v for n, v in tensors.items() if n.startswith(prefix)})
+        if own != values["options"]:
+            self.prune({name: tuple(map(own[name].index, some)) for name, some in values["options"].items()})
+        self.supernet.load_state_dict(_below("supernet", tensors))
         with torch.no_grad():
             for name, value in self.stopping.tensors().items():
                 value.copy_(tensors[f"stopping.{name}"])
         for title, optimizer in self._optimizers().items():
             state: dict[int, dict[str, Tensor]] = {}
-            for name, value in tensors.items():
-                if name.startswith(f"{title}."):
-                    _, index, key = name.split(".")
-                    state.setdefault(int(index), {})[key] = value.clone()
+            for name, value in _below(title, tensors).items():
+                index, key = name.split(".")
+                state.setdefault(int(index), {})[key] = value.clone()
             optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
-        self.step, self.stopping.checks = plain["step"], plain["checks"]
-        self.history = list(plain["history"])
+        self.step, self.stopping.past, self.history = values["step"], list(values["past"]), list(values["history"])
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"weights": self.weights, "alpha": self.alpha, "beta": self.beta}
 
 
+def _below(title: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Tensors whose names begin with a title, by the rest of their names."""
+    prefix = f"{title}."
+    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
+
+
 def option_names(space: SearchSpace) -> dict[str, list[str]]:
-    """The options of each choice of a uniform space, by its name."""
+    """Names of the candidates of each choice."""
     return {name: [str(option) for option in choice.options] for name, choice in space.choices.items()}
 
 
-def weight_optimizer(supernet: Supernet, settings: SearchSettings) -> torch.optim.Optimizer:
+def weight_optimizer(supernet: Supernet, settings: DifferentiableSettings) -> torch.optim.Optimizer:
     """SGD with momentum, as published, or Adam, which learns enough in a few hundred steps."""
     parameters, rate, decay = supernet.network.parameters(), settings.learning_rate, settings.weight_decay
     if settings.optimizer == "sgd":
-        return torch.optim.SGD(parameters, lr=rate, momentum=settings.momentum, weight_decay=decay)
-    return torch.optim.Adam(parameters, lr=rate, weight_decay=decay, fused=True)
+        return torch.optim.SGD(parameters, rate, MOMENTUM, weight_decay=decay)
+    return torch.optim.Adam(parameters, rate, weight_decay=decay, fused=True)

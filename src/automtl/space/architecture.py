@@ -55,7 +55,7 @@ class Architecture:
         return tuple(made[index] for name, made in self.choices.items() if name != INTERACTION)
 
     def without_idle_experts(self) -> Architecture:
-        """The same function with the experts gone that no task chose; the others are numbered anew."""
+        """Remove the experts that no task chose, which changes no output; the others are numbered anew."""
         used = sorted({expert for chosen in self.selection for expert in chosen})
         choices = {
             name: made if name == INTERACTION else tuple(made[expert] for expert in used)

@@ -95,15 +95,15 @@ class SearchSpace:
         return tuple(rng.choice(cell) for cell in choice.cells)
 
     def narrow(self, architecture: Architecture) -> SearchSpace:
-        """The space that holds this architecture alone. Raises SpaceError if it is for another number of tasks."""
+        """Keep this architecture as the only one. Raises SpaceError if it is for another number of tasks."""
         if len(architecture.selection) != self.num_tasks:
             raise SpaceError(f"the architecture is for {len(architecture.selection)} tasks, not {self.num_tasks}")
-        alone = SearchSpace.of(architecture)
-        return replace(self, choices=alone.choices, selection=alone.selection, keep=alone.keep)
+        narrow = SearchSpace.of(architecture)
+        return replace(self, choices=narrow.choices, selection=narrow.selection, keep=narrow.keep)
 
     @staticmethod
     def of(architecture: Architecture) -> SearchSpace:
-        """The space of one architecture."""
+        """The space whose only member is this architecture."""
         choices = {name: Choice(tuple((option,) for option in made)) for name, made in architecture.choices.items()}
         return SearchSpace(choices, architecture.selection, max(map(len, architecture.selection)))
 

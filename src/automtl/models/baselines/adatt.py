@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from automtl.features.layout import Layout
-from automtl.models.baselines.base import HIDDEN, Baseline, OwnedExperts
+from automtl.models.baselines.base import HIDDEN, Baseline, GroupedExperts
 from automtl.models.settings import NetworkSettings
 from automtl.nn.gate import StackedGate
 
@@ -23,7 +23,7 @@ class Fusion(nn.Module):
     def __init__(self, num_tasks: int, in_dim: int, width: int, generator: torch.Generator) -> None:
         super().__init__()
         count = num_tasks * EACH
-        self.experts = OwnedExperts(num_tasks, EACH, in_dim, (width,), generator)
+        self.experts = GroupedExperts(num_tasks, EACH, in_dim, (width,), generator)
         self.gate = StackedGate(in_dim, count, [range(count)] * num_tasks, generator)
         self.native = nn.Parameter(torch.full((num_tasks, 1, EACH), 1 / EACH))
 

@@ -61,21 +61,21 @@ class Experts(nn.Module):
         return out
 
 
-class OwnedExperts(nn.Module):
-    """G owners with `each` experts, which read their owner's input: (G, B, I), or (B, I) for all -> (G each, B, H).
+class GroupedExperts(nn.Module):
+    """G groups of `each` experts, which read their group's input: (G, B, I), or (B, I) for all -> (G each, B, H).
 
     `sizes`: units of one or more layers, with ReLU in between and, if `activate_last`, at the end. The first layers of
-    an owner's experts are one product, so that no input is repeated.
+    a group's experts are one product, so that no input is repeated.
     """
 
     def __init__(
-        self, owners: int, each: int, in_dim: int, sizes: Sequence[int], generator: torch.Generator, *,
+        self, groups: int, each: int, in_dim: int, sizes: Sequence[int], generator: torch.Generator, *,
         activate_last: bool = True,
     ) -> None:  # fmt: skip
         super().__init__()
         self.each, self.activate_first = each, activate_last or len(sizes) > 1
-        self.first = StackedLinear(owners, in_dim, each * sizes[0], generator)
-        self.rest = StackedPerceptron(owners * each, sizes[0], sizes[1:], generator, activate_last=activate_last)
+        self.first = StackedLinear(groups, in_dim, each * sizes[0], generator)
+        self.rest = StackedPerceptron(groups * each, sizes[0], sizes[1:], generator, activate_last=activate_last)
 
     def forward(self, x: Tensor) -> Tensor:
         hidden = layer(x, self.first.weight, self.first.bias, activate=self.activate_first)  # (G, B, each H)
@@ -84,6 +84,6 @@ class OwnedExperts(nn.Module):
         return out
 
 
-def owned_by(owner: int, each: int) -> range:
-    """The experts of one owner, in the order of `OwnedExperts`."""
-    return range(owner * each, (owner + 1) * each)
+def group_experts(group: int, each: int) -> range:
+    """The experts of one group, in the order of `GroupedExperts`."""
+    return range(group * each, (group + 1) * each)

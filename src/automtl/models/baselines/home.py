@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from automtl.features.layout import Layout
-from automtl.models.baselines.base import HIDDEN, Baseline, OwnedExperts, owned_by
+from automtl.models.baselines.base import HIDDEN, Baseline, GroupedExperts, group_experts
 from automtl.models.settings import NetworkSettings
 from automtl.nn.gate import Gate, StackedGate
 from automtl.nn.normalization import StackedBatchNorm
@@ -40,7 +40,7 @@ class HomeExperts(nn.Module):
         super().__init__()
         self.reduce = StackedLinear(owners, in_dim, RANK, generator)
         self.expand = StackedLinear(owners, RANK, in_dim, generator)
-        self.experts = OwnedExperts(owners, EACH, in_dim, (HIDDEN, width), generator, activate_last=False)
+        self.experts = GroupedExperts(owners, EACH, in_dim, (HIDDEN, width), generator, activate_last=False)
         self.normalize = StackedBatchNorm(owners * EACH, width)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -61,12 +61,12 @@ class HoME(Baseline):
         super().__init__(layout, settings, generator)
         owner = task_groups(layout.tasks)
         tasks, groups, width, flat = layout.num_tasks, max(owner) + 1, settings.width, self.embedding.width
-        own = [owned_by(group, EACH) for group in range(groups + 1)]  # the shared one last
+        own = [group_experts(group, EACH) for group in range(groups + 1)]  # the shared one last
         seen = [[*own[group], *own[-1]] for group in range(groups)] + [range((groups + 1) * EACH)]
         self.first = HomeExperts(groups + 1, flat, width, generator)
         self.first_gate = Gate(flat, (groups + 1) * EACH, [*seen, *own], generator)
         owners = tasks + groups + 1
-        own = [owned_by(place, EACH) for place in range(owners)]  # tasks, groups, the shared one
+        own = [group_experts(place, EACH) for place in range(owners)]  # tasks, groups, the shared one
         seen = [[*own[task], *own[tasks + group], *own[-1]] for task, group in enumerate(owner)]
         self.inputs = [*owner, *range(groups + 1)]  # which output of the first level each owner reads
         self.gate_inputs = [*owner, *owner]

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from automtl.features.batch import Features
 from automtl.features.layout import Layout
-from automtl.models.baselines.base import HIDDEN, OwnedExperts, owned_by
+from automtl.models.baselines.base import HIDDEN, GroupedExperts, group_experts
 from automtl.models.baselines.cgc import OWN
 from automtl.models.settings import NetworkSettings
 from automtl.nn.dropout import Dropout
@@ -34,12 +34,12 @@ class STEM(nn.Module):
         tasks, size = layout.num_tasks, settings.embedding_size
         flat, count = layout.num_fields * size, (tasks + 1) * OWN
         self.embeddings = FieldEmbedding(layout, (tasks + 1) * size, generator)
-        self.experts = OwnedExperts(tasks + 1, OWN, flat, (HIDDEN, settings.width), generator)
+        self.experts = GroupedExperts(tasks + 1, OWN, flat, (HIDDEN, settings.width), generator)
         self.gate = StackedGate(flat, count, [range(count)] * tasks, generator)
         learned = torch.zeros(tasks, 1, count)
-        learned[:, :, list(owned_by(tasks, OWN))] = 1.0  # the shared ones come last
+        learned[:, :, list(group_experts(tasks, OWN))] = 1.0  # the shared ones come last
         for task in range(tasks):
-            learned[task, :, list(owned_by(task, OWN))] = 1.0
+            learned[task, :, list(group_experts(task, OWN))] = 1.0
         self.register_buffer("learned", learned, persistent=False)
         self.dropout = Dropout(settings.dropout)
         self.funnel = Funnel(stages(layout.tasks))

@@ -13,10 +13,3 @@ def diversity(probabilities: Tensor) -> Tensor:
     first, second = torch.triu_indices(len(probabilities), len(probabilities), offset=1)
     squared = (probabilities[first] - probabilities[second]).square().sum(dim=1)
     return torch.log1p((squared + GUARD).sqrt()).sum()
-
-
-def auxiliary_weight(initial: float, step: int, warm_up: int, total: int) -> float:
-    """`initial` during the warm-up, then linearly to 0 at the end of the search."""
-    if step < warm_up:
-        return initial
-    return initial * max(0.0, 1 - (step - warm_up) / max(total - warm_up, 1))
