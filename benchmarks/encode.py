@@ -98,7 +98,8 @@ def run_pandas(path: Path, objects: bool) -> dict[str, float]:
 
 
 def run_automtl(path: Path, defaults: bool, parts: bool) -> dict[str, float]:
-    from automtl.features.encoder import Encoder, EncoderSettings
+    from automtl.features.encoder import Encoder
+    from automtl.features.settings import EncoderSettings
     from automtl.tables.schema import Field, FieldKind, Schema, Task
 
     table = pl.read_parquet(path)

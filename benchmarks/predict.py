@@ -35,7 +35,8 @@ import models
 from automtl.ensemble.ensemble import Ensemble, Member, boosted
 from automtl.ensemble.settings import TreeSettings
 from automtl.features.batch import Batch
-from automtl.features.encoder import Encoder, EncoderSettings
+from automtl.features.encoder import Encoder
+from automtl.features.settings import EncoderSettings
 from automtl.models.settings import NetworkSettings
 from automtl.predictor import ModelSpec, Predictor, tree_inputs
 from automtl.space import SpaceSettings, published_space

@@ -12,7 +12,8 @@ import pytest
 import torch
 import yaml
 
-from automtl.features.encoder import Encoder, EncoderSettings
+from automtl.features.encoder import Encoder
+from automtl.features.settings import EncoderSettings
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.tables.schema import FieldKind, Schema

@@ -6,7 +6,7 @@ import ast
 import inspect
 import re
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any, get_args, get_type_hints
 
@@ -28,9 +28,10 @@ class Setting:
 
 @dataclass(frozen=True)
 class Section:
-    """The settings of one class, with the sentences of its docstring that speak of all of them; `path` is its title."""
+    """The settings of one class, with the sentences of its docstring that speak of all of them."""
 
     path: str
+    title: str
     summary: str
     settings: tuple[Setting, ...]
 
@@ -38,35 +39,35 @@ class Section:
 def sections(kind: type = Settings, path: str = "") -> Iterator[Section]:
     """The settings of a class, then those of the classes in it. `path`: where the class stands in a settings file."""
     types = get_type_hints(kind)
-    yield _section(kind, path, path, {field.name for field in fields(kind) if not is_dataclass(types[field.name])})
+    prefix = f"{path}." if path else ""
+    yield _section(kind, path, path, [field for field in fields(kind) if not is_dataclass(types[field.name])])
     for field in fields(kind):
         for part in _classes(types[field.name]):
-            inner = f"{path}.{field.name}" if path else field.name
-            yield from _sections_of_searches(inner) if part is SearchSettings else sections(part, inner)
+            yield from _search() if part is SearchSettings else sections(part, prefix + field.name)
 
 
-def _sections_of_searches(path: str) -> Iterator[Section]:
-    """The settings of all strategies, a class at a time: its own settings, and the strategies that have them."""
-    strategies = {name: strategy.settings_class() for name, strategy in STRATEGIES.members().items()}
-    classes = dict.fromkeys(
-        part for kind in strategies.values() for part in reversed(kind.__mro__) if is_dataclass(part)
-    )
-    for part in classes:
-        own = {field.name for field in fields(part)} & set(part.__annotations__)
-        names = ", ".join(name for name, kind in strategies.items() if issubclass(kind, part))
+def _search() -> Iterator[Section]:
+    """Settings of searches: each class with the strategies that have it, only what it adds to the class before."""
+    users: dict[type, list[str]] = {}
+    for name, strategy in STRATEGIES.members().items():
+        for kind in reversed(strategy.settings_class().__mro__):
+            if is_dataclass(kind):
+                users.setdefault(kind, []).append(name)
+    for kind, names in users.items():
+        inherited = {field.name for base in kind.__bases__ if is_dataclass(base) for field in fields(base)}
+        own = [field for field in fields(kind) if field.name not in inherited]
         if own:
-            yield _section(part, path, path if part is SearchSettings else f"{path}: {names}", own)
+            every = "every strategy" if len(names) == len(STRATEGIES) else f"strategy {', '.join(names)}"
+            yield _section(kind, "search", f"search ({every})", own)
 
 
-def _section(kind: type, path: str, title: str, names: set[str]) -> Section:
-    """The settings of these names of a class."""
+def _section(kind: type, path: str, title: str, own: Sequence[Any]) -> Section:
     types, described, prefix = get_type_hints(kind), _descriptions(kind), f"{path}." if path else ""
-    settings = [
+    settings = (
         Setting(prefix + field.name, _type(types[field.name], field), _default(field), described.get(field.name, ""))
-        for field in fields(kind)
-        if field.name in names
-    ]
-    return Section(title, inspect.getdoc(kind).split("\n\n")[0], tuple(settings))  # type: ignore[union-attr]
+        for field in own
+    )
+    return Section(path, title, (inspect.getdoc(kind) or "").split("\n\n")[0], tuple(settings))
 
 
 def undescribed() -> list[str]:
@@ -82,7 +83,7 @@ def page() -> str:
         "does. This page is made from the code.",
     ]
     for section in sections():
-        parts.append(f"## {f'`{section.path}`' if section.path else 'Top level'}\n\n{section.summary}")
+        parts.append(f"## {section.title or 'top level'}\n\n{section.summary}")
         rows = [
             f"| `{setting.path}` | {_cell(setting.type)} | {_cell(setting.default)} | {_plain(setting.description)} |"
             for setting in section.settings

@@ -16,7 +16,7 @@ from pydantic.dataclasses import dataclass as settings_dataclass
 from automtl.dataset.store import DataLoaderSettings
 from automtl.ensemble.settings import TreeSettings
 from automtl.errors import SettingsError, suggestion
-from automtl.features.encoder import EncoderSettings
+from automtl.features.settings import EncoderSettings
 from automtl.models.registry import SEARCHED
 from automtl.models.settings import NetworkSettings
 from automtl.search import STRATEGIES, SearchSettings, published
@@ -28,13 +28,13 @@ from automtl.training.settings import TrainingSettings
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class InputPreset:
-    """One alternative to be judged on validation rows: changes of the settings of these names."""
+    """One alternative that a reference model tries on validation rows: changes of the settings of these names."""
 
-    name: str
-    encoder: dict[str, Any] = field(default_factory=dict)
-    network: dict[str, Any] = field(default_factory=dict)
-    training: dict[str, Any] = field(default_factory=dict)
-    trees: dict[str, Any] = field(default_factory=dict)
+    name: str = Limit(description="What the alternative is called in the history and the metrics.")
+    encoder: dict[str, Any] = Limit(default_factory=dict, description="Changes of `encoder`.")
+    network: dict[str, Any] = Limit(default_factory=dict, description="Changes of `network`.")
+    training: dict[str, Any] = Limit(default_factory=dict, description="Changes of `training`.")
+    trees: dict[str, Any] = Limit(default_factory=dict, description="Changes of `trees`.")
 
     def apply(self, settings: Settings) -> Settings:
         """The settings with these changes. Raises SettingsError that names the preset and the setting."""
@@ -56,26 +56,26 @@ DEFAULT_PRESETS = (
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class Settings:
-    """All settings of a run.
+    """All settings of a run. `presets` may be written `variants`, `ensemble` `blended`."""
 
-    `model`: 'automtl' (searched), a published one, or "package.module:Name" for one of your own; `reference`: the small
-    model that judges inputs. `presets`: alternatives where no single setting fits all tables; the reference model tries
-    each, and the best on validation rows is used. `warm_start`: the derived network starts from the supernet's weights.
-    `ensemble`: the reference model and boosted trees stand beside the network, their weights in each task's score are
-    chosen on validation rows; unset: beside searched networks alone. `trackers` write into `tracker_folder`, MLflow to
-    `tracking_uri` (or what MLFLOW_TRACKING_URI says). `presets` may be written `variants`, `ensemble` `blended`.
-    """
-
-    model: str = "automtl"
-    strategy: str = "progressive"
-    reference: str = "shared-bottom"
-    warm_start: bool = False
-    ensemble: bool | None = Limit(default=None, validation_alias=AliasChoices("ensemble", "blended"))
-    trackers: tuple[str, ...] = ()
-    tracker_folder: str = "runs/tracking"
-    tracking_uri: str | None = None
+    model: str = Limit(default="automtl", description="automtl (searched), a published model, or one of your own.")
+    strategy: str = Limit(default="progressive", description="How the architecture is searched.")
+    reference: str = Limit(default="shared-bottom", description="The small model that judges the presets of inputs.")
+    warm_start: bool = Limit(default=False, description="Whether the network starts from the supernet's weights.")
+    ensemble: bool | None = Limit(
+        default=None,
+        validation_alias=AliasChoices("ensemble", "blended"),
+        description="Whether the reference model and boosted trees join the network; unset: only a searched one.",
+    )
+    trackers: tuple[str, ...] = Limit(default=(), description="Trackers that write down the run.")
+    tracker_folder: str = Limit(default="runs/tracking", description="The folder that trackers write into.")
+    tracking_uri: str | None = Limit(
+        default=None, description="The server of MLflow; unset: MLFLOW_TRACKING_URI, or files in the folder."
+    )
     presets: tuple[InputPreset, ...] = Limit(
-        default=DEFAULT_PRESETS, validation_alias=AliasChoices("presets", "variants")
+        default=DEFAULT_PRESETS,
+        validation_alias=AliasChoices("presets", "variants"),
+        description="Alternatives where no single setting fits all tables; the best on validation rows is used.",
     )
     split: SplitSettings = field(default_factory=lambda: SplitSettings())
     encoder: EncoderSettings = field(default_factory=lambda: EncoderSettings())

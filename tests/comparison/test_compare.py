@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -15,7 +16,7 @@ import pytest
 import yaml
 
 from automtl.comparison import ComparisonSettings, compare_table
-from automtl.comparison.compare import PAPER, resolve_models
+from automtl.comparison.compare import PAPER, _complete, resolve_models
 from automtl.config import make_settings
 from automtl.errors import ComparisonError, SettingsError
 from automtl.experiment import ColumnRoles
@@ -92,6 +93,17 @@ def _timeless(values: Any) -> Any:
         kept = {name: value for name, value in values.items() if name not in ("seconds", "peak_memory_bytes")}
         return {name: _timeless(value) for name, value in kept.items()}
     return [_timeless(value) for value in values] if isinstance(values, list) else values
+
+
+def test_a_comparison_runs_in_a_notebook_too_where_an_event_loop_runs_already() -> None:
+    async def work() -> int:
+        await asyncio.sleep(0)
+        return 3
+
+    async def cell() -> int:
+        return _complete(work())
+
+    assert _complete(work()) == asyncio.run(cell()) == 3
 
 
 def test_names_of_models_are_told_apart(tmp_path: Path) -> None:

@@ -6,11 +6,13 @@ import asyncio
 import os
 import signal
 import time
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from automtl.comparison.process_pool import THREADS, Failure, process_pool
+from automtl.comparison.process_pool import THREADS, Failure, ProcessPool
 
 _folder: Path | None = None
 
@@ -40,7 +42,7 @@ def run(folder: Path, trials: list[str], processes: int) -> list[Failure | None]
     async def all_of_them() -> list[Failure | None]:
         return await asyncio.gather(*map(pool.run, trials))
 
-    with process_pool(processes, work, start, (folder,)) as pool:
+    with closing(ProcessPool(processes, work, start, folder)) as pool:
         return asyncio.run(all_of_them())
 
 
@@ -60,21 +62,34 @@ def test_a_trial_whose_process_is_killed_once_waits_in_line_again(tmp_path: Path
     assert order == ["one", "two", "die once"]
 
 
-def test_no_process_outlives_the_pool(tmp_path: Path) -> None:
+def test_after_ctrl_c_no_process_outlives_the_pool(tmp_path: Path) -> None:
     async def until_it_sleeps() -> None:
         trial = asyncio.create_task(pool.run("sleep"))
         while not list(tmp_path.glob("*.pid")):
             await asyncio.sleep(0.02)
         assert pool.running == ["sleep"]
-        trial.cancel()
+        signal.raise_signal(signal.SIGINT)
+        await trial
 
-    with process_pool(1, work, start, (tmp_path,)) as pool:
+    with closing(ProcessPool(1, work, start, tmp_path)) as pool, pytest.raises(KeyboardInterrupt):
         asyncio.run(until_it_sleeps())
     (process,) = (int(path.stem) for path in tmp_path.glob("*.pid"))
     deadline = time.monotonic() + 20
     while _alive(process) and time.monotonic() < deadline:
         time.sleep(0.05)
     assert not _alive(process)
+
+
+def test_a_closed_pool_ends_what_it_runs_and_tries_nothing_again(tmp_path: Path) -> None:
+    async def closed_while_it_sleeps() -> None:
+        trial = asyncio.create_task(pool.run("sleep"))
+        while not list(tmp_path.glob("*.pid")):
+            await asyncio.sleep(0.02)
+        pool.close()
+        await trial
+
+    with closing(ProcessPool(1, work, start, tmp_path)) as pool, pytest.raises(BrokenProcessPool):
+        asyncio.run(closed_while_it_sleeps())
 
 
 def _alive(process: int) -> bool:

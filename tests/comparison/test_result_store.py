@@ -10,7 +10,7 @@ import pytest
 
 from automtl.comparison.result_store import ResultStore, digest
 from automtl.errors import ComparisonError, FileError
-from automtl.tables.digest import table_digest
+from automtl.tables.table import table_digest
 
 IDENTITY = {"table content": "abc", "settings": {"training": {"learning_rate": 0.001}, "presets": [{"name": "a"}]}}
 

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 from automtl.comparison.candidates import CandidateResult
+from automtl.comparison.p_values import holm
 from automtl.comparison.significance import (
     ScoredRows,
     Significance,
@@ -19,7 +20,6 @@ from automtl.comparison.significance import (
     significance,
     significance_of_each,
 )
-from automtl.comparison.statistics import holm
 from automtl.tables.schema import Task, TaskKind
 from automtl.training.metrics import Rows, auc, rmse
 

@@ -18,7 +18,8 @@ from automtl.dataset.store import Store, slices
 from automtl.errors import FileError
 from automtl.features.batch import Batch
 from automtl.features.column_selection import of_tasks, rows_of_tasks, without_target_encoding
-from automtl.features.encoder import Encoder, EncoderSettings
+from automtl.features.encoder import Encoder
+from automtl.features.settings import EncoderSettings
 from automtl.tables.infer import infer_schema
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings, split_table

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from automtl.dataset.store import DataLoaderSettings, Store, data_loader, slices
 from automtl.errors import FileError
 from automtl.features.batch import Batch, Features, iterate, subset
-from automtl.features.encoder import Encoder, EncoderSettings
+from automtl.features.encoder import Encoder
+from automtl.features.settings import EncoderSettings
 from automtl.tables.infer import infer_schema
 from tests.conftest import small_batch, small_layout
 

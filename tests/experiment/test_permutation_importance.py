@@ -13,7 +13,8 @@ from typer.testing import CliRunner
 
 from automtl.cli import app
 from automtl.experiment.permutation_importance import Importance, column_importance, importance_rows
-from automtl.features.encoder import Encoder, EncoderSettings
+from automtl.features.encoder import Encoder
+from automtl.features.settings import EncoderSettings
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.predictor import ModelSpec, Predictor

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 import numpy as np
 import polars as pl
@@ -13,14 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automtl.errors import EncodingError, SchemaError
-from automtl.features.encoder import Encoder, EncoderSettings
-from automtl.features.target_encoding import Earlier, Folds
-from automtl.features.vocabulary import MISSING, UNKNOWN, Vocabulary
+from automtl.features.encoder import Encoder
+from automtl.features.settings import EncoderSettings
+from automtl.features.vocabulary import MISSING, UNKNOWN
 from automtl.tables.columns import as_parts, as_text, holds
 from automtl.tables.infer import infer_schema
-from automtl.tables.labels import Labels
-from automtl.tables.numbering import group_numbers
+from automtl.tables.roles import group_ids
 from automtl.tables.schema import Field, FieldKind, Schema, Task
+from tests.features.chunks import fit as fit_vocabulary
+from tests.features.chunks import own_inputs
 
 SETTINGS = EncoderSettings(min_count=1)
 
@@ -31,7 +31,7 @@ def fitted(log: pl.DataFrame) -> Encoder:
 
 @given(st.lists(st.one_of(st.none(), st.text(max_size=4)), min_size=1, max_size=30), st.lists(st.text(max_size=4)))
 def test_a_vocabulary_never_fails_and_knows_missing_from_unknown(train: list[str | None], new: list[str]) -> None:
-    vocabulary = Vocabulary.fit(pl.Series(train, dtype=pl.String), 1)
+    vocabulary = fit_vocabulary(pl.Series(train, dtype=pl.String), 1)
     ids = vocabulary.encode(pl.Series([*new, None], dtype=pl.String))
     known = set(train) - {None}
     assert ids[-1] == MISSING
@@ -50,28 +50,27 @@ def test_whole_floats_and_integers_are_the_same_id() -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000), st.integers(2, 5))
-def test_the_rate_of_a_row_does_not_depend_on_its_own_label(seed: int, folds: int) -> None:
+def test_the_encoding_of_a_row_does_not_depend_on_its_own_label(seed: int, folds: int) -> None:
     rng = np.random.default_rng(seed)
     n = 30
     ids, labels = rng.integers(2, 6, n), rng.integers(0, 2, (n, 2)).astype(float)
     mask, row = (rng.random((n, 2)) > 0.2).astype(float), int(rng.integers(n))
     other = labels.copy()
     other[row] = 1 - other[row]
-    binary = np.array([True, True])
-    for history in (Folds(rng.permutation(n) % folds), Earlier(rng.integers(0, 8, n))):
-        before = history.raw(ids, Labels(labels * mask, mask, binary), 6, 5.0)
-        after = history.raw(ids, Labels(other * mask, mask, binary), 6, 5.0)
+    for time in (None, rng.integers(0, 8, n)):
+        before = own_inputs(ids, labels, mask, time, 5.0, folds)
+        after = own_inputs(ids, other, mask, time, 5.0, folds)
         np.testing.assert_allclose(before[row], after[row])
 
 
 @settings(max_examples=25, deadline=None)
 @given(st.integers(0, 10_000))
-def test_rates_in_time_order_equal_a_plain_loop_over_earlier_rows(seed: int) -> None:
+def test_encodings_in_time_order_equal_a_plain_loop_over_earlier_rows(seed: int) -> None:
     rng = np.random.default_rng(seed)
     n, smoothing = 25, 3.0
     ids, time = rng.integers(2, 5, n), rng.integers(0, 6, n)
     labels = rng.normal(size=(n, 1))
-    raw = Earlier(time).raw(ids, Labels(labels, np.ones((n, 1)), np.array([False])), 5, smoothing)
+    raw = own_inputs(ids, labels, np.ones((n, 1)), time, smoothing)
     for row in range(n):
         earlier = time < time[row]
         own = earlier & (ids == ids[row])
@@ -155,7 +154,7 @@ def test_lists_of_numbers_and_of_their_texts_have_the_same_parts(rows: list[list
 @given(st.lists(st.one_of(st.none(), st.sampled_from(["a", "b", "10", "1"])), min_size=1, max_size=20))
 def test_groups_are_numbered_alike_in_all_parts(values: list[str | None]) -> None:
     for column in (pl.Series("g", values), pl.Series("g", values).cast(pl.Int64, strict=False)):
-        numbers = np.concatenate([group_numbers(column[:5]), group_numbers(column[5:])])
+        numbers = np.concatenate([group_ids(column[:5]), group_ids(column[5:])])
         pairs = set(zip(column.to_list(), numbers.tolist()))
         assert len(pairs) == len(set(column.to_list())) == len(set(numbers.tolist()))
         assert all((value is None) == (number == 0) for value, number in pairs)
@@ -168,23 +167,6 @@ def test_the_state_of_an_encoder_round_trips(log: pl.DataFrame) -> None:
     assert torch.equal(a.features.numeric, b.features.numeric)
     assert torch.equal(a.features.categorical, b.features.categorical)
     assert encoder.layout == again.layout
-
-
-@pytest.mark.parametrize("bins", [0, 8])
-def test_a_state_of_the_first_format_is_read(log: pl.DataFrame, bins: int) -> None:
-    schema = infer_schema(log, ["click", "buy"], drop=["like", "cart"])
-    encoder, _ = Encoder.fit(log, schema, EncoderSettings(min_count=1, bins=bins), 0)
-    values, arrays = encoder.to_state()
-    texts = {name: one.values.cast(pl.String).to_list() for name, one in encoder.vocabularies.items()}
-    keys = {key: rates.vocabulary.values.cast(pl.String).to_list() for key, rates in encoder.target_encodings.items()}
-    older: dict[str, Any] = {"vocabularies": texts}
-    older["target_encoding"] = [entry | {"values": keys[tuple(entry["key"])]} for entry in values["target_encoding"]]
-    older["settings"] = {k: v for k, v in values["settings"].items() if k not in ("form", "max_ids", "hashed_ids")}
-    known = ("log", "mean", "std", "indicator", "edges")
-    older["scalers"] = {name: {k: s[k] for k in known} for name, s in values["scalers"].items()}
-    again = Encoder.from_state(schema, older, arrays)
-    assert again.layout == encoder.layout
-    assert torch.equal(again.encode(log).features.categorical, encoder.encode(log).features.categorical)
 
 
 def test_a_missing_column_at_prediction_is_named_with_the_nearest_one(log: pl.DataFrame) -> None:
@@ -239,8 +221,8 @@ def test_an_optional_column_may_be_absent_where_rows_are_scored(log: pl.DataFram
         assert torch.equal(absent.features.multi[0], nulls.features.multi[0])
 
 
-def test_a_row_of_weight_two_counts_as_two_rows_in_rates(log: pl.DataFrame) -> None:
-    """Rates for new rows; smoothing sees weights that are one on average."""
+def test_a_row_of_weight_two_counts_as_two_rows(log: pl.DataFrame) -> None:
+    """In the encoding of new rows; smoothing sees weights that are one on average."""
     half = log.select("user_id", "click").head(600)
     twice = pl.concat([half, half, log.select("user_id", "click").slice(600, 600)])
     weights = half.vstack(log.select("user_id", "click").slice(600, 600)).with_columns(

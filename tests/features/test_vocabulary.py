@@ -18,6 +18,7 @@ from automtl.features.vocabulary import FIRST, MISSING, UNKNOWN, Vocabulary
 from automtl.system.hashing import hash_integers
 from automtl.system.slices import slices
 from automtl.tables.columns import as_text
+from tests.features.chunks import fit, fit_encode
 
 WHOLE = st.one_of(st.integers(-20, 20), st.integers(-(2**63), 2**63 - 1), st.sampled_from([2**53 + 1, -(2**53) - 1]))
 FLOATS = st.one_of(st.integers(-20, 20).map(float), st.floats(), st.sampled_from([0.5, -0.0, 1e300]))
@@ -71,14 +72,14 @@ def plain_ids(known: list[str], texts: Sequence[str | None]) -> list[int]:
 @settings(max_examples=300, deadline=None)
 @given(COLUMNS, COLUMNS, st.integers(1, 3))
 def test_ids_are_those_of_a_plain_dictionary_of_texts(train: pl.Series, new: pl.Series, min_count: int) -> None:
-    fitted = Vocabulary.fit(train, min_count)
+    fitted = fit(train, min_count)
     known = plain_order(as_text(train).to_list(), min_count)
     assert texts(fitted) == known
     assert fitted.encode(train).tolist() == plain_ids(known, as_text(train).to_list())
     assert fitted.encode(new).tolist() == plain_ids(known, as_text(new).to_list())
-    own = np.empty((train.len(), 2), np.int32)
-    assert texts(Vocabulary.fit_encode(train, min_count, own[:, 1])) == known
-    assert own[:, 1].tolist() == fitted.encode(train).tolist()
+    again, own = fit_encode(train, min_count)
+    assert texts(again) == known
+    assert own.tolist() == fitted.encode(train).tolist()
     again = Vocabulary.from_arrays(fitted.to_arrays())
     assert again.encode(new).tolist() == fitted.encode(new).tolist()
 
@@ -88,9 +89,9 @@ def test_ids_are_those_of_a_plain_dictionary_of_texts(train: pl.Series, new: pl.
 def test_slices_and_the_order_of_rows_do_not_matter(column: pl.Series, new: pl.Series, rows: int, random) -> None:  # type: ignore[no-untyped-def]
     order = list(range(column.len()))
     random.shuffle(order)
-    whole = Vocabulary.fit(column, 1)
-    assert texts(Vocabulary.fit(column.gather(order), 1)) == texts(whole)
-    parts = Vocabulary.fit_parts(slices(column, rows), 1)
+    whole = fit(column, 1)
+    assert texts(fit(column.gather(order), 1)) == texts(whole)
+    parts = fit(column, 1, rows)
     assert texts(parts) == texts(whole)
     ids = [part for piece in slices(new, rows) for part in whole.encode(piece).tolist()]
     assert ids == whole.encode(new).tolist() == parts.encode(new).tolist()
@@ -101,7 +102,7 @@ def test_slices_and_the_order_of_rows_do_not_matter(column: pl.Series, new: pl.S
 def test_integers_whole_floats_and_their_texts_have_the_same_ids(values: list[int | None]) -> None:
     forms = [pl.Series(values, dtype=pl.Int64)]
     forms += [forms[0].cast(pl.String), forms[0].cast(pl.Float64), forms[0].cast(pl.Int128)]
-    fitted = [Vocabulary.fit(form, 1) for form in forms]
+    fitted = [fit(form, 1) for form in forms]
     for vocabulary_of_form in fitted:
         assert texts(vocabulary_of_form) == texts(fitted[0])
         for form in forms:
@@ -114,12 +115,11 @@ def test_a_large_column_is_encoded_as_a_small_one_is() -> None:
     near = rng.integers(0, 50_000, 600_000)
     scattered = rng.integers(-(2**63), 2**63 - 1, 50_000)[near]
     for column in (pl.Series(near), pl.Series(scattered), "item number " + pl.Series(near).cast(pl.String)):
-        fitted = Vocabulary.fit(column, 2)
+        fitted = fit(column, 2)
         known = plain_order(as_text(column).to_list(), 2)
         assert texts(fitted) == known
         assert fitted.encode(column).tolist() == plain_ids(known, as_text(column).to_list())
-        own = np.empty(column.len(), np.int32)
-        Vocabulary.fit_encode(column, 2, own)
+        _, own = fit_encode(column, 2)
         np.testing.assert_array_equal(own, fitted.encode(column))
         assert fitted.encode(column).dtype == np.int32
 

@@ -10,7 +10,8 @@ import pytest
 
 from automtl.errors import TableError
 from automtl.experiment import check_schema
-from automtl.features.encoder import Encoder, EncoderSettings
+from automtl.features.encoder import Encoder
+from automtl.features.settings import EncoderSettings
 from automtl.tables.catalog import DATASETS
 from automtl.tables.catalog.prepare import prepare
 from automtl.tables.infer import infer_task

@@ -14,7 +14,8 @@ import torch
 
 from automtl.dataset.store import Store
 from automtl.errors import EncodingError, SchemaError
-from automtl.features.encoder import Encoder, EncoderSettings
+from automtl.features.encoder import Encoder
+from automtl.features.settings import EncoderSettings
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.predictor import ModelSpec, Predictor

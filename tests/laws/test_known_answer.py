@@ -10,7 +10,8 @@ import numpy as np
 import polars as pl
 import pytest
 
-from automtl.features.encoder import Encoder, EncoderSettings
+from automtl.features.encoder import Encoder
+from automtl.features.settings import EncoderSettings
 from automtl.models.settings import NetworkSettings
 from automtl.search import STRATEGIES, SearchProblem, SearchResult
 from automtl.space import SpaceSettings, published_space

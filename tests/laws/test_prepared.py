@@ -18,7 +18,8 @@ from automtl.dataset.store import DataLoaderSettings, slices
 from automtl.errors import FileError, SettingsError, TableError
 from automtl.experiment import ColumnRoles, Run, check_table, fit_table, resolve_schema
 from automtl.experiment.inputs import distinct_presets
-from automtl.features.encoder import Encoder, EncoderSettings
+from automtl.features.encoder import Encoder
+from automtl.features.settings import EncoderSettings
 from automtl.predictor import Predictor
 from automtl.tables.schema import Schema
 from automtl.tables.split import split_table

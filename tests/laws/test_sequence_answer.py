@@ -8,7 +8,8 @@ import numpy as np
 import polars as pl
 import torch
 
-from automtl.features.encoder import Encoder, EncoderSettings
+from automtl.features.encoder import Encoder
+from automtl.features.settings import EncoderSettings
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.tables.schema import Field, FieldKind, Schema, Task

@@ -19,8 +19,9 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from automtl.features.batch import Batch
-from automtl.features.encoder import Encoder, EncoderSettings
+from automtl.features.encoder import Encoder
 from automtl.features.scaler import LIMIT
+from automtl.features.settings import EncoderSettings
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings
 from automtl.tables.table import write_table

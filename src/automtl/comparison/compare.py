@@ -7,14 +7,14 @@ import os
 import shutil
 from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, TypeVar
 
 from automtl._version import __version__
 from automtl.comparison.candidates import CANDIDATES, Candidate, CandidateResult, find_candidate
-from automtl.comparison.process_pool import process_pool
+from automtl.comparison.process_pool import ProcessPool
 from automtl.comparison.protocol import Plan, Protocol, complete_all
 from automtl.comparison.result_store import ResultStore
 from automtl.comparison.scheduler import Scheduler
@@ -166,7 +166,9 @@ def _results(
 
     shutil.rmtree(encoded, ignore_errors=True)
     try:
-        with process_pool(jobs, run_trial, start_worker, (context, settings.data_loader, encoded / "rows")) as pool:
+        with closing(
+            ProcessPool(jobs, run_trial, start_worker, context, settings.data_loader, encoded / "rows")
+        ) as pool:
             scheduler = Scheduler(pool, context.store, callback)
             protocols = [protocol(candidate.name, candidate.settings(settings)) for candidate in candidates]
             reference = protocol("inputs", replace(settings, model=settings.reference))

@@ -7,10 +7,9 @@ import multiprocessing
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
@@ -29,19 +28,15 @@ class Failure:
 
 
 class ProcessPool(Generic[Trial]):
-    """`count` processes with one trial each at a time; `running`: the trials at work.
+    """`count` processes with one trial each at a time; `running`: the trials at work. To be closed.
 
     `start(*arguments)` is called once in each process, then `work(trial)`, which returns nothing or a Failure and must
     not raise. Every process has an executor of its own: those of concurrent.futures and loky end all their processes
-    when one of them is killed.
+    when one of them is killed. The processes share the cores, unless the environment sets their threads.
     """
 
     def __init__(
-        self,
-        count: int,
-        work: Callable[[Trial], Failure | None],
-        start: Callable[..., None],
-        arguments: tuple[Any, ...] = (),
+        self, count: int, work: Callable[[Trial], Failure | None], start: Callable[..., None], *arguments: Any
     ) -> None:
         context = multiprocessing.get_context("spawn")
         # Every process waits for the end of this pipe: it comes when we close it, and when we die, in whatever way.
@@ -53,6 +48,9 @@ class ProcessPool(Generic[Trial]):
         self.idle = [self.executor() for _ in range(count)]
         self.free = asyncio.Semaphore(count)
         self.running: list[Trial] = []
+        self.threads_before = os.environ.get(THREADS)
+        # read by the libraries of a new process when they are loaded
+        os.environ.setdefault(THREADS, str(max((os.cpu_count() or 1) // count, 1)))
 
     async def run(self, trial: Trial, started: Callable[[], None] = lambda: None) -> Failure | None:
         """Run a trial in the next free process, first come, first served; `started` is called when it begins.
@@ -67,6 +65,8 @@ class ProcessPool(Generic[Trial]):
                     started()
                     return await asyncio.wrap_future(executor.submit(self.work, trial))
                 except BrokenProcessPool:
+                    if self.held.closed:
+                        raise
                     executor.shutdown(wait=False)
                     executor = self.executor()
                 finally:
@@ -80,26 +80,8 @@ class ProcessPool(Generic[Trial]):
         for executor in self.idle:
             executor.shutdown(wait=False, cancel_futures=True)
         self.lifeline.close()
-
-
-@contextmanager
-def process_pool(
-    count: int,
-    work: Callable[[Trial], Failure | None],
-    start: Callable[..., None],
-    arguments: tuple[Any, ...] = (),
-) -> Iterator[ProcessPool[Trial]]:
-    """A pool for the block whose processes share the cores, unless the environment sets their threads."""
-    before = os.environ.get(THREADS)
-    # read by the libraries of a new process when they are loaded
-    os.environ[THREADS] = before or str(max((os.cpu_count() or 1) // count, 1))
-    pool = ProcessPool(count, work, start, arguments)
-    try:
-        yield pool
-    finally:
-        pool.close()
-        if before is None:
-            del os.environ[THREADS]
+        if self.threads_before is None:
+            os.environ.pop(THREADS, None)
 
 
 def _start(lifeline: Connection, start: Callable[..., None], arguments: tuple[Any, ...]) -> None:

@@ -11,16 +11,9 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
+from automtl.comparison.bootstrap import Interval, Statistic, auc_of_draws, paired_bootstrap, rmse_of_draws
 from automtl.comparison.candidates import CandidateResult
-from automtl.comparison.statistics import (
-    Interval,
-    Statistic,
-    auc_of_draws,
-    holm,
-    paired_bootstrap,
-    paired_t,
-    rmse_of_draws,
-)
+from automtl.comparison.p_values import holm, paired_t
 from automtl.tables.schema import Task, TaskKind
 from automtl.training.metrics import METRICS, primary_metric
 

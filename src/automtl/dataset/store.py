@@ -51,14 +51,15 @@ NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if _GENERIC else 0)
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class DataLoaderSettings:
-    """Encoded training rows of more than `memory_bytes` are kept in files and shuffled by blocks.
+    """Where encoded training rows live while a model is trained."""
 
-    None: a quarter of the machine's memory. `mapped`: keep them in files at any size. `part_rows`: encoded at a time.
-    """
-
-    memory_bytes: int | None = Limit(default=None, ge=1)
-    mapped: bool = False
-    part_rows: int = Limit(default=1_000_000, ge=1)
+    memory_bytes: int | None = Limit(
+        default=None,
+        ge=1,
+        description="Larger rows are kept in files and pass through a shuffle buffer; unset: a quarter of the memory.",
+    )
+    mapped: bool = Limit(default=False, description="Whether rows of any size are kept in files.")
+    part_rows: int = Limit(default=1_000_000, ge=1, description="Rows that are encoded at a time.")
 
     @property
     def budget_bytes(self) -> int:

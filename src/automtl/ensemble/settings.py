@@ -10,17 +10,20 @@ from automtl.tables.schema import CONFIG
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class TreeSettings:
-    """LightGBM's parameters; training ends after `patience` rounds without a better validation loss.
+    """Parameters of LightGBM, one booster a task."""
 
-    `max_rows` are drawn of the training rows, and of the validation rows, since all of them are held in memory.
-    """
-
-    rounds: int = Limit(default=2000, ge=1)
-    patience: int = Limit(default=50, ge=1)
-    learning_rate: float = Limit(default=0.025, gt=0)
-    leaves: int = Limit(default=16, ge=2)
-    min_leaf_rows: int = Limit(default=20, ge=1)
-    column_share: float = Limit(default=1.0, gt=0, le=1)
-    row_share: float = Limit(default=0.8, gt=0, le=1)
-    l2: float = Limit(default=1.0, ge=0)
-    max_rows: int = Limit(default=4_000_000, ge=1)
+    rounds: int = Limit(default=2000, ge=1, description="Trees of a booster, at most.")
+    patience: int = Limit(
+        default=50, ge=1, description="Rounds without a better validation loss that end the training."
+    )
+    learning_rate: float = Limit(default=0.025, gt=0, description="Share of each tree's output that is added.")
+    leaves: int = Limit(default=16, ge=2, description="Leaves of a tree, at most.")
+    min_leaf_rows: int = Limit(default=20, ge=1, description="Least number of training rows in a leaf.")
+    column_share: float = Limit(default=1.0, gt=0, le=1, description="Share of the columns that each tree sees.")
+    row_share: float = Limit(default=0.8, gt=0, le=1, description="Share of the rows that each tree sees.")
+    l2: float = Limit(default=1.0, ge=0, description="L2 penalty of the values of the leaves.")
+    max_rows: int = Limit(
+        default=4_000_000,
+        ge=1,
+        description="Training rows that are drawn, at most, and validation rows: all of them are held in memory.",
+    )

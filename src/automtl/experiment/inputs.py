@@ -10,7 +10,8 @@ from automtl.ensemble.settings import TreeSettings
 from automtl.experiment.source import Source
 from automtl.features.batch import Batch
 from automtl.features.column_selection import without_target_encoding
-from automtl.features.encoder import Encoder, EncoderSettings
+from automtl.features.encoder import Encoder
+from automtl.features.settings import EncoderSettings
 from automtl.models.registry import EVERY_MODEL
 from automtl.models.settings import NetworkSettings
 from automtl.tables.schema import Schema

@@ -29,7 +29,7 @@ from automtl.system.progress import Callback, Event, ignore
 from automtl.tables.columns import TEXTS
 from automtl.tables.quality import Finding, Findings, check_quality
 from automtl.tables.schema import Schema
-from automtl.tables.split import split_table
+from automtl.tables.split import check_method, split_table
 from automtl.training.sampling import sample_parts
 
 CHUNK_ROWS = 1 << 18  # read at a time
@@ -90,11 +90,7 @@ def _check_types(source: Source, schema: Schema, settings: Settings) -> None:
             dtype = part.columns[task.name]
             if part.rows != 0 and not dtype.is_numeric() and dtype not in (pl.Boolean, *TEXTS):
                 raise SchemaError(f"task '{task.name}': labels must be numbers, '{part.path}' holds {dtype}")
-    method = None if schema.split is not None else settings.split.method
-    if method == "time" and schema.time is None:
-        raise SchemaError("a split by time needs a time column; name it with --time")
-    if method == "user" and schema.group is None:
-        raise SchemaError("a split by user needs the user column; name it with --group")
+    check_method(schema, settings.split)
 
 
 def _findings(
@@ -135,7 +131,7 @@ def _plan(source: Source, schema: Schema, settings: Settings, seed: int, rows: i
     """What a job is; another plan is another job."""
     return {
         "automtl": __version__,
-        "form of the working folder": 3,
+        "form of the working folder": 4,
         "files": [part.identity for part in source.parts],
         "schema": schema.to_dict(),
         "encoder": asdict(settings.encoder),

@@ -14,14 +14,14 @@ from automtl.dataset.store import DataLoader
 from automtl.errors import SettingsError, suggestion
 from automtl.features.batch import Batch
 from automtl.features.column_selection import narrowed
-from automtl.features.encoder import Encoder, EncoderSettings
-from automtl.tables.digest import table_digest
+from automtl.features.encoder import Encoder
+from automtl.features.settings import EncoderSettings
 from automtl.tables.infer import check_labels, infer_schema, require_columns
 from automtl.tables.labels import check_weights
 from automtl.tables.quality import Finding, check_quality
 from automtl.tables.schema import Condition, Schema
 from automtl.tables.split import Split, SplitSettings, split_table
-from automtl.tables.table import read_table
+from automtl.tables.table import read_table, table_digest
 from automtl.training.metrics import check_metrics
 from automtl.training.sampling import sample_negatives
 

@@ -2,65 +2,36 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import polars as pl
 import torch
-from pydantic import Field as Limit
-from pydantic.dataclasses import dataclass as settings_dataclass
 
-from automtl.errors import SchemaError
 from automtl.features.batch import Batch, Features
+from automtl.features.chunk import LISTS, Columns, Numbers, TableChunk, plain_numbers
+from automtl.features.fitting import Fitted, fit_rows
+from automtl.features.frame import FrameRows
+from automtl.features.hash_table import gathered
 from automtl.features.layout import CategoricalLayout, Layout, MultiLayout, NumericLayout
 from automtl.features.piecewise import Piecewise
-from automtl.features.scaler import Scaler, has_bins
-from automtl.features.target_encoding import Earlier, Folds, TargetEncoding, fit_rates, folds_of
+from automtl.features.scaler import Scaler
+from automtl.features.settings import EncoderSettings
+from automtl.features.target_encoding import ENCODING_ARRAYS, TargetEncoding
 from automtl.features.vocabulary import Vocabulary
 from automtl.system.memory import keep_freed_memory
-from automtl.system.slices import SLICE, slices
+from automtl.system.slices import SLICE
 from automtl.system.threads import in_threads
 from automtl.tables.columns import as_numbers, as_parts, key_column
-from automtl.tables.derive import completed, derive, newest_days, simple_fields
+from automtl.tables.derive import completed, derive, simple_fields
 from automtl.tables.infer import check_labels, require_columns
-from automtl.tables.labels import check_weights, label_columns, read_labels, require_both_classes, weighted
-from automtl.tables.numbering import group_numbers
-from automtl.tables.schema import CONFIG, Field, FieldKind, NumericForm, Schema
+from automtl.tables.labels import check_weights
+from automtl.tables.roles import Chunk, TableRoles, group_ids, starts
+from automtl.tables.schema import Field, FieldKind, Schema
 
 Parts = tuple[np.ndarray, np.ndarray]  # ids of all rows one after another (int32), and how many each row has (int64)
-HUGE = 1e60
-LISTS = (FieldKind.MULTI, FieldKind.SEQUENCE)
-
-
-@settings_dataclass(frozen=True, config=CONFIG)
-class EncoderSettings:
-    """How columns become inputs; a field of the schema may say otherwise.
-
-    Ids: `min_count` rows make a value known; of more than `max_ids` values the rest is unknown, or hashed into
-    `hashed_ids` ids. Numbers: their `form` (docs/features.md) and their quantile `bins` (0: none).
-    `joint_numeric_above`: with more numeric columns than this they share one field, else each has its own.
-    `max_values`: of a row's list or sequence.
-    """
-
-    min_count: int = Limit(default=3, ge=1)
-    target_encoding: bool = True
-    folds: int = Limit(default=5, ge=2)
-    smoothing: float = Limit(default=20.0, gt=0)
-    bins: int = Limit(default=32, ge=0, le=1024)
-    joint_numeric_above: int = Limit(default=8, ge=0)
-    max_values: int = Limit(default=50, ge=1)
-    form: NumericForm = "auto"
-    max_ids: int = Limit(default=50_000_000, ge=1)
-    hashed_ids: int = Limit(default=0, ge=0)
-
-    def of(self, simple: Field) -> EncoderSettings:
-        """The settings of one field: what it says itself goes first."""
-        names = ("min_count", "max_values", "form", "max_ids", "hashed_ids")
-        own = {name: value for name in names if (value := getattr(simple, name)) is not None}
-        return replace(self, **own) if own else self
 
 
 @dataclass(frozen=True)
@@ -80,45 +51,39 @@ class Encoder:
     @staticmethod
     @keep_freed_memory()
     def fit(train: pl.DataFrame, schema: Schema, settings: EncoderSettings, seed: int) -> tuple[Encoder, Batch]:
-        """The encoder and the encoded training rows, whose target encoding are out of fold.
+        """The encoder and the encoded training rows, whose target encodings are out of fold.
 
-        Columns are fitted in parallel, a slice of rows at a time. Raises SchemaError or EncodingError that names the
-        column.
+        Raises SchemaError or EncodingError that names the column.
         """
         require_columns(train, schema.columns, "field")
         for task in schema.tasks:
             check_labels(train, task)
         check_weights(train, schema)
-        require_both_classes(train, schema)
-        newest = newest_days(train, schema)
-        train, simple = derive(train, schema, newest), simple_fields(schema)
-        categorical = [one.name for one in simple if one.kind is FieldKind.CATEGORICAL]
-        forms = [settings.of(one).form for one in simple if one.kind is FieldKind.NUMERIC]
-        bins = sum(has_bins(form, settings.bins) for form in forms)
-        ids = np.empty((train.height, len(categorical) + bins), np.int32)
-        places = {name: ids[:, place] for place, name in enumerate(categorical)}
-        fitted = in_threads(
-            lambda one: _fit_field(train[one.name], one, settings.of(one), places.get(one.name)), simple
-        )
-        named = {one.name: part for one, part in zip(simple, fitted, strict=True)}
-        scalers = {name: part for name, part in named.items() if isinstance(part, Scaler)}
-        pieces = {name: part for name, part in named.items() if isinstance(part, Piecewise)}
-        vocabularies = {name: part for name, part in named.items() if isinstance(part, Vocabulary)}
-        encoder = Encoder(schema, settings, vocabularies, {**scalers, **pieces}, {}, newest)
-        arrays = replace(
-            encoder._arrays(train.height, len(schema.target_encoding) if settings.target_encoding else 0),
-            categorical=ids,
-        )
-        for place, (key, rates, own) in enumerate(_fit_rates(train, schema, settings, seed)):
-            arrays.numeric[:, encoder._rate_columns(place)] = own
-            encoder.target_encodings[key] = rates
-        return encoder, encoder._fill(train, arrays, labels=True, own=True)
+        rows = FrameRows(train, schema, settings, seed)
+        fitted = fit_rows(rows)
+        encoder = Encoder.of(schema, settings, fitted)
+        ids = rows.ids(fitted)
+        arrays = replace(encoder.arrays(train.height), categorical=rows.categorical)
+
+        def fill(given: tuple[TableChunk, int]) -> list[Parts]:
+            chunk, start = given
+            own = CodedRows(encoder, rows.columns, chunk, ids, fitted, start)
+            return encoder.fill(own, arrays.slice(start, start + chunk.rows), labels=True)
+
+        multi = in_threads(fill, starts(rows.chunks))
+        group = None if schema.group is None or schema.group not in train.columns else group_ids(train[schema.group])
+        return encoder, encoder.batch(arrays, multi, group)
+
+    @staticmethod
+    def of(schema: Schema, settings: EncoderSettings, fitted: Fitted) -> Encoder:
+        """The encoder of what was learned."""
+        return Encoder(schema, settings, fitted.vocabularies, fitted.scalers, fitted.encodings, fitted.newest)
 
     def encode(self, table: pl.DataFrame, *, labels: bool = True) -> Batch:
         """New rows. Unseen ids never fail. Without `labels`, label columns need not exist and the mask is 0."""
         table = self._checked(table, labels)
         with keep_freed_memory(table.height > SLICE):
-            return self._fill(table, self._arrays(table.height, len(self.target_encodings)), labels=labels)
+            return self._encode(table, labels)
 
     def encode_parts(self, table: pl.DataFrame, rows: int = 1 << 18, *, labels: bool = True) -> Iterator[Batch]:
         """`encode`, `rows` rows at a time, so that memory does not grow with the table.
@@ -126,10 +91,7 @@ class Encoder:
         Multi-valued fields are as wide as the part needs.
         """
         table = self._checked(table, labels)
-        return (
-            self._fill(part, self._arrays(part.height, len(self.target_encodings)), labels=labels)
-            for part in table.iter_slices(rows)
-        )
+        return (self._encode(part, labels) for part in table.iter_slices(rows))
 
     @property
     def layout(self) -> Layout:
@@ -175,9 +137,9 @@ class Encoder:
     def _binned(self) -> dict[str, Scaler]:
         return {name: one for name, one in self.scalers.items() if isinstance(one, Scaler) and one.binned}
 
-    def _vocabulary(self, simple: Field) -> Vocabulary:
+    def vocabulary(self, field: Field) -> Vocabulary:
         """A sequence has that of its target."""
-        return self.vocabularies[simple.target or simple.name]
+        return self.vocabularies[field.target or field.name]
 
     def _checked(self, table: pl.DataFrame, labels: bool) -> pl.DataFrame:
         """The complete table. Raises what can only be told from all rows."""
@@ -187,85 +149,68 @@ class Encoder:
             check_weights(table, self.schema)
         return completed(table, self.schema)
 
-    def _arrays(self, rows: int, num_keys: int) -> Arrays:
-        """Room for the result; nothing is written yet."""
-        columns = len(self._of(FieldKind.CATEGORICAL)) + len(self._binned)
-        tasks = len(self.schema.tasks)
-        numbers = self._rate_columns(num_keys).start
+    def arrays(self, rows: int) -> Arrays:
+        """Room for the result; what is not written yet are inputs."""
+        columns, tasks = len(self._of(FieldKind.CATEGORICAL)) + len(self._binned), len(self.schema.tasks)
         return Arrays(
             np.empty((rows, columns), np.int32),
-            np.empty((rows, numbers), np.float32),
+            np.empty((rows, self._key_columns(len(self.target_encodings)).start), np.float32),
             np.zeros((rows, tasks), np.float32),
             np.zeros((rows, tasks), np.float32),
             np.ones(rows, np.float32),
         )
 
-    def _rate_columns(self, place: int) -> slice:
-        """The numeric columns of the rates of the key at `place`."""
+    def _key_columns(self, place: int) -> slice:
+        """The numeric columns of the key at `place`."""
         width = len(self.schema.tasks) + 1
         start = sum(scaler.width for scaler in self.scalers.values()) + place * width
         return slice(start, start + width)
 
-    def _fill(self, table: pl.DataFrame, arrays: Arrays, *, labels: bool, own: bool = False) -> Batch:
-        """Encode slice by slice, in parallel, right into `arrays`; with `own`, the table is
-        derived, and ids and rates are there already."""
-        starts = range(0, table.height, SLICE)
-        if len(starts) > 1 and not own:
-            in_threads(lambda name: self._prepare(table, name), self.vocabularies)
+    def _encode(self, table: pl.DataFrame, labels: bool) -> Batch:
+        """Encode slice by slice, in parallel, right into the arrays of the result."""
+        arrays, slices = self.arrays(table.height), range(0, table.height, SLICE)
+        if len(slices) > 1:  # make look-up tables once, before the threads meet there
+            in_threads(lambda one: self.vocabulary(one).encode(table[one.name].head(1)), self._in_table(table))
 
         def fill(start: int) -> list[Parts]:
-            part = table.slice(start, SLICE)
-            part = part if own else derive(part, self.schema, self.newest)
-            return self._fill_slice(part, arrays.slice(start, start + SLICE), labels, own)
+            own = NewRows(self, table.slice(start, SLICE))
+            return self.fill(own, arrays.slice(start, start + SLICE), labels)
 
-        multi = in_threads(fill, starts)
-        features = Features(
-            torch.from_numpy(arrays.categorical),
-            tuple(torch.from_numpy(padded([part[i] for part in multi])) for i in range(len(self._of(*LISTS)))),
-            torch.from_numpy(arrays.numeric),
-        )
+        multi = in_threads(fill, slices)
         group = self.schema.group if self.schema.group in table.columns else None
-        numbers = None if group is None else torch.from_numpy(group_numbers(table[group]))
-        return Batch(
-            features,
-            torch.from_numpy(arrays.labels),
-            torch.from_numpy(arrays.mask),
-            torch.from_numpy(arrays.weight),
-            numbers,
-        )
+        return self.batch(arrays, multi, None if group is None else group_ids(table[group]))
 
-    def _prepare(self, table: pl.DataFrame, name: str) -> None:
-        """Make the look-up table of a vocabulary once, before the threads meet there."""
-        if name in table.columns and name in {one.name for one in self._of(FieldKind.CATEGORICAL)}:
-            self.vocabularies[name].encode(table[name].head(1))
+    def _in_table(self, table: pl.DataFrame) -> list[Field]:
+        return [one for one in self._of(FieldKind.CATEGORICAL) if one.name in table.columns]
 
-    def _fill_slice(self, part: pl.DataFrame, arrays: Arrays, labels: bool, own: bool) -> list[Parts]:
-        for place, one in enumerate(() if own else self._of(FieldKind.CATEGORICAL)):
-            arrays.categorical[:, place] = self.vocabularies[one.name].encode(part[one.name])
-        self._fill_numbers(part, arrays)
-        for place, (key, known) in enumerate(() if own else self.target_encodings.items()):
-            column = key_column(part, key, {one.name: one for one in self.schema.fields})
-            arrays.numeric[:, self._rate_columns(place)] = known.encode(known.vocabulary.encode(column))
-        if labels:
-            found = label_columns(part, self.schema)
-            arrays.labels[:], arrays.mask[:] = found.values, found.mask
-            if self.schema.weight is not None:
-                arrays.weight[:] = as_numbers(part[self.schema.weight]).to_numpy()
-        return [self._multi(part[one.name], one) for one in self._of(*LISTS)]
-
-    def _fill_numbers(self, part: pl.DataFrame, arrays: Arrays) -> None:
-        column, bins = 0, len(self._of(FieldKind.CATEGORICAL))
+    def fill(self, rows: EncodableRows, arrays: Arrays, labels: bool) -> list[Parts]:
+        """Encode rows into arrays of as many rows; the ids of their lists."""
+        for place in range(len(self.target_encodings)):
+            arrays.numeric[:, self._key_columns(place)] = rows.target_encoding(place)
+        column = 0
+        for one in self._of(FieldKind.CATEGORICAL):  # after the keys, whose codes may lie where these ids go
+            arrays.categorical[:, column] = rows.ids(one)
+            column += 1
+        start = 0
         for name, scaler in self.scalers.items():
-            values = plain_numbers(as_numbers(part[name]))
-            arrays.numeric[:, column : column + scaler.width] = scaler.scale(values)
-            column += scaler.width
+            values = rows.numbers(name)
+            arrays.numeric[:, start : start + scaler.width] = scaler.scale(values)
+            start += scaler.width
             if isinstance(scaler, Scaler) and scaler.binned:
-                arrays.categorical[:, bins] = scaler.bin(values)
-                bins += 1
+                arrays.categorical[:, column] = scaler.bin(values)
+                column += 1
+        if labels:
+            arrays.labels[:], arrays.mask[:] = rows.role("labels"), rows.role("mask")
+            if self.schema.weight is not None:
+                arrays.weight[:] = rows.role("weight")
+        return [rows.lists(one) for one in self._of(*LISTS)]
 
-    def _multi(self, column: pl.Series, simple: Field) -> Parts:
-        flat, sizes = as_parts(column, simple, self.settings.max_values)
-        return self._vocabulary(simple).encode(flat), sizes
+    def batch(self, arrays: Arrays, multi: list[list[Parts]], group: np.ndarray | None) -> Batch:
+        """Filled arrays as tensors; `multi`: what `fill` gave for each slice of them."""
+        lists = tuple(torch.from_numpy(padded([part[i] for part in multi])) for i in range(len(self._of(*LISTS))))
+        features = Features(torch.from_numpy(arrays.categorical), lists, torch.from_numpy(arrays.numeric))
+        labels, mask, weight = (torch.from_numpy(part) for part in (arrays.labels, arrays.mask, arrays.weight))
+        return Batch(features, labels, mask, weight, None if group is None else torch.from_numpy(group))
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Plain values for JSON, and arrays."""
@@ -293,42 +238,32 @@ class Encoder:
     @staticmethod
     def from_state(schema: Schema, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Encoder:
         """The inverse of `to_state`."""
-        scalers = {name: _scaler(entry, values["settings"]["bins"] > 0) for name, entry in values["scalers"].items()}
-        rates = {}
+        scalers = {name: _scaler(entry) for name, entry in values["scalers"].items()}
+        encodings = {}
         for i, entry in enumerate(values["target_encoding"]):
+            known = _vocabulary(arrays, f"target_encoding.{i}.values", 0)
             parts = {name: arrays[f"target_encoding.{i}.{name}"] for name in ENCODING_ARRAYS}
-            known = _vocabulary(arrays, f"target_encoding.{i}.values", entry.get("values"))
-            rates[tuple(entry["key"])] = TargetEncoding(known, smoothing=entry["smoothing"], **parts)
-        hashed, listed = values.get("hashed", {}), values["vocabularies"]
+            encodings[tuple(entry["key"])] = TargetEncoding(known, smoothing=entry["smoothing"], **parts)
         vocabularies = {
-            name: _vocabulary(
-                arrays, f"vocabularies.{place}", listed[name] if isinstance(listed, dict) else None, hashed.get(name, 0)
-            )
-            for place, name in enumerate(listed)
+            name: _vocabulary(arrays, f"vocabularies.{place}", values["hashed"].get(name, 0))
+            for place, name in enumerate(values["vocabularies"])
         }
         settings = EncoderSettings(**values["settings"])
-        return Encoder(schema, settings, vocabularies, scalers, rates, values.get("newest", {}))
+        return Encoder(schema, settings, vocabularies, scalers, encodings, values["newest"])
 
 
-def _scaler(entry: dict[str, Any], bins: bool) -> Scaler | Piecewise:
-    """From its state. `bins`: whether numbers have bins where the state does not say so (format of version 0.1)."""
+def _scaler(entry: dict[str, Any]) -> Scaler | Piecewise:
     entry = entry | {"edges": tuple(entry["edges"])}
-    return Scaler(**{"binned": bins} | entry) if "mean" in entry else Piecewise(**entry)
+    return Scaler(**entry) if "mean" in entry else Piecewise(**entry)
 
 
 def _prefixed(prefix: str, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
     return {f"{prefix}.{name}": array for name, array in vocabulary.to_arrays().items()}
 
 
-def _vocabulary(arrays: dict[str, np.ndarray], prefix: str, texts: list[str] | None, hashed: int = 0) -> Vocabulary:
-    """From arrays, or the list of texts that version 0.1 first wrote."""
-    if texts is not None:
-        return Vocabulary(texts, hashed)
+def _vocabulary(arrays: dict[str, np.ndarray], prefix: str, hashed: int) -> Vocabulary:
     own = {name.removeprefix(f"{prefix}."): array for name, array in arrays.items() if name.startswith(f"{prefix}.")}
     return Vocabulary.from_arrays(own, hashed)
-
-
-ENCODING_ARRAYS = ("sums", "counts", "rows", "prior", "binary", "mean", "std")
 
 
 @dataclass(frozen=True)
@@ -347,62 +282,98 @@ class Arrays:
         return Arrays(*(part[start:stop] for part in parts))
 
 
-def _fit_field(
-    column: pl.Series, simple: Field, settings: EncoderSettings, ids: np.ndarray | None
-) -> Vocabulary | Scaler | Piecewise | None:
-    """The ids of a categorical column go into `ids`, (N,) int32. None for a sequence, which has its target's ids.
+class EncodableRows(Protocol):
+    """n rows, as `Encoder.fill` asks for them."""
 
-    Raises SchemaError where there is no value at all.
+    def ids(self, field: Field) -> np.ndarray:
+        """(n,) int32."""
+
+    def lists(self, field: Field) -> Parts:
+        """The ids of all rows, and how many each row has."""
+
+    def numbers(self, name: str) -> np.ndarray:
+        """(n,) float64, NaN where missing."""
+
+    def target_encoding(self, place: int) -> np.ndarray:
+        """(n, T + 1) float32 of a key."""
+
+    def role(self, name: str) -> np.ndarray:
+        """Labels, mask or weight."""
+
+
+class NewRows:
+    """Rows of a table, whose values are looked up."""
+
+    def __init__(self, encoder: Encoder, table: pl.DataFrame) -> None:
+        self.encoder, self.roles = encoder, TableRoles(table, encoder.schema)
+        self.derived = derive(table, encoder.schema, encoder.newest)
+
+    def ids(self, field: Field) -> np.ndarray:
+        return self.encoder.vocabulary(field).encode(self.derived[field.name])
+
+    def lists(self, field: Field) -> Parts:
+        flat, sizes = as_parts(self.derived[field.name], field, self.encoder.settings.max_values)
+        return self.encoder.vocabulary(field).encode(flat), sizes
+
+    def numbers(self, name: str) -> np.ndarray:
+        return plain_numbers(as_numbers(self.derived[name]))
+
+    def target_encoding(self, place: int) -> np.ndarray:
+        key, encoding = list(self.encoder.target_encodings.items())[place]
+        column = key_column(self.derived, key, {one.name: one for one in self.encoder.schema.fields})
+        return encoding.encode(encoding.vocabulary.encode(column))
+
+    def role(self, name: str) -> np.ndarray:
+        return self.roles.array(name)
+
+
+@dataclass(frozen=True)
+class CodedRows:
+    """Rows of a chunk whose values have codes: all of them, or those with the numbers `chosen`, (n,).
+
+    `known`: by place of the coded column, the id of each code. `start`: the number of the first one among the training
+    rows, whose target encodings are their own; None where these are no training rows.
     """
 
-    def parts() -> Iterator[pl.Series]:
-        for part in slices(column):
-            if simple.kind is FieldKind.NUMERIC:
-                part = as_numbers(part)
-            yield as_parts(part, simple, settings.max_values)[0] if simple.kind in LISTS else part
+    encoder: Encoder
+    columns: Columns
+    chunk: Chunk
+    known: dict[int, np.ndarray]
+    fitted: Fitted
+    start: int | None
+    chosen: np.ndarray | None = None
 
-    if not any(_has_value(part) for part in parts()):
-        raise SchemaError(f"column '{simple.name}' has no value in the training rows; drop it")
-    if simple.kind is FieldKind.SEQUENCE:
-        return None
-    if simple.kind is FieldKind.NUMERIC:
-        if settings.form == "piecewise":
-            return Piecewise.fit_parts(map(plain_numbers, parts()), column.len(), settings.bins)
-        return Scaler.fit_parts(map(plain_numbers, parts()), column.len(), settings.bins, settings.form)
-    if ids is None:
-        return _cut(Vocabulary.fit_parts(parts(), settings.min_count), simple.name, settings)
-    fitted = Vocabulary.fit_encode(column, settings.min_count, ids)
-    kept = _cut(fitted, simple.name, settings)
-    if kept is not fitted:
-        for start, part in zip(range(0, column.len(), SLICE), slices(column), strict=True):
-            ids[start : start + SLICE] = kept.encode(part)
-    return kept
+    def _array(self, name: str) -> np.ndarray:
+        found = self.chunk.array(name)
+        return found if self.chosen is None else found.take(self.chosen, axis=0)
 
+    def ids(self, field: Field) -> np.ndarray:
+        place = self.columns.place(field)
+        return gathered(self.known[place], self._array(f"ids.{place}").astype(np.int32, copy=False))
 
-def _cut(vocabulary: Vocabulary, name: str, settings: EncoderSettings) -> Vocabulary:
-    kept = vocabulary.cut(settings.max_ids, settings.hashed_ids)
-    if kept is not vocabulary:
-        tell_cut(name, vocabulary.values.len(), kept, "max_ids")
-    return kept
+    def lists(self, field: Field) -> Parts:
+        place = self.columns.place(field)
+        flat, sizes = self.chunk.array(f"ids.{place}"), self.chunk.array(f"sizes.{place}").astype(np.int64, copy=False)
+        if self.chosen is not None:
+            here = np.zeros(len(sizes), np.bool_)
+            here[self.chosen] = True
+            flat, sizes = flat.compress(np.repeat(here, sizes)), sizes.take(self.chosen)
+        return self.known[place].take(flat), sizes
 
+    def numbers(self, name: str) -> np.ndarray:
+        field = next(one for one in self.columns.of(FieldKind.NUMERIC) if one.name == name)
+        values = Numbers(self.columns, field, self.encoder.newest).of(self.chunk)
+        return values if self.chosen is None else values.take(self.chosen)
 
-def tell_cut(name: str, values: int, kept: Vocabulary, why: str) -> None:
-    """Warn that of so many values of a column only those of a vocabulary have an id of their own."""
-    rest = f"hashed into {kept.hashed:,} ids" if kept.hashed else "unknown"
-    warnings.warn(
-        f"column '{name}': of {values:,} values the {kept.values.len():,} most frequent have an id "
-        f"of their own ({why}), the others are {rest}",
-        stacklevel=3,
-    )
+    def target_encoding(self, place: int) -> np.ndarray:
+        key = self.columns.keys[place]
+        ids = self.fitted.key_ids[place].take(self._array(f"ids.{self.columns.place(key)}"))
+        if self.start is None:
+            return self.fitted.encodings[key].encode(ids)
+        return self.fitted.history.inputs(self.fitted.own_inputs[place], ids, self.start)
 
-
-def _has_value(part: pl.Series) -> bool:
-    return bool(part.is_finite().any()) if part.dtype.is_float() else part.null_count() < part.len()
-
-
-def plain_numbers(numbers: pl.Series) -> np.ndarray:
-    """(n,) float64, NaN where null; cut at HUGE, whose cube is still a number."""
-    return numbers.clip(-HUGE, HUGE).fill_null(float("nan")).to_numpy()
+    def role(self, name: str) -> np.ndarray:
+        return self._array(name)
 
 
 def padded(parts: list[Parts]) -> np.ndarray:
@@ -413,25 +384,3 @@ def padded(parts: list[Parts]) -> np.ndarray:
         out[start : start + len(sizes)][np.arange(width) < sizes[:, None]] = ids
         start += len(sizes)
     return out
-
-
-def _fit_rates(
-    train: pl.DataFrame, schema: Schema, settings: EncoderSettings, seed: int
-) -> Iterator[tuple[tuple[str, ...], TargetEncoding, np.ndarray]]:
-    """Key by key: the rates and the (N, T + 1) inputs of the training rows, of which one key's exist at a time."""
-    if not (settings.target_encoding and schema.target_encoding):
-        return
-    labels, fields = weighted(read_labels(train, schema), train, schema), {one.name: one for one in schema.fields}
-    history: Folds | Earlier
-    if schema.time is not None:
-        require_columns(train, [schema.time], "time column")
-        history = Earlier(train[schema.time].rank("dense").fill_null(0).to_numpy())
-    else:
-        history = Folds(folds_of(np.arange(train.height), train.height, settings.folds, seed))
-    for key in schema.target_encoding:
-        column = key_column(train, key, fields)
-        vocabulary = Vocabulary.fit(column, 1)
-        yield (
-            key,
-            *fit_rates(vocabulary, vocabulary.encode(column), labels, history, settings.smoothing),
-        )

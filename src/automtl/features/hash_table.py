@@ -11,7 +11,11 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from automtl.system.hashing import hash_integers
+from automtl.system.slices import SLICE
+
 SMALLEST = 1 << 10  # places of an empty table
+WIDEST = 1 << 24  # the widest range of whole numbers whose codes are kept in an array
 ABSENT = 0  # the code of a key that is not in the table
 
 
@@ -22,18 +26,18 @@ def gathered(table: np.ndarray, places: np.ndarray) -> np.ndarray:
 
 
 class HashTable:
-    """Keys and their codes, in a fixed order for a fixed order of `add`; `counts`: rows of each key so far."""
+    """Keys and their codes, in a fixed order for a fixed order of `add`."""
 
     def __init__(self, expected: int = 0) -> None:
         self.size = 0
-        self.counts = np.zeros(max(expected, SMALLEST) + 1, np.int64)  # by code, the first is unused
-        self._keys = np.zeros_like(self.counts)
-        self._hashes = np.zeros(len(self.counts), np.uint64)
+        self._keys = np.zeros(max(expected, SMALLEST) + 1, np.int64)  # by code, the first is unused
+        self._hashes = np.zeros(len(self._keys), np.uint64)
         self._make_places(expected)
 
     @staticmethod
-    def of(keys: np.ndarray, hashes: np.ndarray) -> HashTable:
+    def of(keys: np.ndarray, hashes: np.ndarray | None = None) -> HashTable:
         """With codes 1, 2, 3 ... for keys that all differ, in this order."""
+        hashes = hash_integers(keys) if hashes is None else hashes
         codes = HashTable(len(keys))
         codes.size = len(keys)
         codes._keys[1 : len(keys) + 1], codes._hashes[1 : len(keys) + 1] = keys, hashes
@@ -43,7 +47,7 @@ class HashTable:
     @property
     def num_bytes(self) -> int:
         """Of the table and of the keys."""
-        parts = (self.counts, self._keys, self._hashes, self._codes, self._stored)
+        parts = (self._keys, self._hashes, self._codes, self._stored)
         return sum(part.nbytes for part in parts)
 
     @property
@@ -51,8 +55,9 @@ class HashTable:
         """(V,) int64, in the order of their codes."""
         return self._keys[1 : self.size + 1]
 
-    def find(self, keys: np.ndarray, hashes: np.ndarray) -> np.ndarray:
-        """(n,) int32 codes, ABSENT where a key is not in the table."""
+    def find(self, keys: np.ndarray, hashes: np.ndarray | None = None) -> np.ndarray:
+        """(n,) int32 codes, ABSENT where a key is not in the table. `hashes`: those of whole numbers if not given."""
+        hashes = hash_integers(keys) if hashes is None else hashes
         place = (hashes >> self._shift).view(np.int64)
         found = gathered(self._codes, place)
         other = np.flatnonzero((gathered(self._stored, place) != keys) & (found != ABSENT))
@@ -65,8 +70,9 @@ class HashTable:
             other, here = other.take(left), here.take(left)
         return found
 
-    def add(self, keys: np.ndarray, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def add(self, keys: np.ndarray, hashes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
         """(n,) int32 codes of all keys, and the rows at which new ones stand, in the order of their codes."""
+        hashes = hash_integers(keys) if hashes is None else hashes
         codes = self.find(keys, hashes)
         rows = np.flatnonzero(codes == ABSENT)
         self._reserve(len(rows))
@@ -85,20 +91,15 @@ class HashTable:
             rows, place = rows[~same], (place[~same] + 1) & (len(self._codes) - 1)
         return codes, np.concatenate(fresh) if fresh else np.zeros(0, np.int64)
 
-    def count(self, keys: np.ndarray, hashes: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Adds one to the count of each row's key; returns what `add` does."""
-        codes, fresh = self.add(keys, hashes)
-        if 2 * self.size < len(codes):
-            self.counts[: self.size + 1] += np.bincount(codes, minlength=self.size + 1)
-        else:
-            np.add.at(self.counts, codes.astype(np.int64), 1)
-        return codes, fresh
-
     def relabel(self, codes: np.ndarray) -> None:
         """`find` returns codes[i] for the i-th key from now on. Nothing may be added afterwards."""
+        self.close()
         taken = np.flatnonzero(self._codes)
         self._codes[taken] = codes[self._codes[taken] - 1]
-        self.counts, self._keys, self._hashes = np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.uint64)
+
+    def close(self) -> None:
+        """Give back what is only needed to add keys."""
+        self._keys, self._hashes = np.zeros(0, np.int64), np.zeros(0, np.uint64)
 
     def _make_places(self, expected: int) -> None:
         places = max(SMALLEST, 1 << (2 * expected - 1).bit_length() if expected else 0)
@@ -116,9 +117,7 @@ class HashTable:
     def _reserve(self, more: int) -> None:
         needed = self.size + more
         if needed >= len(self._keys):
-            self._keys, self._hashes, self.counts = (
-                _longer(array, 2 * needed + 1) for array in (self._keys, self._hashes, self.counts)
-            )
+            self._keys, self._hashes = (_longer(array, 2 * needed + 1) for array in (self._keys, self._hashes))
         if 2 * needed > len(self._codes):
             self._make_places(2 * needed)
             self._place_all()
@@ -140,3 +139,70 @@ def _longer(array: np.ndarray, size: int) -> np.ndarray:
     longer = np.zeros(size, array.dtype)
     longer[: len(array)] = array
     return longer
+
+
+class RangeTable:
+    """Codes of whole numbers that lie near together, in an array; otherwise as a HashTable."""
+
+    def __init__(self) -> None:
+        self.size, self._low = 0, 0
+        self._codes = np.zeros(1, np.int32)  # the last one stands for all numbers outside
+
+    @staticmethod
+    def of(keys: np.ndarray, codes: np.ndarray, absent: int) -> RangeTable:
+        """With a code for each key, and one for all others, to be read only. The keys differ and lie near together."""
+        table = RangeTable()
+        table.size, table._low = len(keys), int(keys.min()) if len(keys) else 0
+        table._codes = np.full(int(keys.max()) - table._low + 2 if len(keys) else 1, absent, np.int32)
+        table._codes[keys - table._low] = codes
+        return table
+
+    @property
+    def num_bytes(self) -> int:
+        """Of the array."""
+        return self._codes.nbytes
+
+    @property
+    def keys(self) -> np.ndarray:
+        """(V,) int64, in the order of their codes."""
+        taken = np.flatnonzero(self._codes)
+        keys = np.empty(self.size, np.int64)
+        keys[self._codes[taken] - 1] = taken + self._low
+        return keys
+
+    def find(self, keys: np.ndarray) -> np.ndarray:
+        """(n,) int32 codes, ABSENT where a key is not in the table."""
+        place = np.minimum(keys.view(np.uint64) - np.int64(self._low).view(np.uint64), np.uint64(len(self._codes) - 1))
+        codes: np.ndarray = self._codes.take(place.view(np.int64))
+        return codes
+
+    def reach(self, keys: np.ndarray) -> bool:
+        """Make room for these; False where they lie too far apart."""
+        if len(keys) == 0:
+            return True
+        low, high, room = int(keys.min()), int(keys.max()), len(self._codes) - 1
+        if room:
+            low, high = min(low, self._low), max(high, self._low + room - 1)
+        if high - low >= WIDEST:
+            return False
+        if high - low >= room:
+            codes = np.zeros(min(WIDEST, max(high - low + 1, min(2 * (high - low), high - low + SLICE))) + 1, np.int32)
+            start = self._low - low if room else 0
+            codes[start : start + room] = self._codes[:room]
+            self._low, self._codes = low, codes
+        return True
+
+    def add(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(n,) int32 codes of all keys, and the rows at which new ones stand, in the order of their codes."""
+        place = keys - self._low
+        found = gathered(self._codes, place)
+        rows = np.flatnonzero(found == ABSENT)
+        if len(rows):
+            new = place.take(rows)
+            claims = np.arange(1, len(rows) + 1, dtype=np.int32)
+            self._codes[new] = claims  # where several rows want a place, one of them stays
+            rows = rows[self._codes.take(new) == claims]
+            self._codes[place.take(rows)] = np.arange(self.size + 1, self.size + len(rows) + 1, dtype=np.int32)
+            self.size += len(rows)
+            found = self._codes.take(place)
+        return found, rows

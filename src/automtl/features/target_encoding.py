@@ -1,26 +1,33 @@
-"""Target encoding: what a key (an id or a pair of ids) did before, as numeric inputs.
+"""Target encoding: what rows of a key (an id or a pair of ids) were labelled before, as numeric inputs.
 
 For key value v and task k with prior m_k (the mean label), smoothing s, label sum S and label count n:
 rate = (S + s m_k) / (n + s); binary tasks enter as its logit. With it goes log(1 + rows of v).
 Training rows get these out of fold (or, with a time column, from strictly earlier rows): no row sees its own label.
 
 Labels are added up as whole numbers (`Grid`): a sum is the same in whatever order, and in however many pieces, its rows
-come. Symbols: N rows, V ids, T tasks.
+come. Symbols: N training rows, V ids, T tasks, F folds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
+from automtl.features.chunk import sliced
 from automtl.features.scaler import LIMIT, Moments
 from automtl.features.vocabulary import FIRST, Vocabulary
 from automtl.system.slices import SLICE
-from automtl.tables.labels import Labels
-from automtl.tables.shuffled import shuffled_places
+from automtl.tables.permutation import permuted
+from automtl.tables.roles import Chunk, train_starts, training
+from automtl.tables.schema import Schema, TaskKind
+from automtl.tables.split import time_in_order
+
+ENCODING_ARRAYS = ("sums", "counts", "rows", "prior", "binary", "mean", "std")  # of a TargetEncoding
+ROW_BYTES = 200  # of a row that is sorted, about
+Scratch = Callable[[str, tuple[int, ...], type], np.ndarray]  # an array to be filled, by its name, shape and type
 
 
 @dataclass(frozen=True)
@@ -56,7 +63,10 @@ class Sums:
     def add(self, ids: np.ndarray, terms: np.ndarray) -> None:
         """More rows: ids (n,), terms (n, 2 T) on the grid."""
         ids = ids.astype(np.int64)
-        self.rows[:] += np.bincount(ids, minlength=len(self.rows))
+        if len(self.rows) < len(ids):
+            self.rows[:] += np.bincount(ids, minlength=len(self.rows))
+        else:
+            np.add.at(self.rows, ids, 1)
         flat = np.ascontiguousarray(terms)
         for place in range(flat.shape[1]):
             np.add.at(self.terms[:, place], ids, np.ascontiguousarray(flat[:, place]))
@@ -71,18 +81,9 @@ class Sums:
         sums, counts = np.split(self.terms * self.grid.step, 2, axis=1)
         return sums, counts
 
-    @property
-    def prior(self) -> np.ndarray:
-        """(T,) mean label of the rows that have one."""
-        return mean_label(self.terms.sum(0), self.grid)
-
     def slice(self, first: int, last: int) -> Sums:
         """Views of the sums of some ids."""
         return Sums(self.terms[first:last], self.rows[first:last], self.grid)
-
-    def smoothed(self, prior: np.ndarray, binary: np.ndarray, smoothing: float) -> np.ndarray:
-        """(V, T + 1): the inputs of each id, not standardised."""
-        return smoothed(*self.labels, self.rows, prior, binary, smoothing)
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class TargetEncoding:
     def table(self) -> np.ndarray:
         """(V, T + 1) float32: the inputs of each id."""
         raw = smoothed(self.sums, self.counts, self.rows, self.prior, self.binary, self.smoothing)
-        return Standardizer(self.mean, self.std).standardised(raw)
+        return Standardizer(self.mean, self.std).standardized(raw)
 
 
 def smoothed(
@@ -131,31 +132,9 @@ def mean_label(sums: np.ndarray, grid: Grid) -> np.ndarray:
     return mean
 
 
-def fit_rates(
-    vocabulary: Vocabulary, ids: np.ndarray, labels: Labels, history: Folds | Earlier, smoothing: float
-) -> tuple[TargetEncoding, np.ndarray]:
-    """The statistics of all training rows, and the (N, T + 1) inputs of the training rows themselves."""
-    known, terms = known_ids(ids), labels.terms
-    grid = Grid.of(np.abs(terms).max(0), len(ids))
-    every = Sums.empty(len(vocabulary), grid)
-    every.add(known, grid.whole(terms))
-    raw = history.raw(known, labels, len(vocabulary), smoothing)
-    spread = spread_of(raw[start : start + SLICE] for start in range(0, len(raw), SLICE))
-    return rates_of(vocabulary, every, labels.binary, smoothing, spread), spread.standardised(raw)
-
-
 def known_ids(ids: np.ndarray) -> np.ndarray:
     """Unknown ids count as missing ones."""
     return np.where(ids >= FIRST, ids, 0)
-
-
-def rates_of(
-    vocabulary: Vocabulary, every: Sums, binary: np.ndarray, smoothing: float, spread: Standardizer
-) -> TargetEncoding:
-    """From the sums over all training rows, and the spread of the training rows' inputs."""
-    sums, counts = every.labels
-    rows = every.rows.astype(np.float64)
-    return TargetEncoding(vocabulary, sums, counts, rows, every.prior, binary, smoothing, spread.mean, spread.std)
 
 
 @dataclass(frozen=True)
@@ -165,71 +144,216 @@ class Standardizer:
     mean: np.ndarray
     std: np.ndarray
 
-    def standardised(self, raw: np.ndarray) -> np.ndarray:
+    @staticmethod
+    def fit(parts: Iterable[np.ndarray]) -> Standardizer:
+        """parts: (n, T + 1), slices of SLICE rows; what is added up of each, is added up in order."""
+        found: list[Moments] = []
+        for part in parts:
+            own = [Moments.of(np.ascontiguousarray(column)) for column in part.T]
+            found = [one + more for one, more in zip(found, own, strict=True)] if found else own
+        std = np.array([column.std for column in found])
+        return Standardizer(np.array([column.mean for column in found]), np.where(std > 1e-9, std, 1.0))
+
+    def standardized(self, raw: np.ndarray) -> np.ndarray:
         """(..., T + 1) float32."""
         scaled: np.ndarray = np.clip((raw - self.mean) / self.std, -LIMIT, LIMIT).astype(np.float32)
         return scaled
 
 
-def spread_of(parts: Iterable[np.ndarray]) -> Standardizer:
-    """parts: (n, T + 1), slices of SLICE rows; what is added up of each, is added up in order."""
-    found: list[Moments] = []
-    for part in parts:
-        own = [Moments.of(np.ascontiguousarray(column)) for column in part.T]
-        found = [one + more for one, more in zip(found, own, strict=True)] if found else own
-    std = np.array([column.std for column in found])
-    return Standardizer(np.array([column.mean for column in found]), np.where(std > 1e-9, std, 1.0))
-
-
-def folds_of(rows: np.ndarray, total: int, folds: int, seed: int) -> np.ndarray:
-    """(n,) fold of training rows, by their numbers among `total`; all folds are as large, give or take a row."""
-    return shuffled_places(rows, total, seed) % folds
-
-
 @dataclass(frozen=True)
-class Folds:
-    """fold: (N,) ints. A row's rates come from the rows of the other folds."""
+class Terms:
+    """What of each training row's labels is added up: labels and mask, by the row's weight, which is 1 on average."""
 
-    fold: np.ndarray
+    chunks: Sequence[Chunk]
+    schema: Schema
+    rows: int
 
-    def raw(self, ids: np.ndarray, labels: Labels, size: int, smoothing: float) -> np.ndarray:
-        """(N, T + 1) not standardised; the prior, too, is that of the other folds. Each row is read twice."""
-        grid = Grid.of(np.abs(labels.terms).max(0), len(ids))
-        terms = grid.whole(labels.terms)
-        out = np.empty((len(ids), labels.values.shape[1] + 1))
-        every = Sums.empty(size, grid)
-        every.add(ids, terms)
-        for fold in range(int(self.fold.max()) + 1):
-            own = np.flatnonzero(self.fold == fold)
-            inside = Sums.empty(size, grid)
-            inside.add(ids[own], terms[own])
-            others = every.less(inside)
-            out[own] = others.smoothed(others.prior, labels.binary, smoothing).take(ids[own], axis=0)
-        return out
+    @cached_property
+    def mean_weight(self) -> float:
+        """Of the training rows."""
+        parts = sliced(training(chunk, chunk.array("weight")) for chunk in self.chunks)
+        return sum(float(np.ascontiguousarray(part).sum()) for part in parts) / self.rows
 
+    @cached_property
+    def grid(self) -> Grid:
+        """Of the terms of all training rows."""
+        return Grid.of(np.max([np.abs(self._plain(chunk)).max(0, initial=0) for chunk in self.chunks], 0), self.rows)
 
-@dataclass(frozen=True)
-class Earlier:
-    """time: (N,) numbers. A row's rates come from strictly earlier rows."""
+    @cached_property
+    def binary(self) -> np.ndarray:
+        """(T,) which tasks are."""
+        return np.array([task.kind is TaskKind.BINARY for task in self.schema.tasks])
 
-    time: np.ndarray
+    def of(self, chunk: Chunk) -> np.ndarray:
+        """(n, 2 T) int64 on the grid, of the training rows of a chunk."""
+        return self.grid.whole(self._plain(chunk))
 
-    def raw(self, ids: np.ndarray, labels: Labels, size: int, smoothing: float) -> np.ndarray:
-        """(N, T + 1) not standardised; rows of the same time do not see one another."""
-        grid = Grid.of(np.abs(labels.terms).max(0), len(ids))
-        terms = grid.whole(labels.terms)
-        before, rows = sums_before(terms, ids, self.time)
-        whole, _ = sums_before(terms, np.zeros(len(ids), np.int64), self.time)
-        prior = earlier_prior(whole, grid, labels.binary)
-        sums, counts = np.split(before * grid.step, 2, axis=1)
-        return smoothed(sums, counts, rows, prior, labels.binary, smoothing)
+    def _plain(self, chunk: Chunk) -> np.ndarray:
+        values, mask = (training(chunk, chunk.array(name)).astype(np.float64) for name in ("labels", "mask"))
+        if self.schema.weight is not None:
+            mask = mask * (training(chunk, chunk.array("weight")) / self.mean_weight)[:, None]
+        return np.concatenate([values * mask, mask], axis=1)
 
 
-def earlier_prior(before: np.ndarray, grid: Grid, binary: np.ndarray) -> np.ndarray:
-    """(N, T) from the sums of all earlier rows, (N, 2 T) on the grid; where there is none, 1/2 or 0 of a quantity."""
-    sums, counts = np.split(before * grid.step, 2, axis=1)
-    prior: np.ndarray = (sums + np.where(binary, 0.5, 0.0)) / (counts + 1)
-    return prior
+@dataclass
+class History:
+    """Fits the encodings of all keys. `times`: what reads the times of a chunk, where earlier rows are the history.
+
+    `memory_bytes`: about what a key may use beside its result; None: what it needs.
+    """
+
+    terms: Terms
+    folds: int
+    smoothing: float
+    seed: int
+    times: Callable[[Chunk], np.ndarray] | None
+    memory_bytes: int | None = None
+
+    def begin(self, scratch: Scratch) -> None:
+        """Make what all keys need: sums by fold, (F, 2 T), or the mean labels before each row, (N, T)."""
+        self.shared = self._fold_totals() if self.times is None else self._priors(scratch)
+
+    def fit(
+        self, place: int, vocabulary: Vocabulary, ids: np.ndarray, scratch: Scratch
+    ) -> tuple[TargetEncoding, np.ndarray]:
+        """The encoding of the key whose codes are `ids.PLACE`, and what gives the training rows' own inputs.
+
+        ids: of each code. The second is (F, V, T + 1) or, where times order the rows, (N, T + 1), float32.
+        """
+        terms, known = self.terms, known_ids(ids)
+        every = Sums.empty(len(vocabulary), terms.grid)
+        fit = self._by_fold if self.times is None else self._by_time
+        raw, rows = fit(place, known, every, scratch)
+        spread = Standardizer.fit(sliced(rows))
+        inputs = scratch("inputs", raw.shape, np.float32)
+        for table, into in zip(raw, inputs, strict=True) if raw.ndim == 3 else [(raw, inputs)]:
+            for start in range(0, len(table), SLICE):
+                into[start : start + SLICE] = spread.standardized(table[start : start + SLICE])
+        return self.encoding(vocabulary, every, spread), inputs
+
+    def encoding(self, vocabulary: Vocabulary, every: Sums, spread: Standardizer) -> TargetEncoding:
+        """From the sums over all training rows, and the spread of the training rows' inputs."""
+        sums, counts = every.labels
+        prior = mean_label(every.terms.sum(0), every.grid)
+        return TargetEncoding(
+            vocabulary, sums, counts, every.rows.astype(np.float64), prior, self.terms.binary, self.smoothing,
+            spread.mean, spread.std,
+        )  # fmt: skip
+
+    def inputs(self, fitted: np.ndarray, ids: np.ndarray, start: int) -> np.ndarray:
+        """(n, T + 1) float32 of training rows from the number `start` on; `ids`: theirs, (n,)."""
+        if self.times is not None:
+            return fitted[start : start + len(ids)]
+        _, size, columns = fitted.shape
+        flat = self._fold(start, len(ids)) * size + known_ids(ids)
+        found: np.ndarray = fitted.reshape(-1, columns).take(flat, axis=0)
+        return found
+
+    def _fold(self, start: int, rows: int) -> np.ndarray:
+        """(n,) fold of training rows from a number on; all folds are as large, give or take a row."""
+        return permuted(np.arange(start, start + rows), self.terms.rows, self.seed) % self.folds
+
+    def _rows(self, place: int, ids: np.ndarray) -> Iterator[tuple[Chunk, int, np.ndarray]]:
+        """Of each chunk: its first training row's number, and the ids of its training rows."""
+        for chunk, start in train_starts(self.terms.chunks):
+            yield chunk, start, ids.take(training(chunk, chunk.array(f"ids.{place}")))
+
+    def _fold_totals(self) -> np.ndarray:
+        """(F, 2 T) on the grid: the sums of all rows of each fold."""
+        totals = Sums.empty(self.folds, self.terms.grid)
+        for chunk, start in train_starts(self.terms.chunks):
+            terms = self.terms.of(chunk)
+            totals.add(self._fold(start, len(terms)), terms)
+        return totals.terms
+
+    def _by_fold(
+        self, place: int, ids: np.ndarray, every: Sums, scratch: Scratch
+    ) -> tuple[np.ndarray, Iterator[np.ndarray]]:
+        """(F, V, T + 1): by fold and id, the input by the sums of other folds, some ids at a time; fills `every`."""
+        terms, size, width = self.terms, len(every.rows), len(self.terms.binary) + 1
+        totals = self.shared
+        raw = scratch("raw", (self.folds, size, width), np.float64)
+        most = size if self.memory_bytes is None else max(self.memory_bytes // (self.folds * width * 48), 1)
+        for first in range(0, size, most):
+            last = min(first + most, size)
+            inside = Sums.empty(self.folds * (last - first), terms.grid)
+            for chunk, start, own in self._rows(place, ids):
+                flat, more = self._fold(start, len(own)) * (last - first) + own - first, terms.of(chunk)
+                if last - first < size:
+                    here = np.flatnonzero((own >= first) & (own < last))
+                    flat, more = flat[here], more[here]
+                inside.add(flat, more)
+            every.terms[first:last] = inside.terms.reshape(self.folds, last - first, -1).sum(0)
+            every.rows[first:last] = inside.rows.reshape(self.folds, -1).sum(0)
+            for fold in range(self.folds):
+                others = every.slice(first, last).less(inside.slice(fold * (last - first), (fold + 1) * (last - first)))
+                prior = mean_label(totals.sum(0) - totals[fold], terms.grid)
+                raw[fold, first:last] = smoothed(*others.labels, others.rows, prior, terms.binary, self.smoothing)
+        return raw, (raw[self._fold(start, len(own)), own] for _, start, own in self._rows(place, ids))
+
+    def _by_time(
+        self, place: int, ids: np.ndarray, every: Sums, scratch: Scratch
+    ) -> tuple[np.ndarray, Iterator[np.ndarray]]:
+        """(N, T + 1): by row, the input by the sums of earlier rows, bucket by bucket of ids; fills `every`."""
+        terms, priors = self.terms, self.shared
+        for chunk, _, own in self._rows(place, ids):
+            every.add(own, terms.of(chunk))
+        bucket = np.cumsum(every.rows) // self.bucket_rows
+        raw = scratch("raw", (terms.rows, len(terms.binary) + 1), np.float64)
+        for one in range(int(bucket[-1]) + 1):
+            where, key, time, own = self._gathered(place, ids, partial(_in_bucket, bucket, one))
+            before, count = sums_before(own, key, time)
+            sums, counts = np.split(before * terms.grid.step, 2, axis=1)
+            raw[where] = smoothed(sums, counts, count, priors[where], terms.binary, self.smoothing)
+        return raw, (raw[start : start + SLICE] for start in range(0, terms.rows, SLICE))
+
+    @property
+    def bucket_rows(self) -> int:
+        """Rows that are sorted at a time, but for those of one id, which stay together."""
+        return self.terms.rows + 1 if self.memory_bytes is None else max(self.memory_bytes // ROW_BYTES, 1)
+
+    def _priors(self, scratch: Scratch) -> np.ndarray:
+        """(N, T): the mean label before each row's time, bucket by bucket of times; before all, 1/2 (quantity: 0)."""
+        terms, chunks, times = self.terms, self.terms.chunks, self.times
+        assert times is not None
+        priors = scratch("priors", (terms.rows, len(terms.binary)), np.float64)
+        total = sum(chunk.rows for chunk in chunks)
+        last = [time_in_order(chunks, times, place) for place in range(self.bucket_rows, total, self.bucket_rows)]
+        edges = np.unique(np.array(last, np.int64))
+        base = np.zeros(2 * len(terms.binary), np.int64)
+        for bucket in range(len(edges) + 1):
+            where, key, time, own = self._gathered(None, None, partial(_between, edges, bucket))
+            before, _ = sums_before(own, key, time)
+            sums, counts = np.split((before + base) * terms.grid.step, 2, axis=1)
+            priors[where] = (sums + np.where(terms.binary, 0.5, 0.0)) / (counts + 1)
+            base = base + own.sum(0)
+        return priors
+
+    def _gathered(
+        self, place: int | None, ids: np.ndarray | None, chosen: Callable[[np.ndarray, np.ndarray], np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Training rows that are chosen by id and time: their numbers, ids, times and terms."""
+        assert self.times is not None
+        parts = []
+        for chunk, start in train_starts(self.terms.chunks):
+            time = training(chunk, self.times(chunk))
+            own = np.zeros(len(time), np.int32)
+            if place is not None and ids is not None:
+                own = ids.take(training(chunk, chunk.array(f"ids.{place}")))
+            here = np.flatnonzero(chosen(own, time))
+            parts.append((start + here, own[here], time[here], self.terms.of(chunk)[here]))
+        where, key, time, terms = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return where, key, time, terms
+
+
+def _in_bucket(bucket: np.ndarray, wanted: int, ids: np.ndarray, times: np.ndarray) -> np.ndarray:
+    chosen: np.ndarray = bucket[ids] == wanted
+    return chosen
+
+
+def _between(edges: np.ndarray, wanted: int, ids: np.ndarray, times: np.ndarray) -> np.ndarray:
+    chosen: np.ndarray = np.searchsorted(edges, times) == wanted
+    return chosen
 
 
 def sums_before(terms: np.ndarray, key: np.ndarray, time: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

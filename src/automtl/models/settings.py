@@ -12,13 +12,12 @@ from automtl.tables.schema import CONFIG
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class NetworkSettings:
-    """Sizes shared by the searched network and the published models.
+    """Sizes shared by the searched network and the published models."""
 
-    `normalization` of hidden vectors where experts begin and end: of the searched network alone.
-    """
-
-    embedding_size: int = Limit(default=16, ge=1)
-    width: int = Limit(default=64, ge=1)
-    towers: tuple[int, ...] = (128, 64)
-    dropout: float = Limit(default=0.2, ge=0, lt=1)
-    normalization: Literal["none", "layer"] = "layer"
+    embedding_size: int = Limit(default=16, ge=1, description="Numbers of an embedding (D).")
+    width: int = Limit(default=64, ge=1, description="Hidden units between layers of experts (H).")
+    towers: tuple[int, ...] = Limit(default=(128, 64), description="Hidden units of each layer of a task's tower.")
+    dropout: float = Limit(default=0.2, ge=0, lt=1, description="Share of hidden units dropped in training.")
+    normalization: Literal["none", "layer"] = Limit(
+        default="layer", description="Of hidden vectors where experts begin and end; of the searched network alone."
+    )

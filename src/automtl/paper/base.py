@@ -83,6 +83,18 @@ def quality_table(found: Result, mark: Callable[[str, str], str] = lambda model,
     return "test rows, mean ± standard deviation over seeds", ["model", *header, "MTL-Loss"], rows
 
 
+def summary_table(
+    found: Result, columns: Mapping[str, tuple[str, Callable[[Any], str]]], names: Mapping[str, str]
+) -> Table:
+    """What the searches gave, by name. `columns`: header and text of each value of the summary."""
+    rows = [
+        [names[name], *(text(values[key]) for key, (_, text) in columns.items())]
+        for name, values in found["summary"].items()
+    ]
+    header = ["search", *(header for header, _ in columns.values())]
+    return "searches, mean ± standard deviation over seeds", header, rows
+
+
 def count_text(values: Mapping[str, Any]) -> str:
     """Mean and standard deviation of counts, or a dash."""
     if values["mean"] is None:

@@ -10,7 +10,7 @@ from statistics import fmean
 
 from automtl.comparison.result_store import Result
 from automtl.comparison.summary import Comparison, spread
-from automtl.paper.base import SEARCHED, Reproduction, count_text, named, search_histories, selecting
+from automtl.paper.base import SEARCHED, Reproduction, count_text, named, search_histories, selecting, summary_table
 from automtl.report.architecture import num_experts
 from automtl.report.charts import grid
 from automtl.report.picture import Picture
@@ -54,12 +54,11 @@ def _sentences(summary: Result) -> list[str]:
 
 
 def _tables(found: Result) -> list[Table]:
-    rows = [
-        [name, spread_text(values["distance"]), count_text(values["experts"]), spread_text(values["largest"])]
-        for name, values in found["summary"].items()
-    ]
-    header = ["search", "distance of tasks", "experts in use", "largest weight"]
-    return [("end of the search, mean ± standard deviation over seeds", header, rows)]
+    columns = {
+        "distance": ("distance of tasks", spread_text), "experts": ("experts in use", count_text),
+        "largest": ("largest weight", spread_text),
+    }  # fmt: skip
+    return [summary_table(found, columns, TITLES)]
 
 
 def _pictures(found: Result) -> Iterator[Picture]:

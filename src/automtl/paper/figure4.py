@@ -8,7 +8,7 @@ from statistics import fmean
 
 from automtl.comparison.result_store import Result
 from automtl.comparison.summary import Comparison, spread
-from automtl.paper.base import SEARCHED, Reproduction, count_text, named, search_histories
+from automtl.paper.base import SEARCHED, Reproduction, count_text, named, search_histories, summary_table
 from automtl.report.architecture import skips
 from automtl.report.charts import Line, lines
 from automtl.report.picture import Picture
@@ -57,19 +57,12 @@ def _sentences(summary: Result, places: int) -> list[str]:
 
 
 def _tables(found: Result) -> list[Table]:
-    keys = {
-        "first": "skips at first evaluation", "most": "most skips", "last": "skips at last evaluation",
-        "final": "in the final architecture", "stopped": "stopped operations", "difference": "median difference",
+    columns = {
+        "first": ("skips at first evaluation", count_text), "most": ("most skips", count_text),
+        "last": ("skips at last evaluation", count_text), "final": ("in the final architecture", count_text),
+        "stopped": ("stopped operations", count_text), "difference": ("median difference", spread_text),
     }  # fmt: skip
-    rows = [
-        [
-            TITLES[name],
-            *(count_text(values[key]) for key in keys if key != "difference"),
-            spread_text(values["difference"]),
-        ]
-        for name, values in found["summary"].items()
-    ]
-    return [("searches, mean ± standard deviation over seeds", ["method", *keys.values()], rows)]
+    return [summary_table(found, columns, TITLES)]
 
 
 def _pictures(found: Result) -> Iterator[Picture]:

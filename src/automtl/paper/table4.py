@@ -68,6 +68,6 @@ TABLE4 = Reproduction(
     "the search takes 0.8 GPU hours on UserBehavior-2017 (retraining 0.09) to 18 on AliExpress-ES (2.2), eight to nine "
     "times as long as retraining.",
     named(*MODELS), _gather, _tables, _pictures,
-    "Times are those of one job in one process; compare times within this table alone. Tuning is not counted: it is "
+    "Times are those of one trial in one process; compare times within this table alone. Tuning is not counted: it is "
     "the same for all models.",
 )  # fmt: skip

@@ -23,22 +23,22 @@ LAYERS = (
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class SpaceSettings:
-    """Candidates of each kind of block, counts, and the ablations as switches.
+    """Candidates of each kind of block, counts, and the ablations as switches."""
 
-    `keep`: experts a task keeps; unset: 6 for up to two tasks, 4 for three, 3 for more.
-    `expert_interaction`: an interaction block inside each expert, too (paper, 3.3.2).
-    """
-
-    interactions: tuple[str, ...] = INTERACTIONS
-    poolings: tuple[str, ...] = POOLINGS
-    expert_layers: tuple[str, ...] = LAYERS
-    experts: int = Limit(default=8, ge=1)
-    layers: int = Limit(default=3, ge=1)
-    keep: int | None = Limit(default=None, ge=1)
-    interaction: bool = True
-    expert_interaction: bool = False
-    homogeneous: bool = False
-    selection: bool = True
+    interactions: tuple[str, ...] = Limit(default=INTERACTIONS, description="Candidates of feature interaction.")
+    poolings: tuple[str, ...] = Limit(default=POOLINGS, description="Candidates of each expert's pooling.")
+    expert_layers: tuple[str, ...] = Limit(default=LAYERS, description="Candidates of each layer of an expert.")
+    experts: int = Limit(default=8, ge=1, description="Number of experts (E).")
+    layers: int = Limit(default=3, ge=1, description="Layers of an expert.")
+    keep: int | None = Limit(
+        default=None, ge=1, description="Experts a task keeps (K); unset: 6 for up to two tasks, 4 for three, else 3."
+    )
+    interaction: bool = Limit(default=True, description="Whether there is a block of feature interaction.")
+    expert_interaction: bool = Limit(
+        default=False, description="Whether each expert has an interaction block, too (paper, 3.3.2)."
+    )
+    homogeneous: bool = Limit(default=False, description="Whether all experts have the same architecture.")
+    selection: bool = Limit(default=True, description="Whether a task keeps some of the experts, or all.")
 
     def keep_for(self, num_tasks: int) -> int:
         """K, at most the number of experts."""

@@ -33,7 +33,7 @@ def as_numbers(column: pl.Series) -> pl.Series:
         raise EncodingError(
             f"column '{column.name}' is numeric in the schema but has type {column.dtype}; convert it to numbers"
         )
-    return _finite(numbers)
+    return finite(numbers)
 
 
 def present_texts(column: pl.Series) -> pl.Series:
@@ -63,7 +63,7 @@ def as_labels(column: pl.Series) -> pl.Series:
     return numbers
 
 
-def _finite(numbers: pl.Series) -> pl.Series:
+def finite(numbers: pl.Series) -> pl.Series:
     """NaN and infinity as null; the column itself where there is none."""
     finite = numbers.is_finite()
     return numbers if finite.all() else numbers.set((~finite).fill_null(False), None)
@@ -72,7 +72,7 @@ def _finite(numbers: pl.Series) -> pl.Series:
 def as_integers(column: pl.Series) -> pl.Series | None:
     """Int64 where `as_text` would write such a number in every row, else None. An Int64 column is not copied."""
     if column.dtype.is_float():
-        column = _finite(column)
+        column = finite(column)
         if not ((column == column.round()) & (column.abs() < 2.0**53)).all():
             return None
         return column.cast(pl.Int64)
@@ -100,7 +100,7 @@ def as_text(column: pl.Series) -> pl.Series:
             "give one value a row, or make a list 'kind: multi'"
         )
     if column.dtype.is_float():
-        column = _finite(column)
+        column = finite(column)
         whole = column.is_null() | ((column == column.round()) & (column.abs() < 2.0**53))
         if whole.all():
             return column.cast(pl.Int64).cast(pl.String)

@@ -11,7 +11,7 @@ from dataclasses import replace
 
 import polars as pl
 
-from automtl.errors import EncodingError, SchemaError, suggestion
+from automtl.errors import EncodingError, suggestion
 from automtl.tables.columns import alike, as_moments, as_text, joined_texts
 from automtl.tables.schema import Field, FieldKind, Schema, TimePart
 
@@ -41,18 +41,6 @@ def _simple(field: Field) -> tuple[Field, ...]:
 def part_name(field: Field, part: TimePart) -> str:
     """The column of a part of a time."""
     return f"{field.name}:{part}"
-
-
-def newest_days(train: pl.DataFrame, schema: Schema) -> dict[str, float]:
-    """By time field, the newest time in days since 1970: ages count from there. Raises SchemaError without any."""
-    found = {}
-    for field in schema.fields:
-        if field.kind is FieldKind.TIME:
-            newest = days_of(as_moments(train[field.name], field)).max()
-            if not isinstance(newest, float):
-                raise SchemaError(f"column '{field.name}' has no time in the training rows; drop it")
-            found[field.name] = newest
-    return found
 
 
 def derive(table: pl.DataFrame, schema: Schema, newest: Mapping[str, float]) -> pl.DataFrame:

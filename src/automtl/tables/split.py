@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -10,12 +11,13 @@ import polars as pl
 from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.errors import SchemaError, SettingsError
-from automtl.tables.infer import require_columns
-from automtl.tables.numbering import group_numbers
+from automtl.tables.permutation import permuted, seeded_hash
+from automtl.tables.roles import NO_TIME, TRAIN, VALID, AnyChunk, Chunk, TableRoles, starts
 from automtl.tables.schema import CONFIG, Schema
-from automtl.tables.shuffled import seeded_hash, shuffled_places
 
-NAMES = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1, "test": 2}
+DIGIT = 16  # bits of a time that are counted at a time
+
+Shares = tuple[float, float, float]
 
 
 @settings_dataclass(frozen=True, config=CONFIG)
@@ -23,7 +25,7 @@ class SplitSettings:
     """`shares` of training, validation and test rows; `method` is overruled by a split column."""
 
     method: Literal["random", "time", "user"] = "random"
-    shares: tuple[float, float, float] = (0.7, 0.1, 0.2)
+    shares: Shares = (0.7, 0.1, 0.2)
     valid_share_of_train: float = 0.2
 
     def __post_init__(self) -> None:
@@ -42,78 +44,111 @@ class Split:
 
 def split_table(table: pl.DataFrame, schema: Schema, settings: SplitSettings, seed: int) -> Split:
     """Cut by the split column where the schema has one, else by the settings' method."""
-    if schema.split is not None:
-        part = with_validation(named_parts(table, schema.split), settings.valid_share_of_train, seed)
-    elif settings.method == "time":
-        part = _by_time(table, schema, settings.shares)
-    elif settings.method == "user":
-        part = _by_user(table, schema, settings.shares, seed)
-    else:
-        part = cut(shuffled_places(np.arange(table.height), table.height, seed), table.height, settings.shares)
-    parts = [table.filter(pl.Series(part == code)) for code in range(3)]
-    for name, rows in zip(("training", "validation", "test"), parts, strict=True):
-        if rows.height == 0:
+    rows = TableRoles(table, schema)
+    part = split_rule([rows], schema, settings, seed)(rows, 0)
+    require_rows(np.bincount(part, minlength=3))
+    return Split(*(table.filter(pl.Series(part == code)) for code in range(3)))
+
+
+def require_rows(counts: Sequence[int] | np.ndarray) -> None:
+    """Raises SchemaError where a part has no rows. counts: of training, validation and test rows."""
+    for name, count in zip(("training", "validation", "test"), counts, strict=True):
+        if count == 0:
             raise SchemaError(f"the split leaves no {name} rows; use a larger table or other shares")
-    return Split(*parts)
 
 
-def edges(total: int, shares: tuple[float, float, float]) -> np.ndarray:
+def check_method(schema: Schema, settings: SplitSettings) -> None:
+    """Raises SchemaError where the schema lacks the column that the settings' method splits by."""
+    method = None if schema.split is not None else settings.method
+    if method == "time" and schema.time is None:
+        raise SchemaError("a split by time needs a time column; name it with --time")
+    if method == "user" and schema.group is None:
+        raise SchemaError("a split by user needs the user column; name it with --group")
+
+
+def time_of(chunk: Chunk) -> np.ndarray:
+    """(N,) int64 in the order of the times."""
+    return chunk.array("time")
+
+
+Rule = Callable[[AnyChunk, int], np.ndarray]
+
+
+def split_rule(
+    chunks: Sequence[AnyChunk],
+    schema: Schema,
+    settings: SplitSettings,
+    seed: int,
+    times: Callable[[AnyChunk], np.ndarray] = time_of,
+) -> Rule[AnyChunk]:
+    """What tells the parts, (N,), of a chunk that begins at a row. Raises SchemaError."""
+    check_method(schema, settings)
+    shares, total = settings.shares, sum(chunk.rows for chunk in chunks)
+    if schema.split is not None:
+        return _by_column(chunks, settings.valid_share_of_train, seed)
+    if settings.method == "time":
+        return _by_time(chunks, str(schema.time), shares, times)
+    if settings.method == "user":
+        known = np.unique(np.concatenate([np.unique(seeded_hash(chunk.array("group"), seed)) for chunk in chunks]))
+        return lambda chunk, _: _cut(
+            np.searchsorted(known, seeded_hash(chunk.array("group"), seed)), len(known), shares
+        )  # fmt: skip
+    return lambda chunk, start: _cut(permuted(np.arange(start, start + chunk.rows), total, seed), total, shares)
+
+
+def _edges(total: int, shares: Shares) -> np.ndarray:
     """(2,): the ranks among `total` at which the validation and the test rows begin."""
     return np.round(np.cumsum(shares[:2]) * total)
 
 
-def cut(rank: np.ndarray, total: int, shares: tuple[float, float, float]) -> np.ndarray:
-    """Part (0, 1, 2) of rows by their rank among `total`."""
-    return np.searchsorted(edges(total, shares), rank, side="right")
+def _cut(rank: np.ndarray, total: int, shares: Shares) -> np.ndarray:
+    return np.searchsorted(_edges(total, shares), rank, side="right")
 
 
-def named_parts(table: pl.DataFrame, name: str) -> np.ndarray:
-    """(N,) int64 parts as a split column names them. Raises SchemaError for another name."""
-    require_columns(table, [name], "split column")
-    values = table[name].cast(pl.String)
-    unique = values.unique()  # few, whose names are looked at
-    parts = unique.str.strip_chars().str.to_lowercase().replace_strict(NAMES, default=None, return_dtype=pl.Int64)
-    if parts.null_count():
-        known = values.replace_strict(unique, parts, return_dtype=pl.Int64)
-        odd = table[name].filter(known.is_null())[0]
-        raise SchemaError(f"split column '{name}': unknown value {odd!r}; expected train, val or test")
-    found = np.zeros(table.height, np.int64)
-    for value, part in zip(unique, parts, strict=True):
-        found += (values == value).to_numpy() * part  # quicker than to set the rows of a mask
-    return found
+def _by_column(chunks: Sequence[AnyChunk], valid_share: float, seed: int) -> Rule[AnyChunk]:
+    """As the column says; where no row is for validation, a share of the training rows is."""
+    counts = np.array([np.bincount(chunk.array("split"), minlength=3) for chunk in chunks])
+    total = counts.sum(0)
+    if total[VALID]:
+        return lambda chunk, _: chunk.array("split")
+    before = np.cumsum(counts[:, TRAIN]) - counts[:, TRAIN]
+    first = {start: int(rows) for (_, start), rows in zip(starts(chunks), before, strict=True)}
 
-
-def with_validation(part: np.ndarray, share: float, seed: int) -> np.ndarray:
-    """The parts; where no row is for validation, a share of the training rows is."""
-    if (part == 1).any():
+    def with_validation(chunk: AnyChunk, start: int) -> np.ndarray:
+        part = chunk.array("split").copy()
+        rows = np.flatnonzero(part == TRAIN)
+        places = permuted(np.arange(first[start], first[start] + len(rows)), int(total[TRAIN]), seed)
+        part[rows[places < round(int(total[TRAIN]) * valid_share)]] = VALID
         return part
-    train = np.flatnonzero(part == 0)
-    part[train[are_validation(np.arange(len(train)), len(train), share, seed)]] = 1
-    return part
+
+    return with_validation
 
 
-def are_validation(rows: np.ndarray, total: int, share: float, seed: int) -> np.ndarray:
-    """Which of `rows`, numbers among `total` training rows, are taken for validation."""
-    return shuffled_places(rows, total, seed) < round(total * share)
+def _by_time(
+    chunks: Sequence[AnyChunk], name: str, shares: Shares, times: Callable[[AnyChunk], np.ndarray]
+) -> Rule[AnyChunk]:
+    """Rows belong to a later split where at least as many rows as stand before it are of an earlier time."""
+    if nulls := sum(int((times(chunk) == NO_TIME).sum()) for chunk in chunks):
+        raise SchemaError(f"time column '{name}' has {nulls} null values; drop those rows")
+    total = sum(chunk.rows for chunk in chunks)
+    last = [time_in_order(chunks, times, int(edge) - 1) for edge in _edges(total, shares) if edge > 0]
+    return lambda chunk, _: (2 - len(last)) + sum(
+        (times(chunk) > one for one in last), np.zeros(chunk.rows, np.int64)
+    )  # fmt: skip
 
 
-def _by_time(table: pl.DataFrame, schema: Schema, shares: tuple[float, float, float]) -> np.ndarray:
-    if schema.time is None:
-        raise SchemaError("a split by time needs a time column; name it with --time")
-    times = table[schema.time]
-    if times.null_count():
-        raise SchemaError(f"time column '{schema.time}' has {times.null_count()} null values; drop those rows")
-    rank = times.rank(method="min").to_numpy() - 1  # equal times stay on one side
-    return cut(rank, table.height, shares)
-
-
-def _by_user(table: pl.DataFrame, schema: Schema, shares: tuple[float, float, float], seed: int) -> np.ndarray:
-    if schema.group is None:
-        raise SchemaError("a split by user needs the user column; name it with --group")
-    order = seeded_hash(group_numbers(table[schema.group]), seed)
-    return cut_groups(order, np.unique(order), shares)
-
-
-def cut_groups(order: np.ndarray, known: np.ndarray, shares: tuple[float, float, float]) -> np.ndarray:
-    """Part of rows by the place of their group, `order` (N,), among all of them, `known` (G,) ascending."""
-    return cut(np.searchsorted(known, order), len(known), shares)
+def time_in_order(chunks: Sequence[AnyChunk], times: Callable[[AnyChunk], np.ndarray], place: int) -> int:
+    """The time that stands at a place, from 0, when those of all rows are in order; found digit by digit."""
+    found = np.uint64(0)
+    for shift in range(64 - DIGIT, -1, -DIGIT):
+        counts = np.zeros(1 << DIGIT, np.int64)
+        for chunk in chunks:
+            keys = (times(chunk) ^ NO_TIME).view(np.uint64)
+            if shift < 64 - DIGIT:
+                keys = keys[keys >> np.uint64(shift + DIGIT) == found]
+            counts += np.bincount((keys >> np.uint64(shift)) & np.uint64((1 << DIGIT) - 1), minlength=1 << DIGIT)
+        before = np.cumsum(counts)
+        digit = int(np.searchsorted(before, place, side="right"))
+        place -= int(before[digit] - counts[digit])
+        found = (found << np.uint64(DIGIT)) | np.uint64(digit)
+    return int(found.astype(np.int64) ^ NO_TIME)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -200,3 +201,12 @@ def write_table(table: pl.DataFrame, path: Path) -> None:
             table.write_csv(part)
         else:
             table.write_ipc(part)
+
+
+def table_digest(table: pl.DataFrame) -> str:
+    """A digest of the content of a table, wherever it came from and however it is kept in memory."""
+    found = hashlib.sha256()
+    for column in table.rechunk():
+        found.update(f"{column.name} {column.dtype} {len(column)}".encode())
+        found.update(column.hash(seed=0).to_numpy().tobytes())
+    return found.hexdigest()[:12]

@@ -11,10 +11,12 @@ import polars as pl
 
 from automtl.dataset.builder.pipeline import Preparation
 from automtl.dataset.builder.reader import Source
-from automtl.dataset.builder.workdir import SPLITS, Work
+from automtl.dataset.builder.workdir import Work
 from automtl.dataset.store import Store
 from automtl.features.batch import Batch
-from automtl.features.encoder import Encoder, EncoderSettings
+from automtl.features.encoder import Encoder
+from automtl.features.settings import EncoderSettings
+from automtl.tables.roles import PARTS
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings, split_table
 from automtl.tables.table import write_table
@@ -103,7 +105,7 @@ def streamed(
     (folder / "chunks").mkdir(parents=True, exist_ok=True)
     job = Preparation(Source.open(str(source)), schema, settings, split, 0, Work(folder), rows, memory_bytes)
     encoder, report = job.run()
-    return encoder, [Store.open(folder / "encoded" / name).rows() for name in SPLITS], report
+    return encoder, [Store.open(folder / "encoded" / name).rows() for name in PARTS], report
 
 
 def in_memory(

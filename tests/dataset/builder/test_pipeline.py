@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from automtl.errors import AutomtlError
 from automtl.features.batch import Batch
-from automtl.features.encoder import Encoder, EncoderSettings
+from automtl.features.encoder import Encoder
+from automtl.features.settings import EncoderSettings
 from automtl.tables.split import SplitSettings
 from automtl.tables.table import read_table
 from tests.dataset.builder.tables import in_memory, make_schema, make_table, streamed, write_parts

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from automtl.dataset.builder.workdir import ChunkWriter, Work, write_about
-from automtl.features.encoder import EncoderSettings
+from automtl.features.settings import EncoderSettings
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings
 from tests.dataset.builder.tables import in_memory, streamed, write_parts

@@ -26,13 +26,14 @@ import numpy as np
 from automtl.system.files import read_json
 
 ABOUT, CONTENT = "about.json", "content.bin"
-TRAIN, VALID, TEST = range(3)
-SPLITS = ("train", "valid", "test")  # their names in a prepared folder
 
 
 @dataclass(frozen=True)
-class Chunk:
-    """One piece; `about`: what was written of it, and where its arrays lie in the one file that holds them. N rows."""
+class FileChunk:
+    """A chunk in a folder; `about`: what was written of it, and where its arrays lie in the one file that holds them.
+
+    It also has `values.I`, the values whose codes it was the first to have.
+    """
 
     folder: Path
     part_file: Path
@@ -40,7 +41,6 @@ class Chunk:
 
     @property
     def rows(self) -> int:
-        """N."""
         return int(self.about["rows"])
 
     def array(self, name: str) -> np.ndarray:
@@ -48,8 +48,8 @@ class Chunk:
         start, dtype, shape = self.about["arrays"][name]
         return _mapped(self.folder / CONTENT, dtype, start, shape)
 
+    @property
     def part(self) -> np.ndarray:
-        """(N,) uint8, the split of each row."""
         return _mapped(self.part_file, "uint8", 0, [self.rows])
 
 
@@ -85,17 +85,17 @@ class Work:
 
     folder: Path
 
-    def chunk(self, index: int) -> Chunk | None:
+    def chunk(self, index: int) -> FileChunk | None:
         """None if it has not been written."""
         folder = self.folder / "chunks" / f"{index:08d}"
         if not folder.is_dir():
             return None
-        return Chunk(folder, self.folder / "parts" / f"{index:08d}.bin", read_about(folder))
+        return FileChunk(folder, self.folder / "parts" / f"{index:08d}.bin", read_about(folder))
 
     @cached_property
-    def chunks(self) -> list[Chunk]:
+    def chunks(self) -> list[FileChunk]:
         """All of them, once the source has been read."""
-        found: list[Chunk] = []
+        found: list[FileChunk] = []
         while (chunk := self.chunk(len(found))) is not None:
             found.append(chunk)
         return found

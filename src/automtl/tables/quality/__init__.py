@@ -6,7 +6,7 @@ from collections.abc import Collection
 
 from automtl.system.threads import in_threads
 from automtl.tables.infer import check_labels
-from automtl.tables.labels import require_both_classes
+from automtl.tables.label_summary import require_both_classes
 from automtl.tables.quality.base import Audit, Check, Finding, Findings
 from automtl.tables.quality.columns import (
     constant_columns,

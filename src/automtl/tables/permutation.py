@@ -13,7 +13,7 @@ SLICE = 1 << 15  # rows at a time, so that they stay in the cache
 ROUNDS = 4  # of a Feistel network; four make a pseudo-random permutation (Luby and Rackoff 1988)
 
 
-def shuffled_places(rows: np.ndarray, total: int, seed: int) -> np.ndarray:
+def permuted(rows: np.ndarray, total: int, seed: int) -> np.ndarray:
     """(n,) int64: the place of each row number, (n,) below `total`, in the order that `seed` gives to `total` rows.
 
     A Feistel network permutes the smallest 4^b numbers that hold `total`; a place beyond `total` is permuted again.

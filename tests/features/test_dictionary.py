@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from automtl.dataset.builder.dictionary import Dictionary
+from automtl.features.dictionary import Dictionary
 
 KEYS = np.random.default_rng(0).integers(-(2**63), 2**63 - 1, 3000)
 COLUMNS = {

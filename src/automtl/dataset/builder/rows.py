@@ -1,0 +1,94 @@
+"""Chunks in a working folder as the rows that an encoder is fitted on; long results are kept in the folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from functools import cached_property, partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from automtl.dataset.builder.chunks import read_values
+from automtl.dataset.builder.counting import rank_column
+from automtl.dataset.builder.workdir import FileChunk, Work, write_about
+from automtl.features.chunk import Columns
+from automtl.features.fitting import VALUE_BYTES, Fit
+from automtl.features.ranking import Ranking
+from automtl.features.target_encoding import ENCODING_ARRAYS, TargetEncoding
+from automtl.features.vocabulary import Vocabulary
+from automtl.system.progress import Callback, Progress
+from automtl.system.threads import in_order
+from automtl.tables.roles import NO_TIME
+
+VALUES, COUNTED, KEYS = 4, 8, 8  # a quarter of the memory is for vocabularies, an eighth for a column that is counted,
+# an eighth for a key that is encoded
+
+
+@dataclass(frozen=True)
+class FileRows:
+    """`memory`: bytes that all of it may use."""
+
+    work: Work
+    columns: Columns
+    num_rows: int
+    seed: int
+    memory: int
+    callback: Callback
+
+    @property
+    def chunks(self) -> list[FileChunk]:
+        return self.work.chunks
+
+    @property
+    def memory_bytes(self) -> tuple[int, int]:
+        return self.memory // VALUES, self.memory // KEYS
+
+    def each(self, stage: str, work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        """The results, in parallel; reports each that is there."""
+        listed, found = list(items), []
+        for result in in_order(work, listed):
+            found.append(result)
+            self.callback(Progress(stage, len(found), len(listed)))
+        return found
+
+    def values(self, place: int) -> Iterator[pl.Series]:
+        return (read_values(chunk, place) for chunk in self.chunks)
+
+    def ranking(self, place: int, min_count: int) -> Ranking:
+        """All values for which there is room, however few rows they have: the report counts them."""
+        most = self.memory // VALUES // VALUE_BYTES
+        return rank_column(self.work, place, self.columns.coded[place].lists, most, self.memory // COUNTED)
+
+    def times(self, chunk: FileChunk) -> np.ndarray:
+        if self.columns.times_are_numbers:
+            return chunk.array("time")
+        return self._text_order.take(chunk.array(f"ids.{len(self.columns.coded) - 1}"))
+
+    @cached_property
+    def _text_order(self) -> np.ndarray:
+        """(codes + 1,) int64: where each code's text comes in the order of texts; NO_TIME for the first, no text."""
+        values = pl.concat(list(self.values(len(self.columns.coded) - 1)))
+        return np.concatenate([[NO_TIME], values.rank("dense").to_numpy().astype(np.int64)])
+
+    def target_encoding(self, key: int, vocabulary: Vocabulary, fit: Fit) -> tuple[TargetEncoding, np.ndarray]:
+        name = f"target_encoding.{key}"
+        if self.work.done(name) is None:
+            with self.work.step(name) as fresh:
+                encoding, _ = fit(partial(_array_in, fresh))
+                np.savez(fresh / "encoding.npz", **{one: getattr(encoding, one) for one in ENCODING_ARRAYS})
+                (fresh / "raw.npy").unlink()
+                write_about(fresh, {})
+        folder = self.work.folder / name
+        with np.load(folder / "encoding.npz") as arrays:
+            found = TargetEncoding(vocabulary, smoothing=self.columns.settings.smoothing, **arrays)
+        return found, np.load(folder / "inputs.npy", mmap_mode="r")
+
+    def scratch(self, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+        return _array_in(self.work.folder, name, shape, dtype)
+
+
+def _array_in(folder: Path, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    return np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shape)

@@ -1,0 +1,243 @@
+"""Which arrays chunks of rows have, by the schema, and chunks of a table in memory.
+
+Beside those of `tables.roles`, in a chunk of N rows: `ids.I` codes of values, (N,), or of lists one after another, with
+`sizes.I` (N,); `number.J` float64, NaN where missing; `days.K` float64, since 1970.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from automtl.errors import SchemaError
+from automtl.features.scaler import has_bins
+from automtl.features.settings import EncoderSettings
+from automtl.system.slices import SLICE
+from automtl.tables.columns import as_moments, as_numbers, as_parts, key_column
+from automtl.tables.derive import days_of, derive, part_name, simple_fields
+from automtl.tables.roles import AnyChunk, Chunk, TableRoles, training
+from automtl.tables.schema import Condition, Field, FieldKind, Schema, TaskKind
+
+LISTS = (FieldKind.MULTI, FieldKind.SEQUENCE)
+HUGE = 1e60  # numbers are cut there, so that their cube is still a number
+ORDERED = (pl.Date, pl.Datetime, pl.Time, pl.Duration)  # whose physical form is a whole number
+
+
+@dataclass(frozen=True)
+class Coded:
+    """A column of ids: that of a field, of a target encoding's key, or the time as text (neither)."""
+
+    field: Field | None = None
+    key: tuple[str, ...] = ()
+
+    @property
+    def lists(self) -> bool:
+        """Whether a row has several ids."""
+        return self.field is not None and self.field.kind in LISTS
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What is read of rows of a schema. `types`: of the table's columns. `by_time`: whether a split orders the rows."""
+
+    schema: Schema
+    settings: EncoderSettings
+    types: dict[str, pl.DataType]
+    by_time: bool = False
+
+    @cached_property
+    def fields(self) -> tuple[Field, ...]:
+        """The fields that are encoded."""
+        return simple_fields(self.schema)
+
+    def of(self, *kinds: FieldKind) -> tuple[Field, ...]:
+        """The fields of some kinds that are encoded."""
+        return tuple(one for one in self.fields if one.kind in kinds)
+
+    @property
+    def needed(self) -> list[str]:
+        """The columns that are read, in the order of the table."""
+        schema = self.schema
+        conditions = {Condition.parse(task.condition).column for task in schema.tasks if task.condition is not None}
+        wanted: set[str | None] = {*schema.columns, *schema.task_names, *conditions}
+        wanted |= {schema.weight, schema.group, schema.split, schema.time if self.times else None}
+        return [name for name in self.types if name in wanted]
+
+    @cached_property
+    def coded(self) -> tuple[Coded, ...]:
+        """Columns of codes: fields, those of lists last, then further keys, then a time that is text."""
+        fields = [Coded(one) for one in (*self.of(FieldKind.CATEGORICAL), *self.of(*LISTS))]
+        names = {(one.name,) for one in self.of(FieldKind.CATEGORICAL)}
+        keys = [Coded(key=key) for key in self.keys if key not in names]
+        return (*fields, *keys, *([Coded()] if self.times and not self.times_are_numbers else []))
+
+    @property
+    def keys(self) -> tuple[tuple[str, ...], ...]:
+        """Keys that are encoded by the target."""
+        return self.schema.target_encoding if self.settings.target_encoding else ()
+
+    def place(self, wanted: Field | tuple[str, ...]) -> int:
+        """Of a field's or a key's codes among `coded`."""
+        key = (wanted.name,) if isinstance(wanted, Field) else wanted
+        single = isinstance(wanted, tuple)
+        return next(
+            place for place, one in enumerate(self.coded)
+            if one.key == key or (one.field is not None and (one.field.name,) == key and not (single and one.lists))
+        )  # fmt: skip
+
+    @property
+    def numeric(self) -> tuple[Field, ...]:
+        """Fields that are numbers of the table; the age of a time is not."""
+        return tuple(one for one in self.of(FieldKind.NUMERIC) if one not in self.ages)
+
+    @cached_property
+    def ages(self) -> dict[Field, Field]:
+        """The fields that are ages, each with the time that it is of."""
+        times = {part_name(time, "age"): time for time in self.moments}
+        return {one: times[one.name] for one in self.fields if one.name in times}
+
+    @property
+    def moments(self) -> tuple[Field, ...]:
+        """Fields that are times."""
+        return tuple(one for one in self.schema.fields if one.kind is FieldKind.TIME)
+
+    @property
+    def num_categorical(self) -> int:
+        """Columns of one id a row, those of bins included."""
+        forms = [self.settings.of(one).form for one in self.of(FieldKind.NUMERIC)]
+        return len(self.of(FieldKind.CATEGORICAL)) + sum(has_bins(form, self.settings.bins) for form in forms)
+
+    @property
+    def times(self) -> bool:
+        """Whether rows are ordered by the time column."""
+        return self.schema.time is not None and (self.by_time or bool(self.keys))
+
+    @property
+    def times_are_numbers(self) -> bool:
+        """Whether the time column has an order of its own, not that of texts."""
+        dtype = self.types[str(self.schema.time)]
+        return dtype.is_numeric() or dtype.base_type() in ORDERED or dtype == pl.Boolean
+
+    @property
+    def arrays(self) -> list[str]:
+        """Names of the arrays of a chunk, those of codes excepted."""
+        schema = self.schema
+        found = [f"number.{place}" for place in range(len(self.numeric))]
+        found += [f"days.{place}" for place in range(len(self.moments))]
+        found += [name for name in ("weight", "group", "split") if getattr(schema, name) is not None]
+        return [*found, "labels", "mask", *(["time"] if self.times and self.times_are_numbers else [])]
+
+    @property
+    def types_of_labels(self) -> dict[str, type]:
+        """The smallest types that hold labels and masks."""
+        binary = all(task.kind is TaskKind.BINARY for task in self.schema.tasks)
+        return {"labels": np.uint8 if binary else np.float64, "mask": np.uint8}
+
+    def derived(self, table: pl.DataFrame) -> pl.DataFrame:
+        """With the columns of the fields that are encoded; ages are not counted from the newest time yet."""
+        return derive(table, self.schema, dict.fromkeys((time.name for time in self.moments), 0.0))
+
+    def ids(self, derived: pl.DataFrame, one: Coded) -> tuple[pl.Series, np.ndarray | None]:
+        """The values of a coded column of the derived table and, of lists, how many each row has."""
+        if one.field is None:
+            fields = {given.name: given for given in self.schema.fields}
+            return (key_column(derived, one.key, fields) if one.key else derived[str(self.schema.time)]), None
+        if one.lists:
+            return as_parts(derived[one.field.name], one.field, self.settings.max_values)
+        return derived[one.field.name], None
+
+
+@dataclass(frozen=True)
+class TableChunk:
+    """Rows of a table in memory, all of them training rows. Arrays are made when they are asked for, but those `given`.
+
+    `derived`: the table as `Columns.derived` makes it.
+    """
+
+    table: pl.DataFrame
+    derived: pl.DataFrame
+    columns: Columns
+    given: dict[str, np.ndarray] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        return self.table.height
+
+    @cached_property
+    def part(self) -> np.ndarray:
+        return self._roles.part
+
+    def array(self, name: str) -> np.ndarray:
+        if name in self.given:
+            return self.given[name]
+        kind, _, place = name.partition(".")
+        if kind == "number":
+            return plain_numbers(as_numbers(self.derived[self.columns.numeric[int(place)].name]))
+        if kind == "days":
+            time = self.columns.moments[int(place)]
+            days = days_of(as_moments(self.table[time.name], time))
+            return days.fill_null(float("nan")).to_numpy()
+        return self._roles.array(name)
+
+    @cached_property
+    def _roles(self) -> TableRoles:
+        return TableRoles(self.table, self.columns.schema)
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """A numeric column, or the age of a time, as the encoder reads it. `newest`: by time, in days since 1970."""
+
+    columns: Columns
+    field: Field
+    newest: dict[str, float]
+
+    def of(self, chunk: Chunk) -> np.ndarray:
+        """(N,) float64, NaN where missing."""
+        time = self.columns.ages.get(self.field)
+        if time is None:
+            return chunk.array(f"number.{self.columns.numeric.index(self.field)}")
+        return self.newest[time.name] - chunk.array(f"days.{self.columns.moments.index(time)}")
+
+    def training(self, chunks: Sequence[Chunk]) -> Iterator[np.ndarray]:
+        """Slices of SLICE training rows."""
+        return sliced(training(chunk, self.of(chunk)) for chunk in chunks)
+
+
+def newest_of(chunks: Sequence[AnyChunk], columns: Columns) -> dict[str, float]:
+    """By time field, the newest training time in days: ages count from there. Raises SchemaError without any."""
+    found = {}
+    for place, time in enumerate(columns.moments):
+        newest = max(largest(training(chunk, chunk.array(f"days.{place}"))) for chunk in chunks)
+        if newest == -np.inf:
+            raise SchemaError(f"column '{time.name}' has no time in the training rows; drop it")
+        found[time.name] = newest
+    return found
+
+
+def largest(values: np.ndarray) -> float:
+    """Minus infinity where there is none."""
+    return float(np.fmax.reduce(values, initial=-np.inf))
+
+
+def sliced(parts: Iterable[np.ndarray], rows: int = SLICE) -> Iterator[np.ndarray]:
+    """The same rows in parts of another length, as a table in memory is cut."""
+    waiting: list[np.ndarray] = []
+    for part in parts:
+        waiting.append(part)
+        while sum(map(len, waiting)) >= rows:
+            joined = waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
+            yield joined[:rows]
+            waiting = [joined[rows:]]
+    rest = waiting[0] if len(waiting) == 1 else np.concatenate(waiting)
+    if len(rest):
+        yield rest
+
+
+def plain_numbers(numbers: pl.Series) -> np.ndarray:
+    """(n,) float64, NaN where null; cut at HUGE, whose cube is still a number."""
+    return numbers.clip(-HUGE, HUGE).fill_null(float("nan")).to_numpy()

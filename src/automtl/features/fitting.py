@@ -1,0 +1,197 @@
+"""What an encoder learns from training rows, which come in chunks: those of a table in memory, or of files in a folder.
+
+Both are fitted by the same steps, and to the same bits.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, Protocol
+
+import numpy as np
+import polars as pl
+
+from automtl.errors import SchemaError
+from automtl.features.chunk import Columns, Numbers, newest_of
+from automtl.features.piecewise import Piecewise
+from automtl.features.ranking import Ranking
+from automtl.features.scaler import Scaler
+from automtl.features.settings import EncoderSettings
+from automtl.features.target_encoding import History, Scratch, TargetEncoding, Terms
+from automtl.features.vocabulary import Vocabulary
+from automtl.tables.roles import TRAIN, Chunk
+from automtl.tables.schema import Field, FieldKind
+
+VALUE_BYTES = 64  # of a value of a vocabulary, about
+Fit = Callable[[Scratch], tuple[TargetEncoding, np.ndarray]]
+
+
+class TrainingRows(Protocol):
+    """Rows that an encoder is fitted on, as chunks; `num_rows`: how many of them are training rows.
+
+    `memory_bytes`: of all vocabularies together, and of a key that is encoded; None where there is no limit.
+    """
+
+    @property
+    def columns(self) -> Columns: ...
+
+    @property
+    def num_rows(self) -> int: ...
+
+    @property
+    def seed(self) -> int: ...
+
+    @property
+    def chunks(self) -> Sequence[Chunk]: ...
+
+    @property
+    def memory_bytes(self) -> tuple[int | None, int | None]: ...
+
+    def each(self, stage: str, work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        """The results of work on items, in parallel."""
+
+    def values(self, place: int) -> Iterator[pl.Series]:
+        """The values of a coded column, in the order of their codes."""
+
+    def ranking(self, place: int, min_count: int) -> Ranking:
+        """The values of a coded column that at least so many training rows have; there may be others behind them."""
+
+    def times(self, chunk: Any) -> np.ndarray:
+        """(N,) int64 in the order of the times of a chunk."""
+
+    def target_encoding(self, key: int, vocabulary: Vocabulary, fit: Fit) -> tuple[TargetEncoding, np.ndarray]:
+        """What `fit` gives for a key of the schema, with arrays where there is room for them."""
+
+    def scratch(self, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+        """An array to be filled, which all keys share."""
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """What was learned. `rankings`: by place of the coded column. By key: the id of each code, and what gives the
+    inputs of the training rows themselves."""
+
+    newest: dict[str, float]
+    vocabularies: dict[str, Vocabulary]
+    scalers: dict[str, Scaler | Piecewise]
+    rankings: list[Ranking]
+    encodings: dict[tuple[str, ...], TargetEncoding]
+    key_ids: list[np.ndarray]
+    own_inputs: list[np.ndarray]
+    history: History
+
+    def ids(self, rows: TrainingRows, place: int) -> np.ndarray:
+        """(codes + 1,) int32: the id of each code of a field."""
+        field = rows.columns.coded[place].field
+        assert field is not None
+        vocabulary = self.vocabularies[field.target or field.name]
+        if field.target is not None:
+            own = Vocabulary(vocabulary.values, vocabulary.hashed)  # whose look-up table goes when it is done
+            return np.concatenate([np.zeros(1, np.int32), *map(own.encode, rows.values(place))])
+        ids, start = self.rankings[place].ids(vocabulary.values.len()), 1
+        for values in rows.values(place) if vocabulary.hashed else ():
+            vocabulary.share_unknown(values, ids[start : start + values.len()])
+            start += values.len()
+        return ids
+
+
+def fit_rows(rows: TrainingRows) -> Fitted:
+    """Fit numbers, vocabularies and target encodings. Raises SchemaError where a column has no value."""
+    columns = rows.columns
+    newest = newest_of(rows.chunks, columns)
+    numbers = [Numbers(columns, field, newest) for field in columns.of(FieldKind.NUMERIC)]
+    tasks: list[Callable[[], Any]] = [partial(_fit_numbers, rows, one) for one in numbers]
+    counted = [place for place, one in enumerate(columns.coded) if one.field is not None or one.key]
+    tasks += [partial(rows.ranking, place, _least_count(columns, place)) for place in counted]
+    found = rows.each("counting", lambda task: task(), tasks)
+    fits, rankings = found[: len(numbers)], found[len(numbers) :]
+    scalers = {
+        one.field.name: fit for kind in (Scaler, Piecewise) for one, fit in zip(numbers, fits, strict=True)
+        if isinstance(fit, kind)
+    }  # fmt: skip
+    vocabularies, known = _fit_vocabularies(rows, rankings)
+    settings, time = columns.settings, columns.schema.time
+    history = History(
+        Terms(rows.chunks, columns.schema, rows.num_rows), settings.folds, settings.smoothing, rows.seed,
+        None if time is None else rows.times, rows.memory_bytes[1],
+    )  # fmt: skip
+    if columns.keys:
+        history.begin(rows.scratch)
+    ids = [rankings[columns.place(key)].ids(count) for key, count in zip(columns.keys, known, strict=True)]
+
+    def encode(key: int) -> tuple[TargetEncoding, np.ndarray]:
+        place = columns.place(columns.keys[key])
+        vocabulary = Vocabulary(rankings[place].values.head(known[key]))
+        return rows.target_encoding(key, vocabulary, lambda scratch: history.fit(place, vocabulary, ids[key], scratch))
+
+    encoded = rows.each("target encoding", encode, range(len(columns.keys)))
+    encodings = dict(zip(columns.keys, [one for one, _ in encoded], strict=True))
+    return Fitted(newest, vocabularies, scalers, rankings, encodings, ids, [own for _, own in encoded], history)
+
+
+def _least_count(columns: Columns, place: int) -> int:
+    """The rows of the rarest value that is wanted of a coded column; a key wants all values."""
+    one = columns.coded[place]
+    if one.field is None or any(columns.place(key) == place for key in columns.keys):
+        return 1
+    return columns.settings.of(one.field).min_count
+
+
+def _no_value(name: str) -> SchemaError:
+    return SchemaError(f"column '{name}' has no value in the training rows; drop it")
+
+
+def _fit_numbers(rows: TrainingRows, numbers: Numbers) -> Scaler | Piecewise:
+    settings = rows.columns.settings.of(numbers.field)
+    if all(np.isnan(part).all() for part in numbers.training(rows.chunks)):  # the first one mostly tells
+        raise _no_value(numbers.field.name)
+    parts = numbers.training(rows.chunks)
+    if settings.form == "piecewise":
+        return Piecewise.fit_parts(parts, rows.num_rows, settings.bins)
+    return Scaler.fit_parts(parts, rows.num_rows, settings.bins, settings.form)
+
+
+def _fit_vocabularies(rows: TrainingRows, rankings: list[Ranking]) -> tuple[dict[str, Vocabulary], list[int]]:
+    """By field; and how many values of each key are known. Where all do not fit, the largest are cut alike."""
+    columns, fields = rows.columns, dict[str, tuple[Field, EncoderSettings, Ranking]]()
+    for one, ranking in zip(columns.coded, rankings, strict=False):
+        if one.field is not None:
+            if not ranking.present[TRAIN]:
+                raise _no_value(one.field.name)
+            if one.field.target is None:
+                fields[one.field.name] = (one.field, columns.settings.of(one.field), ranking)
+    wanted = {name: ranking.most(settings.min_count) for name, (_, settings, ranking) in fields.items()}
+    most = {name: min(wanted[name], settings.max_ids) for name, (_, settings, _) in fields.items()}
+    keys = [rankings[columns.place(key)].values.len() for key in columns.keys]
+    memory = rows.memory_bytes[0]
+    fits = _evenly(np.array([*most.values(), *keys], np.int64), None if memory is None else memory // VALUE_BYTES)
+    found = {}
+    for name, (_, settings, ranking) in fields.items():
+        known = min(most[name], fits)
+        found[name] = Vocabulary(ranking.values.head(known), settings.hashed_ids if known < wanted[name] else 0)
+        if known < wanted[name]:
+            _warn_cut(name, wanted[name], found[name], "max_ids" if known == most[name] else "memory")
+    return found, [min(count, fits) for count in keys]
+
+
+def _evenly(sizes: np.ndarray, total: int | None) -> int:
+    """The largest size to which all may be cut so that together they are not above the total."""
+    if total is None or sizes.sum() <= total:
+        return int(sizes.max(initial=0))
+    ascending = np.sort(sizes)
+    before = np.concatenate([[0], np.cumsum(ascending)[:-1]])
+    shares = (total - before) // np.arange(len(sizes), 0, -1)
+    return max(int(shares[np.argmax(shares < ascending)]), 1)
+
+
+def _warn_cut(name: str, values: int, kept: Vocabulary, why: str) -> None:
+    """Warn that of so many values of a column only those of a vocabulary have an id of their own."""
+    rest = f"hashed into {kept.hashed:,} ids" if kept.hashed else "unknown"
+    warnings.warn(
+        f"column '{name}': of {values:,} values the {kept.values.len():,} most frequent have an id "
+        f"of their own ({why}), the others are {rest}",
+        stacklevel=3,
+    )

@@ -1,0 +1,113 @@
+"""A table in memory as the training rows that an encoder is fitted on."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+import polars as pl
+
+from automtl.features.chunk import Columns, TableChunk
+from automtl.features.dictionary import Dictionary
+from automtl.features.fitting import Fit, Fitted
+from automtl.features.hash_table import HashTable
+from automtl.features.ranking import Counted, Ranking, canonical, count_codes
+from automtl.features.settings import EncoderSettings
+from automtl.features.target_encoding import TargetEncoding
+from automtl.features.vocabulary import Vocabulary
+from automtl.system.slices import SLICE
+from automtl.system.threads import in_threads
+from automtl.tables.infer import require_columns
+from automtl.tables.label_summary import summarize_labels
+from automtl.tables.labels import label_columns
+from automtl.tables.roles import Chunk, starts, time_order
+from automtl.tables.schema import FieldKind, Schema
+
+
+class FrameRows:
+    """Chunks of SLICE rows, so that temporaries stay in the cache; all of them are training rows.
+
+    Raises SchemaError where nothing can be learned.
+
+    `categorical`: (N, C) int32, codes of the fields of one id a row; the columns of bins behind them are not written.
+    """
+
+    memory_bytes = (None, None)
+
+    def __init__(self, table: pl.DataFrame, schema: Schema, settings: EncoderSettings, seed: int) -> None:
+        self.columns, self.num_rows, self.seed = Columns(schema, settings, dict(table.schema)), table.height, seed
+        if self.columns.keys and schema.time is not None:
+            require_columns(table, [schema.time], "time column")
+        derived = self.columns.derived(table)
+        self.categorical = np.empty((table.height, self.columns.num_categorical), np.int32)
+        self.chunks: Sequence[TableChunk] = [
+            TableChunk(table.slice(start, SLICE), derived.slice(start, SLICE), self.columns)
+            for start in range(0, table.height, SLICE)
+        ]
+        in_threads(self._keep_roles, self.chunks)
+        summarize_labels(self.chunks, schema.tasks)
+        if self.columns.keys and schema.time is not None:
+            times = time_order(table[schema.time])
+            for chunk, start in starts(self.chunks):
+                chunk.given["time"] = times[start : start + chunk.rows]
+        coded = [place for place, one in enumerate(self.columns.coded) if one.field is not None or one.key]
+        self.coded = in_threads(self._code, coded)
+
+    def _code(self, place: int) -> tuple[Dictionary, pl.Series]:
+        """Give each chunk its codes of a column; all its values."""
+        one, known, fresh = self.columns.coded[place], Dictionary(), []
+        single = one.field is not None and one.field.kind is FieldKind.CATEGORICAL
+        for chunk, start in starts(self.chunks):
+            values, sizes = self.columns.ids(chunk.derived, one)
+            codes, new = known.add(values)
+            fresh.append(new)
+            if single:
+                column = self.categorical[start : start + chunk.rows, place]
+                column[:], codes = codes, column
+            chunk.given[f"ids.{place}"] = codes
+            if sizes is not None:
+                chunk.given[f"sizes.{place}"] = sizes
+        if isinstance(known.table, HashTable):
+            known.table.close()
+        return known, canonical(pl.concat(fresh))
+
+    def _keep_roles(self, chunk: TableChunk) -> None:
+        """Labels are read several times, and small."""
+        values, mask = label_columns(chunk.table, self.columns.schema)
+        types = self.columns.types_of_labels
+        chunk.given.update(labels=values.astype(types["labels"]), mask=mask.astype(types["mask"]))
+
+    def each(self, stage: str, work, items) -> list:  # type: ignore[no-untyped-def, type-arg]
+        return in_threads(work, items)
+
+    def values(self, place: int) -> Iterator[pl.Series]:
+        yield self.coded[place][1]
+
+    def ranking(self, place: int, min_count: int) -> Ranking:
+        size, lists = self.coded[place][0].size, self.columns.coded[place].lists
+        counts = count_codes(self.chunks, place, size, lists=lists, parts=1)
+        counted = Counted.of(self.coded[place][1], np.arange(1, size + 1), counts, several=False, min_count=min_count)
+        return counted.first(None).ranking(counted.values.len(), counts)
+
+    def times(self, chunk: Chunk) -> np.ndarray:
+        return chunk.array("time")
+
+    def target_encoding(self, key: int, vocabulary: Vocabulary, fit: Fit) -> tuple[TargetEncoding, np.ndarray]:
+        return fit(self.scratch)
+
+    def scratch(self, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+        return np.empty(shape, dtype)
+
+    def ids(self, fitted: Fitted) -> dict[int, np.ndarray]:
+        """By place, the id of each code of the fields. Look-up tables that are there become those of vocabularies."""
+        places = [place for place, one in enumerate(self.columns.coded) if one.field is not None]
+        found = dict(zip(places, in_threads(lambda place: fitted.ids(self, place), places), strict=True))
+        for place, ids in found.items():
+            (known, values), field = self.coded[place], self.columns.coded[place].field
+            table, comparable = known.table, known.texts or values.dtype == pl.Int64
+            if field is None or field.target is not None or not isinstance(table, HashTable) or not comparable:
+                continue
+            vocabulary = fitted.vocabularies[field.name]
+            if 2 * vocabulary.values.len() >= table.size:  # else a new one will be much smaller
+                vocabulary.adopt(table, ids[1:], known.texts)
+        return found

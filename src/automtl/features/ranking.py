@@ -1,0 +1,115 @@
+"""Counted columns of ids: their values in the order of a vocabulary. V values, S parts (training rows first).
+
+Every vocabulary of a column, whatever its least count and its most ids, is a beginning of its ranking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import polars as pl
+
+from automtl.features.ordering import vocabulary_order
+from automtl.features.vocabulary import FIRST, MISSING, UNKNOWN
+from automtl.tables.columns import as_text
+from automtl.tables.roles import TRAIN, Chunk
+
+NOT_RANKED = -1  # the rank of a code whose value too few training rows have, or which is beyond the most
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """`values`: (V,), most training rows first, as a vocabulary has them; those of `distinct` for which there is room.
+
+    `rank`: (codes + 1,) int32; the first is unused. `rows`: (S, V) by part and rank; `missing`, `present`: rows, or
+    elements of lists, of each part.
+    """
+
+    values: pl.Series
+    distinct: int
+    rank: np.ndarray
+    rows: np.ndarray
+    missing: list[int]
+    present: list[int]
+
+    def most(self, min_count: int) -> int:
+        """How many values at least so many training rows have; where not all are ranked, how many values there are."""
+        enough = int(np.searchsorted(-self.rows[TRAIN], -min_count, side="right"))
+        return enough if enough < self.values.len() else self.distinct
+
+    def ids(self, known: int) -> np.ndarray:
+        """(codes + 1,) int32 ids by code, where the first `known` values have one."""
+        ids = np.where((self.rank >= 0) & (self.rank < known), self.rank + FIRST, UNKNOWN).astype(np.int32)
+        ids[0] = MISSING
+        return ids
+
+
+@dataclass(frozen=True)
+class Counted:
+    """Values, each once, as Int64 or String; `rows`: (S, V); `codes`: (V,), one of each."""
+
+    values: pl.Series
+    rows: np.ndarray
+    codes: np.ndarray
+
+    @staticmethod
+    def of(values: pl.Series, codes: np.ndarray, counts: np.ndarray, several: bool, min_count: int = 1) -> Counted:
+        """Values of at least so many training rows; they are there several times where a value has `several` codes."""
+        rows = counts.take(codes, axis=1)
+        if several:
+            groups = (
+                values.to_frame("value").with_row_index("place").group_by("value", maintain_order=True).agg("place")
+            )
+            group = np.repeat(np.arange(groups.height), groups["place"].list.len().to_numpy())
+            place = groups["place"].explode().to_numpy()
+            merged = np.zeros((len(rows), groups.height), rows.dtype)
+            for part, every in zip(merged, rows, strict=True):
+                np.add.at(part, group, every[place])
+            values, rows, codes = groups["value"], merged, codes[groups["place"].list.first().to_numpy()]
+        kept = np.flatnonzero(rows[TRAIN] >= min_count)
+        if len(kept) == len(codes):
+            return Counted(values, rows, codes)
+        return Counted(values.gather(kept), rows.take(kept, axis=1), codes.take(kept))
+
+    def first(self, most: int | None, *others: Counted) -> Counted:
+        """The `most` most frequent ones of these and others, in their order."""
+        values, rows, codes = self.values, self.rows, self.codes
+        if others:
+            every = (self, *others)
+            values = pl.concat([one.values for one in every])
+            rows = np.concatenate([one.rows for one in every], axis=1)
+            codes = np.concatenate([one.codes for one in every])
+        order = vocabulary_order(values, rows[TRAIN])[:most]
+        return Counted(values.gather(order), rows.take(order, axis=1), codes.take(order))
+
+    def ranking(self, distinct: int, counts: np.ndarray) -> Ranking:
+        """Of values in their order."""
+        rank = np.full(counts.shape[1], NOT_RANKED, np.int32)
+        rank[self.codes] = np.arange(self.values.len(), dtype=np.int32)
+        missing, present = counts[:, 0].tolist(), counts[:, 1:].sum(1).tolist()
+        return Ranking(self.values, distinct, rank, self.rows, missing, present)
+
+
+def count_codes(chunks: Sequence[Chunk], place: int, size: int, *, lists: bool, parts: int) -> np.ndarray:
+    """(S, codes + 1): rows, or elements of lists, by part and code; `parts`: S, 1 where all rows are training rows."""
+    large = lists or sum(chunk.rows for chunk in chunks) >= 2**31
+    counts = np.zeros((parts, size + 1), np.int64 if large else np.int32)
+    one, starts = counts.dtype.type(1), np.arange(parts) * (size + 1)
+    for chunk in chunks:
+        where = chunk.array(f"ids.{place}")
+        if parts > 1:
+            part = np.repeat(chunk.part, chunk.array(f"sizes.{place}")) if lists else chunk.part
+            where = where + starts.take(part)
+        if counts.size < len(where):
+            counts += np.bincount(where, minlength=counts.size).reshape(parts, -1).astype(counts.dtype)
+        else:
+            np.add.at(counts.reshape(-1), where, one)
+    return counts
+
+
+def canonical(values: pl.Series) -> pl.Series:
+    """Values as a vocabulary compares them: Int64, or else their texts."""
+    whole = (values.dtype.is_integer() and values.dtype not in (pl.UInt64, pl.Int128)) or values.dtype == pl.Boolean
+    return values.cast(pl.Int64) if whole else as_text(values)

@@ -1,0 +1,153 @@
+"""Columns with a role of their own as plain arrays: labels, weights, groups, times, parts. N rows, T tasks.
+
+Rows come in chunks, whether they are in files or in memory; what is fitted on chunks is fitted on both alike.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Protocol, TypeVar
+
+import numpy as np
+import polars as pl
+
+from automtl.errors import SchemaError
+from automtl.system.hashing import hash_integers, lasting_hash
+from automtl.system.slices import slices
+from automtl.tables.columns import TEXTS, as_numbers, as_text
+from automtl.tables.infer import require_columns
+from automtl.tables.labels import label_columns
+from automtl.tables.schema import Schema
+
+PARTS = ("train", "valid", "test")
+TRAIN, VALID, TEST = range(3)
+NAMES = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1, "test": 2}
+NO_TIME = np.iinfo(np.int64).min
+NOT_ZERO = np.int64(0x5851F42D4C957F2D)  # so that the group 0 does not have the number of null
+
+
+class Chunk(Protocol):
+    """N rows that follow one another. `part`: (N,) uint8, TRAIN, VALID or TEST.
+
+    Arrays: `labels`, `mask` (N, T), and, where there is such a column, `weight` float64, `group` int64, `split` uint8,
+    `time` int64, (N,) each; those of inputs are named in `features.chunk`.
+    """
+
+    @property
+    def rows(self) -> int: ...
+
+    @property
+    def part(self) -> np.ndarray: ...
+
+    def array(self, name: str) -> np.ndarray: ...
+
+
+AnyChunk = TypeVar("AnyChunk", bound=Chunk)
+
+
+@dataclass(frozen=True)
+class TableRoles:
+    """A table in memory as one chunk of training rows."""
+
+    table: pl.DataFrame
+    schema: Schema
+
+    @property
+    def rows(self) -> int:
+        return self.table.height
+
+    @property
+    def part(self) -> np.ndarray:
+        return np.zeros(self.rows, np.uint8)
+
+    def array(self, name: str) -> np.ndarray:
+        if name in ("labels", "mask"):
+            return self._labels[name == "mask"]
+        column = str(getattr(self.schema, name))
+        require_columns(self.table, [column], f"{name} column")
+        return READ[name](self.table[column])
+
+    @cached_property
+    def _labels(self) -> tuple[np.ndarray, np.ndarray]:
+        return label_columns(self.table, self.schema)
+
+
+def starts(chunks: Sequence[AnyChunk]) -> Iterator[tuple[AnyChunk, int]]:
+    """Each chunk with the number of rows before it."""
+    start = 0
+    for chunk in chunks:
+        yield chunk, start
+        start += chunk.rows
+
+
+def train_starts(chunks: Sequence[AnyChunk]) -> Iterator[tuple[AnyChunk, int]]:
+    """Each chunk with the number of training rows before it."""
+    start = 0
+    for chunk in chunks:
+        yield chunk, start
+        start += int(np.count_nonzero(chunk.part == TRAIN))
+
+
+def training(chunk: Chunk, values: np.ndarray) -> np.ndarray:
+    """Those of (N, ...) values that belong to training rows; the values themselves where all do."""
+    trained = chunk.part == TRAIN
+    return values if trained.all() else values.compress(trained, axis=0)
+
+
+def group_ids(column: pl.Series) -> np.ndarray:
+    """(N,) int64: a number for each value of a group column, 0 for null.
+
+    It comes from the value alone, so that a column read in pieces has the numbers of the whole. Whole numbers never
+    share one; two of ten million texts do with a chance of about 3e-6.
+    """
+    return np.concatenate([np.zeros(0, np.int64), *map(_ids, slices(column))])
+
+
+def _ids(part: pl.Series) -> np.ndarray:
+    numbers = np.zeros(part.len(), np.int64)
+    if part.dtype.is_integer() and part.dtype not in (pl.UInt64, pl.Int128):
+        keys = part.drop_nulls().cast(pl.Int64).to_numpy()
+        numbers[part.is_not_null().to_numpy()] = hash_integers(keys ^ NOT_ZERO).view(np.int64)
+        return numbers
+    texts = as_text(part)
+    numbers[texts.is_not_null().to_numpy()] = lasting_hash(texts.drop_nulls()).view(np.int64)
+    return numbers
+
+
+def time_order(times: pl.Series) -> np.ndarray:
+    """(N,) int64 in the order of the times; NO_TIME where missing. Of texts it holds within the column alone."""
+    if times.dtype in TEXTS:
+        keys = times.cast(pl.String).rank("dense").cast(pl.Int64).fill_null(0).to_numpy()
+    elif times.dtype.is_float():
+        bits = (times.fill_null(0.0).cast(pl.Float64).to_numpy() + 0.0).view(np.int64)
+        keys = np.where(bits < 0, bits ^ np.iinfo(np.int64).max, bits)
+    elif times.dtype == pl.UInt64:
+        keys = times.fill_null(0).to_numpy().view(np.int64) ^ NO_TIME
+    else:
+        keys = times.to_physical().cast(pl.Int64).fill_null(0).to_numpy()
+    return np.where(times.is_null().to_numpy(), NO_TIME, keys)
+
+
+def named_parts(column: pl.Series) -> np.ndarray:
+    """(N,) uint8 parts as a split column names them. Raises SchemaError for another name."""
+    values = column.cast(pl.String)
+    unique = values.unique()  # few, whose names are looked at
+    parts = unique.str.strip_chars().str.to_lowercase().replace_strict(NAMES, default=None, return_dtype=pl.Int64)
+    if parts.null_count():
+        known = values.replace_strict(unique, parts, return_dtype=pl.Int64)
+        odd = column.filter(known.is_null())[0]
+        raise SchemaError(f"split column '{column.name}': unknown value {odd!r}; expected train, val or test")
+    found = np.zeros(column.len(), np.uint8)
+    for value, part in zip(unique, parts, strict=True):
+        found += (values == value).to_numpy() * np.uint8(part)  # quicker than to set the rows of a mask
+    return found
+
+
+READ: dict[str, Callable[[pl.Series], np.ndarray]] = {
+    "weight": lambda column: as_numbers(column).to_numpy(),
+    "group": group_ids,
+    "time": time_order,
+    "split": named_parts,
+}
