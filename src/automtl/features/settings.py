@@ -12,25 +12,20 @@ from automtl.tables.schema import CONFIG, Field, NumericForm
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class EncoderSettings:
-    """How columns become inputs; a field of the schema may say otherwise.
+    """How columns become inputs; a field of the schema may say otherwise."""
 
-    Ids: `min_count` rows make a value known; of more than `max_ids` values the rest is unknown, or hashed into
-    `hashed_ids` ids. Numbers: their `form` (docs/features.md) and their quantile `bins` (0: none).
-    `joint_numeric_above`: with more numeric columns than this they share one field, else each has its own.
-    `max_values`: of a row's list or sequence. `target_encoding`: whether the schema's keys are encoded, out of so many
-    `folds` where no time orders the rows, with `smoothing` rows at the mean label.
-    """
-
-    min_count: int = Limit(default=3, ge=1)
-    target_encoding: bool = True
-    folds: int = Limit(default=5, ge=2)
-    smoothing: float = Limit(default=20.0, gt=0)
-    bins: int = Limit(default=32, ge=0, le=1024)
-    joint_numeric_above: int = Limit(default=8, ge=0)
-    max_values: int = Limit(default=50, ge=1)
-    form: NumericForm = "auto"
-    max_ids: int = Limit(default=50_000_000, ge=1)
-    hashed_ids: int = Limit(default=0, ge=0)
+    min_count: int = Limit(default=3, ge=1, description="Training rows that make a value of an id known.")
+    target_encoding: bool = Limit(default=True, description="Whether the keys of the schema are target-encoded.")
+    folds: int = Limit(default=5, ge=2, description="Folds of target encoding, where no time orders the rows.")
+    smoothing: float = Limit(default=20.0, gt=0, description="Rows at the mean label that each rate is smoothed by.")
+    bins: int = Limit(default=32, ge=0, le=1024, description="Quantile bins of a number; 0: none.")
+    joint_numeric_above: int = Limit(
+        default=8, ge=0, description="Numeric columns above which all share one field; else each has its own."
+    )
+    max_values: int = Limit(default=50, ge=1, description="Values of a row's list or sequence that are read.")
+    form: NumericForm = Limit(default="auto", description="How numbers become inputs.")
+    max_ids: int = Limit(default=50_000_000, ge=1, description="Values of an id that are known, the most frequent.")
+    hashed_ids: int = Limit(default=0, ge=0, description="Ids that all further values share by hash; 0: unknown.")
 
     def of(self, field: Field) -> EncoderSettings:
         """The settings of one field: what it says itself goes first."""

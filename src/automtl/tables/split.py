@@ -8,6 +8,7 @@ from typing import Literal
 
 import numpy as np
 import polars as pl
+from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.errors import SchemaError, SettingsError
@@ -22,11 +23,15 @@ Shares = tuple[float, float, float]
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class SplitSettings:
-    """`shares` of training, validation and test rows; `method` is overruled by a split column."""
+    """How rows become training, validation and test rows."""
 
-    method: Literal["random", "time", "user"] = "random"
-    shares: Shares = (0.7, 0.1, 0.2)
-    valid_share_of_train: float = 0.2
+    method: Literal["random", "time", "user"] = Limit(
+        default="random", description="What decides, where no column says it: chance, the time, or the user."
+    )
+    shares: Shares = Limit(default=(0.7, 0.1, 0.2), description="Shares of training, validation and test rows.")
+    valid_share_of_train: float = Limit(
+        default=0.2, description="Share of the training rows that validate, where a split column names no such rows."
+    )
 
     def __post_init__(self) -> None:
         if min(self.shares) <= 0 or abs(sum(self.shares) - 1) > 1e-6:
