@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import ast
 import inspect
 import re
-import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any, get_args, get_type_hints
@@ -28,7 +26,7 @@ class Setting:
 
 @dataclass(frozen=True)
 class Section:
-    """The settings of one class, with the sentences of its docstring that speak of all of them."""
+    """The settings of one class, with the first paragraph of its docstring."""
 
     path: str
     title: str
@@ -61,10 +59,12 @@ def _search() -> Iterator[Section]:
             yield _section(kind, "search", f"search ({every})", own)
 
 
-def _section(kind: type, path: str, title: str, own: Sequence[Any]) -> Section:
-    types, described, prefix = get_type_hints(kind), _descriptions(kind), f"{path}." if path else ""
+def _section(kind: Any, path: str, title: str, own: Sequence[Any]) -> Section:
+    types, infos, prefix = get_type_hints(kind), kind.__pydantic_fields__, f"{path}." if path else ""
     settings = (
-        Setting(prefix + field.name, _type(types[field.name], field), _default(field), described.get(field.name, ""))
+        Setting(
+            prefix + field.name, _type(types[field.name], field), _default(field), infos[field.name].description or ""
+        )
         for field in own
     )
     return Section(path, title, (inspect.getdoc(kind) or "").split("\n\n")[0], tuple(settings))
@@ -136,26 +136,6 @@ def _value(value: Any) -> str:
     if value is None:
         return "unset"
     return f"{value:.4g}" if isinstance(value, float) else getattr(value, "name", str(value))
-
-
-def _descriptions(kind: type) -> dict[str, str]:
-    """Name to meaning: `Field(description=...)`, the text under the field, or the sentences of the class about it."""
-    sentences = re.split(r"(?<=[.;])\s+", " ".join((inspect.getdoc(kind) or "").split()))
-    found = {field.name: " ".join(text for text in sentences if f"`{field.name}`" in text) for field in fields(kind)}
-    found |= _texts_under_fields(kind)
-    infos = getattr(kind, "__pydantic_fields__", {})
-    return found | {name: info.description for name, info in infos.items() if info.description}
-
-
-def _texts_under_fields(kind: type) -> dict[str, str]:
-    (body,) = ast.parse(textwrap.dedent(inspect.getsource(kind))).body
-    assert isinstance(body, ast.ClassDef)
-    return {
-        field.target.id: inspect.cleandoc(text.value.value)
-        for field, text in zip(body.body, body.body[1:])
-        if isinstance(field, ast.AnnAssign) and isinstance(field.target, ast.Name)
-        if isinstance(text, ast.Expr) and isinstance(text.value, ast.Constant) and isinstance(text.value.value, str)
-    }
 
 
 def _cell(text: str) -> str:

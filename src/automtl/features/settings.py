@@ -14,18 +14,18 @@ from automtl.tables.schema import CONFIG, Field, NumericForm
 class EncoderSettings:
     """How columns become inputs; a field of the schema may say otherwise."""
 
-    min_count: int = Limit(default=3, ge=1, description="Rows that make a value known.")
-    target_encoding: bool = Limit(default=True, description="Whether the schema's keys are encoded.")
-    folds: int = Limit(default=5, ge=2, description="Of target encoding, where no time column orders the rows.")
-    smoothing: float = Limit(default=20.0, gt=0, description="Rows at the mean label that are added to each value.")
+    min_count: int = Limit(default=3, ge=1, description="Training rows that make a value of an id known.")
+    target_encoding: bool = Limit(default=True, description="Whether the keys of the schema are target-encoded.")
+    folds: int = Limit(default=5, ge=2, description="Folds of target encoding, where no time orders the rows.")
+    smoothing: float = Limit(default=20.0, gt=0, description="Rows at the mean label that each rate is smoothed by.")
     bins: int = Limit(default=32, ge=0, le=1024, description="Quantile bins of a number; 0: none.")
     joint_numeric_above: int = Limit(
-        default=8, ge=0, description="With more numeric columns than this they share one field, else each has its own."
+        default=8, ge=0, description="Numeric columns above which all share one field; else each has its own."
     )
-    max_values: int = Limit(default=50, ge=1, description="Values that are read of a list or sequence.")
-    form: NumericForm = Limit(default="auto", description="Form of a number: docs/features.md.")
-    max_ids: int = Limit(default=50_000_000, ge=1, description="Known values of a field; rarer ones are unknown.")
-    hashed_ids: int = Limit(default=0, ge=0, description="Ids that the values beyond `max_ids` share; 0: none.")
+    max_values: int = Limit(default=50, ge=1, description="Values of a row's list or sequence that are read.")
+    form: NumericForm = Limit(default="auto", description="How numbers become inputs.")
+    max_ids: int = Limit(default=50_000_000, ge=1, description="Values of an id that are known, the most frequent.")
+    hashed_ids: int = Limit(default=0, ge=0, description="Ids that all further values share by hash; 0: unknown.")
 
     def of(self, field: Field) -> EncoderSettings:
         """The settings of one field: what it says itself goes first."""

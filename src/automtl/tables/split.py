@@ -23,14 +23,14 @@ Shares = tuple[float, float, float]
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class SplitSettings:
-    """How rows are split where no column says it."""
+    """How rows become training, validation and test rows."""
 
     method: Literal["random", "time", "user"] = Limit(
-        default="random", description="By user or time: no user, or no time, has rows in two parts."
+        default="random", description="What decides, where no column says it: chance, the time, or the user."
     )
-    shares: Shares = Limit(default=(0.7, 0.1, 0.2), description="Of training, validation and test rows.")
+    shares: Shares = Limit(default=(0.7, 0.1, 0.2), description="Shares of training, validation and test rows.")
     valid_share_of_train: float = Limit(
-        default=0.2, description="Of training rows, where a split column names no validation rows."
+        default=0.2, description="Share of the training rows that validate, where a split column names no such rows."
     )
 
     def __post_init__(self) -> None:
