@@ -1,26 +1,87 @@
-"""automtl: search, train and prove a multi-task recommendation model for a table of logged behaviour."""
+"""automtl: search, train and prove a multi-task recommendation model for a table of logged behaviour.
+
+    >>> import automtl
+    >>> log = automtl.synthetic_log(rows=1000, seed=0)
+    >>> schema = automtl.infer_schema(log, ["click", "buy"])
+    >>> schema.task_names
+    ('click', 'buy')
+
+Every public name is listed here; what is not may change.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from automtl._version import __version__
 
 if TYPE_CHECKING:
+    from automtl.comparison import ComparisonSettings, compare_table
+    from automtl.config import Settings, read_settings
+    from automtl.errors import AutomtlError
     from automtl.estimator import AutoMTL
+    from automtl.experiment import ColumnRoles, Experiment, check_table, fit_table
+    from automtl.experiment.prepare import prepare_table
+    from automtl.features.encoder import Encoder
+    from automtl.operations import Operation
+    from automtl.paper import reproduce
     from automtl.predictor import Predictor
+    from automtl.search import SearchResult, SearchStrategy
+    from automtl.space import Architecture, SearchSpace
+    from automtl.system.progress import Event, Progress
+    from automtl.tables.catalog.base import Dataset
+    from automtl.tables.infer import infer_schema
+    from automtl.tables.schema import Schema, Task
+    from automtl.tables.synthetic import synthetic_log
+    from automtl.tables.table import read_table
+    from automtl.training.metrics import Metric
 
-__all__ = ["AutoMTL", "Predictor", "__version__"]
+_MODULES = {
+    "Architecture": "space",
+    "AutoMTL": "estimator",
+    "AutomtlError": "errors",
+    "ColumnRoles": "experiment",
+    "ComparisonSettings": "comparison",
+    "Dataset": "tables.catalog.base",
+    "Encoder": "features.encoder",
+    "Event": "system.progress",
+    "Experiment": "experiment",
+    "Metric": "training.metrics",
+    "Operation": "operations",
+    "Predictor": "predictor",
+    "Progress": "system.progress",
+    "Schema": "tables.schema",
+    "SearchResult": "search",
+    "SearchSpace": "space",
+    "SearchStrategy": "search",
+    "Settings": "config",
+    "Task": "tables.schema",
+    "check_table": "experiment",
+    "compare_table": "comparison",
+    "fit_table": "experiment",
+    "infer_schema": "tables.infer",
+    "prepare_table": "experiment.prepare",
+    "read_settings": "config",
+    "read_table": "tables.table",
+    "reproduce": "paper",
+    "synthetic_log": "tables.synthetic",
+}
+
+__all__ = [
+    "Architecture", "AutoMTL", "AutomtlError", "ColumnRoles", "ComparisonSettings", "Dataset", "Encoder", "Event",
+    "Experiment", "Metric", "Operation", "Predictor", "Progress", "Schema", "SearchResult", "SearchSpace",
+    "SearchStrategy", "Settings", "Task", "__version__", "check_table", "compare_table", "fit_table", "infer_schema",
+    "prepare_table", "read_settings", "read_table", "reproduce", "synthetic_log",
+]  # fmt: skip
 
 
 def __getattr__(name: str) -> Any:
-    """Heavy parts are imported when first used, so that `import automtl` stays quick."""
-    if name == "AutoMTL":
-        from automtl.estimator import AutoMTL
+    """Import a public name when it is first used, so that `import automtl` stays quick."""
+    if name not in _MODULES:
+        raise AttributeError(f"module 'automtl' has no attribute '{name}'")
+    return getattr(import_module(f"automtl.{_MODULES[name]}"), name)
 
-        return AutoMTL
-    if name == "Predictor":
-        from automtl.predictor import Predictor
 
-        return Predictor
-    raise AttributeError(f"module 'automtl' has no attribute '{name}'")
+def __dir__() -> list[str]:
+    return __all__

@@ -56,7 +56,11 @@ DEFAULT_PRESETS = (
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class Settings:
-    """All settings of a run. `presets` may be written `variants`, `ensemble` `blended`."""
+    """All settings of a run. `presets` may be written `variants`, `ensemble` `blended`.
+
+    >>> automtl.Settings(model="mmoe").network.embedding_size
+    16
+    """
 
     model: str = Limit(default="automtl", description="automtl (searched), a published model, or one of your own.")
     strategy: str = Limit(default="progressive", description="How the architecture is searched.")
@@ -120,6 +124,9 @@ def read_settings(path: Path | str | None, changes: Mapping[str, Any] | None = N
     """Settings of a TOML or YAML file (defaults without one), some of them replaced by `changes`.
 
     Raises SettingsError that names the setting.
+
+    >>> automtl.read_settings(None, {"search": {"max_steps": 100}}).search.max_steps
+    100
     """
     if path is None:
         return make_settings(dict(changes or {}))

@@ -8,7 +8,14 @@ from pathlib import Path
 
 
 class AutomtlError(Exception):
-    """A mistake in what the user gave us; the command line prints it and exits with 2."""
+    """A mistake in what the user gave us; the command line prints it and exits with 2.
+
+    >>> try:
+    ...     automtl.read_table("missing.parquet")
+    ... except automtl.AutomtlError as error:
+    ...     print(error)
+    'missing.parquet' does not exist; check the path
+    """
 
 
 class TableError(AutomtlError):

@@ -21,6 +21,12 @@ class AutoMTL(BaseEstimator):  # type: ignore[misc]
 
     `settings`: a Settings object or nested plain values such as `{"search": {"max_steps": 100}}`. `schema`: a Schema,
     plain values or a file, for what is not inferred; `tasks` may then be empty, which means all of its tasks.
+
+    >>> log = automtl.synthetic_log(rows=500, seed=0)
+    >>> quick = {"model": "mmoe", "presets": [], "training": {"epochs": 1}}
+    >>> model = automtl.AutoMTL(tasks=["click", "buy"], settings=quick).fit(log)
+    >>> model.predict(log).columns
+    ['click', 'buy']
     """
 
     def __init__(

@@ -109,6 +109,12 @@ class Predictor:
     """Everything that scoring a table needs.
 
     `precision` of matrix products: auto is bf16 where the machine has it. Other numbers are in full precision.
+
+    >>> log = automtl.synthetic_log(rows=500, seed=0)
+    >>> quick = {"model": "mmoe", "presets": [], "training": {"epochs": 1}}
+    >>> run = automtl.fit_table(log, ["click"], settings=automtl.read_settings(None, quick), out="runs/predictor")
+    >>> automtl.Predictor.load("runs/predictor").predict(log).equals(run.predictor.predict(log))
+    True
     """
 
     schema: Schema

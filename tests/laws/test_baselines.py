@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from automtl.cli import app
 from automtl.config import make_settings
 from automtl.errors import SettingsError
 from automtl.experiment import ColumnRoles, fit_table
-from automtl.features.layout import CategoricalLayout, Layout
+from automtl.features.layout import Layout
 from automtl.models.baselines import BASELINES
 from automtl.models.baselines.adatt import Fusion
 from automtl.models.baselines.aitm import Transfer
@@ -30,6 +31,7 @@ from automtl.nn.funnel import chain
 from automtl.predictor import Predictor
 from automtl.tables.schema import Task, TaskKind
 from automtl.tables.synthetic import synthetic_log
+from automtl.testing import MODEL_LAWS
 from automtl.training.losses import MultiTaskLoss
 from tests.conftest import TINY, small_batch, small_layout
 
@@ -45,32 +47,10 @@ def test_the_names_on_the_command_line_are_the_models() -> None:
     assert all(name in shown for name in EVERY_MODEL)
 
 
-@pytest.mark.parametrize("num_tasks", [1, 2, 3])
+@pytest.mark.parametrize("law", MODEL_LAWS, ids=lambda law: law.__name__)
 @pytest.mark.parametrize("name", BASELINES)
-def test_logits_and_gradients_are_finite_for_any_number_of_tasks(name: str, num_tasks: int) -> None:
-    model, batch = build(name, num_tasks), small_batch(num_tasks=num_tasks)
-    logits = model(batch.features)
-    assert logits.shape == (40, num_tasks)
-    MultiTaskLoss(small_layout(num_tasks).tasks)(logits, batch).backward()
-    assert all(p.grad is not None and p.grad.isfinite().all() for p in model.parameters())
-
-
-@pytest.mark.parametrize("name", BASELINES)
-def test_ids_alone_are_enough_and_a_batch_of_one_row_trains(name: str) -> None:
-    layout, batch = Layout((CategoricalLayout("a", 9),), (), (), small_layout(2).tasks), small_batch(num_tasks=2)
-    model = build(name, layout=layout).train()
-    features = replace(
-        batch.features, categorical=batch.features.categorical[:1, :1], multi=(), numeric=torch.ones(1, 0)
-    )
-    model(features).sum().backward()
-    assert all(p.grad is None or p.grad.isfinite().all() for p in model.parameters())
-
-
-@pytest.mark.parametrize("name", BASELINES)
-def test_the_seed_decides_the_parameters(name: str) -> None:
-    first, second, other = (list(build(name, seed=seed).parameters()) for seed in (1, 1, 2))
-    assert all(torch.equal(a, b) for a, b in zip(first, second, strict=True))
-    assert not all(torch.equal(a, b) for a, b in zip(first, other, strict=True))
+def test_it_keeps_the_law(name: str, law: Callable[[type[nn.Module]], None]) -> None:
+    law(MODELS.find(name))
 
 
 @pytest.mark.parametrize("name", BASELINES)

@@ -8,12 +8,9 @@ from typing import Literal
 
 import pytest
 import torch
-from torch import nn
 
-from automtl.models.baselines import BASELINES
 from automtl.models.block import CandidateWeights
 from automtl.models.network import Network, RelaxedArchitecture, build
-from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.models.supernet import Supernet
 from automtl.space import Architecture, SearchSpace, SpaceSettings, published_space
@@ -90,22 +87,3 @@ def test_homogeneous_experts_share_their_options() -> None:
 def test_the_supernet_keeps_k_experts_for_each_task() -> None:
     supernet = Supernet(SPACE, small_layout(), SETTINGS, torch.Generator().manual_seed(0))
     assert all(len(chosen) == 2 for chosen in supernet.derive().selection)
-
-
-@pytest.mark.parametrize("name", BASELINES)
-def test_published_models_give_a_logit_for_each_row_and_task_and_reach_every_parameter(name: str) -> None:
-    model: nn.Module = MODELS.find(name)(small_layout(), SETTINGS, torch.Generator().manual_seed(0))
-    batch = small_batch()
-    logits = model(batch.features)
-    assert logits.shape == (40, 3)
-    logits.square().sum().backward()
-    assert all(parameter.grad is not None and parameter.grad.any() for parameter in model.parameters())
-
-
-@pytest.mark.parametrize("name", BASELINES)
-def test_rows_do_not_mix(name: str) -> None:
-    model = MODELS.find(name)(small_layout(), SETTINGS, torch.Generator().manual_seed(0)).eval()
-    batch = small_batch()
-    torch.testing.assert_close(
-        model(batch.features)[5:9], model(batch.take(slice(5, 9)).features), rtol=1e-4, atol=1e-5
-    )

@@ -58,6 +58,12 @@ def compare_table(
     A model that fails is reported in its entry (`failed`) and leaves the others alone.
 
     Processes are started anew, so a script that calls this needs `if __name__ == "__main__":`.
+
+    >>> log, quick = automtl.synthetic_log(rows=500, seed=0), {"presets": [], "training": {"epochs": 1}}
+    >>> settings = automtl.ComparisonSettings(settings=automtl.read_settings(None, quick), seeds=1, trials=1, jobs=1)
+    >>> found = automtl.compare_table(log, ["click"], models=["mmoe", "ple"], settings=settings, out="runs/comparison")
+    >>> sorted(found["models"])
+    ['mmoe', 'ple']
     """
     names, out = resolve_models(models), Path(out)
     if reference_model is not None and reference_model not in names:

@@ -15,6 +15,9 @@ class ComparisonSettings:
     """`seeds`: that many from 0 on, or these. `trials`: hyperparameters tried for each candidate.
 
     `jobs`: processes, one a core if None. `overwrite`: discard results of an earlier comparison in the folder.
+
+    >>> automtl.ComparisonSettings(seeds=2, trials=1, jobs=2).seeds
+    2
     """
 
     roles: ColumnRoles = field(default_factory=ColumnRoles)

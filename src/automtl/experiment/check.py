@@ -24,6 +24,11 @@ def check_table(
     """What the checks of the data find in a table, split as `fit_table` would, or found when it was prepared.
 
     Raises TableError for a prepared table that was not checked then: its columns are no longer there.
+
+    >>> log = automtl.synthetic_log(rows=1000, seed=0)
+    >>> told = log.with_columns(clicked_at=log["click"] * 17 + 3)
+    >>> [finding.column for finding in automtl.check_table(told, ["click"]) if finding.check == "leakage"]
+    ['clicked_at']
     """
     rows, _ = open_source(source, tasks, roles or ColumnRoles(), schema, settings or Settings(), seed)
     if isinstance(rows, FolderSource) and "findings" not in rows.folder.report:

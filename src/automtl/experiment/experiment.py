@@ -43,6 +43,19 @@ class Experiment:
     A step runs those before it that it needs and that were not run yet; only `ensemble` is left to the caller. The
     encoder sees training rows, every choice validation rows; test rows are read once, by `evaluate`. Given an
     `architecture`, nothing is searched. `history` and `seconds` are plain values of what the steps did.
+
+    >>> from automtl.dataset.store import data_loader
+    >>> from automtl.experiment.inputs import EncodedSource
+    >>> from automtl.experiment.source import open_source
+    >>> log = automtl.synthetic_log(rows=500, seed=0)
+    >>> quick = {"model": "mmoe", "presets": [], "training": {"epochs": 1}}
+    >>> settings = automtl.read_settings(None, quick)
+    >>> roles = automtl.ColumnRoles(drop=("like", "cart"))
+    >>> source, settings = open_source(log, ["click", "buy"], roles, None, settings, 0)
+    >>> with data_loader(settings.data_loader) as loader:
+    ...     metrics = automtl.Experiment(EncodedSource(source, loader), settings, seed=0).evaluate()
+    >>> sorted(metrics)
+    ['test', 'validation']
     """
 
     def __init__(

@@ -72,6 +72,12 @@ def fit_table(
 
     `callback` gets `Findings` of the data checks before anything is trained, then `Progress`. The encoder sees training
     rows, every choice validation rows; test rows are encoded and read once, at the end.
+
+    >>> log = automtl.synthetic_log(rows=500, seed=0)
+    >>> quick = {"model": "mmoe", "presets": [], "training": {"epochs": 1}}
+    >>> run = automtl.fit_table(log, ["click", "buy"], settings=automtl.read_settings(None, quick), seed=0)
+    >>> sorted(run.metrics["test"]["tasks"])
+    ['buy', 'click']
     """
     settings, start = settings or Settings(), time.perf_counter()
     check_settings(settings)

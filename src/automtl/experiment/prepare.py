@@ -56,6 +56,10 @@ def prepare_table(
     from rows spread over the table, in which the data are checked, too; `callback` gets `Findings` and `Progress`. What
     is done so far lies beside `out`; the same call goes on from there. Raises FileError where that is another job, a
     process is at work on it, or `out` holds something that is not to be replaced.
+
+    >>> automtl.synthetic_log(rows=500, seed=0).write_parquet("log.parquet")
+    >>> automtl.prepare_table("log.parquet", ["click", "buy"], out="prepared").num_rows["train"]
+    350
     """
     out, settings = Path(out), settings or Settings()
     PREPARED.require_free(out, overwrite)

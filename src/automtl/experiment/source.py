@@ -28,7 +28,11 @@ from automtl.training.sampling import sample_negatives
 
 @dataclass(frozen=True)
 class ColumnRoles:
-    """Columns with a role of their own, and columns to leave out."""
+    """Columns with a role of their own, and columns to leave out.
+
+    >>> automtl.ColumnRoles(drop=("dwell_ms",), group="user_id", time="timestamp").group
+    'user_id'
+    """
 
     drop: tuple[str, ...] = ()
     split: str | None = None

@@ -39,6 +39,13 @@ class Encoder:
     """Vocabularies, scalers and target encoding of one training table.
 
     They are of the columns of `derive`. `newest`: by time field, the newest training time in days since 1970.
+
+    >>> from automtl.features.settings import EncoderSettings
+    >>> log = automtl.synthetic_log(rows=500, seed=0)
+    >>> schema = automtl.infer_schema(log, ["click", "buy"])
+    >>> encoder, rows = automtl.Encoder.fit(log, schema, EncoderSettings(), seed=0)
+    >>> len(rows), rows.labels.shape
+    (500, torch.Size([500, 2]))
     """
 
     schema: Schema

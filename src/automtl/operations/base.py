@@ -34,7 +34,12 @@ class Block(StrEnum):
 
 @dataclass(frozen=True)
 class Operation(ABC):
-    """A candidate: where it may stand (`blocks`), and at most one whole number (a size, a depth, a number of heads)."""
+    """A candidate: where it may stand (`blocks`), and at most one whole number (a size, a depth, a number of heads).
+
+    >>> from automtl.operations import operation
+    >>> operation("mlp-64").numbers
+    (64,)
+    """
 
     blocks: ClassVar[tuple[Block, ...]]
 

@@ -43,6 +43,10 @@ def reproduce(
     Arguments are those of `compare_table`, whose results it keeps and reads: reproductions with one `out` share what
     they have in common, and an interrupted one goes on where it stopped. Trials serve those that train.
     `published_schedule`: searches go as in the paper, the default one by its Algorithm 1.
+
+    >>> from automtl.paper import find_reproduction
+    >>> find_reproduction("figure6").name
+    'FIGURE6'
     """
     out, candidates = Path(out), reproduction.candidates(settings.settings)
     if published_schedule:

@@ -22,7 +22,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """`history`: plain values for JSON. `supernet`: the trained one, where the strategy has one."""
+    """`history`: plain values for JSON. `supernet`: the trained one, where the strategy has one.
+
+    >>> from automtl.operations import operation
+    >>> choices = {"interaction": (operation("skip"),), "pooling": (operation("sum"),), "layer_1": (operation("skip"),)}
+    >>> automtl.SearchResult(automtl.Architecture(choices, selection=((0,),)), seconds=0.5).architecture.num_skips
+    2
+    """
 
     architecture: Architecture
     seconds: float
@@ -50,7 +56,12 @@ class SearchProblem:
 
 @dataclass(frozen=True)
 class SearchStrategy(ABC):
-    """A way to search. A leaf declares the class of its settings by the annotation of `settings`."""
+    """A way to search. A leaf declares the class of its settings by the annotation of `settings`.
+
+    >>> from automtl.search import STRATEGIES
+    >>> all(issubclass(STRATEGIES.find(name), automtl.SearchStrategy) for name in STRATEGIES)
+    True
+    """
 
     settings: SearchSettings
 

@@ -20,6 +20,13 @@ class Architecture:
 
     `choices`: an operation an expert by the choice's name; of "interaction", which all experts share, one alone.
     Immutable, hashable, readable as JSON.
+
+    >>> from automtl.operations import operation
+    >>> texts = {"interaction": "skip", "pooling": "sum", "layer_1": "mlp-64"}
+    >>> choices = {name: (operation(text),) for name, text in texts.items()}
+    >>> found = automtl.Architecture(choices, selection=((0,),))
+    >>> automtl.Architecture.from_json(found.to_json()) == found
+    True
     """
 
     choices: Mapping[str, tuple[Operation, ...]]

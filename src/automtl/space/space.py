@@ -41,6 +41,14 @@ class SearchSpace:
     "interaction" is shared by all experts, which go on with "expert_interaction" (paper, 3.3.2; usually there is
     none), "pooling", "layer_1", "layer_2" ... `homogeneous`: all experts decide alike (an ablation). `gated`: tasks
     gate all their experts by the input in the supernet too, nothing is selected (an ablation).
+
+    >>> import random
+    >>> from automtl.space import SpaceSettings, published_space
+    >>> space = published_space(SpaceSettings(experts=2, layers=1, keep=1), num_tasks=2)
+    >>> isinstance(space, automtl.SearchSpace), space.size()
+    (True, 140608)
+    >>> space.narrow(space.sample(random.Random(0))).size()
+    1
     """
 
     choices: Mapping[str, Choice]

@@ -40,14 +40,14 @@ def device_of(model: nn.Module) -> torch.device:
 
 @cache
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device multiplies numbers of 16 bits. A processor that does not takes a hundred times as long."""
+    """Whether the device has instructions for bf16; a processor without takes a hundred times as long."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def precision(name: str, device: torch.device) -> AbstractContextManager[object]:
-    """A context for forward passes; auto: bf16 where the device has it. Raises SettingsError if it must and has not."""
+    """A context for forward passes; auto: bf16 where the device has it. Raises SettingsError for bf16 elsewhere."""
     if name == "bf16" and not has_bf16(device):
         raise SettingsError("training.precision: this machine has no instructions for bf16; use auto or full")
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=name != "full" and has_bf16(device))
@@ -65,7 +65,7 @@ def _madvise() -> Callable[..., int] | None:
 
 
 def in_large_pages(values: Tensor) -> Tensor:
-    """A copy whose rows are reached with fewer misses of the processor's page table; small tensors as they are."""
+    """A copy in large pages, so that reaching its rows misses the page table less; small tensors as they are."""
     count = values.numel() * values.element_size()
     advise = _madvise()
     if advise is None or values.device.type != "cpu" or count < LARGE:

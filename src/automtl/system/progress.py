@@ -7,12 +7,20 @@ from dataclasses import dataclass, field
 
 
 class Event:
-    """Something that is reported on the way; the base of all that a callback is called with."""
+    """Something that is reported on the way; the base of all that a callback is called with.
+
+    >>> issubclass(automtl.Progress, automtl.Event)
+    True
+    """
 
 
 @dataclass(frozen=True)
 class Progress(Event):
-    """`step` of `total` of a `stage`; the last loss, validation AUC by task, strongest candidates so far."""
+    """`step` of `total` of a `stage`; the last loss, validation AUC by task, strongest candidates so far.
+
+    >>> automtl.Progress("training mmoe", step=3, total=40, loss=0.61).stage
+    'training mmoe'
+    """
 
     stage: str
     step: int

@@ -12,15 +12,14 @@ Result = TypeVar("Result")
 
 
 def num_threads() -> int:
-    """Threads that torch may use."""
+    """The number of threads that torch may use."""
     from torch import get_num_threads
 
     return get_num_threads()
 
 
 def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:
-    """The results in the order of the items, by as many threads as torch may use; polars and numpy release Python's
-    lock."""
+    """Do work on all items, in as many threads as torch may use; polars and numpy release Python's lock."""
     listed = list(items)
     if len(listed) < 2 or num_threads() == 1:
         return [work(item) for item in listed]
@@ -29,7 +28,7 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Re
 
 
 def ahead(items: Iterable[Item]) -> Iterator[Item]:
-    """The same items; the next one is made while one is used."""
+    """Yield the items; the next one is made in a thread while one is used."""
     iterator, end = iter(items), object()
     with ThreadPoolExecutor(1) as pool:
         coming = pool.submit(next, iterator, end)
@@ -39,7 +38,7 @@ def ahead(items: Iterable[Item]) -> Iterator[Item]:
 
 
 def in_order(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """The results in the order of the items, of which only as many as there are threads are worked on at a time."""
+    """Yield the results in the order of the items, of which as many are worked on at a time as torch has threads."""
     threads = num_threads()
     if threads == 1:
         yield from map(work, items)

@@ -105,7 +105,12 @@ def infer_schema(
     group: str | None = None,
     time: str | None = None,
 ) -> Schema:
-    """A schema for `table`. A group column is also an input; weight, time and split columns are not."""
+    """A schema for `table`. A group column is also an input; weight, time and split columns are not.
+
+    >>> log = automtl.synthetic_log(rows=500, seed=0)
+    >>> automtl.infer_schema(log, ["click"], drop=["like", "buy", "cart"]).task_names
+    ('click',)
+    """
     require_columns(table, tasks, "task")
     require_columns(table, drop, "dropped column")
     for what, name in (

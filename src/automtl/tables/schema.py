@@ -112,6 +112,9 @@ class Task:
     Quantities: `clip`, the range that labels and predictions are cut to, and `transform`, both while training. Binary:
     `positive_weight` of rows of label 1 in the loss, `negative_share` of the rows of label 0 that are trained on;
     predictions are corrected for both. `metrics` that are told. `after`: the stage before it, by the schema's funnel.
+
+    >>> automtl.Task("buy", weight=2.0, condition="click = 1").kind.value
+    'binary'
     """
 
     name: str
@@ -166,6 +169,10 @@ class Schema:
 
     `funnel`: binary tasks of which each follows the one before (click, then conversion); a label is 1 only where that
     of the stage before is. `negative_share`: of training rows on which every label is 0, so many are kept.
+
+    >>> fields, tasks = [{"name": "user", "kind": "categorical"}], [{"name": "click"}, {"name": "buy", "weight": 2}]
+    >>> automtl.Schema.from_dict({"fields": fields, "tasks": tasks}).task_names
+    ('click', 'buy')
     """
 
     fields: tuple[Field, ...]

@@ -24,6 +24,9 @@ def synthetic_log(
     Tasks of one group share a score; the scores of two groups correlate by `relatedness` (0 unrelated, 1 the same).
     `interaction` is the share of the score that comes from products of user and item factors, which no sum over
     fields explains. `noise` is the standard deviation of what no column explains (the score has 1).
+
+    >>> automtl.synthetic_log(rows=3, seed=0).select("click", "buy").shape
+    (3, 2)
     """
     rng = np.random.default_rng(seed)
     user, item = rng.integers(0, users, rows), rng.integers(0, items, rows)

@@ -34,6 +34,10 @@ def read_table(source: Any) -> pl.DataFrame:
     """A file, folder, glob or data frame (polars, pandas, pyarrow) as one polars frame.
 
     Raises TableError for what is missing, empty, unreadable, or has duplicate or clashing columns.
+
+    >>> import pandas as pd
+    >>> automtl.read_table(pd.DataFrame({"user": [1, 2], "click": [0, 1]})).columns
+    ['user', 'click']
     """
     if isinstance(source, str | Path):
         table = _read_files(str(source))

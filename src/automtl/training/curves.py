@@ -16,7 +16,7 @@ ROC_POINTS = 200
 
 
 def roc_points(rows: Rows) -> list[list[float]]:
-    """At most ROC_POINTS pairs of false and true positive rate, from (0, 0) to (1, 1); none if a class is absent."""
+    """Pairs of false and true positive rate from (0, 0) to (1, 1), at most ROC_POINTS; none if a class is absent."""
     base = rows.mean(lambda part: part.labels) if rows.weight > 0 else 0.0
     if not 0 < base < 1:
         return []
@@ -57,7 +57,7 @@ def _curves(rows: Rows) -> dict[str, Any]:
 
 
 def label_summary(batch: Batch, tasks: Sequence[Task]) -> dict[str, dict[str, float | None]]:
-    """By task: rows that have a label, and the mean of their labels (None without rows)."""
+    """For each task the number of rows that have a label, and the mean of their labels (None without rows)."""
     count = total = torch.zeros(len(tasks), dtype=torch.float64)
     for part in iterate(batch, SLICE_ROWS):
         count = count + part.mask.sum(0, dtype=torch.float64)

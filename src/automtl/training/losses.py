@@ -14,12 +14,12 @@ from automtl.training.targets import Targets
 
 
 def log_odds_offset(task: Task) -> float:
-    """By how much the log-odds of a label 1 are larger on training rows, as they are weighed and sampled."""
+    """By how much the weights and sampling of training rows raise the log-odds of label 1."""
     return math.log((task.positive_weight or 1.0) / (task.negative_share or 1.0))
 
 
 def task_means(rows: Batch, values: Callable[[Batch, slice], Tensor]) -> Tensor:
-    """(T,) weighted means of (B, T) values over the rows on which a task holds, a slice of all rows at a time."""
+    """Weighted means (T,) of values (B, T) over the rows on which a task holds, computed a slice of rows at a time."""
     total = weights = torch.zeros(rows.labels.shape[1])
     for start in range(0, len(rows), SLICE_ROWS):
         places = slice(start, start + SLICE_ROWS)
@@ -34,9 +34,9 @@ def task_means(rows: Batch, values: Callable[[Batch, slice], Tensor]) -> Tensor:
 class MultiTaskLoss(nn.Module):
     """Cross-entropy for binary tasks, squared error for regression, on rows where the task holds.
 
-    `sampled`: of training rows, of which a task may weigh positives by w or keep a share s of negatives. The logit of a
-    positive is then larger by log(w / s) than on all rows (He et al., ADKDD 2014, eq. 4, solved for the training rows):
-    this is added here, so that a model's logits are always those of all rows.
+    `sampled`: rows are training rows, of which a task may weigh positives by w or keep a share s of negatives. Log-odds
+    are then larger by log(w / s) than on all rows (He et al., ADKDD 2014, eq. 4, solved for the training rows). This is
+    added here, so that a model's logits are always those of all rows.
     """
 
     binary: Tensor
@@ -58,7 +58,7 @@ class MultiTaskLoss(nn.Module):
         self.all_binary = bool(binary.all())
 
     def per_row(self, logits: Tensor, batch: Batch) -> Tensor:
-        """(B, T) losses, not masked."""
+        """Losses (B, T) of all rows, also of those on which a task does not hold."""
         judged = logits + self.offset if self.sampled else logits
         entropy = nn.functional.binary_cross_entropy_with_logits(judged, batch.labels, reduction="none")
         if self.sampled:
@@ -68,14 +68,14 @@ class MultiTaskLoss(nn.Module):
         return torch.where(self.binary, entropy, (logits - self.targets(batch.labels)).square())
 
     def per_task(self, logits: Tensor, batch: Batch) -> Tensor:
-        """(T,) weighted means; 0 for a task without rows in the batch."""
+        """Weighted means (T,) of a batch; 0 for a task without rows in it."""
         weight = batch.mask * batch.weight.unsqueeze(1)
         return (self.per_row(logits, batch) * weight).sum(0) / weight.sum(0).clamp(min=1e-12)
 
     def over(self, logits: Tensor, rows: Batch) -> Tensor:
-        """The same for many rows, in little memory."""
+        """Weighted means (T,) over many rows, computed in little memory."""
         return task_means(rows, lambda part, places: self.per_row(logits[places], part))
 
     def forward(self, logits: Tensor, batch: Batch) -> Tensor:
-        """The total: task losses by weights that sum to one."""
+        """MTL-Loss: the mean of the task losses by the weights of the tasks."""
         return self.per_task(logits, batch) @ self.weights

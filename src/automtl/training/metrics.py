@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from automtl.features.batch import Batch
 
 CALIBRATION_BINS = 20
-LIBRARY_ROWS = 1 << 19  # scikit-learn takes some 90 bytes a row; the areas of more rows are summed in slices
+LIBRARY_ROWS = 1 << 19  # scikit-learn takes some 90 bytes a row; areas over more rows are summed in slices
 
 Scores: TypeAlias = Callable[[int], np.ndarray]  # of a task, by its place: (N,) float64
 
@@ -87,6 +87,13 @@ class Metric:
 
         top_decile_lift = Metric("top_decile_lift", function, larger_is_better=True)
         metrics: [auc, "my_package.metrics:top_decile_lift"]
+
+    >>> import numpy as np
+    >>> from automtl.training.metrics import Rows, auc
+    >>> isinstance(auc, automtl.Metric), auc.larger_is_better
+    (True, True)
+    >>> auc(Rows(labels=np.array([0, 1, 1]), scores=np.array([0.1, 0.9, 0.4]), weights=np.ones(3)))
+    1.0
     """
 
     name: str
@@ -118,18 +125,18 @@ BINARY, REGRESSION = (TaskKind.BINARY,), (TaskKind.REGRESSION,)
 
 
 def _whole(values: np.ndarray, order: np.ndarray) -> Iterator[np.ndarray]:
-    """Slices of an order by which `values` rise, cut where they change."""
+    """Slices of an order by which `values` rise, cut only where they change."""
     starts = np.unique(np.searchsorted(values, values[order[::SLICE_ROWS]], sorter=order))
     return (order[start:stop] for start, stop in pairwise([*starts.tolist(), len(order)]))
 
 
 def _changes(*values: np.ndarray) -> np.ndarray:
-    """(n,): where one of these arrays of one length has another value than before, the first place included."""
+    """Places at which one of these arrays (n,) has another value than before; the first place is one."""
     return np.flatnonzero(np.r_[True, np.logical_or.reduce([each[1:] != each[:-1] for each in values])])
 
 
 def _classes(rows: Rows, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights of positives and of negatives between these places."""
+    """Weights of positives and of negatives from each of these places to the next."""
     positive, negative = rows.weights * rows.labels, rows.weights * (1 - rows.labels)
     return np.add.reduceat(positive, starts), np.add.reduceat(negative, starts)
 
@@ -160,26 +167,41 @@ def fast_pr_auc(rows: Rows) -> float:
     return area / found if found > 0 else float("nan")
 
 
+def _exact(name: str, fast: Callable[[Rows], float], rows: Rows) -> Value:
+    """The area by scikit-learn's function of this name, where rows are not too many for it."""
+    if len(rows.labels) > LIBRARY_ROWS:
+        return fast(rows)
+    from sklearn import metrics
+
+    rows = rows.take(slice(None))
+    return float(getattr(metrics, name)(rows.labels, rows.scores, sample_weight=rows.weights))
+
+
 @_metric(larger_is_better=True, kinds=BINARY, needs_both=True, reported=BINARY)
 def auc(rows: Rows) -> Value:
-    """Area under the ROC curve, by scikit-learn where rows are not too many for it."""
-    from sklearn.metrics import roc_auc_score
+    """Area under the ROC curve."""
+    return _exact("roc_auc_score", fast_auc, rows)
 
-    if len(rows.labels) > LIBRARY_ROWS:
-        return fast_auc(rows)
-    rows = rows.take(slice(None))
-    return float(roc_auc_score(rows.labels, rows.scores, sample_weight=rows.weights))
+
+@_metric(larger_is_better=True, kinds=BINARY, needs_both=True, reported=BINARY)
+def pr_auc(rows: Rows) -> Value:
+    """Average precision, the area under the precision-recall curve."""
+    return _exact("average_precision_score", fast_pr_auc, rows)
 
 
 @_metric(larger_is_better=True, kinds=BINARY, needs_both=True, reported=BINARY)
 def gauc(rows: Rows) -> Value:
     """AUC within each group that has both classes, averaged by the groups' weight (Zhou et al., KDD 2018)."""
+    return _mean_of_groups(rows, _auc_of_groups, "no group has both classes")
+
+
+def _mean_of_groups(rows: Rows, measure: Callable[[Rows], tuple[np.ndarray, np.ndarray]], reason: str) -> Value:
+    """The weighted mean of the values and weights (G,) of groups; undefined for this reason if there are none."""
     if rows.group is None:
         return Undefined("there is no group column")
-    found = [_auc_of_groups(part) for part in _by_group(rows)]
-    values, weights = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
+    values, weights = (np.concatenate(arrays) for arrays in zip(*map(measure, _by_group(rows)), strict=True))
     total = math.fsum(weights)  # whatever numbers the groups have
-    return math.fsum(values * weights) / total if total else Undefined("no group has both classes")
+    return math.fsum(values * weights) / total if total else Undefined(reason)
 
 
 def _by_group(rows: Rows) -> Iterator[Rows]:
@@ -190,7 +212,7 @@ def _by_group(rows: Rows) -> Iterator[Rows]:
 
 
 def _auc_of_groups(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """(G,) AUC and weight of groups that have both classes, of rows ordered by group and score."""
+    """AUC and weight (G,) of the groups that have both classes; rows are ordered by group and score."""
     assert rows.group is not None
     starts = _changes(rows.group, rows.scores)
     positives, negatives = _classes(rows, starts)
@@ -216,17 +238,6 @@ def log_loss(rows: Rows) -> Value:
     return float(sum(sums)) / rows.weight
 
 
-@_metric(larger_is_better=True, kinds=BINARY, needs_both=True, reported=BINARY)
-def pr_auc(rows: Rows) -> Value:
-    """Average precision, by scikit-learn where rows are not too many for it."""
-    from sklearn.metrics import average_precision_score
-
-    if len(rows.labels) > LIBRARY_ROWS:
-        return fast_pr_auc(rows)
-    rows = rows.take(slice(None))
-    return float(average_precision_score(rows.labels, rows.scores, sample_weight=rows.weights))
-
-
 @_metric(larger_is_better=False, kinds=BINARY, needs_both=True)
 def normalized_entropy(rows: Rows) -> Value:
     """Log loss over that of always guessing the base rate; 1 is no better (He et al., ADKDD 2014, eq. 1)."""
@@ -241,16 +252,11 @@ def ndcg(rows: Rows) -> Value:
 
     Gains are labels, discounts 1 / log2(1 + rank) (Järvelin and Kekäläinen 2002); rows of equal score share theirs.
     """
-    if rows.group is None:
-        return Undefined("there is no group column")
-    found = [_gains(part) for part in _by_group(rows)]
-    values, weights = (np.concatenate(arrays) for arrays in zip(*found, strict=True))
-    total = math.fsum(weights)
-    return math.fsum(values * weights) / total if total else Undefined("no positive")
+    return _mean_of_groups(rows, _gains, "no positive")
 
 
 def _gains(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """(G,) gain over the best one, and weight, of groups that have a positive."""
+    """Gain over the best possible one, and weight (G,), of the groups that have a positive."""
     assert rows.group is not None
     _, group = np.unique(rows.group, return_inverse=True)
     gain, best = (_discounted(group, by, rows.labels) for by in (rows.scores, rows.labels))
@@ -259,7 +265,7 @@ def _gains(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _discounted(group: np.ndarray, by: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """(G,) sums of labels over log2(1 + rank) in each group, ranked by falling `by`."""
+    """Sums (G,) of labels over log2(1 + rank) in each group, ranked by falling `by`."""
     order = np.lexsort((-by, group))
     first = np.flatnonzero(np.r_[True, np.diff(group[order]) != 0])
     rank = np.arange(len(order)) - np.repeat(first, np.diff(np.r_[first, len(order)]))
@@ -369,7 +375,7 @@ def check_metrics(tasks: Sequence[Task]) -> None:
 
 
 def task_rows(scores: np.ndarray, batch: Batch, index: int, among: np.ndarray | None = None) -> Rows:
-    """The rows on which task `index` holds, and that are `among` (N,) those asked for. scores: (N,) of that task."""
+    """The rows on which task `index` holds, of those in `among` (N,) if given. scores: those (N,) of the task."""
     keep = batch.mask[:, index].numpy() > 0
     if among is not None:
         keep &= among
@@ -380,7 +386,7 @@ def task_rows(scores: np.ndarray, batch: Batch, index: int, among: np.ndarray | 
 
 
 def evaluate(scores: Scores, batch: Batch, tasks: Sequence[Task]) -> dict[str, dict[str, Value]]:
-    """The metrics of each task."""
+    """The metrics of each task, and the number of its rows. Raises SchemaError for a metric that cannot be found."""
     return {task.name: _measured(task, task_rows(scores(index), batch, index)) for index, task in enumerate(tasks)}
 
 
@@ -389,7 +395,7 @@ def _measured(task: Task, rows: Rows) -> dict[str, Value]:
 
 
 def stage_names(tasks: Sequence[Task]) -> dict[str, tuple[int | None, int]]:
-    """What a funnel's probabilities are called: the place of the stage before, if it is given, and of the stage.
+    """The names of a funnel's probabilities, with the places of the stage before, if it is given, and of the stage.
 
     The first stage is CTR; each later one has a CVR, given the stage before, and a CTCVR, on all rows.
     """
@@ -403,7 +409,7 @@ def stage_names(tasks: Sequence[Task]) -> dict[str, tuple[int | None, int]]:
 
 
 def stage_scores(scores: Scores, tasks: Sequence[Task]) -> dict[str, np.ndarray]:
-    """(N,) probabilities by name."""
+    """The probabilities (N,) of a funnel's stages by name."""
     return {name: _stage(scores, before, place) for name, (before, place) in stage_names(tasks).items()}
 
 

@@ -29,7 +29,7 @@ def pays_by_rows(rows: int, ids: int) -> bool:
 
 
 def sum_by_row(ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """ids (n,), values (n, D) -> the distinct ids (U,) in order, and each one's sum (U, D)."""
+    """Sum values (n, D) by their ids (n,): the distinct ids (U,) in order, and the sum (U, D) of each."""
     ordered, order = ids.sort(stable=True)
     rows, counts = torch.unique_consecutive(ordered, return_counts=True)
     return rows, nn.functional.embedding_bag(order, values, counts.cumsum(0) - counts, mode="sum")
@@ -86,7 +86,7 @@ class RowWiseAdam:
                 state.index_copy_(0, gradient.rows, kept)
 
     def move(self, values: Tensor, state: Tensor, gradient: Tensor) -> None:
-        """Values (U, D) and state (U, 2) of rows with these gradients (U, D), in place."""
+        """Move rows in place: their values (U, D) and state (U, 2), by their gradients (U, D)."""
         moment, met = state[:, :1], state[:, 1:]
         missed = (self.steps - 1) - met  # (U, 1)
         if self.weight_decay:

@@ -15,11 +15,11 @@ DRAWN = 1 << 20  # numbers at a time that only move a generator on
 
 
 def sample_negatives(rows: Batch, tasks: Sequence[Task], share: float | None, seed: int) -> Batch:
-    """Of each task that has a `negative_share`, so many of its negatives stay, drawn by `seed`.
+    """Keep a share of the negatives of each task that has a `negative_share`, drawn by `seed`.
 
-    A row that no task is left of goes. `share`: of the rows on which every label is 0, so many stay, and weigh
-    1 / share: since a task's negatives among the others all stay, there is no one rate to correct its predictions by.
-    The shares of tasks are made up for in the loss (`MultiTaskLoss`).
+    A row on which no task holds any more goes. `share`: of the rows on which every label is 0, this share stays, with
+    weight 1 / share: a task's negatives on other rows all stay, so no one rate could correct its predictions. The
+    shares of the tasks are made up for in the loss (`MultiTaskLoss`).
     """
     (kept,) = sample_parts([rows], len(rows), tasks, share, seed)
     return kept
@@ -28,7 +28,7 @@ def sample_negatives(rows: Batch, tasks: Sequence[Task], share: float | None, se
 def sample_parts(
     parts: Iterable[Batch], rows: int, tasks: Sequence[Task], share: float | None, seed: int
 ) -> Iterator[Batch]:
-    """The same of so many rows that come part by part; the same rows stay."""
+    """Sample as `sample_negatives` does `rows` rows that come in parts; the same rows stay."""
     shares = torch.tensor([task.negative_share or 1.0 for task in tasks])
     if share is None and bool((shares == 1).all()):
         yield from parts
@@ -44,7 +44,7 @@ def sample_parts(
 
 
 def _kept(rows: Batch, drawn: Tensor, stays: Tensor | None, share: float) -> Batch:
-    """drawn: (N, T), which labels stay if they are 0; stays: (N,), which rows stay if all their labels are."""
+    """The rows that stay. drawn (N, T): labels that stay if 0; stays (N,): rows that stay if all their labels are 0."""
     mask, weight = rows.mask, rows.weight
     if stays is not None:
         negative = (rows.labels == 0).all(dim=1)

@@ -195,6 +195,10 @@ class Dataset:
     `source`: who publishes it and where to ask for it. `outcomes`: columns of the table that are no inputs, since they
     tell an answer. `variants`: name and meaning, the first is the default. `expected`: by variant, the published number
     of rows ('rows') or of distinct values of a column.
+
+    >>> from automtl.tables.catalog import DATASETS
+    >>> isinstance(DATASETS.find("movielens-1m"), automtl.Dataset)
+    True
     """
 
     title: str

@@ -1,0 +1,34 @@
+"""Small layouts and batches that laws run on. B rows, T tasks."""
+
+from __future__ import annotations
+
+import torch
+
+from automtl.features.batch import Batch, Features
+from automtl.features.layout import CategoricalLayout, Layout, MultiLayout, NumericLayout
+from automtl.tables.schema import Task
+
+SIZES = (9, 5, 6)  # ids of the categorical fields a and b and of the multi-valued field m
+
+
+def small_layout(num_tasks: int = 3) -> Layout:
+    """Two categorical fields, a multi-valued one, two of numbers, and so many binary tasks t0, t1 ..."""
+    return Layout(
+        (CategoricalLayout("a", SIZES[0]), CategoricalLayout("b", SIZES[1])),
+        (MultiLayout("m", SIZES[2], "mean"),),
+        (NumericLayout("n", ("x",)), NumericLayout("r", ("y", "z"))),
+        tuple(Task(f"t{index}") for index in range(num_tasks)),
+    )
+
+
+def small_batch(rows: int = 40, num_tasks: int = 3, seed: int = 0) -> Batch:
+    """Random rows of `small_layout`; about a fifth of the labels are missing."""
+    generator = torch.Generator().manual_seed(seed)
+    features = Features(
+        torch.stack([torch.randint(0, size, (rows,), generator=generator) for size in SIZES[:2]], dim=1),
+        (torch.randint(0, SIZES[2], (rows, 3), generator=generator),),
+        torch.randn(rows, 3, generator=generator),
+    )
+    labels = torch.randint(0, 2, (rows, num_tasks), generator=generator).float()
+    mask = (torch.rand(rows, num_tasks, generator=generator) > 0.2).float()
+    return Batch(features, labels * mask, mask, torch.ones(rows))
