@@ -49,7 +49,7 @@ def changed(value: Any, changes: Mapping[str, Any]) -> Any:
 
 
 def find_candidate(name: str) -> Candidate:
-    """The candidate of a name, or a model of one's own by its import path. Raises SettingsError that lists the names."""
+    """The candidate of a name, or a model of one's own by its import path. Raises SettingsError that lists names."""
     if ":" in name:
         MODELS.find(name)  # raises what is wrong with it
         return Candidate(name, {"model": name})
