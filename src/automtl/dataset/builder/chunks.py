@@ -12,10 +12,10 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from automtl.dataset.builder.reader import Piece, Place, Source
+from automtl.dataset.builder.reader import Piece, Place, TableFiles
 from automtl.dataset.builder.workdir import FileChunk, Work, write_chunk
 from automtl.errors import AutomtlError, RowError
-from automtl.features.chunk import Columns, TableChunk
+from automtl.features.chunk import ChunkColumns, TableChunk
 from automtl.features.dictionary import Dictionary
 from automtl.system.threads import ahead, in_threads
 from automtl.tables.labels import check_rows
@@ -28,8 +28,8 @@ DICTIONARIES = 2  # a half of the memory is for them
 class Reader:
     """Reads a source into a working folder, `rows` rows at a time."""
 
-    source: Source
-    columns: Columns
+    source: TableFiles
+    columns: ChunkColumns
     work: Work
     rows: int
     memory_bytes: int
@@ -100,7 +100,7 @@ def read_values(chunk: FileChunk, place: int) -> pl.Series:
 
 
 @contextmanager
-def _located(source: Source, piece: Piece) -> Iterator[None]:
+def _located(source: TableFiles, piece: Piece) -> Iterator[None]:
     """Errors of the block name the file, and the row or the rows."""
     path, first = source.parts[piece.place.part].path, piece.place.row + 1
     try:
