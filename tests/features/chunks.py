@@ -68,7 +68,7 @@ def own_inputs(
         for part in (slice(0, half), slice(half, None))
     ]
     terms = Terms(chunks, schema, len(ids))
-    history = History(terms, folds, smoothing, 0, None if time is None else lambda chunk: chunk.array("time"))
+    history = History(terms, folds, smoothing, 0, time is not None)
     history.begin(lambda name, shape, dtype: np.empty(shape, dtype))
     known = Vocabulary([str(value) for value in range(int(ids.max()) - 1)])
     code_ids = np.arange(ids.max() + 1)

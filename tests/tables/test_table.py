@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from automtl.dataset.builder.reader import Place, Source
+from automtl.dataset.builder.reader import Place, TableFiles
 from automtl.errors import SchemaError, SettingsError, TableError
 from automtl.tables.infer import infer_schema, infer_task
 from automtl.tables.schema import FieldKind, Schema, TaskKind
@@ -67,7 +67,7 @@ def test_separators_line_ends_quotes_and_marks_of_missing_values_are_read(
     (tmp_path / "t.csv").write_bytes(b"\xef\xbb\xbf" + text.encode())
     expected = pl.DataFrame({"a": ["x", None, None], "b;,": [1, 2, None], "c": ["p,q;r", None, None]})
     assert read_table(tmp_path / "t.csv").equals(expected)
-    source = Source.open(str(tmp_path / "t.csv"))
+    source = TableFiles.open(str(tmp_path / "t.csv"))
     assert pl.concat(piece.table for piece in source.pieces(["a", "b;,", "c"], 1, Place())).equals(expected)
 
 

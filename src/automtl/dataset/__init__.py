@@ -1,1 +1,1 @@
-"""Encoded rows on disk, and how tables larger than memory get there."""
+"""Encoded rows on disk, and the preparation of tables larger than memory."""

@@ -1,7 +1,7 @@
 """A prepared table: encoded rows of its three parts and the encoder that made them, in one folder (docs/prepare.md).
 
-`manifest.json`, written last, says how the rows came about and holds the checksums of the small files; those of the
-arrays are in each part's own. Nothing in it tells a time or a place: equal rows make equal folders.
+`manifest.json`, written last, says how the rows were made and holds the checksums of the small files; each part has a
+manifest of its own with the checksums of its arrays. No file holds a time or a path: equal rows make equal folders.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ STORES = tuple(f"{part}/{MANIFEST}" for part in PARTS)
 
 @dataclass(frozen=True)
 class Origin:
-    """Where the rows come from: `source` in plain values (names and rows of files, no places, no times).
+    """The origin of the rows: `source` in plain values (names and sizes of files, no folders, no times).
 
-    `seed`: of the split, the folds of target encoding and the sampled negatives. A split column goes before `split`.
+    `seed` decided the split, the folds of target encoding and the sampled negatives. A split column overrules `split`.
     """
 
     source: dict[str, Any]
@@ -44,10 +44,10 @@ class Origin:
 
 @dataclass(frozen=True)
 class PreparedFolder:
-    """A complete folder; its small files have been verified. `report`: what the preparation did, as plain values.
+    """A complete folder; its small files have been verified. `report`: plain values about the preparation.
 
-    Training rows are as they are trained on: target encoding out of fold, negatives sampled where the schema says so.
-    `digest`: hangs on every byte of the folder.
+    Training rows are ready for training: target encoding out of fold, negatives sampled where the schema says so.
+    `digest` depends on every byte of the folder.
     """
 
     folder: Path
@@ -59,7 +59,7 @@ class PreparedFolder:
 
     @staticmethod
     def open(folder: Path | str) -> PreparedFolder:
-        """Raises FileError that names the file that is missing, changed or of another kind or version."""
+        """Open a folder. Raises FileError that names a file that is missing, changed or of another kind or version."""
         folder = Path(folder)
         manifest = PREPARED.verify(folder, (*SMALL, *STORES))
         digest = checksum(folder / MANIFEST)
@@ -76,28 +76,28 @@ class PreparedFolder:
 
     @property
     def schema(self) -> Schema:
-        """What the columns mean."""
+        """The schema, which says what the columns mean."""
         return self.encoder.schema
 
     @property
     def num_rows(self) -> dict[str, int]:
-        """By part."""
+        """The number of rows of each part."""
         return {part: store.num_rows for part, store in self.stores.items()}
 
     def rows(self, part: str, memory_bytes: int | None = None, *, target_encoding: bool = True) -> Batch:
-        """Rows of 'train', 'valid' or 'test', mapped: they are read when they are used.
+        """Map the rows of 'train', 'valid' or 'test' into memory: they are read when they are used.
 
-        If they are larger than `memory_bytes`, a shuffle goes by blocks. Without `target_encoding`, views that leave
-        out its columns, which are the last ones: what `without_target_encoding(encoder)` encodes.
+        If they are larger than `memory_bytes`, they are shuffled by blocks. Without `target_encoding`, the rows are
+        views without its columns, as `without_target_encoding(encoder)` encodes them.
         """
         rows = self.stores[part].rows()
         encoder = self.encoder if target_encoding else without_target_encoding(self.encoder)
         return with_buffer(rows.with_numeric(encoder.layout.num_numeric), memory_bytes)
 
     def rows_of(self, encoder: Encoder, part: str, loader: DataLoader) -> Batch:
-        """Rows as an encoder encodes them that `select_inputs` has made of this one: mapped, if it has all tasks.
+        """Return rows as `encoder` encodes them, which `select_inputs` has made from the encoder of this folder.
 
-        Of fewer tasks, labels and target encodings are copied, into files of the loader where they are many.
+        They are mapped if it has all tasks; else labels and target encodings are copied, by the loader.
         """
         target_encoding = encoder.settings.target_encoding
         rows = self.rows(part, loader.settings.budget_bytes, target_encoding=target_encoding)
@@ -107,14 +107,13 @@ class PreparedFolder:
         return loader.change(rows, encoder.layout, lambda some: select_task_rows(some, whole, encoder.schema))
 
     def require_encoder(self, encoder: Encoder) -> None:
-        """Raises FileError unless `encoder` is this one, perhaps with fewer inputs."""
+        """Raise FileError unless `encoder` is the encoder of this folder, perhaps with fewer inputs or tasks."""
         names = set(self.schema.task_names)
         if names.issuperset(encoder.schema.task_names):
             tasks = {task.name: task for task in self.schema.tasks}
             kept = tuple(tasks[name] for name in encoder.schema.task_names)
-            own = select_inputs(
-                self.encoder, replace(self.schema, tasks=kept, funnel=()), encoder.settings.target_encoding
-            )
+            schema = replace(self.schema, tasks=kept, funnel=())
+            own = select_inputs(self.encoder, schema, encoder.settings.target_encoding)
             if _state(own) == _state(encoder):
                 return
         raise FileError(
@@ -123,13 +122,13 @@ class PreparedFolder:
         )
 
     def verify(self) -> None:
-        """Read every file. Raises FileError that names one whose content is not what was written."""
+        """Read every file. Raises FileError that names a file whose content is not what was written."""
         for store in self.stores.values():
             store.verify()
 
 
 def is_prepared(path: Any) -> bool:
-    """Whether this is the path of a prepared table, complete or not."""
+    """Tell whether a path is that of a prepared table, complete or not."""
     if not isinstance(path, str | Path):
         return False
     return PREPARED.matches(path) or any(ROWS.matches(Path(path) / part) for part in PARTS)
@@ -153,11 +152,11 @@ def write_prepared(
 def finish_prepared(
     working: Path, folder: Path, encoder: Encoder, origin: Origin, report: dict[str, Any], *, overwrite: bool = False
 ) -> PreparedFolder:
-    """Make a prepared table of a working folder that holds the stores 'train', 'valid' and 'test', and nothing else.
+    """Turn a working folder that holds just the stores 'train', 'valid' and 'test' into a prepared table.
 
-    It gets the other files (those of the encoder, if `write_encoder` has not written them), the manifest last, and then
-    the name `folder`, on the same file system. A call that was killed may be made again. Raises FileError if `folder`
-    exists, a part has no rows, or nothing can be written.
+    It writes the other files (those of the encoder only if `write_encoder` has not), the manifest last, and renames the
+    folder to `folder`, on the same file system. A killed call may be repeated. Raises FileError if `folder` exists, a
+    part has no rows, or nothing can be written.
     """
     require_free(folder, overwrite)
     _write_small(working, encoder, origin, report)
@@ -167,7 +166,7 @@ def finish_prepared(
 
 
 def write_encoder(folder: Path, encoder: Encoder) -> None:
-    """The files of the encoder, each of them whole; those that are there are left."""
+    """Write the files of the encoder, each of them whole, unless they are there."""
     names = ("encoder.json", "encoder.safetensors")
     if all((folder / name).is_file() for name in names):
         return
@@ -177,7 +176,7 @@ def write_encoder(folder: Path, encoder: Encoder) -> None:
 
 
 def _write_small(folder: Path, encoder: Encoder, origin: Origin, report: dict[str, Any]) -> None:
-    """All but the rows, the manifest last."""
+    """Write all files but the rows, the manifest last."""
     stores = {part: Store.open(folder / part) for part in PARTS}
     _require_layout(stores, encoder)
     for part, store in stores.items():

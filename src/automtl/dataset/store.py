@@ -1,4 +1,4 @@
-"""Encoded rows in files: one plain file an array, mapped into memory when read.
+"""Encoded rows in files: one plain file for each array, mapped into memory when read.
 
 A store is a folder. `manifest.json` says what is in it; each array NAME of it is the file NAME.bin, which holds nothing
 but its elements, row by row. Arrays: `categorical` (N, C), `multi.0`, `multi.1`, ... (N, L) each, `numeric` (N, M),
@@ -40,7 +40,7 @@ from automtl.system.threads import in_threads
 from automtl.tables.schema import CONFIG
 
 DTYPES = {"int32": torch.int32, "int64": torch.int64, "float32": torch.float32}
-BUFFER_BYTES = 2**30  # a shuffle by blocks holds at most so much
+BUFFER_BYTES = 2**30  # the largest buffer of a shuffle by blocks
 MEMORY_SHARE = 4  # a quarter of the machine's memory is for encoded rows
 COPY_ROWS = 65_536
 CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -51,7 +51,7 @@ NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if _GENERIC else 0)
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class DataLoaderSettings:
-    """Where encoded training rows live while a model is trained."""
+    """Where encoded training rows are kept while a model is trained."""
 
     memory_bytes: int | None = Limit(
         default=None,
@@ -63,16 +63,16 @@ class DataLoaderSettings:
 
     @property
     def budget_bytes(self) -> int:
-        """`memory_bytes`, or the machine's share."""
+        """The memory for encoded rows: as set, or a share of the machine's."""
         return self.memory_bytes or machine_memory_bytes() // MEMORY_SHARE
 
     def uses_files(self, num_bytes: int) -> bool:
-        """Whether encoded rows of this size are kept in files."""
+        """Tell whether encoded rows of this size are kept in files."""
         return self.mapped or num_bytes > self.budget_bytes
 
 
 def machine_memory_bytes() -> int:
-    """Of the machine, or of the container where that has less."""
+    """Return the memory of the machine, or of the container if that has less."""
     try:
         total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     except (AttributeError, ValueError, OSError):
@@ -95,7 +95,7 @@ class Array:
 
     @property
     def num_bytes(self) -> int:
-        """The size that the file must have."""
+        """Size of the file."""
         return math.prod(self.shape) * DTYPES[self.dtype].itemsize
 
 
@@ -110,10 +110,10 @@ class Store:
 
     @staticmethod
     def write(folder: Path | str, parts: Iterable[Batch], layout: Layout, *, cached: bool = True) -> Store:
-        """Write parts one after another; the folder appears whole or not at all. Ids are int32 where all fit.
+        """Write parts one after another; the folder appears whole or not at all. Ids are int32 if all fit.
 
-        Unless they are `cached`, the system keeps none of them in memory (Linux). Raises FileError if the folder
-        exists or cannot be written. What `parts` raises passes through.
+        Unless they are `cached`, the system keeps none of the rows in memory (Linux). Raises FileError if the folder
+        exists or cannot be written. Errors of `parts` pass through.
         """
         folder = Path(folder)
         with folder_written_whole(folder) as fresh:
@@ -125,7 +125,7 @@ class Store:
 
     @staticmethod
     def open(folder: Path | str) -> Store:
-        """Raises FileError that names the file that is missing, of another kind, or of another size."""
+        """Open a folder. Raises FileError that names a file that is missing, of another kind, or of another size."""
         folder = Path(folder)
         index = ROWS.read(folder)
         try:
@@ -143,18 +143,18 @@ class Store:
         return store
 
     def file(self, name: str) -> Path:
-        """Where an array lies."""
+        """Return the path of an array."""
         return self.folder / _file(name)
 
     @property
     def num_bytes(self) -> int:
-        """Of all arrays together."""
+        """Bytes of all arrays together."""
         return sum(array.num_bytes for array in self.arrays.values())
 
     def rows(self, memory_bytes: int | None = None) -> Batch:
-        """All rows, mapped: they are read when they are used, and a change in place never reaches the file.
+        """Map all rows into memory: they are read when they are used, and a change in place never reaches the file.
 
-        If they are larger than `memory_bytes`, they carry the size of a shuffle buffer, and a shuffle goes by blocks.
+        If they are larger than `memory_bytes`, they carry the size of a shuffle buffer and are shuffled by blocks.
         """
         files: list[mmap.mmap] = []
         found = {name: _mapped(self.file(name), array, files) for name, array in self.arrays.items()}
@@ -164,7 +164,7 @@ class Store:
         return with_buffer(replace(rows, release=partial(_release, files)), memory_bytes)
 
     def verify(self) -> None:
-        """Read every file. Raises FileError that names one whose content is not what was written."""
+        """Read every file. Raises FileError that names a file whose content is not what was written."""
         ROWS.verify(self.folder, map(_file, self.arrays))
 
 
@@ -177,19 +177,19 @@ class DataLoader:
     files: ExitStack
 
     def hold(self, rows: Batch, layout: Layout) -> Batch:
-        """Rows that have been encoded at once; they are moved to files or stay."""
+        """Keep rows that have been encoded, in memory or in files."""
         if not self.settings.uses_files(rows.num_bytes):
             return rows
         return self._stored(slices(rows, self.settings.part_rows), layout)
 
     def encode(self, encoder: Encoder, table: pl.DataFrame, like: Batch) -> Batch:
-        """Rows of a table, encoded part by part if they go to files; `like`: rows of the same width."""
+        """Encode a table, part by part if its rows go to files; `like`: rows of the same width."""
         if table.height == 0 or not self.settings.uses_files(table.height * row_bytes(like)):
             return encoder.encode(table)
         return self._stored(encoder.encode_parts(table, self.settings.part_rows), encoder.layout)
 
     def change(self, rows: Batch, layout: Layout, change: Callable[[Batch], Batch]) -> Batch:
-        """Mapped rows, each of them changed: in memory, or part by part in files."""
+        """Change mapped rows: in memory, or part by part in files."""
         if not self.settings.uses_files(rows.num_bytes):
             return change(rows)
         return self._stored(map(change, slices(rows, self.settings.part_rows)), layout)
@@ -209,9 +209,9 @@ class DataLoader:
 
 @contextmanager
 def data_loader(settings: DataLoaderSettings, beside: Path | str | None = None) -> Iterator[DataLoader]:
-    """A loader for the block. Its files, if it needs any, lie beside that path, or else where temporary files go.
+    """Open a loader for the block. Its files, if it needs any, are beside a path or, without one, temporary files.
 
-    Files that a killed process left beside that path are removed.
+    Files that a killed process left beside the path are removed.
     """
     if beside is not None:
         _remove_left(Path(beside))
@@ -224,21 +224,21 @@ def _prefix(beside: Path) -> str:
 
 
 def _remove_left(beside: Path) -> None:
-    """Folders of encoded rows whose lock no living process holds. One without a lock has only just been made."""
+    """Remove folders of encoded rows whose lock no living process holds; one without a lock is new."""
     for lock in beside.parent.glob(f"{escape(_prefix(beside))}*/{LOCK}"):
         with suppress(FileError), locked(lock.parent):
             shutil.rmtree(lock.parent, ignore_errors=True)
 
 
 def with_buffer(rows: Batch, memory_bytes: int | None) -> Batch:
-    """Mapped rows; if they are larger than `memory_bytes`, they carry the size of a shuffle buffer."""
+    """Give mapped rows the size of a shuffle buffer if they are larger than `memory_bytes`."""
     if memory_bytes is None or rows.num_bytes <= memory_bytes:
         return rows
     return replace(rows, buffer_rows=max(min(memory_bytes, BUFFER_BYTES) // row_bytes(rows), 1))
 
 
 def slices(rows: Batch, size: int) -> Iterator[Batch]:
-    """Rows that are in memory, as parts for `Store.write`."""
+    """Cut rows into parts of `size` rows for `Store.write`."""
     yield from (rows.take(slice(start, start + size)) for start in range(0, max(len(rows), 1), size))
 
 
@@ -292,7 +292,7 @@ class _Writer:
         self.shape: tuple[int, ...] | None = None  # of one row
 
     def append(self, values: np.ndarray) -> None:
-        """(n, ...) more rows. Lists of ids may be longer or shorter than before; the shorter ones are padded with 0."""
+        """Add (n, ...) rows. Lists of ids may be longer or shorter than before; the shorter ones are padded with 0."""
         if self.shape is None:
             self.shape = values.shape[1:]
         elif values.shape[1:] > self.shape:
@@ -303,7 +303,7 @@ class _Writer:
         self.rows += len(values)
 
     def finish(self) -> Array:
-        """After the last row: the content is on the disk."""
+        """Put the content on the disk, after the last row."""
         assert self.shape is not None
         self.syncing.last(self.file)
         return Array(self.dtype, (self.rows, *self.shape), self.digest.hexdigest())
@@ -320,7 +320,7 @@ class _Writer:
         self.digest.update(flat.data)
 
     def _widen(self, width: int) -> None:
-        """Write the file again with longer rows. Rare: only where a part has a longer list than all before."""
+        """Write the file again with longer rows, for a part with a longer list than all before (which is rare)."""
         assert self.shape is not None
         self.close()
         short = self.path.with_suffix(".short")
@@ -339,7 +339,7 @@ def _padded(values: np.ndarray, width: int) -> np.ndarray:
 
 
 def _require_shapes(store: Store) -> None:
-    """Raises ValueError where the index contradicts itself."""
+    """Raise ValueError where the manifest contradicts itself."""
     layout = store.layout
     fixed = {"categorical": len(layout.categorical), "numeric": layout.num_numeric}
     fixed |= {"labels": layout.num_tasks, "mask": layout.num_tasks}
@@ -378,7 +378,7 @@ def _mapped(path: Path, array: Array, files: list[mmap.mmap]) -> Tensor:
 
 
 def _release(files: list[mmap.mmap]) -> None:
-    """Pages that were read leave this process; the system still has them and may keep them."""
+    """Free the pages that this process has read; the system may keep them."""
     if hasattr(mmap, "MADV_DONTNEED"):
         for content in files:
             content.madvise(mmap.MADV_DONTNEED)

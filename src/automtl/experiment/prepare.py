@@ -1,4 +1,4 @@
-"""A table of any size to a prepared folder; a preparation that was stopped goes on where it stopped."""
+"""Prepare a table of any size as a folder; a preparation that was stopped goes on where it stopped."""
 
 from __future__ import annotations
 
@@ -32,8 +32,8 @@ from automtl.tables.schema import Schema
 from automtl.tables.split import check_method, split_table
 from automtl.training.sampling import sample_parts
 
-CHUNK_ROWS = 1 << 18  # read at a time
-SAMPLE_ROWS = 400_000  # from which a schema is inferred, and which are checked
+CHUNK_ROWS = 1 << 18  # rows that are read at a time
+SAMPLE_ROWS = 400_000  # rows from which a schema is inferred, and which are checked
 
 
 def prepare_table(
@@ -50,12 +50,12 @@ def prepare_table(
     chunk_rows: int = CHUNK_ROWS,
     callback: Callback = ignore,
 ) -> PreparedFolder:
-    """Encode a table of files in bounded memory, and write the folder `out` that `fit` and the others read.
+    """Encode a table of files in bounded memory, and write the folder `out`, which `fit` and other commands read.
 
-    `memory_bytes`: about what it may use; a quarter of the machine's if not given. Without a schema, one is inferred
-    from rows spread over the table, in which the data are checked, too; `callback` gets `Findings` and `Progress`. What
-    is done so far lies beside `out`; the same call goes on from there. Raises FileError where that is another job, a
-    process is at work on it, or `out` holds something that is not to be replaced.
+    `memory_bytes`: about the memory that it may use; by default a quarter of the machine's. A sample of rows is
+    checked; without a schema, one is inferred from it. `callback` gets `Findings` and `Progress`. A folder beside `out`
+    keeps what is done; if the call is stopped, the same call goes on from there. Raises FileError if that folder
+    belongs to another job or a running process, or if `out` holds something that must not be replaced.
 
     >>> automtl.synthetic_log(rows=500, seed=0).write_parquet("log.parquet")
     >>> automtl.prepare_table("log.parquet", ["click", "buy"], out="prepared").num_rows["train"]
@@ -88,7 +88,7 @@ def prepare_table(
 
 
 def _check_types(source: TableFiles, schema: Schema, settings: Settings) -> None:
-    """Raises SchemaError for what can be told before any row is read."""
+    """Raise SchemaError for mistakes that show before any row is read."""
     for task in schema.tasks:
         for part in source.parts:
             dtype = part.columns[task.name]
@@ -100,18 +100,18 @@ def _check_types(source: TableFiles, schema: Schema, settings: Settings) -> None
 def _findings(
     sample: pl.DataFrame, schema: Schema, settings: Settings, seed: int, dropped: Collection[str]
 ) -> tuple[Finding, ...] | None:
-    """Of the checks of the data; None where the sample has no rows of a part, or too few labels, to be checked."""
+    """Check the data; None if the sample lacks rows of a part, or has too few labels, to be checked."""
     try:
         return check_quality(split_table(sample, schema, settings.split, seed), schema, seed, dropped)
     except SchemaError:
-        return None  # what is wrong with the table itself is told when all of it has been read
+        return None  # mistakes in the table itself are reported once all of it has been read
 
 
 @contextmanager
 def _beside(
     check: Callable[[], tuple[Finding, ...] | None], callback: Callback
 ) -> Iterator[tuple[Future[tuple[Finding, ...] | None], Callback]]:
-    """Run the check beside the block; the callback for the block reports its findings as soon as they are there."""
+    """Run the check in a thread beside the block; gives a callback that also reports findings once they are there."""
     with ThreadPoolExecutor(1) as pool:
         checks, reported = pool.submit(check), False
         del check  # and the sample with it, when it is done
@@ -132,10 +132,10 @@ def _beside(
 
 
 def _plan(source: TableFiles, schema: Schema, settings: Settings, seed: int, rows: int, memory: int) -> dict[str, Any]:
-    """What a job is; another plan is another job."""
+    """Describe a job; a job with another plan is another job."""
     return {
         "automtl": __version__,
-        "form of the working folder": 4,
+        "form of the working folder": 5,
         "files": [part.identity for part in source.parts],
         "schema": schema.to_dict(),
         "encoder": asdict(settings.encoder),
@@ -152,7 +152,7 @@ def _described(source: TableFiles) -> dict[str, Any]:
 
 @contextmanager
 def _working(out: Path, plan: dict[str, Any], anew: bool) -> Iterator[Path]:
-    """The folder beside `out` that holds what is done so far; it goes when the block ends well."""
+    """Give the folder beside `out` that holds what is done so far; it is removed if the block ends well."""
     folder = out.with_name(f".{out.name}.prepare")
     try:
         with locked(folder):
@@ -167,8 +167,10 @@ def _working(out: Path, plan: dict[str, Any], anew: bool) -> Iterator[Path]:
 
 
 def _begin(folder: Path, plan: dict[str, Any], anew: bool) -> None:
-    """Leave what an earlier run of the same job did, and nothing else. What was not synced is not trusted after the
-    machine was started again. Raises FileError where there is another job, unless it is to begin `anew`."""
+    """Empty the folder unless an earlier run of the same job, since the machine's last start, has begun it.
+
+    Raises FileError if the folder belongs to another job, unless the job is to begin `anew`.
+    """
     place, started = folder / "plan.json", machine_start()
     if place.is_file():
         found = json.loads(place.read_text(encoding="utf-8"))

@@ -1,1 +1,1 @@
-"""A table becomes tensors."""
+"""The encoder, which turns a table into tensors, and its parts."""

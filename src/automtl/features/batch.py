@@ -9,46 +9,49 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-GATHER_BYTES = 8 * 2**20  # of shuffled rows that are gathered at a time
-BLOCK_BYTES = 2**20  # of adjacent rows that are read at a time where rows do not fit in memory
-SLICE_ROWS = 1 << 18  # looked at a time where sums are all that is kept
-BLOCKS = 64  # at least so many blocks are mixed at a time
+GATHER_BYTES = 8 * 2**20  # shuffled rows that are gathered together
+BLOCK_BYTES = 2**20  # adjacent rows that are read together where rows do not fit in memory
+SLICE_ROWS = 1 << 18  # rows that are read together where only sums are kept
+BLOCKS = 64  # the least number of blocks that are mixed
 
 
 @dataclass(frozen=True)
 class Features:
-    """categorical: (B, C); multi: one (B, L) a field, 0 is padding; numeric: (B, N) float32. Ids: int32 or int64."""
+    """Inputs of B rows. categorical: (B, C) ids; multi: (B, L) ids of each list field, padded with 0.
+
+    Ids are int32 or int64; numeric: (B, N) float32.
+    """
 
     categorical: Tensor
     multi: tuple[Tensor, ...]
     numeric: Tensor
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Features:
-        """Every tensor changed in the same way."""
+        """Change every tensor in the same way."""
         return Features(change(self.categorical), tuple(change(ids) for ids in self.multi), change(self.numeric))
 
     def take(self, index: Tensor | slice) -> Features:
-        """Rows by index tensor (copied) or slice (a view)."""
+        """Take rows by an index tensor (a copy) or a slice (a view)."""
         return self.each(_chosen(index))
 
     def with_numeric(self, columns: int) -> Features:
-        """A view of the first numeric columns alone."""
+        """Return a view that has only the first numeric columns."""
         return self if columns == self.numeric.shape[1] else replace(self, numeric=self.numeric[:, :columns])
 
     def to(self, device: str | torch.device) -> Features:
-        """The same rows on another device."""
+        """Copy the rows to another device."""
         return self.each(lambda tensor: tensor.to(device))
 
 
 def _nothing() -> None:
-    """What rows in memory have to give back."""
+    """Give back nothing, as rows in memory do."""
 
 
 @dataclass(frozen=True)
 class Batch:
-    """B rows. labels, mask: (B, T), a label is 0 where its mask is 0; weight: (B,); group: (B,) int64 or None.
+    """B encoded rows. labels, mask: (B, T), a label is 0 where its mask is 0; weight: (B,); group: (B,) int64 or None.
 
-    buffer_rows: size of the shuffle buffer, where not all rows fit in memory; `release` then gives back the memory that
+    buffer_rows: size of the shuffle buffer if not all rows fit in memory; `release` then gives back the memory that
     their files were read into.
     """
 
@@ -72,42 +75,42 @@ class Batch:
 
     @property
     def num_bytes(self) -> int:
-        """Of all tensors together."""
+        """Bytes of all tensors together."""
         return sum(tensor.nbytes for tensor in self.tensors)
 
     def each(self, change: Callable[[Tensor], Tensor]) -> Batch:
-        """Every tensor changed in the same way."""
+        """Change every tensor in the same way."""
         group = None if self.group is None else change(self.group)
         labels, mask, weight = change(self.labels), change(self.mask), change(self.weight)
         return Batch(self.features.each(change), labels, mask, weight, group)
 
     def take(self, index: Tensor | slice) -> Batch:
-        """Rows by index tensor (copied) or slice (a view)."""
+        """Take rows by an index tensor (a copy) or a slice (a view)."""
         rows = self.each(_chosen(index))
         if self.buffer_rows is None or isinstance(index, Tensor):
             return rows
         return replace(rows, buffer_rows=self.buffer_rows, release=self.release)
 
     def with_numeric(self, columns: int) -> Batch:
-        """A view with the first numeric columns alone."""
+        """Return a view that has only the first numeric columns."""
         return replace(self, features=self.features.with_numeric(columns))
 
     def to(self, device: str | torch.device) -> Batch:
-        """The same rows on another device."""
+        """Copy the rows to another device."""
         return self.each(lambda tensor: tensor.to(device))
 
 
 def _chosen(index: Tensor | slice) -> Callable[[Tensor], Tensor]:
-    """`index_select` copies whole rows, four times as fast as `tensor[index]`."""
+    """Return what takes rows of a tensor; `index_select` copies rows four times as fast as `tensor[index]`."""
     if isinstance(index, slice) or index.dtype == torch.bool:
         return lambda tensor: tensor[index]
     return lambda tensor: tensor.index_select(0, index)
 
 
 def subset(rows: Batch, count: int, seed: int) -> Batch:
-    """At most `count` rows, drawn without replacement by `seed`.
+    """Draw at most `count` rows without replacement.
 
-    Of rows that do not fit in memory, one of each stretch of equal length: an order of all rows is too much.
+    From rows that do not fit in memory, one of each stretch of equal length is drawn: an order of all would not fit.
     """
     if len(rows) <= count:
         return rows
@@ -119,7 +122,7 @@ def subset(rows: Batch, count: int, seed: int) -> Batch:
 
 
 def _gathered(rows: Batch, index: Tensor, buffer_rows: int) -> Batch:
-    """Rows of a rising index, read `buffer_rows` rows of the files at a time."""
+    """Gather rows by an ascending index, reading `buffer_rows` rows of the files at a time."""
     found = rows.each(lambda tensor: tensor.new_empty((len(index), *tensor.shape[1:])))
     edges = torch.searchsorted(index, torch.arange(0, len(rows) + buffer_rows, buffer_rows)).tolist()
     for start, stop in pairwise(edges):
@@ -130,9 +133,9 @@ def _gathered(rows: Batch, index: Tensor, buffer_rows: int) -> Batch:
 
 
 def iterate(rows: Batch, size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
-    """Batches of `size` rows, the last one of what is left: slices in order, or, with a generator, in a random order.
+    """Yield batches of `size` rows (the last may be smaller), in order or, with a generator, in a random order.
 
-    Each row comes once. Rows with a smaller `buffer_rows` than their number are shuffled by blocks.
+    Each row comes once. If there are more than `buffer_rows` rows, they are shuffled by blocks.
     """
     if generator is None:
         return _in_order(rows, size)
@@ -152,7 +155,7 @@ def _in_order(rows: Batch, size: int) -> Iterator[Batch]:
 
 
 def _shuffled(rows: Batch, size: int, generator: torch.Generator) -> Iterator[Batch]:
-    """A permutation of all rows. Several batches are gathered at a time, so that the copy stays small."""
+    """Yield a permutation of all rows. Some batches are gathered at a time, so that the copy stays small."""
     dtype = torch.int32 if len(rows) < 2**31 else torch.int64  # the same permutation in half the memory
     order = torch.randperm(len(rows), generator=generator, dtype=dtype)
     gathered = max(GATHER_BYTES // row_bytes(rows) // size, 1) * size
@@ -161,7 +164,7 @@ def _shuffled(rows: Batch, size: int, generator: torch.Generator) -> Iterator[Ba
 
 
 def _shuffled_by_blocks(rows: Batch, size: int, buffer_rows: int, generator: torch.Generator) -> Iterator[Batch]:
-    """Blocks of adjacent rows in a random order fill a buffer of about `buffer_rows` rows, which is then shuffled."""
+    """Fill a buffer of about `buffer_rows` rows with random blocks of adjacent rows, and yield it shuffled."""
     buffer_rows = max(buffer_rows // size, 1) * size
     block = max(min(BLOCK_BYTES // row_bytes(rows), buffer_rows // BLOCKS), 1)
     buffer = rows.each(lambda tensor: tensor.new_empty((buffer_rows, *tensor.shape[1:])))
@@ -172,7 +175,7 @@ def _shuffled_by_blocks(rows: Batch, size: int, buffer_rows: int, generator: tor
 
 
 def buffer_spans(rows: int, buffer_rows: int, block: int, generator: torch.Generator) -> Iterator[list[slice]]:
-    """Spans of rows, `buffer_rows` rows at a time: blocks in a random order, cut at a random place every time."""
+    """Yield spans of rows for each buffer: blocks in a random order, whose edges are shifted at random."""
     shift = int(torch.randint(block, (1,), generator=generator))
     edges = [0, *range(shift or block, rows, block), rows]
     spans, room = [], buffer_rows
@@ -190,7 +193,7 @@ def buffer_spans(rows: int, buffer_rows: int, block: int, generator: torch.Gener
 
 
 def _fill(buffer: Batch, rows: Batch, spans: list[slice]) -> int:
-    """Copy the spans one after another; the number of rows."""
+    """Copy the spans one after another; returns the number of rows."""
     count = 0
     for span in spans:
         end = count + span.stop - span.start
@@ -201,5 +204,5 @@ def _fill(buffer: Batch, rows: Batch, spans: list[slice]) -> int:
 
 
 def row_bytes(rows: Batch) -> int:
-    """Of one row, at least 1."""
+    """Return the bytes of one row, at least 1."""
     return max(rows.num_bytes // max(len(rows), 1), 1)

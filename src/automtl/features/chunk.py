@@ -1,7 +1,7 @@
-"""Which arrays chunks of rows have, by the schema, and chunks of a table in memory.
+"""The arrays that chunks of rows have by the schema, and chunks of a table in memory.
 
-Beside those of `tables.roles`, in a chunk of N rows: `ids.I` codes of values, (N,), or of lists one after another, with
-`sizes.I` (N,); `number.J` float64, NaN where missing; `days.K` float64, since 1970.
+A chunk of N rows has, beside the arrays of `tables.roles`: `ids.I`, codes of values, (N,), or of lists one after
+another, with `sizes.I` (N,); `number.J` float64, NaN where missing; `days.K` float64, since 1970.
 """
 
 from __future__ import annotations
@@ -19,30 +19,31 @@ from automtl.features.settings import EncoderSettings
 from automtl.system.slices import SLICE
 from automtl.tables.columns import as_moments, as_numbers, as_parts, key_column
 from automtl.tables.derive import days_of, derive, part_name, simple_fields
-from automtl.tables.roles import AnyChunk, Chunk, TableRoles, training
+from automtl.tables.labels import label_columns
+from automtl.tables.roles import Chunk, TableRoles, training
 from automtl.tables.schema import Condition, Field, FieldKind, Schema, TaskKind
 
 LISTS = (FieldKind.MULTI, FieldKind.SEQUENCE)
 HUGE = 1e60  # numbers are cut there, so that their cube is still a number
-ORDERED = (pl.Date, pl.Datetime, pl.Time, pl.Duration)  # whose physical form is a whole number
+ORDERED = (pl.Date, pl.Datetime, pl.Time, pl.Duration)  # types that polars keeps as whole numbers
 
 
 @dataclass(frozen=True)
 class Coded:
-    """A column of ids: that of a field, of a target encoding's key, or the time as text (neither)."""
+    """A column of ids: a field, the key of a target encoding, or (neither of these) the time as text."""
 
     field: Field | None = None
     key: tuple[str, ...] = ()
 
     @property
     def lists(self) -> bool:
-        """Whether a row has several ids."""
+        """Tell whether a row may have several ids."""
         return self.field is not None and self.field.kind in LISTS
 
 
 @dataclass(frozen=True)
 class ChunkColumns:
-    """What is read of rows of a schema. `types`: of the table's columns. `by_time`: whether a split orders the rows."""
+    """The columns that are read from a table. `types`: those of its columns. `by_time`: rows are split by time."""
 
     schema: Schema
     settings: EncoderSettings
@@ -55,7 +56,7 @@ class ChunkColumns:
         return simple_fields(self.schema)
 
     def of(self, *kinds: FieldKind) -> tuple[Field, ...]:
-        """The fields of some kinds that are encoded."""
+        """Return the encoded fields of some kinds."""
         return tuple(one for one in self.fields if one.kind in kinds)
 
     @property
@@ -69,7 +70,7 @@ class ChunkColumns:
 
     @cached_property
     def coded(self) -> tuple[Coded, ...]:
-        """Columns of codes: fields, those of lists last, then further keys, then a time that is text."""
+        """Columns of codes: fields (lists last), then further keys, then a time that is text."""
         fields = [Coded(one) for one in (*self.of(FieldKind.CATEGORICAL), *self.of(*LISTS))]
         names = {(one.name,) for one in self.of(FieldKind.CATEGORICAL)}
         keys = [Coded(key=key) for key in self.keys if key not in names]
@@ -77,11 +78,11 @@ class ChunkColumns:
 
     @property
     def keys(self) -> tuple[tuple[str, ...], ...]:
-        """Keys that are encoded by the target."""
+        """Keys that are target-encoded."""
         return self.schema.target_encoding if self.settings.target_encoding else ()
 
     def place(self, wanted: Field | tuple[str, ...]) -> int:
-        """Of a field's or a key's codes among `coded`."""
+        """Find the place of a field or a key among `coded`."""
         key = (wanted.name,) if isinstance(wanted, Field) else wanted
         single = isinstance(wanted, tuple)
         return next(
@@ -91,12 +92,12 @@ class ChunkColumns:
 
     @property
     def numeric(self) -> tuple[Field, ...]:
-        """Fields that are numbers of the table; the age of a time is not."""
+        """Numeric fields that are columns of the table, which the age of a time is not."""
         return tuple(one for one in self.of(FieldKind.NUMERIC) if one not in self.ages)
 
     @cached_property
     def ages(self) -> dict[Field, Field]:
-        """The fields that are ages, each with the time that it is of."""
+        """Fields that are ages, each with its time field."""
         times = {part_name(time, "age"): time for time in self.moments}
         return {one: times[one.name] for one in self.fields if one.name in times}
 
@@ -107,42 +108,36 @@ class ChunkColumns:
 
     @property
     def num_categorical(self) -> int:
-        """Columns of one id a row, those of bins included."""
+        """The number of columns of one id a row, bins included."""
         forms = [self.settings.of(one).form for one in self.of(FieldKind.NUMERIC)]
         return len(self.of(FieldKind.CATEGORICAL)) + sum(has_bins(form, self.settings.bins) for form in forms)
 
     @property
     def times(self) -> bool:
-        """Whether rows are ordered by the time column."""
+        """Tell whether rows are ordered by the time column."""
         return self.schema.time is not None and (self.by_time or bool(self.keys))
 
     @property
     def times_are_numbers(self) -> bool:
-        """Whether the time column has an order of its own, not that of texts."""
+        """Tell whether the time column holds numbers or times, not texts."""
         dtype = self.types[str(self.schema.time)]
         return dtype.is_numeric() or dtype.base_type() in ORDERED or dtype == pl.Boolean
 
     @property
     def arrays(self) -> list[str]:
-        """Names of the arrays of a chunk, those of codes excepted."""
+        """Names of the arrays of a chunk, without those of codes."""
         schema = self.schema
         found = [f"number.{place}" for place in range(len(self.numeric))]
         found += [f"days.{place}" for place in range(len(self.moments))]
         found += [name for name in ("weight", "group", "split") if getattr(schema, name) is not None]
         return [*found, "labels", "mask", *(["time"] if self.times and self.times_are_numbers else [])]
 
-    @property
-    def types_of_labels(self) -> dict[str, type]:
-        """The smallest types that hold labels and masks."""
-        binary = all(task.kind is TaskKind.BINARY for task in self.schema.tasks)
-        return {"labels": np.uint8 if binary else np.float64, "mask": np.uint8}
-
     def derived(self, table: pl.DataFrame) -> pl.DataFrame:
-        """With the columns of the fields that are encoded; ages are not counted from the newest time yet."""
+        """Add the columns of the encoded fields to a table; ages do not count from the newest time yet."""
         return derive(table, self.schema, dict.fromkeys((time.name for time in self.moments), 0.0))
 
     def ids(self, derived: pl.DataFrame, one: Coded) -> tuple[pl.Series, np.ndarray | None]:
-        """The values of a coded column of the derived table and, of lists, how many each row has."""
+        """Return the values of a coded column of the derived table and, for lists, how many each row has."""
         if one.field is None:
             fields = {given.name: given for given in self.schema.fields}
             return (key_column(derived, one.key, fields) if one.key else derived[str(self.schema.time)]), None
@@ -153,7 +148,7 @@ class ChunkColumns:
 
 @dataclass(frozen=True)
 class TableChunk:
-    """Rows of a table in memory, all of them training rows. Arrays are made when they are asked for, but those `given`.
+    """Rows of a table in memory, all of them training rows. Arrays that are not `given` are made when asked for.
 
     `derived`: the table as `ChunkColumns.derived` makes it.
     """
@@ -181,7 +176,14 @@ class TableChunk:
             time = self.columns.moments[int(place)]
             days = days_of(as_moments(self.table[time.name], time))
             return days.fill_null(float("nan")).to_numpy()
-        return self._roles.array(name)
+        return self._labels[name] if name in ("labels", "mask") else self._roles.array(name)
+
+    @cached_property
+    def _labels(self) -> dict[str, np.ndarray]:
+        """Labels and mask in the smallest types that hold them, kept since they are read several times."""
+        values, mask = label_columns(self.table, self.columns.schema)
+        binary = all(task.kind is TaskKind.BINARY for task in self.columns.schema.tasks)
+        return {"labels": values.astype(np.uint8) if binary else values, "mask": mask.astype(np.uint8)}
 
     @cached_property
     def _roles(self) -> TableRoles:
@@ -190,26 +192,26 @@ class TableChunk:
 
 @dataclass(frozen=True)
 class Numbers:
-    """A numeric column, or the age of a time, as the encoder reads it. `newest`: by time, in days since 1970."""
+    """A numeric column, or the age of a time, as the encoder reads it. `newest`: see `newest_of`."""
 
     columns: ChunkColumns
     field: Field
     newest: dict[str, float]
 
     def of(self, chunk: Chunk) -> np.ndarray:
-        """(N,) float64, NaN where missing."""
+        """Read the numbers of a chunk, (N,) float64, NaN where missing."""
         time = self.columns.ages.get(self.field)
         if time is None:
             return chunk.array(f"number.{self.columns.numeric.index(self.field)}")
         return self.newest[time.name] - chunk.array(f"days.{self.columns.moments.index(time)}")
 
     def training(self, chunks: Sequence[Chunk]) -> Iterator[np.ndarray]:
-        """Slices of SLICE training rows."""
+        """Yield the numbers of the training rows, SLICE at a time."""
         return sliced(training(chunk, self.of(chunk)) for chunk in chunks)
 
 
-def newest_of(chunks: Sequence[AnyChunk], columns: ChunkColumns) -> dict[str, float]:
-    """By time field, the newest training time in days: ages count from there. Raises SchemaError without any."""
+def newest_of(chunks: Sequence[Chunk], columns: ChunkColumns) -> dict[str, float]:
+    """Find the newest training time of each time field, in days since 1970, from which ages count, or SchemaError."""
     found = {}
     for place, time in enumerate(columns.moments):
         newest = max(largest(training(chunk, chunk.array(f"days.{place}"))) for chunk in chunks)
@@ -220,12 +222,12 @@ def newest_of(chunks: Sequence[AnyChunk], columns: ChunkColumns) -> dict[str, fl
 
 
 def largest(values: np.ndarray) -> float:
-    """Minus infinity where there is none."""
+    """Return the largest number that is not NaN; minus infinity without one."""
     return float(np.fmax.reduce(values, initial=-np.inf))
 
 
 def sliced(parts: Iterable[np.ndarray], rows: int = SLICE) -> Iterator[np.ndarray]:
-    """The same rows in parts of another length, as a table in memory is cut."""
+    """Cut rows into parts of `rows` rows each, as a table in memory is cut."""
     waiting: list[np.ndarray] = []
     for part in parts:
         waiting.append(part)
@@ -239,5 +241,5 @@ def sliced(parts: Iterable[np.ndarray], rows: int = SLICE) -> Iterator[np.ndarra
 
 
 def plain_numbers(numbers: pl.Series) -> np.ndarray:
-    """(n,) float64, NaN where null; cut at HUGE, whose cube is still a number."""
+    """Return (n,) float64, NaN where null, cut at HUGE."""
     return numbers.clip(-HUGE, HUGE).fill_null(float("nan")).to_numpy()

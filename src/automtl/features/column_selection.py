@@ -1,4 +1,4 @@
-"""Encoders of fewer inputs or tasks, and the rows that they would have encoded, from rows that are there already."""
+"""Make encoders of fewer inputs or tasks, and the rows that they would encode, from existing ones."""
 
 from __future__ import annotations
 
@@ -13,27 +13,24 @@ from automtl.tables.schema import Schema
 
 
 def without_target_encoding(encoder: Encoder) -> Encoder:
-    """The encoder that the setting `target_encoding: false` gives. It keeps the first numeric columns."""
+    """Return the encoder that the setting `target_encoding: false` gives; it keeps the first numeric columns."""
     return replace(encoder, settings=replace(encoder.settings, target_encoding=False), target_encodings={})
 
 
 def select_tasks(encoder: Encoder, schema: Schema) -> Encoder:
-    """The encoder that a schema of some of the tasks gives, with target encodings of these tasks alone."""
+    """Return the encoder that a schema of some of the tasks gives, with target encodings of these tasks only."""
     places = _places(encoder, schema)
-    return replace(
-        encoder,
-        schema=schema,
-        target_encodings={key: _of(one, places) for key, one in encoder.target_encodings.items()},
-    )
+    encodings = {key: _of(one, places) for key, one in encoder.target_encodings.items()}
+    return replace(encoder, schema=schema, target_encodings=encodings)
 
 
 def select_inputs(encoder: Encoder, schema: Schema, target_encoding: bool) -> Encoder:
-    """The encoder of some of the tasks, and with target encodings only if they are wanted."""
+    """Return the encoder of some of the tasks, with target encodings only if they are wanted."""
     return select_tasks(encoder if target_encoding else without_target_encoding(encoder), schema)
 
 
 def select_task_rows(rows: Batch, encoder: Encoder, schema: Schema) -> Batch:
-    """The rows as `select_tasks(encoder, schema)` encodes them, from rows by `encoder`.
+    """Turn rows of `encoder` into rows as `select_tasks(encoder, schema)` encodes them.
 
     Labels, mask and target encodings are copied.
     """
@@ -51,7 +48,7 @@ def _places(encoder: Encoder, schema: Schema) -> list[int]:
 
 
 def _of(encoding: TargetEncoding, places: list[int]) -> TargetEncoding:
-    """Rates of the tasks at these places; `mean` and `std` are of the log of rows, too."""
+    """Select the tasks at some places; `mean` and `std` also have an entry for the log of rows, the last one."""
     last = [*places, len(encoding.prior)]
     return replace(
         encoding,

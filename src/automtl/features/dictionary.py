@@ -1,4 +1,4 @@
-"""Values of a column that comes piece by piece, as codes 1, 2, 3 ... about as they are first seen."""
+"""A dictionary gives codes 1, 2, 3 ... to the values of a column that comes piece by piece, as they are first seen."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ WHOLE = (pl.Int8, pl.Int16, pl.Int32, pl.Int64, pl.UInt8, pl.UInt16, pl.UInt32, 
 
 
 class Dictionary:
-    """Codes of one column. Its memory grows with the values, up to about `memory_bytes`.
+    """Codes of one column's values. Its memory grows with the values, up to about `memory_bytes`.
 
     Then it forgets them, and values get further codes when they are seen again: a code stands for one value, but a
-    value may have several codes. Which code a value gets hangs on the pieces; nothing that is made of codes may.
-    `first`: codes below this or equal to it were forgotten. `size`: codes that were given.
+    value may have several codes. Codes depend on how the column is cut; nothing that is made of them may depend on it.
+    `first`: the last code that was forgotten. `size`: the number of codes that were given.
     """
 
     def __init__(self, memory_bytes: int | None = None, first: int = 0, values: pl.Series | None = None) -> None:
-        """Empty, or as it was with codes `first` + 1, `first` + 2 ... for `values`."""
+        """Make an empty dictionary, or restore one with codes `first` + 1, `first` + 2 ... for `values`."""
         self.memory_bytes = memory_bytes
         self.first = self.size = first
         self.texts = False  # whether its values are texts
@@ -33,7 +33,7 @@ class Dictionary:
             self.size += values.len()
 
     def add(self, column: pl.Series) -> tuple[np.ndarray, pl.Series]:
-        """(N,) int32 codes of a raw column, and the values of the codes that are new, in their order."""
+        """Return the codes of a raw column, (N,) int32, and the values of the new codes, in their order."""
         column = _comparable(column)
         self.texts = column.dtype == pl.String
         if column.len() == 0:
@@ -59,7 +59,7 @@ class Dictionary:
 
 
 def _keys(present: pl.Series) -> tuple[np.ndarray, np.ndarray | None]:
-    """(n,) int64; and, of texts, their second hashes."""
+    """Return keys, (n,) int64, and the second hashes of texts (None for numbers)."""
     if present.dtype == pl.String:
         return hash_texts(present)
     if present.dtype.is_float():
@@ -70,7 +70,7 @@ def _keys(present: pl.Series) -> tuple[np.ndarray, np.ndarray | None]:
 
 
 def _comparable(column: pl.Series) -> pl.Series:
-    """Whole numbers and truth values as they are, floats without NaN and infinity, all else as text."""
+    """Keep whole numbers and booleans, take NaN and infinity out of floats, turn all else into text."""
     if column.dtype.is_float():
         return finite(column)
     return column if column.dtype in WHOLE else as_text(column)

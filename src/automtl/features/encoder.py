@@ -1,10 +1,10 @@
-"""From raw columns to tensors. Everything is fitted on training rows only."""
+"""The encoder turns raw columns into tensors. Everything is fitted on training rows only."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -26,8 +26,8 @@ from automtl.system.slices import SLICE
 from automtl.system.threads import in_threads
 from automtl.tables.columns import as_numbers, as_parts, key_column
 from automtl.tables.derive import completed, derive, simple_fields
-from automtl.tables.infer import check_labels, require_columns
-from automtl.tables.labels import check_weights
+from automtl.tables.infer import require_columns
+from automtl.tables.labels import check_rows
 from automtl.tables.roles import Chunk, TableRoles, group_ids, starts
 from automtl.tables.schema import Field, FieldKind, Schema
 
@@ -36,9 +36,9 @@ Parts = tuple[np.ndarray, np.ndarray]  # ids of all rows one after another (int3
 
 @dataclass(frozen=True)
 class Encoder:
-    """Vocabularies, scalers and target encoding of one training table.
+    """Vocabularies, scalers and target encodings of one training table, after `derive`.
 
-    They are of the columns of `derive`. `newest`: by time field, the newest training time in days since 1970.
+    `newest`: by time field, the newest training time in days since 1970.
 
     >>> from automtl.features.settings import EncoderSettings
     >>> log = automtl.synthetic_log(rows=500, seed=0)
@@ -58,42 +58,39 @@ class Encoder:
     @staticmethod
     @keep_freed_memory()
     def fit(train: pl.DataFrame, schema: Schema, settings: EncoderSettings, seed: int) -> tuple[Encoder, Batch]:
-        """The encoder and the encoded training rows, whose target encodings are out of fold.
+        """Return an encoder and the encoded training rows, whose target encodings are out of fold.
 
         Raises SchemaError or EncodingError that names the column.
         """
         require_columns(train, schema.columns, "field")
-        for task in schema.tasks:
-            check_labels(train, task)
-        check_weights(train, schema)
+        check_rows(train, schema)
         rows = FrameRows(train, schema, settings, seed)
         fitted = fit_rows(rows)
         encoder = Encoder.of(schema, settings, fitted)
         ids = rows.ids(fitted)
-        arrays = replace(encoder.arrays(train.height), categorical=rows.categorical)
+        out = encoder.empty(train.height, rows.categorical)
 
         def fill(given: tuple[TableChunk, int]) -> list[Parts]:
             chunk, start = given
             own = CodedRows(encoder, rows.columns, chunk, ids, fitted, start)
-            return encoder.fill(own, arrays.slice(start, start + chunk.rows), labels=True)
+            return encoder.fill(own, out.take(slice(start, start + chunk.rows)), labels=True)
 
         multi = in_threads(fill, starts(rows.chunks))
-        group = None if schema.group is None or schema.group not in train.columns else group_ids(train[schema.group])
-        return encoder, encoder.batch(arrays, multi, group)
+        return encoder, completed_batch(out, multi, encoder.group_of(train))
 
     @staticmethod
     def of(schema: Schema, settings: EncoderSettings, fitted: Fitted) -> Encoder:
-        """The encoder of what was learned."""
+        """Return the encoder of what was learned."""
         return Encoder(schema, settings, fitted.vocabularies, fitted.scalers, fitted.encodings, fitted.newest)
 
     def encode(self, table: pl.DataFrame, *, labels: bool = True) -> Batch:
-        """New rows. Unseen ids never fail. Without `labels`, label columns need not exist and the mask is 0."""
+        """Encode new rows. Unseen ids never fail. Without `labels`, label columns need not exist and the mask is 0."""
         table = self._checked(table, labels)
         with keep_freed_memory(table.height > SLICE):
             return self._encode(table, labels)
 
     def encode_parts(self, table: pl.DataFrame, rows: int = 1 << 18, *, labels: bool = True) -> Iterator[Batch]:
-        """`encode`, `rows` rows at a time, so that memory does not grow with the table.
+        """Encode new rows, `rows` at a time, so that memory does not grow with the table.
 
         Multi-valued fields are as wide as the part needs.
         """
@@ -145,27 +142,29 @@ class Encoder:
         return {name: one for name, one in self.scalers.items() if isinstance(one, Scaler) and one.binned}
 
     def vocabulary(self, field: Field) -> Vocabulary:
-        """A sequence has that of its target."""
+        """Return the vocabulary of a field; a sequence has that of its target."""
         return self.vocabularies[field.target or field.name]
 
     def _checked(self, table: pl.DataFrame, labels: bool) -> pl.DataFrame:
-        """The complete table. Raises what can only be told from all rows."""
+        """Return the table with absent optional columns. Raises errors that can only be found in all rows."""
         if labels:
-            for task in self.schema.tasks:
-                check_labels(table, task)
-            check_weights(table, self.schema)
+            check_rows(table, self.schema)
         return completed(table, self.schema)
 
-    def arrays(self, rows: int) -> Arrays:
-        """Room for the result; what is not written yet are inputs."""
-        columns, tasks = len(self._of(FieldKind.CATEGORICAL)) + len(self._binned), len(self.schema.tasks)
-        return Arrays(
-            np.empty((rows, columns), np.int32),
-            np.empty((rows, self._key_columns(len(self.target_encodings)).start), np.float32),
-            np.zeros((rows, tasks), np.float32),
-            np.zeros((rows, tasks), np.float32),
-            np.ones(rows, np.float32),
-        )
+    def empty(self, rows: int, categorical: np.ndarray | None = None) -> Batch:
+        """Make a batch for `fill`, without lists and groups, of which the inputs are not written yet."""
+        if categorical is None:
+            columns = len(self._of(FieldKind.CATEGORICAL)) + len(self._binned)
+            categorical = np.empty((rows, columns), np.int32)
+        numeric = np.empty((rows, self._key_columns(len(self.target_encodings)).start), np.float32)
+        labels, mask = (torch.from_numpy(np.zeros((rows, len(self.schema.tasks)), np.float32)) for _ in range(2))
+        features = Features(torch.from_numpy(categorical), (), torch.from_numpy(numeric))
+        return Batch(features, labels, mask, torch.ones(rows))
+
+    def group_of(self, table: pl.DataFrame) -> np.ndarray | None:
+        """Number the groups of a table; None if the schema or the table has no group column."""
+        group = self.schema.group
+        return None if group is None or group not in table.columns else group_ids(table[group])
 
     def _key_columns(self, place: int) -> slice:
         """The numeric columns of the key at `place`."""
@@ -175,52 +174,43 @@ class Encoder:
 
     def _encode(self, table: pl.DataFrame, labels: bool) -> Batch:
         """Encode slice by slice, in parallel, right into the arrays of the result."""
-        arrays, slices = self.arrays(table.height), range(0, table.height, SLICE)
-        if len(slices) > 1:  # make look-up tables once, before the threads meet there
-            in_threads(lambda one: self.vocabulary(one).encode(table[one.name].head(1)), self._in_table(table))
+        out, starts_of = self.empty(table.height), range(0, table.height, SLICE)
+        if len(starts_of) > 1:  # make look-up tables once, before the threads meet there
+            known = [one for one in self._of(FieldKind.CATEGORICAL) if one.name in table.columns]
+            in_threads(lambda one: self.vocabulary(one).encode(table[one.name].head(1)), known)
 
         def fill(start: int) -> list[Parts]:
             own = NewRows(self, table.slice(start, SLICE))
-            return self.fill(own, arrays.slice(start, start + SLICE), labels)
+            return self.fill(own, out.take(slice(start, start + SLICE)), labels)
 
-        multi = in_threads(fill, slices)
-        group = self.schema.group if self.schema.group in table.columns else None
-        return self.batch(arrays, multi, None if group is None else group_ids(table[group]))
+        multi = in_threads(fill, starts_of) or [self.fill(NewRows(self, table), out, labels)]
+        return completed_batch(out, multi, self.group_of(table))
 
-    def _in_table(self, table: pl.DataFrame) -> list[Field]:
-        return [one for one in self._of(FieldKind.CATEGORICAL) if one.name in table.columns]
-
-    def fill(self, rows: EncodableRows, arrays: Arrays, labels: bool) -> list[Parts]:
-        """Encode rows into arrays of as many rows; the ids of their lists."""
+    def fill(self, rows: NewRows | CodedRows, out: Batch, labels: bool) -> list[Parts]:
+        """Encode rows into a batch of as many rows; returns the ids of each list field."""
+        categorical, numeric = out.features.categorical.numpy(), out.features.numeric.numpy()
         for place in range(len(self.target_encodings)):
-            arrays.numeric[:, self._key_columns(place)] = rows.target_encoding(place)
-        column = 0
-        for one in self._of(FieldKind.CATEGORICAL):  # after the keys, whose codes may lie where these ids go
-            arrays.categorical[:, column] = rows.ids(one)
-            column += 1
-        start = 0
+            numeric[:, self._key_columns(place)] = rows.target_encoding(place)
+        fields = self._of(FieldKind.CATEGORICAL)
+        for column, one in enumerate(fields):  # after the keys, whose codes may lie where these ids go
+            categorical[:, column] = rows.ids(one)
+        start, column = 0, len(fields)
         for name, scaler in self.scalers.items():
             values = rows.numbers(name)
-            arrays.numeric[:, start : start + scaler.width] = scaler.scale(values)
+            numeric[:, start : start + scaler.width] = scaler.scale(values)
             start += scaler.width
             if isinstance(scaler, Scaler) and scaler.binned:
-                arrays.categorical[:, column] = scaler.bin(values)
+                categorical[:, column] = scaler.bin(values)
                 column += 1
-        if labels:
-            arrays.labels[:], arrays.mask[:] = rows.role("labels"), rows.role("mask")
-            if self.schema.weight is not None:
-                arrays.weight[:] = rows.role("weight")
+        roles = {"labels": out.labels, "mask": out.mask} if labels else {}
+        if labels and self.schema.weight is not None:
+            roles["weight"] = out.weight
+        for name, tensor in roles.items():
+            tensor.numpy()[:] = rows.role(name)
         return [rows.lists(one) for one in self._of(*LISTS)]
 
-    def batch(self, arrays: Arrays, multi: list[list[Parts]], group: np.ndarray | None) -> Batch:
-        """Filled arrays as tensors; `multi`: what `fill` gave for each slice of them."""
-        lists = tuple(torch.from_numpy(padded([part[i] for part in multi])) for i in range(len(self._of(*LISTS))))
-        features = Features(torch.from_numpy(arrays.categorical), lists, torch.from_numpy(arrays.numeric))
-        labels, mask, weight = (torch.from_numpy(part) for part in (arrays.labels, arrays.mask, arrays.weight))
-        return Batch(features, labels, mask, weight, None if group is None else torch.from_numpy(group))
-
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
-        """Plain values for JSON, and arrays."""
+        """Return plain values for JSON, and arrays."""
         values: dict[str, Any] = {
             "settings": asdict(self.settings),
             "vocabularies": list(self.vocabularies),
@@ -231,20 +221,18 @@ class Encoder:
                 {"key": list(key), "smoothing": r.smoothing} for key, r in self.target_encodings.items()
             ],
         }
-        arrays = {
-            f"target_encoding.{i}.{name}": np.ascontiguousarray(getattr(rates, name))
-            for i, rates in enumerate(self.target_encodings.values())
-            for name in ENCODING_ARRAYS
-        }
+        arrays: dict[str, np.ndarray] = {}
+        for place, encoding in enumerate(self.target_encodings.values()):
+            own = {name: np.ascontiguousarray(getattr(encoding, name)) for name in ENCODING_ARRAYS}
+            own |= {f"values.{name}": array for name, array in encoding.vocabulary.to_arrays().items()}
+            arrays |= {f"target_encoding.{place}.{name}": array for name, array in own.items()}
         for place, vocabulary in enumerate(self.vocabularies.values()):
-            arrays |= _prefixed(f"vocabularies.{place}", vocabulary)
-        for place, rates in enumerate(self.target_encodings.values()):
-            arrays |= _prefixed(f"target_encoding.{place}.values", rates.vocabulary)
+            arrays |= {f"vocabularies.{place}.{name}": array for name, array in vocabulary.to_arrays().items()}
         return values, arrays
 
     @staticmethod
     def from_state(schema: Schema, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Encoder:
-        """The inverse of `to_state`."""
+        """Build the encoder that `to_state` described."""
         scalers = {name: _scaler(entry) for name, entry in values["scalers"].items()}
         encodings = {}
         for i, entry in enumerate(values["target_encoding"]):
@@ -264,82 +252,44 @@ def _scaler(entry: dict[str, Any]) -> Scaler | Piecewise:
     return Scaler(**entry) if "mean" in entry else Piecewise(**entry)
 
 
-def _prefixed(prefix: str, vocabulary: Vocabulary) -> dict[str, np.ndarray]:
-    return {f"{prefix}.{name}": array for name, array in vocabulary.to_arrays().items()}
-
-
 def _vocabulary(arrays: dict[str, np.ndarray], prefix: str, hashed: int) -> Vocabulary:
     own = {name.removeprefix(f"{prefix}."): array for name, array in arrays.items() if name.startswith(f"{prefix}.")}
     return Vocabulary.from_arrays(own, hashed)
-
-
-@dataclass(frozen=True)
-class Arrays:
-    """categorical: (N, C) int32; numeric: (N, n), labels, mask: (N, T), weight: (N,), float32."""
-
-    categorical: np.ndarray
-    numeric: np.ndarray
-    labels: np.ndarray
-    mask: np.ndarray
-    weight: np.ndarray
-
-    def slice(self, start: int, stop: int) -> Arrays:
-        """Views of some rows."""
-        parts = (self.categorical, self.numeric, self.labels, self.mask, self.weight)
-        return Arrays(*(part[start:stop] for part in parts))
-
-
-class EncodableRows(Protocol):
-    """n rows, as `Encoder.fill` asks for them."""
-
-    def ids(self, field: Field) -> np.ndarray:
-        """(n,) int32."""
-
-    def lists(self, field: Field) -> Parts:
-        """The ids of all rows, and how many each row has."""
-
-    def numbers(self, name: str) -> np.ndarray:
-        """(n,) float64, NaN where missing."""
-
-    def target_encoding(self, place: int) -> np.ndarray:
-        """(n, T + 1) float32 of a key."""
-
-    def role(self, name: str) -> np.ndarray:
-        """Labels, mask or weight."""
 
 
 class NewRows:
     """Rows of a table, whose values are looked up."""
 
     def __init__(self, encoder: Encoder, table: pl.DataFrame) -> None:
-        self.encoder, self.roles = encoder, TableRoles(table, encoder.schema)
+        self.encoder, self.role = encoder, TableRoles(table, encoder.schema).array
         self.derived = derive(table, encoder.schema, encoder.newest)
 
     def ids(self, field: Field) -> np.ndarray:
+        """Return the ids of a field, (n,) int32."""
         return self.encoder.vocabulary(field).encode(self.derived[field.name])
 
     def lists(self, field: Field) -> Parts:
+        """Return the ids of all rows of a list field, and how many each row has."""
         flat, sizes = as_parts(self.derived[field.name], field, self.encoder.settings.max_values)
         return self.encoder.vocabulary(field).encode(flat), sizes
 
     def numbers(self, name: str) -> np.ndarray:
+        """Return the numbers of a field, (n,) float64, NaN where missing."""
         return plain_numbers(as_numbers(self.derived[name]))
 
     def target_encoding(self, place: int) -> np.ndarray:
+        """Return the inputs of a key, (n, T + 1) float32."""
         key, encoding = list(self.encoder.target_encodings.items())[place]
         column = key_column(self.derived, key, {one.name: one for one in self.encoder.schema.fields})
         return encoding.encode(encoding.vocabulary.encode(column))
 
-    def role(self, name: str) -> np.ndarray:
-        return self.roles.array(name)
-
 
 @dataclass(frozen=True)
 class CodedRows:
-    """Rows of a chunk whose values have codes: all of them, or those with the numbers `chosen`, (n,).
+    """Rows of a chunk whose values have codes, with the methods of `NewRows`: all rows, or the `chosen` ones, (n,).
 
-    `known`: by place of the coded column, the id of each code. `start`: the number of the first one among the training
-    rows, whose target encodings are their own; None where these are no training rows.
+    `known`: by place of the coded column, the id of each code. `start`: the number of the first row among the training
+    rows, which have target encodings of their own; None where these are no training rows.
     """
 
     encoder: Encoder
@@ -350,13 +300,14 @@ class CodedRows:
     start: int | None
     chosen: np.ndarray | None = None
 
-    def _array(self, name: str) -> np.ndarray:
+    def role(self, name: str) -> np.ndarray:
+        """Return an array of the chosen rows: labels, mask, weight, codes."""
         found = self.chunk.array(name)
         return found if self.chosen is None else found.take(self.chosen, axis=0)
 
     def ids(self, field: Field) -> np.ndarray:
         place = self.columns.place(field)
-        return gathered(self.known[place], self._array(f"ids.{place}").astype(np.int32, copy=False))
+        return gathered(self.known[place], self.role(f"ids.{place}").astype(np.int32, copy=False))
 
     def lists(self, field: Field) -> Parts:
         place = self.columns.place(field)
@@ -374,17 +325,21 @@ class CodedRows:
 
     def target_encoding(self, place: int) -> np.ndarray:
         key = self.columns.keys[place]
-        ids = self.fitted.key_ids[place].take(self._array(f"ids.{self.columns.place(key)}"))
+        ids = self.fitted.key_ids[place].take(self.role(f"ids.{self.columns.place(key)}"))
         if self.start is None:
             return self.fitted.encodings[key].encode(ids)
         return self.fitted.history.inputs(self.fitted.own_inputs[place], ids, self.start)
 
-    def role(self, name: str) -> np.ndarray:
-        return self._array(name)
+
+def completed_batch(out: Batch, multi: list[list[Parts]], group: np.ndarray | None) -> Batch:
+    """Add lists and groups to a filled batch. multi: the result of `fill` for each slice of it."""
+    lists = tuple(torch.from_numpy(padded(list(parts))) for parts in zip(*multi, strict=True))
+    features = replace(out.features, multi=lists)
+    return replace(out, features=features, group=None if group is None else torch.from_numpy(group))
 
 
 def padded(parts: list[Parts]) -> np.ndarray:
-    """(N, L) int32 from the parts of all slices, padded with 0; L is at least 1."""
+    """Join the parts of all slices to (N, L) int32, padded with 0; L is at least 1."""
     width = max([1, *(int(sizes.max(initial=1)) for _, sizes in parts)])
     out, start = np.zeros((sum(len(sizes) for _, sizes in parts), width), np.int32), 0
     for ids, sizes in parts:

@@ -1,6 +1,6 @@
-"""What an encoder learns from training rows, which come in chunks: those of a table in memory, or of files in a folder.
+"""Fitting of an encoder to training rows, which come in chunks of a table in memory or of files in a folder.
 
-Both are fitted by the same steps, and to the same bits.
+Both are fitted by the same steps, to the same bits.
 """
 
 from __future__ import annotations
@@ -22,17 +22,18 @@ from automtl.features.scaler import Scaler
 from automtl.features.settings import EncoderSettings
 from automtl.features.target_encoding import History, Scratch, TargetEncoding, Terms
 from automtl.features.vocabulary import Vocabulary
+from automtl.system.threads import in_threads
 from automtl.tables.roles import TRAIN, Chunk
 from automtl.tables.schema import Field, FieldKind
 
-VALUE_BYTES = 64  # of a value of a vocabulary, about
+VALUE_BYTES = 64  # memory for a value of a vocabulary, about
 Fit = Callable[[Scratch], tuple[TargetEncoding, np.ndarray]]
 
 
 class TrainingRows(Protocol):
-    """Rows that an encoder is fitted on, as chunks; `num_rows`: how many of them are training rows.
+    """Rows that an encoder is fitted on, as chunks; `num_rows`: the number of training rows among them.
 
-    `memory_bytes`: of all vocabularies together, and of a key that is encoded; None where there is no limit.
+    `memory_bytes`: limits for all vocabularies together, and for each key that is encoded; None: no limit.
     """
 
     @property
@@ -51,28 +52,27 @@ class TrainingRows(Protocol):
     def memory_bytes(self) -> tuple[int | None, int | None]: ...
 
     def each(self, stage: str, work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        """The results of work on items, in parallel."""
+        """Work on the items in parallel, and return the results."""
 
     def values(self, place: int) -> Iterator[pl.Series]:
-        """The values of a coded column, in the order of their codes."""
+        """Yield the values of a coded column, in the order of their codes."""
 
     def ranking(self, place: int, min_count: int) -> Ranking:
-        """The values of a coded column that at least so many training rows have; there may be others behind them."""
-
-    def times(self, chunk: Any) -> np.ndarray:
-        """(N,) int64 in the order of the times of a chunk."""
+        """Rank the values of a coded column that at least `min_count` training rows have; others may follow them."""
 
     def target_encoding(self, key: int, vocabulary: Vocabulary, fit: Fit) -> tuple[TargetEncoding, np.ndarray]:
-        """What `fit` gives for a key of the schema, with arrays where there is room for them."""
+        """Return what `fit` gives for a key of the schema, with its arrays where there is room for them."""
 
     def scratch(self, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
-        """An array to be filled, which all keys share."""
+        """Make an array to be filled, which all keys share."""
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What was learned. `rankings`: by place of the coded column. By key: the id of each code, and what gives the
-    inputs of the training rows themselves."""
+    """Everything that was learned. `rankings`: by place of the coded column.
+
+    By key: `key_ids` has the id of each code, `own_inputs` gives the inputs of the training rows themselves.
+    """
 
     newest: dict[str, float]
     vocabularies: dict[str, Vocabulary]
@@ -83,13 +83,15 @@ class Fitted:
     own_inputs: list[np.ndarray]
     history: History
 
-    def ids(self, rows: TrainingRows, place: int) -> np.ndarray:
-        """(codes + 1,) int32: the id of each code of a field."""
-        field = rows.columns.coded[place].field
-        assert field is not None
+    def ids(self, rows: TrainingRows) -> dict[int, np.ndarray]:
+        """Return the id of each code, (codes + 1,) int32, by the place of each field among the coded columns."""
+        fields = {place: one.field for place, one in enumerate(rows.columns.coded) if one.field is not None}
+        return dict(zip(fields, in_threads(lambda one: self._ids(rows, *one), fields.items()), strict=True))
+
+    def _ids(self, rows: TrainingRows, place: int, field: Field) -> np.ndarray:
         vocabulary = self.vocabularies[field.target or field.name]
         if field.target is not None:
-            own = Vocabulary(vocabulary.values, vocabulary.hashed)  # whose look-up table goes when it is done
+            own = Vocabulary(vocabulary.values, vocabulary.hashed)  # its look-up table is freed afterwards
             return np.concatenate([np.zeros(1, np.int32), *map(own.encode, rows.values(place))])
         ids, start = self.rankings[place].ids(vocabulary.values.len()), 1
         for values in rows.values(place) if vocabulary.hashed else ():
@@ -113,11 +115,9 @@ def fit_rows(rows: TrainingRows) -> Fitted:
         if isinstance(fit, kind)
     }  # fmt: skip
     vocabularies, known = _fit_vocabularies(rows, rankings)
-    settings, time = columns.settings, columns.schema.time
-    history = History(
-        Terms(rows.chunks, columns.schema, rows.num_rows), settings.folds, settings.smoothing, rows.seed,
-        None if time is None else rows.times, rows.memory_bytes[1],
-    )  # fmt: skip
+    settings, by_time = columns.settings, columns.schema.time is not None
+    terms = Terms(rows.chunks, columns.schema, rows.num_rows)
+    history = History(terms, settings.folds, settings.smoothing, rows.seed, by_time, rows.memory_bytes[1])
     if columns.keys:
         history.begin(rows.scratch)
     ids = [rankings[columns.place(key)].ids(count) for key, count in zip(columns.keys, known, strict=True)]
@@ -133,7 +133,7 @@ def fit_rows(rows: TrainingRows) -> Fitted:
 
 
 def _least_count(columns: ChunkColumns, place: int) -> int:
-    """The rows of the rarest value that is wanted of a coded column; a key wants all values."""
+    """Return the training rows that a value of a coded column needs to be ranked; keys need all values."""
     one = columns.coded[place]
     if one.field is None or any(columns.place(key) == place for key in columns.keys):
         return 1
@@ -155,7 +155,10 @@ def _fit_numbers(rows: TrainingRows, numbers: Numbers) -> Scaler | Piecewise:
 
 
 def _fit_vocabularies(rows: TrainingRows, rankings: list[Ranking]) -> tuple[dict[str, Vocabulary], list[int]]:
-    """By field; and how many values of each key are known. Where all do not fit, the largest are cut alike."""
+    """Return the vocabulary of each field, and the number of known values of each key.
+
+    Where not all values fit in memory, the largest vocabularies are cut to one size.
+    """
     columns, fields = rows.columns, dict[str, tuple[Field, EncoderSettings, Ranking]]()
     for one, ranking in zip(columns.coded, rankings, strict=False):
         if one.field is not None:
@@ -178,7 +181,7 @@ def _fit_vocabularies(rows: TrainingRows, rankings: list[Ranking]) -> tuple[dict
 
 
 def _evenly(sizes: np.ndarray, total: int | None) -> int:
-    """The largest size to which all may be cut so that together they are not above the total."""
+    """Return the largest size to which all sizes may be cut so that their sum is at most the total."""
     if total is None or sizes.sum() <= total:
         return int(sizes.max(initial=0))
     ascending = np.sort(sizes)
@@ -188,10 +191,10 @@ def _evenly(sizes: np.ndarray, total: int | None) -> int:
 
 
 def _warn_cut(name: str, values: int, kept: Vocabulary, why: str) -> None:
-    """Warn that of so many values of a column only those of a vocabulary have an id of their own."""
+    """Warn that only the most frequent of a column's values have an id of their own."""
     rest = f"hashed into {kept.hashed:,} ids" if kept.hashed else "unknown"
     warnings.warn(
         f"column '{name}': of {values:,} values the {kept.values.len():,} most frequent have an id "
-        f"of their own ({why}), the others are {rest}",
+        f"of their own (the limit is {why}); the others are {rest}",
         stacklevel=3,
     )

@@ -1,4 +1,4 @@
-"""A table in memory as the training rows that an encoder is fitted on."""
+"""The training rows that an encoder is fitted on, from a table in memory."""
 
 from __future__ import annotations
 
@@ -18,18 +18,15 @@ from automtl.features.vocabulary import Vocabulary
 from automtl.system.slices import SLICE
 from automtl.system.threads import in_threads
 from automtl.tables.infer import require_columns
-from automtl.tables.label_summary import summarize_labels
-from automtl.tables.labels import label_columns
-from automtl.tables.roles import Chunk, starts, time_order
+from automtl.tables.roles import starts, summarize_labels, time_order
 from automtl.tables.schema import FieldKind, Schema
 
 
 class FrameRows:
-    """Chunks of SLICE rows, so that temporaries stay in the cache; all of them are training rows.
-
-    Raises SchemaError where nothing can be learned.
+    """A table as chunks of SLICE rows (temporaries stay in the cache), which are all training rows.
 
     `categorical`: (N, C) int32, codes of the fields of one id a row; the columns of bins behind them are not written.
+    Raises SchemaError where nothing can be learned.
     """
 
     memory_bytes = (None, None)
@@ -44,7 +41,6 @@ class FrameRows:
             TableChunk(table.slice(start, SLICE), derived.slice(start, SLICE), self.columns)
             for start in range(0, table.height, SLICE)
         ]
-        in_threads(self._keep_roles, self.chunks)
         summarize_labels(self.chunks, schema.tasks)
         if self.columns.keys and schema.time is not None:
             times = time_order(table[schema.time])
@@ -54,7 +50,7 @@ class FrameRows:
         self.coded = in_threads(self._code, coded)
 
     def _code(self, place: int) -> tuple[Dictionary, pl.Series]:
-        """Give each chunk its codes of a column; all its values."""
+        """Give each chunk its codes of a column; returns all values of the column."""
         one, known, fresh = self.columns.coded[place], Dictionary(), []
         single = one.field is not None and one.field.kind is FieldKind.CATEGORICAL
         for chunk, start in starts(self.chunks):
@@ -71,12 +67,6 @@ class FrameRows:
             known.table.close()
         return known, canonical(pl.concat(fresh))
 
-    def _keep_roles(self, chunk: TableChunk) -> None:
-        """Labels are read several times, and small."""
-        values, mask = label_columns(chunk.table, self.columns.schema)
-        types = self.columns.types_of_labels
-        chunk.given.update(labels=values.astype(types["labels"]), mask=mask.astype(types["mask"]))
-
     def each(self, stage: str, work, items) -> list:  # type: ignore[no-untyped-def, type-arg]
         return in_threads(work, items)
 
@@ -89,9 +79,6 @@ class FrameRows:
         counted = Counted.of(self.coded[place][1], np.arange(1, size + 1), counts, several=False, min_count=min_count)
         return counted.first(None).ranking(counted.values.len(), counts)
 
-    def times(self, chunk: Chunk) -> np.ndarray:
-        return chunk.array("time")
-
     def target_encoding(self, key: int, vocabulary: Vocabulary, fit: Fit) -> tuple[TargetEncoding, np.ndarray]:
         return fit(self.scratch)
 
@@ -99,9 +86,8 @@ class FrameRows:
         return np.empty(shape, dtype)
 
     def ids(self, fitted: Fitted) -> dict[int, np.ndarray]:
-        """By place, the id of each code of the fields. Look-up tables that are there become those of vocabularies."""
-        places = [place for place, one in enumerate(self.columns.coded) if one.field is not None]
-        found = dict(zip(places, in_threads(lambda place: fitted.ids(self, place), places), strict=True))
+        """Return the id of each code of the fields, by place; look-up tables of values become those of vocabularies."""
+        found = fitted.ids(self)
         for place, ids in found.items():
             (known, values), field = self.coded[place], self.columns.coded[place].field
             table, comparable = known.table, known.texts or values.dtype == pl.Int64

@@ -1,9 +1,9 @@
-"""Hash tables in numpy: keys to codes 1, 2, 3 ..., filled and read a slice of rows at a time.
+"""Hash tables in numpy map keys to codes 1, 2, 3 ..., many rows at a time.
 
-No row is a Python object. Symbols: n rows of a slice, V keys, P places (a power of two, at least 2 V). A key is looked
-for from the place that its hash names onwards, until a place is empty. Whole numbers are their own key; a text's key is
-a 64-bit hash and its place comes from a second, independent one, so that two texts are taken for one only if both
-agree: among a million texts with a chance of about 1e-13.
+Symbols: n rows, V keys, P places (a power of two, at least 2 V). A key is looked for from the place of its hash
+onwards, until a place is empty. A whole number is its own key; a text's key is a 64-bit hash, and its place comes from
+a second, independent hash. Two texts are taken for one only if both agree: among a million texts with a chance of about
+1e-13.
 """
 
 from __future__ import annotations
@@ -15,12 +15,12 @@ from automtl.system.hashing import hash_integers
 from automtl.system.slices import SLICE
 
 SMALLEST = 1 << 10  # places of an empty table
-WIDEST = 1 << 24  # the widest range of whole numbers whose codes are kept in an array
+WIDEST = 1 << 24  # the widest range of whole numbers that a RangeTable holds
 ABSENT = 0  # the code of a key that is not in the table
 
 
 def gathered(table: np.ndarray, places: np.ndarray) -> np.ndarray:
-    """`table.take(places)` by torch, a quarter quicker where the table is large. `places`: int32 or int64."""
+    """Compute `table.take(places)` by torch, in a quarter less time for large tables. `places`: int32 or int64."""
     found: np.ndarray = torch.from_numpy(table).index_select(0, torch.from_numpy(places)).numpy()
     return found
 
@@ -36,7 +36,7 @@ class HashTable:
 
     @staticmethod
     def of(keys: np.ndarray, hashes: np.ndarray | None = None) -> HashTable:
-        """With codes 1, 2, 3 ... for keys that all differ, in this order."""
+        """Make a table with codes 1, 2, 3 ... for different keys, in their order."""
         hashes = hash_integers(keys) if hashes is None else hashes
         codes = HashTable(len(keys))
         codes.size = len(keys)
@@ -46,17 +46,17 @@ class HashTable:
 
     @property
     def num_bytes(self) -> int:
-        """Of the table and of the keys."""
+        """Bytes of the table and of the keys."""
         parts = (self._keys, self._hashes, self._codes, self._stored)
         return sum(part.nbytes for part in parts)
 
     @property
     def keys(self) -> np.ndarray:
-        """(V,) int64, in the order of their codes."""
+        """Keys, (V,) int64, in the order of their codes."""
         return self._keys[1 : self.size + 1]
 
     def find(self, keys: np.ndarray, hashes: np.ndarray | None = None) -> np.ndarray:
-        """(n,) int32 codes, ABSENT where a key is not in the table. `hashes`: those of whole numbers if not given."""
+        """Return the codes of keys, (n,) int32, ABSENT where a key is not in the table. `hashes`: needed for texts."""
         hashes = hash_integers(keys) if hashes is None else hashes
         place = (hashes >> self._shift).view(np.int64)
         found = gathered(self._codes, place)
@@ -71,7 +71,7 @@ class HashTable:
         return found
 
     def add(self, keys: np.ndarray, hashes: np.ndarray | None = None) -> tuple[np.ndarray, np.ndarray]:
-        """(n,) int32 codes of all keys, and the rows at which new ones stand, in the order of their codes."""
+        """Return the codes of all keys, (n,) int32, and the rows of new keys, in the order of their codes."""
         hashes = hash_integers(keys) if hashes is None else hashes
         codes = self.find(keys, hashes)
         rows = np.flatnonzero(codes == ABSENT)
@@ -92,13 +92,13 @@ class HashTable:
         return codes, np.concatenate(fresh) if fresh else np.zeros(0, np.int64)
 
     def relabel(self, codes: np.ndarray) -> None:
-        """`find` returns codes[i] for the i-th key from now on. Nothing may be added afterwards."""
+        """Make `find` return codes[i] for the i-th key. Nothing may be added afterwards."""
         self.close()
         taken = np.flatnonzero(self._codes)
         self._codes[taken] = codes[self._codes[taken] - 1]
 
     def close(self) -> None:
-        """Give back what is only needed to add keys."""
+        """Free the memory that is only needed to add keys."""
         self._keys, self._hashes = np.zeros(0, np.int64), np.zeros(0, np.uint64)
 
     def _make_places(self, expected: int) -> None:
@@ -135,14 +135,14 @@ class HashTable:
 
 
 def _longer(array: np.ndarray, size: int) -> np.ndarray:
-    """With zeros behind; memory that is not written yet costs nothing."""
+    """Extend an array with zeros; memory that is not written yet costs nothing."""
     longer = np.zeros(size, array.dtype)
     longer[: len(array)] = array
     return longer
 
 
 class RangeTable:
-    """Codes of whole numbers that lie near together, in an array; otherwise as a HashTable."""
+    """Whole numbers that lie near together and their codes, kept in an array; used like a HashTable."""
 
     def __init__(self) -> None:
         self.size, self._low = 0, 0
@@ -150,7 +150,7 @@ class RangeTable:
 
     @staticmethod
     def of(keys: np.ndarray, codes: np.ndarray, absent: int) -> RangeTable:
-        """With a code for each key, and one for all others, to be read only. The keys differ and lie near together."""
+        """Make a table, to be read only, with a code for each of different keys and one for all other numbers."""
         table = RangeTable()
         table.size, table._low = len(keys), int(keys.min()) if len(keys) else 0
         table._codes = np.full(int(keys.max()) - table._low + 2 if len(keys) else 1, absent, np.int32)
@@ -159,25 +159,25 @@ class RangeTable:
 
     @property
     def num_bytes(self) -> int:
-        """Of the array."""
+        """Bytes of the array."""
         return self._codes.nbytes
 
     @property
     def keys(self) -> np.ndarray:
-        """(V,) int64, in the order of their codes."""
+        """Keys, (V,) int64, in the order of their codes."""
         taken = np.flatnonzero(self._codes)
         keys = np.empty(self.size, np.int64)
         keys[self._codes[taken] - 1] = taken + self._low
         return keys
 
     def find(self, keys: np.ndarray) -> np.ndarray:
-        """(n,) int32 codes, ABSENT where a key is not in the table."""
+        """Return the codes of keys, (n,) int32, ABSENT where a key is not in the table."""
         place = np.minimum(keys.view(np.uint64) - np.int64(self._low).view(np.uint64), np.uint64(len(self._codes) - 1))
         codes: np.ndarray = self._codes.take(place.view(np.int64))
         return codes
 
     def reach(self, keys: np.ndarray) -> bool:
-        """Make room for these; False where they lie too far apart."""
+        """Make room for more keys; returns False if they lie too far apart."""
         if len(keys) == 0:
             return True
         low, high, room = int(keys.min()), int(keys.max()), len(self._codes) - 1
@@ -193,7 +193,7 @@ class RangeTable:
         return True
 
     def add(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(n,) int32 codes of all keys, and the rows at which new ones stand, in the order of their codes."""
+        """Return the codes of all keys, (n,) int32, and the rows of new keys, in the order of their codes."""
         place = keys - self._low
         found = gathered(self._codes, place)
         rows = np.flatnonzero(found == ABSENT)

@@ -1,4 +1,4 @@
-"""The sizes that a network must know of the encoded inputs. Plain values, no tensors."""
+"""The layout of encoded inputs: the sizes that a network must know. Plain values, no tensors."""
 
 from __future__ import annotations
 
@@ -9,12 +9,10 @@ from pydantic import TypeAdapter
 
 from automtl.tables.schema import Task
 
-FIRST_FORM = ("name", "kind", "weight", "condition")  # of a task, as version 0.1 first wrote it
-
 
 @dataclass(frozen=True)
 class CategoricalLayout:
-    """A field of one id a row; ids are below `size` (0 missing, 1 unknown)."""
+    """A field of one id a row; all ids are below `size` (0 is missing, 1 unknown)."""
 
     name: str
     size: int
@@ -24,8 +22,8 @@ class CategoricalLayout:
 class MultiLayout:
     """A field of several ids a row, padded with 0; `pooling` is mean, sum, max or attention.
 
-    A sequence has the ids of its `target`, a categorical field, and no own ones (`size` 0); it is pooled by how much
-    its values have in common with the target (pooling `target`), of which the last `positions` are there.
+    A sequence shares the ids of its `target`, a categorical field (its own `size` is 0). Its pooling is `target`: its
+    last `positions` values are weighted by their likeness to the target.
     """
 
     name: str
@@ -59,7 +57,7 @@ class Layout:
 
     @property
     def num_tasks(self) -> int:
-        """T."""
+        """T, the number of tasks."""
         return len(self.tasks)
 
     @property
@@ -68,7 +66,7 @@ class Layout:
         return sum(len(group.columns) for group in self.numeric)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; the inverse of `from_dict`."""
+        """Return plain values, which `from_dict` reads."""
         return {
             "categorical": [[f.name, f.size] for f in self.categorical],
             "multi": [[f.name, f.size, f.pooling, *_given(f.target, f.positions)] for f in self.multi],
@@ -78,14 +76,12 @@ class Layout:
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> Layout:
-        """The inverse of `to_dict`."""
+        """Build the layout that `to_dict` described."""
         return Layout(
             tuple(CategoricalLayout(name, size) for name, size in values["categorical"]),
             tuple(MultiLayout(*entry) for entry in values["multi"]),
             tuple(NumericLayout(name, tuple(columns)) for name, columns in values["numeric"]),
-            TypeAdapter(tuple[Task, ...]).validate_python(
-                [task if isinstance(task, dict) else dict(zip(FIRST_FORM, task)) for task in values["tasks"]]
-            ),
+            TypeAdapter(tuple[Task, ...]).validate_python(values["tasks"]),
         )
 
 

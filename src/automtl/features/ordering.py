@@ -7,11 +7,11 @@ import polars as pl
 
 from automtl.tables.columns import whole_texts
 
-PREFIX = 8  # bytes that are compared as one number
+PREFIX = 8  # the bytes that are compared as one number
 
 
 def vocabulary_order(values: pl.Series, rows: np.ndarray) -> np.ndarray:
-    """(V,) places of values, Int64 or String, each of which is there once; `rows`: (V,) of each."""
+    """Sort different values, Int64 or String, each with its number of `rows` (V,); returns their places, (V,)."""
     by_value = _by_size(values)
     order: np.ndarray = by_value[_most_first(rows[by_value])]
     return order
@@ -29,9 +29,9 @@ def _by_size(values: pl.Series) -> np.ndarray:
 
 
 def by_bytes(texts: pl.Series) -> np.ndarray:
-    """(V,) places of texts without nulls by their bytes.
+    """Sort texts without nulls by their bytes; returns their places, (V,).
 
-    Behind what all have in common, the next bytes are a number to sort by; only texts that are equal so far are
+    The bytes after the common beginning of all texts are sorted as one number; only texts that are equal so far are
     compared in full, which takes five times as long.
     """
     if texts.len() == 0:
@@ -49,7 +49,7 @@ def by_bytes(texts: pl.Series) -> np.ndarray:
 
 
 def _numbers_at(texts: pl.Series, start: int) -> np.ndarray:
-    """(V,) uint64: the PREFIX bytes from `start` on, the first one most significant; 0 where a text has ended."""
+    """Read the PREFIX bytes from `start` on as big-endian numbers, (V,) uint64, with 0 after a text's end."""
     content = np.frombuffer(texts.str.join("").item().encode() + bytes(PREFIX), np.uint8)
     sizes = texts.str.len_bytes().to_numpy().astype(np.int64)
     first = np.cumsum(sizes) - sizes + start
@@ -61,7 +61,7 @@ def _numbers_at(texts: pl.Series, start: int) -> np.ndarray:
 
 
 def _most_first(rows: np.ndarray) -> np.ndarray:
-    """Order by descending rows, equal ones as they stand; nearly all fit 16 bits, which numpy sorts by their digits."""
+    """Sort by descending rows, stably; nearly all numbers fit 16 bits, for which numpy uses a radix sort."""
     top = np.iinfo(np.uint16).max
     order = np.argsort((top - np.minimum(rows, top)).astype(np.uint16), kind="stable")
     head = order[: int((rows >= top).sum())]

@@ -12,19 +12,19 @@ from automtl.features.scaler import LIMIT, QUANTILES, sampled_rows
 
 @dataclass(frozen=True)
 class Piecewise:
-    """A value as how far it goes through each of P quantile bins: 1 in those below it, 0 in those above it.
+    """A number as the part of each of P quantile bins that lies below it: 1 in bins below it, 0 in bins above it.
 
-    `edges`: P + 1, ascending. Unlike the paper's, values beyond the outer edges are cut at LIMIT widths of the outer
-    bin. `indicator`: training rows had nulls, which are 0 everywhere and have a column of their own.
+    `edges`: P + 1, ascending. Unlike in the paper, values beyond the outer edges are cut at LIMIT widths of the outer
+    bin. `indicator`: training rows had nulls, which are 0 in all bins and have a column of their own.
     """
 
     edges: tuple[float, ...]
     indicator: bool
-    binned: bool = False  # its bins are no ids
+    binned: bool = False  # the bins are no ids
 
     @staticmethod
     def fit(parts: Iterable[np.ndarray], rows: int, bins: int) -> Piecewise:
-        """parts: slices of a column of `rows` rows, float64, NaN where missing; one at a time is looked at."""
+        """Fit the slices of a column of `rows` rows, float64, NaN where missing; one slice is in use at a time."""
         sample, start, missing, wanted = [np.empty(0)], 0, False, sampled_rows(rows)
         low, high = np.inf, -np.inf
         for part in parts:
@@ -41,7 +41,7 @@ class Piecewise:
         return Piecewise(tuple(edges.tolist()), missing)
 
     def scale(self, values: np.ndarray) -> np.ndarray:
-        """(N, width) float32."""
+        """Encode numbers to (N, width) float32."""
         edges = np.asarray(self.edges)
         part = (values[:, None] - edges[:-1]) / np.diff(edges)  # (N, P)
         low, high = np.zeros(len(edges) - 1), np.ones(len(edges) - 1)

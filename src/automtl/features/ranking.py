@@ -1,6 +1,6 @@
-"""Counted columns of ids: their values in the order of a vocabulary. V values, S parts (training rows first).
+"""Counting and ranking of columns of ids: values in the order of a vocabulary. V values, S parts (training first).
 
-Every vocabulary of a column, whatever its least count and its most ids, is a beginning of its ranking.
+Every vocabulary of a column, whatever its `min_count` and `max_ids`, is a beginning of the column's ranking.
 """
 
 from __future__ import annotations
@@ -16,15 +16,15 @@ from automtl.features.vocabulary import FIRST, MISSING, UNKNOWN
 from automtl.tables.columns import as_text
 from automtl.tables.roles import TRAIN, Chunk
 
-NOT_RANKED = -1  # the rank of a code whose value too few training rows have, or which is beyond the most
+NOT_RANKED = -1  # the rank of a code whose value is too rare
 
 
 @dataclass(frozen=True)
 class Ranking:
-    """`values`: (V,), most training rows first, as a vocabulary has them; those of `distinct` for which there is room.
+    """The values of a column in the order of a vocabulary, (V,): of `distinct` values, those for which there is room.
 
-    `rank`: (codes + 1,) int32; the first is unused. `rows`: (S, V) by part and rank; `missing`, `present`: rows, or
-    elements of lists, of each part.
+    `rank`: (codes + 1,) int32 by code, the first is unused. `rows`: (S, V) by part and rank. `missing`, `present`: the
+    number of rows, or elements of lists, by part.
     """
 
     values: pl.Series
@@ -35,12 +35,12 @@ class Ranking:
     present: list[int]
 
     def most(self, min_count: int) -> int:
-        """How many values at least so many training rows have; where not all are ranked, how many values there are."""
+        """Count the values of at least `min_count` training rows; if all ranked ones have so many, all values."""
         enough = int(np.searchsorted(-self.rows[TRAIN], -min_count, side="right"))
         return enough if enough < self.values.len() else self.distinct
 
     def ids(self, known: int) -> np.ndarray:
-        """(codes + 1,) int32 ids by code, where the first `known` values have one."""
+        """Return ids by code, (codes + 1,) int32, if the first `known` values have an id."""
         ids = np.where((self.rank >= 0) & (self.rank < known), self.rank + FIRST, UNKNOWN).astype(np.int32)
         ids[0] = MISSING
         return ids
@@ -48,7 +48,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Counted:
-    """Values, each once, as Int64 or String; `rows`: (S, V); `codes`: (V,), one of each."""
+    """Different values, Int64 or String, with their `rows`, (S, V), and one of their `codes`, (V,), each."""
 
     values: pl.Series
     rows: np.ndarray
@@ -56,7 +56,7 @@ class Counted:
 
     @staticmethod
     def of(values: pl.Series, codes: np.ndarray, counts: np.ndarray, several: bool, min_count: int = 1) -> Counted:
-        """Values of at least so many training rows; they are there several times where a value has `several` codes."""
+        """Count values and keep those of at least `min_count` training rows. `several`: a value may have many codes."""
         rows = counts.take(codes, axis=1)
         if several:
             groups = (
@@ -74,7 +74,7 @@ class Counted:
         return Counted(values.gather(kept), rows.take(kept, axis=1), codes.take(kept))
 
     def first(self, most: int | None, *others: Counted) -> Counted:
-        """The `most` most frequent ones of these and others, in their order."""
+        """Select the `most` most frequent of these and other values, in the order of a vocabulary."""
         values, rows, codes = self.values, self.rows, self.codes
         if others:
             every = (self, *others)
@@ -85,7 +85,7 @@ class Counted:
         return Counted(values.gather(order), rows.take(order, axis=1), codes.take(order))
 
     def ranking(self, distinct: int, counts: np.ndarray) -> Ranking:
-        """Of values in their order."""
+        """Make a ranking of values that are in order already."""
         rank = np.full(counts.shape[1], NOT_RANKED, np.int32)
         rank[self.codes] = np.arange(self.values.len(), dtype=np.int32)
         missing, present = counts[:, 0].tolist(), counts[:, 1:].sum(1).tolist()
@@ -93,7 +93,7 @@ class Counted:
 
 
 def count_codes(chunks: Sequence[Chunk], place: int, size: int, *, lists: bool, parts: int) -> np.ndarray:
-    """(S, codes + 1): rows, or elements of lists, by part and code; `parts`: S, 1 where all rows are training rows."""
+    """Count rows, or elements of lists, by part and code: (S, codes + 1). S is `parts`; 1: all are training rows."""
     large = lists or sum(chunk.rows for chunk in chunks) >= 2**31
     counts = np.zeros((parts, size + 1), np.int64 if large else np.int32)
     one, starts = counts.dtype.type(1), np.arange(parts) * (size + 1)
@@ -110,6 +110,6 @@ def count_codes(chunks: Sequence[Chunk], place: int, size: int, *, lists: bool, 
 
 
 def canonical(values: pl.Series) -> pl.Series:
-    """Values as a vocabulary compares them: Int64, or else their texts."""
+    """Turn values into the form in which a vocabulary compares them: Int64 or String."""
     whole = (values.dtype.is_integer() and values.dtype not in (pl.UInt64, pl.Int128)) or values.dtype == pl.Boolean
     return values.cast(pl.Int64) if whole else as_text(values)

@@ -1,4 +1,4 @@
-"""Numeric columns: a bounded, roughly symmetric value and the quantile bin it falls in."""
+"""Scaling of numeric columns: a bounded, roughly symmetric value, and the quantile bin it falls in."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ import numpy as np
 
 from automtl.tables.schema import NumericForm
 
-QUANTILES = 32  # bins where a form needs some and the settings ask for none
-LIMIT = 5.0  # standard deviations; a value further out is cut
-SAMPLE = 1 << 20  # rows whose quantiles are taken
-LEAST = 20  # of these rows are in a bin
+QUANTILES = 32  # bins if a form needs some and the settings ask for none
+LIMIT = 5.0  # standard deviations at which values are cut
+SAMPLE = 1 << 20  # the most rows whose quantiles are taken
+LEAST = 20  # the least rows of a bin
 
 
 @dataclass(frozen=True)
 class Scaler:
-    """`log`: signed log1p first. `edges`: inner quantile edges. `indicator`: training rows had nulls.
+    """A numeric column's scale and bins. `log`: signed log1p comes first. `indicator`: training rows had nulls.
 
-    `value`, `binned`: whether the scaled value is an input, and the bin's id.
+    `edges`: inner quantile edges. `value`, `binned`: the scaled value is an input; the bin's id is one.
     """
 
     log: bool
@@ -33,7 +33,7 @@ class Scaler:
 
     @staticmethod
     def fit(parts: Iterable[np.ndarray], rows: int, bins: int, form: NumericForm = "auto") -> Scaler:
-        """Fit slices of a column of `rows` rows, float64, NaN where missing; one slice at a time is looked at.
+        """Fit the slices of a column of `rows` rows, float64, NaN where missing; one slice is in use at a time.
 
         Forms: `auto`, the scaled value, whose log is taken where that makes the column less skewed, and its bin;
         `z-score` and `log`, the value alone; `quantile`, the bin alone. Edges are quantiles of at most SAMPLE rows, one
@@ -55,7 +55,7 @@ class Scaler:
         return Scaler(log, taken.mean, taken.std, missing, edges, form != "quantile", binned)
 
     def scale(self, values: np.ndarray) -> np.ndarray:
-        """(N, width) float32: the value and, if there is one, the missing indicator; missing values are 0, the mean."""
+        """Scale to (N, width) float32: the value (missing ones are 0, the mean), then any missing indicator."""
         if not self.value:
             return np.empty((len(values), 0), np.float32)
         scaled = _signed_log(values) if self.log else values
@@ -83,7 +83,7 @@ class Scaler:
         return len(self.edges) + 3
 
     def bin(self, values: np.ndarray) -> np.ndarray:
-        """(N,) int32: 0 where missing, else 2 plus the number of edges below the value."""
+        """Return bin ids, (N,) int32: 0 where missing, else 2 plus the number of edges below the value."""
         bins = np.searchsorted(np.asarray(self.edges), values, side="left").astype(np.int32) + 2
         bins[np.isnan(values)] = 0
         return bins
@@ -100,7 +100,7 @@ class Moments:
 
     @staticmethod
     def of(values: np.ndarray) -> Moments:
-        """Of (n,) numbers; n may be 0."""
+        """Compute the moments of (n,) numbers; n may be 0."""
         if len(values) == 0:
             return Moments()
         mean = float(values.mean())
@@ -109,7 +109,7 @@ class Moments:
         return Moments(len(values), mean, float(square.sum()), float((square * deviation).sum()))
 
     def __add__(self, other: Moments) -> Moments:
-        """Of both sets of numbers together."""
+        """Compute the moments of both sets of numbers together."""
         n, m = self.count, other.count
         if n == 0 or m == 0:
             return self if m == 0 else other
@@ -121,23 +121,23 @@ class Moments:
 
     @property
     def std(self) -> float:
-        """With the divisor n."""
+        """Standard deviation, with the divisor n."""
         return math.sqrt(self.second / self.count) if self.count else 0.0
 
     @property
     def skewness(self) -> float:
-        """0 for a constant, and for numbers so alike that the cube of their deviation is 0."""
+        """Skewness; 0 for a constant, and for numbers so alike that the cube of their deviation is 0."""
         cube = self.std**3
         return self.third / self.count / cube if cube > 0 else 0.0
 
 
 def has_bins(form: NumericForm, bins: int) -> bool:
-    """Whether the bin of a number is an input, beside its value or alone."""
+    """Tell whether the bin of a number is an input, with its value or alone."""
     return form == "quantile" or (form == "auto" and bins > 0)
 
 
 def sampled_rows(rows: int) -> np.ndarray:
-    """Row numbers, ascending: all, or one of each stretch of equal length, so that no period of the table matters."""
+    """Sample row numbers, ascending: all, or a random one of each stretch of equal length (no period matters)."""
     stretch = max(-(-rows // SAMPLE), 1)
     starts = np.arange(0, rows, stretch)
     within = np.random.default_rng(0).integers(0, stretch, len(starts))
@@ -146,9 +146,10 @@ def sampled_rows(rows: int) -> np.ndarray:
 
 
 def _edges(values: np.ndarray, bins: int) -> tuple[float, ...]:
-    """Inner edges of about `bins` bins: one for each value of more than an equal share, equal shares of the rest.
+    """Return the inner edges of about `bins` bins: one bin for each frequent value, equal shares of the rest.
 
-    A column that is mostly 0 keeps its bins for what is not. No bin of the rest has less than LEAST rows.
+    A value is frequent if it has more than an equal share of the rows, so that a column that is mostly 0 keeps bins for
+    other values. No bin of the rest has fewer than LEAST rows.
     """
     distinct, counts = np.unique(values[~np.isnan(values)], return_counts=True)
     if len(distinct) <= bins:

@@ -17,7 +17,7 @@ class EncoderSettings:
     min_count: int = Limit(default=3, ge=1, description="Training rows that make a value of an id known.")
     target_encoding: bool = Limit(default=True, description="Whether the keys of the schema are target-encoded.")
     folds: int = Limit(default=5, ge=2, description="Folds of target encoding, where no time orders the rows.")
-    smoothing: float = Limit(default=20.0, gt=0, description="Rows at the mean label that each rate is smoothed by.")
+    smoothing: float = Limit(default=20.0, gt=0, description="Rows at the mean label that smooth each target encoding.")
     bins: int = Limit(default=32, ge=0, le=1024, description="Quantile bins of a number; 0: none.")
     joint_numeric_above: int = Limit(
         default=8, ge=0, description="Numeric columns above which all share one field; else each has its own."
@@ -28,7 +28,7 @@ class EncoderSettings:
     hashed_ids: int = Limit(default=0, ge=0, description="Ids that all further values share by hash; 0: unknown.")
 
     def of(self, field: Field) -> EncoderSettings:
-        """The settings of one field: what it says itself goes first."""
+        """Return the settings of one field, whose own options come first."""
         names = ("min_count", "max_values", "form", "max_ids", "hashed_ids")
         own = {name: value for name in names if (value := getattr(field, name)) is not None}
         return replace(self, **own) if own else self

@@ -1,6 +1,6 @@
-"""Values to ids: 0 is missing, 1 is unknown, known values start at 2, then come the ids of hashed values, if any.
+"""A vocabulary maps values to ids: 0 is missing, 1 unknown, known values start at 2, then come ids of hashed values.
 
-A whole number is one value whether it comes as an integer, a whole float or a text; on the way it stays a number.
+A whole number is one value whether it comes as an integer, a whole float or a text.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ MISSING, UNKNOWN, FIRST = 0, 1, 2
 class Vocabulary:
     """The known values of one field, most frequent first; ties: whole numbers by size, then texts by their bytes.
 
-    `values`: Int64 where all are whole numbers, else String; the i-th has id FIRST + i. Where `hashed` is above 0, no
-    value is unknown: those without an id of their own share so many by their hash.
+    `values`: Int64 where all are whole numbers, else String; the i-th has id FIRST + i. If `hashed` is above 0, no
+    value is unknown: values without an id of their own share that many ids by their hash.
     """
 
     def __init__(self, values: Sequence[str] | pl.Series, hashed: int = 0) -> None:
@@ -36,11 +36,11 @@ class Vocabulary:
         self.hashed = hashed
 
     def __len__(self) -> int:
-        """Number of ids, those for missing and unknown included."""
+        """Return the number of ids, including those of missing, unknown and hashed values."""
         return FIRST + self.values.len() + self.hashed
 
     def to_arrays(self) -> dict[str, np.ndarray]:
-        """The values for a file: whole numbers, or texts as their bytes and where each one ends."""
+        """Return the values as arrays for a file: whole numbers, or the bytes of texts and the end of each."""
         if self.values.dtype == pl.Int64:
             return {"values": self.values.to_numpy()}
         content = self.values.str.join("").item() if self.values.len() else ""
@@ -49,7 +49,7 @@ class Vocabulary:
 
     @staticmethod
     def from_arrays(arrays: dict[str, np.ndarray], hashed: int = 0) -> Vocabulary:
-        """The inverse of `to_arrays`. Raises KeyError or ValueError where they are damaged."""
+        """Build the vocabulary that `to_arrays` described. Raises KeyError or ValueError for damaged arrays."""
         if "values" in arrays:
             return Vocabulary(pl.Series(arrays["values"], dtype=pl.Int64), hashed)
         ends, content = np.concatenate([np.zeros(1, np.int64), arrays["ends"]]), arrays["bytes"]
@@ -59,7 +59,7 @@ class Vocabulary:
         return Vocabulary(pl.Series(texts, dtype=pl.String), hashed)
 
     def encode(self, column: pl.Series) -> np.ndarray:
-        """(N,) int32 ids of a raw column; never fails on a value that was not seen."""
+        """Return the ids of a raw column, (N,) int32; never fails on an unseen value."""
         return np.concatenate([np.zeros(0, np.int32), *map(self._encode_slice, slices(column))])
 
     def _encode_slice(self, column: pl.Series) -> np.ndarray:
@@ -80,14 +80,14 @@ class Vocabulary:
         return ids
 
     def share_unknown(self, column: pl.Series, ids: np.ndarray) -> None:
-        """Give the unknown values the ids of their hashes, in place."""
+        """Give unknown values the ids of their hashes, in place."""
         unknown = np.flatnonzero(ids == UNKNOWN)
         if len(unknown):
             hashes = lasting_hash(as_text(column.gather(unknown)))
             ids[unknown] = FIRST + self.values.len() + (hashes % np.uint64(self.hashed)).astype(np.int32)
 
     def adopt(self, table: HashTable, ids: np.ndarray, texts: bool) -> None:
-        """Look values up in a table of keys that are there already; ids: of each of its codes."""
+        """Look values up in an existing table of keys from now on; ids: the id of each of its codes."""
         table.relabel(ids)
         self.__dict__["_by_text" if texts else "_by_integer"] = table
 
@@ -110,7 +110,7 @@ class Vocabulary:
 
 
 def _whole_if_all(texts: pl.Series) -> pl.Series:
-    """Int64 if every text is one; the first rows mostly tell."""
+    """Convert to Int64 if every text is a whole number, which the first rows mostly tell."""
     if whole_texts(texts.head(100)).null_count():
         return texts
     numbers = whole_texts(texts)

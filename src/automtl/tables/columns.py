@@ -1,4 +1,4 @@
-"""Canonical forms of raw columns, so that a value means the same whatever type a file gave it."""
+"""Canonical forms of raw columns: a value means the same whatever type a file gave it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ TRUTHS = {"true": "1", "t": "1", "yes": "1", "y": "1", "false": "0", "f": "0", "
 
 
 def as_numbers(column: pl.Series) -> pl.Series:
-    """Float64; NaN and infinity become null. Raises EncodingError that shows a value which is no number."""
+    """Convert to Float64; NaN and infinity become null. Raises EncodingError that shows a value that is no number."""
     if column.dtype in TEXTS:
         text = present_texts(column)
         numbers = text.cast(pl.Float64, strict=False)
@@ -37,15 +37,15 @@ def as_numbers(column: pl.Series) -> pl.Series:
 
 
 def present_texts(column: pl.Series) -> pl.Series:
-    """Texts without outer blanks; those that say there is no value as null."""
+    """Strip texts of outer blanks, and turn those that say there is no value into null."""
     text = column.cast(pl.String).str.strip_chars()
     return text.set(text.is_in(ABSENT).fill_null(False), None)
 
 
 def as_labels(column: pl.Series) -> pl.Series:
-    """Numbers or booleans; NaN is null. Texts may be numbers or say true, yes, false, no.
+    """Convert labels to numbers or booleans; NaN becomes null. Texts may be numbers or say true, yes, false, no.
 
-    Raises RowError that shows another one.
+    Raises RowError that shows any other text.
     """
     if column.dtype.is_float():
         return column.fill_nan(None)
@@ -64,13 +64,13 @@ def as_labels(column: pl.Series) -> pl.Series:
 
 
 def finite(numbers: pl.Series) -> pl.Series:
-    """NaN and infinity as null; the column itself where there is none."""
+    """Turn NaN and infinity into null; returns the column itself where there is none."""
     finite = numbers.is_finite()
     return numbers if finite.all() else numbers.set((~finite).fill_null(False), None)
 
 
 def as_integers(column: pl.Series) -> pl.Series | None:
-    """Int64 where `as_text` would write such a number in every row, else None. An Int64 column is not copied."""
+    """Convert to Int64 if `as_text` would write a whole number in every row, else None. Int64 is not copied."""
     if column.dtype.is_float():
         column = finite(column)
         if not ((column == column.round()) & (column.abs() < 2.0**53)).all():
@@ -83,7 +83,7 @@ def as_integers(column: pl.Series) -> pl.Series | None:
 
 
 def whole_texts(texts: pl.Series) -> pl.Series:
-    """Int64 where a text is the one way to write that number, else null."""
+    """Convert to Int64 each text that is the one way to write its number; null elsewhere."""
     if texts.dtype != pl.String:
         return texts
     numbers = texts.cast(pl.Int64, strict=False)
@@ -93,7 +93,7 @@ def whole_texts(texts: pl.Series) -> pl.Series:
 
 
 def as_text(column: pl.Series) -> pl.Series:
-    """String; whole numbers look alike from integer and float columns, integers never pass through floats."""
+    """Convert to String: a whole number looks alike from integer and float columns; integers never pass floats."""
     if isinstance(column.dtype, pl.List | pl.Array | pl.Struct):
         raise EncodingError(
             f"column '{column.name}' is categorical in the schema but has type {column.dtype}; "
@@ -112,7 +112,7 @@ def as_text(column: pl.Series) -> pl.Series:
 
 
 def alike(column: pl.Series, rules: Sequence[str]) -> pl.Series:
-    """Texts, or lists of them, stripped of outer blanks and in lower case, as the rules say; others as they are."""
+    """Strip blanks and lower the case of texts, or of lists of texts, as the rules say; other columns stay."""
     rewrite = pl.col(column.name) if column.dtype == pl.String else pl.element()
     for rule in rules:
         rewrite = rewrite.str.strip_chars() if rule == "strip" else rewrite.str.to_lowercase()
@@ -128,10 +128,10 @@ def alike(column: pl.Series, rules: Sequence[str]) -> pl.Series:
 
 
 def as_moments(column: pl.Series, field: Field) -> pl.Series:
-    """Datetime in microseconds without a zone: local time of a column with one, else UTC or as it is written.
+    """Convert to Datetime in microseconds without a zone: local time where there was a zone, else as it is written.
 
-    From dates, times, ISO texts, or numbers of the field's unit since 1970. Years are 1 to 9999, others are missing.
-    Raises EncodingError where a column is neither.
+    The column holds dates, times, ISO texts, or numbers of the field's unit since 1970 (UTC). Times outside the years
+    1 to 9999 become null. Raises EncodingError for any other column.
     """
     dtype = column.dtype
     if dtype == pl.Date or isinstance(dtype, pl.Datetime):
@@ -159,7 +159,7 @@ def _plausible(moments: pl.Series) -> pl.Series:
 
 
 def _parsed(texts: pl.Series) -> pl.Series:
-    """Raises EncodingError that shows a text which is no time."""
+    """Parse texts to times. Raises EncodingError that shows a text that is no time."""
     stripped = present_texts(texts)
     plain = stripped.str.replace("T", " ", literal=True).str.replace(r"(Z|[+-]\d{2}:?\d{2})$", "")
     found = plain.str.to_datetime("%Y-%m-%d %H:%M:%S%.f", time_unit="us", strict=False, exact=True)
@@ -176,7 +176,7 @@ def _parsed(texts: pl.Series) -> pl.Series:
 
 
 def as_parts(column: pl.Series, field: Field, max_values: int) -> tuple[pl.Series, np.ndarray]:
-    """The values of all rows one after another, at most `max_values` a row, and how many each row has, (N,) int64.
+    """Return the values of all rows one after another, at most `max_values` a row, and each row's number of them, (N,).
 
     Null and empty parts are left out. Of a sequence the last ones are kept, of other lists the first ones.
     """
@@ -202,7 +202,7 @@ def as_parts(column: pl.Series, field: Field, max_values: int) -> tuple[pl.Serie
 
 
 def key_column(table: pl.DataFrame, names: tuple[str, ...], fields: dict[str, Field]) -> pl.Series:
-    """The values by which rows share a history: a raw column or the joined texts of several, null where one is null."""
+    """Return the values by which rows share a history: one raw column, or the joined texts of several columns."""
     parts = [as_numbers(table[n]) if fields[n].kind is FieldKind.NUMERIC else table[n] for n in names]
     if len(parts) == 1:
         return parts[0]
@@ -210,13 +210,13 @@ def key_column(table: pl.DataFrame, names: tuple[str, ...], fields: dict[str, Fi
 
 
 def joined_texts(parts: Sequence[pl.Series]) -> pl.Series:
-    """Text columns joined row by row; null where one is null."""
+    """Join text columns row by row; null where one of them is null."""
     named = [part.alias(str(place)) for place, part in enumerate(parts)]
     return pl.DataFrame(named).select(pl.concat_str(pl.all(), separator=JOINT)).to_series()
 
 
 def holds(table: pl.DataFrame, condition: str) -> pl.Series:
-    """Rows on which a task's condition is true; null values never are."""
+    """Tell on which rows a task's condition is true; it never is on a null."""
     parsed = Condition.parse(condition)
     column = table[parsed.column]
     if column.dtype.is_numeric() or column.dtype == pl.Boolean:

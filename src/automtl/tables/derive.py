@@ -1,7 +1,7 @@
-"""Fields of every kind to columns of three: one id, one number, or several ids a row.
+"""Turn fields of every kind into columns of three kinds: one id, one number, or several ids a row.
 
-A time becomes an id of its hour, weekday and day of the month and a number, its age; a cross becomes the joined text of
-two columns; text is written alike. What is left is encoded as it is, so that a kind of field is one function here.
+A time becomes ids (hour, weekday, day of the month) and a number (its age); a cross becomes the joined text of two
+columns; text is written alike. All other fields are encoded as they are.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ MICROSECONDS = 86_400_000_000  # of a day
 
 
 def simple_fields(schema: Schema) -> tuple[Field, ...]:
-    """The fields of the derived table: categorical, numeric, multi-valued and sequences."""
+    """Return the fields of the derived table: categorical, numeric, multi-valued and sequences."""
     return tuple(simple for field in schema.fields for simple in _simple(field))
 
 
@@ -39,12 +39,12 @@ def _simple(field: Field) -> tuple[Field, ...]:
 
 
 def part_name(field: Field, part: TimePart) -> str:
-    """The column of a part of a time."""
+    """Name the derived column that holds one part of a time field."""
     return f"{field.name}:{part}"
 
 
 def derive(table: pl.DataFrame, schema: Schema, newest: Mapping[str, float]) -> pl.DataFrame:
-    """The table with a column for each of `simple_fields`; it is the table itself where no kind needs more."""
+    """Add the columns that `simple_fields` needs. `newest`: by time field, the time that ages count from, in days."""
     table = table.with_columns(alike(table[field.name], field.text) for field in schema.fields if field.text)
     for field in schema.fields:
         if field.kind is FieldKind.TIME:
@@ -69,12 +69,12 @@ def _part(moments: pl.Series, part: TimePart, newest: float) -> pl.Series:
 
 
 def days_of(moments: pl.Series) -> pl.Series:
-    """Float64 days since 1970."""
+    """Convert times to days since 1970, Float64."""
     return moments.to_physical().cast(pl.Float64) / MICROSECONDS
 
 
 def completed(table: pl.DataFrame, schema: Schema) -> pl.DataFrame:
-    """The table with absent columns of optional fields as nulls. Raises EncodingError where another one is absent."""
+    """Add absent columns of optional fields as nulls. Raises EncodingError if a column of another field is absent."""
     absent = {}
     for field in schema.fields:
         for name in field.columns:
@@ -82,7 +82,7 @@ def completed(table: pl.DataFrame, schema: Schema) -> pl.DataFrame:
                 continue
             if not field.optional:
                 raise EncodingError(
-                    f"column '{name}' is missing, the model was trained with it"
+                    f"column '{name}' is missing, but the model was trained with it"
                     f"{suggestion(name, table.columns)}; add it (nulls are allowed), "
                     "or train with 'optional: true' in the schema"
                 )

@@ -37,14 +37,14 @@ class ColumnSummary:
 
 
 def require_columns(table: pl.DataFrame, names: Sequence[str | None], what: str) -> None:
-    """Raises SchemaError that names the first absent column and the nearest present one."""
+    """Raise SchemaError that names the first absent column and the present column of the nearest name."""
     for name in names:
         if name is not None and name not in table.columns:
             raise SchemaError(f"{what} '{name}': no such column in the table{suggestion(name, table.columns)}")
 
 
 def infer_task(table: pl.DataFrame, name: str) -> Task:
-    """Binary for labels of 0 and 1 (or booleans), regression for other numbers. Raises SchemaError otherwise."""
+    """Infer a binary task from labels of 0 and 1 (or booleans), a regression from other numbers, else SchemaError."""
     require_columns(table, [name], "task")
     column = as_labels(table[name])
     if column.null_count() == column.len():
@@ -60,14 +60,14 @@ def infer_task(table: pl.DataFrame, name: str) -> Task:
 
 
 def _other_than_two(column: pl.Series) -> pl.Series:
-    """Which labels are given, but neither 0 nor 1."""
+    """Tell which labels are given but neither 0 nor 1."""
     if column.dtype == pl.Boolean:
         return column.is_null() & False
     return ((column != 0) & (column != 1)).fill_null(False)
 
 
 def check_labels(table: pl.DataFrame, task: Task) -> None:
-    """Raises RowError if a label of `task` is not what its kind says."""
+    """Raise RowError if a label of `task` is not what its kind says."""
     require_columns(table, [task.name], "task")
     if task.condition is not None:
         require_columns(table, [Condition.parse(task.condition).column], f"condition of task '{task.name}': column")
@@ -79,7 +79,7 @@ def check_labels(table: pl.DataFrame, task: Task) -> None:
         checks = [(_infinite, "labels must be finite", "remove the row or make the label null")]
     if task.transform == "log1p" and task.clip is None:
         remedy = "remove 'transform', or cut labels with 'clip: [0, ...]'"
-        checks.append((_negative, "log1p is of labels of 0 or more", remedy))
+        checks.append((_negative, "log1p needs labels of 0 or more", remedy))
     for wrong, expected, remedy in checks:
         odd = wrong(column)
         if odd.any():
@@ -105,7 +105,7 @@ def infer_schema(
     group: str | None = None,
     time: str | None = None,
 ) -> Schema:
-    """A schema for `table`. A group column is also an input; weight, time and split columns are not.
+    """Infer a schema for `table`. A group column is also an input; weight, time and split columns are not.
 
     >>> log = automtl.synthetic_log(rows=500, seed=0)
     >>> automtl.infer_schema(log, ["click"], drop=["like", "buy", "cart"]).task_names
@@ -113,13 +113,8 @@ def infer_schema(
     """
     require_columns(table, tasks, "task")
     require_columns(table, drop, "dropped column")
-    for what, name in (
-        ("split column", split),
-        ("weight column", weight),
-        ("group column", group),
-        ("time column", time),
-    ):
-        require_columns(table, [name], what)
+    for what, name in (("split", split), ("weight", weight), ("group", group), ("time", time)):
+        require_columns(table, [name], f"{what} column")
     apart = {*tasks, *drop, split, weight, time}
     fields = tuple(
         field for name in table.columns if name not in apart and (field := infer_field(table[name])) is not None
@@ -131,7 +126,7 @@ def infer_schema(
 
 
 def infer_field(column: pl.Series) -> Field | None:
-    """The kind of one column, or None where it is constant, all null or of a type that is no input."""
+    """Infer the field of one column; None if it is constant, all null or of a type that is no input."""
     name, present = column.name, column.drop_nulls()
     if isinstance(column.dtype, pl.List | pl.Array):
         return Field(name, FieldKind.MULTI) if _holds_ids(present) else None
@@ -153,7 +148,7 @@ def infer_field(column: pl.Series) -> Field | None:
 
 
 def _holds_ids(lists: pl.Series) -> bool:
-    """Whether the lists hold values of one kind that are no fractions, as in an embedding."""
+    """Tell whether the lists hold ids: values of one kind, not the fractions of an embedding."""
     values = lists.head(SAMPLE).explode().drop_nulls()
     if values.len() == 0:
         values = lists.explode().drop_nulls()
@@ -170,7 +165,7 @@ def _fractional(numbers: pl.Series) -> bool:
 
 
 def _beyond_floats(numbers: pl.Series) -> bool:
-    """Whether there are whole numbers that no float holds exactly, as in hashes."""
+    """Tell whether there are whole numbers that no float holds exactly, as in hashes."""
     if not numbers.dtype.is_integer():
         return False
     low, high = int(numbers.min()), int(numbers.max())  # type: ignore[arg-type]
@@ -178,7 +173,7 @@ def _beyond_floats(numbers: pl.Series) -> bool:
 
 
 def left_out(column: pl.Series) -> str | None:
-    """Why a column is never taken for an input; None where it could be one."""
+    """Say why a column is never taken for an input; None if it could be one."""
     if infer_field(column) is not None:
         return None
     if column.null_count() == column.len():
@@ -189,7 +184,7 @@ def left_out(column: pl.Series) -> str | None:
 
 
 def is_id_name(name: str) -> bool:
-    """Whether the name says that the numbers in the column are no quantity."""
+    """Tell whether the name of a column says that its numbers are ids, not a quantity."""
     words = re.split(r"[^a-z0-9]+", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", name).lower())
     if words[0] == "id" or words[-1] in CODES or (len(words) == 1 and words[0] in ID_NAMES):
         return True
@@ -215,7 +210,7 @@ def _are_numbers(texts: pl.Series) -> bool:
 
 
 def _is_delimited(sample: pl.Series, delimiter: str, distinct: int) -> bool:
-    """Several short parts a row that recur in other combinations, not text that merely contains the sign."""
+    """Tell whether rows hold short parts that recur in other combinations, not text that happens to hold the sign."""
     parts = sample.str.split(delimiter)
     several = (parts.list.len() > 1).sum() / max(parts.len(), 1)
     if several < 0.3 or distinct < 10:
@@ -226,29 +221,28 @@ def _is_delimited(sample: pl.Series, delimiter: str, distinct: int) -> bool:
 
 
 def choose_target_encoding(table: pl.DataFrame, fields: Sequence[Field]) -> tuple[tuple[str, ...], ...]:
-    """Keys whose target encodings become inputs: every column of more than ID_VALUES distinct values that recur."""
-    single = [f for f in fields if f.kind in SINGLE]
+    """Choose as keys of target encodings all columns of more than ID_VALUES distinct values that recur."""
     return tuple(
-        (f.name,)
-        for f in single
-        if _at_least(table[f.name]) > ID_VALUES and not (f.kind is FieldKind.NUMERIC and _continuous(table[f.name]))
-    )
+        (f.name,) for f in fields
+        if f.kind in SINGLE and _at_least(table[f.name]) > ID_VALUES
+        and not (f.kind is FieldKind.NUMERIC and _continuous(table[f.name]))
+    )  # fmt: skip
 
 
 def _continuous(numbers: pl.Series) -> bool:
-    """Whether the numbers are fractions that hardly recur, so that a value has no history."""
+    """Tell whether the numbers are fractions that hardly recur, so that a value has no history."""
     sample = as_numbers(numbers.head(SAMPLE)).drop_nulls()
     return _fractional(sample) and sample.n_unique() > RECURRING * sample.len()
 
 
 def _at_least(column: pl.Series) -> int:
-    """The number of distinct values; of a long column, of its first rows if these already have more than ID_VALUES."""
+    """Count distinct values; in a long column those of the first rows, if these have more than ID_VALUES."""
     found = column.head(SAMPLE).n_unique()
     return found if found > ID_VALUES or column.len() <= SAMPLE else column.n_unique()
 
 
 def summarize(table: pl.DataFrame, schema: Schema) -> list[ColumnSummary]:
-    """One line a column of the table: its role in the schema, distinct values, missing values."""
+    """Describe each column of the table: its role in the schema, its distinct values, its missing values."""
     roles = {field.name: _field_role(field) for field in schema.fields}
     roles |= {task.name: f"task ({task.kind})" for task in schema.tasks}
     for role, name in (("weight", schema.weight), ("time", schema.time), ("split", schema.split)):

@@ -1,6 +1,6 @@
-"""A random order of rows that needs no memory: where a row comes in it is computed from its number alone.
+"""A random order of rows that needs no memory: a row's place in it is computed from the row's number alone.
 
-So a table that is read piece by piece is split, and folded, as it is in memory.
+A table that is read piece by piece is therefore split, and cut into folds, like one in memory.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ ROUNDS = 4  # of a Feistel network; four make a pseudo-random permutation (Luby 
 
 
 def permuted(rows: np.ndarray, total: int, seed: int) -> np.ndarray:
-    """(n,) int64: the place of each row number, (n,) below `total`, in the order that `seed` gives to `total` rows.
+    """Return the place, (n,) int64, of each row number below `total` in the order that `seed` gives to `total` rows.
 
     A Feistel network permutes the smallest 4^b numbers that hold `total`; a place beyond `total` is permuted again.
     """
@@ -31,7 +31,7 @@ def permuted(rows: np.ndarray, total: int, seed: int) -> np.ndarray:
 
 
 def seeded_hash(numbers: np.ndarray, seed: int) -> np.ndarray:
-    """(n,) uint64 of (n,) int64 numbers; another one for another seed."""
+    """Hash (n,) int64 numbers to (n,) uint64, differently for each seed."""
     key = np.random.default_rng(seed).integers(0, 2**63)
     return hash_integers(hash_integers(numbers).view(np.int64) ^ key)
 

@@ -1,6 +1,6 @@
 """Columns with a role of their own as plain arrays: labels, weights, groups, times, parts. N rows, T tasks.
 
-Rows come in chunks, whether they are in files or in memory; what is fitted on chunks is fitted on both alike.
+Rows come in chunks, in memory or in files, and the same code works on both.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import polars as pl
 
 from automtl.errors import SchemaError
 from automtl.system.hashing import hash_integers, lasting_hash
-from automtl.system.slices import slices
+from automtl.system.slices import SLICE, slices
+from automtl.system.threads import in_threads
 from automtl.tables.columns import TEXTS, as_numbers, as_text
 from automtl.tables.infer import require_columns
 from automtl.tables.labels import label_columns
-from automtl.tables.schema import Schema
+from automtl.tables.schema import Schema, Task
 
 PARTS = ("train", "valid", "test")
 TRAIN, VALID, TEST = range(3)
@@ -29,10 +30,10 @@ NOT_ZERO = np.int64(0x5851F42D4C957F2D)  # so that the group 0 does not have the
 
 
 class Chunk(Protocol):
-    """N rows that follow one another. `part`: (N,) uint8, TRAIN, VALID or TEST.
+    """N adjacent rows. `part`: (N,) uint8, TRAIN, VALID or TEST.
 
-    Arrays: `labels`, `mask` (N, T), and, where there is such a column, `weight` float64, `group` int64, `split` uint8,
-    `time` int64, (N,) each; those of inputs are named in `features.chunk`.
+    Arrays: `labels` and `mask` (N, T) and, where there is such a column, `weight` float64, `group` int64, `split` uint8
+    and `time` int64, (N,) each; `features.chunk` names the arrays of inputs.
     """
 
     @property
@@ -75,15 +76,15 @@ class TableRoles:
 
 
 def starts(chunks: Sequence[AnyChunk]) -> Iterator[tuple[AnyChunk, int]]:
-    """Each chunk with the number of rows before it."""
+    """Yield each chunk with the number of rows before it."""
     start = 0
     for chunk in chunks:
         yield chunk, start
         start += chunk.rows
 
 
-def train_starts(chunks: Sequence[AnyChunk]) -> Iterator[tuple[AnyChunk, int]]:
-    """Each chunk with the number of training rows before it."""
+def train_starts(chunks: Sequence[Chunk]) -> Iterator[tuple[Chunk, int]]:
+    """Yield each chunk with the number of training rows before it."""
     start = 0
     for chunk in chunks:
         yield chunk, start
@@ -91,16 +92,16 @@ def train_starts(chunks: Sequence[AnyChunk]) -> Iterator[tuple[AnyChunk, int]]:
 
 
 def training(chunk: Chunk, values: np.ndarray) -> np.ndarray:
-    """Those of (N, ...) values that belong to training rows; the values themselves where all do."""
+    """Select the training rows of (N, ...) values; returns the values themselves where all are training rows."""
     trained = chunk.part == TRAIN
     return values if trained.all() else values.compress(trained, axis=0)
 
 
 def group_ids(column: pl.Series) -> np.ndarray:
-    """(N,) int64: a number for each value of a group column, 0 for null.
+    """Number the values of a group column, (N,) int64: 0 is null, equal values have equal numbers.
 
-    It comes from the value alone, so that a column read in pieces has the numbers of the whole. Whole numbers never
-    share one; two of ten million texts do with a chance of about 3e-6.
+    A number depends on the value alone, not on other rows. Whole numbers never share one; two of ten million texts do
+    with a chance of about 3e-6.
     """
     return np.concatenate([np.zeros(0, np.int64), *map(_ids, slices(column))])
 
@@ -117,7 +118,7 @@ def _ids(part: pl.Series) -> np.ndarray:
 
 
 def time_order(times: pl.Series) -> np.ndarray:
-    """(N,) int64 in the order of the times; NO_TIME where missing. Of texts it holds within the column alone."""
+    """Return (N,) int64 in the order of the times, NO_TIME where missing; from texts, comparable in one column only."""
     if times.dtype in TEXTS:
         keys = times.cast(pl.String).rank("dense").cast(pl.Int64).fill_null(0).to_numpy()
     elif times.dtype.is_float():
@@ -131,7 +132,7 @@ def time_order(times: pl.Series) -> np.ndarray:
 
 
 def named_parts(column: pl.Series) -> np.ndarray:
-    """(N,) uint8 parts as a split column names them. Raises SchemaError for another name."""
+    """Read the parts, (N,) uint8, that a split column names. Raises SchemaError for an unknown name."""
     values = column.cast(pl.String)
     unique = values.unique()  # few, whose names are looked at
     parts = unique.str.strip_chars().str.to_lowercase().replace_strict(NAMES, default=None, return_dtype=pl.Int64)
@@ -151,3 +152,49 @@ READ: dict[str, Callable[[pl.Series], np.ndarray]] = {
     "time": time_order,
     "split": named_parts,
 }
+
+
+def summarize_labels(chunks: Sequence[Chunk], tasks: Sequence[Task]) -> tuple[np.ndarray, np.ndarray]:
+    """Count the rows with a label, and sum their labels, by part: (3, T) each.
+
+    Raises SchemaError for a task that cannot be learned from the training rows.
+    """
+    parts = in_threads(_summary, chunks)
+    held, total, low, high = (np.stack([part[place] for part in parts]) for place in range(4))
+    require_differing(tasks, low.min(0)[TRAIN], high.max(0)[TRAIN])
+    return held.sum(0), total.sum(0)
+
+
+def _summary(chunk: Chunk) -> np.ndarray:
+    """Return (4, 3, T), by part and task: the number of labels, their sum, the smallest and the largest."""
+    part, labels, mask = chunk.part, chunk.array("labels"), chunk.array("mask")
+    found = np.zeros((4, len(PARTS), labels.shape[1]))
+    found[2], found[3] = np.inf, -np.inf
+    for code in np.unique(part):
+        here = part == code
+        for task in range(labels.shape[1]):
+            held = np.ascontiguousarray(labels[:, task]).compress(here & (mask[:, task] > 0))
+            if len(held):
+                found[:, code, task] = len(held), held.sum(dtype=np.float64), held.min(), held.max()
+    return found
+
+
+def require_both_classes(train: pl.DataFrame, schema: Schema) -> None:
+    """Raise SchemaError that names a task whose training labels are all equal, or that has no training label."""
+    summarize_labels([TableRoles(part, schema) for part in train.iter_slices(SLICE)], schema.tasks)
+
+
+def require_differing(tasks: Sequence[Task], low: np.ndarray, high: np.ndarray) -> None:
+    """Raise SchemaError that names a task whose training labels are all equal, or that has no training label.
+
+    low, high: (T,) smallest and largest label of the training rows; infinite and minus infinite without labels.
+    """
+    for task, least, most in zip(tasks, low, high, strict=True):
+        if least > most:
+            where = f" where {task.condition}" if task.condition else ""
+            raise SchemaError(f"task '{task.name}': no training row has a label{where}; give labelled rows")
+        if least == most:
+            raise SchemaError(
+                f"task '{task.name}': every label in the training rows is {least:g}; "
+                "drop the task or split so that both classes occur"
+            )

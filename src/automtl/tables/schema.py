@@ -1,4 +1,4 @@
-"""What the columns of a table mean. Plain values, no tensors."""
+"""The meaning of the columns of a table: fields, tasks and columns with a role. Plain values, no tensors."""
 
 from __future__ import annotations
 
@@ -61,13 +61,14 @@ class TaskKind(StrEnum):
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class Field:
-    """One input (docs/features.md shows each kind). What is None, the encoder's settings decide.
+    """One input (docs/features.md shows each kind). The encoder's settings decide each option that is None.
 
     `optional`: a table to be scored may lack the column; all its values are then missing.
-    Lists: `delimiter` splits a text column of several values, `max_values` are read of a row, `pooling` joins their
-    embeddings. `target`: the categorical field that a sequence is compared with. Times: `unit` of whole numbers, and
-    `parts` that become inputs. `of`: the two columns of a cross. Ids: how `text` is written alike, `min_count` rows of
-    a known value, at most `max_ids` known ones, all others hashed into `hashed_ids`. `form` of a number.
+    Lists: `delimiter` splits a text column of several values, at most `max_values` are read in a row, and `pooling`
+    joins their embeddings. `target`: the categorical field that a sequence is compared with. Times: `unit` of whole
+    numbers since 1970, and the `parts` that become inputs. `of`: the two columns of a cross. Ids: `text` says how texts
+    are written alike; a value is known from `min_count` rows on, at most `max_ids` are, and all others are hashed into
+    `hashed_ids` ids. `form`: how a number becomes an input.
     """
 
     name: str
@@ -101,7 +102,7 @@ class Field:
 
     @property
     def columns(self) -> tuple[str, ...]:
-        """The columns of the table that it is read from."""
+        """The columns of the table that the field is read from."""
         return self.of or (self.name,)
 
 
@@ -109,9 +110,10 @@ class Field:
 class Task:
     """One label column: its loss, its weight in the total, and the rows on which it holds.
 
-    Quantities: `clip`, the range that labels and predictions are cut to, and `transform`, both while training. Binary:
-    `positive_weight` of rows of label 1 in the loss, `negative_share` of the rows of label 0 that are trained on;
-    predictions are corrected for both. `metrics` that are told. `after`: the stage before it, by the schema's funnel.
+    Quantities: `clip` is the range that labels and predictions are cut to; `transform` is applied while training.
+    Binary tasks: `positive_weight` weighs rows of label 1 in the loss, and `negative_share` of the rows of label 0 are
+    trained on; predictions are corrected for both. `metrics`: those that are reported. `after`: the stage before this
+    one in the schema's funnel.
 
     >>> automtl.Task("buy", weight=2.0, condition="click = 1").kind.value
     'binary'
@@ -142,12 +144,14 @@ class Task:
         if self.clip is not None and not self.clip[0] < self.clip[1]:
             raise SchemaError(f"task '{self.name}': clip {list(self.clip)} must be a smaller and a larger number")
         if self.clip is not None and self.transform is not None and self.clip[0] < 0:
-            raise SchemaError(f"task '{self.name}': log1p is of 0 or more; raise clip's {self.clip[0]:g} to 0")
+            raise SchemaError(
+                f"task '{self.name}': log1p needs labels of 0 or more; raise clip's {self.clip[0]:g} to 0"
+            )
 
 
 @dataclass(frozen=True)
 class Condition:
-    """`column operator literal`, such as `click = 1`. Parsed, never evaluated as code."""
+    """A comparison of a column with a literal, such as `click = 1`. Parsed, never evaluated as code."""
 
     column: str
     operator: str
@@ -155,7 +159,7 @@ class Condition:
 
     @staticmethod
     def parse(text: str) -> Condition:
-        """Raises SchemaError unless the text is `column operator value`."""
+        """Parse a text of the form `column operator value`. Raises SchemaError for any other text."""
         found = re.fullmatch(r"\s*(.+?)\s*(==|!=|>=|<=|=|>|<)\s*(.+?)\s*", text)
         if found is None:
             raise SchemaError(f"condition '{text}': expected 'column operator value', for instance 'click = 1'")
@@ -165,10 +169,10 @@ class Condition:
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class Schema:
-    """Inputs, tasks and the columns with a role of their own. `target_encoding`: keys that are encoded so.
+    """Inputs, tasks and the columns with a role of their own. `target_encoding`: the keys that are target-encoded.
 
-    `funnel`: binary tasks of which each follows the one before (click, then conversion); a label is 1 only where that
-    of the stage before is. `negative_share`: of training rows on which every label is 0, so many are kept.
+    `funnel`: binary tasks of which each follows the one before (click, then conversion); a label is 1 only where the
+    label of the stage before is 1. `negative_share`: the share of training rows with all labels 0 that is kept.
 
     >>> fields, tasks = [{"name": "user", "kind": "categorical"}], [{"name": "click"}, {"name": "buy", "weight": 2}]
     >>> automtl.Schema.from_dict({"fields": fields, "tasks": tasks}).task_names
@@ -218,7 +222,7 @@ class Schema:
                     raise SchemaError(f"target_encoding key '{name}' is no field of one value{suggestion(name, known)}")
 
     def _check_funnel(self) -> None:
-        """Raises SchemaError where the funnel's stages are no chain of binary tasks over all rows."""
+        """Raise SchemaError where the funnel's stages are no chain of binary tasks over all rows."""
         if len(self.funnel) == 1 or len(set(self.funnel)) < len(self.funnel):
             raise SchemaError(f"funnel {list(self.funnel)}: name two or more different tasks, the first stage first")
         known = {task.name: task for task in self.tasks}
@@ -227,7 +231,7 @@ class Schema:
                 raise SchemaError(f"funnel: '{name}' is no task of the schema{suggestion(name, known)}; add it")
             task = known[name]
             if task.kind is not TaskKind.BINARY:
-                raise SchemaError(f"funnel: task '{name}' is a {task.kind}, stages are binary; take it out")
+                raise SchemaError(f"funnel: task '{name}' is a {task.kind} task, stages are binary; take it out")
             if task.condition is not None and Condition.parse(task.condition).column in self.funnel:
                 raise SchemaError(
                     f"funnel: task '{name}' is learned on all rows, as the stage after '{task.after}'; "
@@ -245,13 +249,13 @@ class Schema:
         return tuple(task.name for task in self.tasks)
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for YAML or JSON."""
+        """Return plain values for YAML or JSON."""
         values: dict[str, Any] = TypeAdapter(Schema).dump_python(self, mode="json", exclude_none=True)
         return values
 
     @staticmethod
     def from_dict(values: Any, where: str = "schema") -> Schema:
-        """Raises SchemaError that names the entry that is wrong."""
+        """Build a schema from plain values. Raises SchemaError that names the wrong entry."""
         if isinstance(values, dict) and "rates" in values:  # the name that files of users may have
             values = {"target_encoding" if name == "rates" else name: value for name, value in values.items()}
         try:
@@ -275,12 +279,12 @@ class Schema:
         return Schema.from_dict(values, str(path))
 
     def text(self) -> str:
-        """The schema as editable YAML."""
+        """Return the schema as editable YAML."""
         return yaml.safe_dump(self.to_dict(), sort_keys=False, allow_unicode=True)
 
 
 def stages(tasks: Sequence[Task]) -> tuple[int, ...]:
-    """The places of the tasks of a funnel, first stage first; none where a task has no other before it."""
+    """Return the places of the funnel's tasks, first stage first; empty without a funnel."""
     names = [task.name for task in tasks]
     following = {names.index(task.after): place for place, task in enumerate(tasks) if task.after in names}
     chain = sorted(set(following) - set(following.values()))

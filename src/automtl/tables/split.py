@@ -13,12 +13,13 @@ from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.errors import SchemaError, SettingsError
 from automtl.tables.permutation import permuted, seeded_hash
-from automtl.tables.roles import NO_TIME, TRAIN, VALID, AnyChunk, Chunk, TableRoles, starts
+from automtl.tables.roles import NO_TIME, TRAIN, VALID, Chunk, TableRoles, starts
 from automtl.tables.schema import CONFIG, Schema
 
-DIGIT = 16  # bits of a time that are counted at a time
+DIGIT = 16  # bits of a time that are counted together
 
 Shares = tuple[float, float, float]
+Rule = Callable[[Chunk, int], np.ndarray]  # tells the parts, (N,), of a chunk that begins at a row
 
 
 @settings_dataclass(frozen=True, config=CONFIG)
@@ -26,11 +27,11 @@ class SplitSettings:
     """How rows become training, validation and test rows."""
 
     method: Literal["random", "time", "user"] = Limit(
-        default="random", description="What decides, where no column says it: chance, the time, or the user."
+        default="random", description="How rows are split where no column says it: at random, by time or by user."
     )
     shares: Shares = Limit(default=(0.7, 0.1, 0.2), description="Shares of training, validation and test rows.")
     valid_share_of_train: float = Limit(
-        default=0.2, description="Share of the training rows that validate, where a split column names no such rows."
+        default=0.2, description="Share of training rows for validation where a split column names no such rows."
     )
 
     def __post_init__(self) -> None:
@@ -48,7 +49,7 @@ class Split:
 
 
 def split_table(table: pl.DataFrame, schema: Schema, settings: SplitSettings, seed: int) -> Split:
-    """Cut by the split column where the schema has one, else by the settings' method."""
+    """Split a table by the schema's split column or, without one, by the settings' method."""
     rows = TableRoles(table, schema)
     part = split_rule([rows], schema, settings, seed)(rows, 0)
     require_rows(np.bincount(part, minlength=3))
@@ -56,14 +57,14 @@ def split_table(table: pl.DataFrame, schema: Schema, settings: SplitSettings, se
 
 
 def require_rows(counts: Sequence[int] | np.ndarray) -> None:
-    """Raises SchemaError where a part has no rows. counts: of training, validation and test rows."""
+    """Raise SchemaError where a part has no rows. counts: the numbers of training, validation and test rows."""
     for name, count in zip(("training", "validation", "test"), counts, strict=True):
         if count == 0:
             raise SchemaError(f"the split leaves no {name} rows; use a larger table or other shares")
 
 
 def check_method(schema: Schema, settings: SplitSettings) -> None:
-    """Raises SchemaError where the schema lacks the column that the settings' method splits by."""
+    """Raise SchemaError where the schema lacks the column that the settings' method splits by."""
     method = None if schema.split is not None else settings.method
     if method == "time" and schema.time is None:
         raise SchemaError("a split by time needs a time column; name it with --time")
@@ -71,28 +72,14 @@ def check_method(schema: Schema, settings: SplitSettings) -> None:
         raise SchemaError("a split by user needs the user column; name it with --group")
 
 
-def time_of(chunk: Chunk) -> np.ndarray:
-    """(N,) int64 in the order of the times."""
-    return chunk.array("time")
-
-
-Rule = Callable[[AnyChunk, int], np.ndarray]
-
-
-def split_rule(
-    chunks: Sequence[AnyChunk],
-    schema: Schema,
-    settings: SplitSettings,
-    seed: int,
-    times: Callable[[AnyChunk], np.ndarray] = time_of,
-) -> Rule[AnyChunk]:
-    """What tells the parts, (N,), of a chunk that begins at a row. Raises SchemaError."""
+def split_rule(chunks: Sequence[Chunk], schema: Schema, settings: SplitSettings, seed: int) -> Rule:
+    """Return the rule that splits the chunks. Raises SchemaError where they cannot be split so."""
     check_method(schema, settings)
     shares, total = settings.shares, sum(chunk.rows for chunk in chunks)
     if schema.split is not None:
         return _by_column(chunks, settings.valid_share_of_train, seed)
     if settings.method == "time":
-        return _by_time(chunks, str(schema.time), shares, times)
+        return _by_time(chunks, str(schema.time), shares)
     if settings.method == "user":
         known = np.unique(np.concatenate([np.unique(seeded_hash(chunk.array("group"), seed)) for chunk in chunks]))
         return lambda chunk, _: _cut(
@@ -102,7 +89,7 @@ def split_rule(
 
 
 def _edges(total: int, shares: Shares) -> np.ndarray:
-    """(2,): the ranks among `total` at which the validation and the test rows begin."""
+    """Return the ranks, (2,), at which the validation and the test rows of `total` begin."""
     return np.round(np.cumsum(shares[:2]) * total)
 
 
@@ -110,8 +97,8 @@ def _cut(rank: np.ndarray, total: int, shares: Shares) -> np.ndarray:
     return np.searchsorted(_edges(total, shares), rank, side="right")
 
 
-def _by_column(chunks: Sequence[AnyChunk], valid_share: float, seed: int) -> Rule[AnyChunk]:
-    """As the column says; where no row is for validation, a share of the training rows is."""
+def _by_column(chunks: Sequence[Chunk], valid_share: float, seed: int) -> Rule:
+    """Split as the column says; if it names no validation rows, a share of the training rows becomes these."""
     counts = np.array([np.bincount(chunk.array("split"), minlength=3) for chunk in chunks])
     total = counts.sum(0)
     if total[VALID]:
@@ -119,7 +106,7 @@ def _by_column(chunks: Sequence[AnyChunk], valid_share: float, seed: int) -> Rul
     before = np.cumsum(counts[:, TRAIN]) - counts[:, TRAIN]
     first = {start: int(rows) for (_, start), rows in zip(starts(chunks), before, strict=True)}
 
-    def with_validation(chunk: AnyChunk, start: int) -> np.ndarray:
+    def with_validation(chunk: Chunk, start: int) -> np.ndarray:
         part = chunk.array("split").copy()
         rows = np.flatnonzero(part == TRAIN)
         places = permuted(np.arange(first[start], first[start] + len(rows)), int(total[TRAIN]), seed)
@@ -129,26 +116,24 @@ def _by_column(chunks: Sequence[AnyChunk], valid_share: float, seed: int) -> Rul
     return with_validation
 
 
-def _by_time(
-    chunks: Sequence[AnyChunk], name: str, shares: Shares, times: Callable[[AnyChunk], np.ndarray]
-) -> Rule[AnyChunk]:
-    """Rows belong to a later split where at least as many rows as stand before it are of an earlier time."""
-    if nulls := sum(int((times(chunk) == NO_TIME).sum()) for chunk in chunks):
+def _by_time(chunks: Sequence[Chunk], name: str, shares: Shares) -> Rule:
+    """Split by time: rows of one time stay together, in the part that the first of them falls in."""
+    if nulls := sum(int((chunk.array("time") == NO_TIME).sum()) for chunk in chunks):
         raise SchemaError(f"time column '{name}' has {nulls} null values; drop those rows")
     total = sum(chunk.rows for chunk in chunks)
-    last = [time_in_order(chunks, times, int(edge) - 1) for edge in _edges(total, shares) if edge > 0]
+    last = [time_in_order(chunks, int(edge) - 1) for edge in _edges(total, shares) if edge > 0]
     return lambda chunk, _: (2 - len(last)) + sum(
-        (times(chunk) > one for one in last), np.zeros(chunk.rows, np.int64)
+        (chunk.array("time") > one for one in last), np.zeros(chunk.rows, np.int64)
     )  # fmt: skip
 
 
-def time_in_order(chunks: Sequence[AnyChunk], times: Callable[[AnyChunk], np.ndarray], place: int) -> int:
-    """The time that stands at a place, from 0, when those of all rows are in order; found digit by digit."""
+def time_in_order(chunks: Sequence[Chunk], place: int) -> int:
+    """Find the time at a place, from 0, of the sorted times of all rows, digit by digit."""
     found = np.uint64(0)
     for shift in range(64 - DIGIT, -1, -DIGIT):
         counts = np.zeros(1 << DIGIT, np.int64)
         for chunk in chunks:
-            keys = (times(chunk) ^ NO_TIME).view(np.uint64)
+            keys = (chunk.array("time") ^ NO_TIME).view(np.uint64)
             if shift < 64 - DIGIT:
                 keys = keys[keys >> np.uint64(shift + DIGIT) == found]
             counts += np.bincount((keys >> np.uint64(shift)) & np.uint64((1 << DIGIT) - 1), minlength=1 << DIGIT)

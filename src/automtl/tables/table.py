@@ -6,7 +6,8 @@ import gzip
 import hashlib
 import re
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from glob import glob, has_magic
 from io import BytesIO
 from pathlib import Path
@@ -31,9 +32,9 @@ SUFFIXES = (*PARQUET_SUFFIXES, *CSV_SUFFIXES, *ARROW_SUFFIXES)
 
 
 def read_table(source: Any) -> pl.DataFrame:
-    """A file, folder, glob or data frame (polars, pandas, pyarrow) as one polars frame.
+    """Read a file, folder, glob or data frame (polars, pandas, pyarrow) as one polars frame.
 
-    Raises TableError for what is missing, empty, unreadable, or has duplicate or clashing columns.
+    Raises TableError for a source that is missing, empty, unreadable, or has duplicate or clashing columns.
 
     >>> import pandas as pd
     >>> automtl.read_table(pd.DataFrame({"user": [1, 2], "click": [0, 1]})).columns
@@ -90,13 +91,13 @@ def _read_files(source: str) -> pl.DataFrame:
 
 
 def require_same_columns(first: Path, columns: Iterable[str], path: Path, found: Iterable[str]) -> None:
-    """Raises TableError that names a column which only one of the parts has."""
+    """Raise TableError that names a column which only one of two parts has."""
     if other := sorted(set(columns) ^ set(found)):
         raise TableError(f"'{path}' and '{first}' differ in column '{other[0]}'; give parts of the same columns")
 
 
 def table_paths(source: str) -> list[Path]:
-    """The files of a file, folder or glob. Raises TableError where one is missing or empty."""
+    """List the files of a path, folder or glob. Raises TableError where one is missing or empty."""
     path = Path(source)
     if path.is_dir():
         found = sorted(p for p in path.iterdir() if _is_table(p))
@@ -108,7 +109,7 @@ def table_paths(source: str) -> list[Path]:
         if PREPARED.matches(path):
             raise TableError(
                 f"'{source}' is a prepared table, whose rows are encoded; fit, compare and evaluate read it, "
-                "here give the table that it was made from"
+                "here, give the table that it was made from"
             )
         raise TableError(f"'{source}' holds no table; expected files ending in {', '.join(SUFFIXES)}{_deeper(path)}")
     for path in found:
@@ -120,12 +121,12 @@ def table_paths(source: str) -> list[Path]:
 
 
 def _is_table(path: Path) -> bool:
-    """By its name; hidden files are none (what other programs have not finished, or keep beside theirs)."""
+    """Tell by its name whether a file is a table; hidden files (unfinished or private ones of programs) are not."""
     return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
 
 
 def _deeper(folder: Path) -> str:
-    """The end of a message: the glob of files in the folders of a folder, if there are some."""
+    """End a message with the glob of the tables in folders below `folder`, if there are some."""
     inner = next((path.relative_to(folder) for path in sorted(folder.rglob("*")) if _is_table(path)), None)
     if inner is None:
         return ""
@@ -133,18 +134,28 @@ def _deeper(folder: Path) -> str:
 
 
 def _read_file(path: Path) -> pl.DataFrame:
-    name = path.name.lower()
+    with reading(path):
+        return _read_csv(path) if path.name.lower().endswith(CSV_SUFFIXES) else scan(path).collect()
+
+
+@contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn any error of the block into a TableError that names the file."""
     try:
-        if name.endswith(PARQUET_SUFFIXES):
-            return pl.read_parquet(path, glob=False)
-        if name.endswith(ARROW_SUFFIXES):
-            return pl.read_ipc(path)
-        if name.endswith(CSV_SUFFIXES):
-            return _read_csv(path)
+        yield
     except TableError:
         raise
     except Exception as error:
         raise TableError(f"'{path}' cannot be read: {first_line(error)}") from None
+
+
+def scan(path: Path) -> pl.LazyFrame:
+    """Open a Parquet or Arrow file without reading its rows. Raises TableError for another ending."""
+    name = path.name.lower()
+    if name.endswith(PARQUET_SUFFIXES):
+        return pl.scan_parquet(path, glob=False)
+    if name.endswith(ARROW_SUFFIXES):
+        return pl.scan_ipc(path, glob=False)
     raise TableError(f"'{path}': unknown ending; expected one of {', '.join(SUFFIXES)}")
 
 
@@ -156,7 +167,7 @@ def _read_csv(path: Path) -> pl.DataFrame:
 
 
 def read_header(path: Path, line: bytes) -> str:
-    """The separator of a CSV file by its first line. Raises TableError where that names a column twice."""
+    """Find the separator of a CSV file in its first line. Raises TableError if that names a column twice."""
     try:
         header = line.decode("utf-8-sig").rstrip("\r\n")
     except UnicodeDecodeError:
@@ -170,9 +181,9 @@ def read_header(path: Path, line: bytes) -> str:
 def parse_csv(
     content: Path | BytesIO, path: Path, separator: str, columns: Mapping[str, pl.DataType] | None = None
 ) -> pl.DataFrame:
-    """Content of the CSV file `path`: all with the header; or, with the types of its columns, records alone.
+    """Parse content of the CSV file `path`: header and records or, where `columns` gives the types, records alone.
 
-    Raises TableError that says what to do about a row of too many fields, or another encoding.
+    Raises TableError that says what to do about a row of too many fields, or an encoding other than UTF-8.
     """
     try:
         return pl.read_csv(
@@ -180,21 +191,20 @@ def parse_csv(
             null_values=list(ABSENT),
         )  # fmt: skip
     except pl.exceptions.ComputeError as error:
-        told = str(error)
         for sign, what in CSV_MISTAKES.items():
-            if sign in told:
+            if sign in str(error):
                 raise TableError(f"'{path}' {what}") from None
         raise
 
 
 def first_line(error: BaseException) -> str:
-    """Of the message of an error of another library."""
+    """Return the first line of the message of another library's error."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
 
 
 def write_table(table: pl.DataFrame, path: Path) -> None:
-    """Write by the ending of the name (Parquet, CSV, Arrow); the file appears whole or not at all."""
+    """Write a Parquet, CSV or Arrow file, as the name's ending says; it appears whole or not at all."""
     name = path.name.lower()
     if not name.endswith((*PARQUET_SUFFIXES, *ARROW_SUFFIXES, ".csv")):
         raise TableError(f"'{path}': cannot write this ending; use .parquet, .csv or .arrow")
@@ -208,7 +218,7 @@ def write_table(table: pl.DataFrame, path: Path) -> None:
 
 
 def table_digest(table: pl.DataFrame) -> str:
-    """A digest of the content of a table, wherever it came from and however it is kept in memory."""
+    """Return a digest of a table's content, independent of its source and its chunks in memory."""
     found = hashlib.sha256()
     for column in table.rechunk():
         found.update(f"{column.name} {column.dtype} {len(column)}".encode())

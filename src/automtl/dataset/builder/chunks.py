@@ -1,4 +1,4 @@
-"""The first step: each piece of the source as a chunk of plain arrays; the only one that reads the source."""
+"""The first step of a preparation, and the only one that reads the source: it turns pieces into chunks of arrays."""
 
 from __future__ import annotations
 
@@ -19,9 +19,10 @@ from automtl.features.chunk import ChunkColumns, TableChunk
 from automtl.features.dictionary import Dictionary
 from automtl.system.threads import ahead, in_threads
 from automtl.tables.labels import check_rows
+from automtl.tables.roles import NO_TIME
 
-CODES = (np.uint8, np.uint16, np.int32)  # the first one that all codes so far fit in is taken
-DICTIONARIES = 2  # a half of the memory is for them
+CODES = (np.uint8, np.uint16, np.int32)  # types of codes; the first that holds all codes so far is taken
+DICTIONARIES = 2  # half of the memory is for dictionaries
 
 
 @dataclass(frozen=True)
@@ -35,7 +36,7 @@ class Reader:
     memory_bytes: int
 
     def read(self) -> Iterator[int]:
-        """Write the chunks that are not there yet; yields the rows that each one adds."""
+        """Write the chunks that are not there yet; yields the number of rows that each one adds."""
         there = Work(self.work.folder).chunks
         dictionaries, then, index = self._dictionaries(there), Place(), len(there)
         if there:
@@ -48,7 +49,7 @@ class Reader:
             yield piece.table.height
 
     def _dictionaries(self, there: list[FileChunk]) -> list[Dictionary]:
-        """As the chunks that are there left them."""
+        """Restore the dictionaries from the chunks that are there."""
         coded = range(len(self.columns.coded))
         limit = self.memory_bytes // DICTIONARIES // max(len(coded), 1)
 
@@ -61,7 +62,7 @@ class Reader:
         return in_threads(restored, coded)
 
     def _write(self, folder: Path, piece: Piece, dictionaries: Sequence[Dictionary]) -> None:
-        check_rows(piece.table, self.columns.schema)
+        check_rows(piece.table, self.columns.schema, whole=False)
         rows = TableChunk(piece.table, self.columns.derived(piece.table), self.columns)
         parts = in_threads(
             lambda part: part(),
@@ -80,13 +81,11 @@ class Reader:
         return {f"ids.{place}": codes.astype(kind), f"values.{place}": as_arrow(fresh)} | lists
 
     def _arrays(self, rows: TableChunk) -> dict[str, np.ndarray]:
-        types = self.columns.types_of_labels
-        found = {name: rows.array(name) for name in self.columns.arrays}
-        return {name: array.astype(types.get(name, array.dtype), copy=False) for name, array in found.items()}
+        return {name: rows.array(name) for name in self.columns.arrays}
 
 
 def as_arrow(values: pl.Series) -> np.ndarray:
-    """The bytes of an Arrow file; pyarrow takes a fifth of the time that polars takes for it."""
+    """Write values as the bytes of an Arrow file; pyarrow takes a fifth of the time of polars."""
     table, sink = values.alias("value").to_frame().to_arrow(), pa.BufferOutputStream()
     with pa.ipc.new_file(sink, table.schema) as writer:
         writer.write_table(table)
@@ -94,14 +93,21 @@ def as_arrow(values: pl.Series) -> np.ndarray:
 
 
 def read_values(chunk: FileChunk, place: int) -> pl.Series:
-    """The values whose codes this chunk was the first to give."""
+    """Read the values of a coded column that got their codes in this chunk."""
     content = pa.py_buffer(chunk.array(f"values.{place}"))
     return pl.Series("value", pa.ipc.open_file(content).read_all()["value"])
 
 
+def write_text_times(chunks: Sequence[FileChunk], place: int) -> None:
+    """Add `time` to chunks whose times are texts with codes: the rank of each text among all, NO_TIME for none."""
+    values = pl.concat([read_values(chunk, place) for chunk in chunks])
+    order = np.concatenate([[NO_TIME], values.rank("dense").to_numpy().astype(np.int64)])
+    in_threads(lambda chunk: chunk.add("time", order.take(chunk.array(f"ids.{place}"))), chunks)
+
+
 @contextmanager
 def _located(source: TableFiles, piece: Piece) -> Iterator[None]:
-    """Errors of the block name the file, and the row or the rows."""
+    """Name the file and the row, or the rows, in errors of the block."""
     path, first = source.parts[piece.place.part].path, piece.place.row + 1
     try:
         yield

@@ -1,6 +1,6 @@
-"""Columns of ids that are counted although their values need not fit in memory.
+"""Counting of columns of ids whose values need not fit in memory.
 
-Where values and their codes do not fit, they are looked at in partitions by hash, one of which fits.
+Values that do not fit are counted in partitions by hash, each of which fits.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ from automtl.dataset.builder.workdir import Work
 from automtl.features.ranking import NOT_RANKED, Counted, Ranking, canonical, count_codes
 from automtl.tables.roles import PARTS
 
-CODE_BYTES = 150  # of a value of a partition while it is ranked, about
+CODE_BYTES = 150  # memory for a value of a partition while it is ranked, about
 
 
 def rank_column(work: Work, place: int, lists: bool, most: int, memory_bytes: int) -> Ranking:
-    """Count a column and put its values in order; of more than `most` values the most frequent are kept."""
+    """Count a column and rank its values, of which the `most` most frequent are kept."""
     last = work.chunks[-1].about
     size, several = last["size"][place], last["first"][place] > 0
     counts = count_codes(work.chunks, place, size, lists=lists, parts=len(PARTS))
@@ -47,7 +47,7 @@ Read = Callable[[], tuple[pl.Series, np.ndarray]]  # values, as Int64 or String,
 
 @contextmanager
 def _partitions(work: Work, place: int, count: int) -> Iterator[list[Read]]:
-    """All values of a column with their codes: one partition, or so many by hash, in files for the block."""
+    """Give readers of the `count` partitions by hash of all values of a column; files of them last for the block."""
     if count == 1:
         values, codes = zip(*_coded(work, place), strict=True)
         yield [lambda: (pl.concat(values), np.concatenate(codes))]
@@ -75,7 +75,7 @@ def _read_partition(path: Path) -> tuple[pl.Series, np.ndarray]:
 
 
 def _coded(work: Work, place: int) -> Iterator[tuple[pl.Series, np.ndarray]]:
-    """Chunk by chunk, the values that came with it and their codes."""
+    """Yield, chunk by chunk, the values that got their codes in it, and these codes."""
     start = 1
     for chunk in work.chunks:
         values = read_values(chunk, place)
@@ -84,7 +84,7 @@ def _coded(work: Work, place: int) -> Iterator[tuple[pl.Series, np.ndarray]]:
 
 
 def _ranks(values: pl.Series, ranked: pl.Series) -> np.ndarray:
-    """(n,) int32: where each value stands among those that are ranked."""
+    """Return the rank of each value, (n,) int32, among the ranked values; NOT_RANKED for others."""
     ranks = ranked.to_frame("value").with_row_index("rank")
     found = values.to_frame("value").join(ranks, on="value", how="left", maintain_order="left")["rank"]
     return found.cast(pl.Int32).fill_null(NOT_RANKED).to_numpy()

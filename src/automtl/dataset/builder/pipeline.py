@@ -1,4 +1,4 @@
-"""All steps, one after another, over one working folder."""
+"""The steps of a preparation, one after another, in one working folder."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from automtl.dataset.builder.chunks import Reader
+from automtl.dataset.builder.chunks import Reader, write_text_times
 from automtl.dataset.builder.reader import TableFiles
 from automtl.dataset.builder.report import describe_columns, describe_tasks
 from automtl.dataset.builder.rows import FileRows
@@ -19,7 +19,7 @@ from automtl.dataset.prepared import write_encoder
 from automtl.dataset.store import Store
 from automtl.features.batch import Batch
 from automtl.features.chunk import ChunkColumns
-from automtl.features.encoder import CodedRows, Encoder
+from automtl.features.encoder import CodedRows, Encoder, completed_batch
 from automtl.features.fitting import Fitted, fit_rows
 from automtl.features.settings import EncoderSettings
 from automtl.system.files import remove_unfinished
@@ -29,13 +29,13 @@ from automtl.tables.roles import PARTS, TRAIN, starts
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings, require_rows, split_rule
 
-ELEMENT_BYTES = 4  # of an encoded row
-Thin = Callable[[Iterable[Batch], int], Iterable[Batch]]  # training rows, of which there are so many: what stays
+ELEMENT_BYTES = 4  # of each element of an encoded row
+Thin = Callable[[Iterable[Batch], int], Iterable[Batch]]  # from the training rows and their number to those that stay
 
 
 @dataclass(frozen=True)
 class Preparation:
-    """One job. `rows` of a chunk and `memory_bytes` decide how, not what, but for vocabularies that do not fit."""
+    """One job. `rows` of a chunk and `memory_bytes` change no result, except vocabularies that do not fit."""
 
     source: TableFiles
     schema: Schema
@@ -50,12 +50,12 @@ class Preparation:
 
     @cached_property
     def columns(self) -> ChunkColumns:
-        """What is kept of a row."""
+        """The columns that are read."""
         by_time = self.schema.split is None and self.split.method == "time"
         return ChunkColumns(self.schema, self.settings, self.source.columns, by_time)
 
     def run(self) -> tuple[Encoder, dict[str, Any]]:
-        """Encoded rows in `encoded/NAME` of the working folder; the encoder, and what was found."""
+        """Write encoded rows to `encoded/NAME` in the working folder; returns the encoder and the report."""
         done = 0
         for more in Reader(self.source, self.columns, self.work, self.rows, self.memory_bytes).read():
             done += more
@@ -68,7 +68,7 @@ class Preparation:
         encoded = self.work.folder / "encoded"
         encoded.mkdir(exist_ok=True)
         remove_unfinished(encoded)
-        with ThreadPoolExecutor(1) as pool:  # which takes as long as some millions of rows where vocabularies are large
+        with ThreadPoolExecutor(1) as pool:  # writing large vocabularies takes as long as some millions of rows
             saved = pool.submit(write_encoder, encoded, encoder)
             self._write(rows, fitted, encoder, counts)
             saved.result()
@@ -78,16 +78,17 @@ class Preparation:
         return FileRows(self.work, self.columns, num_rows, self.seed, self.memory_bytes, self.callback)
 
     def _split(self) -> list[int]:
-        """Write the part of each row; the rows of each part."""
+        """Write the part of each row; returns the number of rows of each part."""
         if (done := self.work.done("split")) is not None:
             return list(done["rows"])
-        chunks, rows = self.work.chunks, self._file_rows(0)
-        part_of = split_rule(chunks, self.schema, self.split, self.seed, rows.times)
-        (self.work.folder / "parts").mkdir(exist_ok=True)
+        chunks = self.work.chunks
+        if self.columns.times and not self.columns.times_are_numbers:
+            write_text_times(chunks, len(self.columns.coded) - 1)
+        part_of = split_rule(chunks, self.schema, self.split, self.seed)
 
         def write(given: tuple[FileChunk, int]) -> np.ndarray:
             part = part_of(*given).astype(np.uint8)
-            np.save(given[0].part_file, part)
+            given[0].add("part", part)
             return np.bincount(part, minlength=3)
 
         counts: list[int] = np.sum(in_threads(write, starts(chunks)), axis=0).tolist()
@@ -97,14 +98,14 @@ class Preparation:
         return counts
 
     def _write(self, rows: FileRows, fitted: Fitted, encoder: Encoder, counts: list[int]) -> None:
-        """Encoded rows of each part, where they are not there yet. Those that the memory would not hold leave it."""
+        """Write the encoded rows of each part that is not there yet; rows larger than the memory leave it again."""
         done, layout = 0, encoder.layout
         width = len(layout.categorical) + layout.num_numeric + 2 * layout.num_tasks + 1  # and lists
         cached = sum(counts) * width * ELEMENT_BYTES <= self.memory_bytes
         folders, ids = [self.work.folder / "encoded" / name for name in PARTS], dict[int, np.ndarray]()
         for part, folder in enumerate(folders):
             if not folder.exists():
-                ids = ids or _code_ids(rows, fitted)
+                ids = ids or fitted.ids(rows)
                 batches: Iterable[Batch] = self._reported(_batches(rows, fitted, encoder, ids, part), done, sum(counts))
                 if part == TRAIN:
                     batches = self.thin(batches, counts[TRAIN])
@@ -127,24 +128,19 @@ class Preparation:
         }
 
 
-def _code_ids(rows: FileRows, fitted: Fitted) -> dict[int, np.ndarray]:
-    places = [place for place, one in enumerate(rows.columns.coded) if one.field is not None]
-    return dict(zip(places, in_threads(lambda place: fitted.ids(rows, place), places), strict=True))
-
-
 def _batches(
     rows: FileRows, fitted: Fitted, encoder: Encoder, ids: dict[int, np.ndarray], part: int
 ) -> Iterator[Batch]:
-    """The rows of a part in their order, a chunk at a time, several of which are encoded at once."""
+    """Yield the encoded rows of a part in their order, chunk by chunk; several chunks are encoded at once."""
     sizes = [int((chunk.part == part).sum()) for chunk in rows.chunks]
     first = np.cumsum([0, *sizes])[:-1].tolist()
 
     def encode(given: tuple[FileChunk, int]) -> Batch:
         chunk, start = given
         chosen = np.flatnonzero(chunk.part == part)
-        arrays = encoder.arrays(len(chosen))
+        out = encoder.empty(len(chosen))
         own = CodedRows(encoder, rows.columns, chunk, ids, fitted, start if part == TRAIN else None, chosen)
-        lists = encoder.fill(own, arrays, labels=True)
-        return encoder.batch(arrays, [lists], None if encoder.schema.group is None else own.role("group"))
+        lists = encoder.fill(own, out, labels=True)
+        return completed_batch(out, [lists], None if encoder.schema.group is None else own.role("group"))
 
     return in_order(encode, zip(rows.chunks, first, strict=True))

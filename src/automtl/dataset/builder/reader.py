@@ -1,4 +1,4 @@
-"""The parts of a table, read a piece at a time: the columns and types are those that `read_table` would give."""
+"""Read the parts of a table piece by piece, with the columns and types that `read_table` would give."""
 
 from __future__ import annotations
 
@@ -17,15 +17,14 @@ from pyarrow import parquet
 from automtl.errors import RowError, TableError
 from automtl.tables import table as tables
 
-SAMPLE_BYTES = 1 << 20  # of a CSV file, by which the length of a row is judged
-STRETCHES = 16  # of rows that follow one another, in a sample
-INFER_ROWS = 100_000  # of a CSV file, by which its types are found
+SAMPLE_BYTES = 1 << 20  # the bytes of a CSV file by which the length of a row is judged
+STRETCHES = 16  # a sample is so many runs of adjacent rows
+INFER_ROWS = 100_000  # the rows of a CSV file by which its types are found
 
 
 @dataclass(frozen=True)
 class Part:
-    """One file. `rows`: None where only reading tells. `start`: bytes of a CSV file's header; `row_bytes` of a row;
-    `separator` of its fields."""
+    """One file. `rows`: None for CSV files; of these `start` is the length of the header and `row_bytes` of a row."""
 
     path: Path
     columns: dict[str, pl.DataType]
@@ -36,14 +35,14 @@ class Part:
 
     @property
     def identity(self) -> list[Any]:
-        """What tells it from a changed file."""
+        """Path, size and time of change, which tell the file from a changed one."""
         found = self.path.stat()
         return [str(self.path.resolve()), found.st_size, found.st_mtime_ns]
 
 
 @dataclass(frozen=True)
 class Place:
-    """Where a piece begins: the part, its rows and, of CSV files, bytes before."""
+    """The place where a piece begins: its part, and the rows and (of CSV files) bytes before it."""
 
     part: int = 0
     row: int = 0
@@ -68,7 +67,7 @@ class TableFiles:
 
     @staticmethod
     def open(given: str) -> TableFiles:
-        """Raises TableError that names the file which is missing, empty, unreadable, or differs from the first."""
+        """Open all parts. Raises TableError that names a file that is missing, unreadable or unlike the first."""
         parts = [_opened(path) for path in tables.table_paths(given)]
         for part in parts[1:]:
             tables.require_same_columns(parts[0].path, parts[0].columns, part.path, part.columns)
@@ -79,28 +78,23 @@ class TableFiles:
 
     @property
     def rows(self) -> int | None:
-        """None where only reading tells."""
+        """The number of rows; None where it is known only after reading (CSV files)."""
         counts = [part.rows for part in self.parts]
         return None if None in counts else sum(count for count in counts if count is not None)
 
     def pieces(self, columns: Sequence[str], rows: int, place: Place) -> Iterator[Piece]:
-        """Those columns, about so many rows at a time, from a place on."""
+        """Read columns from a place on, about `rows` rows at a time."""
         types = {name: self.columns[name] for name in columns}
         for index in range(place.part, len(self.parts)):
             part, start = self.parts[index], place if index == place.part else Place(index)
             if part.rows == 0:
                 continue
             read = _csv_pieces if part.rows is None else _slices
-            try:
+            with tables.reading(part.path):
                 yield from read(part, types, rows, start)
-            except pl.exceptions.PolarsError as error:
-                raise TableError(f"'{part.path}' cannot be read: {tables.first_line(error)}") from None
-            except (OSError, EOFError) as error:
-                raise TableError(f"'{part.path}' cannot be read: {error}") from None
 
     def sample(self, rows: int) -> list[Piece]:
-        """About so many rows of all columns, or all rows where they are fewer: stretches that are spread over the parts
-        and, but for CSV files, over the rows of each."""
+        """Read about `rows` rows of all columns: stretches spread over the parts and (but for CSV files) their rows."""
         filled = [index for index, part in enumerate(self.parts) if part.rows != 0]
         chosen = sorted({filled[place] for place in np.linspace(0, len(filled) - 1, STRETCHES).astype(int)})
         each, names = max(rows // len(chosen), 1), list(self.columns)
@@ -113,7 +107,7 @@ class TableFiles:
 
     @contextmanager
     def located(self, pieces: Sequence[Piece]) -> Iterator[None]:
-        """What the block finds wrong in a row of the pieces, one after another, is told by its file and row there."""
+        """Name the file and its row in a RowError of the block, which counts rows over all pieces."""
         try:
             yield
         except RowError as error:
@@ -124,7 +118,7 @@ class TableFiles:
 
 
 def _stretches(rows: int | None, wanted: int, number: int) -> list[tuple[int, int]]:
-    """Starts and lengths of evenly spread stretches, the first and the last rows included; one where all are wanted."""
+    """Return starts and lengths of evenly spread stretches, the first and last rows included."""
     count = max(wanted // number, 1)
     if rows is None or rows <= wanted or number == 1:
         return [(0, wanted)]
@@ -132,25 +126,11 @@ def _stretches(rows: int | None, wanted: int, number: int) -> list[tuple[int, in
 
 
 def _opened(path: Path) -> Part:
-    name = path.name.lower()
-    try:
-        if name.endswith(tables.CSV_SUFFIXES):
+    with tables.reading(path):
+        if path.name.lower().endswith(tables.CSV_SUFFIXES):
             return _opened_csv(path)
-        scan = _scan(path)
+        scan = tables.scan(path)
         return Part(path, dict(scan.collect_schema()), int(scan.select(pl.len()).collect().item()))
-    except TableError:
-        raise
-    except Exception as error:
-        raise TableError(f"'{path}' cannot be read: {tables.first_line(error)}") from None
-
-
-def _scan(path: Path) -> pl.LazyFrame:
-    name = path.name.lower()
-    if name.endswith(tables.PARQUET_SUFFIXES):
-        return pl.scan_parquet(path, glob=False)
-    if name.endswith(tables.ARROW_SUFFIXES):
-        return pl.scan_ipc(path, glob=False)
-    raise TableError(f"'{path}': unknown ending; expected one of {', '.join(tables.SUFFIXES)}")
 
 
 def _common(parts: Sequence[Part]) -> dict[str, pl.DataType]:
@@ -169,7 +149,7 @@ def _common(parts: Sequence[Part]) -> dict[str, pl.DataType]:
 
 
 def _slices(part: Part, types: dict[str, pl.DataType], rows: int, start: Place) -> Iterator[Piece]:
-    scan = _scan(part.path).select(list(types))
+    scan = tables.scan(part.path).select(list(types))
     assert part.rows is not None
     row, ends = start.row, _group_ends(part.path)
     while row < part.rows:
@@ -180,7 +160,7 @@ def _slices(part: Part, types: dict[str, pl.DataType], rows: int, start: Place) 
 
 
 def _group_ends(path: Path) -> np.ndarray:
-    """Rows before and behind each row group of a Parquet file; one that is cut is read twice. (1,), 0, of others."""
+    """Return the rows at which row groups of a Parquet file end, 0 first; a group that is cut is read twice."""
     if not path.name.lower().endswith(tables.PARQUET_SUFFIXES):
         return np.zeros(1, np.int64)
     about = parquet.read_metadata(path)
@@ -188,7 +168,7 @@ def _group_ends(path: Path) -> np.ndarray:
 
 
 def _opened_csv(path: Path) -> Part:
-    """Types as `read_table` finds them, by the first rows."""
+    """Find the types of a CSV file in its first rows, as `read_table` does."""
     head = b""
     with _content(path) as file:
         for content in _records(file, SAMPLE_BYTES):
@@ -219,7 +199,7 @@ def _content(path: Path) -> Any:
 
 
 def _records(file: Any, size: int) -> Iterator[bytes]:
-    """The content from here on, about `size` bytes at a time, cut between records."""
+    """Read the rest of a file, about `size` bytes at a time, cut between records."""
     rest = b""
     while more := file.read(size):
         content = rest + more
@@ -232,7 +212,7 @@ def _records(file: Any, size: int) -> Iterator[bytes]:
 
 
 def _record_end(content: bytes, *, first: bool = False) -> int:
-    """Behind the last (or first) line end that no quotes enclose; 0 without one."""
+    """Find the place behind the last (or first) line end that no quotes enclose; 0 without one."""
     if b'"' not in content:
         return (content.find(b"\n") if first else content.rfind(b"\n")) + 1
     array = np.frombuffer(content, np.uint8)

@@ -1,4 +1,4 @@
-"""What a preparation reports of tasks and columns, as plain values."""
+"""The part of a preparation's report on tasks and columns, as plain values."""
 
 from __future__ import annotations
 
@@ -16,13 +16,12 @@ from automtl.features.ranking import Ranking
 from automtl.features.scaler import Scaler
 from automtl.features.vocabulary import Vocabulary
 from automtl.system.threads import in_threads
-from automtl.tables.label_summary import summarize_labels
-from automtl.tables.roles import PARTS, Chunk, training
+from automtl.tables.roles import PARTS, Chunk, summarize_labels, training
 from automtl.tables.schema import Field, FieldKind, Schema
 
 
 def describe_tasks(chunks: Sequence[Chunk], schema: Schema) -> dict[str, Any]:
-    """Rows with a label and their mean, by task and part. Raises SchemaError where nothing can be learned or tested."""
+    """Count and average labels by task and part. Raises an AutomtlError where nothing can be learned or tested."""
     held, total = summarize_labels(chunks, schema.tasks)
     if schema.weight is not None:
         weights = sum(np.bincount(chunk.part, chunk.array("weight"), minlength=3) for chunk in chunks)
@@ -39,7 +38,7 @@ def describe_tasks(chunks: Sequence[Chunk], schema: Schema) -> dict[str, Any]:
 
 
 def describe_columns(rows: FileRows, fitted: Fitted, encoder: Encoder) -> dict[str, Any]:
-    """By field: missing and unseen rows of each part, and what was learned of it."""
+    """Describe each field: missing and unseen rows by part, and the values that were learned."""
 
     def describe(field: Field) -> dict[str, Any]:
         if field.kind is FieldKind.NUMERIC:

@@ -1,10 +1,10 @@
-"""Chunks in a working folder as the rows that an encoder is fitted on; long results are kept in the folder."""
+"""The rows that an encoder is fitted on, from chunks in a working folder, which also keeps long results."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,14 @@ from automtl.features.target_encoding import ENCODING_ARRAYS, TargetEncoding
 from automtl.features.vocabulary import Vocabulary
 from automtl.system.progress import Callback, Progress
 from automtl.system.threads import in_order
-from automtl.tables.roles import NO_TIME
 
-VALUES, COUNTED, KEYS = 4, 8, 8  # a quarter of the memory is for vocabularies, an eighth for a column that is counted,
-# an eighth for a key that is encoded
+# A quarter of the memory is for vocabularies, an eighth for each column that is counted, an eighth for each key.
+VALUES, COUNTED, KEYS = 4, 8, 8
 
 
 @dataclass(frozen=True)
 class FileRows:
-    """`memory`: bytes that all of it may use."""
+    """Chunks in a working folder. `memory`: the bytes that the fitting may use."""
 
     work: Work
     columns: ChunkColumns
@@ -47,7 +46,7 @@ class FileRows:
         return self.memory // VALUES, self.memory // KEYS
 
     def each(self, stage: str, work: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        """The results, in parallel; reports each that is there."""
+        """Work on the items in parallel, report each result that is there, and return all."""
         listed, found = list(items), []
         for result in in_order(work, listed):
             found.append(result)
@@ -58,20 +57,9 @@ class FileRows:
         return (read_values(chunk, place) for chunk in self.chunks)
 
     def ranking(self, place: int, min_count: int) -> Ranking:
-        """All values for which there is room, however few rows they have: the report counts them."""
+        """Rank all values for which there is room, even the rarest, since the report counts them."""
         most = self.memory // VALUES // VALUE_BYTES
         return rank_column(self.work, place, self.columns.coded[place].lists, most, self.memory // COUNTED)
-
-    def times(self, chunk: FileChunk) -> np.ndarray:
-        if self.columns.times_are_numbers:
-            return chunk.array("time")
-        return self._text_order.take(chunk.array(f"ids.{len(self.columns.coded) - 1}"))
-
-    @cached_property
-    def _text_order(self) -> np.ndarray:
-        """(codes + 1,) int64: where each code's text comes in the order of texts; NO_TIME for the first, no text."""
-        values = pl.concat(list(self.values(len(self.columns.coded) - 1)))
-        return np.concatenate([[NO_TIME], values.rank("dense").to_numpy().astype(np.int64)])
 
     def target_encoding(self, key: int, vocabulary: Vocabulary, fit: Fit) -> tuple[TargetEncoding, np.ndarray]:
         name = f"target_encoding.{key}"

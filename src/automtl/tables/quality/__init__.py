@@ -6,7 +6,6 @@ from collections.abc import Collection
 
 from automtl.system.threads import in_threads
 from automtl.tables.infer import check_labels
-from automtl.tables.label_summary import require_both_classes
 from automtl.tables.quality.base import Audit, Check, Finding, Findings
 from automtl.tables.quality.columns import (
     constant_columns,
@@ -17,6 +16,7 @@ from automtl.tables.quality.columns import (
 )
 from automtl.tables.quality.leakage import follows_a_label, predicts_a_label
 from automtl.tables.quality.parts import drifting_columns, duplicated_rows, label_rates
+from automtl.tables.roles import require_both_classes
 from automtl.tables.schema import Schema
 from automtl.tables.split import Split
 
