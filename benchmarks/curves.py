@@ -180,9 +180,9 @@ def search_step(point: Point, settings: Any) -> Callable[[], None]:
 def published_step(point: Point) -> Callable[[], None]:
     """All candidates, alpha in every step."""
     from automtl.search import published
-    from automtl.search.algorithm_one import AlgorithmOneSettings
+    from automtl.search.settings import RegularizedSettings
 
-    return search_step(point, published(AlgorithmOneSettings))
+    return search_step(point, published(RegularizedSettings))
 
 
 def progressive_step(point: Point) -> Callable[[], None]:

@@ -1,4 +1,4 @@
-"""Memory that is freed stays with the process for a while, so that the next step's temporaries find it warm.
+"""Memory of the process: freed memory is kept for the next step's temporaries, and the peak is measured.
 
 The GNU C library gives large blocks back to the system at once, and every new one then costs a page fault per 4 KiB:
 filling 64 MiB of fresh memory takes up to nine times as long as filling the same memory again. Training allocates the
@@ -75,7 +75,7 @@ def forget_peak() -> None:
 
 
 def peak_memory_bytes() -> int:
-    """The largest resident size of this process, since its start or `forget_peak`."""
+    """Return the largest resident size of this process, since its start or `forget_peak`."""
     try:
         (kibibytes,) = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
         return int(kibibytes) * 1024
