@@ -122,7 +122,7 @@ class Supernet(nn.Module):
 class PartialSupernet(nn.Module):
     """A supernet that runs only the `active` candidates of each choice."""
 
-    def __init__(self, supernet: Supernet, active: Mapping[str, tuple[int, ...]] | None) -> None:
+    def __init__(self, supernet: Supernet, active: Mapping[str, tuple[int, ...]]) -> None:
         super().__init__()
         self.supernet, self.active = supernet, active
 

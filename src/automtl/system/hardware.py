@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import ctypes
-import sys
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cache
 
@@ -12,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from automtl.errors import SettingsError
+from automtl.system.memory import c_function
 
 HUGE_PAGE = 2**21  # bytes
 MADV_HUGEPAGE = 14  # of madvise(2)
@@ -53,21 +52,10 @@ def precision(name: str, device: torch.device) -> AbstractContextManager[object]
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=name != "full" and has_bf16(device))
 
 
-@cache
-def _madvise() -> Callable[..., int] | None:
-    if not sys.platform.startswith("linux"):
-        return None
-    try:
-        found: Callable[..., int] = ctypes.CDLL(None).madvise
-    except (OSError, AttributeError):
-        return None
-    return found
-
-
 def in_large_pages(values: Tensor) -> Tensor:
     """Copy into large pages, so that reaching rows misses the page table less; small tensors stay as they are."""
     count = values.numel() * values.element_size()
-    advise = _madvise()
+    advise = c_function("madvise")
     if advise is None or values.device.type != "cpu" or count < LARGE:
         return values
     room = torch.empty(count + 2 * HUGE_PAGE, dtype=torch.uint8)

@@ -39,7 +39,7 @@ def keep_freed_memory(wanted: bool = True) -> Iterator[bool]:
     such block of all threads, which takes 0.1 ms or more: short calculations do without.
     """
     global _depth
-    mallopt = _mallopt() if wanted and os.environ.get(SWITCH) != "0" else None
+    mallopt = c_function("mallopt") if wanted and os.environ.get(SWITCH) != "0" else None
     if mallopt is None:
         yield False
         return
@@ -58,9 +58,10 @@ def keep_freed_memory(wanted: bool = True) -> Iterator[bool]:
 
 
 @cache
-def _mallopt() -> Callable[[int, int], int] | None:
+def c_function(name: str) -> Callable[..., int] | None:
+    """Find a function of the C library of a Linux system; None elsewhere, or where the library lacks it."""
     try:
-        return ctypes.CDLL(None).mallopt if sys.platform.startswith("linux") else None
+        return getattr(ctypes.CDLL(None), name) if sys.platform.startswith("linux") else None
     except (OSError, AttributeError):  # another C library
         return None
 

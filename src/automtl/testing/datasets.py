@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import shutil
 import tempfile
-from contextlib import suppress
 from pathlib import Path
 
 import polars as pl
 
-from automtl.errors import AutomtlError, TableError
+from automtl.errors import TableError
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
 from automtl.tables.catalog.base import Dataset
@@ -72,12 +71,10 @@ def _expect(dataset: Dataset, raw: Path, words: tuple[str, ...]) -> None:
     out = raw.parent / "out"
     out.mkdir()
     message = ""
-    with suppress(TableError):
-        try:
-            prepare(dataset, raw, out / "table.parquet")
-        except AutomtlError as error:
-            message = str(error)
-            raise
+    try:
+        prepare(dataset, raw, out / "table.parquet")
+    except TableError as error:
+        message = str(error)
     assert all(word in message for word in words), f"expected {words} in the message, found '{message}'"
     assert not list(out.iterdir()), "something was written"
 

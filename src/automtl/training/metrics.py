@@ -267,9 +267,8 @@ def _gains(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
 def _discounted(group: np.ndarray, by: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Sum labels over log2(1 + rank) in each group, ranked by falling `by`: (G,)."""
     order = np.lexsort((-by, group))
-    first = np.flatnonzero(np.r_[True, np.diff(group[order]) != 0])
+    first, tied = _changes(group[order]), _changes(group[order], by[order])
     rank = np.arange(len(order)) - np.repeat(first, np.diff(np.r_[first, len(order)]))
-    tied = np.flatnonzero(np.r_[True, (np.diff(group[order]) != 0) | (np.diff(by[order]) != 0)])
     sizes = np.diff(np.r_[tied, len(order)])
     discount = np.repeat(np.add.reduceat(1 / np.log2(rank + 2), tied) / sizes, sizes)
     found: np.ndarray = np.bincount(group[order], labels[order] * discount)

@@ -22,14 +22,15 @@ def embeddings(model: nn.Module) -> list[FieldEmbedding]:
     return [module for module in model.modules() if isinstance(module, FieldEmbedding)]
 
 
-def parameter_groups(model: nn.Module, settings: TrainingSettings) -> list[dict[str, Any]]:
-    """Group embedding tables and all other parameters, each with their weight decay."""
-    tables = [module.table for module in embeddings(model)]
-    apart = {id(table) for table in tables}
-    rest = [parameter for parameter in model.parameters() if id(parameter) not in apart]
+def parameter_groups(
+    model: nn.Module, settings: TrainingSettings, apart: Sequence[nn.Parameter] = ()
+) -> list[dict[str, Any]]:
+    """Group embedding tables and all other parameters, with their weight decay; those `apart` are in no group."""
+    tables, left_out = ({id(one) for one in some} for some in ([each.table for each in embeddings(model)], apart))
+    dense = [one for one in model.parameters() if id(one) not in left_out]
     return [
-        {"params": tables, "weight_decay": settings.embedding_weight_decay},
-        {"params": rest, "weight_decay": settings.weight_decay},
+        {"params": [one for one in dense if id(one) in tables], "weight_decay": settings.embedding_weight_decay},
+        {"params": [one for one in dense if id(one) not in tables], "weight_decay": settings.weight_decay},
     ]
 
 
@@ -64,10 +65,7 @@ class Updates:
         for module in self.apart:
             module.row_wise = True
         tables = [module.table for module in self.apart]
-        ids = {id(table) for table in tables}
-        groups = parameter_groups(model, settings)
-        for group in groups:
-            group["params"] = [parameter for parameter in group["params"] if id(parameter) not in ids]
+        groups = parameter_groups(model, settings, tables)
         self.clip = settings.gradient_clip
         self.dense = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
         self.rows = RowWiseAdam(tables, settings.learning_rate, settings.embedding_weight_decay)
