@@ -72,7 +72,7 @@ def members(given: argparse.Namespace, seed: int, loader: DataLoader) -> tuple[d
     rows = Rows(every.valid, encoded.test(every), source.schema.tasks)
 
     def logits(model: nn.Module, columns: int) -> Logits:
-        return Logits(*(predict_logits(model, part.narrow(columns)) for part in (rows.valid, rows.test)))
+        return Logits(*(predict_logits(model, part.with_numeric(columns)) for part in (rows.valid, rows.test)))
 
     made = {"network": logits(chosen.network, chosen.inputs.rows.encoder.layout.num_numeric)}
     for one in tried:

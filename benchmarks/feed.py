@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("--rows", type=int, default=2_000_000)
     parser.add_argument("--columns", type=int, default=40)
     parser.add_argument("--batch", type=int, default=1024)
-    parser.add_argument("--share", type=int, default=16, help="a window holds one part in so many")
+    parser.add_argument("--share", type=int, default=16, help="a shuffle buffer holds one part in so many")
     parser.add_argument("--rounds", type=int, default=3)
     chosen = parser.parse_args()
     held = made_up(chosen.rows, chosen.columns)

@@ -3,8 +3,7 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from automtl import AutoMTL, Predictor
-from automtl.tables.synthetic import synthetic_log
+from automtl import AutoMTL, Predictor, synthetic_log
 
 QUICK = {
     "search": {"max_steps": 20, "batch_size": 128, "max_rows": 2000},

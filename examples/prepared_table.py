@@ -3,10 +3,8 @@
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from automtl import fit_table, prepare_table, synthetic_log
 from automtl.config import make_settings
-from automtl.experiment import fit_table
-from automtl.experiment.prepare import prepare_table
-from automtl.tables.synthetic import synthetic_log
 
 QUICK = {"training": {"epochs": 2}, "presets": [{"name": "default inputs"}]}
 

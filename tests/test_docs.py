@@ -24,7 +24,6 @@ PAGES = [
     for path in (*sorted(ROOT.glob("*.md")), *sorted(ROOT.glob("docs/**/*.md")), ROOT / "benchmarks" / "README.md")
     if not str(path.relative_to(ROOT)).startswith(HISTORY)
 ]
-PENDING = {"automtl.testing"}  # names that pages use and the code will have
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
 SETTINGS = {setting.path for section in settings_reference.sections() for setting in section.settings}
 SECTIONS = {section.path for section in settings_reference.sections() if section.path}
@@ -95,7 +94,7 @@ def test_dotted_names_resolve(page: Path) -> None:
         for module, imported in re.findall(r"^from (automtl[\w.]*) import (.+)$", code, re.MULTILINE)
         for name in imported.split(",")
     }
-    assert [name for name in sorted(names) if not (_resolves(name) or name in PENDING)] == []
+    assert [name for name in sorted(names) if not _resolves(name)] == []
 
 
 def _resolves(name: str) -> bool:
@@ -118,13 +117,11 @@ def test_settings_exist(page: Path) -> None:
     names = re.findall(r"`([a-z_]+(?:\.[a-z_]+)+)(?:: [^`]*)?`", page.read_text())
     found = {name for name in names if name.split(".")[0] in {path.split(".")[0] for path in SECTIONS}}
     found = {name for name in found if (ROOT / name).suffix not in (".json", ".py", ".md", ".safetensors", ".yaml")}
-    assert sorted(found - SETTINGS - SECTIONS - PENDING) == []
+    assert sorted(found - SETTINGS - SECTIONS) == []
 
 
 @every_page
 def test_files_of_the_repository_exist(page: Path) -> None:
     folders = "|".join(("src", "tests", "benchmarks", "examples", "tools", *sorted({p.name for p in SOURCE.iterdir()})))
     named = set(re.findall(rf"`((?:{folders})/[\w./-]+\.(?:py|json))`", page.read_text()))
-    assert [
-        name for name in sorted(named) if not ((ROOT / name).exists() or (SOURCE / name).exists() or name in PENDING)
-    ] == []
+    assert [name for name in sorted(named) if not ((ROOT / name).exists() or (SOURCE / name).exists())] == []

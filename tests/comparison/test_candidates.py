@@ -41,3 +41,10 @@ def test_the_searched_model_is_the_default_whatever_the_base_says() -> None:
 def test_an_unknown_name_is_an_error_with_the_nearest_and_the_list() -> None:
     with pytest.raises(SettingsError, match=r"'homogenous' is unknown; did you mean 'homogeneous'\?; known: .*mmoe"):
         find_candidate("homogenous")
+
+
+def test_a_model_of_ones_own_takes_part_by_its_import_path() -> None:
+    own = find_candidate("automtl.models.baselines.mmoe:MMoE")
+    assert own.settings(Settings()).model == "automtl.models.baselines.mmoe:MMoE"
+    with pytest.raises(SettingsError, match=r"cannot be imported.*correct the path"):
+        find_candidate("automtl.models.baselines.mmoe:MoE")

@@ -17,7 +17,7 @@ from automtl.dataset.prepared import Origin, PreparedFolder, finish_prepared, is
 from automtl.dataset.store import Store, slices
 from automtl.errors import FileError
 from automtl.features.batch import Batch
-from automtl.features.column_selection import of_tasks, rows_of_tasks, without_target_encoding
+from automtl.features.column_selection import select_task_rows, select_tasks, without_target_encoding
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
 from automtl.tables.infer import infer_schema
@@ -83,8 +83,8 @@ def test_a_folder_gives_back_rows_encoder_schema_origin_and_report(made: Made, t
     assert found.num_rows == {name: len(rows) for name, rows in made.parts.items()}
     for name, rows in made.parts.items():
         assert equal(found.rows(name), rows)
-    assert found.rows("train").window is None
-    assert found.rows("train", 10_000).window is not None
+    assert found.rows("train").buffer_rows is None
+    assert found.rows("train", 10_000).buffer_rows is not None
     found.verify()
 
 
@@ -118,10 +118,10 @@ def test_rows_of_some_tasks_are_those_of_an_encoder_fitted_for_them(
     known = {task.name: task for task in made.schema.tasks}
     schema = replace(made.schema, tasks=tuple(known[name] for name in names))
     fitted = make(log, schema, made.encoder.settings)
-    narrowed = of_tasks(made.encoder, schema)
+    narrowed = select_tasks(made.encoder, schema)
     assert narrowed.layout == fitted.encoder.layout and state(narrowed) == state(fitted.encoder)
     for name, rows in fitted.parts.items():
-        assert equal(rows_of_tasks(made.parts[name], made.encoder, schema), rows)
+        assert equal(select_task_rows(made.parts[name], made.encoder, schema), rows)
 
 
 def change(name: str, **values: Any) -> Callable[[Path], None]:

@@ -98,7 +98,7 @@ def test_mapped_rows_give_the_same_batches_as_rows_in_memory(store: Store) -> No
 
 def test_rows_larger_than_the_memory_given_are_shuffled_by_blocks(store: Store) -> None:
     rows = store.rows(store.num_bytes // 2)
-    assert rows.window == 20
+    assert rows.buffer_rows == 20
     parts = list(iterate(rows, 8, torch.Generator().manual_seed(2)))
     numeric = torch.cat([part.features.numeric for part in parts])
     assert torch.equal(numeric.sort(0).values, small_batch(40).features.numeric.sort(0).values)

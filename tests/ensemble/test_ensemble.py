@@ -131,11 +131,11 @@ def test_trees_of_fewer_inputs_see_the_first_numeric_columns_alone() -> None:
     batch = rows(seed=2)
     changed = replace(batch, features=replace(batch.features, numeric=batch.features.numeric + 5))
     whole, few = (one.model for one in trees)
-    assert torch.equal(few(batch.features.narrow(0)), few(changed.features.narrow(0)))
+    assert torch.equal(few(batch.features.with_numeric(0)), few(changed.features.with_numeric(0)))
     assert not torch.equal(whole(batch.features), whole(changed.features))
     found = combine([member(Constant([0.0, 0.0]), 0), *trees], rows(seed=1), TASKS)
     assert found is not None and found.columns == (0, LAYOUT.num_numeric, 0)
-    expected = found.weights[1] * whole(batch.features) + found.weights[2] * few(batch.features.narrow(0))
+    expected = found.weights[1] * whole(batch.features) + found.weights[2] * few(batch.features.with_numeric(0))
     torch.testing.assert_close(predict_logits(found, batch), expected)
 
 

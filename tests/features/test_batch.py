@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from automtl.features import batch
-from automtl.features.batch import Batch, Features, iterate, windows
+from automtl.features.batch import Batch, Features, buffer_spans, iterate
 from automtl.nn.embedding import FieldEmbedding
 from tests.conftest import small_batch, small_layout
 
@@ -21,12 +21,12 @@ def seeded(seed: int) -> torch.Generator:
     return torch.Generator().manual_seed(seed)
 
 
-def numbered(rows: int, window: int | None = None) -> Batch:
+def numbered(rows: int, buffer_rows: int | None = None) -> Batch:
     """Rows whose every tensor says which row it is."""
     number = torch.arange(rows)
     column = number.float().unsqueeze(1)
     features = Features(number.unsqueeze(1), (number.unsqueeze(1),), column)
-    return Batch(features, column, column, number.float(), number, window)
+    return Batch(features, column, column, number.float(), number, buffer_rows)
 
 
 def numbers(parts: list[Batch]) -> list[int]:
@@ -56,30 +56,32 @@ def test_batches_in_order_are_views_that_cover_every_row_once() -> None:
 @given(
     rows=st.integers(0, 300),
     size=st.integers(1, 40),
-    window=st.none() | st.integers(1, 400),
+    buffer_rows=st.none() | st.integers(1, 400),
     seed=st.integers(0, 5),
 )
 def test_each_row_comes_once_in_batches_of_the_size_that_was_asked_for(
-    rows: int, size: int, window: int | None, seed: int
+    rows: int, size: int, buffer_rows: int | None, seed: int
 ) -> None:
-    parts = list(iterate(numbered(rows, window), size, seeded(seed)))
+    parts = list(iterate(numbered(rows, buffer_rows), size, seeded(seed)))
     assert sorted(numbers(parts)) == list(range(rows))
     assert all(len(part) == size for part in parts[:-1])
 
 
-@given(rows=st.integers(1, 200), window=st.integers(1, 100), block=st.integers(1, 50), seed=st.integers(0, 5))
-def test_windows_hold_each_row_once_and_no_more_rows_than_fit(rows: int, window: int, block: int, seed: int) -> None:
-    found = [[row for span in spans for row in range(span.start, span.stop)] for spans in windows(
-        rows, window, block, seeded(seed)
+@given(rows=st.integers(1, 200), buffer_rows=st.integers(1, 100), block=st.integers(1, 50), seed=st.integers(0, 5))
+def test_buffers_hold_each_row_once_and_no_more_rows_than_fit(
+    rows: int, buffer_rows: int, block: int, seed: int
+) -> None:
+    found = [[row for span in spans for row in range(span.start, span.stop)] for spans in buffer_spans(
+        rows, buffer_rows, block, seeded(seed)
     )]  # fmt: skip
-    assert all(len(held) == window for held in found[:-1])
-    assert 0 < len(found[-1]) <= window
+    assert all(len(held) == buffer_rows for held in found[:-1])
+    assert 0 < len(found[-1]) <= buffer_rows
     assert sorted(row for held in found for row in held) == list(range(rows))
 
 
-@pytest.mark.parametrize("window", [None, 64])
-def test_the_same_seed_gives_the_same_order_and_the_next_epoch_another_one(window: int | None) -> None:
-    rows, generator = numbered(500, window), seeded(3)
+@pytest.mark.parametrize("buffer_rows", [None, 64])
+def test_the_same_seed_gives_the_same_order_and_the_next_epoch_another_one(buffer_rows: int | None) -> None:
+    rows, generator = numbered(500, buffer_rows), seeded(3)
     first, second = (numbers(list(iterate(rows, 8, generator))) for _ in range(2))
     assert first == numbers(list(iterate(rows, 8, seeded(3))))
     assert first != second
@@ -96,7 +98,7 @@ def test_batches_of_a_full_shuffle_do_not_depend_on_how_many_are_gathered_at_a_t
 
 
 def test_a_window_that_holds_all_rows_is_a_full_shuffle() -> None:
-    plain, wide = (numbers(list(iterate(numbered(100, window), 9, seeded(1)))) for window in (None, 100))
+    plain, wide = (numbers(list(iterate(numbered(100, buffer_rows), 9, seeded(1)))) for buffer_rows in (None, 100))
     assert plain == wide
 
 
@@ -116,9 +118,9 @@ def test_batches_that_are_kept_do_not_change_when_the_buffer_is_filled_again() -
 
 
 def test_a_slice_keeps_the_window_and_a_copy_has_none() -> None:
-    rows = replace(small_batch(20), window=5)
-    assert rows.take(slice(0, 10)).window == 5
-    assert rows.take(torch.arange(10)).window is None
+    rows = replace(small_batch(20), buffer_rows=5)
+    assert rows.take(slice(0, 10)).buffer_rows == 5
+    assert rows.take(torch.arange(10)).buffer_rows is None
 
 
 def test_rows_may_be_taken_by_numbers_or_by_a_mask() -> None:

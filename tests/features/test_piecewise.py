@@ -23,7 +23,7 @@ def test_a_value_fills_the_bins_below_it_and_a_part_of_its_own() -> None:
 
 @given(st.lists(FLOATS, min_size=1, max_size=40), st.lists(FLOATS, min_size=2, max_size=20))
 def test_larger_values_fill_no_less(train: list[float], new: list[float]) -> None:
-    encoding = Piecewise.fit_parts([np.array(train)], len(train), 8)
+    encoding = Piecewise.fit([np.array(train)], len(train), 8)
     scaled = encoding.scale(np.sort(np.array(new)))
     assert scaled.shape[1] == encoding.width <= 8
     assert np.isfinite(scaled).all() and (np.diff(scaled, axis=0) >= 0).all()
@@ -31,4 +31,4 @@ def test_larger_values_fill_no_less(train: list[float], new: list[float]) -> Non
 
 def test_edges_are_quantiles_and_the_extremes() -> None:
     values = np.arange(101.0)
-    assert Piecewise.fit_parts([values[:50], values[50:]], 101, 4).edges == (0.0, 25.0, 50.0, 75.0, 100.0)
+    assert Piecewise.fit([values[:50], values[50:]], 101, 4).edges == (0.0, 25.0, 50.0, 75.0, 100.0)

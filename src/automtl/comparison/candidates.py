@@ -49,9 +49,12 @@ def changed(value: Values, changes: Mapping[str, Any]) -> Values:
 
 
 def find_candidate(name: str) -> Candidate:
-    """Find a candidate by its name. Raises SettingsError that lists all names."""
+    """Find a candidate by its name, or your own model by its import path. Raises SettingsError that lists names."""
+    if ":" in name:
+        MODELS.find(name)  # raises what is wrong with it
+        return Candidate(name, {"model": name})
     if name not in CANDIDATES:
-        known = ", ".join(CANDIDATES)
+        known = f'{", ".join(CANDIDATES)}, or "package.module:Name" for a model of your own'
         raise SettingsError(f"candidate '{name}' is unknown{suggestion(name, CANDIDATES)}; known: {known}")
     return CANDIDATES[name]
 

@@ -15,10 +15,10 @@ from typing import Any
 from safetensors import SafetensorError
 from safetensors import numpy as safe_numpy
 
-from automtl.dataset.store import DataLoader, Store, windowed
+from automtl.dataset.store import DataLoader, Store, with_buffer
 from automtl.errors import AutomtlError, FileError
 from automtl.features.batch import Batch
-from automtl.features.column_selection import narrowed, rows_of_tasks, without_target_encoding
+from automtl.features.column_selection import select_inputs, select_task_rows, without_target_encoding
 from automtl.features.encoder import Encoder
 from automtl.system.files import folder_written_whole, json_bytes, move_whole, require_free, write_whole
 from automtl.system.manifest import MANIFEST, PREPARED, ROWS, checksum, checksums
@@ -92,10 +92,10 @@ class PreparedFolder:
         """
         rows = self.stores[part].rows()
         encoder = self.encoder if target_encoding else without_target_encoding(self.encoder)
-        return windowed(rows.narrow(encoder.layout.num_numeric), memory_bytes)
+        return with_buffer(rows.with_numeric(encoder.layout.num_numeric), memory_bytes)
 
     def rows_of(self, encoder: Encoder, part: str, loader: DataLoader) -> Batch:
-        """Rows as an encoder encodes them that `narrowed` has made of this one: mapped, if it has all tasks.
+        """Rows as an encoder encodes them that `select_inputs` has made of this one: mapped, if it has all tasks.
 
         Of fewer tasks, labels and target encodings are copied, into files of the loader where they are many.
         """
@@ -103,16 +103,18 @@ class PreparedFolder:
         rows = self.rows(part, loader.settings.budget_bytes, target_encoding=target_encoding)
         if encoder.schema.task_names == self.schema.task_names:
             return rows
-        whole = narrowed(self.encoder, self.schema, target_encoding)
-        return loader.change(rows, encoder.layout, lambda some: rows_of_tasks(some, whole, encoder.schema))
+        whole = select_inputs(self.encoder, self.schema, target_encoding)
+        return loader.change(rows, encoder.layout, lambda some: select_task_rows(some, whole, encoder.schema))
 
     def require_encoder(self, encoder: Encoder) -> None:
-        """Raises FileError unless `encoder` is this one, perhaps narrowed."""
+        """Raises FileError unless `encoder` is this one, perhaps with fewer inputs."""
         names = set(self.schema.task_names)
         if names.issuperset(encoder.schema.task_names):
             tasks = {task.name: task for task in self.schema.tasks}
             kept = tuple(tasks[name] for name in encoder.schema.task_names)
-            own = narrowed(self.encoder, replace(self.schema, tasks=kept, funnel=()), encoder.settings.target_encoding)
+            own = select_inputs(
+                self.encoder, replace(self.schema, tasks=kept, funnel=()), encoder.settings.target_encoding
+            )
             if _state(own) == _state(encoder):
                 return
         raise FileError(

@@ -40,7 +40,7 @@ from automtl.system.threads import in_threads
 from automtl.tables.schema import CONFIG
 
 DTYPES = {"int32": torch.int32, "int64": torch.int64, "float32": torch.float32}
-WINDOW_BYTES = 2**30  # a shuffle by blocks holds at most so much
+BUFFER_BYTES = 2**30  # a shuffle by blocks holds at most so much
 MEMORY_SHARE = 4  # a quarter of the machine's memory is for encoded rows
 COPY_ROWS = 65_536
 CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
@@ -154,14 +154,14 @@ class Store:
     def rows(self, memory_bytes: int | None = None) -> Batch:
         """All rows, mapped: they are read when they are used, and a change in place never reaches the file.
 
-        If they are larger than `memory_bytes`, they carry a window, and a shuffle goes by blocks.
+        If they are larger than `memory_bytes`, they carry the size of a shuffle buffer, and a shuffle goes by blocks.
         """
         files: list[mmap.mmap] = []
         found = {name: _mapped(self.file(name), array, files) for name, array in self.arrays.items()}
         multi = tuple(found[f"multi.{index}"] for index in range(len(self.layout.multi)))
         features = Features(found["categorical"], multi, found["numeric"])
         rows = Batch(features, found["labels"], found["mask"], found["weight"], found.get("group"))
-        return windowed(replace(rows, release=partial(_release, files)), memory_bytes)
+        return with_buffer(replace(rows, release=partial(_release, files)), memory_bytes)
 
     def verify(self) -> None:
         """Read every file. Raises FileError that names one whose content is not what was written."""
@@ -230,11 +230,11 @@ def _remove_left(beside: Path) -> None:
             shutil.rmtree(lock.parent, ignore_errors=True)
 
 
-def windowed(rows: Batch, memory_bytes: int | None) -> Batch:
-    """Mapped rows that, if they are larger than `memory_bytes`, carry a window, so that a shuffle goes by blocks."""
+def with_buffer(rows: Batch, memory_bytes: int | None) -> Batch:
+    """Mapped rows; if they are larger than `memory_bytes`, they carry the size of a shuffle buffer."""
     if memory_bytes is None or rows.num_bytes <= memory_bytes:
         return rows
-    return replace(rows, window=max(min(memory_bytes, WINDOW_BYTES) // row_bytes(rows), 1))
+    return replace(rows, buffer_rows=max(min(memory_bytes, BUFFER_BYTES) // row_bytes(rows), 1))
 
 
 def slices(rows: Batch, size: int) -> Iterator[Batch]:
@@ -323,14 +323,14 @@ class _Writer:
         """Write the file again with longer rows. Rare: only where a part has a longer list than all before."""
         assert self.shape is not None
         self.close()
-        narrow = self.path.with_suffix(".narrow")
-        self.path.rename(narrow)
+        short = self.path.with_suffix(".short")
+        self.path.rename(short)
         self.file, self.digest = self.path.open("wb"), hashlib.sha256()
-        with narrow.open("rb") as file:
+        with short.open("rb") as file:
             size = self.shape[0] * np.dtype(self.dtype).itemsize
             while data := file.read(COPY_ROWS * size):
                 self._put(_padded(np.frombuffer(data, self.dtype).reshape(-1, self.shape[0]), width))
-        narrow.unlink()
+        short.unlink()
         self.shape = (width,)
 
 

@@ -55,7 +55,9 @@ class Ensemble(nn.Module):
 
     def forward(self, features: Features) -> Tensor:
         parts = zip(self.members, self.columns, self.weights, strict=True)
-        logits = torch.stack([member(features.narrow(columns)) * weight for member, columns, weight in parts]).sum(0)
+        logits = torch.stack(
+            [member(features.with_numeric(columns)) * weight for member, columns, weight in parts]
+        ).sum(0)
         if self.stages:
             logits[:, self.stages] = logits[:, self.stages].cummin(dim=1).values
         return logits
@@ -73,7 +75,7 @@ def boosted(
     found = []
     for name, layout in inputs.items():
         trees, columns = TreeModel(layout, NetworkSettings(), torch.Generator(), settings), layout.num_numeric
-        rows, checks = train.narrow(columns), valid.narrow(columns)
+        rows, checks = train.with_numeric(columns), valid.with_numeric(columns)
         fit(trees, rows, checks, layout.tasks, TrainingSettings(), seed, callback, f"training {name}")
         found.append(Member(name, trees, columns))
     return found
@@ -81,7 +83,9 @@ def boosted(
 
 def combine(members: Sequence[Member], valid: Batch, tasks: Sequence[Task]) -> Ensemble | None:
     """Make an ensemble of the first member and of others with a weight in some task; None if no other has one."""
-    weights = best_weights([predict_logits(one.model, valid.narrow(one.columns)) for one in members], valid, tasks)
+    weights = best_weights(
+        [predict_logits(one.model, valid.with_numeric(one.columns)) for one in members], valid, tasks
+    )
     kept = [place for place in range(len(members)) if place == 0 or weights[place].any()]
     if len(kept) == 1:
         return None

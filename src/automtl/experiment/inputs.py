@@ -31,7 +31,7 @@ class EncodedRows:
         """Return views of the rows that leave out the columns of target encodings."""
         encoder = without_target_encoding(self.encoder)
         columns = encoder.layout.num_numeric
-        return EncodedRows(encoder, self.train.narrow(columns), self.valid.narrow(columns))
+        return EncodedRows(encoder, self.train.with_numeric(columns), self.valid.with_numeric(columns))
 
 
 @dataclass(frozen=True)

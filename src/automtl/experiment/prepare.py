@@ -17,7 +17,7 @@ import polars as pl
 from automtl._version import __version__
 from automtl.config import Settings
 from automtl.dataset.builder.pipeline import Preparation
-from automtl.dataset.builder.reader import Source
+from automtl.dataset.builder.reader import TableFiles
 from automtl.dataset.builder.workdir import Work, machine_start
 from automtl.dataset.prepared import Origin, PreparedFolder, finish_prepared
 from automtl.dataset.store import MEMORY_SHARE, machine_memory_bytes
@@ -64,7 +64,7 @@ def prepare_table(
     out, settings = Path(out), settings or Settings()
     PREPARED.require_free(out, overwrite)
     check_seed(seed)
-    opened = Source.open(source)
+    opened = TableFiles.open(source)
     pieces, roles = opened.sample(SAMPLE_ROWS), roles or ColumnRoles()
     table = pl.concat(piece.table for piece in pieces)
     with opened.located(pieces):
@@ -87,7 +87,7 @@ def prepare_table(
         return finish_prepared(folder / "encoded", out, encoder, origin, report, overwrite=overwrite)
 
 
-def _check_types(source: Source, schema: Schema, settings: Settings) -> None:
+def _check_types(source: TableFiles, schema: Schema, settings: Settings) -> None:
     """Raises SchemaError for what can be told before any row is read."""
     for task in schema.tasks:
         for part in source.parts:
@@ -131,7 +131,7 @@ def _beside(
         report()
 
 
-def _plan(source: Source, schema: Schema, settings: Settings, seed: int, rows: int, memory: int) -> dict[str, Any]:
+def _plan(source: TableFiles, schema: Schema, settings: Settings, seed: int, rows: int, memory: int) -> dict[str, Any]:
     """What a job is; another plan is another job."""
     return {
         "automtl": __version__,
@@ -146,7 +146,7 @@ def _plan(source: Source, schema: Schema, settings: Settings, seed: int, rows: i
     }
 
 
-def _described(source: Source) -> dict[str, Any]:
+def _described(source: TableFiles) -> dict[str, Any]:
     return {"files": [{"name": part.path.name, "bytes": part.path.stat().st_size} for part in source.parts]}
 
 

@@ -13,7 +13,7 @@ from automtl.dataset.prepared import PreparedFolder, is_prepared
 from automtl.dataset.store import DataLoader
 from automtl.errors import SettingsError, suggestion
 from automtl.features.batch import Batch
-from automtl.features.column_selection import narrowed
+from automtl.features.column_selection import select_inputs
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
 from automtl.tables.infer import check_labels, infer_schema, require_columns
@@ -116,7 +116,7 @@ class FolderSource:
 
     def encode(self, settings: EncoderSettings, loader: DataLoader) -> tuple[Encoder, Batch, Batch]:
         self.check(settings)
-        encoder = narrowed(self.folder.encoder, self.schema, settings.target_encoding)
+        encoder = select_inputs(self.folder.encoder, self.schema, settings.target_encoding)
         train, valid = (self.folder.rows_of(encoder, part, loader) for part in ("train", "valid"))
         return encoder, train, valid
 

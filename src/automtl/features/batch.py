@@ -31,7 +31,7 @@ class Features:
         """Rows by index tensor (copied) or slice (a view)."""
         return self.each(_chosen(index))
 
-    def narrow(self, columns: int) -> Features:
+    def with_numeric(self, columns: int) -> Features:
         """A view of the first numeric columns alone."""
         return self if columns == self.numeric.shape[1] else replace(self, numeric=self.numeric[:, :columns])
 
@@ -48,8 +48,8 @@ def _nothing() -> None:
 class Batch:
     """B rows. labels, mask: (B, T), a label is 0 where its mask is 0; weight: (B,); group: (B,) int64 or None.
 
-    window: how many rows may be held at a time, where all of them do not fit in memory; `release` then gives back the
-    memory that their files were read into.
+    buffer_rows: size of the shuffle buffer, where not all rows fit in memory; `release` then gives back the memory that
+    their files were read into.
     """
 
     features: Features
@@ -57,7 +57,7 @@ class Batch:
     mask: Tensor
     weight: Tensor
     group: Tensor | None = None
-    window: int | None = None
+    buffer_rows: int | None = None
     release: Callable[[], None] = _nothing
 
     def __len__(self) -> int:
@@ -84,13 +84,13 @@ class Batch:
     def take(self, index: Tensor | slice) -> Batch:
         """Rows by index tensor (copied) or slice (a view)."""
         rows = self.each(_chosen(index))
-        if self.window is None or isinstance(index, Tensor):
+        if self.buffer_rows is None or isinstance(index, Tensor):
             return rows
-        return replace(rows, window=self.window, release=self.release)
+        return replace(rows, buffer_rows=self.buffer_rows, release=self.release)
 
-    def narrow(self, columns: int) -> Batch:
+    def with_numeric(self, columns: int) -> Batch:
         """A view with the first numeric columns alone."""
-        return replace(self, features=self.features.narrow(columns))
+        return replace(self, features=self.features.with_numeric(columns))
 
     def to(self, device: str | torch.device) -> Batch:
         """The same rows on another device."""
@@ -112,16 +112,16 @@ def subset(rows: Batch, count: int, seed: int) -> Batch:
     if len(rows) <= count:
         return rows
     generator = torch.Generator().manual_seed(seed)
-    if rows.window is None:
+    if rows.buffer_rows is None:
         return rows.take(torch.randperm(len(rows), generator=generator)[:count].sort().values)
     places = torch.arange(count) + torch.rand(count, generator=generator, dtype=torch.float64)
-    return _gathered(rows, (places * (len(rows) / count)).long().clamp(max=len(rows) - 1), rows.window)
+    return _gathered(rows, (places * (len(rows) / count)).long().clamp(max=len(rows) - 1), rows.buffer_rows)
 
 
-def _gathered(rows: Batch, index: Tensor, window: int) -> Batch:
-    """Rows of a rising index, read `window` rows of the files at a time."""
+def _gathered(rows: Batch, index: Tensor, buffer_rows: int) -> Batch:
+    """Rows of a rising index, read `buffer_rows` rows of the files at a time."""
     found = rows.each(lambda tensor: tensor.new_empty((len(index), *tensor.shape[1:])))
-    edges = torch.searchsorted(index, torch.arange(0, len(rows) + window, window)).tolist()
+    edges = torch.searchsorted(index, torch.arange(0, len(rows) + buffer_rows, buffer_rows)).tolist()
     for start, stop in pairwise(edges):
         for into, tensor in zip(found.tensors, rows.tensors, strict=True):
             torch.index_select(tensor, 0, index[start:stop], out=into[start:stop])
@@ -132,13 +132,13 @@ def _gathered(rows: Batch, index: Tensor, window: int) -> Batch:
 def iterate(rows: Batch, size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
     """Batches of `size` rows, the last one of what is left: slices in order, or, with a generator, in a random order.
 
-    Each row comes once. Rows with a smaller `window` than their number are shuffled by blocks.
+    Each row comes once. Rows with a smaller `buffer_rows` than their number are shuffled by blocks.
     """
     if generator is None:
         return _in_order(rows, size)
-    if rows.window is None or len(rows) <= rows.window:
+    if rows.buffer_rows is None or len(rows) <= rows.buffer_rows:
         return _shuffled(rows, size, generator)
-    return _shuffled_by_blocks(rows, size, rows.window, generator)
+    return _shuffled_by_blocks(rows, size, rows.buffer_rows, generator)
 
 
 def _in_order(rows: Batch, size: int) -> Iterator[Batch]:
@@ -146,7 +146,7 @@ def _in_order(rows: Batch, size: int) -> Iterator[Batch]:
     for start in range(0, len(rows), size):
         yield rows.take(slice(start, start + size))
         read += size
-        if rows.window is not None and read >= rows.window:
+        if rows.buffer_rows is not None and read >= rows.buffer_rows:
             rows.release()
             read = 0
 
@@ -160,22 +160,22 @@ def _shuffled(rows: Batch, size: int, generator: torch.Generator) -> Iterator[Ba
         yield from _in_order(rows.take(part), size)
 
 
-def _shuffled_by_blocks(rows: Batch, size: int, window: int, generator: torch.Generator) -> Iterator[Batch]:
-    """Blocks of adjacent rows in a random order fill a buffer of about `window` rows, which is then shuffled."""
-    window = max(window // size, 1) * size
-    block = max(min(BLOCK_BYTES // row_bytes(rows), window // BLOCKS), 1)
-    buffer = rows.each(lambda tensor: tensor.new_empty((window, *tensor.shape[1:])))
-    for spans in windows(len(rows), window, block, generator):
+def _shuffled_by_blocks(rows: Batch, size: int, buffer_rows: int, generator: torch.Generator) -> Iterator[Batch]:
+    """Blocks of adjacent rows in a random order fill a buffer of about `buffer_rows` rows, which is then shuffled."""
+    buffer_rows = max(buffer_rows // size, 1) * size
+    block = max(min(BLOCK_BYTES // row_bytes(rows), buffer_rows // BLOCKS), 1)
+    buffer = rows.each(lambda tensor: tensor.new_empty((buffer_rows, *tensor.shape[1:])))
+    for spans in buffer_spans(len(rows), buffer_rows, block, generator):
         count = _fill(buffer, rows, spans)
         rows.release()
         yield from _shuffled(buffer.take(slice(0, count)), size, generator)
 
 
-def windows(rows: int, window: int, block: int, generator: torch.Generator) -> Iterator[list[slice]]:
-    """Spans of rows, `window` rows at a time: blocks in a random order, cut at a random place every time."""
+def buffer_spans(rows: int, buffer_rows: int, block: int, generator: torch.Generator) -> Iterator[list[slice]]:
+    """Spans of rows, `buffer_rows` rows at a time: blocks in a random order, cut at a random place every time."""
     shift = int(torch.randint(block, (1,), generator=generator))
     edges = [0, *range(shift or block, rows, block), rows]
-    spans, room = [], window
+    spans, room = [], buffer_rows
     for index in torch.randperm(len(edges) - 1, generator=generator).tolist():
         start, stop = edges[index], edges[index + 1]
         while start < stop:
@@ -184,7 +184,7 @@ def windows(rows: int, window: int, block: int, generator: torch.Generator) -> I
             start, room = end, room - (end - start)
             if room == 0:
                 yield spans
-                spans, room = [], window
+                spans, room = [], buffer_rows
     if spans:
         yield spans
 

@@ -41,7 +41,7 @@ class Coded:
 
 
 @dataclass(frozen=True)
-class Columns:
+class ChunkColumns:
     """What is read of rows of a schema. `types`: of the table's columns. `by_time`: whether a split orders the rows."""
 
     schema: Schema
@@ -155,12 +155,12 @@ class Columns:
 class TableChunk:
     """Rows of a table in memory, all of them training rows. Arrays are made when they are asked for, but those `given`.
 
-    `derived`: the table as `Columns.derived` makes it.
+    `derived`: the table as `ChunkColumns.derived` makes it.
     """
 
     table: pl.DataFrame
     derived: pl.DataFrame
-    columns: Columns
+    columns: ChunkColumns
     given: dict[str, np.ndarray] = field(default_factory=dict)
 
     @property
@@ -192,7 +192,7 @@ class TableChunk:
 class Numbers:
     """A numeric column, or the age of a time, as the encoder reads it. `newest`: by time, in days since 1970."""
 
-    columns: Columns
+    columns: ChunkColumns
     field: Field
     newest: dict[str, float]
 
@@ -208,7 +208,7 @@ class Numbers:
         return sliced(training(chunk, self.of(chunk)) for chunk in chunks)
 
 
-def newest_of(chunks: Sequence[AnyChunk], columns: Columns) -> dict[str, float]:
+def newest_of(chunks: Sequence[AnyChunk], columns: ChunkColumns) -> dict[str, float]:
     """By time field, the newest training time in days: ages count from there. Raises SchemaError without any."""
     found = {}
     for place, time in enumerate(columns.moments):

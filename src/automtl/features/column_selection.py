@@ -17,8 +17,8 @@ def without_target_encoding(encoder: Encoder) -> Encoder:
     return replace(encoder, settings=replace(encoder.settings, target_encoding=False), target_encodings={})
 
 
-def of_tasks(encoder: Encoder, schema: Schema) -> Encoder:
-    """The encoder that a schema of some of the tasks gives: target encodings are of these tasks alone."""
+def select_tasks(encoder: Encoder, schema: Schema) -> Encoder:
+    """The encoder that a schema of some of the tasks gives, with target encodings of these tasks alone."""
     places = _places(encoder, schema)
     return replace(
         encoder,
@@ -27,13 +27,16 @@ def of_tasks(encoder: Encoder, schema: Schema) -> Encoder:
     )
 
 
-def narrowed(encoder: Encoder, schema: Schema, target_encoding: bool) -> Encoder:
-    """Both: of the tasks of the schema, and with the target encoding only if they are wanted."""
-    return of_tasks(encoder if target_encoding else without_target_encoding(encoder), schema)
+def select_inputs(encoder: Encoder, schema: Schema, target_encoding: bool) -> Encoder:
+    """The encoder of some of the tasks, and with target encodings only if they are wanted."""
+    return select_tasks(encoder if target_encoding else without_target_encoding(encoder), schema)
 
 
-def rows_of_tasks(rows: Batch, encoder: Encoder, schema: Schema) -> Batch:
-    """Of rows by `encoder`, what `of_tasks(encoder, schema)` encodes: labels, mask and target encodings are copied."""
+def select_task_rows(rows: Batch, encoder: Encoder, schema: Schema) -> Batch:
+    """The rows as `select_tasks(encoder, schema)` encodes them, from rows by `encoder`.
+
+    Labels, mask and target encodings are copied.
+    """
     places, width = _places(encoder, schema), len(encoder.schema.tasks) + 1
     first = encoder.layout.num_numeric - width * len(encoder.target_encodings)
     keys = range(first, encoder.layout.num_numeric, width)

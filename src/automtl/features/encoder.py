@@ -11,7 +11,7 @@ import polars as pl
 import torch
 
 from automtl.features.batch import Batch, Features
-from automtl.features.chunk import LISTS, Columns, Numbers, TableChunk, plain_numbers
+from automtl.features.chunk import LISTS, ChunkColumns, Numbers, TableChunk, plain_numbers
 from automtl.features.fitting import Fitted, fit_rows
 from automtl.features.frame import FrameRows
 from automtl.features.hash_table import gathered
@@ -343,7 +343,7 @@ class CodedRows:
     """
 
     encoder: Encoder
-    columns: Columns
+    columns: ChunkColumns
     chunk: Chunk
     known: dict[int, np.ndarray]
     fitted: Fitted

@@ -15,7 +15,7 @@ import numpy as np
 import polars as pl
 
 from automtl.errors import SchemaError
-from automtl.features.chunk import Columns, Numbers, newest_of
+from automtl.features.chunk import ChunkColumns, Numbers, newest_of
 from automtl.features.piecewise import Piecewise
 from automtl.features.ranking import Ranking
 from automtl.features.scaler import Scaler
@@ -36,7 +36,7 @@ class TrainingRows(Protocol):
     """
 
     @property
-    def columns(self) -> Columns: ...
+    def columns(self) -> ChunkColumns: ...
 
     @property
     def num_rows(self) -> int: ...
@@ -132,7 +132,7 @@ def fit_rows(rows: TrainingRows) -> Fitted:
     return Fitted(newest, vocabularies, scalers, rankings, encodings, ids, [own for _, own in encoded], history)
 
 
-def _least_count(columns: Columns, place: int) -> int:
+def _least_count(columns: ChunkColumns, place: int) -> int:
     """The rows of the rarest value that is wanted of a coded column; a key wants all values."""
     one = columns.coded[place]
     if one.field is None or any(columns.place(key) == place for key in columns.keys):
@@ -150,8 +150,8 @@ def _fit_numbers(rows: TrainingRows, numbers: Numbers) -> Scaler | Piecewise:
         raise _no_value(numbers.field.name)
     parts = numbers.training(rows.chunks)
     if settings.form == "piecewise":
-        return Piecewise.fit_parts(parts, rows.num_rows, settings.bins)
-    return Scaler.fit_parts(parts, rows.num_rows, settings.bins, settings.form)
+        return Piecewise.fit(parts, rows.num_rows, settings.bins)
+    return Scaler.fit(parts, rows.num_rows, settings.bins, settings.form)
 
 
 def _fit_vocabularies(rows: TrainingRows, rankings: list[Ranking]) -> tuple[dict[str, Vocabulary], list[int]]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import polars as pl
 
-from automtl.features.chunk import Columns, TableChunk
+from automtl.features.chunk import ChunkColumns, TableChunk
 from automtl.features.dictionary import Dictionary
 from automtl.features.fitting import Fit, Fitted
 from automtl.features.hash_table import HashTable
@@ -35,7 +35,7 @@ class FrameRows:
     memory_bytes = (None, None)
 
     def __init__(self, table: pl.DataFrame, schema: Schema, settings: EncoderSettings, seed: int) -> None:
-        self.columns, self.num_rows, self.seed = Columns(schema, settings, dict(table.schema)), table.height, seed
+        self.columns, self.num_rows, self.seed = ChunkColumns(schema, settings, dict(table.schema)), table.height, seed
         if self.columns.keys and schema.time is not None:
             require_columns(table, [schema.time], "time column")
         derived = self.columns.derived(table)

@@ -23,7 +23,7 @@ class Piecewise:
     binned: bool = False  # its bins are no ids
 
     @staticmethod
-    def fit_parts(parts: Iterable[np.ndarray], rows: int, bins: int) -> Piecewise:
+    def fit(parts: Iterable[np.ndarray], rows: int, bins: int) -> Piecewise:
         """parts: slices of a column of `rows` rows, float64, NaN where missing; one at a time is looked at."""
         sample, start, missing, wanted = [np.empty(0)], 0, False, sampled_rows(rows)
         low, high = np.inf, -np.inf

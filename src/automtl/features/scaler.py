@@ -32,19 +32,12 @@ class Scaler:
     binned: bool = True
 
     @staticmethod
-    def fit(values: np.ndarray, bins: int, form: NumericForm = "auto") -> Scaler:
-        """values: (N,) float64, NaN where missing.
+    def fit(parts: Iterable[np.ndarray], rows: int, bins: int, form: NumericForm = "auto") -> Scaler:
+        """Fit slices of a column of `rows` rows, float64, NaN where missing; one slice at a time is looked at.
 
         Forms: `auto`, the scaled value, whose log is taken where that makes the column less skewed, and its bin;
-        `z-score` and `log`, the value alone; `quantile`, the bin alone.
-        """
-        return Scaler.fit_parts([values], len(values), bins, form)
-
-    @staticmethod
-    def fit_parts(parts: Iterable[np.ndarray], rows: int, bins: int, form: NumericForm = "auto") -> Scaler:
-        """The same from slices of a column of `rows` rows, of which one at a time is looked at.
-
-        Edges are quantiles of at most SAMPLE rows, one from each of as many equal stretches of the column.
+        `z-score` and `log`, the value alone; `quantile`, the bin alone. Edges are quantiles of at most SAMPLE rows, one
+        from each of as many equal stretches of the column.
         """
         binned = has_bins(form, bins)
         plain, logged, sample, start = Moments(), Moments(), [], 0

@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 
 from automtl.dataset.builder.pipeline import Preparation
-from automtl.dataset.builder.reader import Source
+from automtl.dataset.builder.reader import TableFiles
 from automtl.dataset.builder.workdir import Work
 from automtl.dataset.store import Store
 from automtl.features.batch import Batch
@@ -103,7 +103,7 @@ def streamed(
     memory_bytes: int = 2**30,
 ) -> tuple[Encoder, list[Batch], dict[str, Any]]:
     (folder / "chunks").mkdir(parents=True, exist_ok=True)
-    job = Preparation(Source.open(str(source)), schema, settings, split, 0, Work(folder), rows, memory_bytes)
+    job = Preparation(TableFiles.open(str(source)), schema, settings, split, 0, Work(folder), rows, memory_bytes)
     encoder, report = job.run()
     return encoder, [Store.open(folder / "encoded" / name).rows() for name in PARTS], report
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from automtl.dataset.builder.reader import STRETCHES, Place, Source
+from automtl.dataset.builder.reader import STRETCHES, Place, TableFiles
 from automtl.tables.table import write_table
 from tests.dataset.builder.tables import write_parts
 
@@ -17,7 +17,7 @@ TABLE = pl.DataFrame({"row": range(1000)})
 @pytest.mark.parametrize(("parts", "ending"), [(1, ".parquet"), (3, ".arrow"), (30, ".parquet")])
 def test_a_sample_is_spread_over_the_rows_from_the_first_to_the_last(tmp_path: Path, parts: int, ending: str) -> None:
     write_parts(TABLE, tmp_path / "parts", parts, ending)
-    found = Source.open(str(tmp_path / "parts")).sample(200)
+    found = TableFiles.open(str(tmp_path / "parts")).sample(200)
     rows = pl.concat(piece.table for piece in found)["row"]
     assert rows.is_unique().all() and 180 <= rows.len() <= 200
     assert rows[0] == 0 and rows[-1] >= 1000 - 1000 // parts
@@ -28,14 +28,14 @@ def test_a_sample_is_spread_over_the_rows_from_the_first_to_the_last(tmp_path: P
 def test_a_sample_of_few_rows_is_the_table_whatever_parts_are_empty(tmp_path: Path, ending: str) -> None:
     write_parts(TABLE, tmp_path / "parts", 4, ending)
     write_table(TABLE.head(0), tmp_path / "parts" / f"part-00a{ending}")
-    found = Source.open(str(tmp_path / "parts")).sample(4000)
+    found = TableFiles.open(str(tmp_path / "parts")).sample(4000)
     assert pl.concat(piece.table for piece in found).equals(TABLE)
 
 
 def test_pieces_are_whole_row_groups_where_these_fit(tmp_path: Path) -> None:
     path = tmp_path / "table.parquet"
     TABLE.write_parquet(path, row_group_size=300)
-    source = Source.open(str(path))
+    source = TableFiles.open(str(path))
     for rows, sizes in ((700, [600, 400]), (300, [300, 300, 300, 100]), (200, [200, 100, 200, 100, 200, 200])):
         pieces = list(source.pieces(["row"], rows, Place()))
         assert [piece.table.height for piece in pieces] == sizes

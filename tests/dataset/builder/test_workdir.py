@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
 from pathlib import Path
 
 import numpy as np
 import polars as pl
 import pytest
 
-from automtl.dataset.builder.workdir import ChunkWriter, Work, write_about
+from automtl.dataset.builder.workdir import Work, write_chunk
 from automtl.features.settings import EncoderSettings
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings
@@ -29,10 +28,7 @@ ARRAYS = {
 def test_arrays_of_a_chunk_come_back_with_type_and_shape(tmp_path: Path) -> None:
     work = Work(tmp_path)
     with work.step("chunks/00000000") as folder:
-        with closing(ChunkWriter(folder)) as writer:
-            for name, values in ARRAYS.items():
-                writer.add(name, values)
-        write_about(folder, {"rows": 4, "arrays": writer.arrays})
+        write_chunk(folder, ARRAYS, {"rows": 4})
     (chunk,) = work.chunks
     for name, values in ARRAYS.items():
         found = chunk.array(name)

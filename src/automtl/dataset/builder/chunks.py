@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import partial
 from pathlib import Path
@@ -12,10 +12,10 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from automtl.dataset.builder.reader import Piece, Place, Source
-from automtl.dataset.builder.workdir import ChunkWriter, FileChunk, Work, write_about
+from automtl.dataset.builder.reader import Piece, Place, TableFiles
+from automtl.dataset.builder.workdir import FileChunk, Work, write_chunk
 from automtl.errors import AutomtlError, RowError
-from automtl.features.chunk import Columns, TableChunk
+from automtl.features.chunk import ChunkColumns, TableChunk
 from automtl.features.dictionary import Dictionary
 from automtl.system.threads import ahead, in_threads
 from automtl.tables.labels import check_rows
@@ -28,8 +28,8 @@ DICTIONARIES = 2  # a half of the memory is for them
 class Reader:
     """Reads a source into a working folder, `rows` rows at a time."""
 
-    source: Source
-    columns: Columns
+    source: TableFiles
+    columns: ChunkColumns
     work: Work
     rows: int
     memory_bytes: int
@@ -63,30 +63,26 @@ class Reader:
     def _write(self, folder: Path, piece: Piece, dictionaries: Sequence[Dictionary]) -> None:
         check_rows(piece.table, self.columns.schema)
         rows = TableChunk(piece.table, self.columns.derived(piece.table), self.columns)
-        types = self.columns.types_of_labels
-        with closing(ChunkWriter(folder)) as chunk:
-            tasks: list[Callable[[], None]] = [
-                partial(self._write_ids, chunk, rows.derived, place, dictionary)
-                for place, dictionary in enumerate(dictionaries)
-            ]
-
-            def write_arrays() -> None:
-                for name in self.columns.arrays:
-                    array = rows.array(name)
-                    chunk.add(name, array.astype(types.get(name, array.dtype), copy=False))
-
-            in_threads(lambda task: task(), [*tasks, write_arrays])
-        about = {"rows": rows.rows, "place": asdict(piece.place), "then": asdict(piece.then), "arrays": chunk.arrays}
+        parts = in_threads(
+            lambda part: part(),
+            [partial(self._ids, rows.derived, *one) for one in enumerate(dictionaries)] + [partial(self._arrays, rows)],
+        )
+        arrays = {name: array for part in parts for name, array in part.items()}
+        about = {"rows": rows.rows, "place": asdict(piece.place), "then": asdict(piece.then)}
         sizes = {"first": [one.first for one in dictionaries], "size": [one.size for one in dictionaries]}
-        write_about(folder, about | sizes)
+        write_chunk(folder, arrays, about | sizes)
 
-    def _write_ids(self, chunk: ChunkWriter, derived: pl.DataFrame, place: int, dictionary: Dictionary) -> None:
+    def _ids(self, derived: pl.DataFrame, place: int, dictionary: Dictionary) -> dict[str, np.ndarray]:
         values, sizes = self.columns.ids(derived, self.columns.coded[place])
         codes, fresh = dictionary.add(values)
-        chunk.add(f"ids.{place}", codes.astype(next(kind for kind in CODES if dictionary.size <= np.iinfo(kind).max)))
-        chunk.add(f"values.{place}", as_arrow(fresh))
-        if sizes is not None:
-            chunk.add(f"sizes.{place}", sizes.astype(np.int32))
+        kind = next(kind for kind in CODES if dictionary.size <= np.iinfo(kind).max)
+        lists = {} if sizes is None else {f"sizes.{place}": sizes.astype(np.int32)}
+        return {f"ids.{place}": codes.astype(kind), f"values.{place}": as_arrow(fresh)} | lists
+
+    def _arrays(self, rows: TableChunk) -> dict[str, np.ndarray]:
+        types = self.columns.types_of_labels
+        found = {name: rows.array(name) for name in self.columns.arrays}
+        return {name: array.astype(types.get(name, array.dtype), copy=False) for name, array in found.items()}
 
 
 def as_arrow(values: pl.Series) -> np.ndarray:
@@ -104,7 +100,7 @@ def read_values(chunk: FileChunk, place: int) -> pl.Series:
 
 
 @contextmanager
-def _located(source: Source, piece: Piece) -> Iterator[None]:
+def _located(source: TableFiles, piece: Piece) -> Iterator[None]:
     """Errors of the block name the file, and the row or the rows."""
     path, first = source.parts[piece.place.part].path, piece.place.row + 1
     try:

@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 
 from automtl.dataset.builder.chunks import Reader
-from automtl.dataset.builder.reader import Source
+from automtl.dataset.builder.reader import TableFiles
 from automtl.dataset.builder.report import describe_columns, describe_tasks
 from automtl.dataset.builder.rows import FileRows
-from automtl.dataset.builder.workdir import FileChunk, Work, write_about, write_array
+from automtl.dataset.builder.workdir import FileChunk, Work, write_about
 from automtl.dataset.prepared import write_encoder
 from automtl.dataset.store import Store
 from automtl.features.batch import Batch
-from automtl.features.chunk import Columns
+from automtl.features.chunk import ChunkColumns
 from automtl.features.encoder import CodedRows, Encoder
 from automtl.features.fitting import Fitted, fit_rows
 from automtl.features.settings import EncoderSettings
@@ -37,7 +37,7 @@ Thin = Callable[[Iterable[Batch], int], Iterable[Batch]]  # training rows, of wh
 class Preparation:
     """One job. `rows` of a chunk and `memory_bytes` decide how, not what, but for vocabularies that do not fit."""
 
-    source: Source
+    source: TableFiles
     schema: Schema
     settings: EncoderSettings
     split: SplitSettings
@@ -49,10 +49,10 @@ class Preparation:
     thin: Thin = lambda batches, rows: batches
 
     @cached_property
-    def columns(self) -> Columns:
+    def columns(self) -> ChunkColumns:
         """What is kept of a row."""
         by_time = self.schema.split is None and self.split.method == "time"
-        return Columns(self.schema, self.settings, self.source.columns, by_time)
+        return ChunkColumns(self.schema, self.settings, self.source.columns, by_time)
 
     def run(self) -> tuple[Encoder, dict[str, Any]]:
         """Encoded rows in `encoded/NAME` of the working folder; the encoder, and what was found."""
@@ -87,7 +87,7 @@ class Preparation:
 
         def write(given: tuple[FileChunk, int]) -> np.ndarray:
             part = part_of(*given).astype(np.uint8)
-            write_array(given[0].part_file, part)
+            np.save(given[0].part_file, part)
             return np.bincount(part, minlength=3)
 
         counts: list[int] = np.sum(in_threads(write, starts(chunks)), axis=0).tolist()

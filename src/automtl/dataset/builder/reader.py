@@ -60,14 +60,14 @@ class Piece:
 
 
 @dataclass(frozen=True)
-class Source:
+class TableFiles:
     """All parts of a table; `columns`: the types that fit every part."""
 
     parts: tuple[Part, ...]
     columns: dict[str, pl.DataType]
 
     @staticmethod
-    def open(given: str) -> Source:
+    def open(given: str) -> TableFiles:
         """Raises TableError that names the file which is missing, empty, unreadable, or differs from the first."""
         parts = [_opened(path) for path in tables.table_paths(given)]
         for part in parts[1:]:
@@ -75,7 +75,7 @@ class Source:
         filled = [part for part in parts if part.rows != 0]
         if not filled:
             raise TableError(f"'{given}' has no rows; give a table with at least one row")
-        return Source(tuple(parts), _common(filled))
+        return TableFiles(tuple(parts), _common(filled))
 
     @property
     def rows(self) -> int | None:

@@ -14,7 +14,7 @@ import polars as pl
 from automtl.dataset.builder.chunks import read_values
 from automtl.dataset.builder.counting import rank_column
 from automtl.dataset.builder.workdir import FileChunk, Work, write_about
-from automtl.features.chunk import Columns
+from automtl.features.chunk import ChunkColumns
 from automtl.features.fitting import VALUE_BYTES, Fit
 from automtl.features.ranking import Ranking
 from automtl.features.target_encoding import ENCODING_ARRAYS, TargetEncoding
@@ -32,7 +32,7 @@ class FileRows:
     """`memory`: bytes that all of it may use."""
 
     work: Work
-    columns: Columns
+    columns: ChunkColumns
     num_rows: int
     seed: int
     memory: int

@@ -2,35 +2,34 @@
 
 plan.json            what the job is; another job does not go on from here
 chunks/00000000/     a piece of the source as plain arrays in one file, and what says where the next one begins
-parts/00000000.bin   to which split each row of a chunk belongs, uint8
+parts/00000000.npy   to which split each row of a chunk belongs, uint8
 NAME/                the result of a step, with about.json
 """
 
 from __future__ import annotations
 
 import json
-import math
-import mmap
 import os
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
+from safetensors import safe_open
+from safetensors.numpy import save_file
 
 from automtl.system.files import read_json
 
-ABOUT, CONTENT = "about.json", "content.bin"
+ABOUT, CONTENT = "about.json", "arrays.safetensors"
 
 
 @dataclass(frozen=True)
 class FileChunk:
-    """A chunk in a folder; `about`: what was written of it, and where its arrays lie in the one file that holds them.
+    """A chunk in a folder; `about`: what was written of it.
 
     It also has `values.I`, the values whose codes it was the first to have.
     """
@@ -44,39 +43,15 @@ class FileChunk:
         return int(self.about["rows"])
 
     def array(self, name: str) -> np.ndarray:
-        """As it was written, mapped: a column of N rows or, of lists, of as many elements as there are."""
-        start, dtype, shape = self.about["arrays"][name]
-        return _mapped(self.folder / CONTENT, dtype, start, shape)
+        """As it was written: a column of N rows or, of lists, of as many elements as there are."""
+        with safe_open(self.folder / CONTENT, "np") as file:
+            found: np.ndarray = file.get_tensor(name)
+        return found
 
     @property
     def part(self) -> np.ndarray:
-        return _mapped(self.part_file, "uint8", 0, [self.rows])
-
-
-class ChunkWriter:
-    """Puts the arrays of a chunk into one file, since each file costs as much as its content; threads take turns.
-
-    `arrays`: by name, where each begins, at a page, its type and its shape.
-    """
-
-    def __init__(self, folder: Path) -> None:
-        self.arrays: dict[str, tuple[int, str, tuple[int, ...]]] = {}
-        self._lock, self._end = Lock(), 0
-        self._file = (folder / CONTENT).open("wb")
-
-    def add(self, name: str, values: np.ndarray) -> None:
-        """Its elements, row by row."""
-        content = np.ascontiguousarray(values).reshape(-1).view(np.uint8)
-        with self._lock:
-            self._file.seek(-(-self._end // mmap.ALLOCATIONGRANULARITY) * mmap.ALLOCATIONGRANULARITY)
-            start = self._file.tell()
-            self._file.write(content.data)
-            self._end = start + len(content)
-            self.arrays[name] = start, values.dtype.name, values.shape
-
-    def close(self) -> None:
-        """All is with the system."""
-        self._file.close()
+        found: np.ndarray = np.load(self.part_file, mmap_mode="r")
+        return found
 
 
 @dataclass(frozen=True)
@@ -90,7 +65,7 @@ class Work:
         folder = self.folder / "chunks" / f"{index:08d}"
         if not folder.is_dir():
             return None
-        return FileChunk(folder, self.folder / "parts" / f"{index:08d}.bin", read_about(folder))
+        return FileChunk(folder, self.folder / "parts" / f"{index:08d}.npy", read_about(folder))
 
     @cached_property
     def chunks(self) -> list[FileChunk]:
@@ -116,6 +91,12 @@ class Work:
         return read_about(folder) if folder.is_dir() else None
 
 
+def write_chunk(folder: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
+    """The arrays of a chunk in one file, since each file costs as much as its content."""
+    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, folder / CONTENT)
+    write_about(folder, about)
+
+
 def write_about(folder: Path, about: dict[str, Any]) -> None:
     """The plain values of a step."""
     (folder / ABOUT).write_text(json.dumps(about), encoding="utf-8")
@@ -125,22 +106,6 @@ def read_about(folder: Path) -> dict[str, Any]:
     """Raises FileError where it cannot be read."""
     found: dict[str, Any] = read_json(folder / ABOUT, "begin anew with --overwrite")
     return found
-
-
-def write_array(path: Path, values: np.ndarray) -> None:
-    """Its elements, row by row."""
-    with path.open("wb") as file:
-        np.ascontiguousarray(values).tofile(file)
-
-
-def _mapped(path: Path, dtype: str, start: int, shape: Sequence[int]) -> np.ndarray:
-    """The elements from a byte of a file on, without a copy, to be read only."""
-    size = math.prod(shape) * np.dtype(dtype).itemsize
-    if size == 0:
-        return np.empty(shape, dtype)
-    with path.open("rb") as file:
-        content = mmap.mmap(file.fileno(), size, access=mmap.ACCESS_READ, offset=start)
-    return np.frombuffer(content, dtype).reshape(shape)
 
 
 def machine_start() -> str:
