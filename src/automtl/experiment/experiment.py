@@ -18,8 +18,7 @@ from automtl.ensemble.trees import LIGHTGBM_MISSING, TreeModel
 from automtl.errors import SettingsError
 from automtl.experiment.inputs import EncodedRows, EncodedSource, ModelInputs, distinct_presets, is_self_trained
 from automtl.features.batch import Batch
-from automtl.models.gates import mean_gate_weights
-from automtl.models.network import Network, count_parameters
+from automtl.models.network import Network, count_parameters, mean_gate_weights
 from automtl.models.registry import EVERY_MODEL, check_logits
 from automtl.nn.embedding import FieldEmbedding
 from automtl.predictor import ModelSpec, Predictor, tree_inputs
