@@ -180,9 +180,9 @@ def search_step(point: Point, settings: Any) -> Callable[[], None]:
 def published_step(point: Point) -> Callable[[], None]:
     """All candidates, alpha in every step."""
     from automtl.search import published
-    from automtl.search.algorithm_one import AlgorithmOneSettings
+    from automtl.search.settings import RegularizedSettings
 
-    return search_step(point, published(AlgorithmOneSettings))
+    return search_step(point, published(RegularizedSettings))
 
 
 def progressive_step(point: Point) -> Callable[[], None]:
@@ -236,13 +236,13 @@ def mmoe_model(sizes: Any, settings: Any, point: Point) -> Any:
     """The library's MMoE, with the number of experts as asked."""
     import torch
 
-    from automtl.models.baselines.base import Experts
+    from automtl.models.baselines.base import make_experts
     from automtl.models.baselines.mmoe import MMoE
     from automtl.nn.gate import Gate
 
     generator, width = torch.Generator().manual_seed(0), sizes.num_fields * settings.embedding_size
     model = MMoE(sizes, settings, generator)
-    model.experts = Experts(point.experts, width, settings.width, generator)
+    model.experts = make_experts(point.experts, width, settings.width, generator)
     model.gate = Gate(width, point.experts, [range(point.experts)] * point.tasks, generator)
     return model
 

@@ -36,7 +36,8 @@ from automtl.config import Settings
 from automtl.dataset.store import data_loader
 from automtl.experiment import ColumnRoles, EncodedSource, Experiment, open_source
 from automtl.search import published
-from automtl.search.algorithm_one import AlgorithmOne, AlgorithmOneSettings
+from automtl.search.algorithm_one import AlgorithmOne
+from automtl.search.settings import RegularizedSettings
 from automtl.system.progress import ignore
 from automtl.tables.synthetic import synthetic_log
 from automtl.tables.table import read_table
@@ -152,11 +153,11 @@ class Seed:
         return self.searched(strategy="progressive")
 
     def published(self) -> Record:
-        return self.searched(strategy="automtl", search=published(AlgorithmOneSettings))
+        return self.searched(strategy="automtl", search=published(RegularizedSettings))
 
     def published_steps(self) -> Record:
         """The published search's time, estimated."""
-        strategy = AlgorithmOne(published(AlgorithmOneSettings))
+        strategy = AlgorithmOne(published(RegularizedSettings))
         run = strategy.begin(self.experiment().search_problem(), self.seed)
         run.advance(ignore)
         start = time.perf_counter()

@@ -174,7 +174,7 @@ class Looping(nn.Module):
 
     def forward(self, features: object) -> Tensor:
         x = self.mmoe.embedding(features).flatten(1)
-        first, second = self.mmoe.experts.layers.layers
+        first, second = self.mmoe.experts.layers
         hidden = []
         for expert in range(len(first.weight)):
             inner = torch.addmm(first.bias[expert], x, first.weight[expert]).relu()

@@ -1,4 +1,4 @@
-"""All settings together, as read from TOML or YAML. Names become objects here and nowhere else."""
+"""All settings of a run, as read from TOML or YAML. Names become objects only here."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from automtl.training.settings import TrainingSettings
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class InputPreset:
-    """One alternative that a reference model tries on validation rows: changes of the settings of these names."""
+    """A named set of changes of settings, which a reference model tries on validation rows."""
 
     name: str = Limit(description="What the alternative is called in the history and the metrics.")
     encoder: dict[str, Any] = Limit(default_factory=dict, description="Changes of `encoder`.")
@@ -37,7 +37,7 @@ class InputPreset:
     trees: dict[str, Any] = Limit(default_factory=dict, description="Changes of `trees`.")
 
     def apply(self, settings: Settings) -> Settings:
-        """The settings with these changes. Raises SettingsError that names the preset and the setting."""
+        """Return the settings with these changes. Raises SettingsError that names the preset and the setting."""
         made = {}
         for part in ("encoder", "network", "training", "trees"):
             try:
@@ -56,7 +56,7 @@ DEFAULT_PRESETS = (
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class Settings:
-    """All settings of a run. `presets` may be written `variants`, `ensemble` `blended`.
+    """All settings of a run. `variants` is read as another name of `presets`, `blended` of `ensemble`.
 
     >>> automtl.Settings(model="mmoe").network.embedding_size
     16
@@ -96,34 +96,32 @@ class Settings:
         return search_settings(info.data.get("strategy", cls.strategy), given)
 
     def with_published_search(self) -> Settings:
-        """Settings with the paper's schedule for the search."""
+        """Return the settings with the paper's schedule for the search."""
         return replace(self, search=published(type(self.search)))
 
     def for_strategy(self, name: str) -> Settings:
-        """Settings for another strategy; what was set for the present one alone is left out."""
+        """Return the settings for another strategy, without those that only the present strategy has."""
         known = _field_names(STRATEGIES.find(name).settings_class())
-        kept = {setting: value for setting, value in _changed_values(self.search).items() if setting in known}
+        kept = {setting: value for setting, value in changed_values(self.search).items() if setting in known}
         return replace(self, strategy=name, search=search_settings(name, kept))
 
     @property
     def is_searched(self) -> bool:
-        """Whether the model's architecture is searched."""
+        """Tell whether the model's architecture is searched."""
         return self.model == SEARCHED
 
     @property
     def uses_ensemble(self) -> bool:
-        """Whether others stand beside the network: unless set, beside searched ones and no others."""
+        """Tell whether other models join the network; unless set, they join only searched ones."""
         return self.is_searched if self.ensemble is None else self.ensemble
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, all of them resolved."""
+        """Return all settings as plain values."""
         return asdict(self)
 
 
 def read_settings(path: Path | str | None, changes: Mapping[str, Any] | None = None) -> Settings:
-    """Settings of a TOML or YAML file (defaults without one), some of them replaced by `changes`.
-
-    Raises SettingsError that names the setting.
+    """Read settings from a TOML or YAML file, or the defaults, and apply `changes`. Raises SettingsError.
 
     >>> automtl.read_settings(None, {"search": {"max_steps": 100}}).search.max_steps
     100
@@ -142,7 +140,7 @@ def read_settings(path: Path | str | None, changes: Mapping[str, Any] | None = N
 
 
 def make_settings(values: dict[str, Any], where: str = "settings") -> Settings:
-    """Settings from plain values. Raises SettingsError that names the setting and what was expected."""
+    """Make settings from plain values. Raises SettingsError that names the setting and what was expected."""
     try:
         return TypeAdapter(Settings).validate_python(values)
     except ValidationError as error:
@@ -152,14 +150,14 @@ def make_settings(values: dict[str, Any], where: str = "settings") -> Settings:
 
 
 def search_settings(strategy: str, given: Any) -> SearchSettings:
-    """Settings of a search from plain values, or from settings of another strategy that leave its own at the default.
+    """Make settings of a search from plain values or from settings of another strategy.
 
-    Raises SettingsError that names the setting, and the strategies that it belongs to if it is not this one's.
+    Raises SettingsError that names the setting, and the strategies that have it if this one does not.
     """
     kind = STRATEGIES.find(strategy).settings_class()
     if isinstance(given, kind):
         return given
-    values = _changed_values(given) if isinstance(given, SearchSettings) else given
+    values = changed_values(given) if isinstance(given, SearchSettings) else given
     strangers = [str(name) for name in values if name not in _field_names(kind)] if isinstance(values, dict) else []
     if strangers:
         raise SettingsError(_stranger(strangers[0], strategy, kind))
@@ -170,7 +168,7 @@ def search_settings(strategy: str, given: Any) -> SearchSettings:
 
 
 def _stranger(name: str, strategy: str, kind: type[SearchSettings]) -> str:
-    """What is wrong with a setting that the strategy does not have."""
+    """Explain that the strategy does not have a setting."""
     members = STRATEGIES.members().items()
     others = ", ".join(f"'{other}'" for other, member in members if name in _field_names(member.settings_class()))
     if not others:
@@ -184,10 +182,9 @@ def _field_names(kind: type[SearchSettings]) -> set[str]:
     return {one.name for one in fields(kind)}
 
 
-def _changed_values(given: SearchSettings) -> dict[str, Any]:
-    """The settings that differ from their defaults."""
-    default = type(given)()
-    values = {one.name: getattr(given, one.name) for one in fields(given)}
+def changed_values(given: Any) -> dict[str, Any]:
+    """Collect the settings of a section that differ from their defaults."""
+    default, values = type(given)(), {one.name: getattr(given, one.name) for one in fields(given)}
     return {name: value for name, value in values.items() if value != getattr(default, name)}
 
 

@@ -23,18 +23,18 @@ class TableError(AutomtlError):
 
 
 class SchemaError(AutomtlError):
-    """What the columns are said to mean does not fit the table."""
+    """The schema, which says what columns mean, does not fit the table."""
 
 
 class RowError(SchemaError):
-    """A label or weight of one row is wrong. `row`: its place in the table, from 0; `what`: the message without it."""
+    """A label or weight of one row is wrong. `row`: its place, from 0; `what`: the message without the row."""
 
     def __init__(self, row: int, what: str, remedy: str) -> None:
         super().__init__(f"{what} in row {row + 1}; {remedy}")
         self.row, self.what = row, what
 
     def at(self, path: Path, first: int) -> SchemaError:
-        """Name the file and the row of it, where the table was its rows from `first` on, counted from 1."""
+        """Name the file and the row in it; `first`: the place there, from 1, of the table's first row."""
         return SchemaError(f"'{path}', row {first + self.row}: {self.what}; correct the row or leave it out")
 
 
@@ -59,6 +59,6 @@ class ComparisonError(AutomtlError):
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:
-    """The end of a message: '; did you mean ...?' if a known name is near, else the empty string."""
+    """Return the end of a message: '; did you mean ...?' if a known name is near, else the empty string."""
     near = difflib.get_close_matches(name, list(known), n=1)
     return f"; did you mean '{near[0]}'?" if near else ""

@@ -1,4 +1,4 @@
-"""The estimator in scikit-learn's manner."""
+"""An estimator with the interface of scikit-learn."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from automtl.tables.schema import Schema
 
 
 class AutoMTL(BaseEstimator):  # type: ignore[misc]
-    """`AutoMTL(tasks=["click", "buy"]).fit(frame).predict(frame)`.
+    """Fits and applies a model with the interface of scikit-learn.
 
     `settings`: a Settings object or nested plain values such as `{"search": {"max_steps": 100}}`. `schema`: a Schema,
-    plain values or a file, for what is not inferred; `tasks` may then be empty, which means all of its tasks.
+    plain values or a file, in place of an inferred schema; with it, no `tasks` means all of its tasks.
 
     >>> log = automtl.synthetic_log(rows=500, seed=0)
     >>> quick = {"model": "mmoe", "presets": [], "training": {"epochs": 1}}
@@ -71,12 +71,12 @@ class AutoMTL(BaseEstimator):  # type: ignore[misc]
 
     @property
     def metrics_(self) -> dict[str, Any]:
-        """Validation and test metrics, cost, parameters."""
+        """Validation and test metrics, cost and number of parameters."""
         assert self.predictor_
         return self.run_.metrics
 
     def predict(self, frame: Any) -> pl.DataFrame:
-        """One column a task."""
+        """Score a table: one column for each task."""
         return self.predictor_.predict(frame)
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> None:
@@ -86,5 +86,5 @@ class AutoMTL(BaseEstimator):  # type: ignore[misc]
 
 
 def _names(given: Sequence[str]) -> tuple[str, ...]:
-    """Column names; a text alone is one."""
+    """Return column names; a single string is one name."""
     return (given,) if isinstance(given, str) else tuple(given)

@@ -1,4 +1,4 @@
-"""A saved model: schema, encoder and network in one folder; table in, predictions out."""
+"""A predictor scores tables with a schema, encoder and network, which are saved in one folder."""
 
 from __future__ import annotations
 
@@ -37,15 +37,15 @@ from automtl.training.metrics import Scores, Undefined, Value, evaluate, evaluat
 Precision = Literal["full", "auto"]
 PARTS = ("schema.yaml", "encoder.json", "encoder.safetensors", "architecture.json")
 WEIGHTS = "weights.safetensors"
-REASON = 300  # characters of what was raised, which lists all weights
+REASON = 300  # most characters of an error that is quoted, since torch's lists all weights
 
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """What rebuilds a model: 'automtl' with an architecture, or the name or import path of another one.
+    """All that is needed to rebuild a model: its name or import path and, for 'automtl', the architecture.
 
-    `target_encoding`: whether it sees the encoder's target encodings. Beside it in an ensemble: `reference`, a model of
-    the same inputs, and `trees`, boosted ones of the inputs of these names (`tree_inputs`).
+    `target_encoding`: whether its inputs include target encodings. Other members of an ensemble: `reference`, a model
+    with the same inputs, and `trees`, boosted trees by the names of their inputs (`tree_inputs`).
     """
 
     model: str
@@ -56,7 +56,7 @@ class ModelSpec:
     trees: tuple[str, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values, as `architecture.json` holds them. Models are named so that a new process finds them."""
+        """Return plain values for `architecture.json`. Models have names by which a new process finds them."""
         return {
             "model": EVERY_MODEL.name_of(EVERY_MODEL.find(self.model)),
             "network": asdict(self.network),
@@ -68,14 +68,14 @@ class ModelSpec:
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> ModelSpec:
-        """Read what `to_dict` gave. Raises SpaceError for an operation that cannot be imported."""
+        """Read the values that `to_dict` returned. Raises SpaceError for an operation that cannot be imported."""
         found = values["architecture"]
         architecture = None if found is None else Architecture.from_dict(found)
         changed = {"network": NetworkSettings(**values["network"]), "architecture": architecture}
         return ModelSpec(**values | changed | {"trees": tuple(values["trees"])})
 
     def build(self, encoder: Encoder, seed: int) -> nn.Module:
-        """A new model of this description. Raises SettingsError where a model cannot be imported or made."""
+        """Build a new model. Raises SettingsError where a model cannot be imported or made."""
         layout = encoder.layout if self.target_encoding else without_target_encoding(encoder).layout
         network = self._network(layout, seed)
         if self.reference is None and not self.trees:
@@ -97,7 +97,7 @@ class ModelSpec:
 
 
 def tree_inputs(encoder: Encoder) -> dict[str, Layout]:
-    """What boosted trees may see, by name: all inputs, and those without target encodings, if there are any."""
+    """Return the inputs of boosted trees by name: all, and those without target encodings, if there are any."""
     every = {"boosted trees": encoder.layout}
     if not encoder.target_encodings:
         return every
@@ -106,9 +106,9 @@ def tree_inputs(encoder: Encoder) -> dict[str, Layout]:
 
 @dataclass(frozen=True)
 class Predictor:
-    """Everything that scoring a table needs.
+    """Scores tables with a trained model.
 
-    `precision` of matrix products: auto is bf16 where the machine has it. Other numbers are in full precision.
+    `precision`: of matrix products; 'auto' is bf16 where the machine has it. All else has full precision.
 
     >>> log = automtl.synthetic_log(rows=500, seed=0)
     >>> quick = {"model": "mmoe", "presets": [], "training": {"epochs": 1}}
@@ -124,15 +124,15 @@ class Predictor:
     precision: Precision = "full"
 
     def __post_init__(self) -> None:
-        """Raises SettingsError."""
+        """Check the precision. Raises SettingsError."""
         if self.precision not in get_args(Precision):
             known = " and ".join(f"'{name}'" for name in get_args(Precision))
             raise SettingsError(f"precision '{self.precision}' is unknown; there are {known}")
 
     def predict(self, source: Any) -> pl.DataFrame:
-        """One column a task, in the table's row order: a probability (binary) or a value (regression).
+        """Score a table: one column for each task, in row order, of probabilities (binary) or values (regression).
 
-        Of a funnel, CTR, CVR and CTCVR follow under names of their own.
+        For a funnel, columns of CTR, CVR and CTCVR follow.
         """
         batch = self.encoder.encode(read_table(source), labels=False)
         scores = self.scores(batch)
@@ -140,7 +140,7 @@ class Predictor:
         return pl.DataFrame(tasks | stage_scores(scores, self.schema.tasks))
 
     def evaluate(self, source: Any) -> dict[str, Any]:
-        """Metrics by task and the MTL-Loss on a labelled table, or on the test rows of a prepared one, as plain values.
+        """Return metrics by task and the MTL-Loss on a labelled table, or on the test rows of a prepared one.
 
         Raises FileError if the prepared table was encoded by another encoder.
         """
@@ -151,17 +151,14 @@ class Predictor:
                 return self.evaluate_batch(folder.rows_of(self.encoder, "test", loader))
         return self.evaluate_batch(self.encoder.encode(read_table(source)))
 
-    def evaluate_batch(self, batch: Batch) -> dict[str, Any]:
-        """Metrics on encoded rows, as `evaluate` gives them."""
-        return self.evaluate_scores(self.scores(batch), batch)
-
     def scores(self, batch: Batch) -> Scores:
-        """Probabilities or values of encoded rows."""
+        """Compute probabilities or values of encoded rows."""
         return scores_of(predict_logits(self.network, batch, self.precision), self.schema.tasks)
 
-    def evaluate_scores(self, scores: Scores, batch: Batch) -> dict[str, Any]:
-        """Metrics of scores that were made before from these rows, as `evaluate` gives them."""
-        found, tasks = evaluate(scores, batch, self.schema.tasks), self.schema.tasks
+    def evaluate_batch(self, batch: Batch, scores: Scores | None = None) -> dict[str, Any]:
+        """Return metrics on encoded rows, like `evaluate`. `scores`: those of the rows, if they are known."""
+        scores, tasks = scores or self.scores(batch), self.schema.tasks
+        found = evaluate(scores, batch, tasks)
         metrics = {"tasks": _plain_tasks(found), "mtl_loss": plain(mtl_loss(found, tasks))}
         stages = evaluate_stages(scores, batch, tasks)
         return metrics | {"funnel": _plain_tasks(stages)} if stages else metrics
@@ -174,9 +171,9 @@ class Predictor:
         overwrite: bool = False,
         texts: dict[str, str] | None = None,
     ) -> None:
-        """Write the folder whole or not at all. `extras`: name to plain values, one JSON file each; `texts`: files.
+        """Write the folder completely or not at all. `extras`: values of JSON files; `texts`: texts of files, by name.
 
-        Raises FileError if the folder exists and is not empty, unless `overwrite` (of a saved model only).
+        Raises FileError if the folder is not empty, unless `overwrite` is set and it holds a saved model.
         """
         values, arrays = self.encoder.to_state()
         files = {
@@ -216,18 +213,18 @@ class Predictor:
 
 @contextmanager
 def _naming(folder: Path, part: str, remedy: str) -> Iterator[None]:
-    """Turn whatever the block raises into a FileError that names the folder, the part of it and the remedy."""
+    """Turn any error of the block into a FileError that names the folder, its part and the remedy."""
     try:
         yield
-    except AutomtlError as error:  # a missing package, model or operation: it has its own remedy
+    except AutomtlError as error:  # a missing package, model or operation: the message has its own remedy
         raise FileError(f"saved model '{folder}' cannot be loaded: {error}") from None
-    except Exception as error:  # what a user's own model raises may be anything
+    except Exception as error:  # a user's own model may raise anything
         reason = " ".join(f"{type(error).__name__}: {error}".split())[:REASON]
         raise FileError(f"saved model '{folder}' cannot be loaded: {part} does not fit ({reason}); {remedy}") from None
 
 
 def _learned(network: nn.Module) -> dict[str, bytes]:
-    """The files that hold what a model has learned."""
+    """Return the files that hold the parameters and trees of a model, by name."""
     weights = network.state_dict()
     files = {
         _tree_file(place, task): text.encode()
@@ -240,7 +237,7 @@ def _learned(network: nn.Module) -> dict[str, bytes]:
 
 
 def _restore(network: nn.Module, folder: Path) -> None:
-    """The inverse of `_learned`."""
+    """Load the files that `_learned` made into a model."""
     for place, trees in enumerate(trees_of(network)):
         files = [folder / _tree_file(place, task) for task in range(len(trees.tasks))]
         trees.restore([file.read_text(encoding="utf-8") for file in files])
@@ -257,7 +254,7 @@ def _plain_tasks(found: dict[str, dict[str, Value]]) -> dict[str, Any]:
 
 
 def plain(value: Value) -> float | dict[str, str]:
-    """A metric as JSON: a number, or why it is undefined."""
+    """Return a metric as a plain value: a number, or why it is undefined."""
     return {"undefined": value.reason} if isinstance(value, Undefined) else value
 
 

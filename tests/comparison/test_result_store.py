@@ -23,13 +23,13 @@ def store(tmp_path: Path) -> ResultStore:
 
 
 def test_a_result_and_its_scores_come_back_and_nothing_half_written_is_left(store: ResultStore) -> None:
-    scores = np.random.default_rng(0).random((7, 2))
+    scores = np.random.default_rng(0).random((2, 7)).T  # not in C order, in which files are
     store.put("test-1", {"score": 0.1234567890123456789}, scores)
     assert store.get("test-1") == {"score": 0.1234567890123456789}
     assert store.get("test-2") is None
     assert np.array_equal(store.scores("test-1"), scores.astype(np.float32))
-    assert {path.name for path in store.folder.iterdir()} == {"test-1.json", "test-1.npy"}
-    assert store.count == 1
+    assert {path.name for path in store.folder.iterdir()} == {"test-1.json", "test-1.safetensors"}
+    assert len(list(store.folder.glob("*.json"))) == 1
 
 
 def test_test_rows_are_written_once(store: ResultStore) -> None:
@@ -50,7 +50,7 @@ def test_another_comparison_is_refused_by_the_name_of_what_differs(store: Result
     with pytest.raises(ComparisonError, match=r"table content: abc there, def now.* its 1 finished trials"):
         store.open({**IDENTITY, "table content": "def"}, overwrite=False)
     store.open(changed, overwrite=True)
-    assert store.count == 0
+    assert not list(store.folder.glob("*.json"))
     store.open(changed, overwrite=False)
 
 
@@ -88,7 +88,7 @@ def test_the_order_of_names_does_not_change_a_digest() -> None:
 
 @pytest.mark.parametrize(
     ("setting", "words"),
-    [({"extra": None}, "extra: nothing there, None now"), ({"tags": []}, r"tags: nothing there, \[\]")],
+    [({"extra": None}, "extra: absent there, None now"), ({"tags": []}, r"tags: absent there, \[\]")],
 )
 def test_a_setting_that_another_automtl_does_not_have_is_named(
     store: ResultStore, setting: dict[str, object], words: str

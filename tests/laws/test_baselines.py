@@ -20,7 +20,7 @@ from automtl.features.layout import Layout
 from automtl.models.baselines import BASELINES
 from automtl.models.baselines.adatt import Fusion
 from automtl.models.baselines.aitm import Transfer
-from automtl.models.baselines.base import HIDDEN, Experts, GroupedExperts
+from automtl.models.baselines.base import HIDDEN, GroupedExperts, make_experts
 from automtl.models.baselines.cross_stitch import CrossStitch
 from automtl.models.baselines.esmm import ESMM
 from automtl.models.baselines.home import task_groups
@@ -193,8 +193,8 @@ def test_fusion_with_closed_gates_is_the_native_combination() -> None:
 
 
 def test_owned_experts_are_perceptrons_on_their_owners_input() -> None:
-    owned, plain = GroupedExperts(2, 3, 5, (HIDDEN, 4), torch.Generator()), Experts(6, 5, 4, torch.Generator())
-    first, second = plain.layers.layers
+    owned, plain = GroupedExperts(2, 3, 5, (HIDDEN, 4), torch.Generator()), make_experts(6, 5, 4, torch.Generator())
+    first, second = plain.layers
     with torch.no_grad():
         for expert in range(6):
             part = slice(expert % 3 * HIDDEN, (expert % 3 + 1) * HIDDEN)

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from automtl.nn.stacked import StackedLinear, StackedPerceptron, joined, layer, segments
+from automtl.nn.stacked import StackedLinear, StackedPerceptron, joined, layer
 
 
 def generator() -> torch.Generator:
@@ -25,10 +25,6 @@ def test_joined_parts_stand_side_by_side_and_one_part_is_itself() -> None:
     parts = [torch.randn(2, 3, size) for size in (1, 4, 2)]
     assert torch.equal(joined(parts, 2), torch.cat(parts, dim=2))
     assert joined(parts[:1], 2) is parts[0]
-
-
-def test_segments_name_the_owner_of_each_unit() -> None:
-    assert segments([2, 1, 3]).tolist() == [0, 0, 1, 2, 2, 2]
 
 
 def test_a_perceptron_ends_without_activation_unless_told() -> None:

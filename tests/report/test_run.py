@@ -8,7 +8,8 @@ from xml.etree import ElementTree
 
 import pytest
 
-from automtl.report.folder import attempted, run_picture_files, run_report
+from automtl.report.folder import attempted, picture_files, run_report
+from automtl.report.run import run_pictures
 from tests.report.page import Page
 from tests.report.values import NAMES, run_values
 
@@ -80,7 +81,7 @@ def test_the_same_values_give_the_same_bytes_and_a_small_page(page: str) -> None
 
 
 def test_pictures_are_files_of_their_own() -> None:
-    files = run_picture_files(run_values(tasks=("click",), looks=3), png=True)
+    files = picture_files(lambda: run_pictures(run_values(tasks=("click",), looks=3)), png=True)
     assert {"architecture.svg", "architecture.png", "selection-1-click.svg", "calibration-1-click.png"} <= set(files)
     for name, content in files.items():
         if name.endswith(".svg"):

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from automtl.paper import REPRODUCTIONS
-from automtl.report.reproduction import reproduction_files
+from automtl.report.folder import reproduction_files
 from automtl.report.run import RunValues
 from automtl.report.style import drawing
 

@@ -16,15 +16,13 @@ from automtl.models.settings import NetworkSettings
 from automtl.nn.embedding import FieldEmbedding
 from automtl.operations import Block
 from automtl.search import STRATEGIES, SearchProblem, SearchSettings, early_stopping, published
-from automtl.search.algorithm_one import AlgorithmOneSettings
-from automtl.search.auxiliary_loss import diversity
 from automtl.search.candidates import sample_candidates
 from automtl.search.darts import DartsSettings
 from automtl.search.differentiable import DifferentiableStrategy
 from automtl.search.procedure import Procedure, Schedule
 from automtl.search.progressive import ProgressiveSettings
-from automtl.search.search_run import SearchRun
-from automtl.search.settings import DifferentiableSettings
+from automtl.search.search_run import SearchRun, diversity
+from automtl.search.settings import DifferentiableSettings, RegularizedSettings
 from automtl.space import SpaceSettings, published_space
 from automtl.system.hardware import has_bf16
 from automtl.system.progress import ignore
@@ -33,7 +31,7 @@ from tests.conftest import small_batch, small_layout
 
 SPACE = published_space(SpaceSettings(experts=3, layers=1, keep=2, expert_layers=("skip", "mlp-16", "hidden-gate")), 3)
 BUDGET: dict[str, Any] = {"min_steps": 1, "max_steps": 9, "batch_size": 16, "epochs": 3}
-SETTINGS = AlgorithmOneSettings(**BUDGET, stop_every=2)
+SETTINGS = RegularizedSettings(**BUDGET, stop_every=2)
 DARTS = DartsSettings(**BUDGET, stop_every=2)
 PROGRESSIVE = ProgressiveSettings(
     **BUDGET, stop_every=1, candidates=2, trained_candidates=1, architecture_rest=0.0, prune_at=(0.3, 0.6),
@@ -193,7 +191,7 @@ def test_without_early_stopping_nothing_stops_but_differences_are_measured() -> 
 
 
 def test_the_published_schedule_is_the_papers() -> None:
-    settings = published(AlgorithmOneSettings)
+    settings = published(RegularizedSettings)
     assert (settings.learning_rate, settings.architecture_learning_rate, settings.optimizer) == (0.01, 1e-3, "sgd")
     assert (settings.stop_threshold, settings.auxiliary_weight, settings.epochs) == (0.5, 0.1, 15)
 

@@ -116,7 +116,7 @@ def test_rows_pay_where_the_table_is_large_against_the_batch(monkeypatch: pytest
     net, train = model(), small_batch(100)
     assert by_rows(net, train, replace(SETTINGS, embedding_updates="auto")) == []
     monkeypatch.setattr("automtl.training.rowwise.SMALL_TABLE", 10)
-    monkeypatch.setattr("automtl.training.rowwise.WIDE_TABLE", 1)
+    monkeypatch.setattr("automtl.training.rowwise.ROW_COST", 1)
     assert by_rows(net, train, replace(SETTINGS, embedding_updates="auto", batch_size=1)) == [net.embedding]
     assert by_rows(net, train, SETTINGS) == [net.embedding]
     assert by_rows(net, train, replace(SETTINGS, embedding_updates="dense")) == []

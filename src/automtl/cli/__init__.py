@@ -1,6 +1,6 @@
-"""Arguments in, recipes called, messages out. No logic; heavy modules are imported where a command needs them.
+"""The command line: commands that parse options, call the library and print. Heavy modules are imported when needed.
 
-A file holds a group of commands; they join the app, and its help, in the order of the imports here.
+Each file holds a group of commands; the help lists them in the order of the imports here.
 """
 
 from __future__ import annotations

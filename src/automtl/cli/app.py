@@ -1,4 +1,4 @@
-"""The command line's app, and the way into it."""
+"""The app of the command line, and its entry point."""
 
 from __future__ import annotations
 
@@ -25,13 +25,15 @@ def _version(value: bool) -> None:
 
 @app.callback()
 def root(
-    version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Show it.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+    ] = False,
 ) -> None:
     """Search, train and test a multi-task recommendation model for a table of logged behaviour."""
 
 
 def main() -> None:
-    """The command: a user's mistake is one line on standard error and exit code 2; a warning is one line, too."""
+    """Run the command line. A user's mistake is one line on standard error and exit code 2; a warning is one line."""
     warnings.formatwarning = lambda message, *rest, **named: f"warning: {message}\n"
     try:
         app()

@@ -1,4 +1,4 @@
-"""Models against each other, and the paper's tables and figures."""
+"""Commands that compare models and reproduce the paper's tables and figures."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ COMPARED = "automtl,shared-bottom,mmoe,ple"
 def compare_command(
     table: TableArgument,
     options: ComparisonOptions,
-    models: Annotated[str, typer.Option(help="Names, with commas between; or paper, or all.")] = COMPARED,
-    reference_model: Annotated[str | None, typer.Option(help="Held against the others; else the searched one.")] = None,
+    models: Annotated[str, typer.Option(help="Names, separated by commas; or paper, or all.")] = COMPARED,
+    reference_model: Annotated[str | None, typer.Option(help="Compared with its rivals; else the searched.")] = None,
     out: Annotated[Path, typer.Option(help="The folder of the comparison.")] = Path("runs/comparison"),
 ) -> None:
-    """Hold models against each other under equal conditions, and say what is more than noise.
+    """Compare models under equal conditions, and say which differences are more than noise.
 
     An interrupted comparison goes on where it stopped when the command is given again.
     """
@@ -54,7 +54,7 @@ def reproduce_command(
     ] = False,
     out: Annotated[Path, typer.Option(help="The folder of reproductions and of what they ran.")] = Path("runs/paper"),
 ) -> None:
-    """A table or figure of the paper, on your table: on screen, as JSON, as an HTML page and SVG pictures.
+    """Reproduce a table or figure of the paper on your table: on screen, as JSON, as an HTML page and SVG pictures.
 
     An interrupted one goes on where it stopped when the command is given again. Those with the same --out share trials.
     """

@@ -1,4 +1,4 @@
-"""Public datasets."""
+"""Commands for public datasets."""
 
 from __future__ import annotations
 
@@ -11,15 +11,15 @@ from automtl.cli.app import app
 from automtl.cli.show import show_table
 from automtl.tables.catalog import DATASETS
 
-data_app = typer.Typer(help="Public datasets: what is known, and tables of their raw files.", no_args_is_help=True)
+data_app = typer.Typer(help="Public datasets: list them, and make tables of their raw files.", no_args_is_help=True)
 app.add_typer(data_app, name="data")
 
 
 @data_app.command("list")
 def data_list_command(
-    name: Annotated[str | None, typer.Argument(help="One dataset, to be described in full.")] = None,
+    name: Annotated[str | None, typer.Argument(help="A dataset to describe in full.")] = None,
 ) -> None:
-    """Public datasets that `data prepare` knows; with a NAME, its source, files, recipe and licence."""
+    """List the public datasets that `data prepare` knows; with a NAME, show its source, files, recipe and licence."""
     if name is None:
         rows = [[short, one.title, f"{one.rows:,}", one.licence] for short, one in DATASETS.members().items()]
         show_table("public datasets", ["name", "title", "rows", "licence"], rows, "left")
@@ -34,7 +34,7 @@ def data_prepare_command(
     out: Annotated[Path, typer.Option(help="A .parquet file; its schema is written beside it.", show_default=False)],
     variant: Annotated[str | None, typer.Option(help="One of those that `data list NAME` shows.")] = None,
     strict: Annotated[
-        bool, typer.Option("--strict", help="A count that differs from the published is an error.")
+        bool, typer.Option("--strict", help="A count that differs from the published one is an error.")
     ] = False,
 ) -> None:
     """Make a table and its schema of a publisher's raw files."""

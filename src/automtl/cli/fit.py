@@ -1,4 +1,4 @@
-"""Search, train, test and save one model."""
+"""The command that searches, trains, tests and saves one model."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def fit_command(
     out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/automtl"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run there.")] = False,
     tracker: Annotated[list[str] | None, typer.Option("--tracker", help=f"{TRACKERS.choices}.")] = None,
-    tracker_folder: Annotated[Path | None, typer.Option(help="Where trackers write; runs/tracking.")] = None,
-    tracking_uri: Annotated[str | None, typer.Option(help="MLflow's server; files in that folder without it.")] = None,
+    tracker_folder: Annotated[Path | None, typer.Option(help="Where trackers write; else runs/tracking.")] = None,
+    tracking_uri: Annotated[str | None, typer.Option(help="MLflow's server; else files in that folder.")] = None,
 ) -> None:
     """Search an architecture for a table, train it, test it, save it."""
     from automtl.experiment import fit_table

@@ -1,7 +1,8 @@
-"""What can be done with a saved model or comparison."""
+"""Commands that use a saved model or comparison."""
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from automtl.cli.show import save, show_metrics, show_run, show_table
 
 @app.command("evaluate")
 def evaluate_command(model: ModelArgument, table: TableArgument, precision: PrecisionOption = "full") -> None:
-    """Metrics of a saved model on a labelled table, or on the test rows of a prepared one."""
+    """Evaluate a saved model on a labelled table, or on the test rows of a prepared one."""
     from automtl.predictor import Predictor
 
     show_metrics(Predictor.load(model, precision).evaluate(table), "metrics")
@@ -22,12 +23,9 @@ def evaluate_command(model: ModelArgument, table: TableArgument, precision: Prec
 
 @app.command("predict")
 def predict_command(
-    model: ModelArgument,
-    table: TableArgument,
-    out: TableOut,
-    precision: PrecisionOption = "full",
+    model: ModelArgument, table: TableArgument, out: TableOut, precision: PrecisionOption = "full"
 ) -> None:
-    """Score a table: one column a task, in the table's row order."""
+    """Score a table: one column for each task, in the table's row order."""
     from automtl.predictor import Predictor
     from automtl.tables.table import write_table
 
@@ -38,14 +36,13 @@ def predict_command(
 
 @app.command("inspect")
 def inspect_command(model: ModelArgument) -> None:
-    """The architecture, parameters and metrics of a saved model."""
+    """Show the architecture, parameters and metrics of a saved model."""
     from automtl.models.network import count_parameters
     from automtl.predictor import Predictor, read_part
 
     predictor = Predictor.load(model)
     if (model / "metrics.json").is_file():
-        metrics = read_part(model, "metrics")
-        show_run(metrics, predictor.spec.architecture, predictor.schema.task_names)
+        show_run(read_part(model, "metrics"), predictor.spec.architecture, predictor.schema.task_names)
     else:
         typer.echo(f"{predictor.spec.model}, {count_parameters(predictor.network):,} parameters")
 
@@ -55,9 +52,9 @@ def report_command(
     folder: Annotated[Path, typer.Argument(help="A folder written by fit or compare.", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="The page; report.html unless --pictures is given.")] = None,
     pictures: Annotated[Path | None, typer.Option(help="A folder for the pictures as SVG files.")] = None,
-    png: Annotated[bool, typer.Option("--png", help="The pictures as PNG files, too.")] = False,
+    png: Annotated[bool, typer.Option("--png", help="Write PNG files, too.")] = False,
 ) -> None:
-    """One HTML page about a run or comparison, or its pictures as files."""
+    """Write one HTML page about a run or comparison, or its pictures as files."""
     from automtl.experiment.report import report_folder
 
     written = report_folder(folder, out, pictures, png=png)
@@ -69,13 +66,13 @@ def importance_command(
     model: ModelArgument,
     table: TableArgument,
     repeats: Annotated[int, typer.Option(min=1, help="Shuffles of each column.")] = 3,
-    rows: Annotated[int, typer.Option(min=2, help="Drawn from the table.")] = 20_000,
-    seed: Annotated[int, typer.Option(min=0, help="Of the rows and the shuffles.")] = 0,
+    rows: Annotated[int, typer.Option(min=2, help="Rows drawn from the table, at most.")] = 20_000,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the drawn rows and the shuffles.")] = 0,
     out: JsonOption = None,
 ) -> None:
-    """By how much each task ranks worse when one column is shuffled, on labelled rows."""
+    """Show how much worse a model is for each task when one column is shuffled, on labelled rows."""
     from automtl.experiment.permutation_importance import column_importance, importance_rows
 
     found = column_importance(model, table, repeats=repeats, rows=rows, seed=seed)
     show_table("drop of AUC, or rise of RMSE, when a column is shuffled", *importance_rows(found))
-    save(out, "importance", [one.to_dict() for one in found])
+    save(out, "importance", [asdict(one) for one in found])

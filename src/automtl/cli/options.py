@@ -1,4 +1,4 @@
-"""Options that several commands share: a parameter that is an `Options` class stands for all its fields."""
+"""Options that several commands share. A parameter whose type is an `Options` class stands for all its fields."""
 
 from __future__ import annotations
 
@@ -22,38 +22,38 @@ if TYPE_CHECKING:
 TableArgument = Annotated[str, typer.Argument(help="CSV, Parquet or Arrow file, folder or glob.", show_default=False)]
 ModelArgument = Annotated[Path, typer.Argument(help="A run folder written by fit.", show_default=False)]
 TableOut = Annotated[Path, typer.Option("--out", help="A .parquet, .csv or .arrow file.", show_default=False)]
-JsonOption = Annotated[Path | None, typer.Option("--out", help="Write what is found here, as JSON.")]
+JsonOption = Annotated[Path | None, typer.Option("--out", help="Write the results here, as JSON.")]
 PrecisionOption = Annotated[
-    Literal["full", "auto"], typer.Option(help="Of products; auto: bf16 where the machine has it.")
+    Literal["full", "auto"], typer.Option(help="Of matrix products; auto: bf16 where supported.")
 ]
 
 
 @dataclass(frozen=True)
 class Options:
-    """A frozen dataclass whose fields are options, annotated as those of a command."""
+    """The base of frozen dataclasses whose fields are annotated as the options of a command."""
 
 
 @dataclass(frozen=True)
 class Columns(Options):
-    """Which columns of a labelled table are what."""
+    """The options that name columns of a labelled table."""
 
     task: Annotated[list[str] | None, typer.Option("--task", help="A label column; give one or more.")] = None
     drop: Annotated[list[str] | None, typer.Option("--drop", help="A column that is no input.")] = None
-    split_column: Annotated[str | None, typer.Option(help="Column of train, val, test.")] = None
+    split_column: Annotated[str | None, typer.Option(help="Column that says train, val or test.")] = None
     time: Annotated[str | None, typer.Option("--time", help="Time column.")] = None
     group: Annotated[str | None, typer.Option("--group", help="Column for GAUC and the split by user.")] = None
     weight: Annotated[str | None, typer.Option("--weight", help="Sample weights.")] = None
 
     @property
     def tasks(self) -> list[str]:
-        """Raises SettingsError if there is none."""
+        """The label columns. Raises SettingsError if there is none."""
         if not self.task:
             raise SettingsError("no task given; name at least one label column with --task")
         return self.task
 
     @property
     def roles(self) -> ColumnRoles:
-        """Of columns that are neither tasks nor inputs."""
+        """The roles of columns that are neither tasks nor inputs."""
         from automtl.experiment import ColumnRoles
 
         return ColumnRoles(tuple(self.drop or ()), self.split_column, self.weight, self.group, self.time)
@@ -61,7 +61,7 @@ class Columns(Options):
 
 @dataclass(frozen=True)
 class Rows(Columns):
-    """A labelled table as it is trained on: columns, schema, settings."""
+    """The options that say how to train on a labelled table: columns, schema, settings."""
 
     schema: Annotated[Path | None, typer.Option("--schema", help="Schema file; see describe --out.")] = None
     split: Annotated[str | None, typer.Option(help="random, time or user.")] = None
@@ -69,25 +69,25 @@ class Rows(Columns):
 
     @property
     def tasks(self) -> list[str]:
-        """Empty where the schema names them. Raises SettingsError if nothing does."""
+        """The label columns, or none where a schema names them. Raises SettingsError if there is neither."""
         if not self.task and self.schema is None:
             raise SettingsError("no task given; name at least one label column with --task, or give a --schema")
         return self.task or []
 
     def tasks_of(self, table: str) -> list[str]:
-        """Empty for all tasks of a prepared table, too."""
+        """Return the label columns, or none for all tasks of a prepared table."""
         from automtl.dataset.prepared import is_prepared
 
         return self.task or [] if is_prepared(table) else self.tasks
 
     def read_schema(self) -> Schema | None:
-        """Of the file."""
+        """Read the schema file, if one is given."""
         from automtl.tables.schema import Schema
 
         return None if self.schema is None else Schema.read(self.schema)
 
     def settings(self, **changes: str | list[str] | None) -> Settings:
-        """Those of the file, with the split and these changes of the command line; what is None is no change."""
+        """Read the settings file and apply the options of the command line; None means no change."""
         from automtl.config import make_settings, read_settings
 
         settings = read_settings(self.config, {name: value for name, value in changes.items() if value is not None})
@@ -98,16 +98,16 @@ class Rows(Columns):
 
 @dataclass(frozen=True)
 class ComparisonOptions(Rows):
-    """What is equal for all candidates, and how they are run."""
+    """The options that all candidates of a comparison share."""
 
     seeds: Annotated[int, typer.Option(min=1, help="Searches and trainings of each model.")] = 5
     trials: Annotated[int, typer.Option(min=1, help="Settings tried for each model; 1: the defaults.")] = 6
-    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; one a core if not given.")] = None
-    split_seed: Annotated[int, typer.Option(min=0, help="Of a split at random.")] = 0
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Discard what an earlier one ran there.")] = False
+    jobs: Annotated[int | None, typer.Option(min=1, help="Processes; else one for each core.")] = None
+    split_seed: Annotated[int, typer.Option(min=0, help="Seed of a random split.")] = 0
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Discard earlier results there.")] = False
 
     def comparison(self) -> ComparisonSettings:
-        """Settings of the comparison."""
+        """Make the settings of the comparison."""
         from automtl.comparison import ComparisonSettings
 
         return ComparisonSettings(
@@ -117,7 +117,7 @@ class ComparisonOptions(Rows):
 
 
 def sharing(command: Callable[..., None]) -> Callable[..., None]:
-    """The command with an option for every field of its parameters that are Options."""
+    """Give a command one option for each field of its parameters that are Options."""
     hints = get_type_hints(command, include_extras=True)
     groups = {name: hint for name, hint in hints.items() if isinstance(hint, type) and issubclass(hint, Options)}
 

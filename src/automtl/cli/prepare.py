@@ -1,4 +1,4 @@
-"""Tables of any size to prepared folders."""
+"""The command that encodes a table of any size into a prepared folder."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ from automtl.cli.show import show_table
 def prepare_command(
     table: TableArgument,
     rows: Rows,
-    out: Annotated[Path, typer.Option(help="The folder that fit, compare and evaluate read.", show_default=False)],
-    seed: Annotated[int, typer.Option(min=0, help="Of the split, the folds and the sampled negatives.")] = 0,
-    memory: Annotated[float | None, typer.Option(min=0.1, help="GiB; a quarter of the machine's.")] = None,
-    chunk_rows: Annotated[int, typer.Option(min=1, help="Rows that are read at a time.")] = 1 << 18,
+    out: Annotated[Path, typer.Option(help="A folder for fit, compare and evaluate to read.", show_default=False)],
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split, folds and sampled negatives.")] = 0,
+    memory: Annotated[float | None, typer.Option(min=0.1, help="GiB; else a quarter of the machine's.")] = None,
+    chunk_rows: Annotated[int, typer.Option(min=1, help="Rows read at a time.")] = 1 << 18,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
     """Encode a table of any size, in bounded memory, once for many trainings.

@@ -1,4 +1,4 @@
-"""How far a run is, on standard error."""
+"""Show the progress of a run on standard error."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from automtl.cli.show import show_findings
 
 
 class Display(ABC):
-    """Shows events: findings as lines, progress in its own way. `live`: what rich changes in place on a terminal."""
+    """Shows findings as lines, and progress as subclasses say. `live`: the part that rich updates on a terminal."""
 
     live: Any
 
@@ -41,7 +41,7 @@ class Display(ABC):
 
 
 class Live(Display):
-    """Progress on a terminal: stage, time left, loss, AUC by task, strongest candidates. Silent elsewhere."""
+    """Shows stage, time left, loss, AUC by task and strongest candidates on a terminal, and nothing elsewhere."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -69,7 +69,7 @@ def _news(progress: Any) -> str:
 
 
 class ComparisonLine(Display):
-    """Shows how far a comparison is: one line that changes on a terminal, a line for each ended trial elsewhere."""
+    """Shows a comparison's progress: one changing line on a terminal, a line for each ended trial elsewhere."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -89,18 +89,18 @@ class ComparisonLine(Display):
             self.console.print(f"{self.text()}; {progress.ended} ended", markup=False)
 
     def text(self) -> str:
-        """Number of trials done, and the time left."""
-        from automtl.report.words import duration
+        """Write the number of trials done, and the time left."""
+        from automtl.report.words import seconds
 
         if self.last is None:
             return "no trial is done"
-        left = "" if self.last.seconds_left is None else f", about {duration(self.last.seconds_left)} left"
+        left = "" if self.last.seconds_left is None else f", about {seconds(self.last.seconds_left)} left"
         return f"{self.last.done} of {self.last.total} trials are done{left}"
 
 
 @contextmanager
 def resumable(state: Callable[[], str] = lambda: "") -> Iterator[None]:
-    """End the block at Ctrl-C with `state` and a word on how to go on."""
+    """End the block at Ctrl-C with a message: `state`, and how to go on."""
     try:
         yield
     except KeyboardInterrupt:

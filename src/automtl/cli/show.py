@@ -1,19 +1,16 @@
-"""Results on the screen."""
+"""Print results."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import typer
 
-if TYPE_CHECKING:
-    from rich.console import Console
-
 
 def show_findings(findings: tuple[Any, ...], shown: int = 5) -> None:
-    """Warnings of the data checks on standard error, a line each; notes only by their number."""
+    """Print warnings of the data checks on standard error, a line each, and the number of other findings."""
     warnings = [finding for finding in findings if finding.level == "warning"]
     for finding in warnings[:shown]:
         typer.echo(f"warning: '{finding.column}' {finding.evidence}; {finding.remedy}", err=True)
@@ -24,7 +21,7 @@ def show_findings(findings: tuple[Any, ...], shown: int = 5) -> None:
 
 
 def save(out: Path | None, what: str, content: str | list[dict[str, Any]]) -> None:
-    """Write text, or plain values as JSON, and say so; nothing without `out`."""
+    """Write text, or plain values as JSON, to `out` and print its path; do nothing without `out`."""
     from automtl.system.files import json_bytes, write_whole
 
     if out is not None:
@@ -33,7 +30,7 @@ def save(out: Path | None, what: str, content: str | list[dict[str, Any]]) -> No
 
 
 def show_comparison(found: dict[str, Any]) -> list[str]:
-    """Print the tables of a comparison, and return what failed."""
+    """Print the tables of a comparison, and return a line for each failure."""
     from automtl.report.text import comparison_tables, failures
 
     for title, header, rows in comparison_tables(found):
@@ -47,15 +44,11 @@ def show_comparison(found: dict[str, Any]) -> list[str]:
     return lines
 
 
-def _console() -> Console:
-    from rich.console import Console
-
-    return Console(width=None if sys.stdout.isatty() else 140, highlight=False)
-
-
 def show_table(
     title: str, header: list[str], rows: list[list[str]], justify: Literal["left", "right"] = "right"
 ) -> None:
+    """Print a table with its title; `justify`: how all columns but the first are aligned."""
+    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -63,14 +56,16 @@ def show_table(
     for index, name in enumerate(header):
         table.add_column(name, justify="left" if index == 0 else justify, overflow="fold")
     for row in rows:
-        table.add_row(*map(Text, row))  # as it is, not as markup
-    _console().print(table)
+        table.add_row(*map(Text, row))  # names are shown as they are, not as markup
+    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(table)
 
 
 def show_metrics(metrics: dict[str, Any], title: str) -> None:
-    from automtl.report.text import metric_rows, number, undefined
+    """Print the metrics of some rows, and why some are undefined."""
+    from automtl.report.text import metric_rows, undefined
+    from automtl.report.words import rounded
 
-    show_table(f"{title}, MTL-Loss {number(metrics['mtl_loss'])}", *metric_rows(metrics))
+    show_table(f"{title}, MTL-Loss {rounded(metrics['mtl_loss'])}", *metric_rows(metrics))
     if "funnel" in metrics:
         show_table("funnel", *metric_rows({"tasks": metrics["funnel"]}))
     for line in undefined(metrics):
@@ -78,6 +73,7 @@ def show_metrics(metrics: dict[str, Any], title: str) -> None:
 
 
 def show_run(metrics: dict[str, Any], architecture: Any, tasks: tuple[str, ...]) -> None:
+    """Print the architecture, metrics and cost of a run."""
     from automtl.report.text import ensemble_lines
 
     if architecture is not None:

@@ -1,4 +1,4 @@
-"""Looks at a table before anything is trained, and a table to try things on."""
+"""Commands that describe and check a table, or make one to try things on."""
 
 from __future__ import annotations
 
@@ -17,9 +17,9 @@ from automtl.cli.show import save, show_table
 def describe_command(
     table: TableArgument,
     columns: Columns,
-    out: Annotated[Path | None, typer.Option(help="Write the schema here, to be edited.")] = None,
+    out: Annotated[Path | None, typer.Option(help="Write the schema here, for you to edit.")] = None,
 ) -> None:
-    """The schema inferred for a table, and each column's role."""
+    """Show the schema inferred for a table, and each column's role."""
     from automtl.tables.infer import infer_schema, summarize
     from automtl.tables.table import read_table
 
@@ -38,7 +38,7 @@ def describe_command(
 def check_command(
     table: TableArgument,
     rows: Rows,
-    seed: Annotated[int, typer.Option(min=0, help="Of the split and the sampled rows.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the split and the sampled rows.")] = 0,
     out: JsonOption = None,
 ) -> None:
     """Look for what spoils a model: inputs that give the answer away, drift, duplicated rows, constant columns."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from automtl.comparison.compare import compare_table
-from automtl.comparison.settings import ComparisonSettings
+from automtl.comparison.compare import ComparisonSettings, compare_table
 
 __all__ = ["ComparisonSettings", "compare_table"]

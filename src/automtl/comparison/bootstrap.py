@@ -1,8 +1,8 @@
-"""Paired bootstrap over test rows, or over users: sees the noise of the rows that were drawn for the test.
+"""Paired bootstrap over test rows or over users, which measures the noise of drawing the test rows.
 
 N rows, U units that are drawn (rows or users), B draws. A draw of U units with replacement is how often each unit came:
-counts (U,). A statistic takes the counts and weighs every row by its unit's; what does not change from draw to draw,
-such as the order of the scores, is computed once.
+counts (U,). A statistic takes the counts and weighs every row by its unit's count; what is the same in every draw, such
+as the order of the scores, is computed once.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ class Interval:
 
     @staticmethod
     def of(draws: np.ndarray) -> Interval | None:
-        """draws: (B,), NaN where a draw has no value; None if that is so for more than half of them.
+        """Summarize draws, (B,), NaN where a draw has no value; return None if more than half of them have none.
 
         p: twice the share of draws on the smaller side of 0, the observed sample counted as one of them
         (Davison and Hinkley, Bootstrap Methods and their Application, 1997, section 4.4).
@@ -43,7 +43,7 @@ class Interval:
 def paired_bootstrap(
     statistics: Sequence[Statistic], units: int, *, draws: int = 2000, seed: int = 0, threads: int = 1
 ) -> np.ndarray:
-    """(B, len(statistics)): every statistic on the same draws. The result does not hang on the number of threads."""
+    """Compute all statistics on the same draws: (B, len(statistics)), whatever the number of threads."""
 
     def one(draw: int) -> list[float]:
         rng = np.random.default_rng([seed, draw])
@@ -55,17 +55,17 @@ def paired_bootstrap(
 
 
 def auc_of_draws(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray, units: np.ndarray) -> Statistic:
-    """The weighted AUC of N rows as a function of the counts; NaN where a draw has one class alone.
+    """Return the weighted AUC of N rows as a function of the counts; NaN where a draw has only one class.
 
-    labels (N,) 0 or 1, units (N,) each row's number among the counts. Negatives are sorted once; for each positive it
-    is known how many of them are below it and how many are not above it, so that cumulative weights give the pairs.
+    labels: (N,) 0 or 1; units: (N,) each row's number among the counts. Negatives are sorted once. For each positive we
+    know how many of them are below it and how many are not above it, so cumulative weights give the pairs.
     """
     is_positive = labels > 0
     order = np.flatnonzero(~is_positive)
     order = order[np.argsort(scores[order], kind="stable")]
     below = np.searchsorted(scores[order], scores[is_positive], side="left")
     upto = np.searchsorted(scores[order], scores[is_positive], side="right")
-    negative, positive = _Weights(weights[order], units[order]), _Weights(weights[is_positive], units[is_positive])
+    negative, positive = _weigher(weights[order], units[order]), _weigher(weights[is_positive], units[is_positive])
     sums = len(order) + 1
 
     def statistic(counts: np.ndarray) -> float:
@@ -79,7 +79,7 @@ def auc_of_draws(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray, un
 
 
 def rmse_of_draws(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray, units: np.ndarray) -> Statistic:
-    """The root of the weighted mean squared error as a function of the counts; NaN where a draw has no row."""
+    """Return the weighted root mean squared error as a function of the counts; NaN where a draw has no row."""
     size = int(units.max()) + 1
     total = np.bincount(units, weights, size)
     squares = np.bincount(units, weights * (labels - scores) ** 2, size)
@@ -91,13 +91,8 @@ def rmse_of_draws(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray, u
     return statistic
 
 
-class _Weights:
-    """Rows' own weights times the counts of their units."""
-
-    def __init__(self, weights: np.ndarray, units: np.ndarray) -> None:
-        self.weights = None if np.all(weights == 1) else weights
-        self.units = units
-
-    def __call__(self, counts: np.ndarray) -> np.ndarray:
-        drawn = counts.take(self.units)
-        return drawn if self.weights is None else drawn * self.weights
+def _weigher(weights: np.ndarray, units: np.ndarray) -> Callable[[np.ndarray], np.ndarray]:
+    """Return a function that multiplies each row's own weight by the count of its unit."""
+    if np.all(weights == 1):
+        return lambda counts: counts.take(units)
+    return lambda counts: counts.take(units) * weights

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from automtl.comparison.result_store import Result
 from automtl.config import Settings
@@ -14,6 +14,7 @@ from automtl.search import STRATEGIES, published
 from automtl.tables.schema import Task
 from automtl.training.metrics import primary_metric
 
+Values = TypeVar("Values")
 DEFAULT = {"model": "automtl", "strategy": Settings().strategy}
 ABLATIONS: dict[str, dict[str, Any]] = {
     "no-interaction": {"space": {"interaction": False}},
@@ -24,32 +25,31 @@ ABLATIONS: dict[str, dict[str, Any]] = {
     "no-trials": {"search": {"trial_rows": 0}},
     "network-alone": {"ensemble": False},
 }
-ENSEMBLE_CONTROLS = {  # published models with the same others beside them: what those give without a search
+ENSEMBLE_CONTROLS = {  # published models in an ensemble: they show what an ensemble gives without a search
     f"{name}-ensemble": {"model": name, "ensemble": True} for name in ("shared-bottom", "mmoe")
 }
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model to compare. `changes`: plain values of the settings that make it what it is, nested as in a file."""
+    """A model to compare. `changes`: the settings that define it, as plain values nested as in a file."""
 
     name: str
     changes: dict[str, Any] = field(default_factory=dict)
 
     def settings(self, base: Settings) -> Settings:
-        """`base` with the changes; everything else is as it was."""
-        found: Settings = changed(base.for_strategy(self.changes.get("strategy", base.strategy)), self.changes)
-        return found
+        """Return `base` with the changes of this candidate."""
+        return changed(base.for_strategy(self.changes.get("strategy", base.strategy)), self.changes)
 
 
-def changed(value: Any, changes: Mapping[str, Any]) -> Any:
-    """Settings with other values; those of its parts are nested mappings."""
+def changed(value: Values, changes: Mapping[str, Any]) -> Values:
+    """Return settings with other values; nested mappings change their sections."""
     nested = {key: changed(getattr(value, key), new) for key, new in changes.items() if isinstance(new, Mapping)}
-    return replace(value, **{**changes, **nested})
+    return replace(value, **{**changes, **nested})  # type: ignore[type-var]
 
 
 def find_candidate(name: str) -> Candidate:
-    """The candidate of a name, or a model of one's own by its import path. Raises SettingsError that lists names."""
+    """Find a candidate by its name, or your own model by its import path. Raises SettingsError that lists names."""
     if ":" in name:
         MODELS.find(name)  # raises what is wrong with it
         return Candidate(name, {"model": name})
@@ -78,7 +78,7 @@ CANDIDATES = {name: Candidate(name, changes) for name, changes in _table().items
 
 @dataclass(frozen=True)
 class CandidateResult:
-    """What became of a candidate. `entry`: its part of comparison.json.
+    """The results of a candidate. `entry`: its part of comparison.json.
 
     `tests`: names of its test results in the store, by seed; `searches`: results of its searches, by seed.
     """
@@ -90,15 +90,15 @@ class CandidateResult:
 
     @property
     def failed(self) -> bool:
-        """Whether a trial that it needs has no result."""
+        """Tell whether a trial that it needs has no result."""
         return self.entry["failed"] is not None
 
     @property
     def control(self) -> bool:
-        """Whether it is a rival only where there are no published models: a searched model, or one in an ensemble."""
+        """Tell whether it is searched or in an ensemble, so that it is a rival only where no published model is."""
         return self.entry["searched"] or self.name in ENSEMBLE_CONTROLS
 
     def values(self, part: str, task: Task) -> list[float] | None:
-        """The task's main metric by seed, on `validation` or `test` rows; None where it is undefined."""
+        """Return the task's main metric by seed, on `validation` or `test` rows; None where it is undefined."""
         found = [seed[part]["tasks"][task.name][primary_metric(task).name] for seed in self.entry["seeds"]]
         return None if any(isinstance(value, Mapping) for value in found) else found

@@ -8,7 +8,7 @@ import shutil
 from collections.abc import Coroutine, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,26 +18,49 @@ from automtl.comparison.process_pool import ProcessPool
 from automtl.comparison.protocol import Plan, Protocol, complete_all
 from automtl.comparison.result_store import ResultStore
 from automtl.comparison.scheduler import Scheduler
-from automtl.comparison.settings import ComparisonSettings
 from automtl.comparison.summary import Comparison
 from automtl.comparison.trials import IRRELEVANT, WorkerContext, run_trial, start_worker
 from automtl.config import Settings
 from automtl.errors import SettingsError, suggestion
 from automtl.experiment.fit import check_settings
 from automtl.experiment.inputs import distinct_presets
-from automtl.experiment.source import FolderSource, Source, open_source
+from automtl.experiment.source import ColumnRoles, FolderSource, Source, open_source
 from automtl.report.folder import attempted, comparison_report
 from automtl.report.run import field_lines
 from automtl.system.files import json_bytes, locked, write_whole
 from automtl.system.manifest import COMPARISON
 from automtl.system.progress import Callback, ignore
 from automtl.tables.quality import Finding, Findings
+from automtl.tables.schema import Schema
 from automtl.tables.table import read_table
 
 PAPER = ("automtl", "single-task", "shared-bottom", "mmoe", "cgc", "ple")
 DEFAULT_MODELS = ("automtl", "shared-bottom", "mmoe", "ple")
-DEFAULT_SETTINGS = ComparisonSettings()
 Value = TypeVar("Value")
+
+
+@dataclass(frozen=True)
+class ComparisonSettings:
+    """Settings that all candidates of a comparison share. `seeds`: the seeds, or how many from 0 on.
+
+    `trials`: hyperparameters tried for each candidate. `jobs`: processes, one a core if None. `overwrite`: discard
+    results of an earlier comparison in the folder.
+
+    >>> automtl.ComparisonSettings(seeds=2, trials=1, jobs=2).seeds
+    2
+    """
+
+    roles: ColumnRoles = field(default_factory=ColumnRoles)
+    schema: Schema | None = None
+    settings: Settings = field(default_factory=Settings)
+    seeds: int | Sequence[int] = 5
+    trials: int = 6
+    jobs: int | None = None
+    split_seed: int = 0
+    overwrite: bool = False
+
+
+DEFAULT_SETTINGS = ComparisonSettings()
 
 
 def compare_table(
@@ -50,14 +73,14 @@ def compare_table(
     out: Path | str = Path("runs/comparison"),
     callback: Callback = ignore,
 ) -> dict[str, Any]:
-    """Train candidates under equal conditions, tuned alike on validation rows; give what `comparison.json` holds.
+    """Tune and train candidates under equal conditions, and return the values that `comparison.json` holds.
 
-    All seeds share one split. A comparison that was interrupted goes on where it stopped, if it is called again with
-    the same table, schema and settings; models, seeds and trials may be added.
+    All seeds share one split; candidates are tuned on validation rows. An interrupted comparison goes on where it
+    stopped if it is called again with the same table, schema and settings; models, seeds and trials may be added.
     `callback` gets `Findings` of the data checks before anything is trained, then `ComparisonProgress`.
     A model that fails is reported in its entry (`failed`) and leaves the others alone.
 
-    Processes are started anew, so a script that calls this needs `if __name__ == "__main__":`.
+    New processes import the calling script, so it needs `if __name__ == "__main__":`.
 
     >>> log, quick = automtl.synthetic_log(rows=500, seed=0), {"presets": [], "training": {"epochs": 1}}
     >>> settings = automtl.ComparisonSettings(settings=automtl.read_settings(None, quick), seeds=1, trials=1, jobs=1)
@@ -90,10 +113,10 @@ def run_comparison(
     callback: Callback = ignore,
     trains: bool = True,
 ) -> Iterator[Comparison]:
-    """Take candidates through the protocol, as `compare_table` says; results are kept in `out`, which stays locked.
+    """Run the protocol of every candidate, keeping all results in `out`, which is locked until the block ends.
 
-    `trains`: they are tuned, trained and tested, not only searched. Raises FileError if another process works in the
-    folder.
+    `trains`: candidates are tuned, trained and tested, not only searched. Other arguments are those of `compare_table`.
+    Raises FileError if another process works in the folder.
     """
     base, plan = settings.settings, Plan(_seeds(settings.seeds), settings.trials, trains)
     _check(candidates, base, plan)
@@ -112,7 +135,7 @@ def run_comparison(
 
 
 def resolve_models(names: Sequence[str]) -> tuple[str, ...]:
-    """Names of candidates; 'paper' stands for the paper's models, 'all' for all. Raises SettingsError."""
+    """Return names of candidates; 'paper' stands for the paper's models, 'all' for all. Raises SettingsError."""
     groups = {"paper": PAPER, "all": tuple(CANDIDATES)}
     found = dict.fromkeys(single for name in names for single in groups.get(name, (name,)))
     for name in found:
@@ -139,7 +162,7 @@ def _seeds(seeds: int | Sequence[int]) -> tuple[int, ...]:
 
 
 def _identity(context: WorkerContext, settings: Settings) -> dict[str, Any]:
-    """What the results of all trials depend on."""
+    """Return the plain values that the results of all trials depend on."""
     return {
         "automtl": __version__, "table content": context.table_digest,
         "split seed": context.split_seed, "schema": context.schema.to_dict(),
@@ -164,7 +187,7 @@ def _results(
     jobs: int,
     callback: Callback,
 ) -> list[CandidateResult]:
-    """Take all candidates through the protocol; encoded rows lie beside the results as long as there are processes."""
+    """Run all protocols; files of encoded rows lie beside the results as long as there are processes."""
     encoded = context.store.folder.parent / "encoded"
 
     def protocol(name: str, own: Settings) -> Protocol:
@@ -193,4 +216,4 @@ def _complete(work: Coroutine[Any, Any, Value]) -> Value:
     try:
         return thread.submit(asyncio.run, work).result()
     finally:
-        thread.shutdown(wait=False)  # when we are interrupted, the pool is closed and the work ends
+        thread.shutdown(wait=False)  # after an interrupt the pool is closed, which ends the work

@@ -1,4 +1,4 @@
-"""P-values of differences over seeds, which see the noise of training, and their correction for several tests."""
+"""P-values of differences over seeds, which measure the noise of training, and their correction for several tests."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import numpy as np
 
 
 def paired_t(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
-    """The two-sided p-value that paired values differ in mean, by scipy; None for fewer than two pairs.
+    """Return the two-sided p-value that paired values differ in mean, by scipy; None for fewer than two pairs.
 
-    Differences that are all alike have no spread to test by: p is 1 where they are 0, else 0.
+    Equal differences have no spread to test by: then p is 1 if they are 0, else 0.
     """
     from scipy.stats import ttest_1samp
 
@@ -23,10 +23,9 @@ def paired_t(ours: Sequence[float], theirs: Sequence[float]) -> float | None:
 
 
 def holm(p_values: Sequence[float | None]) -> list[float | None]:
-    """P-values to be compared with the level of the whole family of tests (Holm, Scandinavian J. of Statistics 1979).
+    """Correct the p-values of m tests for their number (Holm, Scandinavian J. of Statistics 1979).
 
-    The smallest of m is multiplied by m, the next one by m - 1 and so on; none falls below a smaller one's. An
-    undefined one stays None.
+    The smallest is multiplied by m, the next one by m - 1 and so on, and their order is kept; None stays None.
     """
     known = sorted((value, index) for index, value in enumerate(p_values) if value is not None)
     corrected: list[float | None] = [None] * len(p_values)

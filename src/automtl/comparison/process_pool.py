@@ -1,4 +1,4 @@
-"""Worker processes that run trials side by side. A killed process loses its own trial alone; none outlives ours."""
+"""Worker processes that run trials side by side. A killed process loses only its own trial; none outlives ours."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from multiprocessing.connection import Connection
 from typing import Any, Generic, TypeVar
 
 THREADS = "OMP_NUM_THREADS"
-ATTEMPTS = 2  # at a trial whose process is killed
+ATTEMPTS = 2  # a trial whose process is killed is tried once more
 Trial = TypeVar("Trial")
 
 
@@ -28,9 +28,9 @@ class Failure:
 
 
 class ProcessPool(Generic[Trial]):
-    """`count` processes with one trial each at a time; `running`: the trials at work. To be closed.
+    """A number of processes that run one trial each at a time, until closed. `running`: the trials being run.
 
-    `start(*arguments)` is called once in each process, then `work(trial)`, which returns nothing or a Failure and must
+    `start(*arguments)` is called once in each process, then `work(trial)`, which returns None or a Failure and must
     not raise. Every process has an executor of its own: those of concurrent.futures and loky end all their processes
     when one of them is killed. The processes share the cores, unless the environment sets their threads.
     """
@@ -75,7 +75,7 @@ class ProcessPool(Generic[Trial]):
         return Failure("its process was killed, as by a system out of memory; try fewer --jobs")
 
     def close(self) -> None:
-        """End all processes, whatever they do."""
+        """End all processes, whatever they are doing."""
         self.held.close()
         for executor in self.idle:
             executor.shutdown(wait=False, cancel_futures=True)

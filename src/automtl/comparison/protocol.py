@@ -23,7 +23,7 @@ Run: TypeAlias = Callable[[Sequence[Trial]], Awaitable[list[Outcome]]]
 
 @dataclass(frozen=True)
 class Plan:
-    """What is the same for all candidates. The first seed serves tuning; `trains`: they are not only searched."""
+    """Seeds and trials of every candidate. Tuning uses the first seed; `trains`: candidates are not only searched."""
 
     seeds: tuple[int, ...]
     trials: int
@@ -36,7 +36,7 @@ class _TrialFailedError(Exception):
 
 @dataclass(frozen=True)
 class Protocol:
-    """What one candidate goes through. `presets`: the inputs it is tuned over; `run`: runs trials side by side."""
+    """The steps of one candidate. `presets`: the inputs it is tuned over; `run`: a function that runs trials."""
 
     candidate: str
     settings: Settings
@@ -46,7 +46,7 @@ class Protocol:
 
     @property
     def tuning_trials(self) -> int:
-        """Number of hyperparameters to try; trees always judge their inputs themselves, as in a fit."""
+        """Number of hyperparameters to try: for boosted trees at least one for each preset, as in a fit."""
         return max(self.plan.trials, len(self.presets)) if is_self_trained(self.settings.model) else self.plan.trials
 
     @property
@@ -57,9 +57,9 @@ class Protocol:
         return Counter({Kind.SEARCH: seeds * self.settings.is_searched} | trained)
 
     async def choose_inputs(self) -> InputPreset:
-        """The preset under which the candidate, a small reference model, is best on validation rows.
+        """Find the preset under which the candidate, a small reference model, is best on validation rows.
 
-        Raises ComparisonError if it can be trained under none: then something is wrong with the table or the settings.
+        Raises ComparisonError if it can be trained under none: then the table or the settings are wrong.
         """
         if len(self.presets) == 1:
             return self.presets[0]
@@ -70,7 +70,7 @@ class Protocol:
         return self.presets[_best(outcomes)]
 
     async def complete(self, inputs: InputPreset) -> CandidateResult:
-        """Take all steps. `inputs`: the preset chosen for all candidates, where tuning begins."""
+        """Search, tune and test. `inputs`: the preset chosen for all candidates, with which tuning begins."""
         inputs = min(self.presets, key=lambda preset: (preset != inputs, preset.encoder != inputs.encoder))
         presets = [inputs, *(preset for preset in self.presets if preset != inputs)]
         searches: list[Result] = [{} for _ in self.plan.seeds]
@@ -96,7 +96,7 @@ class Protocol:
     async def _tune(
         self, presets: Sequence[InputPreset], search: Result
     ) -> tuple[list[Hyperparameters], list[Outcome]]:
-        """Hyperparameters and what they gave at the first seed. The default ones must work, others may fail.
+        """Try hyperparameters at the first seed. The default ones must work, others may fail.
 
         First come the default ones under each preset of the inputs, then drawn ones under the best preset so far.
         """
@@ -136,7 +136,7 @@ async def complete_all(
 
 
 def _needed(outcomes: Sequence[Outcome]) -> list[Result]:
-    """The results. Raises _TrialFailedError with the messages of those that failed, each once."""
+    """Return the results. Raises _TrialFailedError with the messages of the failures, each once."""
     failures = dict.fromkeys(outcome.message for outcome in outcomes if isinstance(outcome, Failure))
     if failures:
         raise _TrialFailedError("; ".join(failures))
@@ -144,13 +144,13 @@ def _needed(outcomes: Sequence[Outcome]) -> list[Result]:
 
 
 def _best(outcomes: Sequence[Outcome]) -> int:
-    """The place of the smallest score on validation rows; the first one if nothing else was tried."""
+    """Return the place of the smallest score on validation rows, or 0 if nothing was tried."""
     scores = {place: outcome["score"] for place, outcome in enumerate(outcomes) if not isinstance(outcome, Failure)}
     return min(scores, key=scores.__getitem__, default=0)
 
 
 def _tuning(points: Sequence[Hyperparameters], outcomes: Sequence[Outcome]) -> Result:
-    """`score`: of validation rows, smaller is better; None where nothing else was tried, or the trial failed."""
+    """Describe tuning as plain values. `score`: on validation rows, smaller is better; None if untried or failed."""
     trials = []
     for point, outcome in zip(points, outcomes, strict=True):
         found = {"failed": outcome.message} if isinstance(outcome, Failure) else {"score": outcome["score"]}
@@ -159,7 +159,7 @@ def _tuning(points: Sequence[Hyperparameters], outcomes: Sequence[Outcome]) -> R
 
 
 def _of_seed(test: Result, search: Result) -> Result:
-    """A seed's part of the entry."""
+    """Return one seed's part of a candidate's entry."""
     kept = ("seed", "validation", "test", "parameters", "flops_per_row")
     return {name: test[name] for name in kept} | {
         "seconds": {"search": search.get("seconds", 0.0), "training": test["seconds"]},

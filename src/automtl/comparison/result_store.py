@@ -7,7 +7,6 @@ not at all, under a name made from everything that decides it.
 from __future__ import annotations
 
 import hashlib
-import io
 import json
 import shutil
 from collections.abc import Iterator, Mapping
@@ -16,24 +15,25 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors import numpy as safe_numpy
 
 from automtl.errors import ComparisonError
 from automtl.system.files import json_bytes, read_json, write_whole, writing
 from automtl.system.manifest import COMPARISON, MANIFEST
 
-ROWS = "rows.npz"
-NOTHING = "nothing"  # of a setting that one of two automtl does not have
+ROWS = "rows.safetensors"
+ABSENT = "absent"  # stands for a setting that one of two versions does not have
 Result = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class ResultStore:
-    """The folder of results of one comparison, inside the comparison's own."""
+    """The folder that holds the results of one comparison, inside the folder of the comparison."""
 
     folder: Path
 
     def open(self, identity: Result, overwrite: bool) -> None:
-        """Make the folder, or go on with what is in it. Raises ComparisonError if that belongs to something else.
+        """Make the folder, or keep the results in it. Raises ComparisonError if they depend on another `identity`.
 
         `identity`: plain values of all that every result depends on. `overwrite` removes earlier results first.
         """
@@ -46,57 +46,49 @@ class ResultStore:
         if not (out / MANIFEST).is_file():
             COMPARISON.write(out, {"identity": identity})
         elif (found := COMPARISON.read(out)["identity"]) != identity:
+            finished = len(list(self.folder.glob("*.json")))
             raise ComparisonError(
                 f"'{out}' holds a comparison of something else ({_difference(found, identity)}); choose "
-                f"another --out, or pass --overwrite to discard its {self.count} finished trials"
+                f"another --out, or pass --overwrite to discard its {finished} finished trials"
             )
 
-    @property
-    def count(self) -> int:
-        """Number of finished trials."""
-        return len(list(self.folder.glob("*.json")))
-
     def get(self, name: str) -> Result | None:
-        """The result of that name, if its trial is finished. Raises FileError if it is damaged."""
+        """Read the result of that name, if its trial is finished. Raises FileError if it is damaged."""
         path = self.folder / f"{name}.json"
         return read_json(path, "remove it, and the trial is run again") if path.is_file() else None
 
     def put(self, name: str, result: Result, scores: np.ndarray | None = None) -> None:
-        """Write a result and its scores. Scores go first: the result says that all is there."""
+        """Write a result and its scores. Scores go first, since the result says that all is there."""
         if scores is not None:
-            content = io.BytesIO()
-            np.save(content, scores.astype(np.float32, copy=False), allow_pickle=False)
-            write_whole(self.folder / f"{name}.npy", content.getbuffer())
+            content = safe_numpy.save({"scores": np.ascontiguousarray(scores, np.float32)})
+            write_whole(self.folder / f"{name}.safetensors", content)
         write_whole(self.folder / f"{name}.json", json_bytes(result))
 
     def scores(self, name: str) -> np.ndarray:
-        """(N, T) float32, of the test rows."""
-        found: np.ndarray = np.load(self.folder / f"{name}.npy", allow_pickle=False)
-        return found
+        """Read the scores of the test rows, (N, T) float32."""
+        return safe_numpy.load_file(self.folder / f"{name}.safetensors")["scores"]
 
     def keep_rows(self, arrays: Mapping[str, np.ndarray]) -> None:
-        """Write what metrics need of the test rows besides scores, once."""
+        """Write labels, masks and weights of the test rows, once."""
         if not (self.folder / ROWS).is_file():
-            content = io.BytesIO()
-            np.savez(content, **arrays)  # type: ignore[arg-type]
-            write_whole(self.folder / ROWS, content.getbuffer())
+            stored = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+            write_whole(self.folder / ROWS, safe_numpy.save(stored))
 
     def rows(self) -> dict[str, np.ndarray]:
-        """Arrays kept by `keep_rows`."""
-        with np.load(self.folder / ROWS, allow_pickle=False) as found:
-            return dict(found)
+        """Read the arrays that `keep_rows` wrote."""
+        return safe_numpy.load_file(self.folder / ROWS)
 
 
 def digest(values: Any) -> str:
-    """A short hash of plain values, whatever the order of their names."""
+    """Return a short hash of plain values, whatever the order of their names."""
     return hashlib.sha256(json.dumps(values, sort_keys=True, default=str).encode()).hexdigest()[:12]
 
 
 def _difference(there: Result, here: Result) -> str:
-    """The first value that differs, as a user would name it."""
+    """Describe the first value that differs, as a user would name it."""
     old, new = dict(_leaves(there)), dict(_leaves(here))
-    name = next(name for name in [*new, *old] if old.get(name, NOTHING) != new.get(name, NOTHING))
-    return f"{name}: {old.get(name, NOTHING)} there, {new.get(name, NOTHING)} now"
+    name = next(name for name in [*new, *old] if old.get(name, ABSENT) != new.get(name, ABSENT))
+    return f"{name}: {old.get(name, ABSENT)} there, {new.get(name, ABSENT)} now"
 
 
 def _leaves(values: Any, place: str = "") -> Iterator[tuple[str, Any]]:

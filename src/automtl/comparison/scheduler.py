@@ -22,8 +22,8 @@ Planned: TypeAlias = Counter[tuple[str, Kind]]  # number of trials by candidate 
 class ComparisonProgress(Event):
     """How many trials of a comparison are done, and which are `running`.
 
-    `reused`: how many of those done are results of an earlier run. `ended`: the trial that has just ended, `failure`:
-    why it has no result.
+    `reused`: how many of the done ones are results of an earlier run. `ended`: the trial that has just ended;
+    `failure`: why it has no result.
     """
 
     done: int
@@ -36,9 +36,9 @@ class ComparisonProgress(Event):
 
 
 class Scheduler:
-    """Runs trials: equal ones once, and none whose result the store has.
+    """Runs trials in the processes of a pool: equal ones once, and none whose result the store has.
 
-    Trials get processes in the order in which their protocols ask for them, so that candidates advance together.
+    Trials run in the order in which their protocols request them, so that candidates advance together.
     """
 
     def __init__(self, pool: ProcessPool[Trial], store: ResultStore, callback: Callback) -> None:
@@ -52,11 +52,11 @@ class Scheduler:
         self.reused = 0
 
     def expect(self, candidate: str, planned: Counter[Kind]) -> None:
-        """Count trials to come, for the progress and the time left."""
+        """Add planned trials to the total, from which the progress and the time left are computed."""
         self.planned.update({(candidate, kind): count for kind, count in planned.items()})
 
     async def run(self, trials: Sequence[Trial]) -> list[Outcome]:
-        """The results of the trials, in their order, or why they have none."""
+        """Run trials and return their outcomes in the same order."""
         self.requested += trials
         for trial in trials:
             if trial.name not in self.tasks:
@@ -100,7 +100,7 @@ class Scheduler:
         )
 
     def _mean(self, key: tuple[str, Kind]) -> float:
-        """Mean seconds of a trial: of this candidate and kind, else of the kind, else of all that have ended."""
+        """Return mean seconds of a trial of this candidate and kind, else of the kind, else of all that have ended."""
         alike = [value for (_, kind), values in self.seconds.items() if kind is key[1] for value in values]
         every = [value for values in self.seconds.values() for value in values]
         return fmean(self.seconds.get(key) or alike or every or [0.0])

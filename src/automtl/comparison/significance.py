@@ -1,4 +1,4 @@
-"""Better, worse or within noise: one model against the best rival of each task (docs/decisions/0014)."""
+"""Tests whether a model is better, worse or within noise of the best rival of each task (docs/decisions/0014)."""
 
 from __future__ import annotations
 
@@ -27,8 +27,7 @@ class Significance:
     """How a model, the reference, differs from its rival on one task; without a rival the metric is undefined.
 
     `ours`, `theirs`: means of the metric over seeds; `difference`: above 0 where ours is better, with a 95 % interval.
-    `t_p` and `bootstrap_p` are p-values over seeds and over test rows, `holm_t_p` and `holm_bootstrap_p` the corrected
-    ones.
+    `t_p`, `bootstrap_p`: p-values over seeds and over test rows; `holm_t_p`, `holm_bootstrap_p`: the corrected ones.
     """
 
     metric: str
@@ -44,14 +43,14 @@ class Significance:
 
     @property
     def conclusion(self) -> str:
-        """What both tests say: 'better' and 'worse' need both."""
+        """The conclusion of both tests together: 'better' and 'worse' need both."""
         if self.difference is None:
             return UNDEFINED
         sure = all(value is not None and value < LEVEL for value in (self.holm_t_p, self.holm_bootstrap_p))
         return (BETTER if self.difference > 0 else WORSE) if sure else NOISE
 
     def sentence(self, reference: str, task: str) -> str:
-        """The conclusion in words, with the corrected p-values."""
+        """Put the conclusion into words, with the corrected p-values."""
         if self.difference is None:
             return f"{reference} cannot be judged on {task}: {self.metric} is undefined"
         words = f"is {self.conclusion} than {self.rival}"
@@ -66,13 +65,13 @@ class Significance:
         return f"{reference} {words} on {task}: {gain}" + (f", p = {known}" if known else "")
 
     def to_dict(self, reference: str, task: str) -> dict[str, Any]:
-        """Plain values for JSON, with the conclusion and the sentence."""
+        """Return plain values for JSON, with the conclusion and the sentence."""
         return asdict(self) | {"conclusion": self.conclusion, "sentence": self.sentence(reference, task)}
 
 
 @dataclass(frozen=True)
 class ScoredRows:
-    """Test rows. `arrays`: labels, mask (N, T), weight (N,) and perhaps group (N,); `scores`: (N, T) by test result."""
+    """Test rows and scores. `arrays`: labels, mask (N, T), weight, group (N,); `scores`: (N, T) by test result."""
 
     arrays: Mapping[str, np.ndarray]
     scores: Callable[[str], np.ndarray]
@@ -81,20 +80,20 @@ class ScoredRows:
 
     @cached_property
     def units(self) -> np.ndarray:
-        """(N,) the number of each row's unit in a draw: its group where there are groups, else the row itself."""
+        """Number of each row's unit in a draw, (N,): its group where there are groups, else the row itself."""
         if "group" in self.arrays:
             return np.unique(self.arrays["group"], return_inverse=True)[1]
         return np.arange(len(self.arrays["weight"]))
 
     def intervals(self, pairs: Mapping[int, Pair]) -> dict[int, Interval | None]:
-        """Differences in the paired bootstrap, by the place of the task; the same draws serve all tasks."""
+        """Bootstrap the differences of pairs, by the place of the task; the same draws serve all tasks."""
         statistics = [self._gain(index, *pair) for index, pair in pairs.items()]
         threads = os.cpu_count() or 1
         found = paired_bootstrap(statistics, int(self.units.max()) + 1, draws=self.draws, threads=threads)
         return {index: Interval.of(found[:, place]) for place, index in enumerate(pairs)}
 
     def _gain(self, index: int, ours: CandidateResult, theirs: CandidateResult) -> Statistic:
-        """Of means over seeds: the models are compared, not an average of their scores, which is another model."""
+        """Compare means over seeds, not the metric of averaged scores, which would be another model."""
         task, both = self.tasks[index], [self._by_seed(index, result.tests) for result in (ours, theirs)]
 
         def statistic(counts: np.ndarray) -> float:
@@ -103,7 +102,7 @@ class ScoredRows:
         return statistic
 
     def _by_seed(self, index: int, tests: Sequence[str]) -> list[Statistic]:
-        """The task's metric of one model as a function of a draw, for each seed."""
+        """Return one model's metric of a task as a function of a draw, for each seed."""
         keep = self.arrays["mask"][:, index] > 0
         labels, weights = self.arrays["labels"][keep, index], self.arrays["weight"][keep].astype(np.float64)
         made = auc_of_draws if self.tasks[index].kind is TaskKind.BINARY else rmse_of_draws
@@ -112,7 +111,7 @@ class ScoredRows:
 
 
 def significance(reference: str, results: Sequence[CandidateResult], rows: ScoredRows) -> dict[str, dict[str, Any]]:
-    """Whether the reference beats the best rival of each task, by task, as plain values.
+    """Test the reference against the best rival of each task; return plain values by task.
 
     A rival is the best candidate on validation rows; controls are rivals only where there are no published models.
     """
@@ -126,7 +125,7 @@ def significance(reference: str, results: Sequence[CandidateResult], rows: Score
 def significance_of_each(
     reference: str, results: Sequence[CandidateResult], rows: ScoredRows
 ) -> dict[str, dict[str, dict[str, Any]]]:
-    """Whether the reference beats every other candidate, by its name and task; p-values are corrected over all."""
+    """Test the reference against every other candidate, by its name and task; p-values are corrected over all."""
     ours, others = _split(reference, results)
     measured = {(other.name, task): found for other in others for task, found in _measured(ours, [other], rows).items()}
     by_name: dict[str, dict[str, dict[str, Any]]] = {other.name: {} for other in others}
@@ -141,7 +140,7 @@ def _split(reference: str, results: Sequence[CandidateResult]) -> tuple[Candidat
 
 
 def best_rival(rivals: Sequence[CandidateResult], task: Task) -> CandidateResult | None:
-    """The best one by the mean over seeds on validation rows; None where the metric is undefined."""
+    """Find the best rival by the mean over seeds on validation rows; None where the metric is undefined."""
     defined = [
         (primary_metric(task).gain(fmean(found), 0.0), rival)
         for rival in rivals
@@ -151,7 +150,7 @@ def best_rival(rivals: Sequence[CandidateResult], task: Task) -> CandidateResult
 
 
 def _measured(ours: CandidateResult, rivals: Sequence[CandidateResult], rows: ScoredRows) -> dict[str, Significance]:
-    """By task, against its best rival, without corrected p-values."""
+    """Compare a model with the best rival of each task, by task, without corrected p-values."""
     found = {index: best_rival(rivals, task) for index, task in enumerate(rows.tasks)}
     pairs = {index: (ours, rival) for index, rival in found.items() if rival is not None}
     intervals = rows.intervals(pairs)
@@ -174,26 +173,26 @@ def _difference(task: Task, ours: CandidateResult, rival: CandidateResult, inter
 
 
 def _corrected(found: Iterable[Significance]) -> list[Significance]:
-    """All of them with corrected p-values; undefined ones do not count."""
+    """Return all of them with corrected p-values; undefined ones do not count."""
     every = list(found)
     by_seeds, by_rows = holm([one.t_p for one in every]), holm([one.bootstrap_p for one in every])
     return [replace(one, holm_t_p=t, holm_bootstrap_p=b) for one, t, b in zip(every, by_seeds, by_rows, strict=True)]
 
 
 def overall_sentence(reference: str, found: Mapping[str, Mapping[str, Any]]) -> str:
-    """One sentence on all tasks."""
+    """Sum up all tasks in one sentence."""
     if not found:
-        return f"{reference} has no rival that ended well: nothing is judged"
+        return f"{reference} has no rival with complete results, so nothing is judged"
     conclusions = [one["conclusion"] for one in found.values()]
     parts = [f"{name} on {count}" for name in (BETTER, NOISE, WORSE) if (count := conclusions.count(name))]
     return f"{reference} against the best rival of each of {len(found)} tasks: {', '.join(parts) or UNDEFINED}"
 
 
 def _signed(value: float) -> str:
-    """Four decimals with a sign, without the zero before the point: +.0021."""
+    """Write four decimals with a sign, without the zero before the point: +.0021."""
     return f"{value:+.4f}".replace("0.", ".", 1)
 
 
 def _p_value(value: float) -> str:
-    """.0132, or <.0001."""
+    """Write .0132, or <.0001."""
     return "<.0001" if value < 1e-4 else f"{value:.4f}".removeprefix("0")

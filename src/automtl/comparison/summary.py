@@ -1,4 +1,4 @@
-"""comparison.json: what each candidate reached over seeds, and what of the difference is more than noise."""
+"""The values of comparison.json: each candidate's results over seeds, and which differences are more than noise."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from automtl.tables.schema import Schema, Task, TaskKind
 
 @dataclass(frozen=True)
 class Comparison:
-    """Results of all candidates. `settings`: before any candidate's changes; `header`: plain values of what was run."""
+    """Results of all candidates. `settings`: without changes of a candidate; `header`: plain values of what was run."""
 
     settings: Settings
     schema: Schema
@@ -34,11 +34,11 @@ class Comparison:
 
     @property
     def scored(self) -> ScoredRows:
-        """Test rows with the scores of all that were tested."""
+        """Test rows with the scores of all tested candidates."""
         return ScoredRows(self.store.rows(), self.store.scores, self.schema.tasks)
 
     def summary(self, reference: str) -> Result:
-        """Tasks, and each candidate's entry with mean and deviation over seeds; `reference`: the one in question."""
+        """Return tasks, and each candidate's entry with mean and deviation over seeds; `reference`: the judged one."""
         rows = self.store.rows() if self.tested else {}
         return self.header | {
             "tasks": [_task(task, index, rows) for index, task in enumerate(self.schema.tasks)],
@@ -47,7 +47,7 @@ class Comparison:
         }
 
     def judged(self, reference: str | None = None) -> Result:
-        """The summary, and whether the reference (unless given, the first searched candidate) beats its rivals."""
+        """Return the summary, and whether the reference (by default the first searched candidate) beats its rivals."""
         searched = (result.name for result in self.results if result.entry["searched"])
         name = reference or next(searched, self.results[0].name)
         found = {}
@@ -57,14 +57,14 @@ class Comparison:
 
 
 def spread(values: Iterable[Any]) -> dict[str, float | int | None]:
-    """Mean, standard deviation and number of those values that are numbers; None where there are too few."""
+    """Return mean, standard deviation and number of the values that are numbers; None where there are too few."""
     known = [float(value) for value in values if not isinstance(value, Mapping)]
     mean = fmean(known) if known else None
     return {"mean": mean, "std": stdev(known) if len(known) > 1 else None, "n": len(known)}
 
 
 def _summarized(entry: Result) -> Result:
-    """The entry of a candidate with mean and standard deviation over seeds of everything that is defined."""
+    """Return the entry of a candidate with mean and standard deviation over seeds of everything that is defined."""
     tests = [seed["test"] for seed in entry["seeds"]]
     tasks = {
         task: {metric: spread(test["tasks"][task][metric] for test in tests) for metric in metrics}
@@ -74,7 +74,7 @@ def _summarized(entry: Result) -> Result:
 
 
 def _task(task: Task, index: int, rows: Mapping[str, np.ndarray]) -> Result:
-    """Name and kind of a task, and its `positive_rate` on the test rows where it holds; None for regression."""
+    """Describe a task; `positive_rate`: on the test rows where it holds, None for regression."""
     rate = None
     if task.kind is TaskKind.BINARY and rows:
         known = rows["mask"][:, index] > 0

@@ -28,11 +28,12 @@ from automtl.system.memory import forget_peak, peak_memory_bytes
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings
 
-IRRELEVANT = dict.fromkeys(("data_loader", "trackers", "tracker_folder", "tracking_uri"))  # to results: where files go
+# Settings that no result depends on: they say where files go.
+IRRELEVANT = dict.fromkeys(("data_loader", "trackers", "tracker_folder", "tracking_uri"))
 
 
 class Kind(StrEnum):
-    """What a trial gives: an architecture, a score on validation rows, metrics on test rows."""
+    """The kind of a trial's result: an architecture, a score on validation rows, or metrics on test rows."""
 
     SEARCH = "search"
     TUNING = "tuning"
@@ -41,10 +42,10 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Trial:
-    """All that decides a result, besides the table. `settings` have one preset and the values that are tried.
+    """All that a result depends on besides the table. `settings` have one preset and the values that are tried.
 
-    `architecture`: of a searched model that is to be trained, as plain values. `candidate`: its name, for people;
-    trials that do the same are the same.
+    `architecture`: plain values of the architecture to train, for a searched model. `candidate`: a name for people;
+    trials that differ only in it are equal.
     """
 
     kind: Kind
@@ -58,7 +59,7 @@ class Trial:
         """Name of the files that hold this trial's result."""
         settings = self.settings.to_dict() | IRRELEVANT
         if self.kind is not Kind.TEST:
-            settings["ensemble"] = None  # others come in when the network is trained and chosen
+            settings["ensemble"] = None  # an ensemble is made only of the final network
         return f"{self.kind}-{digest([self.kind, settings, self.seed, self.architecture])}"
 
     @property
@@ -69,7 +70,7 @@ class Trial:
 
 @dataclass(frozen=True)
 class WorkerContext:
-    """What every process of a comparison knows. `source`: a path, or a data frame."""
+    """The values that every process of a comparison needs. `source`: a path, or a data frame."""
 
     source: Any
     table_digest: str
@@ -81,14 +82,14 @@ class WorkerContext:
 
 @dataclass(frozen=True)
 class WorkerState:
-    """What one process keeps between trials: its rows, encoded for the next trial that wants them alike."""
+    """The state of one process between trials: its rows, encoded for the next trial that needs them."""
 
     context: WorkerContext
     loader: DataLoader
 
     @cached_property
     def source(self) -> EncodedSource:
-        """Raises ComparisonError if the table is not the one that the comparison began with."""
+        """The rows of the table. Raises ComparisonError if it is not the one that the comparison began with."""
         context = self.context
         found = open_again(context.source, context.schema, context.split, context.split_seed)
         if found.digest != context.table_digest:
@@ -109,13 +110,13 @@ class WorkerState:
             result = _train(experiment) | experiment.evaluate(["validation"])
         else:
             result, scores = _test(experiment), _scores(experiment)
-            self.context.store.keep_rows(_judged_by(experiment.test_rows))
+            self.context.store.keep_rows(_row_arrays(experiment.test_rows))
         result |= {"peak_memory_bytes": peak_memory_bytes(), "trial_seconds": time.perf_counter() - start}
         self.context.store.put(trial.name, {"candidate": trial.candidate, "seed": trial.seed} | result, scores)
 
 
 def _search(experiment: Experiment) -> Result:
-    """The architecture found, and the seconds it took with the reference model whose embedding it starts from."""
+    """Search; the seconds include the reference model, from whose embedding the search starts."""
     found, seconds = experiment.search(), experiment.seconds
     return {
         "architecture": found.architecture.to_dict(),
@@ -125,15 +126,15 @@ def _search(experiment: Experiment) -> Result:
 
 
 def _train(experiment: Experiment) -> Result:
-    """Score on validation rows and seconds. Raises ComparisonError where training diverged."""
+    """Train; return the score on validation rows and seconds. Raises ComparisonError where training diverged."""
     score = experiment.train().score
     if not math.isfinite(score):
-        raise ComparisonError("its training diverged: the validation loss is no number; try a lower learning rate")
+        raise ComparisonError("its training diverged (the validation loss is not a number); try a lower learning rate")
     return {"score": score, "seconds": experiment.seconds["training"]}
 
 
 def _test(experiment: Experiment) -> Result:
-    """Metrics and cost of the trained model, with others beside it where the settings say so."""
+    """Train and test; return metrics and cost of the model, or of its ensemble where the settings want one."""
     result = _train(experiment)
     experiment.ensemble()
     return {
@@ -148,29 +149,29 @@ def _test(experiment: Experiment) -> Result:
 
 
 def _scores(experiment: Experiment) -> np.ndarray:
-    """(N, T) float32 scores of the test rows."""
+    """Return the scores of the test rows, (N, T) float32."""
     scores, tasks = experiment.scores["test"], experiment.source.schema.tasks
     return np.stack([scores(index).astype(np.float32) for index in range(len(tasks))], axis=1)
 
 
-def _judged_by(test: Batch) -> dict[str, np.ndarray]:
-    """What metrics need of the test rows besides scores."""
+def _row_arrays(test: Batch) -> dict[str, np.ndarray]:
+    """Return the arrays of the test rows that metrics need besides scores."""
     arrays = {"labels": test.labels, "mask": test.mask, "weight": test.weight}
     group = {} if test.group is None else {"group": test.group}
     return {name: tensor.numpy() for name, tensor in (arrays | group).items()}
 
 
-_state: WorkerState | None = None  # of this process
+_state: WorkerState | None = None  # the state of this process
 
 
 def start_worker(context: WorkerContext, loader_settings: DataLoaderSettings, beside: Path) -> None:
-    """Make the state of a process, once. Files of encoded rows go beside the path given."""
+    """Make the state of this process, once. Files of encoded rows go beside the path given."""
     global _state
     _state = WorkerState(context, DataLoader(loader_settings, beside, ExitStack()))
 
 
 def run_trial(trial: Trial) -> Failure | None:
-    """Run a trial in this process: its result is in the store, or the failure says why there is none."""
+    """Run a trial in this process; its result is then in the store, or the failure says why there is none."""
     assert _state is not None
     try:
         _state.run(trial)

@@ -1,4 +1,4 @@
-"""What every candidate of a comparison is tuned over, and in what order: the same for all (docs/decisions/0014)."""
+"""The hyperparameters that all candidates of a comparison are tuned over, and their order (docs/decisions/0014)."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from automtl.comparison.candidates import changed
 from automtl.config import InputPreset, Settings
 from automtl.experiment.inputs import is_self_trained
 
-SECTIONS = ("network", "training", "trees")  # of settings that are tuned and that a preset may change, too
+SECTIONS = ("network", "training", "trees")  # sections of settings that tuning and presets change
 Point = dict[str, float]
-# Factor of the learning rate, strength of regularization (0: as set), share of what is dropped out.
+# A point of the grid: factor of the learning rate, strength of regularization (0: as set), dropout.
 GRID = {"learning_rate": [0.5, 1.0, 2.0], "regularized": [-1, 0, 1], "dropped": [0.0, 0.2, 0.4]}
 
-# Settings that are tuned, by the place where they are set: their value at a point of the grid. Weight decay is that of
-# all but embeddings, whose own goes with the inputs.
+# Tuned settings by place: a function of the default value and a point of the grid. Presets set the weight decay of
+# embeddings.
 SearchSpace = dict[str, Callable[[float, Point], float]]
 NETWORK: SearchSpace = {
     "training.learning_rate": lambda value, point: value * point["learning_rate"],
@@ -43,12 +43,12 @@ class Hyperparameters:
 
     @staticmethod
     def default(settings: Settings, inputs: InputPreset) -> Hyperparameters:
-        """What the settings and the preset say."""
+        """Return the values that the settings and the preset say."""
         under = _under(settings, inputs)
         return Hyperparameters(inputs, {place: attrgetter(place)(under) for place in _space(settings)})
 
     def apply(self, settings: Settings) -> Settings:
-        """The settings with these values, under the preset of the inputs and no other."""
+        """Return the settings with these values and the preset of the inputs as the only preset."""
         found = _under(settings, self.inputs)
         for place, value in self.values.items():
             section, name = place.split(".")
@@ -56,12 +56,12 @@ class Hyperparameters:
         return found
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values: the name of the preset, and the settings under their names alone."""
+        """Return plain values: the name of the preset, and the settings by name without their section."""
         return {"inputs": self.inputs.name} | {place.split(".")[-1]: value for place, value in self.values.items()}
 
 
 def draw_hyperparameters(settings: Settings, inputs: InputPreset, count: int) -> list[Hyperparameters]:
-    """Different points of the grid without the default one, in a random order that is the same for all candidates."""
+    """Draw different points of the grid, but the default one, in an order that is the same for all candidates."""
     default, space = Hyperparameters.default(settings, inputs), _space(settings)
     grid = list(ParameterGrid(GRID))
     np.random.RandomState(0).shuffle(grid)
@@ -70,11 +70,9 @@ def draw_hyperparameters(settings: Settings, inputs: InputPreset, count: int) ->
 
 
 def _under(settings: Settings, inputs: InputPreset) -> Settings:
-    """The settings with what the preset changes, and the preset's encoding as the only preset."""
+    """Return the settings with the changes of the preset, and its encoding as the only preset."""
     changes = {section: getattr(inputs, section) for section in SECTIONS}
-    preset = InputPreset(inputs.name, inputs.encoder)
-    found: Settings = changed(settings, {**changes, "presets": (preset,)})
-    return found
+    return changed(settings, {**changes, "presets": (InputPreset(inputs.name, inputs.encoder),)})
 
 
 def _space(settings: Settings) -> SearchSpace:

@@ -1,1 +1,1 @@
-"""Models and boosted trees side by side."""
+"""Ensembles of networks and boosted trees."""

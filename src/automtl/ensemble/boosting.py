@@ -1,4 +1,4 @@
-"""Boosted trees of one task, by LightGBM. N rows, C columns."""
+"""Trains boosted trees of one task with LightGBM. N rows, C columns."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from automtl.features.batch import Batch
 from automtl.system.progress import Callback, Progress
 from automtl.tables.schema import Task, TaskKind
 
-REPORT_ROUNDS = 10  # between two reports of progress
-UNCHECKED_ROUNDS = 100  # where a task has no validation row that could end the training
+REPORT_ROUNDS = 10  # rounds between two reports of progress
+UNCHECKED_ROUNDS = 100  # most rounds where a task has no validation rows, which end the training elsewhere
 
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows of one task. inputs: (N, C) float32; labels, weights: (N,) float32. `offset` is added to their log-odds."""
+    """Rows of one task. inputs: (N, C) float32; labels, weights: (N,) float32; `offset`: added to their log-odds."""
 
     inputs: np.ndarray
     labels: np.ndarray
@@ -28,7 +28,7 @@ class Examples:
 
     @staticmethod
     def of(inputs: np.ndarray, batch: Batch, task: int, offset: float = 0.0) -> Examples:
-        """Rows that have a label of the task and a weight above 0."""
+        """Select the rows that have a label of the task and a weight above 0."""
         keep = (batch.mask[:, task].numpy() > 0) & (batch.weight.numpy() > 0)
         everything = bool(keep.all())
         return Examples(
@@ -40,7 +40,7 @@ class Examples:
 
     @property
     def start(self) -> np.ndarray | None:
-        """(N,) scores to start from, which the trees do not predict."""
+        """Scores to start from, (N,), which the trees do not predict."""
         return np.full(len(self.labels), self.offset) if self.offset else None
 
 
@@ -52,9 +52,9 @@ def with_positive_weight(rows: Examples, task: Task) -> Examples:
 
 
 class BinnedRows:
-    """Training and validation rows in LightGBM's bins, made once for tasks that have the same rows.
+    """Puts training and validation rows into LightGBM's bins, once for tasks that have the same rows.
 
-    `id_columns` hold ids, which are split by sets of them.
+    `id_columns` are split by sets of ids.
     """
 
     def __init__(self, id_columns: list[int]) -> None:
@@ -63,7 +63,7 @@ class BinnedRows:
         self.binned: tuple[Any, ...] = ()
 
     def datasets(self, train: Examples, valid: Examples, parameters: dict[str, Any]) -> tuple[Any, ...]:
-        """Both as LightGBM's datasets with their labels and weights."""
+        """Return both as LightGBM's datasets with their labels and weights."""
         import lightgbm
 
         inputs = (train.inputs, valid.inputs)
@@ -79,9 +79,9 @@ def boost(
     kind: TaskKind, train: Examples, valid: Examples, binned: BinnedRows, settings: TreeSettings, seed: int,
     callback: Callback, stage: str,
 ) -> tuple[str, float]:  # fmt: skip
-    """Boost trees of one task: LightGBM's text of them, cut after the best round, and the training loss there.
+    """Boost the trees of one task; return LightGBM's text of those up to the best round, and the training loss there.
 
-    Deterministic by `seed` and the number of torch's threads.
+    The result depends on `seed` and the number of torch's threads.
     """
     import lightgbm
 

@@ -1,7 +1,7 @@
-"""A network, a smaller one and boosted trees side by side, weighed task by task. N rows, T tasks, M members.
+"""An ensemble of networks and boosted trees, weighted task by task. N rows, T tasks, M members.
 
-Trees see what stands in single columns and cut it anywhere; networks learn ids and what tasks have in common. Where
-both know something, an average of their logits is better than either (a stacking, Wolpert 1992).
+Trees cut single columns at any value; networks learn ids and what tasks have in common. An average of their logits is
+often better than either (stacking, Wolpert 1992).
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ from automtl.training.fit import fit
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.settings import TrainingSettings
 
-PRIOR = 10.0  # rows that say "all members alike": they decide where validation rows say little
-LEAST_WEIGHT = 0.02  # a smaller one becomes 0
+PRIOR = 10.0  # number of imagined rows that favour equal weights: they decide where validation rows are few
+LEAST_WEIGHT = 0.02  # smaller weights become 0
 STEPS = 100
 
 
 @dataclass(frozen=True)
 class Member:
-    """A model of an ensemble. It sees the first `columns` of the numeric columns."""
+    """A model of an ensemble, whose inputs are the first `columns` of the numeric columns."""
 
     name: str
     model: nn.Module
@@ -39,9 +39,9 @@ class Member:
 
 
 class Ensemble(nn.Module):
-    """Features -> each task's logits, (B, T), as members' logits by their `weights`, (M, T), which sum to one.
+    """Sums members' logits by their `weights`, (M, T), which sum to one for each task: features -> logits (B, T).
 
-    Trees learn each stage of a funnel by itself; here none is more probable than the one before it.
+    Stages of a funnel, which trees learn one by one, are kept from being more probable than the stage before.
     """
 
     weights: Tensor
@@ -64,14 +64,14 @@ class Ensemble(nn.Module):
 
 
 def trees_of(model: nn.Module) -> list[TreeModel]:
-    """The boosted trees in a model."""
+    """Return the boosted trees in a model."""
     return [module for module in model.modules() if isinstance(module, TreeModel)]
 
 
 def boosted(
     inputs: Mapping[str, Layout], train: Batch, valid: Batch, settings: TreeSettings, seed: int, callback: Callback
 ) -> list[Member]:
-    """Boosted trees for each of these inputs: layouts of the rows, with all numeric columns or the first of them."""
+    """Train boosted trees for each of these inputs, which are layouts of all or the first numeric columns."""
     found = []
     for name, layout in inputs.items():
         trees, columns = TreeModel(layout, NetworkSettings(), torch.Generator(), settings), layout.num_numeric
@@ -82,7 +82,7 @@ def boosted(
 
 
 def combine(members: Sequence[Member], valid: Batch, tasks: Sequence[Task]) -> Ensemble | None:
-    """The first member, and those that have a weight in some task; None where no other has."""
+    """Make an ensemble of the first member and of others with a weight in some task; None if no other has one."""
     weights = best_weights(
         [predict_logits(one.model, valid.with_numeric(one.columns)) for one in members], valid, tasks
     )
@@ -95,11 +95,11 @@ def combine(members: Sequence[Member], valid: Batch, tasks: Sequence[Task]) -> E
 
 
 def best_weights(logits: Sequence[Tensor], valid: Batch, tasks: Sequence[Task]) -> Tensor:
-    """(M, T) weights: for each task those with the smallest loss on validation rows, drawn towards equal ones.
+    """Find weights, (M, T), with the smallest loss on validation rows for each task, drawn towards equal weights.
 
     PRIOR times the divergence from equal weights is added to the sum of log losses, or of squared errors in units of
-    twice the variance that the best member leaves. A task without rows goes to the first member. Logits: (N, T) each;
-    of more than 262,144 rows, evenly spaced ones are read.
+    twice the variance that the best member leaves. Where a task has no rows, the first member has all the weight.
+    Logits: (N, T) each; of more than 262,144 rows, evenly spaced ones are read.
     """
     every = slice(None, None, -(-len(valid) // SLICE_ROWS) or 1)
     valid, stacked = valid.take(every), torch.stack([part[every] for part in logits]).detach().double()

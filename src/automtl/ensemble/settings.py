@@ -1,4 +1,4 @@
-"""Settings of boosted trees. No tensors."""
+"""Settings of boosted trees. This module imports no tensors."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Gradient-boosted trees, one booster a task, by LightGBM (Ke et al., NeurIPS 2017). B rows, T tasks."""
+"""A model of gradient-boosted trees, one booster for each task, by LightGBM (Ke et al., NeurIPS 2017)."""
 
 from __future__ import annotations
 
@@ -30,16 +30,16 @@ LIGHTGBM_MISSING = (
     "library, too: apt-get install libgomp1)"
 )
 DEFAULT = TreeSettings()
-CATEGORIES = 64  # a field of up to so many ids is split by sets of ids, a larger one by how frequent an id is
-VALUES = 32  # the most frequent values of a multi-valued field, each an input
+CATEGORIES = 64  # fields of at most this many ids are split by sets of ids, larger ones by the frequency of an id
+VALUES = 32  # number of values of a multi-valued field that are inputs, the most frequent ones
 
 
 class TreeInputs:
-    """The encoded inputs as a matrix (B, C) of float32: what trees can use of a row.
+    """Makes a matrix of float32 inputs, (B, C), from encoded rows.
 
-    Categorical fields: their ids, which are ordered by frequency in training rows. Bins of numeric columns are left
-    out: trees bin the numbers. Multi-valued fields: how many values there are, and whether each of the most frequent
-    ones is among them. Numeric columns, target encodings included, as they are.
+    Categorical fields become their ids, which are ordered by frequency in training rows. Bins of numeric columns are
+    left out, since trees bin the numbers. Multi-valued fields become their number of values, and whether each of the
+    most frequent values is among them. Numeric columns, target encodings included, stay as they are.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -52,7 +52,7 @@ class TreeInputs:
         self.values = [range(2, min(field.size, VALUES + 2)) for field in layout.multi]  # 0 missing, 1 unknown
 
     def matrix(self, features: Features) -> np.ndarray:
-        """(B, C) inputs of the trees."""
+        """Return the inputs of the trees, (B, C)."""
         parts = [features.categorical[:, self.kept].float()]
         for ids, values, target in zip(features.multi, self.values, self.targets, strict=True):
             parts.append((ids > 0).sum(dim=1, keepdim=True).float())
@@ -65,7 +65,7 @@ class TreeInputs:
 
 
 class TreeModel(SelfTrained):
-    """Features -> logits (B, T), or values of regression tasks. Network settings and generator do not matter to it."""
+    """Boosted trees of all tasks: features -> logits (B, T), or values for regression; it ignores network settings."""
 
     def __init__(
         self, layout: Layout, settings: NetworkSettings, generator: torch.Generator, trees: TreeSettings = DEFAULT
@@ -78,13 +78,13 @@ class TreeModel(SelfTrained):
 
     @staticmethod
     def check(tasks: Sequence[Task]) -> None:
-        """Raises SettingsError where LightGBM cannot be loaded."""
+        """Check that LightGBM can be loaded. Raises SettingsError."""
         if not TreeModel.available():
             raise SettingsError(f"{LIGHTGBM_MISSING}; or choose a model without trees")
 
     @staticmethod
     def available() -> bool:
-        """Whether LightGBM can be loaded."""
+        """Tell whether LightGBM can be loaded."""
         try:
             import lightgbm  # noqa: F401
         except (ImportError, OSError):  # OSError: without the system's OpenMP library
@@ -111,16 +111,16 @@ class TreeModel(SelfTrained):
 
     @property
     def num_parameters(self) -> int:
-        """Thresholds and leaves of all trees."""
+        """Number of thresholds and leaves of all trees."""
         trees = [tree for booster in self.boosters for tree in booster.dump_model()["tree_info"]]
         return sum(2 * int(tree["num_leaves"]) - 1 for tree in trees)
 
     def texts(self) -> list[str]:
-        """The boosters in LightGBM's text format, one a task."""
+        """Return the boosters in LightGBM's text format, one for each task."""
         return [booster.model_to_string() for booster in self.boosters]
 
     def restore(self, texts: Sequence[str]) -> None:
-        """Take over boosters that `texts` gave."""
+        """Load boosters from what `texts` returned."""
         from lightgbm import Booster
 
         self.boosters = [Booster(model_str=text) for text in texts]

@@ -1,4 +1,4 @@
-"""The public functions: what the command line and the estimator call."""
+"""The steps from a table to a tested model, which the command line and the estimator call."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Look at a table before anything is trained on it."""
+"""Check the data of a table before anything is trained on it."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def check_table(
     settings: Settings | None = None,
     seed: int = 0,
 ) -> tuple[Finding, ...]:
-    """What the checks of the data find in a table, split as `fit_table` would, or found when it was prepared.
+    """Check the data of a table, split as in `fit_table`; for a prepared table, return what was found when it was made.
 
-    Raises TableError for a prepared table that was not checked then: its columns are no longer there.
+    Raises TableError for a prepared table that was not checked then, since its columns are gone.
 
     >>> log = automtl.synthetic_log(rows=1000, seed=0)
     >>> told = log.with_columns(clicked_at=log["click"] * 17 + 3)
@@ -33,6 +33,6 @@ def check_table(
     rows, _ = open_source(source, tasks, roles or ColumnRoles(), schema, settings or Settings(), seed)
     if isinstance(rows, FolderSource) and "findings" not in rows.folder.report:
         raise TableError(
-            f"'{source}' is a prepared table, whose rows are encoded; check the table that it was made from"
+            f"'{source}' is a prepared table, whose rows are encoded; check the table from which it was made"
         )
     return rows.findings(seed)

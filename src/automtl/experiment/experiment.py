@@ -1,4 +1,4 @@
-"""One model from a table's rows to its test: the pipeline that a fit and every trial of a comparison run."""
+"""The pipeline from a table's rows to a tested model, which a fit and every trial of a comparison run."""
 
 from __future__ import annotations
 
@@ -18,8 +18,7 @@ from automtl.ensemble.trees import LIGHTGBM_MISSING, TreeModel
 from automtl.errors import SettingsError
 from automtl.experiment.inputs import EncodedRows, EncodedSource, ModelInputs, distinct_presets, is_self_trained
 from automtl.features.batch import Batch
-from automtl.models.gates import mean_gate_weights
-from automtl.models.network import Network, count_parameters
+from automtl.models.network import Network, count_parameters, mean_gate_weights
 from automtl.models.registry import EVERY_MODEL, check_logits
 from automtl.nn.embedding import FieldEmbedding
 from automtl.predictor import ModelSpec, Predictor, tree_inputs
@@ -31,18 +30,15 @@ from automtl.training.metrics import Scores
 
 Part = Literal["validation", "test"]
 PARTS: tuple[Part, ...] = ("validation", "test")
-FLOP_ROWS = 1024  # counted together
+FLOP_ROWS = 1024  # rows over which operations are averaged
 
 
 class Experiment:
-    """One model: its inputs, architecture, training, ensemble and evaluation, in steps that can be called one by one.
+    """The steps that make one model: select inputs, search, train, ensemble, evaluate.
 
-        experiment = Experiment(EncodedSource(source, loader), settings, seed)
-        metrics = experiment.evaluate()
-
-    A step runs those before it that it needs and that were not run yet; only `ensemble` is left to the caller. The
-    encoder sees training rows, every choice validation rows; test rows are read once, by `evaluate`. Given an
-    `architecture`, nothing is searched. `history` and `seconds` are plain values of what the steps did.
+    A step first runs the steps that it needs and that were not run yet; only `ensemble` must be called. The encoder is
+    fitted on training rows, choices are made on validation rows, and test rows are read once, by `evaluate`. With an
+    `architecture` given, nothing is searched. `history` and `seconds` describe the steps in plain values.
 
     >>> from automtl.dataset.store import data_loader
     >>> from automtl.experiment.inputs import EncodedSource
@@ -83,7 +79,7 @@ class Experiment:
 
     @property
     def network(self) -> nn.Module:
-        """The trained model, without others beside it."""
+        """The trained model by itself, not its ensemble."""
         if self._network is None:
             self.train()
         assert self._network is not None
@@ -97,14 +93,14 @@ class Experiment:
 
     @property
     def rows(self) -> EncodedRows:
-        """Training and validation rows as the predictor's encoder made them."""
+        """Training and validation rows, encoded as the predictor needs them."""
         ensemble = isinstance(self.predictor.network, Ensemble)
         return self.inputs.all_rows if ensemble else self.inputs.rows
 
     def select_inputs(self) -> ModelInputs:
         """Choose the preset under which a small reference model is best on validation rows.
 
-        A single preset is taken as it is, unless a search is to start from the embedding that the reference learned.
+        A single preset is not tried, unless the search starts from the embedding that the reference model learned.
         """
         presets = distinct_presets(self.settings, self.source.schema)
         if len(presets) == 1 and not (self.searches and self.settings.search.uses_embedding):
@@ -130,7 +126,7 @@ class Experiment:
         return score
 
     def _train_reference(self, name: str, inputs: ModelInputs) -> tuple[nn.Module, float]:
-        """Train a published model on these inputs; its loss on validation rows."""
+        """Train a published model on these inputs; return it and its loss on validation rows."""
         start, model = time.perf_counter(), self._build(ModelSpec(name, inputs.network), inputs)
         score = self._fit(model, inputs, f"choosing inputs: {inputs.preset}").score
         self.seconds["reference"] += time.perf_counter() - start
@@ -160,7 +156,7 @@ class Experiment:
         return self.found
 
     def search_problem(self) -> SearchProblem:
-        """What a strategy may see: training and validation rows, and the embedding that the reference learned."""
+        """Return what a strategy may use: training and validation rows, and the reference model's embedding."""
         inputs, embedding = self.inputs, getattr(self.reference, "embedding", None)
         layout = inputs.rows.encoder.layout
         return SearchProblem(
@@ -193,9 +189,9 @@ class Experiment:
         found.supernet.copy_weights(network)
 
     def ensemble(self) -> Predictor:
-        """Put other models beside the trained network, where the settings say so and validation rows get better.
+        """Make an ensemble of the network and others, if the settings say so and it is better on validation rows.
 
-        They are the reference model of the same inputs, boosted trees of all inputs, and trees without target encoding.
+        The others are the reference model on the same inputs, and boosted trees with and without target encodings.
         """
         if not self.settings.uses_ensemble:
             return self.predictor
@@ -219,7 +215,7 @@ class Experiment:
         return self.predictor
 
     def _networks(self) -> list[Member]:
-        """The trained network, and the reference model if it is another one."""
+        """Return the trained network, and the reference model if it is another one."""
         inputs, name = self.inputs, self.settings.reference
         columns = inputs.rows.encoder.layout.num_numeric
         members = [Member(self.settings.model, self.network, columns)]
@@ -230,34 +226,34 @@ class Experiment:
         return members
 
     def evaluate(self, parts: Sequence[Part] = PARTS) -> dict[str, dict[str, Any]]:
-        """Metrics of the predictor by part of the rows, as plain values. `scores` keeps what they were made from."""
+        """Return metrics of the predictor by part of the rows, as plain values, and keep its `scores`."""
         found: dict[str, dict[str, Any]] = {}
         for part in parts:
             rows = self.rows.valid if part == "validation" else self.test_rows
             self.scores[part] = self.predictor.scores(rows)
-            found[part] = self.predictor.evaluate_scores(self.scores[part], rows)
+            found[part] = self.predictor.evaluate_batch(rows, self.scores[part])
         return found
 
     @property
     def test_rows(self) -> Batch:
-        """Test rows as the predictor's encoder makes them; to be read when nothing is left to choose."""
+        """Test rows, encoded as the predictor needs them; read them only when nothing is left to choose."""
         if self._test_rows is None:
             self._test_rows = self.source.test(self.rows)
         return self._test_rows
 
     @property
     def parameters(self) -> int:
-        """Learned numbers of the predictor."""
+        """Number of parameters of the predictor."""
         return count_parameters(self.predictor.network)
 
     @property
     def gates(self) -> list[list[float]] | None:
-        """(T, E) mean weights of the network's gates on validation rows; None for a model without such gates."""
+        """Mean weights of the network's gates on validation rows, (T, E); None for a model without such gates."""
         return mean_gate_weights(self.network, self.inputs.rows.valid)
 
     @torch.inference_mode()
     def flops_per_row(self) -> int | None:
-        """Operations of one prediction, two a multiply-add of a matrix product; None for boosted trees alone."""
+        """Count operations of one prediction, two per multiply-add of matrix products; None for boosted trees."""
         if isinstance(self.predictor.network, SelfTrained):
             return None
         rows = self.test_rows.take(slice(0, FLOP_ROWS))
@@ -266,7 +262,7 @@ class Experiment:
         return round(int(counter.get_total_flops()) / len(rows))
 
     def ensemble_summary(self) -> dict[str, Any] | None:
-        """By task the weight of each member, and what was missing; None where no ensemble was wanted."""
+        """Return the weight of each member by task, and what was missing; None where no ensemble was wanted."""
         if not self.settings.uses_ensemble:
             return None
         model, tasks = self.predictor.network, self.source.schema.task_names

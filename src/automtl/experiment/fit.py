@@ -1,4 +1,4 @@
-"""From a table to a trained, tested and saved model."""
+"""Fit a model: from a table to a trained, tested and saved model."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ from automtl.training.curves import label_summary, task_curves
 
 @dataclass(frozen=True)
 class Run:
-    """A finished fit: the predictor and what the JSON files of its folder hold."""
+    """A finished fit: the predictor, and the content of the JSON files of its folder."""
 
     predictor: Predictor
     metrics: dict[str, Any]
@@ -70,8 +70,8 @@ def fit_table(
 ) -> Run:
     """Search, train and test a model for a table; write the run folder if `out` is given.
 
-    `callback` gets `Findings` of the data checks before anything is trained, then `Progress`. The encoder sees training
-    rows, every choice validation rows; test rows are encoded and read once, at the end.
+    `callback` gets `Findings` of the data checks before anything is trained, then `Progress`. The encoder is fitted on
+    training rows, choices are made on validation rows, and test rows are encoded and read once, at the end.
 
     >>> log = automtl.synthetic_log(rows=500, seed=0)
     >>> quick = {"model": "mmoe", "presets": [], "training": {"epochs": 1}}
@@ -87,7 +87,7 @@ def fit_table(
     schema = rows.schema
     for model in {settings.model, settings.reference}:
         check_model(model, schema.tasks)
-    published_space(settings.space, len(schema.tasks))  # raises what is wrong with it before anything is trained
+    published_space(settings.space, len(schema.tasks))  # raises an error here, before anything is trained
     findings = rows.findings(seed)
     callback(Findings(findings))
     name = f"{settings.model}-{seed}" if out is None else Path(out).name
@@ -102,7 +102,7 @@ def fit_table(
 
 
 def _run(experiment: Experiment) -> Run:
-    """All steps of an experiment."""
+    """Run all steps of an experiment."""
     source, settings, seed = experiment.source, experiment.settings, experiment.seed
     experiment.train()
     gates = experiment.gates
@@ -129,7 +129,7 @@ def _run(experiment: Experiment) -> Run:
 
 
 def check_settings(settings: Settings) -> None:
-    """Raises SettingsError where a name is unknown, or what a setting needs is not installed."""
+    """Check names and requirements. Raises SettingsError if a name is unknown or a package is not installed."""
     EVERY_MODEL.find(settings.model)
     MODELS.find(settings.reference)
     for preset in settings.presets:
@@ -138,4 +138,6 @@ def check_settings(settings: Settings) -> None:
         TreeModel.check(())
         if is_self_trained(settings.model):
             raise SettingsError(f"ensemble: '{settings.model}' is trees already; leave the setting out")
-    find_balancing(settings.training, nn.Module(), torch.full((2,), 0.5))  # whether what it needs is installed
+    find_balancing(
+        settings.training, nn.Module(), torch.full((2,), 0.5)
+    )  # raises SettingsError if its package is not installed

@@ -1,4 +1,4 @@
-"""The inputs of a model: rows that are encoded under one of the presets of the settings."""
+"""The inputs of a model, which are rows encoded under one of the presets of the settings."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class EncodedRows:
     valid: Batch
 
     def without_target_encoding(self) -> EncodedRows:
-        """The same rows as views that leave out the columns of target encodings."""
+        """Return views of the rows that leave out the columns of target encodings."""
         encoder = without_target_encoding(self.encoder)
         columns = encoder.layout.num_numeric
         return EncodedRows(encoder, self.train.with_numeric(columns), self.valid.with_numeric(columns))
@@ -36,9 +36,9 @@ class EncodedRows:
 
 @dataclass(frozen=True)
 class ModelInputs:
-    """What a model is trained on under one input preset: its rows, and the preset's settings.
+    """Rows and settings with which a model is trained under one input preset.
 
-    `all_rows`: the same rows with every encoded column, which boosted trees beside a network may use.
+    `all_rows`: the rows with every encoded column, for boosted trees in an ensemble.
     """
 
     preset: str
@@ -50,9 +50,9 @@ class ModelInputs:
 
 
 class EncodedSource:
-    """The rows of a source, encoded when an experiment first needs them and kept for the next that needs the same.
+    """Encodes the rows of a source when an experiment needs them, and keeps them for the next experiment.
 
-    `num_kept`: how many encodings are kept; None: all. With and without target encodings is one encoding.
+    `num_kept`: number of encodings to keep, None for all. Rows with and without target encodings share one encoding.
     """
 
     def __init__(self, source: Source, loader: DataLoader, *, num_kept: int | None = 1) -> None:
@@ -65,7 +65,7 @@ class EncodedSource:
         return self.source.schema
 
     def inputs(self, settings: Settings, preset: InputPreset) -> ModelInputs:
-        """The inputs of a model under a preset. Raises SettingsError for a preset that changes no known setting."""
+        """Encode the inputs of a model under a preset. Raises SettingsError if that changes an unknown setting."""
         made = preset.apply(settings)
         encoding = made.encoder
         for_trees = settings.encoder.target_encoding and settings.uses_ensemble
@@ -74,11 +74,11 @@ class EncodedSource:
         return ModelInputs(preset.name, rows, all_rows, made.network, made.training, made.trees)
 
     def test(self, rows: EncodedRows) -> Batch:
-        """Test rows in the columns of `rows`."""
+        """Encode test rows with the columns of `rows`."""
         return self.source.test(rows.encoder, self.loader, like=rows.train)
 
     def _encoded(self, encoding: EncoderSettings, wanted: EncoderSettings) -> EncodedRows:
-        """Rows as wanted; kept ones may hold target encodings beside that."""
+        """Return rows encoded as wanted, or kept rows that have target encodings besides."""
         every = replace(encoding, target_encoding=True)
         kept = self.kept.get(every)
         if kept is None or kept.encoder.settings not in (wanted, every):
@@ -90,10 +90,10 @@ class EncodedSource:
 
 
 def distinct_presets(settings: Settings, schema: Schema) -> list[InputPreset]:
-    """Presets that differ on this table and for this model.
+    """Return the presets that differ on this table and for this model.
 
-    Without target encodings to leave out, leaving them out is no preset of its own. Trees have no network to set, so
-    theirs differ in the encoder alone.
+    Presets that leave out target encodings need some to leave out. For boosted trees, which have no network, only
+    changes of the encoder count.
     """
     kept = list(settings.presets)
     if not (schema.target_encoding and settings.encoder.target_encoding):
@@ -104,5 +104,5 @@ def distinct_presets(settings: Settings, schema: Schema) -> list[InputPreset]:
 
 
 def is_self_trained(model: str) -> bool:
-    """Whether gradients do not train it: it is boosted trees, to which a network's inputs say nothing."""
+    """Tell whether a model trains itself without gradients, as boosted trees do."""
     return issubclass(EVERY_MODEL.find(model), SelfTrained)

@@ -1,9 +1,9 @@
-"""What a model rests on: by how much it ranks worse when one column is shuffled (Breiman 2001, section 10)."""
+"""Permutation importance: how much worse a model is when one column is shuffled (Breiman 2001, section 10)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,9 +19,9 @@ from automtl.training.metrics import Undefined, primary_metric, task_rows
 
 @dataclass(frozen=True)
 class Importance:
-    """Of one column for one task: the mean drop of the metric over the repeats, and its standard deviation.
+    """Importance of a column for a task: mean drop of AUC (or rise of RMSE) over the repeats, and its deviation.
 
-    The metric is AUC, or, of a quantity, RMSE, whose rise is given. None where it is undefined on these rows.
+    `base`: the metric before; None where it is undefined on these rows.
     """
 
     column: str
@@ -31,19 +31,15 @@ class Importance:
     drop: float | None
     spread: float | None
 
-    def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
-        return asdict(self)
-
 
 def column_importance(
     folder: Path | str, source: Any, *, repeats: int = 3, rows: int = 20_000, seed: int = 0
 ) -> tuple[Importance, ...]:
-    """Each column of a labelled table for each task of a saved model, deterministic by `seed`; the most needed first.
+    """Measure the importance of each column for each task of a saved model, the most important first.
 
-    Of the table so many `rows` are drawn. A column is shuffled as it stands in the table, so that everything that is
-    made of it (id, bins, target encoding, crosses) is shuffled together. Columns that tell the same share what they are
-    worth: neither is missed as long as the other is there.
+    At most `rows` rows of the labelled table are drawn, by `seed`. A column is shuffled in the table, so everything
+    made of it (id, bins, target encoding, crosses) is shuffled together. Columns that carry the same information show
+    little importance, since each replaces the other.
     """
     predictor = Predictor.load(folder)
     table = _sampled(read_table(source), rows, seed)
@@ -59,15 +55,11 @@ def column_importance(
 
 
 def importance_rows(found: Sequence[Importance]) -> tuple[list[str], list[list[str]]]:
-    """Header, and a row a column, by its largest drop: the drop and its spread for each task."""
+    """Return header and rows of a table: for each column and task the drop and its deviation."""
     tasks = sorted({one.task for one in found}, key=[one.task for one in found].index)
-    cells = {(one.column, one.task): _cell(one) for one in found}
+    cells = {(one.column, one.task): "-" if one.drop is None else f"{one.drop:.4f} ± {one.spread:.4f}" for one in found}
     columns = dict.fromkeys(one.column for one in found)
     return ["column", *tasks], [[column, *(cells[column, task] for task in tasks)] for column in columns]
-
-
-def _cell(one: Importance) -> str:
-    return "-" if one.drop is None else f"{one.drop:.4f} ± {one.spread:.4f}"
 
 
 def _sampled(table: pl.DataFrame, rows: int, seed: int) -> pl.DataFrame:
@@ -84,7 +76,7 @@ def _shuffled_values(
 
 
 def _values(predictor: Predictor, batch: Batch, tasks: tuple[Task, ...]) -> list[float | None]:
-    """By task: AUC, or RMSE."""
+    """Return AUC or RMSE by task, None where it is undefined."""
     scores = predictor.scores(batch)
     values = [primary_metric(task)(task_rows(scores(place), batch, place)) for place, task in enumerate(tasks)]
     return [None if isinstance(value, Undefined) else value for value in values]

@@ -1,38 +1,40 @@
-"""The report of a saved run or comparison."""
+"""Write the report of a saved run or comparison."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from automtl.errors import FileError
 from automtl.predictor import read_part
-from automtl.report.folder import (
-    PAGE,
-    comparison_picture_files,
-    comparison_report,
-    run_picture_files,
-    run_report,
-)
-from automtl.report.run import RunValues
+from automtl.report.comparison import comparison_pictures
+from automtl.report.folder import PAGE, comparison_report, picture_files, run_report
+from automtl.report.run import RunValues, run_pictures
 from automtl.system.files import read_json, write_whole, writing
 from automtl.system.manifest import COMPARISON, MODEL
 from automtl.tables.schema import Schema
 
-RESULTS = "comparison.json"  # of a comparison that has ended
+RESULTS = "comparison.json"  # written when a comparison has ended
 
 
 def report_folder(
     folder: Path | str, out: Path | str | None = None, pictures: Path | str | None = None, *, png: bool = False
 ) -> list[Path]:
-    """Write the report of a run or comparison to `out`, or its pictures into a folder; returns what was written.
+    """Write the page of a run or comparison to `out`, and its pictures into a folder; return the paths of all files.
 
     Without either, the page is report.html in the working directory. Raises FileError.
     """
     folder = Path(folder)
-    page, drawn = _comparison(folder, png) if COMPARISON.matches(folder) else _run(folder, png)
-    files = {} if pictures is None else {Path(pictures) / name: content for name, content in drawn().items()}
+    if COMPARISON.matches(folder):
+        comparison = read_comparison(folder)
+        page, drawn = partial(comparison_report, comparison), partial(comparison_pictures, comparison)
+    else:
+        run = read_run(folder)
+        page, drawn = partial(run_report, run), partial(run_pictures, run)
+    files: dict[Path, bytes] = {}
+    if pictures is not None:
+        files |= {Path(pictures) / name: content for name, content in picture_files(drawn, png=png).items()}
     if out is not None or pictures is None:
         files[Path(out or PAGE)] = page().encode()
     for path, content in files.items():
@@ -42,25 +44,15 @@ def report_folder(
     return list(files)
 
 
-def _run(folder: Path, png: bool) -> tuple[Callable[[], str], Callable[[], dict[str, bytes]]]:
-    run = read_run(folder)
-    return lambda: run_report(run), lambda: run_picture_files(run, png=png)
-
-
-def _comparison(folder: Path, png: bool) -> tuple[Callable[[], str], Callable[[], dict[str, bytes]]]:
-    found = read_comparison(folder)
-    return lambda: comparison_report(found), lambda: comparison_picture_files(found, png=png)
-
-
 def read_comparison(folder: Path) -> dict[str, Any]:
-    """What comparison.json holds. Raises FileError where it cannot be read."""
+    """Read the values of comparison.json. Raises FileError where it cannot be read."""
     COMPARISON.read(folder)
     found: dict[str, Any] = read_json(folder / RESULTS, "it is written when a comparison has ended")
     return found
 
 
 def read_run(folder: Path) -> RunValues:
-    """The values of a run folder. Raises FileError that says what is wrong with it."""
+    """Read the values of a run folder. Raises FileError that says what is wrong with it."""
     manifest = MODEL.verify(folder)
     values: dict[str, Any] = {
         name: read_part(folder, name) if f"{name}.json" in manifest["files"] else {}

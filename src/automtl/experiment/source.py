@@ -1,4 +1,4 @@
-"""What a model is made from: a table, which is split and encoded, or a prepared table, whose rows are mapped."""
+"""The rows that a model is made from: a table, or a prepared table, whose rows are encoded already."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from automtl.config import Settings
+from automtl.config import Settings, changed_values
 from automtl.dataset.prepared import PreparedFolder, is_prepared
 from automtl.dataset.store import DataLoader
 from automtl.errors import SettingsError, suggestion
@@ -28,7 +28,7 @@ from automtl.training.sampling import sample_negatives
 
 @dataclass(frozen=True)
 class ColumnRoles:
-    """Columns with a role of their own, and columns to leave out.
+    """Names the columns that have a role of their own, and columns to leave out.
 
     >>> automtl.ColumnRoles(drop=("dwell_ms",), group="user_id", time="timestamp").group
     'user_id'
@@ -42,7 +42,7 @@ class ColumnRoles:
 
 
 class Source(Protocol):
-    """Rows in three parts, on which models are trained, judged and tested. `digest` of their content, or empty."""
+    """Rows in three parts, to train, choose and test models. `digest`: of their content, or empty."""
 
     @property
     def schema(self) -> Schema: ...
@@ -52,23 +52,23 @@ class Source(Protocol):
 
     @property
     def num_rows(self) -> dict[str, int]:
-        """By part: train, validation, test."""
+        """Number of rows by part: train, validation, test."""
 
     def findings(self, seed: int) -> tuple[Finding, ...]:
-        """What the checks of the data find. Raises SchemaError where there is nothing to learn."""
+        """Check the data. Raises SchemaError where there is nothing to learn."""
 
     def encode(self, settings: EncoderSettings, loader: DataLoader) -> tuple[Encoder, Batch, Batch]:
-        """The encoder of these settings, training rows and validation rows."""
+        """Fit an encoder of these settings, and encode training and validation rows."""
 
     def test(self, encoder: Encoder, loader: DataLoader, like: Batch) -> Batch:
-        """Test rows; `like`: rows of the same width."""
+        """Encode test rows. `like`: rows of the same width."""
 
 
 @dataclass(frozen=True)
 class TableSource:
     """A table that was split. `seed` draws the folds of target encoding and negatives.
 
-    `dropped`: columns that are no inputs, of which the checks of the data say nothing.
+    `dropped`: columns that are no inputs and that the checks of the data skip.
     """
 
     split: Split
@@ -124,7 +124,7 @@ class FolderSource:
         return self.folder.rows_of(encoder, "test", loader)
 
     def check(self, settings: EncoderSettings) -> None:
-        """Raises SettingsError unless its rows can serve these settings, which may leave out target encoding."""
+        """Check that the rows fit the settings, which may leave out target encoding. Raises SettingsError."""
         own = self.folder.encoder.settings
         for one in fields(EncoderSettings):
             wanted, there = getattr(settings, one.name), getattr(own, one.name)
@@ -132,7 +132,7 @@ class FolderSource:
                 raise _again(self.folder, f"encoder.{one.name} is {wanted!r}", f"was prepared with {there!r}")
 
     def check_seed(self, seed: int) -> None:
-        """Raises SettingsError for the seed of another split, unless it is 0, as when none was given."""
+        """Check the seed of the split; 0 means that none was given. Raises SettingsError."""
         if seed not in (0, self.folder.origin.seed):
             raise _again(self.folder, f"the split seed is {seed}", f"was split with {self.folder.origin.seed}")
 
@@ -147,10 +147,10 @@ def open_source(
     *,
     identify: bool = False,
 ) -> tuple[Source, Settings]:
-    """Open the rows of a table or prepared table; the settings, with those of a prepared table.
+    """Open a table or prepared table; return its rows, and the settings completed by those of a prepared table.
 
-    `seed` draws the split. `identify` computes the digest of a table. Raises SettingsError for what had to be said when
-    the table was prepared.
+    `seed` draws the split. `identify` computes the digest of a table. Raises SettingsError for choices that a prepared
+    table no longer allows.
     """
     check_seed(seed)
     if is_prepared(given):
@@ -166,13 +166,13 @@ def open_source(
 
 
 def check_seed(seed: int) -> None:
-    """Raises SettingsError for a seed that no generator takes."""
+    """Check that a seed is not negative. Raises SettingsError."""
     if seed < 0:
         raise SettingsError(f"seed {seed} is below 0; give 0 or more")
 
 
 def open_again(given: Any, schema: Schema, split: SplitSettings, seed: int) -> Source:
-    """Open in another process what `open_source` gave."""
+    """Open in another process the rows that `open_source` opened."""
     if is_prepared(given):
         return FolderSource(PreparedFolder.open(given), schema)
     table = read_table(given)
@@ -192,17 +192,11 @@ def _open_folder(
         raise _again(folder, "settings of the split are given", "is split already")
     kept = of_some_tasks(folder.schema, tasks, f"prepared table '{folder.folder}'") if tasks else folder.schema
     source = FolderSource(folder, kept)
-    encoding = replace(folder.encoder.settings, **_changed(settings.encoder))
+    encoding = replace(folder.encoder.settings, **changed_values(settings.encoder))
     settings = replace(settings, encoder=encoding, split=folder.origin.split)
     for made in (settings, *(preset.apply(settings) for preset in settings.presets)):
         source.check(made.encoder)
     return source, settings
-
-
-def _changed(settings: EncoderSettings) -> dict[str, Any]:
-    """Settings that are not left at their default."""
-    default = asdict(EncoderSettings())
-    return {name: value for name, value in asdict(settings).items() if value != default[name]}
 
 
 def _again(folder: PreparedFolder, what: str, why: str) -> SettingsError:
@@ -210,7 +204,7 @@ def _again(folder: PreparedFolder, what: str, why: str) -> SettingsError:
 
 
 def resolve_schema(table: pl.DataFrame, tasks: Sequence[str], roles: ColumnRoles, schema: Schema | None) -> Schema:
-    """The schema given, with roles of the call on top, or an inferred one. Raises SettingsError for a dropped task."""
+    """Return the given schema with these roles and tasks, or infer one. Raises SettingsError for a dropped task."""
     both = [name for name in tasks if name in roles.drop]
     if both:
         raise SettingsError(f"column '{both[0]}' is given as a task and as dropped; leave one out")
@@ -224,7 +218,7 @@ def resolve_schema(table: pl.DataFrame, tasks: Sequence[str], roles: ColumnRoles
 
 
 def of_some_tasks(schema: Schema, tasks: Sequence[str], where: str) -> Schema:
-    """The schema with these of its tasks. Raises SettingsError that names a task which is not there."""
+    """Return the schema with only these of its tasks. Raises SettingsError that names an unknown task."""
     known = {task.name: task for task in schema.tasks}
     missing = [name for name in tasks if name not in known]
     if missing:
@@ -234,7 +228,7 @@ def of_some_tasks(schema: Schema, tasks: Sequence[str], where: str) -> Schema:
 
 
 def check_schema(table: pl.DataFrame, schema: Schema) -> None:
-    """Raises SchemaError where the schema names a column that the table lacks."""
+    """Check that the table has all columns of the schema. Raises SchemaError."""
     require_columns(table, schema.columns, "field")
     require_columns(table, schema.task_names, "task")
     check_metrics(schema.tasks)

@@ -1,1 +1,1 @@
-"""Networks: of any search space, the supernet on top, and published models beside them."""
+"""The network of a search space, the supernet on top of it, and published models."""

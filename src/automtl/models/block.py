@@ -14,13 +14,13 @@ from automtl.nn.shape import BlockShape
 from automtl.operations import Block, Operation
 from automtl.space.space import Choice
 
-MOVED = 1e-3  # the most that an output may move, as a share of the largest, where candidates are given up
+MOVED = 1e-3  # largest change of an output when other candidates are pruned, as a share of the largest output
 
 
 class MixedBlock(nn.Module):
-    """Runs all candidates of `stack` like cells, a mixture for each family, and sums their outputs by weight.
+    """Runs all candidates of `stack` equal cells, a mixture for each family, and sums their outputs by weight.
 
-    Raises SpaceError for a mixture that leaves open whose a parameter is.
+    Raises SpaceError for a mixture with a parameter of which it does not say whose it is.
     """
 
     def __init__(
@@ -45,9 +45,9 @@ class MixedBlock(nn.Module):
             self.candidates |= {place: (mixture, number) for number, place in enumerate(members)}
 
     def forward(self, x: Tensor, weights: Tensor | None, active: tuple[int, ...] | None = None) -> Tensor:
-        """weights: (S, len(active)) over the options `active` of a cell (None: all of them); others are not run.
+        """Run the options `active` of each cell (None: all), weighed by `weights` (S, len(active)).
 
-        No weights: there is one option, which weighs 1.
+        Without weights there is one option, which weighs 1.
         """
         active = tuple(range(len(self.options))) if active is None else active
         if weights is None:
@@ -65,25 +65,25 @@ class MixedBlock(nn.Module):
         return total
 
     def parameters_of(self, place: int) -> tuple[nn.Parameter, ...]:
-        """Parameters that are one option's alone, each (S, ...)."""
+        """Return the parameters that are one option's alone, each (S, ...)."""
         mixture, number = self.candidates[place]
         return tuple(mixture.parameters_of(number))
 
     @torch.no_grad()
     def copy_from(self, wide: MixedBlock, cells: Sequence[int] | None = None) -> None:
-        """Take the parameters' values from a block that has these options, too; `cells`: the copies to take."""
+        """Copy the parameters' values from a block that has at least these options; `cells`: its copies to take."""
         for source, target in self._pairs(wide):
             target.copy_(source if cells is None else source[list(cells)])
 
     def reuse(self, wide: MixedBlock) -> None:
-        """Hold the very parameters of a block that has these options, too, so that an optimizer still knows them."""
+        """Use the parameters of a block that has at least these options, so that an optimizer still knows them."""
         sources = {id(target): source for source, target in self._pairs(wide)}
         for module in self.modules():
             for name, parameter in list(module.named_parameters(recurse=False)):
                 setattr(module, name, sources[id(parameter)])
 
     def _pairs(self, wide: MixedBlock) -> Iterator[tuple[nn.Parameter, nn.Parameter]]:
-        """Parameters of `wide` and what they are here. Raises SpaceError where they differ in number or shape."""
+        """Pair parameters of `wide` with those here. Raises SpaceError where they differ in number or shape."""
         for place, option in enumerate(self.options):
             origin = wide.options.index(option)
             yield from _matched(option, wide.parameters_of(origin), self.parameters_of(place))
@@ -100,13 +100,13 @@ def _matched(
     if found != wanted:
         raise SpaceError(
             f"operation '{option}': its parameters have shapes {found} beside other candidates and {wanted} without "
-            "them (copies aside); parameters of a candidate must not depend on the others"
+            "them (without the dimension of copies); a candidate's parameters must not depend on other candidates"
         )
     yield from zip(sources, targets, strict=True)
 
 
 def example_inputs(kind: Block, shape: BlockShape, stack: int, rows: int) -> Tensor:
-    """Random inputs of a block of this kind, the same each time."""
+    """Draw inputs of a block of this kind, the same at every call."""
     size = (stack, rows, shape.width) if kind is Block.LAYER else (rows, shape.fields, shape.dim)
     return torch.randn(size, generator=torch.Generator().manual_seed(0))
 
@@ -128,11 +128,11 @@ class CandidateWeights:
 
     @property
     def options(self) -> slice | list[int]:
-        """An index that picks the entries of the active options among those of all."""
+        """The index of the active options among all options."""
         return slice(None) if self.active is None else list(self.active)
 
     def of(self, cells: tuple[int, ...]) -> CandidateWeights:
-        """The weights of some cells."""
+        """Return the weights of some cells."""
         return CandidateWeights(_stack(self.weights.unbind(0), cells), self.active)
 
 
@@ -149,8 +149,8 @@ class PlacedOperation:
 class ChoiceBlock(nn.Module):
     """Runs the cells of one choice; cells of equal options are stacked, except interactions.
 
-    Interactions: (B, F, D) -> the same, or of each expert's own (E, B, F, D). Poolings: either of these -> (E, B, H).
-    Layers: (E, B, H) -> (E, B, H).
+    Interactions keep the shape of fields, (B, F, D), or (E, B, F, D) where each expert has its own. Poolings map fields
+    to (E, B, H), and layers keep that shape.
     """
 
     def __init__(self, block: Block, choice: Choice, shape: BlockShape, generator: torch.Generator) -> None:
@@ -167,7 +167,7 @@ class ChoiceBlock(nn.Module):
         self.order = [flat.index(cell) for cell in range(len(flat))]
 
     def forward(self, x: Tensor, weights: CandidateWeights | None) -> Tensor:
-        """weights: of each cell's options, where all cells have the same; None where one option is left."""
+        """Run all cells; `weights` of their options, which are the same in all cells (None: one option is left)."""
         if len(self.groups) == 1:
             (block,) = self.blocks
             return _run(block, x, weights)
@@ -183,7 +183,7 @@ class ChoiceBlock(nn.Module):
         return torch.stack([outs[place] for place in self.order])
 
     def prune(self, places: Sequence[int]) -> None:
-        """Build all blocks anew with the options at these places alone; their parameters are taken over.
+        """Rebuild all blocks with the options at these places alone, which keep their parameters.
 
         Raises SpaceError if that changes what an operation computes.
         """
@@ -197,7 +197,7 @@ class ChoiceBlock(nn.Module):
             check_pruned(block, narrow, x, tuple(places))
 
     def copy_from(self, wide: ChoiceBlock, cells: Sequence[int]) -> None:
-        """Take the parameters' values from a choice of more options; `cells`: which of its cells are left, in order."""
+        """Copy the parameters' values from a choice with more options; `cells`: its cells that are left, in order."""
         for members, block in zip(self.groups, self.mixed_blocks, strict=True):
             wanted = [cells[cell] for cell in members]
             group = next(index for index, others in enumerate(wide.groups) if wanted[0] in others)
@@ -217,14 +217,14 @@ class ChoiceBlock(nn.Module):
 
 @torch.no_grad()
 def check_pruned(wide: MixedBlock, narrow: MixedBlock, x: Tensor, places: tuple[int, ...]) -> None:
-    """Raises SpaceError if an option of `narrow`, at these places of `wide`, does not compute what it did there."""
+    """Raise SpaceError if an option of `narrow` gives another output than in `wide`, where it has these places."""
     training = wide.training
     for place, origin in enumerate(places):
         before, after = wide.eval()(x, None, (origin,)), narrow.eval()(x, None, (place,))
         if (after - before).abs().max() > MOVED * before.abs().max():
             raise SpaceError(
-                f"operation '{narrow.options[place]}' computes something else once other candidates are gone; "
-                "parameters_of must name each candidate's own"
+                f"operation '{narrow.options[place]}' computes something else once other candidates are pruned; "
+                "parameters_of must name all parameters of a candidate"
             )
     narrow.train(training)
 

@@ -16,7 +16,7 @@ from automtl.space.space import Places, SearchSpace
 
 
 class Cost(nn.Module):
-    """Multiply-adds for one row: of what the choices decide (expected, under their weights), and of the rest."""
+    """Counts multiply-adds for one row: the expected ones of what the choices decide, and those of the rest."""
 
     def __init__(self, space: SearchSpace, network: Network) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Cost(nn.Module):
         self.fixed = float(gates + sum(towers))
 
     def forward(self, relaxed: RelaxedArchitecture) -> Tensor:
-        """The expected multiply-adds."""
+        """Return the expected multiply-adds."""
         decided = [
             (getattr(self, f"of_{name}")[:, of.options] * of.weights).sum() for name, of in relaxed.choices.items()
         ]
@@ -41,14 +41,14 @@ class Cost(nn.Module):
 
 
 def choice_costs(choice: ChoiceBlock) -> Tensor:
-    """(cells, K) multiply-adds for one row of each option of a uniform choice."""
+    """Count the multiply-adds (cells, K) for one row of each option of a choice whose cells have the same options."""
     block = choice.mixed_blocks[0]
     costs = [multiply_adds(block, choice.block, choice.shape, place) for place in range(len(block.options))]
     return torch.tensor([costs]).repeat(sum(map(len, choice.groups)), 1)
 
 
 def multiply_adds(block: MixedBlock, kind: Block, shape: BlockShape, place: int) -> float:
-    """Multiply-adds of one option for one more row, in one cell."""
+    """Count the multiply-adds of one option in one cell for one more row."""
     one, two = (_flops(block, example_inputs(kind, shape, block.stack, rows), place) for rows in (1, 2))
     return (two - one) / 2 / block.stack
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor, nn
 
-from automtl.features.batch import Features
+from automtl.features.batch import Batch, Features, iterate
 from automtl.features.layout import Layout
 from automtl.models.block import CandidateWeights, ChoiceBlock, PlacedOperation
 from automtl.models.settings import NetworkSettings
@@ -32,7 +32,7 @@ NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
 
 @dataclass(frozen=True)
 class RelaxedArchitecture:
-    """Weights in place of decisions: of the candidates of each choice, and (T, E) of experts (None: gates decide).
+    """Weights in place of decisions: those of candidates by choice, and (T, E) those of experts (None: gates decide).
 
     `skips`: weight of a skip connection beside each block of a kind (Chu et al., DARTS-, eq. 3); none by default.
     """
@@ -43,19 +43,14 @@ class RelaxedArchitecture:
 
 
 ONE_LEFT = RelaxedArchitecture({}, None)  # of a derived model
+GATE_ROWS, GATE_BATCH = 65_536, 2_048  # rows that mean gate weights are taken over
 
 
 class Network(nn.Module):
     """Embedding, interaction, experts (pooling and layers), gates or expert weights, towers -> logits (B, T)."""
 
     def __init__(
-        self,
-        space: SearchSpace,
-        layout: Layout,
-        settings: NetworkSettings,
-        *,
-        gated: bool,
-        generator: torch.Generator,
+        self, space: SearchSpace, layout: Layout, settings: NetworkSettings, *, gated: bool, generator: torch.Generator
     ) -> None:
         super().__init__()
         self.embedding = FieldEmbedding(layout, settings.embedding_size, generator)
@@ -70,7 +65,7 @@ class Network(nn.Module):
         self.towers = Towers(space.num_tasks, settings.width, settings.towers, generator, settings.dropout)
 
     def forward(self, features: Features, relaxed: RelaxedArchitecture | None = None) -> Tensor:
-        """relaxed: what all candidates and experts weigh; None: one candidate is left, and gates weigh the experts."""
+        """Return logits; `relaxed` weighs candidates and experts (None: one candidate is left, gates weigh experts)."""
         relaxed = ONE_LEFT if relaxed is None else relaxed
         blocks = self.blocks
         x = refined = self._run(INTERACTION, blocks.pop(INTERACTION), self.embedding(features), relaxed)  # (B, F, D)
@@ -93,7 +88,7 @@ class Network(nn.Module):
         return torch.add(out, x, alpha=skip) if skip else out
 
     def refine(self, features: Features) -> Tensor:
-        """Fields after the interaction that all experts share, (B, F, D), of a derived model: its gates read them."""
+        """Return what the gates of a derived model read: the fields (B, F, D) after the interaction of all experts."""
         return self._run(INTERACTION, self.blocks[INTERACTION], self.embedding(features), ONE_LEFT)
 
     @property
@@ -103,7 +98,7 @@ class Network(nn.Module):
 
     @torch.no_grad()
     def copy_from(self, wide: Network, experts: list[int]) -> None:
-        """Take the parameters' values from a network of a wider space; `experts`: those that are left, in order.
+        """Copy the parameters' values from a network of a wider space; `experts`: those that are left, in order.
 
         Gates stay as they are: the wide network has none.
         """
@@ -113,16 +108,27 @@ class Network(nn.Module):
             block.copy_from(wide.blocks[name], [0] if name == INTERACTION else experts)
 
     def placed(self) -> list[PlacedOperation]:
-        """All candidates of the network with their places."""
+        """List all candidates of the network with their places."""
         return [placed for name, block in self.blocks.items() for placed in block.placed(name)]
 
 
 def build(space: SearchSpace, layout: Layout, settings: NetworkSettings, seed: int) -> Network:
-    """The derived model of a narrowed space, with gates, initialised by `seed`."""
+    """Build the derived model of a narrowed space, with gates, initialised by `seed`."""
     return Network(space, layout, settings, gated=True, generator=torch.Generator().manual_seed(seed))
 
 
+@torch.inference_mode()
+def mean_gate_weights(model: nn.Module, batch: Batch) -> list[list[float]] | None:
+    """Return the mean weights (T, E) of a derived network's gates over the first rows; None for other models."""
+    if not isinstance(model, Network) or model.gate is None:
+        return None
+    rows = batch.take(slice(0, GATE_ROWS))
+    parts = iterate(rows, GATE_BATCH)
+    total = sum(model.gate.shares(model.refine(part.features).flatten(1)).sum(0).double() for part in parts)
+    return [[round(value, 5) for value in row] for row in (total / len(rows)).tolist()]  # type: ignore[union-attr]
+
+
 def count_parameters(model: nn.Module) -> int:
-    """Trainable numbers in a model."""
+    """Count the numbers that a model learns."""
     trees = sum(module.num_parameters for module in model.modules() if isinstance(module, SelfTrained))
     return trees + sum(parameter.numel() for parameter in model.parameters())

@@ -1,4 +1,4 @@
-"""All models that can be trained beside the searched one, by short name or import path. Reading it imports no torch."""
+"""Models that can be trained, by short name or import path. Reading this module imports no torch."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ EVERY_MODEL: Registry[type[nn.Module]] = replace(  # type: ignore[assignment]  #
 
 
 def check_model(name: str, tasks: Sequence[Task]) -> None:
-    """Raises SettingsError where there is no such model, it lacks an installed package, or cannot serve these tasks."""
+    """Raise SettingsError where a model is unknown, its package is not installed, or it cannot serve these tasks."""
     check = getattr(EVERY_MODEL.find(name), "check", None)
     if check is not None:
         check(tasks)
@@ -60,13 +60,11 @@ def new_model(name: str, layout: Layout, settings: NetworkSettings, seed: int) -
 
     generator = torch.Generator().manual_seed(seed)
     model = MODELS.find(name)
-    if name in MODELS:
-        return model(layout, settings, generator)
     try:
         return model(layout, settings, generator)
-    except AutomtlError:
-        raise
     except Exception as error:  # whatever a user's class raises
+        if name in MODELS or isinstance(error, AutomtlError):
+            raise
         raise SettingsError(
             f"model '{name}' cannot be made ({type(error).__name__}: {error}); it is called with a Layout, "
             "NetworkSettings and a torch.Generator"
@@ -74,7 +72,7 @@ def new_model(name: str, layout: Layout, settings: NetworkSettings, seed: int) -
 
 
 def check_logits(name: str, model: nn.Module, rows: Batch) -> None:
-    """Raises SettingsError unless the model gives a logit of each task for each of the rows."""
+    """Raise SettingsError unless the model gives a logit of each task for each of the rows."""
     expected = tuple(rows.labels.shape)
     try:
         found: Any = tuple(model(rows.features).shape)

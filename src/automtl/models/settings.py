@@ -14,10 +14,10 @@ from automtl.tables.schema import CONFIG
 class NetworkSettings:
     """Sizes shared by the searched network and the published models."""
 
-    embedding_size: int = Limit(default=16, ge=1, description="Numbers of an embedding (D).")
+    embedding_size: int = Limit(default=16, ge=1, description="Size of an embedding (D).")
     width: int = Limit(default=64, ge=1, description="Hidden units between layers of experts (H).")
     towers: tuple[int, ...] = Limit(default=(128, 64), description="Hidden units of each layer of a task's tower.")
     dropout: float = Limit(default=0.2, ge=0, lt=1, description="Share of hidden units dropped in training.")
     normalization: Literal["none", "layer"] = Limit(
-        default="layer", description="Of hidden vectors where experts begin and end; of the searched network alone."
+        default="layer", description="Normalization where experts begin and end; only the searched network has it."
     )

@@ -18,11 +18,11 @@ from automtl.operations import Block
 from automtl.space.architecture import Architecture, Selection
 from automtl.space.space import Places, SearchSpace
 
-NOISE = 1e-3  # of new logits, so that equal ones may part
+NOISE = 1e-3  # of new logits, so that equal candidates can differ
 
 
 class ArchitectureLogits(nn.Module):
-    """alpha: one (cells, K) tensor a choice (one cell if homogeneous), by the choice's name."""
+    """The logits of candidates: `alpha` has a tensor (cells, K) for each choice (one cell if homogeneous), by name."""
 
     def __init__(self, space: SearchSpace, generator: torch.Generator) -> None:
         super().__init__()
@@ -33,13 +33,13 @@ class ArchitectureLogits(nn.Module):
             self.alpha[name] = nn.Parameter(noise)
 
     def weights(self, name: str, active: tuple[int, ...] | None = None) -> Tensor:
-        """(cells, len(active)) softmax over the candidates `active` of a choice (None: all)."""
+        """Return the softmax (cells, len(active)) over the candidates `active` of a choice (None: all)."""
         alpha = self.alpha[name]
         return torch.softmax(alpha if active is None else alpha[:, list(active)], dim=1)
 
 
 class SelectionLogits(nn.Module):
-    """beta: (T, E), minus infinity (by `closed`) where a task may not use an expert."""
+    """The logits of experts: `beta` (T, E); `closed` marks the experts that a task may not use."""
 
     closed: Tensor
 
@@ -50,14 +50,14 @@ class SelectionLogits(nn.Module):
         self.register_buffer("closed", closed_experts(space.num_experts, space.selection), persistent=False)
 
     def weights(self) -> Tensor:
-        """(T, E) softmax over each task's experts."""
+        """Return the softmax (T, E) over each task's experts."""
         return self.beta.masked_fill(self.closed, float("-inf")).softmax(dim=1)
 
 
 class Supernet(nn.Module):
-    """`network` holds the weights, `logits` alpha, `selection` beta: three modules, three optimizers.
+    """A network with logits of its candidates (`logits`) and of its experts (`selection`).
 
-    `skips`: the present weight of the skip connections beside each kind of block, of searches that have them.
+    `skips`: the current weight of a skip connection beside each block of a kind, in searches that add them.
     """
 
     def __init__(
@@ -72,7 +72,7 @@ class Supernet(nn.Module):
         self.skips: Mapping[Block, float] = {}
 
     def relax(self, active: Mapping[str, tuple[int, ...]] | None = None) -> RelaxedArchitecture:
-        """Softmax of the logits over all candidates, or over some `active` ones of each choice, by its name."""
+        """Turn logits into weights by softmax, over all candidates or over the `active` ones of each choice."""
         choices = {}
         for name, choice in self.space.choices.items():
             some = None if active is None else active[name]
@@ -85,9 +85,9 @@ class Supernet(nn.Module):
 
     @torch.no_grad()
     def prune(self, kept: Places) -> None:
-        """Become the supernet of the space that keeps these options of each choice.
+        """Keep only these options of each choice.
 
-        Weights of what is kept are the same parameters as before; logits are new ones with the old values.
+        The weights that are kept are the same parameters as before; logits are new ones with the old values.
         """
         self.space = self.space.prune(kept)
         for name, block in self.network.blocks.items():
@@ -98,7 +98,7 @@ class Supernet(nn.Module):
 
     @torch.no_grad()
     def derive(self) -> Architecture:
-        """The strongest candidate of each cell, the K strongest experts of each task; idle experts are gone."""
+        """Choose the strongest candidate of each cell and the K strongest experts of each task; drop idle experts."""
         choices = {}
         for name, of in self.relax().choices.items():
             best = of.weights.argmax(dim=1).tolist()
@@ -107,7 +107,7 @@ class Supernet(nn.Module):
 
     @torch.no_grad()
     def selected(self) -> Selection:
-        """For each task its K strongest experts."""
+        """Choose the K strongest experts of each task."""
         if self.space.gated:
             return self.space.selection
         keep = min(self.space.keep, min(len(allowed) for allowed in self.space.selection))
@@ -120,9 +120,9 @@ class Supernet(nn.Module):
 
 
 class PartialSupernet(nn.Module):
-    """A supernet that runs some candidates of each choice alone."""
+    """A supernet that runs only the `active` candidates of each choice."""
 
-    def __init__(self, supernet: Supernet, active: Mapping[str, tuple[int, ...]] | None) -> None:
+    def __init__(self, supernet: Supernet, active: Mapping[str, tuple[int, ...]]) -> None:
         super().__init__()
         self.supernet, self.active = supernet, active
 

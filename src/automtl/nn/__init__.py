@@ -1,1 +1,1 @@
-"""Tensor parts that know neither files nor search."""
+"""Parts of networks, which know neither files nor search."""

@@ -24,7 +24,7 @@ class Dropout(nn.Module):
 
     @property
     def active(self) -> bool:
-        """Whether anything is dropped."""
+        """Tell whether anything is dropped."""
         return self.training and self.dropped > 0
 
     def mask(self, shape: Sequence[int], like: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""Fields to embeddings: one table for all ids, one product for all numeric columns."""
+"""The embedding of fields: one table for all ids, one product for all numeric columns."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from torch import Tensor, nn
 from automtl.features.batch import Features
 from automtl.features.layout import Layout
 from automtl.nn.lists import list_pooling
-from automtl.nn.stacked import product_type, segments
+from automtl.nn.stacked import product_type
 
 STD = 0.01  # of new id embeddings
 
 
 class FieldEmbedding(nn.Module):
-    """Features of B rows -> (B, F, D): categorical fields, multi-valued fields, numeric groups.
+    """Embeds features of B rows as (B, F, D): categorical fields, multi-valued fields, numeric groups.
 
     Ids of all fields live in one table (each field has its own range, a sequence that of its target); numeric groups
     are projected linearly (paper, 4.1.4) by one product with a matrix that is zero outside each group's block.
@@ -42,10 +42,10 @@ class FieldEmbedding(nn.Module):
         multi_offsets = starts[torch.tensor(owners, dtype=torch.long)].to(numbers)
         self.register_buffer("multi_offsets", multi_offsets, persistent=False)
         self.table = nn.Parameter(torch.empty(int(starts[-1]), dim).normal_(0, STD, generator=generator))
-        self.row_wise = False  # whether the table's gradient is sparse; who trains says so
+        self.row_wise = False  # whether the table's gradient is sparse, which training decides
         self.num_fields, self.dim, self.num_groups = layout.num_fields, dim, len(layout.numeric)
         columns = [len(group.columns) for group in layout.numeric]
-        owner = segments(columns) if columns else torch.zeros(0, dtype=torch.long)
+        owner = torch.arange(len(columns)).repeat_interleave(torch.tensor(columns, dtype=torch.long))  # (N,)
         block = torch.eye(max(len(columns), 1))[owner].repeat_interleave(dim, dim=1)  # (N, G D)
         self.register_buffer("block", block, persistent=False)
         fan_in = torch.tensor([float(size) for size in columns])[owner].rsqrt().unsqueeze(1)
@@ -56,13 +56,13 @@ class FieldEmbedding(nn.Module):
 
     @property
     def width(self) -> int:
-        """F D, the size of the flattened output."""
+        """The size of the flattened output, F D."""
         return self.num_fields * self.dim
 
     def forward(self, features: Features, *, for_products: bool = False) -> Tensor:
-        """`for_products`: nothing but products reads the output, so that it may have the type of autocast.
+        """Embed the fields; `for_products`: only products read the output, which may have the type of autocast.
 
-        It has that type where rounding the table is less work than rounding what is found.
+        It has that type where rounding the table is less work than rounding the output.
         """
         numeric = self._projected(features.numeric)
         if not features.multi:
@@ -81,7 +81,7 @@ class FieldEmbedding(nn.Module):
         return torch.cat(parts if numeric is None else [*parts, numeric], dim=1)
 
     def _projected(self, numeric: Tensor) -> Tensor | None:
-        """(B, N) -> (B, G, D)."""
+        """Project the numeric columns (B, N) to (B, G, D)."""
         if not self.num_groups:
             return None
         with torch.autocast(numeric.device.type, enabled=False):  # a small product, which rounding would only slow down
@@ -99,9 +99,9 @@ class FieldEmbedding(nn.Module):
 
 
 class _Lookup(torch.autograd.Function):
-    """Rows of a table (V, D) by ids (B, C), beside them other fields (B, G, D) if there are any: (B, C + G, D).
+    """Looks up rows of a table (V, D) by ids (B, C) and appends other fields (B, G, D), if any: (B, C + G, D).
 
-    What is found has the given type. The table's gradient is whole, or, if `row_wise`, sparse: of the ids met.
+    The output has the given type. The table's gradient is dense, or, if `row_wise`, sparse: of the ids met.
     """
 
     @staticmethod
@@ -135,9 +135,9 @@ class _Lookup(torch.autograd.Function):
 
 
 def sum_by_id(ids: Tensor, values: Tensor, rows: int) -> Tensor:
-    """ids (B, C), values (B, F, D) -> (rows, D), the sum of the values of each id; values beyond the first C are left.
+    """Sum the first C of values (B, F, D) by their ids (B, C): (rows, D).
 
-    On a processor by a sparse product, which adds row after row: `index_add_` sorts the ids first, for the same sums.
+    A processor uses a sparse product, which adds row after row: `index_add_` sorts the ids first, for the same sums.
     """
     batch, count = ids.shape
     if values.device.type != "cpu" or values.dtype != torch.float32:
@@ -150,7 +150,7 @@ def sum_by_id(ids: Tensor, values: Tensor, rows: int) -> Tensor:
 
 @torch.library.custom_op("automtl::sum_by_id", mutates_args=())
 def _sum_by_id_compiled(ids: Tensor, values: Tensor, rows: int) -> Tensor:
-    """`sum_by_id` as one operation of a compiled model, which the compiler does not look into."""
+    """Run `sum_by_id` as one operation of a compiled model, which the compiler does not look into."""
     return sum_by_id(ids, values, rows)
 
 
@@ -161,7 +161,7 @@ def _(ids: Tensor, values: Tensor, rows: int) -> Tensor:
 
 @lru_cache(maxsize=4)
 def _picks(batch: int, count: int, fields: int, short: bool) -> tuple[np.ndarray, np.ndarray]:
-    """Entries, and where columns start: one with one entry for each of `count` fields, without for those after them.
+    """Make the entries and column starts of a sparse matrix: an entry for each of `count` fields, none for later ones.
 
     `short`: ids have 32 bits. Starts of other numbers than ids would make a copy of the ids.
     """

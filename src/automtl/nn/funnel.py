@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 
 class Funnel(nn.Module):
-    """Logits of tasks (B, T), of which some are stages, given the one before -> logits of all stages up to each.
+    """Turns logits (B, T) of stages, each given the one before, into logits of all stages up to each.
 
     What is learned is then the probability of the label on all rows (ESMM, Ma et al., SIGIR 2018): of two stages, the
     first is CTR, the second's own probability is CVR, and what comes out for it is their product, CTCVR.
@@ -29,7 +29,7 @@ class Funnel(nn.Module):
 
 
 def chain(steps: Tensor) -> Tensor:
-    """Logits z of each step's probability (B, T) -> logits of the products p_k = sigmoid(z_1) ... sigmoid(z_k).
+    """Turn logits z of steps (B, T) into logits of the products p_k = sigmoid(z_1) ... sigmoid(z_k).
 
     With n the negative of a logit, 1 / p = 1 + exp(n), so 1 + exp(n_k) = (1 + exp(n_(k-1))) (1 + exp(-z_k)) and
     n_k = log(exp(n_(k-1)) + exp(-z_k) + exp(n_(k-1) - z_k)): finite for all z, and its gradients are a softmax.

@@ -11,7 +11,7 @@ from automtl.nn.stacked import StackedLinear, uniform
 
 
 class Gate(nn.Module):
-    """For each of T targets a softmax over its own experts: x (B, I), experts (E, B, H) -> (T, B, H)."""
+    """Mixes for each of T targets its experts by a softmax: x (B, I), experts (E, B, H) -> (T, B, H)."""
 
     closed: Tensor
 
@@ -25,7 +25,7 @@ class Gate(nn.Module):
         self.bias = nn.Parameter(torch.zeros(len(allowed), num_experts))
 
     def shares(self, x: Tensor) -> Tensor:
-        """(B, I) -> (B, T, E), rows of T sum to one. The softmax runs along rows, where it is ten times as fast."""
+        """Return the weights (B, T, E) of the experts. The softmax runs along rows, where it is ten times as fast."""
         score = torch.addmm(self.bias.view(-1), x, self.weight)
         score = score.T.contiguous().view(*self.closed.shape, len(x))  # (T, E, B)
         if self.partial:
@@ -39,7 +39,7 @@ class Gate(nn.Module):
 
 
 class StackedGate(nn.Module):
-    """A gate for each of T targets, each with an input of its own: x (T, B, I), experts (E, B, H) -> (T, B, H)."""
+    """Mixes experts for each of T targets by its own input: x (T, B, I), experts (E, B, H) -> (T, B, H)."""
 
     closed: Tensor
 
@@ -51,7 +51,7 @@ class StackedGate(nn.Module):
         self.score = StackedLinear(len(allowed), in_dim, num_experts, generator)
 
     def shares(self, x: Tensor) -> Tensor:
-        """(T, B, I) -> (T, B, E), rows of E sum to one."""
+        """Return the weights (T, B, E) of the experts."""
         score: Tensor = self.score(x)
         return score.masked_fill(self.closed.unsqueeze(1), float("-inf")).softmax(dim=2)
 
@@ -60,7 +60,7 @@ class StackedGate(nn.Module):
 
 
 def closed_experts(num_experts: int, allowed: Sequence[Sequence[int]]) -> Tensor:
-    """(T, E) true where a target may not use an expert."""
+    """Mark the experts that a target may not use, (T, E)."""
     closed = torch.ones(len(allowed), num_experts, dtype=torch.bool)
     for target, experts in enumerate(allowed):
         closed[target, list(experts)] = False

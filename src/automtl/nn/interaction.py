@@ -1,4 +1,4 @@
-"""Feature interactions: (B, F, D) -> (B, F, D). The stack is one: all experts share this block."""
+"""Feature interactions: (B, F, D) -> (B, F, D). The stack has one copy: all experts share it."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FUSED_FIELDS = 128  # of more fields, attention keeps no scores: those of 1,024 
 
 
 class FieldInnerProduct(nn.Module):
-    """e_i + P_i W with P_ij = e_i . e_j, W: (F, D) (PNN, eq. 8, without its dense map)."""
+    """Inner products: e_i + P_i W with P_ij = e_i . e_j, W: (F, D) (PNN, eq. 8, without its dense map)."""
 
     def __init__(self, shape: BlockShape, generator: torch.Generator) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class FieldInnerProduct(nn.Module):
 
 
 class FieldOuterProduct(nn.Module):
-    """e_i + e_i (s s^T) W with s the sum of the fields (PNN, eq. 12): (e_i . s) (s W), no D x D matrix a row."""
+    """Outer products: e_i + e_i (s s^T) W, s the sum of the fields (PNN, eq. 12), as (e_i . s) (s W)."""
 
     def __init__(self, shape: BlockShape, generator: torch.Generator) -> None:
         super().__init__()
@@ -41,7 +41,7 @@ class FieldOuterProduct(nn.Module):
 
 
 class FieldBitGate(nn.Module):
-    """e_i * sigmoid(W_i e_i), a matrix for each field (GateNet, eq. 4-5)."""
+    """Bit gate: e_i * sigmoid(W_i e_i), a matrix for each field (GateNet, eq. 4-5)."""
 
     def __init__(self, shape: BlockShape, generator: torch.Generator) -> None:
         super().__init__()
@@ -53,7 +53,7 @@ class FieldBitGate(nn.Module):
 
 
 class FieldVectorGate(nn.Module):
-    """e_i * sigmoid(w_i . e_i), a vector for each field (GateNet, eq. 2-3)."""
+    """Vector gate: e_i * sigmoid(w_i . e_i), a vector for each field (GateNet, eq. 2-3)."""
 
     def __init__(self, shape: BlockShape, generator: torch.Generator) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class FieldVectorGate(nn.Module):
 
 
 class CrossMixture(Mixture):
-    """x_{l+1} = x_0 * (U_l V_l x_l + b_l) + x_l (DCN-V2, eq. 2), networks of all depths side by side.
+    """Cross networks, x_{l+1} = x_0 * (U_l V_l x_l + b_l) + x_l (DCN-V2, eq. 2), of all depths side by side.
 
     Networks run in order of depth, so those that go on after a layer are a tail of the stack.
     """
@@ -108,7 +108,7 @@ class CrossMixture(Mixture):
 
 
 def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """softmax(q k / sqrt(size)) v of each head: (B, heads, F, size), three times -> the same.
+    """Compute softmax(q k / sqrt(size)) v of each head; all are (B, heads, F, size).
 
     The fused kernel keeps no scores, but on a processor its gradient takes up to ten times as long in bf16, so that
     scores are kept where there is a gradient to take and they are not too many.
@@ -123,7 +123,7 @@ def attend(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 class AttentionMixture(Mixture):
-    """ReLU(attention(e) W_out + e W_res), heads of size max(1, D // heads) (AutoInt, eq. 5-8)."""
+    """Self-attention, ReLU(attention(e) W_out + e W_res), heads of size max(1, D // heads) (AutoInt, eq. 5-8)."""
 
     def __init__(self, heads: Sequence[int], shape: BlockShape, generator: torch.Generator) -> None:
         super().__init__()

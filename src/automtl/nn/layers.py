@@ -14,7 +14,7 @@ from automtl.nn.stacked import StackedLinear, entry, joined, layer, uniform
 
 
 class MLPMixture(Mixture):
-    """All hidden layers side by side: one product expands, one maps and sums."""
+    """Perceptrons whose hidden layers lie side by side: one product expands, one maps and sums."""
 
     def __init__(self, hidden: Sequence[int], stack: int, shape: BlockShape, generator: torch.Generator) -> None:
         super().__init__()
@@ -40,7 +40,7 @@ class MLPMixture(Mixture):
 
 
 class StackedHiddenGate(nn.Module):
-    """x * sigmoid(W x + b) (GateNet, eq. 8-9)."""
+    """Hidden gate: x * sigmoid(W x + b) (GateNet, eq. 8-9)."""
 
     def __init__(self, stack: int, shape: BlockShape, generator: torch.Generator) -> None:
         super().__init__()
@@ -51,7 +51,7 @@ class StackedHiddenGate(nn.Module):
 
 
 class ConvolutionMixture(Mixture):
-    """Convolutions are linear, so the weighted sum of the kernels, padded to one size, is the mixture.
+    """Convolutions, of which the weighted sum of the kernels, padded to one size, is the mixture.
 
     The product with the band matrix of that kernel is one batched product.
     """

@@ -1,4 +1,4 @@
-"""Several ids a row to one vector: (B, L, D) values, of which (B, L) are given and the rest is padding -> (B, D).
+"""Pooling of several ids a row: values (B, L, D), of which (B, L) are given and the rest is padding, to (B, D).
 
 Legend: B rows, L values of the longest row, D embedding size, P positions, H hidden units. A row without values is 0.
 """
@@ -11,11 +11,11 @@ from torch import Tensor, nn
 from automtl.features.layout import MultiLayout
 from automtl.nn.stacked import uniform
 
-HIDDEN = 36  # units that tell how much a value has in common with the target (DIN, section 5)
+HIDDEN = 36  # units of the perceptron that compares a value with the target (DIN, section 5)
 
 
 class ListPooling(nn.Module):
-    """Mean, sum or maximum of the values. `target`: (B, D), which only sequences look at."""
+    """Mean, sum or maximum of the values; only sequences read the target (B, D)."""
 
     def __init__(self, pooling: str) -> None:
         super().__init__()
@@ -32,7 +32,7 @@ class ListPooling(nn.Module):
 
 
 class AttentiveListPooling(nn.Module):
-    """The sum by softmax(v tanh(W e)) over the values of a row (Lin et al., ICLR 2017, eq. 5)."""
+    """Sums the values of a row by softmax(v tanh(W e)) (Lin et al., ICLR 2017, eq. 5)."""
 
     def __init__(self, dim: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class AttentiveListPooling(nn.Module):
 
 
 class TargetAttention(nn.Module):
-    """A sequence by what its values have in common with the target (DIN, Zhou et al., KDD 2018, eq. 3).
+    """Sums a sequence by what its values have in common with the target (DIN, Zhou et al., KDD 2018, eq. 3).
 
     Each value e weighs a(e + p, t), a perceptron of the two vectors and their product; the weights are not normalised,
     so that many related values count more than few. p is an embedding of the value's place, counted from the newest
@@ -71,7 +71,7 @@ class TargetAttention(nn.Module):
 
 
 def list_pooling(field: MultiLayout, dim: int, generator: torch.Generator) -> nn.Module:
-    """The pooling that a field asks for."""
+    """Make the pooling that a field asks for."""
     if field.target is not None:
         return TargetAttention(dim, field.positions, generator)
     return AttentiveListPooling(dim, generator) if field.pooling == "attention" else ListPooling(field.pooling)

@@ -19,18 +19,18 @@ class Mixture(nn.Module, ABC):
 
     @abstractmethod
     def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
-        """The sum of the outputs of the candidates `active` by weights (S, len(active)); linear in the weights."""
+        """Sum the outputs of the candidates `active` by weights (S, len(active)); must be linear in the weights."""
 
     @abstractmethod
     def parameters_of(self, candidate: int) -> list[nn.Parameter]:
-        """Parameters that are this candidate's alone, in an order that does not depend on the other candidates."""
+        """Return the parameters of this candidate alone, in an order that does not depend on other candidates."""
 
     def shared_parameters(self) -> list[nn.Parameter]:
-        """Parameters that all candidates read, whatever others there are."""
+        """Return the parameters that all candidates read."""
         return []
 
     def single(self, x: Tensor, candidate: int) -> Tensor:
-        """The output of one candidate that weighs 1, as in a derived model. A family may know a shorter way."""
+        """Run one candidate of weight 1, as in a derived model; a family may have a shorter way."""
         stack = next(self.parameters()).shape[0]
         return self(x, x.new_ones(stack, 1), (candidate,))  # type: ignore[no-any-return]
 
@@ -56,9 +56,9 @@ class SeparateCandidates(Mixture):
 
 
 def check_mixture(mixture: Mixture, candidates: Sequence[object], stack: int) -> None:
-    """Raises SpaceError unless each parameter is one candidate's or declared as shared, and nothing else is kept.
+    """Raise SpaceError unless each parameter is one candidate's or declared as shared, and nothing else is saved.
 
-    A parameter that is neither would be left behind where candidates are given up or a model is derived.
+    A parameter that is neither would be lost where candidates are pruned or a model is derived.
     """
     owner = {id(parameter): "all candidates" for parameter in mixture.shared_parameters()}
     for place, candidate in enumerate(candidates):
@@ -75,7 +75,7 @@ def check_mixture(mixture: Mixture, candidates: Sequence[object], stack: int) ->
     for name in mixture.state_dict():
         if name not in named:
             raise SpaceError(
-                f"operation '{candidates[0]}': buffer '{name}' is neither learned nor made anew; register it with "
+                f"operation '{candidates[0]}': buffer '{name}' would be saved, but is not learned; register it with "
                 "persistent=False, or make it a parameter"
             )
         if id(named[name]) not in owner:

@@ -9,7 +9,7 @@ MOMENTUM, EPSILON = 0.1, 1e-5
 
 
 class StackedBatchNorm(nn.Module):
-    """Ioffe & Szegedy, ICML 2015, for each copy and unit alone: (S, B, H) -> (S, B, H).
+    """Normalises each copy and unit alone (Ioffe and Szegedy, ICML 2015): (S, B, H) -> (S, B, H).
 
     A training batch of one row has no variance; it is normalised by the running statistics.
     """

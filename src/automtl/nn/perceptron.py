@@ -1,10 +1,10 @@
-"""How a wide hidden layer between two linear maps is run, in one place.
+"""A wide hidden layer between two linear maps, run in few passes over its units.
 
 Legend: S copies, B rows, I inputs, H hidden units, O outputs.
 
 The hidden units of all candidates of all experts are many (66 MB for eight experts and 1024 rows of the published
-space), so passes over them decide: one in the forward pass, one in the backward pass, in place, and none to weigh
-units, since weighing the rows of a matrix weighs them too.
+space), so passes over them decide the time: one forward, one backward, in place, and none to weigh units, since the
+rows of a matrix are weighed instead.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from torch import Tensor
 
 
 def perceptron(x: Tensor, expand: Tensor, expand_bias: Tensor, contract: Tensor, share: Tensor, bias: Tensor) -> Tensor:
-    """relu(x expand + expand_bias) (share contract) + bias.
+    """Compute relu(x expand + expand_bias) (share contract) + bias.
 
     x: (S, B, I), expand: (S, I, H), expand_bias: (S, 1, H), contract: (S, H, O), share: (S, H), the weight of each
     hidden unit, bias: (S, 1, O) -> (S, B, O).
@@ -32,7 +32,7 @@ def perceptron(x: Tensor, expand: Tensor, expand_bias: Tensor, contract: Tensor,
 
 
 class _Perceptron(torch.autograd.Function):
-    """Gradients that nobody needs are not computed."""
+    """The perceptron as one node, which computes only the gradients that are needed."""
 
     @staticmethod
     def forward(

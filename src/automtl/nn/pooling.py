@@ -13,7 +13,7 @@ from automtl.nn.stacked import StackedLinear, layer, uniform
 
 
 class FieldPoolingMixture(Mixture):
-    """Sum, average and attentive pooling are weighted sums over fields: their weights add up before one product."""
+    """Sum, average and attentive pooling: weighted sums over fields, whose weights add up before one product."""
 
     constant: Tensor
     attends: Tensor
@@ -50,7 +50,7 @@ class FieldPoolingMixture(Mixture):
         return torch.bmm(pooled if pooled.dim() == 3 else pooled.expand(self.stack, -1, -1), self.map)
 
     def _attend(self, x: Tensor) -> Tensor:
-        """The sum over fields by softmax(v tanh(W e)): (S, B, D)."""
+        """Sum the fields by softmax(v tanh(W e)): (S, B, D)."""
         if x.dim() == 3:
             return torch.bmm(self._shared_scores(x).softmax(dim=2), x).transpose(0, 1)
         stack, rows, fields, dim = x.shape
@@ -59,7 +59,7 @@ class FieldPoolingMixture(Mixture):
         return (share.unsqueeze(2) @ x).squeeze(2)
 
     def _shared_scores(self, x: Tensor) -> Tensor:
-        """v tanh(W e) of fields that all copies read, which are one factor of one product: (B, S, F)."""
+        """Score fields that all copies read by v tanh(W e), in one product: (B, S, F)."""
         rows, fields, dim = x.shape
         weight, bias = self.hidden.weight.transpose(1, 2).flatten(0, 1), self.hidden.bias.reshape(-1, 1)  # (S D, D)
         hidden = torch.tanh(torch.addmm(bias, weight, x.reshape(-1, dim).T)).view(self.stack, dim, -1)

@@ -1,4 +1,4 @@
-"""The sizes of a choice block. No tensors, so that values may import it."""
+"""The sizes of a choice block. No tensors, so that operations, as values, can import it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Many copies of a linear map, run as one kernel. S: copies, B: rows, K: segments."""
+"""Many copies of a linear map, run as one kernel. S: copies, B: rows."""
 
 from __future__ import annotations
 
@@ -13,23 +13,23 @@ from automtl.nn.dropout import Dropout
 
 
 def uniform(shape: Sequence[int], fan_in: int, generator: torch.Generator) -> nn.Parameter:
-    """A parameter drawn from U(-b, b) with b = sqrt(1 / fan_in), by the generator given."""
+    """Draw a parameter from U(-b, b) with b = sqrt(1 / fan_in)."""
     bound = fan_in**-0.5
     return nn.Parameter(torch.empty(*shape).uniform_(-bound, bound, generator=generator))
 
 
 def product_type(device: str, otherwise: torch.dtype) -> torch.dtype:
-    """The type that products on a kind of device are made in: that of autocast, if it is on."""
+    """Return the type of products on a kind of device: that of autocast, if it is on."""
     return torch.get_autocast_dtype(device) if torch.is_autocast_enabled(device) else otherwise
 
 
 def layer(
     x: Tensor, weight: Tensor, bias: Tensor, *, activate: bool = False, mask: Tensor | None = None, scale: float = 1.0
 ) -> Tensor:
-    """x weight + bias, then ReLU if `activate`, then times `mask` (of 0 and `scale`; only with ReLU): (S, B, out).
+    """Compute x weight + bias, then ReLU if `activate`, then times `mask` (of 0 and `scale`; only with ReLU).
 
-    x: (S, B, in), or (B, in) for an input that all copies read; weight: (S, in, out), bias: (S, 1, out). Computed in
-    the type of autocast, if that is on, else in that of the weight.
+    x: (S, B, in), or (B, in) for an input that all copies read; weight: (S, in, out), bias: (S, 1, out) -> (S, B, out),
+    computed in the type of autocast, if that is on, else in that of the weight.
     """
     dtype = product_type(x.device.type, weight.dtype)
     if not torch.is_grad_enabled() and mask is None:  # without the node, which costs as much as a small product
@@ -42,7 +42,7 @@ def layer(
 
 
 class _Layer(torch.autograd.Function):
-    """One node in place of six: inputs are cast in it, and what ReLU and dropout let pass is read off the output.
+    """A layer as one node in place of six: inputs are cast in it, and ReLU and dropout are read off the output.
 
     An input that all copies read is not repeated: its gradient is summed product by product, or in one.
     """
@@ -83,7 +83,7 @@ class _Layer(torch.autograd.Function):
 
 
 def _map(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
-    """(S, B, in) or (B, in), (S, in, out) -> (S, B, out)."""
+    """Map x, (S, B, in) or (B, in), by weights (S, in, out) to (S, B, out)."""
     stack, inputs, size = weight.shape
     if x.dim() == 2 and x.dtype == torch.bfloat16:  # one wide product: a batch of them would first copy x for each
         flat = torch.addmm(bias.flatten(), x, weight.transpose(0, 1).reshape(inputs, -1))
@@ -108,7 +108,7 @@ def _input_gradient(gradient: Tensor, weight: Tensor, *, shared: bool) -> Tensor
 
 
 def _weight_gradient(x: Tensor, gradient: Tensor) -> Tensor:
-    """(S, in, out)."""
+    """Return the gradient of a weight, (S, in, out)."""
     stack, rows, size = gradient.shape
     if x.dim() == 2:  # one product for all copies: a batch of products would repeat x in memory
         return (x.T @ gradient.transpose(0, 1).reshape(rows, -1)).view(-1, stack, size).transpose(0, 1)
@@ -130,19 +130,14 @@ class StackedLinear(nn.Module):
 
 
 def entry(parameters: nn.ParameterList, place: int) -> nn.Parameter:
-    """`parameters[place]` in a third of the time, which counts where one row is scored."""
+    """Return `parameters[place]` in a third of the time, which counts where one row is scored."""
     found: nn.Parameter = getattr(parameters, str(place))
     return found
 
 
 def joined(parts: Sequence[Tensor], dim: int) -> Tensor:
-    """The parts one after another; a single part is not copied."""
+    """Join the parts; a single part is not copied."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=dim)
-
-
-def segments(sizes: Sequence[int]) -> Tensor:
-    """(sum(sizes),) the index of the segment that each unit belongs to."""
-    return torch.repeat_interleave(torch.arange(len(sizes)), torch.tensor(list(sizes)))
 
 
 class StackedPerceptron(nn.Module):
@@ -157,8 +152,7 @@ class StackedPerceptron(nn.Module):
     ) -> None:  # fmt: skip
         super().__init__()
         dims = [in_dim, *sizes]
-        pairs = pairwise(dims)
-        self.layers = nn.ModuleList(StackedLinear(stack, a, b, generator) for a, b in pairs)
+        self.layers = nn.ModuleList(StackedLinear(stack, a, b, generator) for a, b in pairwise(dims))
         self.activate_last, self.full_last = activate_last, full_last
         self.dropout = Dropout(dropout)
 
@@ -167,10 +161,9 @@ class StackedPerceptron(nn.Module):
         for index, linear in enumerate(self.layers):
             assert isinstance(linear, StackedLinear)
             activate = index < last or self.activate_last
-            mask = None
-            if activate and self.dropout.active:
-                stack, _, out_dim = linear.weight.shape
-                mask = self.dropout.mask((stack, x.shape[-2], out_dim), x)
+            stack, _, out_dim = linear.weight.shape
+            dropped = activate and self.dropout.active
+            mask = self.dropout.mask((stack, x.shape[-2], out_dim), x) if dropped else None
             if index == last and self.full_last and torch.is_autocast_enabled(x.device.type):
                 with torch.autocast(x.device.type, enabled=False):
                     return linear(x)  # type: ignore[no-any-return]

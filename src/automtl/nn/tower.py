@@ -1,4 +1,4 @@
-"""Task towers: what a task's gate gathered becomes its logit."""
+"""Towers, which turn the mixed experts of a task into its logit."""
 
 from __future__ import annotations
 
@@ -13,16 +13,11 @@ from automtl.nn.stacked import StackedPerceptron
 class Towers(nn.Module):
     """T perceptrons in one stack: (T, B, H), or (B, H) for all -> logits (B, T).
 
-    Logits are never rounded: quantities may be large.
+    Logits are in full precision: predicted quantities may be large.
     """
 
     def __init__(
-        self,
-        num_tasks: int,
-        in_dim: int,
-        sizes: Sequence[int],
-        generator: torch.Generator,
-        dropout: float = 0.0,
+        self, num_tasks: int, in_dim: int, sizes: Sequence[int], generator: torch.Generator, dropout: float = 0.0
     ) -> None:
         super().__init__()
         self.num_tasks = num_tasks

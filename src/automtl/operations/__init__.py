@@ -1,4 +1,4 @@
-"""Candidate operations: values, one family a file, found by a short name or an import path."""
+"""Candidate operations as values, one family a file, found by a short name or an import path."""
 
 from __future__ import annotations
 

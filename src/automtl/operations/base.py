@@ -25,7 +25,7 @@ Modules: TypeAlias = "Mixture | Sequence[nn.Module]"
 
 
 class Block(StrEnum):
-    """Where a candidate may stand, and so the shapes it maps (S: stacked experts)."""
+    """The kinds of places where a candidate may stand, which decide its shapes (S: stacked experts)."""
 
     INTERACTION = "interaction"  # (B, F, D) -> (B, F, D)
     POOLING = "pooling"  # (B, F, D) -> (S, B, H)
@@ -44,7 +44,7 @@ class Operation(ABC):
     blocks: ClassVar[tuple[Block, ...]]
 
     def __post_init__(self) -> None:
-        """Raises SpaceError if a number is none that the operation can have."""
+        """Raise SpaceError for a number below 1."""
         if any(value < 1 for value in self.numbers):
             raise SpaceError(f"operation '{self}': the number must be at least 1")
 
@@ -53,17 +53,17 @@ class Operation(ABC):
     def mixture(candidates: Sequence[Any], stack: int, shape: BlockShape, generator: Generator) -> Modules:
         """Build what runs these candidates, all of one family, for `stack` experts at once.
 
-        That is a module for each candidate, from its input to its output, or a `Mixture` that runs all of them in
+        Return a module for each candidate, from its input to its output, or a `Mixture` that runs all of them in
         fewer products. Parameters have the stack as dimension 0 and are drawn by the generator.
         """
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """The values of the leaf's fields."""
+        """The values of the operation's fields."""
         return tuple(getattr(self, field.name) for field in fields(self))
 
     def __str__(self) -> str:
-        """The text that `operation` reads: a short name or an import path, then the number, as in 'mlp-64'."""
+        """Return the text that `operation` reads: a short name or an import path, then the number: 'mlp-64'."""
         return "-".join([OPERATIONS.name_of(type(self)), *map(str, self.numbers)])
 
 
@@ -97,7 +97,7 @@ OPERATIONS: Registry[type[Operation]] = Registry(
 
 
 def operation(text: str) -> Operation:
-    """The operation that a text names, whose `str` it is: 'skip', 'mlp-64', 'package.module:Name-8'.
+    """Return the operation that a text names, the inverse of `str`: 'skip', 'mlp-64', 'package.module:Name-8'.
 
     Raises SpaceError that names the text and what is wrong with it.
     """

@@ -18,10 +18,9 @@ class Convolution(Operation):
     kernel: int
 
     def __post_init__(self) -> None:
-        """Raises SpaceError."""
         super().__post_init__()
         if self.kernel % 2 == 0:
-            raise SpaceError(f"operation '{self}': the kernel must be odd, to be padded alike on both sides")
+            raise SpaceError(f"operation '{self}': the kernel must be odd, so that both sides are padded alike")
 
     @staticmethod
     def mixture(candidates: Sequence[Convolution], stack: int, shape: BlockShape, generator: Generator) -> Modules:

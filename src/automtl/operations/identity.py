@@ -10,7 +10,7 @@ from automtl.operations.base import Block, BlockShape, Generator, Modules, Opera
 
 @dataclass(frozen=True)
 class Identity(Operation):
-    """The input itself."""
+    """Returns its input."""
 
     blocks = (Block.INTERACTION, Block.LAYER)
 

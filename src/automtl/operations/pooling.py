@@ -1,4 +1,4 @@
-"""Fields to a vector: the first block of an expert."""
+"""Poolings of fields to a vector, the first block of an expert."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from automtl.operations.base import Block, BlockShape, Generator, Modules, Opera
 
 @dataclass(frozen=True)
 class FieldPooling(Operation):
-    """A weighted sum over fields; where D differs from H one linear map, shared by this family, follows."""
+    """A weighted sum over fields, then, where D differs from H, a linear map that this family shares."""
 
     blocks = (Block.POOLING,)
     kind: ClassVar[str]
@@ -39,7 +39,7 @@ class AveragePooling(FieldPooling):
 
 @dataclass(frozen=True)
 class AttentivePooling(FieldPooling):
-    """Fields by attention: softmax of v tanh(W e) (Lin et al., ICLR 2017, eq. 5)."""
+    """The sum over fields by softmax(v tanh(W e)) (Lin et al., ICLR 2017, eq. 5)."""
 
     kind = "attentive"
 

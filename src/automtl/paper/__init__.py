@@ -1,4 +1,4 @@
-"""Tables and figures of the paper, each one command on any table of rows."""
+"""The paper's tables and figures, each of which one command reproduces on any table of rows."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["REPRODUCTIONS", "Reproduced", "Reproduction", "find_reproduction", "
 
 
 def find_reproduction(name: str) -> Reproduction:
-    """The one of this name, in capitals or not. Raises SettingsError that lists all."""
+    """Find a reproduction by its name, in any case. Raises SettingsError that lists all."""
     found = REPRODUCTIONS.get(name.upper())
     if found is None:
         known = ", ".join(REPRODUCTIONS)

@@ -1,4 +1,4 @@
-"""What a reproduction is: candidates, plain values of their results, tables and pictures of those values."""
+"""A reproduction compares candidates, gathers plain values of the results, and shows them as tables and pictures."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ from automtl.report.text import Table, spread_text
 from automtl.report.words import METRIC_NAMES, main_metric
 
 SEARCHED = "automtl"
-MARKS = {"better": "▲ better", "worse": "▼ worse", "within noise": "≈ noise"}
 
 
 @dataclass(frozen=True)
 class Reproduction:
-    """A table or figure of the paper, on any table of rows; a file each.
+    """A table or figure of the paper, made from any table of rows.
 
-    `paper`: what the paper reports there, a sentence. `trains`: candidates are tuned, trained and tested, not only
-    searched. `gather`: plain values, with `sentences` that say what came out. `note`: what a reader must know.
+    `paper`: a sentence on what the paper reports. `trains`: candidates are tuned, trained and tested, not only
+    searched. `gather`: makes plain values, with `sentences` that sum up the results. `note`: how to read them.
     """
 
     name: str
@@ -39,12 +38,12 @@ class Reproduction:
 
 
 def named(*names: str) -> Callable[[Settings], list[Candidate]]:
-    """Candidates that are the same whatever the settings."""
+    """Return a function that gives these candidates whatever the settings."""
     return lambda settings: [find_candidate(name) for name in names]
 
 
 def selecting(made: Callable[[Settings], list[Candidate]]) -> Callable[[Settings], list[Candidate]]:
-    """Candidates that mean nothing where experts are not selected: that is a SettingsError."""
+    """Add a check to a function of candidates: SettingsError where the settings select no experts."""
 
     def candidates(settings: Settings) -> list[Candidate]:
         if not settings.space.selection:
@@ -55,7 +54,7 @@ def selecting(made: Callable[[Settings], list[Candidate]]) -> Callable[[Settings
 
 
 def search_histories(comparison: Comparison, *names: str) -> dict[str, list[Result]]:
-    """Histories of each candidate's searches, by seed, with these values of every record."""
+    """Return the history of each candidate's search for each seed, with these values of every record."""
 
     def history(seed: int, found: Result) -> Result:
         records = [{name: record[name] for name in ("step", *names)} for record in found["records"]]
@@ -69,7 +68,7 @@ def search_histories(comparison: Comparison, *names: str) -> dict[str, list[Resu
 
 
 def quality_table(found: Result, mark: Callable[[str, str], str] = lambda model, task: "") -> Table:
-    """Main metric of each task and the total, mean ± deviation over seeds; `mark(model, task)` follows a value."""
+    """Make a table of the main metric of each task and of the total loss; `mark(model, task)` follows a value."""
     tasks = {task["name"]: main_metric(task["kind"]) for task in found["tasks"]}
     rows = []
     for name, model in found["models"].items():
@@ -86,7 +85,7 @@ def quality_table(found: Result, mark: Callable[[str, str], str] = lambda model,
 def summary_table(
     found: Result, columns: Mapping[str, tuple[str, Callable[[Any], str]]], names: Mapping[str, str]
 ) -> Table:
-    """What the searches gave, by name. `columns`: header and text of each value of the summary."""
+    """Make a table of the searches by name. `columns`: header and text of each value of the summary."""
     rows = [
         [names[name], *(text(values[key]) for key, (_, text) in columns.items())]
         for name, values in found["summary"].items()
@@ -96,12 +95,12 @@ def summary_table(
 
 
 def count_text(values: Mapping[str, Any]) -> str:
-    """Mean and standard deviation of counts, or a dash."""
+    """Write mean and standard deviation of counts, or a dash."""
     if values["mean"] is None:
         return "–"
     return f"{values['mean']:.1f}" if values["std"] is None else f"{values['mean']:.1f} ±{values['std']:.1f}"
 
 
 def numbers(values: Iterable[Any]) -> list[float]:
-    """The values that are numbers, without those that are undefined."""
+    """Return the values that are numbers, without undefined ones."""
     return [float(value) for value in values if value is not None and not isinstance(value, Mapping)]

@@ -31,7 +31,7 @@ def _gather(comparison: Comparison) -> Result:
 
 
 def _end(record: Result) -> Result:
-    """How far apart the tasks are: mean distance of their weights, experts in use, mean largest weight of a task."""
+    """Measure how tasks differ: mean distance of their weights, number of experts in use, mean largest weight."""
     weights = record["beta"]
     distances = [dist(one, other) for one, other in combinations(weights, 2)]
     return {
@@ -47,9 +47,9 @@ def _sentences(summary: Result) -> list[str]:
     apart = [f"{summary[name]['distance']['mean']:.3f} {TITLES[name]}" for name in TITLES]
     used = [f"{summary[name]['experts']['mean']:.1f} {TITLES[name]}" for name in TITLES]
     return [
-        f"At the end of the search the weights of two tasks are apart by {' and '.join(apart)} (mean Euclidean "
-        "distance; 0: alike, 1.41: a different expert each)",
-        f"Experts that some task keeps: {' and '.join(used)}",
+        f"At the end of the search the distance between the weights of two tasks is {' and '.join(apart)} (mean "
+        "Euclidean distance; 0: equal weights, 1.41: each its own expert)",
+        f"Experts that at least one task keeps: {' and '.join(used)}",
     ]
 
 
@@ -62,7 +62,7 @@ def _tables(found: Result) -> list[Table]:
 
 
 def _pictures(found: Result) -> Iterator[Picture]:
-    """Of the first seed: tasks by experts at the end, then each task over the search."""
+    """Draw tasks by experts at the end, then each task over the search, for the first seed."""
     tasks = [task["name"] for task in found["tasks"]]
     first = {name: searches[0]["records"] for name, searches in found["searches"].items()}
     peak = max((max(map(max, records[-1]["beta"])) for records in first.values()), default=1.0)

@@ -1,4 +1,4 @@
-"""Figure 4: skip connections in the architecture over the search, by method; and the gradients behind it."""
+"""Figure 4: skip connections over the search by method, and the gradient differences that explain them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from automtl.report.text import Table, spread_text
 TITLES = {
     "darts": "DARTS", "darts-minus": "DARTS-", "algorithm-1": "early stopping", SEARCHED: "default search",
 }  # fmt: skip
-MEDIAN = 2  # of minimum, quartiles and maximum
+MEDIAN = 2  # place among minimum, quartiles and maximum
 
 
 def _gather(comparison: Comparison) -> Result:
@@ -29,13 +29,12 @@ def _gather(comparison: Comparison) -> Result:
     places = int(space.interaction) + space.experts * (space.layers + space.expert_interaction)
     return {
         "places": places, "threshold": getattr(comparison.settings.search, "stop_threshold", None),
-        "searches": searches,
-        "summary": summary, "sentences": _sentences(summary, places),
+        "searches": searches, "summary": summary, "sentences": _sentences(summary, places),
     }  # fmt: skip
 
 
 def _summary(searches: Sequence[Sequence[Result]], final: Sequence[Result]) -> Result:
-    """Mean and deviation over seeds. `final`: the final architectures."""
+    """Summarize searches over seeds. `final`: their final architectures."""
     medians = [records[-1]["gradient_difference"] for records in searches]
     return {
         "first": spread(records[0]["skips"] for records in searches),
@@ -79,7 +78,7 @@ def _pictures(found: Result) -> Iterator[Picture]:
 
 
 def _curve(searches: Sequence[Sequence[Result]]) -> tuple[list[int], list[float]]:
-    """Steps and mean skips over seeds. A search that ended early rests where it ended."""
+    """Return steps and mean skips over seeds. A search that ended early keeps its last value."""
     longest = max(searches, key=len)
     counts = [
         fmean(records[min(place, len(records) - 1)]["skips"] for records in searches) for place in range(len(longest))
@@ -94,7 +93,7 @@ FIGURE4 = Reproduction(
     named(*TITLES), _gather, _tables, _pictures,
     "The difference is 1 − cosine of an operation's gradients on a training and on a validation batch, over all "
     "watched operations; pictures of it show the first seed. Early stopping is Algorithm 1 of the paper. "
-    "An evaluation shows the architecture that is strongest at that step of the search; the default search then holds "
-    "it against plain layers in short trials, so that its final architecture may have other skips.",
+    "An evaluation shows the architecture that is strongest at that step of the search; the default search then "
+    "compares it with plain layers in short trials, so its final architecture may have other skips.",
     trains=False,
 )  # fmt: skip

@@ -43,7 +43,7 @@ def _sentences(models: Result, kept: dict[str, int], experts: int) -> list[str]:
 
 
 def _by_loss(models: Result, kept: dict[str, int], part: str) -> list[str]:
-    """Models by their mean MTL-Loss, the lowest first; without those whose loss is undefined."""
+    """Sort models by their mean MTL-Loss, the lowest first, without those whose loss is undefined."""
     losses = {name: numbers(seed[part]["mtl_loss"] for seed in models[name]["seeds"]) for name in kept}
     return sorted((name for name in losses if losses[name]), key=lambda name: fmean(losses[name]))
 
@@ -65,7 +65,7 @@ def _metric(task: str, metric: str, test: Result) -> Any:
 
 
 def _picture(found: Result, name: str, title: str, label: str, value: Callable[[Result], Any]) -> Iterator[Picture]:
-    """A line of the means and thin ones of the seeds."""
+    """Draw a line of the means, and thin lines of the seeds."""
     values = {
         kept: numbers(value(seed["test"]) for seed in found["models"][model]["seeds"])
         for model, kept in found["kept"].items()

@@ -1,4 +1,4 @@
-"""Figure 6: the architectures that were found, drawn."""
+"""Figure 6: drawings of the architectures that were found."""
 
 from __future__ import annotations
 
@@ -27,17 +27,16 @@ def _gather(comparison: Comparison) -> Result:
 
 
 def _loss(seed: Result, part: str) -> float:
-    """MTL-Loss; an undefined one is the worst."""
+    """Return the MTL-Loss; infinity if it is undefined."""
     found = seed[part]["mtl_loss"]
     return found if isinstance(found, float) else float("inf")
 
 
 def _operations(seeds: list[Result]) -> dict[str, list[str]]:
-    """All that stand in each kind of block, over seeds and experts."""
-    architectures = [seed["architecture"] for seed in seeds]
+    """Collect the operations of each kind of block over seeds and experts."""
     found: dict[str, list[str]] = {}
-    for architecture in architectures:
-        for name, made in architecture["choices"].items():
+    for seed in seeds:
+        for name, made in seed["architecture"]["choices"].items():
             kind = "layer" if name.startswith("layer_") else choice_title(name)
             found.setdefault(kind, []).extend(made)
     return found
@@ -53,14 +52,8 @@ def _sentences(operations: Result) -> list[str]:
 
 def _tables(found: Result) -> list[Table]:
     tasks = {task["name"]: main_metric(task["kind"]) for task in found["tasks"]}
-    header = [
-        "seed",
-        "interaction",
-        "experts",
-        "skips",
-        "parameters",
-        *(f"{t} {METRIC_NAMES[m]}" for t, m in tasks.items()),
-    ]
+    quality = [f"{task} {METRIC_NAMES[metric]}" for task, metric in tasks.items()]
+    header = ["seed", "interaction", "experts", "skips", "parameters", *quality]
     rows = []
     for seed in found["architectures"]:
         made = seed["architecture"]

@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any
 
 from automtl.comparison.candidates import DEFAULT, Candidate, find_candidate
-from automtl.comparison.compare import DEFAULT_SETTINGS, run_comparison
-from automtl.comparison.settings import ComparisonSettings
+from automtl.comparison.compare import DEFAULT_SETTINGS, ComparisonSettings, run_comparison
 from automtl.comparison.summary import Comparison
 from automtl.paper.base import Reproduction
-from automtl.report.reproduction import reproduction_files
+from automtl.report.folder import reproduction_files
 from automtl.report.style import drawing
 from automtl.report.text import Table
 from automtl.system.files import json_bytes, write_whole
@@ -21,7 +20,7 @@ from automtl.system.progress import Callback, ignore
 
 @dataclass(frozen=True)
 class Reproduced:
-    """`values`: what NAME.json holds. `tables`: for the terminal. `files`: what was written."""
+    """A finished reproduction. `values`: content of NAME.json; `tables`: for the terminal; `files`: all written."""
 
     values: Mapping[str, Any]
     tables: list[Table]
@@ -38,11 +37,11 @@ def reproduce(
     out: Path | str = Path("runs/paper"),
     callback: Callback = ignore,
 ) -> Reproduced:
-    """Run what a reproduction needs and write NAME.json, NAME.html and its pictures into `out`.
+    """Run the comparison that a reproduction needs, and write NAME.json, NAME.html and pictures into `out`.
 
-    Arguments are those of `compare_table`, whose results it keeps and reads: reproductions with one `out` share what
-    they have in common, and an interrupted one goes on where it stopped. Trials serve those that train.
-    `published_schedule`: searches go as in the paper, the default one by its Algorithm 1.
+    Arguments are those of `compare_table`. Reproductions with the same `out` share trials, and an interrupted one goes
+    on where it stopped. Only reproductions that train use `trials`.
+    `published_schedule`: search as in the paper, by its Algorithm 1 in place of the default strategy.
 
     >>> from automtl.paper import find_reproduction
     >>> find_reproduction("figure6").name
@@ -61,21 +60,17 @@ def reproduce(
 
 
 def as_published(candidate: Candidate) -> Candidate:
-    """The candidate with Algorithm 1 of the paper for its search, if it searches in the default manner."""
+    """Return the candidate with Algorithm 1 of the paper in place of the default search."""
     default = candidate.changes.get("strategy") == DEFAULT["strategy"]
     changes = find_candidate("algorithm-1").changes if default else {}
     return replace(candidate, changes=candidate.changes | changes)
 
 
 def write_reproduction(reproduction: Reproduction, comparison: Comparison, out: Path) -> Reproduced:
-    """Write what the results of a comparison show."""
-    values = comparison.header | {
-        "reproduction": reproduction.name,
-        "title": reproduction.title,
-        "paper": reproduction.paper,
-        "note": reproduction.note,
-        "failed": {result.name: result.entry["failed"] for result in comparison.results if result.failed},
-    }
+    """Write the values, page and pictures of a reproduction from the results of its comparison."""
+    failed = {result.name: result.entry["failed"] for result in comparison.results if result.failed}
+    about = {name: getattr(reproduction, name) for name in ("title", "paper", "note")}
+    values = comparison.header | about | {"reproduction": reproduction.name, "failed": failed}
     values |= reproduction.gather(comparison)
     tables = reproduction.tables(values)
     with drawing():

@@ -1,13 +1,14 @@
-"""Table 3: the searched model among published ones and random search."""
+"""Table 3: the searched model compared with published models and random search."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from functools import partial
 
 from automtl.comparison.result_store import Result
 from automtl.comparison.summary import Comparison
-from automtl.paper.base import MARKS, SEARCHED, Reproduction, named, quality_table
-from automtl.report.comparison import comparison_pictures
+from automtl.paper.base import SEARCHED, Reproduction, named, quality_table
+from automtl.report.comparison import comparison_pictures, mark_of
 from automtl.report.picture import Picture
 from automtl.report.text import Table
 
@@ -21,13 +22,7 @@ def _gather(comparison: Comparison) -> Result:
 
 
 def _tables(found: Result) -> list[Table]:
-    def mark(model: str, task: str) -> str:
-        significance = found["significance"].get(task, {})
-        if model == SEARCHED:
-            return MARKS.get(significance.get("conclusion", ""), "")
-        return "rival" if model == significance.get("rival") else ""
-
-    return [quality_table(found, mark)]
+    return [quality_table(found, partial(mark_of, found))]
 
 
 def _pictures(found: Result) -> Iterator[Picture]:

@@ -1,8 +1,7 @@
-"""Table 4: what a search costs, beside what it found and beside published models."""
+"""Table 4: the cost of a search, compared with retraining its result and with published models."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from statistics import fmean
 
 from automtl.comparison.result_store import Result
@@ -10,9 +9,8 @@ from automtl.comparison.summary import Comparison, spread
 from automtl.paper.base import SEARCHED, Reproduction, named
 from automtl.paper.table3 import MODELS
 from automtl.report.comparison import comparison_pictures
-from automtl.report.picture import Picture
-from automtl.report.text import Table, spread_text
-from automtl.report.words import scaled, seconds, size
+from automtl.report.text import Table, cost_table
+from automtl.report.words import seconds
 
 
 def _gather(comparison: Comparison) -> Result:
@@ -22,7 +20,7 @@ def _gather(comparison: Comparison) -> Result:
 
 
 def _costs(seeds: list[Result]) -> Result:
-    """Mean and deviation over seeds."""
+    """Summarize the cost of a model over seeds."""
     times = {f"{part}_seconds": spread(seed["seconds"][part] for seed in seeds) for part in ("search", "training")}
     counts = {
         name: spread(seed[name] for seed in seeds if seed[name] is not None)
@@ -47,27 +45,14 @@ def _sentences(costs: Result) -> list[str]:
 
 
 def _tables(found: Result) -> list[Table]:
-    rows = [
-        [name, seconds(cost["search_seconds"]["mean"]) if cost["search_seconds"]["mean"] else "–",
-         seconds(cost["training_seconds"]["mean"]),
-         scaled(cost["parameters"]["mean"]), scaled(cost["flops_per_row"]["mean"]),
-         size(cost["peak_memory_bytes"]["mean"]),
-         spread_text(found["models"][name]["summary"]["mtl_loss"])]
-        for name, cost in found["costs"].items()
-    ]  # fmt: skip
-    header = ["model", "search", "(re)training", "parameters", "FLOPs/row", "peak memory", "MTL-Loss"]
-    return [("cost, mean over seeds", header, rows)]
-
-
-def _pictures(found: Result) -> Iterator[Picture]:
-    yield from comparison_pictures(found)["cost"]
+    return [cost_table(found)]
 
 
 TABLE4 = Reproduction(
     "TABLE4", "Table 4: cost of search and training",
     "the search takes 0.8 GPU hours on UserBehavior-2017 (retraining 0.09) to 18 on AliExpress-ES (2.2), eight to nine "
     "times as long as retraining.",
-    named(*MODELS), _gather, _tables, _pictures,
-    "Times are those of one trial in one process; compare times within this table alone. Tuning is not counted: it is "
-    "the same for all models.",
+    named(*MODELS), _gather, _tables, lambda found: comparison_pictures(found)["cost"],
+    "Times are those of one trial in one process; compare them only within this table. Tuning is not counted, since "
+    "it is the same for all models.",
 )  # fmt: skip

@@ -8,13 +8,13 @@ from automtl.comparison.candidates import ABLATIONS
 from automtl.comparison.result_store import Result
 from automtl.comparison.significance import significance_of_each
 from automtl.comparison.summary import Comparison
-from automtl.paper.base import MARKS, SEARCHED, Reproduction, named, quality_table
-from automtl.report.charts import gains
+from automtl.paper.base import SEARCHED, Reproduction, named, quality_table
+from automtl.report.comparison import MARKS, gain_picture
 from automtl.report.picture import Picture
 from automtl.report.text import Table
 from automtl.report.words import clean, slug
 
-OPPOSITE = {"better": "worse", "worse": "better"}  # conclusions are on the full search
+OPPOSITE = {"better": "worse", "worse": "better"}  # conclusions are about the full search, not the ablation
 
 
 def _gather(comparison: Comparison) -> Result:
@@ -26,7 +26,7 @@ def _gather(comparison: Comparison) -> Result:
 
 
 def _sentence(name: str, of_tasks: Result) -> str:
-    """How the ablation fares against the full search, over tasks."""
+    """Count over tasks how the ablation compares with the full search."""
     found = [_turned(one["conclusion"]) for one in of_tasks.values()]
     counts = ", ".join(f"{word} on {found.count(word)}" for word in dict.fromkeys(found))
     return f"{name} against the full search: {counts} of {len(found)} tasks"
@@ -44,16 +44,14 @@ def _tables(found: Result) -> list[Table]:
 
 
 def _pictures(found: Result) -> Iterator[Picture]:
-    """For each task what every part gains."""
-    note = "The full search against the one without a part, with the 95 % interval; triangles are more than noise."
+    """Draw for each task the gain of every part of the search."""
+    note = (
+        "Gain of the full search over the search without a part, with the 95 % interval; triangles are more than noise."
+    )
     for index, task in enumerate(found["tasks"]):
-        of_task = {name: of_tasks[task["name"]] for name, of_tasks in found["significance"].items()}
-        judged = {name: one for name, one in of_task.items() if one["interval"]}
-        if judged:
-            rows = [(name, one["difference"], *one["interval"], one["conclusion"]) for name, one in judged.items()]
-            words = " ".join(f"{one['sentence']}." for one in judged.values())
-            figure = gains(rows, "difference on test rows; right: the part helps")
-            yield Picture(f"gains-{slug(index, task['name'])}", clean(task["name"]), words, figure, note)
+        tests = {name: of_tasks[task["name"]] for name, of_tasks in found["significance"].items()}
+        name, x_label = f"gains-{slug(index, task['name'])}", "difference on test rows; right: the part helps"
+        yield from gain_picture(name, clean(task["name"]), tests, x_label, note)
 
 
 TABLE5 = Reproduction(

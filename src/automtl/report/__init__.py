@@ -1,1 +1,1 @@
-"""A run's numbers as text, from plain values only."""
+"""Reports of runs, preparations and comparisons as text, pages and pictures, made from plain values only."""

@@ -1,4 +1,4 @@
-"""The drawing of a found architecture: fields, interaction, experts layer by layer, gates and towers (Figure 6)."""
+"""Draws an architecture: fields, interaction, experts layer by layer, gates and towers (Figure 6)."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ BOX, GAP, ROW = (92.0, 28.0), 12.0, 44.0  # size of an operation's box, between 
 INPUT_WIDTH, FAN, LINKS, TASK_WIDTH = 124.0, 46.0, 170.0, 132.0
 MARGIN, HEAD = 10.0, 30.0
 LABEL = 14.5  # height of an expert's name beside a task
-THICK = 9.0  # of a link that has all the weight
+THICK = 9.0  # width of a link that has all the weight
 SKIP = "skip"
 Gates = Sequence[Sequence[float]] | None  # (T, E) mean gate weights; None: not known
-SHARED = "interaction"  # the choice that is not made for each expert
+SHARED = "interaction"  # the choice that all experts share
 
 
 @dataclass(frozen=True)
 class Box:
-    """Left, centre, width and height, in pixels from the top."""
+    """A rectangle: `x` of its left side, `y` of its centre, width and height, in pixels from the top left."""
 
     x: float
     y: float
@@ -34,54 +34,49 @@ class Box:
     height: float
 
     @property
-    def right(self) -> float:
-        """Its right side."""
-        return self.x + self.width
-
-    @property
     def middle(self) -> float:
-        """Half way between its sides."""
+        """Position half way between the left and the right side."""
         return self.x + self.width / 2
 
 
 def operations_of(architecture: Mapping[str, Any], expert: int) -> list[str]:
-    """An expert's operations in their order."""
+    """Return an expert's operations in their order."""
     return [made[expert] for name, made in architecture["choices"].items() if name != SHARED]
 
 
 def headings(architecture: Mapping[str, Any]) -> list[str]:
-    """What each of an expert's operations decides."""
+    """Return a title for each of an expert's operations."""
     return [choice_title(name) for name in architecture["choices"] if name != SHARED]
 
 
 def choice_title(name: str) -> str:
-    """A choice's name in words."""
+    """Write a choice's name in words."""
     return name.replace("_", " ")
 
 
 def shared_interaction(architecture: Mapping[str, Any]) -> str:
-    """The interaction that all experts share."""
+    """Return the interaction that all experts share."""
     found: str = architecture["choices"][SHARED][0]
     return found
 
 
 def num_experts(architecture: Mapping[str, Any]) -> int:
-    """How many experts there are."""
+    """Count the experts."""
     return len(architecture["choices"]["pooling"])
 
 
 def skips(architecture: Mapping[str, Any]) -> int:
-    """Skip connections over all blocks."""
+    """Count the skip connections of all blocks."""
     return sum(made.count(SKIP) for made in architecture["choices"].values())
 
 
 def skip_places(architecture: Mapping[str, Any]) -> int:
-    """Blocks that may be skipped: all but poolings."""
+    """Count the blocks that may be skipped: all but poolings."""
     return sum(len(made) for name, made in architecture["choices"].items() if name != "pooling")
 
 
 def describe(architecture: Mapping[str, Any], tasks: Sequence[str]) -> str:
-    """The architecture in words."""
+    """Describe the architecture in words."""
     parts = [f"Feature interaction: {shared_interaction(architecture)}."]
     for index in range(num_experts(architecture)):
         chain = ", ".join(operations_of(architecture, index))
@@ -93,7 +88,7 @@ def describe(architecture: Mapping[str, Any], tasks: Sequence[str]) -> str:
 def draw_architecture(
     architecture: Mapping[str, Any], tasks: Sequence[str], fields: Sequence[str] = (), gates: Gates = None
 ) -> Figure:
-    """Draw what leads from fields to tasks. `fields`: lines of the first box; `gates`: thickness of the links."""
+    """Draw an architecture from fields to tasks. `fields`: lines of the first box; `gates`: thickness of links."""
     from matplotlib.figure import Figure
 
     titles, experts = headings(architecture), num_experts(architecture)
@@ -138,7 +133,7 @@ def _inputs(axes: Axes, interaction: str, fields: Sequence[str], y: float) -> Bo
 
 
 def _expert(axes: Axes, name: str, operations: Sequence[str], left: float, y: float, source: Box) -> None:
-    _curve(axes, (source.right, source.y), (left - 28, y), MUTED, 0.9)
+    _curve(axes, (source.x + source.width, source.y), (left - 28, y), MUTED, 0.9)
     _word(axes, left - 14, y, name, TEXT, weight="bold")
     for place, operation in enumerate(operations):
         box = Box(left + place * (BOX[0] + GAP), y, *BOX)
@@ -148,7 +143,7 @@ def _expert(axes: Axes, name: str, operations: Sequence[str], left: float, y: fl
 
 
 def _targets(heights: Sequence[float], inner: float, x: float) -> list[Box]:
-    """Boxes of the tasks, spread over the height."""
+    """Return the boxes of the tasks, spread over the height."""
     free = (inner - sum(heights)) / len(heights)
     tops = accumulate((height + free for height in heights), initial=HEAD + free / 2)
     return [Box(x, top + height / 2, TASK_WIDTH, height) for top, height in zip(tops, heights, strict=False)]

@@ -1,4 +1,4 @@
-"""Charts of one panel, small enough for a phone. Lines are named where they end, so that no colour needs a legend."""
+"""Charts of one panel, small enough for a phone. Lines are named where they end, so no chart needs a legend."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-WIDTH, HEIGHT = 350, 250  # of a panel, in pixels of the page
+WIDTH, HEIGHT = 350, 250  # size of a panel in pixels of the page
 LABEL_GAP = 13.5  # pixels between the middles of two labels
-LETTER = 6.6  # pixels of a narrow letter of the labels
-LABEL_ROOM = 16  # letters of a label beside a panel
+LETTER = 6.6  # width of a narrow letter of a label in pixels
+LABEL_ROOM = 16  # most letters of a label beside a panel
 
 
 @dataclass(frozen=True)
 class Line:
-    """A named sequence of points; `muted`: there to compare with. `index`: its colour, dash and marker."""
+    """A named sequence of points. `index`: decides colour, dash and marker; `muted`: drawn thin and grey."""
 
     name: str
     x: Sequence[float]
@@ -35,7 +35,7 @@ class Line:
 
 @dataclass(frozen=True)
 class Mark:
-    """A vertical (at `x`) or horizontal (at `y`) line with a word to it."""
+    """A vertical line at `x` or a horizontal line at `y`, with a name."""
 
     name: str
     x: float | None = None
@@ -54,7 +54,7 @@ def panel(
 
 
 def _rows(names: Sequence[str], row: float, rest: float, **margins: float) -> tuple[Figure, Axes]:
-    """Make a panel of named rows, each `row` pixels high, and `rest` pixels; names stand in the margin on the left."""
+    """Make a panel of named rows, each `row` pixels high, plus `rest` pixels; names stand in the left margin."""
     figure, axes = panel(rest + row * len(names), left=16 + LETTER * _room(names), **margins)
     axes.set_yticks(range(len(names)), [shorten(name, LABEL_ROOM) for name in names])
     axes.tick_params(length=0)
@@ -62,7 +62,7 @@ def _rows(names: Sequence[str], row: float, rest: float, **margins: float) -> tu
 
 
 def _room(names: Iterable[str]) -> int:
-    """The letters that the longest of some labels takes."""
+    """Return the width in letters of the longest of some labels."""
     return max((width(shorten(name, LABEL_ROOM)) for name in names), default=0)
 
 
@@ -125,7 +125,7 @@ def _name_ends(axes: Axes, named: Sequence[Line]) -> None:
 
 
 def spread(wanted: Sequence[float], gap: float, top: float) -> list[float]:
-    """Give places near the wanted ones, at least `gap` apart and, if there is room, between 0 and `top`."""
+    """Find places near the wanted ones, at least `gap` apart and, if there is room, between 0 and `top`."""
     order = sorted(range(len(wanted)), key=lambda index: wanted[index])
     places = list(wanted)
     for before, after in pairwise(order):
@@ -140,10 +140,7 @@ def spread(wanted: Sequence[float], gap: float, top: float) -> list[float]:
 def heat(
     values: Sequence[Sequence[float]], rows: Sequence[str], x: Sequence[int], x_label: str, outlined: Sequence[int] = ()
 ) -> Figure:
-    """Draw (rows, len(x)) values from 0 to the largest one as depth of colour; the last column's values are printed.
-
-    `outlined` rows are marked as chosen.
-    """
+    """Draw (rows, len(x)) values as depth of colour and print the last column; `outlined` rows are marked as chosen."""
     figure, axes = _rows(rows, 20, 62, right=56)
     _cells(axes, values, max((max(row) for row in values if len(row)), default=0.0) or 1.0, 0.96)
     axes.set(xlabel=x_label)
@@ -172,7 +169,7 @@ def grid(values: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequen
 
 
 def _cells(axes: Axes, values: Sequence[Sequence[float]], peak: float, deepest: float) -> None:
-    """Draw a rectangle a value, the deeper the larger. `deepest`: opacity of the peak."""
+    """Draw a rectangle for each value, whose colour is deeper the larger it is. `deepest`: opacity of the peak."""
     from matplotlib.collections import PatchCollection
     from matplotlib.colors import to_rgba
     from matplotlib.patches import Rectangle
@@ -190,7 +187,7 @@ def _cells(axes: Axes, values: Sequence[Sequence[float]], peak: float, deepest: 
 def band(
     x: Sequence[float], quantiles: Sequence[Sequence[float]], x_label: str, y_label: str, marks: Sequence[Mark] = ()
 ) -> Figure:
-    """Draw minimum, quartiles and maximum (5 values an x) as two bands and a line."""
+    """Draw minimum, quartiles and maximum, (len(x), 5), as two bands and a line."""
     figure, axes = panel(right=86)
     low, first, middle, third, high = zip(*quantiles, strict=True)
     axes.fill_between(x, low, high, color=colour(0), alpha=0.15, linewidth=0)
@@ -219,7 +216,7 @@ def square(curve: Sequence[Sequence[float]], x_label: str, y_label: str, *, dots
 def intervals(
     rows: Sequence[tuple[str, Sequence[float], float, float]], x_label: str, outlined: int | None = None
 ) -> Figure:
-    """Draw (name, points, mean, deviation) a row: small points, and the mean with a bar of one deviation each way."""
+    """Draw rows of (name, points, mean, deviation): small points, and the mean with a bar of one deviation each way."""
     figure, axes = _rows([name for name, *_ in rows], 26, 62, right=16)
     for place, (_, points, mean, deviation) in enumerate(rows):
         tint = colour(0 if place == outlined else 1)
@@ -259,7 +256,7 @@ def scatter(points: Sequence[tuple[str, float, float]], x_label: str, y_label: s
 
 
 def _name_points(axes: Axes, points: Sequence[tuple[str, float, float]], outlined: str) -> None:
-    """Write names beside their points, the outlined one placed first; a line leads to a name that is further off."""
+    """Write names beside their points, placing the outlined one first; a line leads to a name that is further off."""
     axes.get_ylim()  # settles the scale
     origin = axes.get_window_extent()
     ordered = sorted(points, key=lambda point: point[0] != outlined)
@@ -280,7 +277,7 @@ def _name_points(axes: Axes, points: Sequence[tuple[str, float, float]], outline
 
 
 def gains(rows: Sequence[tuple[str, float, float, float, str]], x_label: str) -> Figure:
-    """Draw (name, difference, low, high, conclusion) a row, beside the line of no difference; marks are conclusions."""
+    """Draw rows of (name, difference, low, high, conclusion) on both sides of 0; the conclusion decides the mark."""
     styles = {"better": ("^", colour(0)), "worse": ("v", colour(1))}
     figure, axes = _rows([name for name, *_ in rows], 30, 62, right=16)
     axes.axvline(0, color=MUTED, linewidth=1.2)

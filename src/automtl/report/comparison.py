@@ -1,8 +1,8 @@
-"""What the report of a comparison shows: tables and pictures, from the plain values of comparison.json."""
+"""Tables and pictures of a comparison's report, made from the plain values of comparison.json."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from automtl.report.charts import gains, intervals, scatter
@@ -22,29 +22,25 @@ def comparison_pictures(found: Values) -> dict[str, list[Picture]]:
     return {name: list(pictures) for name, pictures in groups.items()}
 
 
-def mean(model: Values, task: str, metric: str) -> float | None:
-    """Over seeds, of test rows; None where it is undefined."""
-    value: float | None = model["summary"]["tasks"].get(task, {}).get(metric, {}).get("mean")
-    return value
+def gain_picture(name: str, title: str, tests: Values, x_label: str, note: str) -> Iterator[Picture]:
+    """Draw the differences of some tests, by label, if any of them has an interval."""
+    judged = {label: one for label, one in tests.items() if one.get("interval")}
+    if judged:
+        rows = [(label, one["difference"], *one["interval"], one["conclusion"]) for label, one in judged.items()]
+        yield Picture(
+            name, title, " ".join(f"{one['sentence']}." for one in judged.values()), gains(rows, x_label), note
+        )
 
 
 def _gains(found: Values) -> Iterator[Picture]:
-    judged = {task: v for task, v in found["significance"].items() if v.get("interval")}
-    if judged:
-        rows = [
-            (f"{t} ({v['metric'].upper()})", v["difference"], *v["interval"], v["conclusion"])
-            for t, v in judged.items()
-        ]
-        words = " ".join(f"{v['sentence']}." for v in judged.values())
-        title = f"Gain of {found['reference']} over the best rival of each task"
-        note = (
-            "With the 95 % interval of the bootstrap over test rows. Triangle up: better, down: worse; diamond: noise."
-        )
-        yield Picture("gains", title, words, gains(rows, "difference on test rows"), note)
+    tests = {f"{task} ({one['metric'].upper()})": one for task, one in found["significance"].items()}
+    title = f"Gain of {found['reference']} over the best rival of each task"
+    note = "With the 95 % interval of the bootstrap over test rows. Triangle up: better, down: worse; diamond: noise."
+    yield from gain_picture("gains", title, tests, "difference on test rows", note)
 
 
 def _seeds(found: Values) -> Iterator[Picture]:
-    """Small dots are seeds, models in the order of their means."""
+    """Draw each task's results by model, the best mean first."""
     for index, task in enumerate(found["tasks"]):
         metric = main_metric(task["kind"])
         rows = []
@@ -63,7 +59,7 @@ def _seeds(found: Values) -> Iterator[Picture]:
 
 
 def _costs(found: Values) -> Iterator[Picture]:
-    """What a model costs against what it loses."""
+    """Draw each kind of cost against the total loss."""
     for name, label in (
         ("parameters", "parameters"), ("flops_per_row", "FLOPs per row"), ("seconds", "seconds of search and training"),
     ):  # fmt: skip
@@ -80,14 +76,14 @@ def _costs(found: Values) -> Iterator[Picture]:
 
 
 def _total(model: Values, name: str) -> float | None:
-    """A mean cost; 'seconds' are those of search and training together."""
+    """Return a mean cost; 'seconds' are those of search and training together."""
     if name != "seconds":
         return mean_cost(model, name)
     return sum(mean_cost(model, part) or 0.0 for part in ("search", "training"))
 
 
 def _searched_seed(found: Values) -> Values | None:
-    """The first seed of the model in question, if that has an architecture."""
+    """Return the first seed of the judged model, if it has an architecture."""
     model = found["models"].get(found["reference"])
     seeds = model["seeds"] if model else []
     return seeds[0] if seeds and seeds[0]["architecture"] else None
@@ -101,7 +97,7 @@ def _drawn(found: Values) -> Iterator[Picture]:
 
 
 def comparison_page(found: Values) -> dict[str, Any]:
-    """What the template of a comparison shows, pictures and tables."""
+    """Collect the pictures and tables for the template of a comparison."""
     seed, tasks = _searched_seed(found), [task["name"] for task in found["tasks"]]
     return {
         "title": f"automtl: comparison on {found['table']['name']}",
@@ -116,37 +112,37 @@ def comparison_page(found: Values) -> dict[str, Any]:
 
 
 def _results(found: Values) -> list[dict[str, Any]]:
-    """A row a model, in the order given: cells of the tasks, MTL-Loss and cost. Failed models have no row."""
+    """Make a row for each model that did not fail: cells of the tasks, MTL-Loss and cost."""
     able = {name: model for name, model in found["models"].items() if model["seeds"]}
-    best = {task["name"]: _best(able, task) for task in found["tasks"]}
-    losses = {n: v for n, m in able.items() if (v := m["summary"]["mtl_loss"]["mean"]) is not None}
+    columns = []
+    for task in found["tasks"]:
+        name, metric = task["name"], main_metric(task["kind"])
+        values = [model["summary"]["tasks"].get(name, {}).get(metric, {}) for model in able.values()]
+        cells = _column(values, METRICS.find(metric).larger_is_better)
+        columns.append([cell | {"mark": mark_of(found, model, name)} for model, cell in zip(able, cells)])
+    losses = _column([model["summary"]["mtl_loss"] for model in able.values()], False)
     return [
         {
-            "name": name, "ours": name == found["reference"],
-            "cells": [_cell(found, name, model, task, best[task["name"]]) for task in found["tasks"]],
-            "loss": _spread(model["summary"]["mtl_loss"], best=losses.get(name) == min(losses.values(), default=None)),
-            "costs": {cost: mean_cost(model, cost) for cost in COSTS},
+            "name": name, "ours": name == found["reference"], "cells": [cells[place] for cells in columns],
+            "loss": losses[place], "costs": {cost: mean_cost(model, cost) for cost in COSTS},
         }
-        for name, model in able.items()
+        for place, (name, model) in enumerate(able.items())
     ]  # fmt: skip
 
 
-def _best(models: Values, task: Values) -> float | None:
-    metric = main_metric(task["kind"])
-    values = [value for model in models.values() if (value := mean(model, task["name"], metric)) is not None]
-    return (max if METRICS.find(metric).larger_is_better else min)(values, default=None)
+def _column(summaries: Sequence[Values], larger_is_better: bool) -> list[dict[str, Any]]:
+    """Make the cells of a column; those with the best mean are marked."""
+    means = [one["mean"] for one in summaries if one.get("mean") is not None]
+    best = (max if larger_is_better else min)(means, default=None)
+    return [_spread(one, best=best is not None and one.get("mean") == best) for one in summaries]
 
 
-def _cell(found: Values, name: str, model: Values, task: Values, best: float | None) -> dict[str, Any]:
-    """Mean ± deviation, and in words what the tests say of it."""
-    significance = found["significance"].get(task["name"], {})
-    mark = ""
-    if name == found["reference"]:
-        mark = MARKS.get(significance.get("conclusion", ""), "")
-    elif name == significance.get("rival"):
-        mark = "best rival"
-    values = model["summary"]["tasks"].get(task["name"], {}).get(main_metric(task["kind"]), {})
-    return _spread(values, best=best is not None and values.get("mean") == best) | {"mark": mark}
+def mark_of(found: Values, model: str, task: str) -> str:
+    """Return what the tests say of the reference on a task, or that the model is its rival there, or nothing."""
+    test = found["significance"].get(task, {})
+    if model == found["reference"]:
+        return MARKS.get(test.get("conclusion", ""), "")
+    return "best rival" if model == test.get("rival") else ""
 
 
 def _spread(values: Values, *, best: bool = False) -> dict[str, Any]:
@@ -158,7 +154,7 @@ def _spread(values: Values, *, best: bool = False) -> dict[str, Any]:
 
 
 def _metrics(found: Values, task: str) -> dict[str, Any]:
-    """All metrics of one task."""
+    """Make a table of all metrics of one task."""
     tables = {name: m["summary"]["tasks"].get(task, {}) for name, m in found["models"].items() if m["seeds"]}
     used = used_metrics(tables.values())
     rows = [(model, [_spread(values.get(name) or {}) for name in used]) for model, values in tables.items()]
@@ -166,7 +162,7 @@ def _metrics(found: Values, task: str) -> dict[str, Any]:
 
 
 def _settings(found: Values) -> dict[str, Any]:
-    """Settings that tuning chose, a column each; and how many were tried."""
+    """Make a table of the settings that tuning chose, and of how many were tried."""
     names, rows = chosen_settings(found)
     trials = {name: len(model["tuning"]["trials"] or ()) for name, model in found["models"].items()}
     return {"columns": [*names, "trials"], "rows": [(model, [*cells, trials[model]]) for model, cells in rows]}

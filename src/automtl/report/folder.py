@@ -1,16 +1,17 @@
-"""The report of a run or comparison as files: the page, or its pictures."""
+"""Render reports as files: a page of a run, comparison or reproduction, and its pictures."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from automtl.report.comparison import comparison_page, comparison_pictures
+from automtl.report.comparison import comparison_page
 from automtl.report.page import render
 from automtl.report.picture import Picture
-from automtl.report.run import RunValues, run_page, run_pictures
+from automtl.report.run import RunValues, run_page
 from automtl.report.style import drawing
+from automtl.report.text import Table
 
 PAGE = "report.html"
 
@@ -28,9 +29,9 @@ def comparison_report(found: Mapping[str, Any]) -> str:
 
 
 def attempted(report: Callable[[], str], kept: str) -> dict[str, str]:
-    """Render a page, by its file name; where that fails there is a warning: no report is worth losing a run.
+    """Render a page, by its file name, or warn if that fails, since no report is worth losing a run.
 
-    `kept`: what is saved without it.
+    `kept`: what is saved without it, with its verb.
     """
     try:
         return {PAGE: report()}
@@ -42,19 +43,18 @@ def attempted(report: Callable[[], str], kept: str) -> dict[str, str]:
         return {}
 
 
-def run_picture_files(run: RunValues, *, png: bool) -> dict[str, bytes]:
-    """Draw every picture of a run as an SVG file, and as PNG; content by file name."""
+def picture_files(draw: Callable[[], Mapping[str, Sequence[Picture]]], *, png: bool) -> dict[str, bytes]:
+    """Draw pictures, given by section, as SVG files and, if wanted, PNG files; return content by file name."""
     with drawing():
-        return _files(run_pictures(run), png)
+        flat = [picture for group in draw().values() for picture in group]
+        drawn = {f"{picture.name}.svg": picture.svg().encode() for picture in flat}
+        return drawn | ({f"{picture.name}.png": picture.png() for picture in flat} if png else {})
 
 
-def comparison_picture_files(found: Mapping[str, Any], *, png: bool) -> dict[str, bytes]:
-    """Draw every picture of a comparison as an SVG file, and as PNG; content by file name."""
-    with drawing():
-        return _files(comparison_pictures(found), png)
-
-
-def _files(pictures: Mapping[str, list[Picture]], png: bool) -> dict[str, bytes]:
-    flat = [picture for group in pictures.values() for picture in group]
-    drawn = {f"{picture.name}.svg": picture.svg().encode() for picture in flat}
-    return drawn | ({f"{picture.name}.png": picture.png() for picture in flat} if png else {})
+def reproduction_files(
+    found: Mapping[str, Any], tables: Sequence[Table], pictures: Sequence[Picture]
+) -> dict[str, str]:
+    """Render the page and pictures of a reproduction, named after it; return text by file name."""
+    name, values = found["reproduction"], {"title": found["title"], "found": found, "tables": tables}
+    page = render("reproduction.html", values | {"pictures": pictures})
+    return {f"{name}.html": page} | {f"{name}-{picture.name}.svg": picture.svg() for picture in pictures}

@@ -1,13 +1,13 @@
-"""Where the names of points go, so that they hide neither each other nor a point. All in pixels, y upwards."""
+"""Places names of points so that they hide neither each other nor a point. All in pixels, y upwards."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-HEIGHT = 13.5  # of a name
+HEIGHT = 13.5  # height of a name
 POINT = 5.5  # half the side of a point
-AWAY = 9.0  # from a point's middle to its name
+AWAY = 9.0  # distance from a point's middle to its name
 
 
 @dataclass(frozen=True)
@@ -20,22 +20,22 @@ class Area:
     top: float
 
     def meets(self, other: Area) -> bool:
-        """Whether they share some area."""
+        """Tell whether two areas overlap."""
         across = min(self.right, other.right) - max(self.left, other.left)
         return across > 0 and min(self.top, other.top) - max(self.bottom, other.bottom) > 0
 
     def within(self, wide: float, high: float) -> bool:
-        """Whether it lies between the origin and that corner."""
+        """Tell whether the area lies between the origin and the corner (wide, high)."""
         return self.left >= 0 and self.bottom >= 0 and self.right <= wide and self.top <= high
 
     @property
     def middle(self) -> float:
-        """Its height."""
+        """Vertical position of the centre."""
         return (self.bottom + self.top) / 2
 
 
 def place_names(points: Sequence[tuple[float, float]], widths: Sequence[float], wide: float, high: float) -> list[Area]:
-    """A box for each name in turn: right or left of its point, as near as points, earlier names and edges allow."""
+    """Place each name in turn right or left of its point, as near as points, earlier names and edges allow."""
     taken = [Area(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in points]
     for (x, y), width in zip(points, widths, strict=True):
         boxes = [box for box in _beside(x, y, width, high) if box.within(wide, high)]
@@ -45,7 +45,7 @@ def place_names(points: Sequence[tuple[float, float]], widths: Sequence[float], 
 
 
 def _beside(x: float, y: float, width: float, high: float) -> Iterator[Area]:
-    """Areaes on both sides of a point, further and further up and down."""
+    """Yield areas on both sides of a point, further and further up and down."""
     for step in range(2 * int(high / HEIGHT) + 2):
         for middle in dict.fromkeys((y + step * HEIGHT / 2, y - step * HEIGHT / 2)):
             for left in (x + AWAY, x - AWAY - width):

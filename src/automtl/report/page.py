@@ -1,4 +1,4 @@
-"""Values to one HTML page that needs nothing else."""
+"""Render values as one HTML page that needs no other file."""
 
 from __future__ import annotations
 
@@ -6,22 +6,13 @@ from collections.abc import Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from automtl.report import words
 from automtl.report.style import COLOURS
-from automtl.report.words import (
-    METRIC_NAMES,
-    amount,
-    clean,
-    main_metric,
-    percent,
-    reason,
-    rounded,
-    seconds,
-    signed,
-    size,
-)
 
 if TYPE_CHECKING:
     from jinja2 import Environment
+
+FILTERS = ("amount", "percent", "reason", "rounded", "seconds", "signed", "size")  # functions that templates use
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
@@ -31,18 +22,18 @@ def render(template: str, values: Mapping[str, Any]) -> str:
 
 @cache
 def _environment() -> Environment:
-    """Whatever is shown is escaped and cleaned, but for drawings, which are made of escaped text."""
+    """Make an environment that escapes and cleans all values but drawings, which are made of escaped text."""
     from jinja2 import Environment, PackageLoader, StrictUndefined
     from markupsafe import Markup
 
     def shown(value: Any) -> Any:
-        return value if isinstance(value, Markup) else clean(value)
+        return value if isinstance(value, Markup) else words.clean(value)
 
     environment = Environment(
         loader=PackageLoader("automtl.report"), autoescape=True, undefined=StrictUndefined, finalize=shown,
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
-    environment.filters |= {one.__name__: one for one in (amount, percent, reason, rounded, seconds, signed, size)}
+    environment.filters |= {name: getattr(words, name) for name in FILTERS}
     environment.filters["drawing"] = lambda picture: Markup(picture.inline())
-    environment.globals |= {"metric_names": METRIC_NAMES, "main_metric": main_metric}
+    environment.globals |= {"metric_names": words.METRIC_NAMES, "main_metric": words.main_metric}
     return environment

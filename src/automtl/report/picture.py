@@ -1,4 +1,4 @@
-"""A drawing and the words for those who do not see it; as part of a page, as an SVG or PNG file."""
+"""A drawing with a description in words, as part of a page, as an SVG or PNG file."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ PNG_DPI = 144
 
 @dataclass(frozen=True)
 class Picture:
-    """`name`: of a file and an id; `note`: what a reader must know to read it; `description`: what it shows."""
+    """A figure with its texts. `name`: for files and ids; `description`: content in words; `note`: how to read it."""
 
     name: str
     title: str
@@ -32,11 +32,11 @@ class Picture:
     wide: bool = False
 
     def svg(self) -> str:
-        """A file of its own: light colours on a white ground."""
+        """Return the text of an SVG file: light colours on a white ground."""
         return '<?xml version="1.0" encoding="UTF-8"?>\n' + _text(self._tree(transparent=False))
 
     def inline(self) -> str:
-        """Part of a page: colours and font are those of its style, ids are unique to the picture."""
+        """Return SVG for a page, with the colours and font of its style, and ids that are unique to the picture."""
         root = self._tree(transparent=True)
         for element in root.iter():
             if "style" in element.attrib:
@@ -46,7 +46,7 @@ class Picture:
         return _text(root)
 
     def png(self) -> bytes:
-        """Twice the size of the SVG."""
+        """Return a PNG file of twice the size of the SVG."""
         out = io.BytesIO()
         self.figure.savefig(out, format="png", dpi=PNG_DPI, metadata={"Software": None})
         return out.getvalue()
@@ -70,7 +70,7 @@ class Picture:
 
 
 def _own_ids(root: ElementTree.Element, prefix: str) -> None:
-    """Ids that are referred to get a prefix, the others go."""
+    """Give a prefix to ids that are referred to, and remove the others."""
     used = {
         name
         for element in root.iter()
@@ -79,12 +79,10 @@ def _own_ids(root: ElementTree.Element, prefix: str) -> None:
         for name in REFERENCE.findall(value)
     }
     for element in root.iter():
-        for key, value in list(element.attrib.items()):
-            if key == "id" and value in used:
-                element.set(key, f"{prefix}-{value}")
-            elif key == "id":
-                del element.attrib[key]
-            elif key == LINK or "url(" in value:
+        if (own := element.attrib.pop("id", None)) in used:
+            element.set("id", f"{prefix}-{own}")
+        for key, value in element.attrib.items():
+            if key == LINK or "url(" in value:
                 element.set(key, REFERENCE.sub(rf"#{prefix}-\1", value))
 
 

@@ -1,4 +1,4 @@
-"""What a preparation did, from the plain values of its report.json."""
+"""Describe a preparation from the plain values of its report.json."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from typing import Any
 
 
 def row_line(report: dict[str, Any]) -> str:
-    """Rows by split."""
+    """Describe the number of rows by split."""
     rows, files = report["rows"], report["files"]
     return (
         f"{rows['read']:,} rows of {files} file{'s' * (files != 1)}: {rows['train']:,} to train, {rows['valid']:,} to "
@@ -15,7 +15,7 @@ def row_line(report: dict[str, Any]) -> str:
 
 
 def notes(report: dict[str, Any]) -> list[str]:
-    """Labels of each task; then what was left out."""
+    """Describe the labels of each task, then what was left out."""
     lines = [
         f"task {name}: mean label {by_part['train']['mean']:.4g} of {by_part['train']['labels']:,} to train, "
         f"{by_part['valid']['mean']:.4g} to validate, {by_part['test']['mean']:.4g} to test"
@@ -28,7 +28,7 @@ def notes(report: dict[str, Any]) -> list[str]:
 
 
 def column_rows(report: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
-    """Header and lines of a table of columns: what is known, and shares of rows that miss a value or know none."""
+    """Return header and rows of a table of columns: known values, and shares of rows with missing or unseen ones."""
     header = ["column", "kind", "values", "known", "missing", "unseen train", "unseen valid", "unseen test", "range"]
     return header, [_column(name, about, report["rows"]) for name, about in report["columns"].items()]
 

@@ -1,4 +1,4 @@
-"""What the report of a run shows: tables and pictures, from the plain values of its folder."""
+"""Tables and pictures of a run's report, made from the plain values of its folder."""
 
 from __future__ import annotations
 
@@ -19,20 +19,19 @@ from automtl.report.architecture import (
 )  # fmt: skip
 from automtl.report.charts import Line, Mark, band, heat, lines, square
 from automtl.report.picture import Picture
-from automtl.report.text import used_metrics
-from automtl.report.words import METRIC_NAMES, amount, clean, known, percent, reason, rounded, slug
-from automtl.training.metrics import NEEDED
+from automtl.report.text import undefined, used_metrics
+from automtl.report.words import METRIC_NAMES, amount, clean, known, percent, rounded, slug
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-KINDS = {"multi": "multi-valued"}  # of fields, in words; others are their own
-STRONGEST = 4  # candidates of a choice that are named in its picture
+KINDS = {"multi": "multi-valued"}  # kinds of fields in words, where the name is not clear
+STRONGEST = 4  # number of candidates that the picture of a choice names
 
 
 @dataclass(frozen=True)
 class RunValues:
-    """The JSON files of a run folder. `curves`, `settings`: empty for folders that were written without them."""
+    """The content of a run folder's JSON files. `curves`, `settings`: empty if the folder was written without them."""
 
     model: Mapping[str, Any]
     schema: Mapping[str, Any]
@@ -48,9 +47,14 @@ class RunValues:
         return [task["name"] for task in self.schema["tasks"]]
 
     @property
+    def search(self) -> Mapping[str, Any]:
+        """The history of the search; empty for a model that was not searched."""
+        return self.history.get("search") or {}
+
+    @property
     def records(self) -> list[Mapping[str, Any]]:
         """The evaluations of a differentiable search on validation rows; other strategies have none."""
-        return list((self.history.get("search") or {}).get("records", ()))
+        return list(self.search.get("records", ()))
 
 
 def run_pictures(run: RunValues) -> dict[str, list[Picture]]:
@@ -62,11 +66,13 @@ def run_pictures(run: RunValues) -> dict[str, list[Picture]]:
     groups = {
         "architecture": [drawn] if drawn else [],
         "selection": selection_pictures(run.records, run.tasks),
-        "strength": _strength(run),
-        "search": _search(run),
+        "strength": _strength(run) if run.records else (),
+        "search": _search(run) if run.records else (),
         "training": _training(run),
-        "roc": _roc(run),
-        "calibration": _calibration(run),
+        "roc": _test_curves(run, "ROC", "auc", "false positive rate", "true positive rate", dots=False),
+        "calibration": _test_curves(
+            run, "Calibration", "calibration_error", "mean score", "share of positive labels", dots=True
+        ),
     }
     return {name: list(pictures) for name, pictures in groups.items()}
 
@@ -74,7 +80,7 @@ def run_pictures(run: RunValues) -> dict[str, list[Picture]]:
 def architecture_picture(
     architecture: Mapping[str, Any], tasks: Sequence[str], fields: Sequence[str] = (), gates: Any = None
 ) -> Picture:
-    """The drawing with its text."""
+    """Draw an architecture, with its texts."""
     links = (
         "The thicker a link, the more weight the task's gate gives the expert, as a mean over validation rows."
         if gates
@@ -86,7 +92,7 @@ def architecture_picture(
 
 
 def fields_by_kind(schema: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
-    """How many fields of which kind there are, and their names."""
+    """Return the number of fields of each kind as text, with their names."""
     kinds: dict[str, list[str]] = {}
     for field in schema["fields"]:
         kinds.setdefault(KINDS.get(field["kind"], field["kind"]), []).append(field["name"])
@@ -96,7 +102,7 @@ def fields_by_kind(schema: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
 
 
 def field_lines(schema: Mapping[str, Any]) -> list[str]:
-    """Counts of fields by kind."""
+    """Return the number of fields of each kind as text."""
     return [title for title, _ in fields_by_kind(schema)]
 
 
@@ -121,10 +127,8 @@ def selection_pictures(evaluations: Sequence[Mapping[str, Any]], tasks: Sequence
 def _strength(run: RunValues) -> Iterator[Picture]:
     """Draw the mean weight of each candidate over the cells of a choice, at each evaluation."""
     records = run.records
-    if not records:
-        return
     steps = [record["step"] for record in records]
-    for place, (choice, options) in enumerate(run.history["search"]["options"].items()):
+    for place, (choice, options) in enumerate(run.search["options"].items()):
         if len(options) < 2:
             continue
         means = [_means(record["alpha"][choice]) for record in records]
@@ -148,9 +152,7 @@ def _means(cells: Sequence[Sequence[float]]) -> list[float]:
 
 def _search(run: RunValues) -> Iterator[Picture]:
     records = run.records
-    if not records:
-        return
-    steps, start = [record["step"] for record in records], Mark("warm-up ends", x=run.history["search"]["warm_up"])
+    steps, start = [record["step"] for record in records], Mark("warm-up ends", x=run.search["warm_up"])
     losses = [record["valid_loss"] for record in records]
     words = f"Validation loss from {losses[0]:.4f} to {losses[-1]:.4f} over {steps[-1]} steps."
     figure = _losses(records, "valid_loss", steps, "search step", start)
@@ -163,7 +165,7 @@ def _search(run: RunValues) -> Iterator[Picture]:
         f" The last architecture has {skip_places(records[-1]['architecture'])} places for them.",
         lines([Line("skips", steps, seen, 0, steps=True)], "search step", "skips", limits=(0, max(*seen, 4) + 1),
               counts=True),
-        f"Of the architecture that was strongest at that step. The final one{taken} has {final}.",
+        f"Counted in the architecture that was strongest at that step. The final one{taken} has {final}.",
     )  # fmt: skip
     stopped = [record["stopped"] for record in records]
     yield Picture(
@@ -176,7 +178,7 @@ def _search(run: RunValues) -> Iterator[Picture]:
 
 
 def _losses(records: Sequence[Mapping[str, Any]], valid: str, x: Sequence[float], x_label: str, mark: Mark) -> Figure:
-    """Training and validation loss; `valid`: the name of the latter."""
+    """Draw training and validation loss. `valid`: key of the validation loss in a record."""
     named = (("training", "train_loss", 1), ("validation", valid, 0))
     series = [Line(name, x, [record[key] for record in records], index) for name, key, index in named]
     return lines(series, x_label, "loss", marks=[mark])
@@ -195,7 +197,7 @@ def difference_pictures(records: Sequence[Mapping[str, Any]], threshold: float |
         f"Over all watched operations; at the last step the lowest is {quantiles[-1][0]:.2f}, the median "
         f"{quantiles[-1][2]:.2f}, the highest {quantiles[-1][4]:.2f}.",
         band(steps, quantiles, "search step", "1 − cosine", marks),
-        "0: both point the same way, 1: they have nothing in common, 2: they are opposed.",
+        "0: same direction, 1: orthogonal, 2: opposite.",
     )  # fmt: skip
 
 
@@ -219,37 +221,26 @@ def _training(run: RunValues) -> Iterator[Picture]:
         yield Picture("training-auc", "AUC on validation rows", f"At the best evaluation: {words}.", figure)
 
 
-def _roc(run: RunValues) -> Iterator[Picture]:
-    for index, task, curve, metrics in _curves(run, "roc"):
-        area = f"AUC {rounded(metrics['auc'])}"
-        figure = square(curve, "false positive rate", "true positive rate", dots=False, index=index)
-        yield Picture(f"roc-{slug(index, task)}", clean(task), f"ROC curve; {area}.", figure, area)
-
-
-def _calibration(run: RunValues) -> Iterator[Picture]:
-    for index, task, curve, metrics in _curves(run, "calibration"):
-        error = f"calibration error {rounded(metrics.get('calibration_error'))}"
-        figure = square(curve, "mean score", "share of positive labels", dots=True, index=index)
-        yield Picture(f"calibration-{slug(index, task)}", clean(task), f"Calibration curve; {error}.", figure, error)
-
-
-def _curves(run: RunValues, name: str) -> Iterator[tuple[int, str, Sequence[Sequence[float]], Mapping[str, Any]]]:
-    """Place, task, points and test metrics of each task that has such a curve."""
+def _test_curves(run: RunValues, title: str, metric: str, x_label: str, y_label: str, dots: bool) -> Iterator[Picture]:
+    """Draw the curve of this title on test rows for each task that has one, with the value of a metric."""
+    name = title.lower()
     for index, task in enumerate(run.tasks):
         curve = run.curves.get("tasks", {}).get(task, {}).get(name)
         if curve:
-            yield index, task, curve, run.metrics["test"]["tasks"][task]
+            value = f"{METRIC_NAMES[metric]} {rounded(run.metrics['test']['tasks'][task].get(metric))}"
+            figure = square(curve, x_label, y_label, dots=dots, index=index)
+            yield Picture(f"{name}-{slug(index, task)}", clean(task), f"{title} curve; {value}.", figure, value)
 
 
 def _trials(run: RunValues) -> list[tuple[str, list[str]]]:
-    """Name, score and whether it was taken, of each trial that ended a progressive search."""
-    trials = [trial for trial in (run.history.get("search") or {}).get("trials", ()) if "name" in trial]
+    """Make rows of the trials that ended a progressive search: name, score, and whether it was taken."""
+    trials = [trial for trial in run.search.get("trials", ()) if "name" in trial]
     best = min((trial["score"] for trial in trials), default=None)
     return [(trial["name"], [rounded(trial["score"]), "taken" if trial["score"] == best else ""]) for trial in trials]
 
 
 def run_page(run: RunValues) -> dict[str, Any]:
-    """What the template of a run shows, pictures and tables."""
+    """Collect the pictures and tables for the template of a run."""
     metrics, found = run.metrics, run.model.get("architecture")
     return {
         "title": f"automtl: {run.model['model']}",
@@ -267,24 +258,16 @@ def run_page(run: RunValues) -> dict[str, Any]:
 
 
 def metric_table(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Columns that some task has, a row a task, and why values are undefined. A missing group column is no news."""
-    tasks = metrics["tasks"]
+    """Make a table of metrics, with a row for each task and notes on undefined values."""
+    tasks, notes = metrics["tasks"], [f"{line}." for line in undefined(metrics)]
     used = used_metrics(tasks.values())
-    notes = [
-        f"{clean(task)}: {METRIC_NAMES.get(name, name)} is undefined: {reason(value)}."
-        for task, values in tasks.items()
-        for name, value in values.items()
-        if reason(value) and name in (*used, *NEEDED)
-    ]
-    if reason(metrics["mtl_loss"]):
-        notes.append(f"MTL-Loss is undefined: {reason(metrics['mtl_loss'])}.")
     rows = [(task, [*(rounded(v.get(name)) for name in used), amount(v["rows"])]) for task, v in tasks.items()]
     columns = [*(METRIC_NAMES.get(name, name) for name in used), "rows"]
     return {"columns": columns, "rows": rows, "notes": notes, "total": rounded(metrics["mtl_loss"])}
 
 
 def _labels(run: RunValues) -> list[tuple[str, list[str]]]:
-    """Split, its rows, and by task the mean label (with the rows that have one, where some have none)."""
+    """Make a row for each split: number of rows, and for each task the mean label and, if fewer, labelled rows."""
     rows = []
     for part, count in run.metrics["rows"].items():
         found = run.curves.get("labels", {}).get(part, {})
@@ -302,7 +285,7 @@ def _labels(run: RunValues) -> list[tuple[str, list[str]]]:
 def expert_table(
     architecture: Mapping[str, Any], tasks: Sequence[str], gates: Any = None, ensemble: Any = None
 ) -> dict[str, Any]:
-    """The architecture as a table: a row an expert, its operations, and its weight in each task; who else scores."""
+    """Make a table of the architecture: each expert's operations and its weight in each task; and the ensemble."""
     rows = []
     for index in range(num_experts(architecture)):
         weights = [
@@ -317,7 +300,7 @@ def expert_table(
 
 
 def _members(ensemble: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any]:
-    """Members of the ensemble and their weights by task; what was missing."""
+    """Make a table of the ensemble: members and their weights by task, and what was missing."""
     weights = ensemble["weights"]
     names = list(next(iter(weights.values()), ()))
     rows = [(clean(name), [percent(weights[task][name]) for task in tasks]) for name in names]
@@ -325,8 +308,8 @@ def _members(ensemble: Mapping[str, Any], tasks: Sequence[str]) -> dict[str, Any
 
 
 def _stopped(run: RunValues) -> dict[str, Any] | None:
-    """Operation by choice: how many of its copies were stopped, and at which step the first one was."""
-    stopped = (run.history.get("search") or {}).get("stopped")
+    """Make a table of operations by choice: number of copies that were stopped, and the step of the first."""
+    stopped = run.search.get("stopped")
     if not stopped:
         return None
     alpha = run.records[0]["alpha"]
@@ -345,7 +328,7 @@ def _stopped(run: RunValues) -> dict[str, Any] | None:
 
 
 def _settings(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
-    """Dotted names and values."""
+    """Return dotted names and values of settings."""
     rows: list[tuple[str, str]] = []
     for name, value in values.items():
         rows += _settings(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [(prefix + name, _plain(value))]

@@ -1,6 +1,6 @@
-"""Colours and type of reports. Drawings use the light palette; in a page, each colour is a variable of its style.
+"""Colours and fonts of reports. Drawings use the light palette; in a page, each colour is a variable of its style.
 
-The palette can be told apart with any colour vision (after Okabe and Ito, 2008) and has 3:1 or more against its ground.
+The palette can be told apart with any colour vision (after Okabe and Ito, 2008) and has a contrast of 3:1 or more.
 """
 
 from __future__ import annotations
@@ -61,18 +61,18 @@ SETTINGS = {
 
 
 def colour(index: int) -> str:
-    """Of the series at a place; after the last one they come again, with other dashes."""
+    """Return the colour of a series; after the last colour they repeat, with other dashes."""
     return SERIES[index % len(SERIES)]
 
 
 def dash(index: int) -> str | tuple[int, tuple[float, ...]]:
-    """A line style that differs from the neighbours'."""
+    """Return a line style that differs from those of neighbouring series."""
     return DASHES[(index + index // len(SERIES)) % len(DASHES)]
 
 
 @contextmanager
 def drawing() -> Iterator[None]:
-    """Figures made and written in here have this style; a sign without a glyph is drawn as a box, silently."""
+    """Apply this style to figures made and written in the block, without warnings about missing glyphs."""
     import warnings
 
     from matplotlib import rc_context

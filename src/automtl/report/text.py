@@ -1,4 +1,4 @@
-"""Results of runs and comparisons as tables of text, for the terminal and, in part, for pages."""
+"""Tables of text of runs and comparisons, for the terminal and, in part, for pages."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from statistics import fmean
 from typing import Any
 
-from automtl.report.words import METRIC_NAMES, known, plain, reason, scaled, size
+from automtl.report.words import METRIC_NAMES, clean, known, plain, reason, rounded, scaled, seconds, size
 from automtl.training.metrics import NEEDED
 
 Table = tuple[str, list[str], list[list[str]]]  # title, header, rows
@@ -14,54 +14,51 @@ Values = Mapping[str, Any]
 
 
 def used_metrics(tables: Iterable[Values]) -> list[str]:
-    """Names of the metrics that some table has a value of: the library's in their order, then others."""
+    """Return the names of metrics that have a value in some table: the library's in their order, then others."""
     listed = list(tables)
     names = dict.fromkeys([*METRIC_NAMES, *(name for values in listed for name in values if name != "rows")])
     return [name for name in names if any(known(values.get(name)) for values in listed)]
 
 
 def metric_rows(metrics: Values) -> tuple[list[str], list[list[str]]]:
-    """Header and one row a task; a metric that no task has is left out, an undefined one is a dash."""
+    """Return header and one row for each task, with the metrics that some task has; an undefined one is a dash."""
     tasks = metrics["tasks"]
     used = used_metrics(tasks.values())
-    return ["task", *used], [[task, *(number(values.get(name)) for name in used)] for task, values in tasks.items()]
-
-
-def number(value: Any) -> str:
-    """Four decimals, or a dash."""
-    return f"{value:.4f}" if isinstance(value, float) else "-"
+    return ["task", *used], [[task, *(rounded(values.get(name)) for name in used)] for task, values in tasks.items()]
 
 
 def ensemble_lines(ensemble: Values) -> list[str]:
-    """Weights of the members in each task's score, a line a task, and what was missing."""
+    """Write a line for each task with the weights of the ensemble's members, and what was missing."""
     lines = [
         f"{task}: " + ", ".join(f"{name} {weight:.0%}" for name, weight in members.items() if weight)
         for task, members in ensemble["weights"].items()
     ]
     missing = [f"no boosted trees: {ensemble['missing']}"] if ensemble["missing"] else []
-    return (["scores by"] if lines else ["the network alone: no other helps it"]) + lines + missing
+    return (["scores by"] if lines else ["the network alone: no other model improves it"]) + lines + missing
 
 
 def undefined(metrics: Values) -> list[str]:
-    """Why a needed metric of a task is undefined, a line each."""
-    return [
-        f"{task}: {name} is undefined, {value['undefined']}"
+    """Write a line for each undefined metric of a task; those that a missing group column explains are left out."""
+    shown = {*used_metrics(metrics["tasks"].values()), *NEEDED}
+    found = {
+        f"{clean(task)}: {METRIC_NAMES.get(name, name)}": value
         for task, values in metrics["tasks"].items()
         for name, value in values.items()
-        if reason(value) and name in NEEDED  # that a group column is missing is no news
-    ]
+        if name in shown
+    } | {"MTL-Loss": metrics["mtl_loss"]}
+    return [f"{name} is undefined: {reason(value)}" for name, value in found.items() if reason(value)]
 
 
 def comparison_tables(comparison: Values) -> list[Table]:
-    """A table for each task, one of the cost, and one of the settings that were chosen."""
+    """Make a table for each task, one of the cost, and one of the settings that were chosen."""
     tasks = [_task_table(comparison, task["name"]) for task in comparison["tasks"]]
     names, rows = chosen_settings(comparison)
     settings = "settings chosen on validation rows", ["model", *names], [[model, *cells] for model, cells in rows]
-    return [*tasks, _cost_table(comparison), settings]
+    return [*tasks, cost_table(comparison), settings]
 
 
 def failures(comparison: Values) -> list[str]:
-    """Why models or trials have no result, a line each."""
+    """Write a line for each model or trial that failed."""
     lines = []
     for name, model in comparison["models"].items():
         trials = [trial["failed"] for trial in model["tuning"]["trials"] if "failed" in trial]
@@ -71,7 +68,7 @@ def failures(comparison: Values) -> list[str]:
 
 
 def chosen_settings(comparison: Values) -> tuple[list[str], list[tuple[str, list[str]]]]:
-    """Names of the settings that tuning chose, and for each model their values."""
+    """Return the names of the settings that tuning chose, and their values for each model."""
     chosen = {name: model["tuning"]["chosen"] or {} for name, model in comparison["models"].items()}
     names = list(dict.fromkeys(name for values in chosen.values() for name in values))
     rows = [(model, [plain(values.get(name)) for name in names]) for model, values in chosen.items()]
@@ -79,14 +76,14 @@ def chosen_settings(comparison: Values) -> tuple[list[str], list[tuple[str, list
 
 
 def mean_cost(model: Values, name: str) -> float | None:
-    """The mean over seeds of a cost, or of the 'search' or 'training' seconds; None where no seed has it."""
+    """Return the mean over seeds of a cost, or of the 'search' or 'training' seconds; None where no seed has it."""
     values = [seed["seconds"] | seed for seed in model["seeds"]]
     found = [cost for seed in values if (cost := seed[name]) is not None]
     return fmean(found) if found else None
 
 
 def spread_text(values: Values | None) -> str:
-    """Mean and standard deviation with four decimals, or a dash."""
+    """Write mean and standard deviation with four decimals, or a dash."""
     if not values or values["mean"] is None:
         return "–"
     mean = f"{values['mean']:.4f}"
@@ -101,12 +98,13 @@ def _task_table(comparison: Values, task: str) -> Table:
     return f"{task}: test rows, mean ± standard deviation over {count} seed{'s' * (count > 1)}", ["model", *used], rows
 
 
-def _cost_table(comparison: Values) -> Table:
-    header = ["model", "MTL-Loss", "parameters", "FLOPs/row", "search s", "training s", "memory"]
+def cost_table(comparison: Values) -> Table:
+    """Make a table of each model's loss and cost, as means over seeds."""
+    header = ["model", "MTL-Loss", "parameters", "FLOPs/row", "search", "training", "peak memory"]
     rows = []
     for name, model in comparison["models"].items():
         counts = [scaled(mean_cost(model, cost)) for cost in ("parameters", "flops_per_row")]
-        times = ["–" if (cost := mean_cost(model, part)) is None else f"{cost:.1f}" for part in ("search", "training")]
+        times = [seconds(mean_cost(model, part) or None) for part in ("search", "training")]
         memory = size(mean_cost(model, "peak_memory_bytes"))
         rows.append([name, spread_text(model["summary"]["mtl_loss"]), *counts, *times, memory])
     return "cost, mean over seeds", header, rows

@@ -1,4 +1,4 @@
-"""From a search space and data to an architecture: one strategy a file, with its settings. No tensors until it runs."""
+"""Search strategies: from a space and data to an architecture, one a file. No tensors until one runs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every search strategy is: from a space and data to an architecture. No tensors."""
+"""The interface of search strategies: from a space and data to an architecture. No tensors."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SearchResult:
-    """`history`: plain values for JSON. `supernet`: the trained one, where the strategy has one.
+    """The result of a search. `history`: plain values for JSON; `supernet`: the trained one, if there is one.
 
     >>> from automtl.operations import operation
     >>> choices = {"interaction": (operation("skip"),), "pooling": (operation("sum"),), "layer_1": (operation("skip"),)}
@@ -38,10 +38,10 @@ class SearchResult:
 
 @dataclass(frozen=True)
 class SearchProblem:
-    """What a strategy may see: training and validation rows, never test rows.
+    """The data of a search: training and validation rows, never test rows.
 
     `embedding`: one that a smaller model has learned on the training rows, if there is one. `warm_start`: the network
-    found is to start from the supernet's weights, so that no architecture counts but the supernet's.
+    found is to start from the supernet's weights, so that only the architecture of the supernet counts.
     """
 
     space: SearchSpace
@@ -56,7 +56,7 @@ class SearchProblem:
 
 @dataclass(frozen=True)
 class SearchStrategy(ABC):
-    """A way to search. A leaf declares the class of its settings by the annotation of `settings`.
+    """A way to search; the annotation of `settings` names the class of its settings.
 
     >>> from automtl.search import STRATEGIES
     >>> all(issubclass(STRATEGIES.find(name), automtl.SearchStrategy) for name in STRATEGIES)
@@ -67,10 +67,10 @@ class SearchStrategy(ABC):
 
     @abstractmethod
     def search(self, problem: SearchProblem, seed: int, callback: Callback) -> SearchResult:
-        """The architecture found. Deterministic by `seed`."""
+        """Find an architecture, which `seed` decides."""
 
     @classmethod
     def settings_class(cls) -> type[SearchSettings]:
-        """The class of this strategy's settings."""
+        """Return the class of this strategy's settings."""
         kind: type[SearchSettings] = get_type_hints(cls)["settings"]
         return kind

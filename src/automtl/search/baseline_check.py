@@ -24,7 +24,7 @@ def check_against_baseline(
     found: SearchResult, baseline: Mapping[str, Operation], max_rows: int, problem: SearchProblem, seed: int,
     callback: Callback,
 ) -> SearchResult:  # fmt: skip
-    """The best of `alternatives` on validation rows after an epoch of half the rows, at most `max_rows`.
+    """Choose the best of `alternatives` on validation rows after an epoch of half the rows, at most `max_rows`.
 
     A supernet ranks what learns fast before what learns well. The networks start from the embedding of the problem;
     without one a short training tells nothing, and the architecture stays as it was found. Batches are half as large as
@@ -53,10 +53,10 @@ def check_against_baseline(
 
 
 def alternatives(found: Architecture, space: SearchSpace, baseline: Mapping[str, Operation]) -> dict[Architecture, str]:
-    """The found architecture, then with baseline poolings, with baseline layers, too, and without interactions, too.
+    """Replace parts of an architecture: poolings by the baseline's, then layers, too, then interactions by skips.
 
-    `baseline`: an operation a choice, in all of its cells. Poolings, and all layers together, are left as found where
-    the space does not have them; what comes out twice is there once.
+    `baseline`: an operation for all cells of a choice, by its name. Poolings, and all layers together, stay as found
+    where the space does not have the baseline's; equal alternatives are kept once.
     """
     pooled = _with(found, {POOLING: baseline[POOLING]}, space)
     layered = _with(pooled, {name: made for name, made in baseline.items() if block_of(name) is Block.LAYER}, space)
@@ -69,7 +69,7 @@ def alternatives(found: Architecture, space: SearchSpace, baseline: Mapping[str,
 
 
 def _with(found: Architecture, parts: Mapping[str, Operation], space: SearchSpace) -> Architecture:
-    """The architecture with these operations in every cell of their choices; as it was where the space lacks one."""
+    """Put these operations into every cell of their choices; nothing changes where the space lacks one."""
     if not all(made in cell for name, made in parts.items() for cell in space[name].cells):
         return found
     changed = {name: (made,) * len(found[name]) for name, made in parts.items()}

@@ -15,9 +15,9 @@ KEPT = 0.5  # share of the candidates that a pruning by top-k leaves
 
 
 def sample_candidates(sizes: Sizes, step: int, count: int | None, small: int, seed: int) -> Candidates | None:
-    """`count` candidates of each choice, the same for all its cells (None: all); in a round of steps each has its turn.
+    """Sample `count` candidates of each choice for all its cells (None: all); in a round of steps each runs once.
 
-    A choice of at most `small` of them runs all.
+    A choice of at most `small` candidates runs all.
     """
     if count is None:
         return None
@@ -36,7 +36,7 @@ def _sample(size: int, step: int, count: int, seed: str) -> tuple[int, ...]:
 
 
 def top_k(weights: Tensor, small: int) -> tuple[int, ...]:
-    """Half of the candidates, two at least: those that some cell weighs most. All, if there are at most `small`.
+    """Keep half of the candidates, two at least: those that some cell weighs most; all, if there are at most `small`.
 
     weights: (cells, K).
     """
@@ -46,5 +46,5 @@ def top_k(weights: Tensor, small: int) -> tuple[int, ...]:
 
 
 def argmax(weights: Tensor) -> tuple[int, ...]:
-    """The candidates that are the strongest of some cell; one, where all cells agree. weights: (cells, K)."""
+    """Keep the candidates that are the strongest of some cell. weights: (cells, K)."""
     return tuple(sorted(set(weights.argmax(dim=1).tolist())))

@@ -1,4 +1,4 @@
-"""DARTS (Liu et al., ICLR 2019): all choices on validation batches, nothing that keeps the search steady."""
+"""DARTS (Liu et al., ICLR 2019): all choices learn on validation batches, nothing keeps the search steady."""
 
 from __future__ import annotations
 
@@ -22,10 +22,7 @@ class DartsSettings(DifferentiableSettings):
 
 @dataclass(frozen=True)
 class Darts(DifferentiableStrategy):
-    """alpha and beta together on validation batches from the first step on.
-
-    No warm-up, no auxiliary loss, no operation is stopped.
-    """
+    """Moves alpha and beta on validation batches from the first step on, without what keeps Algorithm 1 steady."""
 
     settings: DartsSettings
 

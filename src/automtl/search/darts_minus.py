@@ -13,8 +13,7 @@ from automtl.search.procedure import Procedure
 class DartsMinus(DifferentiableStrategy):
     """DARTS with a skip connection beside every mixture that keeps the shape.
 
-    With it the skip candidate need not help the supernet to learn, and is weighed as an operation alone (there, eq. 3
-    and 4).
+    The skip candidate then need not help the supernet to learn, and competes as an operation alone (eq. 3 and 4).
     """
 
     settings: DartsSettings

@@ -1,4 +1,4 @@
-"""What all strategies by gradients share: settings and a procedure make a run. No tensors until one begins."""
+"""The base of strategies by gradients: settings and a procedure make a run. No tensors until one begins."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class DifferentiableStrategy(SearchStrategy):
-    """A leaf says by what procedure the run goes, and may check in the end what was found."""
+    """A search by gradients. A strategy gives its procedure, and may check in the end what was found."""
 
     settings: DifferentiableSettings
 
     @abstractmethod
     def procedure(self) -> Procedure:
-        """What the settings make of a search. Raises an AutomtlError where one of them is wrong."""
+        """Make the rules of the search from the settings. Raises an AutomtlError where one of them is wrong."""
 
     def begin(self, problem: SearchProblem, seed: int) -> SearchRun:
-        """A run before its first step."""
+        """Make a run before its first step."""
         from automtl.search.search_run import SearchRun
 
         return SearchRun(problem, self.settings, self.procedure(), seed)
@@ -45,5 +45,5 @@ class DifferentiableStrategy(SearchStrategy):
         return self.checked(found, problem, seed, callback)
 
     def checked(self, found: SearchResult, problem: SearchProblem, seed: int, callback: Callback) -> SearchResult:
-        """What is found in the end; as the run found it, unless the strategy compares it with something."""
+        """Check what the run found; by default it is the result."""
         return found

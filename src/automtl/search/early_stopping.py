@@ -42,7 +42,7 @@ class OperationStopping:
 
     @torch.no_grad()
     def pruned(self, placed: Sequence[PlacedOperation]) -> OperationStopping:
-        """The statistics of the operations that are left in a pruned network."""
+        """Make the statistics of the operations that are left in a pruned network."""
         kept = OperationStopping(placed, self.procedure)
         before = {id(one.parameters[0]): index for index, one in enumerate(self.operations)}
         for index, operation in enumerate(kept.operations):
@@ -65,7 +65,7 @@ class OperationStopping:
 
     @torch.no_grad()
     def check(self, step: int) -> None:
-        """Compare the gradients present (of a validation batch) with those recorded; stop what overfits.
+        """Compare the current gradients, of a validation batch, with the recorded ones; stop what overfits.
 
         Without early stopping the differences are measured all the same.
         """
@@ -88,16 +88,16 @@ class OperationStopping:
         self.stopped_at.masked_fill_((self.strikes >= self.procedure.stop_patience) & (self.stopped_at < 0), step)
 
     def difference(self) -> Tensor:
-        """(N,) one minus the cosine of the smoothed gradients; 0 before the first check."""
+        """Return one minus the cosine of the smoothed gradients, (N,); 0 before the first check."""
         dot, train, valid = self.products
         scale = (train * valid).sqrt()
         return torch.where(scale > 0, 1 - dot / scale.clamp(min=1e-30), torch.zeros_like(dot))
 
     @contextmanager
     def frozen(self) -> Iterator[None]:
-        """Within it no optimizer step moves what is stopped, neither by momentum nor by decay.
+        """Keep optimizer steps in this block from moving what is stopped, by momentum or by decay.
 
-        What is stopped in all copies loses its gradient; of what is stopped in some, the weights are remembered.
+        What is stopped in all copies loses its gradient; what is stopped in some gets its weights back.
         """
         stopped, entries = (self.stopped_at >= 0).tolist(), []
         for operation, rows in zip(self.operations, self.rows, strict=True):
@@ -114,7 +114,7 @@ class OperationStopping:
                 parameter[copies] = before
 
     def stopped(self) -> list[dict[str, Any]]:
-        """Where and when operations were stopped: choice, cell, operation, step."""
+        """List the stopped operations: choice, cell, operation, step."""
         return [*self.past, *self._stopped(range(len(self.operations)))]
 
     def _stopped(self, indices: Sequence[int]) -> list[dict[str, Any]]:
@@ -126,19 +126,19 @@ class OperationStopping:
         ]
 
     def tensors(self) -> dict[str, Tensor]:
-        """The whole state, by name; the tensors are the live ones."""
+        """Return the whole state by name; the tensors are no copies."""
         found = {f"recorded.{index}": value for index, value in enumerate(self.recorded)}
         names = ("products", "strikes", "stopped_at", "fresh")
         return found | {name: getattr(self, name) for name in names}
 
 
 def _size(placed: PlacedOperation) -> int:
-    """Parameters of one copy."""
+    """Count the parameters of one copy."""
     return sum(parameter[0].numel() for parameter in placed.parameters)
 
 
 def _gradients(placed: PlacedOperation) -> Tensor | None:
-    """(S, size), a copy; None where the last pass did not run the operation."""
+    """Copy an operation's gradients, (S, size); None where the last pass did not run it."""
     found = [parameter.grad for parameter in placed.parameters]
     if any(gradient is None for gradient in found):
         return None

@@ -21,7 +21,7 @@ STRONGEST = 3  # candidates of the last choice that are reported
 
 
 def candidate_weights(supernet: Supernet) -> dict[str, torch.Tensor]:
-    """For each choice the weights (cells, K) of its candidates, without gradients."""
+    """Return the weights (cells, K) of the candidates of each choice, without gradients."""
     return {name: supernet.logits.weights(name).detach() for name in supernet.space.choices}
 
 
@@ -32,7 +32,7 @@ class SupernetEvaluator:
         self.space, self.evaluator = space, Evaluator(valid, tasks, loss)
 
     def __call__(self, state: SearchState, loss: float, total: int) -> Progress:
-        """Add a record to the history, and return what is reported of it. `loss`: of the last training batch."""
+        """Add a record to the history, and return its progress event. `loss`: that of the last training batch."""
         supernet = state.supernet
         strongest = {name: argmax(weights) for name, weights in candidate_weights(supernet).items()}
         check = self.evaluator(PartialSupernet(supernet, strongest), 0, state.step, loss)
@@ -58,7 +58,7 @@ class SupernetEvaluator:
         return Progress("search", state.step, total, check.loss, check.auc, tuple(map(str, names)))
 
     def _strengths(self, supernet: Supernet) -> dict[str, list[list[float]]]:
-        """Weights of all candidates that there were at the start, for each choice (cells, K); 0 where pruned."""
+        """Return the weights (cells, K) of all candidates of the search, by choice; 0 where pruned."""
         found = {}
         for name, weights in candidate_weights(supernet).items():
             first = self.space[name].options
@@ -73,7 +73,7 @@ def _rounded(values: torch.Tensor) -> list[list[float]]:
 
 
 def _quantiles(values: torch.Tensor) -> list[float]:
-    """Minimum, quartiles and maximum."""
+    """Return minimum, quartiles and maximum."""
     if not len(values):
         return []
     return [round(v, 4) for v in torch.quantile(values, torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])).tolist()]

@@ -1,4 +1,4 @@
-"""What each step of a search by gradients runs, moves and records: one value a step, decided here alone. No tensors."""
+"""The plan of each step of a search by gradients, which decides what it runs, moves and records. No tensors."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Procedure:
-    """How a strategy searches: its settings, and what is off where it has none for it. Shares are of all steps.
+    """The rules of a search by gradients, off where its settings do not set them; shares are of all steps.
 
     `joint`: beta moves with alpha on validation batches, not with the weights after the warm-up. `second_order`: alpha
     and beta look one step of the weights ahead. `auxiliary_skip`: until this share a skip connection beside expert
@@ -47,14 +47,14 @@ class Procedure:
 
     @staticmethod
     def of(settings: DifferentiableSettings, **rules: Any) -> Procedure:
-        """The rules given, and those settings that are fields of a procedure."""
+        """Make a procedure of the rules given and of the settings that are fields of it."""
         own = {one.name: getattr(settings, one.name) for one in fields(Procedure) if hasattr(settings, one.name)}
         return Procedure(**own | rules)
 
 
 @dataclass(frozen=True)
 class StepPlan:
-    """What one step runs, moves and records.
+    """The plan of one step: what it runs, moves and records.
 
     First alpha moves on a validation batch (`moves_alpha`), with the weights' gradients there compared with those
     recorded a step before (`compares`); then the weights move on a training batch, with beta (`selects`), and their
@@ -85,21 +85,21 @@ class Schedule:
     seed: int
 
     def after(self, share: float) -> int:
-        """The number of steps that are this share of all."""
+        """Return the number of steps that are this share of all."""
         return int(self.total * share)
 
     @property
     def warm_up(self) -> int:
-        """Steps of the warm-up."""
+        """The number of steps of the warm-up."""
         return self.after(self.procedure.warm_up)
 
     @property
     def last_pruning(self) -> int:
-        """Steps before the last pruning; 0 where there is none."""
+        """The number of steps before the last pruning; 0 where there is none."""
         return self.after(max(self.procedure.prune_at, default=0))
 
     def plan(self, step: int, sizes: Sizes) -> StepPlan:
-        """The plan of a step, counted from 0, where choices have these numbers of candidates."""
+        """Plan a step, counted from 0, where choices have these numbers of candidates."""
         rules = self.procedure
         moves_alpha = step >= self.after(rules.architecture_rest) and step % rules.architecture_every == 0
         return StepPlan(
@@ -117,35 +117,35 @@ class Schedule:
         )
 
     def _skips(self, step: int) -> Mapping[Block, float]:
-        """Weights of the skip connections beside blocks."""
+        """Return the weights of the skip connections beside blocks."""
         if not self.procedure.auxiliary_skip:
             return {}
         skip = _decay(step, 0, self.after(self.procedure.auxiliary_skip) - 1)
         return {Block.LAYER: skip, Block.INTERACTION: skip * self.procedure.interaction_skip}
 
     def _compares(self, step: int) -> bool:
-        """Not in the warm-up: before the embedding has learned, directions of gradients are noise."""
+        """Tell whether gradients are compared; in the warm-up, before the embedding has learned, they are noise."""
         return step > self.warm_up and step % (self.settings.stop_every * self.procedure.architecture_every) == 0
 
     def _weights_candidates(self, step: int, sizes: Sizes) -> Candidates | None:
-        """As few as are trained, but where gradients are recorded, as many as the architecture's pass runs."""
+        """Sample whose weights move; where gradients are recorded, as many as the architecture's pass runs."""
         rules = self.procedure
         count = rules.candidates if self._compares(step + 1) else rules.trained_candidates
         return sample_candidates(sizes, step, count, rules.small_choice, self.seed)
 
     def _architecture_candidates(self, step: int, sizes: Sizes) -> Candidates | None:
-        """Where gradients are compared, those whose gradients were recorded."""
+        """Sample whose logits move; where gradients are compared, those whose gradients were recorded."""
         if self._compares(step):
             return self._weights_candidates(step - 1, sizes)
         return sample_candidates(sizes, step, self.procedure.candidates, self.procedure.small_choice, self.seed + 1)
 
     def _pruning(self, taken: int) -> Callable[[Tensor], tuple[int, ...]] | None:
-        """What prunes after so many steps."""
+        """Return the function that prunes after so many steps, if there is a pruning."""
         if taken not in map(self.after, self.procedure.prune_at):
             return None
         return argmax if taken == self.last_pruning else partial(top_k, small=self.procedure.small_choice)
 
 
 def _decay(step: int, start: int, end: int) -> float:
-    """1 until `start`, then linearly to 0 at `end`."""
+    """Return 1 until `start`, then fall linearly to 0 at `end`."""
     return 1.0 if step < start else max(0.0, 1 - (step - start) / max(end - start, 1))

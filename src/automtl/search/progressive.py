@@ -49,7 +49,7 @@ class ProgressiveSettings(RegularizedSettings):
 class Progressive(DifferentiableStrategy):
     """Algorithm 1 with few candidates in a step, a supernet that is pruned, and a check against a baseline.
 
-    A step runs some candidates of each choice, alpha moves now and then, and candidates that fall behind are given up.
+    A step runs some candidates of each choice, alpha moves every few steps, and weak candidates are pruned on the way.
     The search ends early where the architecture no longer changes. Until the last pruning a skip connection beside the
     layers, as in DARTS-, carries the signal past candidates that have hardly been trained, so that those which must
     learn are not judged by their neighbours' noise. In the end short trainings decide whether parts made by hand are
@@ -60,7 +60,7 @@ class Progressive(DifferentiableStrategy):
 
     def procedure(self) -> Procedure:
         for text in (self.settings.baseline_pooling, *self.settings.baseline_layers):
-            operation(text)  # what is no operation is an error before any work
+            operation(text)  # raises before any work
         return Procedure.of(self.settings, auxiliary_skip=max(self.settings.prune_at, default=1.0))
 
     def checked(self, found: SearchResult, problem: SearchProblem, seed: int, callback: Callback) -> SearchResult:

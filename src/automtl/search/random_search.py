@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
-from automtl.search.algorithm_one import AlgorithmOne, AlgorithmOneSettings
+from automtl.search.algorithm_one import AlgorithmOne
 from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
-from automtl.search.settings import SearchSettings
+from automtl.search.settings import RegularizedSettings, SearchSettings
 from automtl.space.architecture import Architecture
 from automtl.space.names import INTERACTION
 from automtl.system.progress import Callback, Progress, ignore
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class RandomSettings(SearchSettings):
-    """Settings of the strategy `random`; those of the budget say what the `automtl` search would cost."""
+    """Settings of the strategy `random`; without `trials` its budget is that of an `automtl` search."""
 
     trials: int | None = Limit(
         default=None, ge=1, description="Architectures to train; unset: as many as cost what the automtl search does."
@@ -36,9 +36,9 @@ class RandomSettings(SearchSettings):
 
 @dataclass(frozen=True)
 class RandomSearch(SearchStrategy):
-    """Architectures trained on at most `max_rows` rows; the best on validation rows wins.
+    """Trains architectures on at most `max_rows` rows and returns the best one on validation rows.
 
-    `settings.trials` of them, or as many as cost what the `automtl` search costs under the same settings. Cost is
+    There are `settings.trials` of them, or as many as cost what an `automtl` search of the same settings does. Cost is
     counted in operations of matrix products, not in seconds, so that the same seed tries the same architectures.
     """
 
@@ -65,7 +65,7 @@ class RandomSearch(SearchStrategy):
         return SearchResult(tried[best], time.perf_counter() - start, {"trials": trials, "budget": budget})
 
     def _affordable(self, trials: list[dict[str, Any]], budget: float | None) -> float:
-        """The number of trials that the budget pays for, if all cost what these did on average; one at least."""
+        """Return the number of trials that the budget pays for, if all cost what these did on average; one at least."""
         if budget is None or not trials:
             return self.settings.trials or 1
         spent: float = sum(trial["flops"] for trial in trials)
@@ -75,7 +75,7 @@ class RandomSearch(SearchStrategy):
 def _train(
     architecture: Architecture, problem: SearchProblem, train: Batch, valid: Batch, seed: int
 ) -> tuple[FitResult, float]:
-    """Train an architecture as a derived model is; the floating point operations that this took."""
+    """Train an architecture as a derived model is, and count the floating point operations."""
     from automtl.models.network import build
     from automtl.training.fit import fit
 
@@ -87,14 +87,14 @@ def _train(
 
 
 def search_flops(problem: SearchProblem, settings: SearchSettings, seed: int) -> float:
-    """Operations of a whole `automtl` search of the same budget: its first step is run and counted."""
+    """Count the operations of an `automtl` search of the same budget: its first step is run and counted."""
     budget = {field.name: getattr(settings, field.name) for field in fields(SearchSettings)}
-    run = AlgorithmOne(AlgorithmOneSettings(**budget)).begin(problem, seed)
+    run = AlgorithmOne(RegularizedSettings(**budget)).begin(problem, seed)
     return float(_count(lambda: run.advance(ignore)) * run.schedule.total)
 
 
 def row_flops(network: Network, problem: SearchProblem, train: Batch) -> float:
-    """Operations of a training step, for one row. The network is as before."""
+    """Count the operations of a training step for one row; the network stays as it is."""
     from automtl.system.randomness import seeded
     from automtl.training.losses import MultiTaskLoss
 

@@ -8,7 +8,6 @@ import torch
 
 from automtl.features.batch import Batch, subset
 from automtl.models.supernet import Supernet
-from automtl.search.auxiliary_loss import diversity
 from automtl.search.base import SearchProblem, SearchResult
 from automtl.search.candidates import Candidates
 from automtl.search.evaluation import SupernetEvaluator, candidate_weights
@@ -20,13 +19,24 @@ from automtl.system.denormal import EVERY, remove_tiny
 from automtl.system.hardware import precision
 from automtl.system.progress import Callback, Progress
 from automtl.system.randomness import seeded
-from automtl.training.clipping import clip
 from automtl.training.losses import MultiTaskLoss
+from automtl.training.updates import clip
 
 EVALUATIONS = 15  # in a search
 EVALUATED_ROWS = 512  # of an evaluation, for the history alone
 PROGRESS_EVERY = 10  # steps
 GRADIENT_CLIP = 5.0  # norm of the gradients of the supernet's weights
+GUARD = 1e-8  # under a root, whose gradient at 0 would be infinite
+
+
+def diversity(probabilities: torch.Tensor) -> torch.Tensor:
+    """Measure how far the tasks' expert selections (T, E) are apart, the auxiliary loss (paper, eq. 2).
+
+    L_log = sum over task pairs of log(1 + ||p_i - p_j||), which is subtracted from the loss.
+    """
+    first, second = torch.triu_indices(len(probabilities), len(probabilities), offset=1)
+    squared = (probabilities[first] - probabilities[second]).square().sum(dim=1)
+    return torch.log1p((squared + GUARD).sqrt()).sum()
 
 
 class SearchRun:
@@ -54,7 +64,7 @@ class SearchRun:
 
     @property
     def finished(self) -> bool:
-        """Whether all steps are done, or the architecture has not changed for the procedure's patience."""
+        """Tell whether all steps are done, or the architecture has not changed for the procedure's patience."""
         state, patience = self.state, self.procedure.patience
         if patience is not None and state.step > self.schedule.last_pruning:
             last = [record["architecture"] for record in state.history[-patience:]]
@@ -63,12 +73,12 @@ class SearchRun:
         return state.step >= self.schedule.total
 
     def plan(self) -> StepPlan:
-        """What the next step runs, moves and records."""
+        """Plan the next step."""
         sizes = {name: len(choice.options) for name, choice in self.state.supernet.space.choices.items()}
         return self.schedule.plan(self.state.step, sizes)
 
     def advance(self, callback: Callback) -> None:
-        """One step; now and then an evaluation on validation rows."""
+        """Take one step; every few steps, evaluate on validation rows."""
         state, plan = self.state, self.plan()
         state.supernet.skips = plan.skips
         with self._seeded(plan):
@@ -122,11 +132,11 @@ class SearchRun:
         return loss.detach()
 
     def _seeded(self, plan: StepPlan) -> AbstractContextManager[None]:
-        """What is dropped in a step."""
+        """Let the step's number alone decide what is dropped."""
         return seeded(self.seed * 1_000_003 + plan.step)
 
     def _loss(self, batch: Batch, candidates: Candidates | None, loss: MultiTaskLoss) -> torch.Tensor:
-        """The total loss, by products in the precision of training."""
+        """Return the total loss, by products in the precision of training."""
         with self.precision:
             logits = self.state.supernet(batch.features, candidates)
         found: torch.Tensor = loss(logits.float(), batch)
@@ -136,7 +146,7 @@ class SearchRun:
         return self._loss(self.train.batch(plan.step), plan.weights_candidates, self.training_loss)
 
     def _choice_loss(self, plan: StepPlan) -> torch.Tensor:
-        """The loss of a validation batch, raised by what the choices cost."""
+        """Return the loss of a validation batch, raised by the cost of the choices."""
         supernet, weight = self.state.supernet, self.settings.cost_weight
         loss = self._loss(self.valid.batch(plan.step), plan.architecture_candidates, self.loss)
         return loss + weight * loss.detach() * supernet.cost(supernet.relax()).log() if weight else loss
@@ -152,7 +162,7 @@ class SearchRun:
         unrolled_gradients(train_loss, lambda: self._choice_loss(plan), weights, choices, plan.learning_rate)
 
     def result(self, seconds: float) -> SearchResult:
-        """The derived architecture and the history."""
+        """Return the derived architecture and the history."""
         supernet = self.state.supernet
         history = {
             "options": option_names(self.problem.space),

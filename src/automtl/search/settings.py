@@ -30,26 +30,26 @@ class SearchSettings:
 
     @property
     def num_rows(self) -> int:
-        """Training rows to draw: `max_rows`, but no more than `max_steps` steps of `epochs` epochs can meet."""
+        """The number of training rows to draw: `max_rows`, but no more than `max_steps` steps can use."""
         return min(self.max_rows, math.ceil(self.max_steps / min(self.epochs, 1)) * self.batch_size)
 
     def num_steps(self, steps_per_epoch: int) -> int:
-        """`epochs` of the rows drawn, but at least `min_steps` and at most `max_steps`."""
+        """Return the steps of `epochs` epochs, but at least `min_steps` and at most `max_steps`."""
         return min(self.max_steps, max(self.min_steps, round(self.epochs * steps_per_epoch)))
 
     @property
     def uses_embedding(self) -> bool:
-        """Whether the search wants an embedding learned before: as its setting `pretrained_embedding` says, if any."""
+        """Tell whether the search starts from a pretrained embedding, for which not all strategies have a setting."""
         return bool(getattr(self, "pretrained_embedding", False))
 
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class DifferentiableSettings(SearchSettings):
-    """What all searches by gradients share.
+    """Settings of all searches by gradients.
 
     Learning rates are larger than the published ones, and Adam moves the supernet's weights, since a bounded search
-    takes a few hundred steps, not tens of thousands. A pretrained embedding rests during the search: so few steps do
-    not learn ids, and Adam's decay would move every row that a step does not meet by a whole learning rate towards 0.
+    takes a few hundred steps, not tens of thousands. A pretrained embedding stays as it is: so few steps do not
+    learn ids, and Adam's decay would move every row that a step does not meet by a whole learning rate towards 0.
     """
 
     optimizer: Literal["adam", "sgd"] = Limit(default="adam", description="The optimizer of the supernet's weights.")
@@ -68,13 +68,13 @@ class DifferentiableSettings(SearchSettings):
     )
     stop_every: int = Limit(default=5, ge=1, description="Moves of alpha from one comparison of gradients to the next.")
     pretrained_embedding: bool = Limit(
-        default=True, description="Whether the embedding is the reference model's that chose the inputs."
+        default=True, description="Whether the search starts from the embedding of the model that chose the inputs."
     )
 
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class RegularizedSettings(DifferentiableSettings):
-    """What keeps Algorithm 1 of the paper steady: warm-up, auxiliary loss, operation-level early stopping."""
+    """Settings of Algorithm 1 of the paper: warm-up, auxiliary loss, operation-level early stopping."""
 
     warm_up: float = Limit(default=1 / 3, ge=0, lt=1, description="Share of the steps before experts are selected.")
     auxiliary_loss: bool = Limit(default=True, description="Whether tasks are kept apart in their choice of experts.")
@@ -98,6 +98,6 @@ AnySettings = TypeVar("AnySettings", bound=SearchSettings)
 
 
 def published(kind: type[AnySettings]) -> AnySettings:
-    """Settings of a strategy by the paper's schedule: 15 epochs of all rows, batch 1024, its learning rates."""
+    """Make settings of a strategy by the paper's schedule: 15 epochs of all rows, batch 1024, its learning rates."""
     known = {field.name for field in fields(kind)}
     return kind(**{name: value for name, value in PUBLISHED.items() if name in known})

@@ -21,7 +21,7 @@ ARCHITECTURE_BETAS, ARCHITECTURE_DECAY = (0.5, 0.999), 1e-6  # of Adam, which mo
 
 
 class EndlessBatches:
-    """Batches without end: all rows in a random order, then in another. Its place is two numbers."""
+    """Batches without end: all rows in a random order, then in another one."""
 
     def __init__(self, rows: Batch, size: int, seed: int) -> None:
         self.rows, self.size, self.seed = rows, min(size, len(rows)), seed
@@ -29,7 +29,7 @@ class EndlessBatches:
         self.epoch, self.order = -1, torch.zeros(0, dtype=torch.long)
 
     def batch(self, step: int) -> Batch:
-        """The batch of step `step`, whatever was asked before."""
+        """Return the batch of a step, whatever was asked before."""
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self.epoch:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
@@ -39,7 +39,7 @@ class EndlessBatches:
 
 @dataclass
 class SearchState:
-    """`step` counts finished steps. Batches are a function of the step, so no generator needs saving."""
+    """A search after `step` steps. The step alone decides its batch, so that no generator needs saving."""
 
     supernet: Supernet
     weights: torch.optim.Optimizer
@@ -51,7 +51,7 @@ class SearchState:
 
     @staticmethod
     def new(supernet: Supernet, settings: DifferentiableSettings, procedure: Procedure) -> SearchState:
-        """Fresh optimizers: weights, architecture and selection are told apart by module."""
+        """Make the state before the first step, with an optimizer each for weights, alpha and beta."""
         alpha = torch.optim.Adam(
             supernet.logits.parameters(), settings.architecture_learning_rate, ARCHITECTURE_BETAS,
             weight_decay=ARCHITECTURE_DECAY,
@@ -66,7 +66,7 @@ class SearchState:
             optimizer.zero_grad()
 
     def move_weights(self, learning_rate: float) -> None:
-        """A step of the weights' optimizer, which does not move operations that are stopped."""
+        """Take a step of the weights' optimizer, which does not move operations that are stopped."""
         (group,) = self.weights.param_groups
         group["lr"] = learning_rate
         with self.stopping.frozen():
@@ -90,7 +90,7 @@ class SearchState:
         self.alpha.param_groups[0]["params"] = list(self.supernet.logits.alpha.values())
 
     def tensors(self) -> dict[str, Tensor]:
-        """Every tensor of the state by name, copied: weights, logits, optimizer moments, gradient statistics."""
+        """Copy every tensor of the state by name: weights, logits, optimizer moments, gradient statistics."""
         found = {f"supernet.{name}": value for name, value in self.supernet.state_dict().items()}
         found |= {f"stopping.{name}": value for name, value in self.stopping.tensors().items()}
         for title, optimizer in self._optimizers().items():
@@ -99,7 +99,7 @@ class SearchState:
         return {name: value.detach().clone() for name, value in found.items()}
 
     def to_dict(self) -> dict[str, Any]:
-        """What is not a tensor, for JSON: the candidates that are left, counters and history."""
+        """Return what is not a tensor, for JSON: the candidates that are left, counters and history."""
         return {
             "step": self.step, "options": option_names(self.supernet.space), "past": self.stopping.past,
             "history": self.history,
@@ -127,18 +127,18 @@ class SearchState:
 
 
 def _below(title: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Tensors whose names begin with a title, by the rest of their names."""
+    """Select the tensors whose names begin with a title, by the rest of their names."""
     prefix = f"{title}."
     return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def option_names(space: SearchSpace) -> dict[str, list[str]]:
-    """Names of the candidates of each choice."""
+    """List the names of the candidates of each choice."""
     return {name: [str(option) for option in choice.options] for name, choice in space.choices.items()}
 
 
 def weight_optimizer(supernet: Supernet, settings: DifferentiableSettings) -> torch.optim.Optimizer:
-    """SGD with momentum, as published, or Adam, which learns enough in a few hundred steps."""
+    """Make SGD with momentum, as published, or Adam, which learns enough in a few hundred steps."""
     parameters, rate, decay = supernet.network.parameters(), settings.learning_rate, settings.weight_decay
     if settings.optimizer == "sgd":
         return torch.optim.SGD(parameters, rate, MOMENTUM, weight_decay=decay)

@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-REACH = 0.01  # of the finite difference, in all weights together (there, below eq. 8)
+REACH = 0.01  # norm of the finite difference in all weights together (below eq. 8)
 
 
 def unrolled_gradients(
@@ -17,12 +17,11 @@ def unrolled_gradients(
     choices: Sequence[nn.Parameter],
     rate: float,
 ) -> None:
-    """Gradients of the validation loss after one step of the weights, w' = w - rate * d train_loss / dw.
+    """Compute gradients of the validation loss after a step of the weights, w' = w - rate * d train_loss / dw.
 
-    The choices get the total one: the direct one less rate times a Hessian-vector product, which is a finite
-    difference of gradients of `train_loss`. The weights get that at w'. The step is one of plain gradient descent,
-    whatever optimizer moves the weights, which are afterwards what they were.
-    `train_loss` must be the same function at every call: with dropout, the same numbers must be dropped.
+    The choices get the total gradient: the direct one less rate times a Hessian-vector product, a finite difference of
+    gradients of `train_loss`. The weights get the gradient at w', and are restored. The step is plain gradient descent,
+    whatever optimizer moves the weights. `train_loss` must drop the same numbers at every call.
     """
     start = [weight.detach().clone() for weight in weights]
     _shift(weights, start, _gradients(train_loss(), weights), -rate)

@@ -18,7 +18,7 @@ Selection = tuple[tuple[int, ...], ...]
 class Architecture:
     """An operation for every cell of each choice, and for each task the experts that it uses.
 
-    `choices`: an operation an expert by the choice's name; of "interaction", which all experts share, one alone.
+    `choices`: by name, one operation for each expert, and one alone for "interaction", which all experts share.
     Immutable, hashable, readable as JSON.
 
     >>> from automtl.operations import operation
@@ -33,7 +33,6 @@ class Architecture:
     selection: Selection
 
     def __post_init__(self) -> None:
-        """Raises SpaceError."""
         check_names(self.choices)
         for name, made in self.choices.items():
             if len(made) != (1 if name == INTERACTION else self.num_experts):
@@ -49,16 +48,16 @@ class Architecture:
 
     @property
     def num_experts(self) -> int:
-        """E."""
+        """The number of experts (E)."""
         return len(self.choices[POOLING])
 
     @property
     def num_skips(self) -> int:
-        """Skip connections over all blocks."""
+        """The number of skip connections in all blocks."""
         return sum(made == Identity() for cells in self.choices.values() for made in cells)
 
     def expert(self, index: int) -> tuple[Operation, ...]:
-        """An expert's operations in their order."""
+        """Return an expert's operations in their order."""
         return tuple(made[index] for name, made in self.choices.items() if name != INTERACTION)
 
     def without_idle_experts(self) -> Architecture:
@@ -71,17 +70,17 @@ class Architecture:
         return Architecture(choices, tuple(tuple(map(used.index, chosen)) for chosen in self.selection))
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values; the inverse of `from_dict`."""
+        """Return plain values, which `from_dict` reads."""
         choices = {name: list(map(str, made)) for name, made in self.choices.items()}
         return {"choices": choices, "selection": [list(chosen) for chosen in self.selection]}
 
     def to_json(self) -> str:
-        """The architecture as a JSON text."""
+        """Return the architecture as a JSON text."""
         return json.dumps(self.to_dict(), indent=2)
 
     @staticmethod
     def from_dict(values: Any) -> Architecture:
-        """Raises SpaceError if the values are no architecture."""
+        """Read plain values. Raises SpaceError if they are no architecture."""
         try:
             choices = {name: tuple(map(operation, made)) for name, made in values["choices"].items()}
             selection = tuple(tuple(int(expert) for expert in chosen) for chosen in values["selection"])
@@ -91,14 +90,14 @@ class Architecture:
 
     @staticmethod
     def from_json(text: str) -> Architecture:
-        """The inverse of `to_json`."""
+        """Read a JSON text. Raises SpaceError if it is no architecture."""
         try:
             return Architecture.from_dict(json.loads(text))
         except json.JSONDecodeError as error:
             raise SpaceError(f"not an architecture: {error}") from None
 
     def draw(self, tasks: Sequence[str]) -> str:
-        """The architecture as lines of text."""
+        """Draw the architecture as lines of text."""
         lines = ["fields", f"  └─ {self[INTERACTION][0]}  (feature interaction, shared)"]
         for index in range(self.num_experts):
             users = [task for task, chosen in zip(tasks, self.selection, strict=True) if index in chosen]

@@ -12,21 +12,21 @@ _BLOCKS = {INTERACTION: Block.INTERACTION, EXPERT_INTERACTION: Block.INTERACTION
 
 
 def layer_name(depth: int) -> str:
-    """The choice of the expert layers at a depth, counted from 0: "layer_1" is the first."""
+    """Name the choice of the expert layers at a depth, counted from 0: "layer_1" is the first."""
     return f"layer_{depth + 1}"
 
 
 def block_of(name: str) -> Block:
-    """The kind of block that a choice decides."""
+    """Return the kind of block that a choice decides."""
     return _BLOCKS.get(name, Block.LAYER)
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raises SpaceError unless these are all names of a space, in order; an interaction inside experts is optional."""
+    """Raise SpaceError unless these are all names of a space, in order; an interaction inside experts is optional."""
     found = list(names)
     first = [INTERACTION, *([EXPERT_INTERACTION] if EXPERT_INTERACTION in found else []), POOLING]
     expected = [*first, *map(layer_name, range(max(len(found) - len(first), 0)))]
     if found != expected:
         raise SpaceError(
-            f"not an architecture, nor a space of them: choices {', '.join(found)}; expected {', '.join(expected)}"
+            f"not an architecture or search space: choices {', '.join(found)}; expected {', '.join(expected)}"
         )

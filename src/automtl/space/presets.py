@@ -23,7 +23,7 @@ LAYERS = (
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class SpaceSettings:
-    """Candidates of each kind of block, counts, and the ablations as switches."""
+    """The candidates of each kind of block, the number of experts and layers, and switches for ablations."""
 
     interactions: tuple[str, ...] = Limit(default=INTERACTIONS, description="Candidates of feature interaction.")
     poolings: tuple[str, ...] = Limit(default=POOLINGS, description="Candidates of each expert's pooling.")
@@ -38,16 +38,18 @@ class SpaceSettings:
         default=False, description="Whether each expert has an interaction block, too (paper, 3.3.2)."
     )
     homogeneous: bool = Limit(default=False, description="Whether all experts have the same architecture.")
-    selection: bool = Limit(default=True, description="Whether a task keeps some of the experts, or all.")
+    selection: bool = Limit(
+        default=True, description="Whether a task keeps some of the experts; otherwise it keeps all."
+    )
 
     def keep_for(self, num_tasks: int) -> int:
-        """K, at most the number of experts."""
+        """Return how many experts a task keeps (K)."""
         keep = self.keep if self.keep is not None else 6 if num_tasks <= 2 else 4 if num_tasks == 3 else 3
         return min(keep, self.experts) if self.selection else self.experts
 
 
 def published_space(settings: SpaceSettings, num_tasks: int) -> SearchSpace:
-    """The space of Table 1 as the settings change it. Raises SpaceError for a wrong candidate."""
+    """Make the space of Table 1 with the changes of the settings. Raises SpaceError for a wrong candidate."""
     interactions = _cell(settings.interactions if settings.interaction else ("skip",))
     experts = settings.experts
     choices = {INTERACTION: Choice((interactions,))}

@@ -18,25 +18,20 @@ Places = Mapping[str, Sequence[int]]  # for each choice, by name, some of its op
 
 @dataclass(frozen=True)
 class Choice:
-    """The options left in each cell: one cell an expert, or one alone for the interaction that experts share."""
+    """The options left in each cell: a cell for each expert, or one alone for the interaction that experts share."""
 
     cells: tuple[Cell, ...]
 
     @property
-    def is_uniform(self) -> bool:
-        """Whether all cells have the same options, in the same order."""
-        return len(set(self.cells)) == 1
-
-    @property
     def options(self) -> Cell:
-        """The options of every cell of a uniform choice."""
-        assert self.is_uniform
+        """The options of every cell, where all cells have the same."""
+        assert len(set(self.cells)) == 1
         return self.cells[0]
 
 
 @dataclass(frozen=True)
 class SearchSpace:
-    """`choices` by name; `selection`: for each task the experts it may use, of which it keeps `keep` (all, if fewer).
+    """Named choices; `selection`: for each task the experts it may use, of which it keeps `keep` (all, if fewer).
 
     "interaction" is shared by all experts, which go on with "expert_interaction" (paper, 3.3.2; usually there is
     none), "pooling", "layer_1", "layer_2" ... `homogeneous`: all experts decide alike (an ablation). `gated`: tasks
@@ -58,7 +53,6 @@ class SearchSpace:
     gated: bool = False
 
     def __post_init__(self) -> None:
-        """Raises SpaceError."""
         check_names(self.choices)
         for name, choice in self.choices.items():
             _check(name, choice, 1 if name == INTERACTION else self.num_experts)
@@ -73,16 +67,16 @@ class SearchSpace:
 
     @property
     def num_experts(self) -> int:
-        """E."""
+        """The number of experts (E)."""
         return len(self.choices[POOLING].cells)
 
     @property
     def num_tasks(self) -> int:
-        """T."""
+        """The number of tasks (T)."""
         return len(self.selection)
 
     def size(self) -> int:
-        """Number of architectures."""
+        """Count the architectures."""
         count = math.prod(math.comb(len(allowed), min(self.keep, len(allowed))) for allowed in self.selection)
         for choice in self.choices.values():
             cells = choice.cells[:1] if self.homogeneous else choice.cells
@@ -90,7 +84,7 @@ class SearchSpace:
         return count
 
     def sample(self, rng: random.Random) -> Architecture:
-        """A uniformly drawn architecture, idle experts removed."""
+        """Draw an architecture uniformly, and remove its idle experts."""
         choices = {name: self._draw(choice, rng) for name, choice in self.choices.items()}
         selection = tuple(
             tuple(sorted(rng.sample(allowed, min(self.keep, len(allowed))))) for allowed in self.selection
@@ -111,12 +105,12 @@ class SearchSpace:
 
     @staticmethod
     def of(architecture: Architecture) -> SearchSpace:
-        """The space whose only member is this architecture."""
+        """Make the space whose only member is this architecture."""
         choices = {name: Choice(tuple((option,) for option in made)) for name, made in architecture.choices.items()}
         return SearchSpace(choices, architecture.selection, max(map(len, architecture.selection)))
 
     def prune(self, kept: Places) -> SearchSpace:
-        """The space in which every cell of a choice keeps the options at these places."""
+        """Return the space in which every cell of a choice keeps the options at these places."""
         choices = {
             name: Choice(tuple(tuple(cell[place] for place in kept[name]) for cell in choice.cells))
             for name, choice in self.choices.items()

@@ -1,1 +1,1 @@
-"""The machine: files, threads, memory, hardware. Knows no tables."""
+"""The machine: files, threads, memory, hardware; it knows no tables."""

@@ -1,4 +1,4 @@
-"""Numbers too small to matter, but not to cost: products with denormal numbers take a CPU up to thirty times as long.
+"""Protection from denormal numbers, with which products take a CPU up to thirty times as long.
 
 Weight decay drives the weights of dead units below 1e-38 within a few hundred steps of Adam, and momentum without
 gradients follows. The processor can be told to treat such numbers as zero, but each thread for itself, and the threads
@@ -18,9 +18,9 @@ EVERY = 100  # steps between removals
 
 @contextmanager
 def ignore_denormals() -> Iterator[None]:
-    """Let this thread, and those that it starts in this block, read and write denormal numbers as zero.
+    """Let this thread read and write denormal numbers as zero in this block.
 
-    Threads that are started in the block (torch's own pool, if it is the first to use it) keep to that.
+    Threads that it starts here (torch's own pool, if it is the first to use it) do so for good.
     """
     before = denormals_are_ignored()
     torch.set_flush_denormal(True)
@@ -31,7 +31,7 @@ def ignore_denormals() -> Iterator[None]:
 
 
 def denormals_are_ignored() -> bool:
-    """Whether this thread takes denormal numbers for zero. torch can set this, but does not tell."""
+    """Tell whether this thread takes denormal numbers for zero, which torch can set, but does not say."""
     return not float(torch.tensor([1e-38]) * 0.1)
 
 

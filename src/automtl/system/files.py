@@ -1,4 +1,4 @@
-"""Files and folders that appear whole or not at all, and folders that one process works in at a time."""
+"""Files and folders that appear whole or not at all, and locks of folders."""
 
 from __future__ import annotations
 
@@ -107,7 +107,7 @@ def require_free(folder: Path, overwrite: bool) -> None:
 
 
 def left_aside(folder: Path) -> Path | None:
-    """Where an interrupted overwrite has left the earlier content of a folder that does not exist now."""
+    """Find where an interrupted overwrite has left the content of a folder that does not exist now."""
     aside = _aside(folder)
     return aside if aside.exists() and not folder.exists() else None
 
@@ -122,7 +122,7 @@ def remove_unfinished(folder: Path) -> None:
 def locked(folder: Path) -> Iterator[None]:
     """Make a folder, and let no other process that asks work in it during the block.
 
-    The system lets go of it however the process ends. Raises FileError where another one has it.
+    The system frees the folder however the process ends. Raises FileError where another process has it.
     """
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -166,8 +166,8 @@ def _sync_file(path: Path) -> None:
 class Syncing:
     """Brings a long file to the disk while it is written.
 
-    The system would hold it back until the end, which then waits for the disk, and write older files before it.
-    Unless it is `cached`, the system then keeps nothing of it in memory (Linux).
+    The system would hold it back until the end, which then waits for the disk. Unless it is `cached`, the system keeps
+    nothing of it in memory afterwards (Linux).
     """
 
     def __init__(self, cached: bool = True) -> None:

@@ -1,10 +1,8 @@
-"""Where and how precisely a model is trained and run: what the settings say against what this machine has."""
+"""The device and precision of training and prediction: what the settings ask for and this machine has."""
 
 from __future__ import annotations
 
 import ctypes
-import sys
-from collections.abc import Callable
 from contextlib import AbstractContextManager
 from functools import cache
 
@@ -12,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from automtl.errors import SettingsError
+from automtl.system.memory import c_function
 
 HUGE_PAGE = 2**21  # bytes
 MADV_HUGEPAGE = 14  # of madvise(2)
@@ -19,7 +18,7 @@ LARGE = 2**26  # bytes of a tensor from which large pages are asked for
 
 
 def find_device(name: str) -> torch.device:
-    """The device of a setting; auto: a graphics card if there is one. Raises SettingsError that says what there is."""
+    """Find the device of a setting; auto: a graphics card if there is one. Raises SettingsError for others."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     try:
@@ -33,41 +32,30 @@ def find_device(name: str) -> torch.device:
 
 
 def device_of(model: nn.Module) -> torch.device:
-    """Where a model's parameters are; a model without any runs on the processor."""
+    """Return the device of a model's parameters; a model without any runs on the processor."""
     first = next(model.parameters(), None)
     return torch.device("cpu") if first is None else first.device
 
 
 @cache
 def has_bf16(device: torch.device) -> bool:
-    """Whether the device has instructions for bf16; a processor without takes a hundred times as long."""
+    """Tell whether the device has instructions for bf16; a processor without takes a hundred times as long."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported())
     return bool(torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported())
 
 
 def precision(name: str, device: torch.device) -> AbstractContextManager[object]:
-    """A context for forward passes; auto: bf16 where the device has it. Raises SettingsError for bf16 elsewhere."""
+    """Make a context for forward passes; auto: bf16 where the device has it. Raises SettingsError for bf16 without."""
     if name == "bf16" and not has_bf16(device):
         raise SettingsError("training.precision: this machine has no instructions for bf16; use auto or full")
     return torch.autocast(device.type, dtype=torch.bfloat16, enabled=name != "full" and has_bf16(device))
 
 
-@cache
-def _madvise() -> Callable[..., int] | None:
-    if not sys.platform.startswith("linux"):
-        return None
-    try:
-        found: Callable[..., int] = ctypes.CDLL(None).madvise
-    except (OSError, AttributeError):
-        return None
-    return found
-
-
 def in_large_pages(values: Tensor) -> Tensor:
-    """A copy in large pages, so that reaching its rows misses the page table less; small tensors as they are."""
+    """Copy into large pages, so that reaching rows misses the page table less; small tensors stay as they are."""
     count = values.numel() * values.element_size()
-    advise = _madvise()
+    advise = c_function("madvise")
     if advise is None or values.device.type != "cpu" or count < LARGE:
         return values
     room = torch.empty(count + 2 * HUGE_PAGE, dtype=torch.uint8)

@@ -1,11 +1,11 @@
-"""64-bit hashes of whole numbers and texts."""
+"""Hashes of 64 bits for whole numbers and texts."""
 
 from __future__ import annotations
 
 import numpy as np
 import polars as pl
 
-BASE = np.uint64(0x9E3779B97F4A7C15)  # of the lasting hash
+BASE = np.uint64(0x9E3779B97F4A7C15)  # of the polynomial of `lasting_hash`
 
 
 def hash_integers(keys: np.ndarray) -> np.ndarray:

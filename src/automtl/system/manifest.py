@@ -1,4 +1,4 @@
-"""`manifest.json`, which every folder of ours has: what kind of folder it is, in which format, with which files."""
+"""The manifest of every folder that automtl writes: its kind, its format, and checksums of its files."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class FolderKind:
 
     @property
     def header(self) -> dict[str, Any]:
-        """What every manifest of the kind begins with."""
+        """The first entries of every manifest of this kind."""
         order = {"byte_order": sys.byteorder} if self.native else {}
         return {"kind": self.name, "format": self.format, "automtl": __version__} | order
 
@@ -43,7 +43,7 @@ class FolderKind:
         write_whole(folder / MANIFEST, json_bytes(content))
 
     def matches(self, folder: Path | str) -> bool:
-        """Whether a folder has a manifest of this kind."""
+        """Tell whether a folder has a manifest of this kind."""
         return kind_of(folder) == self.name
 
     def read(self, folder: Path) -> dict[str, Any]:
@@ -99,7 +99,7 @@ KINDS = (MODEL, PREPARED, ROWS, COMPARISON)
 
 
 def kind_of(folder: Path | str) -> str | None:
-    """The name of a folder's kind, as its manifest says; None where it has none."""
+    """Return the name of a folder's kind, as its manifest says; None where it has none."""
     with suppress(OSError, ValueError):
         found = json.loads((Path(folder) / MANIFEST).read_bytes())
         return found.get("kind") if isinstance(found, dict) else None
@@ -107,13 +107,13 @@ def kind_of(folder: Path | str) -> str | None:
 
 
 def checksum(path: Path) -> str:
-    """The SHA-256 of a file's content."""
+    """Return the SHA-256 of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def checksums(folder: Path, names: Iterable[str]) -> dict[str, str]:
-    """Checksums of files in a folder, by name."""
+    """Return the checksums of files in a folder, by name."""
     return {name: checksum(folder / name) for name in names}
 
 
@@ -123,5 +123,5 @@ def _described(manifest: Any) -> str:
 
 
 def _inside(name: str) -> bool:
-    """Whether a name leads to a file in the folder, wherever the folder comes from."""
+    """Tell whether a name leads to a file in the folder; a folder may come from anywhere."""
     return not PurePath(name).is_absolute() and ".." not in PurePath(name).parts

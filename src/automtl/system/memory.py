@@ -1,4 +1,4 @@
-"""Memory that is freed stays with the process for a while, so that the next step's temporaries find it warm.
+"""Memory of the process: freed memory is kept for the next step's temporaries, and the peak is measured.
 
 The GNU C library gives large blocks back to the system at once, and every new one then costs a page fault per 4 KiB:
 filling 64 MiB of fresh memory takes up to nine times as long as filling the same memory again. Training allocates the
@@ -39,7 +39,7 @@ def keep_freed_memory(wanted: bool = True) -> Iterator[bool]:
     such block of all threads, which takes 0.1 ms or more: short calculations do without.
     """
     global _depth
-    mallopt = _mallopt() if wanted and os.environ.get(SWITCH) != "0" else None
+    mallopt = c_function("mallopt") if wanted and os.environ.get(SWITCH) != "0" else None
     if mallopt is None:
         yield False
         return
@@ -58,9 +58,10 @@ def keep_freed_memory(wanted: bool = True) -> Iterator[bool]:
 
 
 @cache
-def _mallopt() -> Callable[[int, int], int] | None:
+def c_function(name: str) -> Callable[..., int] | None:
+    """Find a function of the C library of a Linux system; None elsewhere, or where the library lacks it."""
     try:
-        return ctypes.CDLL(None).mallopt if sys.platform.startswith("linux") else None
+        return getattr(ctypes.CDLL(None), name) if sys.platform.startswith("linux") else None
     except (OSError, AttributeError):  # another C library
         return None
 
@@ -75,7 +76,7 @@ def forget_peak() -> None:
 
 
 def peak_memory_bytes() -> int:
-    """The largest resident size of this process, since its start or `forget_peak`."""
+    """Return the largest resident size of this process, since its start or `forget_peak`."""
     try:
         (kibibytes,) = re.findall(r"VmHWM:\s*(\d+) kB", Path("/proc/self/status").read_text())
         return int(kibibytes) * 1024

@@ -1,4 +1,4 @@
-"""What a long computation reports while it runs: one callback, called with events. Plain values."""
+"""Reports of long computations: one callback, called with events, which are plain values."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 
 class Event:
-    """Something that is reported on the way; the base of all that a callback is called with.
+    """Something that is reported while a computation runs; a callback is called with events alone.
 
     >>> issubclass(automtl.Progress, automtl.Event)
     True
@@ -16,7 +16,7 @@ class Event:
 
 @dataclass(frozen=True)
 class Progress(Event):
-    """`step` of `total` of a `stage`; the last loss, validation AUC by task, strongest candidates so far.
+    """A report of `step` of `total` of a `stage`: last loss, validation AUC by task, strongest candidates so far.
 
     >>> automtl.Progress("training mmoe", step=3, total=40, loss=0.61).stage
     'training mmoe'
@@ -34,4 +34,4 @@ Callback = Callable[[Event], None]
 
 
 def ignore(event: Event) -> None:
-    """A callback that does nothing."""
+    """Do nothing: the callback of those who want no reports."""

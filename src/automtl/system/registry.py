@@ -35,7 +35,7 @@ class Registry(Generic[Member]):
 
     @property
     def choices(self) -> str:
-        """The short names and the form of others, for help texts and messages."""
+        """The short names, and the form of import paths, for help texts and messages."""
         return f'{", ".join(self.aliases)}, or "package.module:Name" for one of your own'
 
     def __iter__(self) -> Iterator[str]:
@@ -48,7 +48,7 @@ class Registry(Generic[Member]):
         return name in self.aliases
 
     def path(self, name: str) -> str:
-        """The import path of a short name, or the import path given. Raises `error` where it is neither."""
+        """Return the import path of a short name, or the import path given. Raises `error` where it is neither."""
         path = self.aliases.get(name, name)
         if ":" not in path:
             near = suggestion(name, self.aliases)
@@ -56,19 +56,19 @@ class Registry(Generic[Member]):
         return path
 
     def find(self, name: str) -> Member:
-        """The member of a short name or an import path. Raises `error`, which names what there is."""
+        """Find the member of a short name or an import path. Raises `error`, which names what there is."""
         found = self._import(name, self.path(name))
         if not self.accepts(found):
             raise self.error(f"{self.kind} '{name}' is not {self.expected}")
         return found  # type: ignore[no-any-return]
 
     def name_of(self, member: Any) -> str:
-        """The short name of a member that has one, else its import path; `find` gives the member back."""
+        """Return the short name of a member, or else its import path; `find` gives the member back."""
         path = f"{member.__module__}:{member.__qualname__}"
         return next((name for name, target in self.aliases.items() if target == path), path)
 
     def members(self) -> dict[str, Member]:
-        """All members with a short name."""
+        """Find all members that have a short name."""
         return {name: self.find(name) for name in self.aliases}
 
     def _import(self, name: str, path: str) -> Any:
@@ -98,7 +98,7 @@ def resolve(path: str) -> Any:
 
 
 def _reason(error: Exception) -> str:
-    """What went wrong, and where in a user's file, unless the file was not found at all."""
+    """Say what went wrong, and where in a user's file, unless the file was not found at all."""
     if isinstance(error, AttributeError | ModuleNotFoundError | ValueError):
         return str(error)
     last = traceback.extract_tb(error.__traceback__)[-1]
@@ -106,7 +106,7 @@ def _reason(error: Exception) -> str:
 
 
 def _remedy(path: str, error: Exception) -> str:
-    """The working directory is not searched, since a folder from somebody else must not run code by being there."""
+    """Say what to do. The working directory is not searched: a folder from somebody else must not run code."""
     top = path.partition(":")[0].split(".")[0]
     if not isinstance(error, ModuleNotFoundError) or error.name != top:
         return "correct the path or the module"

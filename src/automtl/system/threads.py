@@ -12,7 +12,7 @@ Result = TypeVar("Result")
 
 
 def num_threads() -> int:
-    """The number of threads that torch may use."""
+    """Return the number of threads that torch may use."""
     from torch import get_num_threads
 
     return get_num_threads()

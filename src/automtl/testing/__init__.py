@@ -1,4 +1,4 @@
-"""Laws that members of each kind must obey, for the tests of ours and of a stranger's.
+"""Laws that members of each kind must obey, for tests here and in other packages.
 
 A law is a function of one member that raises AssertionError where it is broken. With pytest:
 

@@ -12,7 +12,7 @@ SIZES = (9, 5, 6)  # ids of the categorical fields a and b and of the multi-valu
 
 
 def small_layout(num_tasks: int = 3) -> Layout:
-    """Two categorical fields, a multi-valued one, two of numbers, and so many binary tasks t0, t1 ..."""
+    """Make a layout of two categorical fields, a multi-valued one, two of numbers, and binary tasks t0, t1 ..."""
     return Layout(
         (CategoricalLayout("a", SIZES[0]), CategoricalLayout("b", SIZES[1])),
         (MultiLayout("m", SIZES[2], "mean"),),
@@ -22,7 +22,7 @@ def small_layout(num_tasks: int = 3) -> Layout:
 
 
 def small_batch(rows: int = 40, num_tasks: int = 3, seed: int = 0) -> Batch:
-    """Random rows of `small_layout`; about a fifth of the labels are missing."""
+    """Draw rows of `small_layout`; about a fifth of the labels are missing."""
     generator = torch.Generator().manual_seed(seed)
     features = Features(
         torch.stack([torch.randint(0, size, (rows,), generator=generator) for size in SIZES[:2]], dim=1),

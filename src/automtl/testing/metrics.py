@@ -12,7 +12,7 @@ from automtl.training.metrics import METRICS, Metric, Rows, Undefined
 
 
 def make_rows(kind: TaskKind, rows: int = 200, noise: float = 1.0, seed: int = 0) -> Rows:
-    """Random rows of a task; the less `noise`, the better its scores. Groups are of about twenty rows."""
+    """Draw rows of a task; the less `noise`, the better its scores. Groups are of about twenty rows."""
     rng = np.random.default_rng(seed)
     truth = rng.normal(size=rows)
     labels = (truth > 0).astype(float) if kind is TaskKind.BINARY else truth
@@ -22,7 +22,7 @@ def make_rows(kind: TaskKind, rows: int = 200, noise: float = 1.0, seed: int = 0
 
 
 def value_of(metric: Metric, rows: Rows) -> float:
-    """The metric's value. Raises AssertionError where it has none."""
+    """Return the metric's value. Raises AssertionError where it has none."""
     found = metric(rows)
     assert not isinstance(found, Undefined), f"{metric.name} is undefined: {found.reason}"
     assert math.isfinite(found), f"{metric.name} is {found}"

@@ -1,6 +1,6 @@
-"""Laws of models beside the searched one: classes that take a layout, network settings and a generator.
+"""Laws of models that are not searched: classes that take a layout, network settings and a generator.
 
-B rows, T tasks. Models that train themselves, as boosted trees do, are no subject of these laws.
+B rows, T tasks. The laws are not for models that train themselves, as boosted trees do.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ Model = type[nn.Module]
 
 
 def make_model(model: Model, num_tasks: int = 3, seed: int = 0, layout: Layout | None = None) -> nn.Module:
-    """A small model for the small layout."""
+    """Make a small model for the small layout."""
     return model(layout or small_layout(num_tasks), SETTINGS, torch.Generator().manual_seed(seed))
 
 
@@ -32,7 +32,7 @@ def its_name_finds_it(model: Model) -> None:
 
 
 def it_gives_a_finite_logit_for_each_row_and_task(model: Model) -> None:
-    """(B, T) logits and finite gradients for one task, two and three."""
+    """Logits are (B, T) and gradients finite for one task, two and three."""
     for num_tasks in (1, 2, 3):
         made, batch = make_model(model, num_tasks), small_batch(num_tasks=num_tasks)
         logits = made(batch.features)
@@ -59,7 +59,7 @@ def ids_alone_are_enough_and_a_batch_of_one_row_trains(model: Model) -> None:
 
 
 def the_generator_decides_its_parameters(model: Model) -> None:
-    """The same seed gives the same parameters, another seed others; the global generator is not used."""
+    """A seed gives the same parameters each time, another seed others; the global generator is not used."""
     torch.manual_seed(1)
     first: list[Tensor] = list(make_model(model, seed=1).parameters())
     torch.manual_seed(2)

@@ -35,12 +35,12 @@ def make_block(block: Block, options: list[Operation], shape: BlockShape = SHAPE
 
 
 def make_inputs(block: Block, shape: BlockShape = SHAPE, rows: int = 4) -> Tensor:
-    """Random inputs of a block, the same each time: (S, B, H) of layers, (B, F, D) of other blocks."""
+    """Draw inputs of a block, the same at every call: (S, B, H) of layers, (B, F, D) of other blocks."""
     return example_inputs(block, shape, 3, rows)
 
 
 def settings_of(tested: Operation) -> Iterator[tuple[Block, list[Operation]]]:
-    """Each block where the operation may stand, and options there: others, and one of its family if there are more."""
+    """Yield each block where the operation may stand, and options: others, and one of its family if it has a number."""
     family = [replace(tested, **{one.name: getattr(tested, one.name) + 2}) for one in fields(tested)]  # kernels are odd
     for block in tested.blocks:
         first, *others = [one for one in map(operation, BESIDE[block]) if one not in (tested, *family)]
@@ -74,7 +74,7 @@ def a_one_hot_mixture_is_the_single_operation(tested: Operation) -> None:
 
 
 def the_short_way_of_a_single_candidate_is_that_of_weight_one(tested: Operation) -> None:
-    """`Mixture.single` gives what `forward` gives by weight 1, gradients included."""
+    """The method `Mixture.single` gives what `forward` gives by weight 1, gradients included."""
     for block, options in settings_of(tested):
         wide, x, place = make_block(block, options), make_inputs(block).requires_grad_(), options.index(tested)
         short, full = wide(x, None, (place,)), wide(x, torch.ones(wide.stack, 1), (place,))
@@ -89,7 +89,7 @@ def the_short_way_of_a_single_candidate_is_that_of_weight_one(tested: Operation)
 
 
 def a_mixture_is_linear_in_its_weights(tested: Operation) -> None:
-    """What candidates weigh enters their sum and nothing else."""
+    """The weights of candidates enter their sum and nothing else."""
     for block, options in settings_of(tested):
         wide, x = make_block(block, options), make_inputs(block)
         first, second = torch.rand(2, wide.stack, len(options), generator=torch.Generator().manual_seed(1))
@@ -97,7 +97,7 @@ def a_mixture_is_linear_in_its_weights(tested: Operation) -> None:
 
 
 def a_family_equals_a_plain_loop_over_its_candidates(tested: Operation) -> None:
-    """Candidates run alone, with their own parameters, and summed by weight give the block's output and gradients."""
+    """The block's output and gradients are those of candidates that run alone and are summed by weight."""
     for block, options in settings_of(tested):
         wide, x = make_block(block, options), make_inputs(block).requires_grad_()
         weights = torch.rand(wide.stack, len(options), generator=torch.Generator().manual_seed(2)).requires_grad_()

@@ -24,14 +24,14 @@ Strategy = type[SearchStrategy]
 
 
 def small_problem() -> SearchProblem:
-    """A small space and a few hundred random rows."""
+    """Make a problem of a small space and a few hundred random rows."""
     network, training = NetworkSettings(4, 8, (6,)), TrainingSettings(epochs=1, batch_size=64)
     train, valid = small_batch(300, seed=1), small_batch(120, seed=2)
     return SearchProblem(published_space(SPACE, 3), small_layout(), train, valid, network, training)
 
 
 def search(strategy: Strategy, problem: SearchProblem, seed: int = 0, callback: Any = None) -> SearchResult:
-    """Search with the strategy's own settings, less its budget."""
+    """Search with the strategy's default settings, but a small budget."""
     kind = strategy.settings_class()
     known = {field.name for field in fields(kind)}
     settings = kind(**{name: value for name, value in BUDGET.items() if name in known})
@@ -44,7 +44,7 @@ def its_name_finds_it(strategy: Strategy) -> None:
 
 
 def what_it_finds_is_in_the_space_and_can_be_built(strategy: Strategy) -> None:
-    """Each cell of the architecture holds an option of the space; each task keeps as many experts as it says."""
+    """Each cell of the architecture holds an option of the space; each task keeps as many experts as the space says."""
     problem = small_problem()
     found = search(strategy, problem).architecture
     for name, made in found.choices.items():
@@ -55,7 +55,7 @@ def what_it_finds_is_in_the_space_and_can_be_built(strategy: Strategy) -> None:
 
 
 def the_seed_decides_what_it_finds(strategy: Strategy) -> None:
-    """The same seed gives the same architecture and history, whatever the global generator holds."""
+    """A seed gives the same architecture each time, whatever the state of the global generator."""
     results = []
     for start in (1, 2):
         torch.manual_seed(start)
@@ -76,7 +76,7 @@ def it_leaves_rows_and_global_state_alone(strategy: Strategy) -> None:
 
 
 def it_reports_progress(strategy: Strategy) -> None:
-    """The callback hears how far the search is."""
+    """The callback is told how far the search is."""
     events: list[Event] = []
     search(strategy, small_problem(), callback=events.append)
     steps = [event for event in events if isinstance(event, Progress)]

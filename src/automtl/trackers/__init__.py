@@ -1,7 +1,6 @@
-"""Trackers: each writes down a fit for a tool that draws it."""
+"""Trackers record a fit for tools that draw it, such as TensorBoard and MLflow."""
 
 from automtl.trackers.base import Tracked, Tracker
-from automtl.trackers.group import Trackers
-from automtl.trackers.registry import TRACKERS
+from automtl.trackers.group import TRACKERS, Trackers
 
 __all__ = ["TRACKERS", "Tracked", "Tracker", "Trackers"]

@@ -1,4 +1,4 @@
-"""What every tracker is. Plain values in, files (or a server's records) out."""
+"""The base class of trackers, which turn plain values into files or a server's records."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from automtl.system.progress import Progress
 
 @dataclass(frozen=True)
 class Tracked:
-    """The run that a tracker writes down. `folder`: for its files; `uri`: of its server, where there is one."""
+    """The run that a tracker records. `folder`: where it writes files; `uri`: address of its server, if it has one."""
 
     name: str
     settings: dict[str, Any]
@@ -24,23 +24,23 @@ class Tracked:
 
 
 class Tracker(ABC):
-    """Writes down one run, from its start; what it raises becomes a warning, and the run goes on without it."""
+    """Records one run from its start. An error of a tracker becomes a warning, and the run goes on without it."""
 
     @abstractmethod
     def __init__(self, run: Tracked) -> None:
-        """Begin, with the settings of the run."""
+        """Begin to record a run, with its settings."""
 
     @abstractmethod
     def progress(self, progress: Progress) -> None:
-        """Write down one event that carries a loss."""
+        """Record one event that carries a loss."""
 
     @abstractmethod
     def finish(self, metrics: dict[str, Any], architecture: str | None) -> None:
-        """Write down the final metrics, and the architecture as text, where one was searched."""
+        """Record the final metrics, and the architecture as text if one was searched."""
 
     @abstractmethod
     def close(self, complete: bool) -> None:
-        """End, once, whether the run was `complete` or not."""
+        """End the record, once, whether the run was `complete` or not."""
 
 
 def curves(progress: Progress) -> dict[str, float]:
@@ -50,7 +50,7 @@ def curves(progress: Progress) -> dict[str, float]:
 
 
 def numbers(values: dict[str, Any], prefix: str = "") -> dict[str, float]:
-    """Collect all numbers of nested values by path, `test/tasks/click/auc`; what is undefined is left out."""
+    """Collect all numbers of nested values by path, such as `test/tasks/click/auc`."""
     return {tag(path): float(v) for path, v in _leaves(values, prefix, "/") if isinstance(v, (int, float))}
 
 

@@ -1,4 +1,4 @@
-"""All trackers of a run as one callback. A tracker that fails is dropped, with a warning; the run goes on."""
+"""All trackers by name, and those of one run as one callback."""
 
 from __future__ import annotations
 
@@ -6,15 +6,25 @@ import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from automtl.errors import SettingsError
 from automtl.system.progress import Callback, Event, Progress
+from automtl.system.registry import Registry, subclass_of
 from automtl.trackers.base import Tracked, Tracker
-from automtl.trackers.registry import TRACKERS
+
+TRACKERS: Registry[type[Tracker]] = Registry(
+    "tracker",
+    {"tensorboard": "automtl.trackers.tensorboard:TensorBoard", "mlflow": "automtl.trackers.mlflow:MLflow"},
+    subclass_of("automtl.trackers.base:Tracker"),
+    "a subclass of automtl.trackers.Tracker",
+    SettingsError,
+    extras={"tensorboard": "tensorboard", "mlflow": "mlflow"},
+)
 
 
 class Trackers:
-    """`with Trackers(names, run, callback) as trackers: ...; trackers.finish(...)`; `callback` gets each event, too.
+    """Runs several trackers as one context and callback; `callback` gets each event, too.
 
-    Raises SettingsError where a tracker is unknown or needs what is not installed; after that, nothing.
+    A tracker that fails is dropped with a warning. Raises SettingsError only if one is unknown or not installed.
     """
 
     def __init__(self, names: Sequence[str], run: Tracked, callback: Callback) -> None:
@@ -35,13 +45,13 @@ class Trackers:
         self._call(lambda tracker: tracker.close(self.complete))
 
     def callback(self, event: Event) -> None:
-        """A Callback that forwards every event and tracks progress."""
+        """Forward every event and record progress."""
         self.forward(event)
         if isinstance(event, Progress) and event.loss is not None:
             self._call(lambda tracker: tracker.progress(event))
 
     def finish(self, metrics: dict[str, Any], architecture: str | None) -> None:
-        """Write down the final metrics: the run is complete."""
+        """Record the final metrics of a complete run."""
         self._call(lambda tracker: tracker.finish(metrics, architecture))
         self.complete = True
 

@@ -1,7 +1,7 @@
-"""MLflow: files in a folder, or a server that the user names.
+"""A tracker for MLflow, which writes files into a folder or to a server that the user names.
 
-MLflow 3 keeps files only on request, and reports its use over the network unless told not to: both are settled here,
-before it is imported. What the user's environment says goes first.
+MLflow 3 keeps files only on request and reports its use over the network by default: both are set here before it is
+imported, unless the user's environment sets them.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from typing import Any
 
 os.environ.setdefault("MLFLOW_ALLOW_FILE_STORE", "true")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # a server that is down must not hold a fit up
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "1")  # a server that is down must not delay a fit
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "10")
 
 from mlflow.entities import Metric, Param
@@ -22,12 +22,12 @@ from automtl.system.progress import Progress
 from automtl.trackers.base import Tracked, Tracker, curves, numbers, parameters
 
 EXPERIMENT = "automtl"
-BATCH = 100  # parameters that MLflow takes at once
-LONGEST = 500  # letters of a parameter that every store of MLflow takes
+BATCH = 100  # most parameters in one call of MLflow
+LONGEST = 500  # most letters of a parameter that every store of MLflow takes
 
 
 class MLflow(Tracker):
-    """A run of the experiment `automtl`: settings as parameters, curves, final metrics, the architecture as a file."""
+    """Records settings as parameters, curves, final metrics and an architecture file in experiment `automtl`."""
 
     def __init__(self, run: Tracked) -> None:
         uri = run.uri or os.environ.get("MLFLOW_TRACKING_URI") or (run.folder / "mlflow").absolute().as_uri()

@@ -1,4 +1,4 @@
-"""TensorBoard: an event file in a folder of the run's name. `tensorboard --logdir runs/tracking/tensorboard`."""
+"""A tracker for TensorBoard, shown by `tensorboard --logdir runs/tracking/tensorboard`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ FLUSH_SECONDS = 10
 
 
 class TensorBoard(Tracker):
-    """Curves by stage, final metrics as single points, settings and architecture as text."""
+    """Records curves by stage, final metrics as single points, settings and architecture as text."""
 
     def __init__(self, run: Tracked) -> None:
         folder = new_folder(run.folder / "tensorboard", run.name)
@@ -42,7 +42,7 @@ class TensorBoard(Tracker):
 
 
 def new_folder(parent: Path, name: str) -> Path:
-    """`name`, `name-2`, ...: the first that no earlier run has, now made."""
+    """Make the first of the folders `name`, `name-2`, ... that does not exist yet."""
     for number in count(1):
         folder = parent / (name if number == 1 else f"{name}-{number}")
         try:

@@ -1,4 +1,4 @@
-"""Weights averaged over the steps of a training, by which a model is judged and served."""
+"""Weights averaged over the steps of a training, with which a model is evaluated and served."""
 
 from __future__ import annotations
 

@@ -1,8 +1,8 @@
-"""How the losses of the tasks become one step (`training.balancing`); the methods are torchjd's. T tasks.
+"""Ways to make one step of the losses of T tasks (`training.balancing`); the methods are torchjd's.
 
 There are two kinds: losses are combined to one number (torchjd's `scalarization`), or weighted by how the gradients of
-the tasks agree (its `aggregation`). All are scaled so that tasks in harmony get the step of the plain weighted mean,
-which matters for weight decay and clipping.
+the tasks agree (its `aggregation`). All are scaled so that tasks that agree get the step of the weighted mean, which
+matters for weight decay and clipping.
 
 `uncertainty`, `famo` and `nash-mtl` find a task's weight whatever the scale of its loss, so that the weights that the
 schema gives to tasks count for them only in the choice of the best evaluation; for the others they multiply the losses.
@@ -46,7 +46,7 @@ class Balancing:
 
 
 def find_balancing(settings: TrainingSettings, model: nn.Module, weights: Tensor) -> Balancing:
-    """The balancing of the settings for a model whose tasks have these weights (T,), which sum to one.
+    """Make the balancing of the settings for a model whose tasks have these weights (T,), which sum to one.
 
     One task leaves nothing to balance. Raises SettingsError where the balancing is unknown, where its package is not
     installed, or where it takes several gradients of a compiled model.
@@ -68,7 +68,7 @@ def find_balancing(settings: TrainingSettings, model: nn.Module, weights: Tensor
 
 
 def equal(model: nn.Module, weights: Tensor, learning_rate: float) -> Balancing:
-    """The mean by the weights of the tasks: MTL-Loss (paper, eq. 1)."""
+    """The mean of the losses by the weights of the tasks: MTL-Loss (paper, eq. 1)."""
     return Balancing(lambda losses: losses @ weights)
 
 
@@ -137,7 +137,7 @@ def upgrad(model: nn.Module, weights: Tensor, learning_rate: float) -> Balancing
 
 
 class LastSeen:
-    """Losses (T,), a task without rows in the batch with its last loss, at first 1.
+    """Gives a task without rows in a batch its last loss, at first 1, in the losses (T,).
 
     A loss of 0 has no logarithm, and would be taken for success.
     """
@@ -175,13 +175,13 @@ def by_gradients(
 
 
 def shared_parameters(model: nn.Module) -> list[nn.Parameter]:
-    """All parameters but those of the towers. What one task alone uses (a gate) adds to its own gradient's length."""
+    """List all parameters but those of the towers; what one task alone uses (a gate) adds to its gradient's length."""
     own = {id(each) for module in model.modules() if isinstance(module, Towers) for each in module.parameters()}
     return [parameter for parameter in model.parameters() if id(parameter) not in own]
 
 
 def gradient_products(values: Tensor, parameters: Sequence[nn.Parameter]) -> Tensor:
-    """The Gramian (T, T) of the gradients of the values (T,): their inner products. Leaves the graph as it is."""
+    """Return the inner products (T, T) of the gradients of the values (T,). Leaves the graph as it is."""
     found = [torch.autograd.grad(value, parameters, retain_graph=True, allow_unused=True) for value in values]
     products = torch.zeros(len(values), len(values), device=values.device)
     for gradients in zip(*found, strict=True):
@@ -193,14 +193,14 @@ def gradient_products(values: Tensor, parameters: Sequence[nn.Parameter]) -> Ten
 
 
 def _flat(gradient: Tensor) -> Tensor:
-    """A gradient as a vector; of a table that is moved by rows, those of the batch's rows, which all tasks share."""
+    """Flatten a gradient; of a table that is moved by rows, that of the batch's rows, which all tasks share."""
     if gradient.is_sparse:
         return sum_by_row(gradient._indices()[0], gradient._values())[1].flatten()
     return gradient.flatten()
 
 
 def square_root(products: Tensor) -> Tensor:
-    """A matrix (T, T) whose rows have these inner products (T, T)."""
+    """Return a matrix (T, T) whose rows have these inner products (T, T)."""
     values, vectors = torch.linalg.eigh(products)
     root: Tensor = vectors * values.clamp(min=0).sqrt()
     return root

@@ -16,7 +16,7 @@ ROC_POINTS = 200
 
 
 def roc_points(rows: Rows) -> list[list[float]]:
-    """Pairs of false and true positive rate from (0, 0) to (1, 1), at most ROC_POINTS; none if a class is absent."""
+    """List false and true positive rates from (0, 0) to (1, 1), at most ROC_POINTS pairs; none if a class is absent."""
     base = rows.mean(lambda part: part.labels) if rows.weight > 0 else 0.0
     if not 0 < base < 1:
         return []
@@ -33,7 +33,7 @@ def roc_points(rows: Rows) -> list[list[float]]:
 
 
 def calibration_points(rows: Rows) -> list[list[float]]:
-    """Mean score and mean label of bins of equally many rows, in order of the score; weighted."""
+    """List the weighted mean score and mean label of bins of equally many rows, in order of the score."""
     parts = map(rows.take, np.array_split(rows.order, CALIBRATION_BINS))
     means = [
         [np.average(values, weights=part.weights) for values in (part.scores, part.labels)]
@@ -44,20 +44,14 @@ def calibration_points(rows: Rows) -> list[list[float]]:
 
 
 def task_curves(scores: Scores, batch: Batch, tasks: Sequence[Task]) -> dict[str, Any]:
-    """ROC and calibration points of every binary task."""
-    return {
-        task.name: _curves(task_rows(scores(index), batch, index))
-        for index, task in enumerate(tasks)
-        if task.kind is TaskKind.BINARY
-    }
-
-
-def _curves(rows: Rows) -> dict[str, Any]:
-    return {"roc": roc_points(rows), "calibration": calibration_points(rows)}
+    """Draw the ROC and calibration points of every binary task."""
+    binary = [(index, task.name) for index, task in enumerate(tasks) if task.kind is TaskKind.BINARY]
+    found = ((name, task_rows(scores(index), batch, index)) for index, name in binary)
+    return {name: {"roc": roc_points(rows), "calibration": calibration_points(rows)} for name, rows in found}
 
 
 def label_summary(batch: Batch, tasks: Sequence[Task]) -> dict[str, dict[str, float | None]]:
-    """For each task the number of rows that have a label, and the mean of their labels (None without rows)."""
+    """Count the rows of each task that have a label, with the mean of their labels (None without rows)."""
     count = total = torch.zeros(len(tasks), dtype=torch.float64)
     for part in iterate(batch, SLICE_ROWS):
         count = count + part.mask.sum(0, dtype=torch.float64)

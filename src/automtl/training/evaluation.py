@@ -1,4 +1,4 @@
-"""What a model predicts, and how good it is on validation rows. N rows, T tasks."""
+"""Predictions of a model, and its evaluation on validation rows. N rows, T tasks."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ PREDICT_ROWS = 2048  # a batch of prediction: its hidden units stay in cache
 
 @dataclass(frozen=True)
 class Evaluation:
-    """A model on the validation rows after some rows of training.
+    """The values of a model on the validation rows after some rows of training.
 
-    `score`: the mean of the tasks' losses, each over that of its base rate, which is 1. `loss`: MTL-Loss. `auc`: of the
-    binary tasks for which it is defined.
+    `score`: the mean of the tasks' losses, each over that of its base rate. `loss`: MTL-Loss. `auc`: that of the binary
+    tasks for which it is defined.
     """
 
     epoch: int
@@ -37,7 +37,7 @@ class Evaluation:
     auc: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return asdict(self)
 
 
@@ -58,17 +58,14 @@ class Evaluator:
         return Evaluation(epoch, rows, train_loss, score, float(losses @ self.loss.weights), self._auc(logits.numpy()))
 
     def _auc(self, logits: np.ndarray) -> dict[str, float]:
-        found = {
-            task.name: fast_auc(task_rows(logits[:, index], self.valid, index))
-            for index, task in enumerate(self.tasks)
-            if task.kind is TaskKind.BINARY
-        }
+        binary = [(index, task.name) for index, task in enumerate(self.tasks) if task.kind is TaskKind.BINARY]
+        found = {name: fast_auc(task_rows(logits[:, index], self.valid, index)) for index, name in binary}
         return {name: value for name, value in found.items() if not math.isnan(value)}
 
 
 @torch.inference_mode()
 def predict_logits(model: nn.Module, batch: Batch, products: Literal["auto", "full"] = "full") -> Tensor:
-    """Logits (N, T) without dropout, on the processor, in full precision; the mode of the model is restored.
+    """Predict logits (N, T) without dropout, in full precision on the processor; the model's mode is restored.
 
     products: the precision of products, as in the settings of training.
     """
@@ -90,7 +87,7 @@ def predict_logits(model: nn.Module, batch: Batch, products: Literal["auto", "fu
 
 
 def to_scores(logits: Tensor, tasks: Sequence[Task]) -> np.ndarray:
-    """Probabilities (N, T) of binary tasks, values of regression tasks."""
+    """Turn logits into probabilities (N, T) of binary tasks and values of regression tasks."""
     binary = torch.tensor([task.kind is TaskKind.BINARY for task in tasks])
     values = logits.double()
     scores: np.ndarray = torch.where(binary, values.sigmoid(), Targets(tasks).inverse(values)).numpy()
@@ -98,5 +95,5 @@ def to_scores(logits: Tensor, tasks: Sequence[Task]) -> np.ndarray:
 
 
 def scores_of(logits: Tensor, tasks: Sequence[Task]) -> Scores:
-    """The scores of one task at a time, which takes less memory than all together."""
+    """Make a function to the scores of one task, which takes less memory than all together."""
     return lambda index: to_scores(logits[:, index : index + 1], tasks[index : index + 1])[:, 0]

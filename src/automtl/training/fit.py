@@ -27,7 +27,7 @@ from automtl.training.updates import Updates, updating
 
 @dataclass(frozen=True)
 class FitResult:
-    """All evaluations, the index of the best one, and the seconds it took. The model holds the best weights."""
+    """The evaluations of a training, the index of the best one, and seconds; the model holds the best weights."""
 
     evaluations: tuple[Evaluation, ...]
     best: int
@@ -35,12 +35,12 @@ class FitResult:
 
     @property
     def score(self) -> float:
-        """Normalised validation loss of the best evaluation; smaller is better."""
+        """The normalised validation loss of the best evaluation; smaller is better."""
         return self.evaluations[self.best].score
 
 
 class SelfTrained(nn.Module, ABC):
-    """A model that gradients do not train, such as boosted trees: `fit` leaves it to its own way to learn."""
+    """A model that gradients do not train, such as boosted trees: `fit` calls its own `learn`."""
 
     @abstractmethod
     def learn(self, train: Batch, valid: Batch, seed: int, callback: Callback, stage: str) -> list[float]:
@@ -49,19 +49,13 @@ class SelfTrained(nn.Module, ABC):
     @property
     @abstractmethod
     def num_parameters(self) -> int:
-        """Numbers that were learned."""
+        """The count of learned numbers."""
 
 
 def fit(
-    model: nn.Module,
-    train: Batch,
-    valid: Batch,
-    tasks: Sequence[Task],
-    settings: TrainingSettings,
-    seed: int,
-    callback: Callback = ignore,
-    stage: str = "training",
-) -> FitResult:
+    model: nn.Module, train: Batch, valid: Batch, tasks: Sequence[Task], settings: TrainingSettings, seed: int,
+    callback: Callback = ignore, stage: str = "training",
+) -> FitResult:  # fmt: skip
     """Train `model` (features -> logits (B, T)) and leave it with the weights that were best on validation rows.
 
     It is trained on the device of the settings, and left on the processor. Raises SettingsError.
@@ -73,23 +67,15 @@ def fit(
             losses = torch.tensor(model.learn(train, valid, seed, callback, stage), dtype=torch.float32)
             found, best = [evaluate(model, 0, len(train), float(losses @ evaluate.loss.weights))], 0
         else:
-            found, best = _descend(model, train, evaluate, settings, seed, partial(_report, callback, stage))
+            found, best = _descend(model, train, evaluate, settings, seed, callback, stage)
     return FitResult(tuple(found), best, time.perf_counter() - start)
 
 
-def _report(callback: Callback, stage: str, found: Evaluation, total: int) -> None:
-    callback(Progress(stage, found.rows, total, found.loss, found.auc))
-
-
 def _descend(
-    model: nn.Module,
-    train: Batch,
-    evaluate: Evaluator,
-    settings: TrainingSettings,
-    seed: int,
-    report: Callable[[Evaluation, int], None],
-) -> tuple[list[Evaluation], int]:
-    """Train by gradients until the epochs or the patience end; the evaluations, and the index of the best one."""
+    model: nn.Module, train: Batch, evaluate: Evaluator, settings: TrainingSettings, seed: int,
+    callback: Callback, stage: str,
+) -> tuple[list[Evaluation], int]:  # fmt: skip
+    """Train by gradients until the epochs or the patience end; return the evaluations and the index of the best."""
     model.to(find_device(settings.device))
     found: list[Evaluation] = []
     best, weights = 0, {}
@@ -101,7 +87,8 @@ def _descend(
                 if len(found) == 1 or found[-1].score < found[best].score:
                     best = len(found) - 1
                     weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
-            report(found[-1], settings.epochs * len(train))
+            last = found[-1]
+            callback(Progress(stage, last.rows, settings.epochs * len(train), last.loss, last.auc))
             if len(found) - 1 - best >= settings.patience:
                 break
     model.load_state_dict(weights)
@@ -139,7 +126,7 @@ def _train(
 def _losses(
     model: nn.Module, loss: MultiTaskLoss, settings: TrainingSettings, device: torch.device
 ) -> Callable[[Batch], Tensor]:
-    """A function from a batch to its losses (T,), in the precision of the settings."""
+    """Make a function from a batch to its losses (T,), in the precision of the settings."""
     run: Callable[[Features], Tensor] = torch.compile(model) if settings.compile else model
     numbers = precision(settings.precision, device)
 

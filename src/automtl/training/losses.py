@@ -1,4 +1,4 @@
-"""Task losses and their total, MTL-Loss (paper, eq. 1). B rows, T tasks."""
+"""The losses of tasks and their total, MTL-Loss (paper, eq. 1). B rows, T tasks."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from automtl.training.targets import Targets
 
 
 def log_odds_offset(task: Task) -> float:
-    """By how much the weights and sampling of training rows raise the log-odds of label 1."""
+    """Return what the weights and sampling of training rows add to the log-odds of label 1."""
     return math.log((task.positive_weight or 1.0) / (task.negative_share or 1.0))
 
 
 def task_means(rows: Batch, values: Callable[[Batch, slice], Tensor]) -> Tensor:
-    """Weighted means (T,) of values (B, T) over the rows on which a task holds, computed a slice of rows at a time."""
+    """Return weighted means (T,) of values (B, T) over the rows on which a task holds, a slice of rows at a time."""
     total = weights = torch.zeros(rows.labels.shape[1])
     for start in range(0, len(rows), SLICE_ROWS):
         places = slice(start, start + SLICE_ROWS)
@@ -35,7 +35,7 @@ class MultiTaskLoss(nn.Module):
     """Cross-entropy for binary tasks, squared error for regression, on rows where the task holds.
 
     `sampled`: rows are training rows, of which a task may weigh positives by w or keep a share s of negatives. Log-odds
-    are then larger by log(w / s) than on all rows (He et al., ADKDD 2014, eq. 4, solved for the training rows). This is
+    are then larger by log(w / s) than on all rows (He et al., ADKDD 2014, eq. 4, solved for the training rows). It is
     added here, so that a model's logits are always those of all rows.
     """
 
@@ -58,7 +58,7 @@ class MultiTaskLoss(nn.Module):
         self.all_binary = bool(binary.all())
 
     def per_row(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Losses (B, T) of all rows, also of those on which a task does not hold."""
+        """Return the losses (B, T) of all rows, also of those on which a task does not hold."""
         judged = logits + self.offset if self.sampled else logits
         entropy = nn.functional.binary_cross_entropy_with_logits(judged, batch.labels, reduction="none")
         if self.sampled:
@@ -68,14 +68,14 @@ class MultiTaskLoss(nn.Module):
         return torch.where(self.binary, entropy, (logits - self.targets(batch.labels)).square())
 
     def per_task(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Weighted means (T,) of a batch; 0 for a task without rows in it."""
+        """Return weighted means (T,) of a batch; 0 for a task without rows in it."""
         weight = batch.mask * batch.weight.unsqueeze(1)
         return (self.per_row(logits, batch) * weight).sum(0) / weight.sum(0).clamp(min=1e-12)
 
     def over(self, logits: Tensor, rows: Batch) -> Tensor:
-        """Weighted means (T,) over many rows, computed in little memory."""
+        """Return weighted means (T,) over many rows, computed in little memory."""
         return task_means(rows, lambda part, places: self.per_row(logits[places], part))
 
     def forward(self, logits: Tensor, batch: Batch) -> Tensor:
-        """MTL-Loss: the mean of the task losses by the weights of the tasks."""
+        """Return MTL-Loss, the mean of the task losses by the weights of the tasks."""
         return self.per_task(logits, batch) @ self.weights

@@ -42,7 +42,7 @@ class Rows:
 
     @cached_property
     def order(self) -> np.ndarray:
-        """(N,) places of rising scores."""
+        """The places (N,) of rows in order of rising scores."""
         return np.argsort(self.scores, kind="stable")
 
     @cached_property
@@ -51,7 +51,7 @@ class Rows:
         return float(self.weights.sum(dtype=np.float64))
 
     def take(self, places: slice | np.ndarray) -> Rows:
-        """The rows at these places, in float64."""
+        """Return the rows at these places, in float64."""
         group = None if self.group is None else self.group[places]
         labels, scores, weights = (
             values[places].astype(np.float64) for values in (self.labels, self.scores, self.weights)
@@ -59,18 +59,18 @@ class Rows:
         return Rows(labels, scores, weights, group)
 
     def parts(self) -> Iterator[Rows]:
-        """All rows in slices."""
+        """Yield all rows in slices."""
         starts = range(0, len(self.labels), SLICE_ROWS)
         return (self.take(slice(start, start + SLICE_ROWS)) for start in starts)
 
     def mean(self, values: Callable[[Rows], np.ndarray]) -> float:
-        """The weighted mean of what `values` computes of a part."""
+        """Return the weighted mean of what `values` computes of a part."""
         return sum(float((part.weights * values(part)).sum()) for part in self.parts()) / self.weight
 
 
 @dataclass(frozen=True)
 class Undefined:
-    """Why a metric has no value here."""
+    """A metric has no value, for this reason."""
 
     reason: str
 
@@ -104,7 +104,7 @@ class Metric:
     reported: tuple[TaskKind, ...] = ()
 
     def __call__(self, rows: Rows) -> Value:
-        """The value on these rows, or why there is none."""
+        """Return the value on these rows, or why there is none."""
         if len(rows.labels) == 0 or rows.weight <= 0:
             return Undefined("no row has a label")
         if self.needs_both and rows.labels.min() == rows.labels.max():
@@ -112,7 +112,7 @@ class Metric:
         return self.function(rows)
 
     def gain(self, value: float, other: float) -> float:
-        """By how much `value` is better than `other`; below 0 where it is worse."""
+        """Return how much better `value` is than `other`; below 0 where it is worse."""
         return value - other if self.larger_is_better else other - value
 
 
@@ -125,31 +125,31 @@ BINARY, REGRESSION = (TaskKind.BINARY,), (TaskKind.REGRESSION,)
 
 
 def _whole(values: np.ndarray, order: np.ndarray) -> Iterator[np.ndarray]:
-    """Slices of an order by which `values` rise, cut only where they change."""
+    """Cut an order by which `values` rise into slices, only where they change."""
     starts = np.unique(np.searchsorted(values, values[order[::SLICE_ROWS]], sorter=order))
     return (order[start:stop] for start, stop in pairwise([*starts.tolist(), len(order)]))
 
 
 def _changes(*values: np.ndarray) -> np.ndarray:
-    """Places at which one of these arrays (n,) has another value than before; the first place is one."""
+    """Find the places where one of these arrays (n,) differs from the place before; the first is one."""
     return np.flatnonzero(np.r_[True, np.logical_or.reduce([each[1:] != each[:-1] for each in values])])
 
 
 def _classes(rows: Rows, starts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Weights of positives and of negatives from each of these places to the next."""
+    """Sum the weights of positives and of negatives from each of these places to the next."""
     positive, negative = rows.weights * rows.labels, rows.weights * (1 - rows.labels)
     return np.add.reduceat(positive, starts), np.add.reduceat(negative, starts)
 
 
 def by_score(rows: Rows) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Weights of positives and of negatives of every score, from the highest to the lowest, in slices."""
+    """Yield the weights of positives and negatives of every score, from the highest on, in slices."""
     for places in reversed(list(_whole(rows.scores, rows.order))):
         part = rows.take(places[::-1])
         yield _classes(part, _changes(part.scores))
 
 
 def fast_auc(rows: Rows) -> float:
-    """Area under the ROC curve by ranks, ties and weights included; NaN if a class is absent."""
+    """Compute the area under the ROC curve by ranks, ties and weights included; NaN if a class is absent."""
     area = above = below = 0.0
     for positives, negatives in by_score(rows):
         area += float((negatives * (above + np.cumsum(positives) - positives / 2)).sum())
@@ -158,7 +158,7 @@ def fast_auc(rows: Rows) -> float:
 
 
 def fast_pr_auc(rows: Rows) -> float:
-    """Average precision: the share of positives among the rows of a positive's score or a higher one."""
+    """Compute average precision: the share of positives among rows of at least a positive's score."""
     area = found = wrong = 0.0
     for positives, negatives in by_score(rows):
         true, false = found + np.cumsum(positives), wrong + np.cumsum(negatives)
@@ -168,7 +168,7 @@ def fast_pr_auc(rows: Rows) -> float:
 
 
 def _exact(name: str, fast: Callable[[Rows], float], rows: Rows) -> Value:
-    """The area by scikit-learn's function of this name, where rows are not too many for it."""
+    """Compute an area by scikit-learn's function of this name, where rows are not too many for it."""
     if len(rows.labels) > LIBRARY_ROWS:
         return fast(rows)
     from sklearn import metrics
@@ -196,7 +196,7 @@ def gauc(rows: Rows) -> Value:
 
 
 def _mean_of_groups(rows: Rows, measure: Callable[[Rows], tuple[np.ndarray, np.ndarray]], reason: str) -> Value:
-    """The weighted mean of the values and weights (G,) of groups; undefined for this reason if there are none."""
+    """Average the values of groups (G,) by their weights (G,); undefined for this reason if there are none."""
     if rows.group is None:
         return Undefined("there is no group column")
     values, weights = (np.concatenate(arrays) for arrays in zip(*map(measure, _by_group(rows)), strict=True))
@@ -205,14 +205,14 @@ def _mean_of_groups(rows: Rows, measure: Callable[[Rows], tuple[np.ndarray, np.n
 
 
 def _by_group(rows: Rows) -> Iterator[Rows]:
-    """Whole groups, several at a time; scores rise in each."""
+    """Yield rows of whole groups, several at a time; scores rise in each."""
     assert rows.group is not None
     order = rows.order[np.argsort(rows.group[rows.order], kind="stable")]
     return map(rows.take, _whole(rows.group, order))
 
 
 def _auc_of_groups(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """AUC and weight (G,) of the groups that have both classes; rows are ordered by group and score."""
+    """Return AUC and weight (G,) of groups that have both classes; rows are ordered by group and score."""
     assert rows.group is not None
     starts = _changes(rows.group, rows.scores)
     positives, negatives = _classes(rows, starts)
@@ -256,7 +256,7 @@ def ndcg(rows: Rows) -> Value:
 
 
 def _gains(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
-    """Gain over the best possible one, and weight (G,), of the groups that have a positive."""
+    """Return the gain over the best possible one, and the weight (G,), of groups that have a positive."""
     assert rows.group is not None
     _, group = np.unique(rows.group, return_inverse=True)
     gain, best = (_discounted(group, by, rows.labels) for by in (rows.scores, rows.labels))
@@ -265,11 +265,10 @@ def _gains(rows: Rows) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _discounted(group: np.ndarray, by: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Sums (G,) of labels over log2(1 + rank) in each group, ranked by falling `by`."""
+    """Sum labels over log2(1 + rank) in each group, ranked by falling `by`: (G,)."""
     order = np.lexsort((-by, group))
-    first = np.flatnonzero(np.r_[True, np.diff(group[order]) != 0])
+    first, tied = _changes(group[order]), _changes(group[order], by[order])
     rank = np.arange(len(order)) - np.repeat(first, np.diff(np.r_[first, len(order)]))
-    tied = np.flatnonzero(np.r_[True, (np.diff(group[order]) != 0) | (np.diff(by[order]) != 0)])
     sizes = np.diff(np.r_[tied, len(order)])
     discount = np.repeat(np.add.reduceat(1 / np.log2(rank + 2), tied) / sizes, sizes)
     found: np.ndarray = np.bincount(group[order], labels[order] * discount)
@@ -295,22 +294,10 @@ def mae(rows: Rows) -> Value:
     return rows.mean(lambda part: np.abs(part.labels - part.scores))
 
 
+NAMES = ("auc", "gauc", "log_loss", "pr_auc", "calibration_error", "normalized_entropy", "ndcg", "rmse", "mae")
 METRICS: Registry[Metric] = Registry(
     "metric",
-    {
-        name: f"{__name__}:{name}"
-        for name in (
-            "auc",
-            "gauc",
-            "log_loss",
-            "pr_auc",
-            "calibration_error",
-            "normalized_entropy",
-            "ndcg",
-            "rmse",
-            "mae",
-        )
-    },
+    {name: f"{__name__}:{name}" for name in NAMES},
     lambda found: isinstance(found, Metric),
     "an automtl.training.metrics.Metric",
     SchemaError,
@@ -319,7 +306,7 @@ METRICS: Registry[Metric] = Registry(
 
 @dataclass(frozen=True)
 class KindMetrics:
-    """The metrics of a kind of task: `primary` judges models, `loss` to this power is the task's part of MTL-Loss."""
+    """The metrics of a kind of task: `primary` compares models, `loss` to this power is its part of MTL-Loss."""
 
     primary: Metric
     loss: Metric
@@ -334,21 +321,20 @@ NEEDED = tuple(dict.fromkeys(one.name for found in KIND_METRICS.values() for one
 
 
 def primary_metric(task: Task) -> Metric:
-    """The metric by which models are compared on a task."""
+    """Return the metric by which models are compared on a task."""
     return KIND_METRICS[task.kind].primary
 
 
 def metrics_of(task: Task) -> tuple[Metric, ...]:
-    """The metrics that are computed for a task: those it names, or the usual ones, and what its kind needs.
+    """Return the metrics of a task: those it names and what its kind needs, or the usual ones.
 
     Raises SchemaError where the task names a metric that cannot be found or is not for its kind.
     """
     known = METRICS.members()
     if task.metrics is None:
         return tuple(metric for metric in known.values() if task.kind in metric.reported)
-    needed = [metric.name for metric in (KIND_METRICS[task.kind].primary, KIND_METRICS[task.kind].loss)]
-    own = {name: _found(task, name) for name in task.metrics}
-    short = [metric for name, metric in known.items() if name in own or name in needed]
+    kind, own = KIND_METRICS[task.kind], {name: _found(task, name) for name in task.metrics}
+    short = [metric for name, metric in known.items() if name in own or metric in (kind.primary, kind.loss)]
     return (*short, *(metric for name, metric in own.items() if name not in known))
 
 
@@ -364,18 +350,20 @@ def _found(task: Task, name: str) -> Metric:
             f"known: {', '.join(fit)}"
         )
     if metric.name in METRICS and name not in METRICS:
-        raise SchemaError(f"task '{task.name}': metric '{name}' is named '{metric.name}' as another one; rename it")
+        raise SchemaError(
+            f"task '{task.name}': metric '{name}' has the name of another one, '{metric.name}'; rename it"
+        )
     return metric
 
 
 def check_metrics(tasks: Sequence[Task]) -> None:
-    """Raises SchemaError where a task names a metric that cannot be found, or that is not for its kind."""
+    """Raise SchemaError where a task names a metric that cannot be found, or that is not for its kind."""
     for task in tasks:
         metrics_of(task)
 
 
 def task_rows(scores: np.ndarray, batch: Batch, index: int, among: np.ndarray | None = None) -> Rows:
-    """The rows on which task `index` holds, of those in `among` (N,) if given. scores: those (N,) of the task."""
+    """Select the rows on which task `index` holds, of those in `among` (N,) if given. scores: (N,) of the task."""
     keep = batch.mask[:, index].numpy() > 0
     if among is not None:
         keep &= among
@@ -386,7 +374,7 @@ def task_rows(scores: np.ndarray, batch: Batch, index: int, among: np.ndarray | 
 
 
 def evaluate(scores: Scores, batch: Batch, tasks: Sequence[Task]) -> dict[str, dict[str, Value]]:
-    """The metrics of each task, and the number of its rows. Raises SchemaError for a metric that cannot be found."""
+    """Compute the metrics of each task, and count its rows. Raises SchemaError for a metric that cannot be found."""
     return {task.name: _measured(task, task_rows(scores(index), batch, index)) for index, task in enumerate(tasks)}
 
 
@@ -395,7 +383,7 @@ def _measured(task: Task, rows: Rows) -> dict[str, Value]:
 
 
 def stage_names(tasks: Sequence[Task]) -> dict[str, tuple[int | None, int]]:
-    """The names of a funnel's probabilities, with the places of the stage before, if it is given, and of the stage.
+    """Name a funnel's probabilities, with the places of the stage before, if it is given, and of the stage.
 
     The first stage is CTR; each later one has a CVR, given the stage before, and a CTCVR, on all rows.
     """
@@ -409,7 +397,7 @@ def stage_names(tasks: Sequence[Task]) -> dict[str, tuple[int | None, int]]:
 
 
 def stage_scores(scores: Scores, tasks: Sequence[Task]) -> dict[str, np.ndarray]:
-    """The probabilities (N,) of a funnel's stages by name."""
+    """Compute the probabilities (N,) of a funnel's stages, by name."""
     return {name: _stage(scores, before, place) for name, (before, place) in stage_names(tasks).items()}
 
 
@@ -418,7 +406,7 @@ def _stage(scores: Scores, before: int | None, place: int) -> np.ndarray:
 
 
 def evaluate_stages(scores: Scores, batch: Batch, tasks: Sequence[Task]) -> dict[str, dict[str, Value]]:
-    """The metrics of a funnel's probabilities by name; those of a CVR are of the rows that reached the stage before."""
+    """Compute the metrics of a funnel's probabilities, by name; of a CVR on the rows that reached the stage before."""
     found = {}
     for name, (before, place) in stage_names(tasks).items():
         reached = None if before is None else ((batch.labels[:, before] > 0) & (batch.mask[:, before] > 0)).numpy()
@@ -427,7 +415,7 @@ def evaluate_stages(scores: Scores, batch: Batch, tasks: Sequence[Task]) -> dict
 
 
 def mtl_loss(metrics: Mapping[str, Mapping[str, Value]], tasks: Sequence[Task]) -> Value:
-    """The weighted mean of the tasks' losses: log loss, or squared error (paper, eq. 1)."""
+    """Return the weighted mean of the tasks' losses: log loss, or squared error (paper, eq. 1)."""
     total = 0.0
     for task in tasks:
         kind = KIND_METRICS[task.kind]

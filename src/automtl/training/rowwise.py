@@ -19,13 +19,13 @@ from automtl.system.denormal import TINY
 from automtl.system.hardware import in_large_pages
 
 BETA, EPSILON = 0.999, 1e-8  # of the second moment; of the root
-SMALL_TABLE = 2**17  # rows of a table that is cheap to move whole, and
-WIDE_TABLE = 8  # rows more for each id of a batch: what moving a row that is met costs, in rows moved whole
+SMALL_TABLE = 2**17  # rows of a table that is cheap to move whole
+ROW_COST = 8  # moving a row by itself costs as much as moving so many rows of a whole table
 
 
 def pays_by_rows(rows: int, ids: int) -> bool:
-    """Whether a table of so many rows is better moved by rows, when a batch has so many ids."""
-    return rows > SMALL_TABLE + WIDE_TABLE * ids
+    """Tell whether to move a table of so many rows by rows, when a batch has so many ids."""
+    return rows > SMALL_TABLE + ROW_COST * ids
 
 
 def sum_by_row(ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
@@ -63,7 +63,7 @@ class RowWiseAdam:
 
     @torch.no_grad()
     def gradients(self) -> list[RowGradient]:
-        """The gradients of the tables, summed by row; the tables have none afterwards."""
+        """Take the gradients of the tables, summed by row; the tables have none afterwards."""
         found = []
         for table in self.tables:
             gradient = table.grad

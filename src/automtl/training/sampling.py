@@ -1,4 +1,4 @@
-"""Fewer negative training rows. N rows, T tasks."""
+"""Sampling of negative training rows. N rows, T tasks."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def sample_parts(
 
 
 def _kept(rows: Batch, drawn: Tensor, stays: Tensor | None, share: float) -> Batch:
-    """The rows that stay. drawn (N, T): labels that stay if 0; stays (N,): rows that stay if all their labels are 0."""
+    """Keep drawn labels, drawn (N, T), and rows, stays (N,), of those with label 0 and with all labels 0."""
     mask, weight = rows.mask, rows.weight
     if stays is not None:
         negative = (rows.labels == 0).all(dim=1)

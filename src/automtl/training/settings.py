@@ -45,8 +45,7 @@ class TrainingSettings:
         default="auto", description="Whether a step moves whole embedding tables or the rows it meets; auto: by size."
     )
     balancing: str = Field(
-        default="equal",
-        description=f"How the losses of the tasks become one step: {BALANCINGS.choices}.",
+        default="equal", description=f"How the losses of the tasks become one step: {BALANCINGS.choices}."
     )
     precision: Literal["auto", "full", "bf16"] = Field(
         default="auto", description="Precision of products; auto: bf16 where the machine has it, which is faster."

@@ -1,4 +1,4 @@
-"""What is trained on instead of a label: quantities cut to a range and logged. T tasks."""
+"""The targets that a model learns in place of labels: quantities cut to a range and logged. T tasks."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ LARGEST = 80.0  # of a predicted logarithm
 
 
 class Targets(nn.Module):
-    """Turns labels (N, T) into what a model learns, and back. Metrics are of the labels as they are in the table."""
+    """Turns labels (N, T) into targets and back; metrics are of the labels as they are in the table."""
 
     logged: Tensor
     low: Tensor
@@ -34,7 +34,7 @@ class Targets(nn.Module):
         return torch.where(self.logged, cut.clamp(min=0).log1p(), cut)
 
     def inverse(self, values: Tensor) -> Tensor:
-        """Predicted labels of predicted targets, within the range that labels were cut to."""
+        """Turn predicted targets into predicted labels, within the range that labels were cut to."""
         if not self.changes:
             return values
         unlogged = torch.where(self.logged, values.clamp(max=LARGEST).expm1(), values)

@@ -1,4 +1,4 @@
-"""Published models, one file each, from the same embeddings, gates and towers. Short names to import paths."""
+"""Published models, one a file, made of the same embeddings, gates and towers; here by short name."""
 
 from __future__ import annotations
 

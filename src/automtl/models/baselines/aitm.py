@@ -6,13 +6,13 @@ import torch
 from torch import Tensor, nn
 
 from automtl.features.layout import Layout
-from automtl.models.baselines.base import Baseline, Experts
+from automtl.models.baselines.base import Baseline, make_experts
 from automtl.models.settings import NetworkSettings
 from automtl.nn.stacked import StackedLinear
 
 
 class Transfer(nn.Module):
-    """Attention of a task over what came from the task before and what is its own (eq. 3-6): (2, B, H) -> (B, H)."""
+    """Attends to what a task gets from the task before and to its own vector (eq. 3-6): twice (B, H) -> (B, H)."""
 
     def __init__(self, width: int, generator: torch.Generator) -> None:
         super().__init__()
@@ -28,7 +28,7 @@ class Transfer(nn.Module):
 
 
 class AITM(Baseline):
-    """A bottom for each task; information passes along the tasks in the order given, which is therefore a chain.
+    """A bottom for each task; information passes along the tasks in their order, so that they must be a chain.
 
     The calibrator, a loss on p_k above p_(k-1), is left out: it presupposes that each label implies the one before.
     """
@@ -36,7 +36,7 @@ class AITM(Baseline):
     def __init__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> None:
         super().__init__(layout, settings, generator)
         tasks, width = layout.num_tasks, settings.width
-        self.bottoms = Experts(tasks, self.embedding.width, width, generator)
+        self.bottoms = make_experts(tasks, self.embedding.width, width, generator)
         self.transfers = nn.ModuleList(Transfer(width, generator) for _ in range(tasks - 1))
 
     def gather(self, x: Tensor) -> Tensor:

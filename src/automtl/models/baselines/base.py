@@ -1,4 +1,4 @@
-"""What all published models share. T tasks, E experts, H width."""
+"""The base class and the experts of published models. T tasks, E experts, H width."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ HIDDEN = 128  # of an expert, before its output of the settings' width
 
 
 class Baseline(nn.Module, ABC):
-    """Features to logits (B, T): the fields are embedded and flattened, `gather` makes each task's input."""
+    """Maps features to logits (B, T): the fields are embedded and flattened, `gather` makes each task's input."""
 
     embedding: FieldEmbedding
 
@@ -35,34 +35,27 @@ class Baseline(nn.Module, ABC):
 
     @staticmethod
     def check(tasks: Sequence[Task]) -> None:
-        """Raises SettingsError that names a task which the model cannot serve; most serve all."""
+        """Raise SettingsError that names a task which the model cannot serve; most models serve all."""
 
     @abstractmethod
     def gather(self, x: Tensor) -> Tensor:
-        """(B, F D) -> (T, B, H), or (B, H) if it is the same for all tasks."""
+        """Turn flattened fields (B, F D) into the towers' inputs (T, B, H), or (B, H) if all tasks have the same."""
 
     def forward(self, features: Features) -> Tensor:
         found = self.gather(self.embedding(features, for_products=True).flatten(1))
         if found.dim() == 2 and self.dropout.active:
-            found = found.expand(self.towers.num_tasks, -1, -1)  # what is dropped is each task's own
+            found = found.expand(self.towers.num_tasks, -1, -1)  # each task drops its own units
         logits: Tensor = self.funnel(self.towers(self.dropout(found)))
         return logits
 
 
-class Experts(nn.Module):
-    """E two-layer perceptrons on one input: (B, I) -> (E, B, H), or on one input each: (E, B, I)."""
-
-    def __init__(self, count: int, in_dim: int, width: int, generator: torch.Generator) -> None:
-        super().__init__()
-        self.layers = StackedPerceptron(count, in_dim, (HIDDEN, width), generator, activate_last=True)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.layers(x)
-        return out
+def make_experts(count: int, in_dim: int, width: int, generator: torch.Generator) -> StackedPerceptron:
+    """Make E two-layer perceptrons on one input: (B, I) -> (E, B, H), or on one input each: (E, B, I)."""
+    return StackedPerceptron(count, in_dim, (HIDDEN, width), generator, activate_last=True)
 
 
 class GroupedExperts(nn.Module):
-    """G groups of `each` experts, which read their group's input: (G, B, I), or (B, I) for all -> (G each, B, H).
+    """Runs G groups of `each` experts on their group's input: (G, B, I), or (B, I) for all -> (G each, B, H).
 
     `sizes`: units of one or more layers, with ReLU in between and, if `activate_last`, at the end. The first layers of
     a group's experts are one product, so that no input is repeated.
@@ -85,5 +78,5 @@ class GroupedExperts(nn.Module):
 
 
 def group_experts(group: int, each: int) -> range:
-    """The experts of one group, in the order of `GroupedExperts`."""
+    """Return the places of a group's experts among those of `GroupedExperts`."""
     return range(group * each, (group + 1) * each)

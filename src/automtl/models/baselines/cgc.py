@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from automtl.features.layout import Layout
-from automtl.models.baselines.base import Baseline, Experts
+from automtl.models.baselines.base import Baseline, make_experts
 from automtl.models.settings import NetworkSettings
 from automtl.nn.gate import Gate
 
@@ -14,7 +14,7 @@ SHARED, OWN = 4, 4  # experts
 
 
 def task_experts(num_tasks: int) -> list[list[int]]:
-    """For each task its own experts and the shared ones, which come last."""
+    """List for each task its own experts, then the shared ones, which are the last of all."""
     shared = range(num_tasks * OWN, num_tasks * OWN + SHARED)
     return [[*range(task * OWN, (task + 1) * OWN), *shared] for task in range(num_tasks)]
 
@@ -25,7 +25,7 @@ class CGC(Baseline):
     def __init__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> None:
         super().__init__(layout, settings, generator)
         count = layout.num_tasks * OWN + SHARED
-        self.experts = Experts(count, self.embedding.width, settings.width, generator)
+        self.experts = make_experts(count, self.embedding.width, settings.width, generator)
         self.gate = Gate(self.embedding.width, count, task_experts(layout.num_tasks), generator)
 
     def gather(self, x: Tensor) -> Tensor:

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from automtl.errors import SettingsError
 from automtl.features.layout import Layout
-from automtl.models.baselines.base import Baseline, Experts
+from automtl.models.baselines.base import Baseline, make_experts
 from automtl.models.settings import NetworkSettings
 from automtl.nn.funnel import Funnel
 from automtl.tables.schema import Condition, Task, TaskKind, stages
@@ -20,14 +20,14 @@ class ESMM(Baseline):
 
     Task 1 is p_1 = sigmoid(z_1), task k is p_k = p_(k-1) sigmoid(z_k): each step's probability given the one before is
     learned through the product alone (eq. 3), and p_k never exceeds p_(k-1). The paper has two tasks, click and click
-    & conversion. Labels that do not imply the label before fit such a chain badly. The schema's funnel goes first.
+    & conversion. Labels that do not imply the label before fit it badly. A schema's funnel is taken as the chain.
     """
 
     def __init__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> None:
         self.check(layout.tasks)
         super().__init__(layout, settings, generator)
         self.funnel = Funnel(stages(layout.tasks) or range(layout.num_tasks))
-        self.bottoms = Experts(layout.num_tasks, self.embedding.width, settings.width, generator)
+        self.bottoms = make_experts(layout.num_tasks, self.embedding.width, settings.width, generator)
 
     @staticmethod
     def check(tasks: Sequence[Task]) -> None:

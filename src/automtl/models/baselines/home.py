@@ -20,7 +20,7 @@ RANK = 16  # of the feature gates
 
 
 def task_groups(tasks: Sequence[Task]) -> list[int]:
-    """The group of each task: binary tasks and regressions if there are both, else the first and the second half.
+    """Group the tasks: binary ones and regressions if there are both, else the first and the second half.
 
     The paper groups by knowledge of the tasks (interactions, watching time): give related tasks next to each other.
     """
@@ -31,9 +31,9 @@ def task_groups(tasks: Sequence[Task]) -> list[int]:
 
 
 class HomeExperts(nn.Module):
-    """Experts of G owners, x: (G, B, I), or (B, I) for all owners -> (G EACH, B, H).
+    """Runs the experts of G owners on x (G, B, I), or (B, I) for all owners -> (G EACH, B, H).
 
-    Feature gate, 2 sigmoid(x B A) of low rank by which an owner weighs its input; then Swish(BatchNorm(MLP(x))).
+    An owner weighs inputs by a low-rank feature gate, 2 sigmoid(x B A); an expert is Swish(BatchNorm(MLP(x))).
     """
 
     def __init__(self, owners: int, in_dim: int, width: int, generator: torch.Generator) -> None:
@@ -54,7 +54,7 @@ class HoME(Baseline):
     A target's gate sees its own experts and those above it in the hierarchy (the shared one at the first level sees
     all); its self gate, a second softmax over its own experts alone, is added, so that own experts always learn.
     Departures: a feature gate for each owner, not for each expert; an owner of the second level reads its group's
-    output of the first, which holds the shared experts' share already.
+    output of the first level, of which the shared experts are a part already.
     """
 
     def __init__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> None:
@@ -80,6 +80,6 @@ class HoME(Baseline):
 
 
 def _with_self(mixed: Tensor) -> Tensor:
-    """Outputs of gates and then of self gates, (2 T, B, H) -> their sums (T, B, H)."""
+    """Add the outputs of self gates, the second half, to those of gates: (2 T, B, H) -> (T, B, H)."""
     gated, own = mixed.chunk(2)
     return gated + own

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from automtl.features.layout import Layout
-from automtl.models.baselines.base import Baseline, Experts
+from automtl.models.baselines.base import Baseline, make_experts
 from automtl.models.settings import NetworkSettings
 from automtl.nn.gate import Gate
 
@@ -17,7 +17,7 @@ class MMoE(Baseline):
     def __init__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> None:
         super().__init__(layout, settings, generator)
         count = 8
-        self.experts = Experts(count, self.embedding.width, settings.width, generator)
+        self.experts = make_experts(count, self.embedding.width, settings.width, generator)
         self.gate = Gate(self.embedding.width, count, [range(count)] * layout.num_tasks, generator)
 
     def gather(self, x: Tensor) -> Tensor:

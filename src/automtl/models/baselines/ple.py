@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from automtl.features.layout import Layout
-from automtl.models.baselines.base import Baseline, Experts
+from automtl.models.baselines.base import Baseline, make_experts
 from automtl.models.baselines.cgc import OWN, SHARED, task_experts
 from automtl.models.settings import NetworkSettings
 from automtl.nn.gate import Gate, StackedGate
@@ -20,9 +20,9 @@ class PLE(Baseline):
         tasks = layout.num_tasks
         count, width, flat = tasks * OWN + SHARED, settings.width, self.embedding.width
         allowed = task_experts(tasks)
-        self.first = Experts(count, flat, width, generator)
+        self.first = make_experts(count, flat, width, generator)
         self.first_gate = Gate(flat, count, [*allowed, range(count)], generator)
-        self.second = Experts(count, width, width, generator)
+        self.second = make_experts(count, width, width, generator)
         self.owner = [task for task in range(tasks) for _ in range(OWN)] + [tasks] * SHARED
         self.gate = StackedGate(width, count, allowed, generator)
 

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from automtl.features.layout import Layout
-from automtl.models.baselines.base import Baseline, Experts
+from automtl.models.baselines.base import Baseline, make_experts
 from automtl.models.settings import NetworkSettings
 
 
@@ -15,7 +15,7 @@ class SharedBottom(Baseline):
 
     def __init__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> None:
         super().__init__(layout, settings, generator)
-        self.bottom = Experts(1, self.embedding.width, settings.width, generator)
+        self.bottom = make_experts(1, self.embedding.width, settings.width, generator)
 
     def gather(self, x: Tensor) -> Tensor:
         out: Tensor = self.bottom(x)  # (1, B, H)

@@ -14,7 +14,7 @@ from automtl.tables.schema import stages
 
 
 class SingleTask(nn.Module):
-    """T Shared-Bottom models of one task each, embeddings included; trained side by side. A funnel joins their ends."""
+    """A Shared-Bottom model for each task, embedding included, trained together; a funnel chains their logits."""
 
     def __init__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> None:
         super().__init__()

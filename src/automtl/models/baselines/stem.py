@@ -23,8 +23,8 @@ class STEM(nn.Module):
 
     All forward, task-specific backward: what a task takes of another task's experts has no gradient, so that a task's
     embedding and experts learn from that task alone, and the shared ones from all. The T + 1 embeddings are adjacent
-    in the rows of one table. A gate reads its task's embedding. What weighs the values of a sequence or of a list with
-    attention sees all of them.
+    in the rows of one table. A gate reads its task's embedding. Attention over a sequence or a
+    list reads all embeddings of its values.
     """
 
     learned: Tensor

@@ -1,4 +1,4 @@
-"""Public datasets (docs/datasets.md): a dataset is one value in one file, and a line here. Imports none of them."""
+"""Public datasets (docs/datasets.md): each is a value in a file of its own and a line here, which imports nothing."""
 
 from __future__ import annotations
 

@@ -41,7 +41,7 @@ def _single(field: str) -> pl.Expr:
 
 
 def _several(field: str) -> pl.Expr:
-    """A list of at most LONGEST ids. A feature ends in \\x03, so that neighbours share no character."""
+    """Extract a list of at most LONGEST ids. A feature ends in \\x03, so that neighbours share no character."""
     found = pl.col("feature_list").str.extract_all(f"(?:^|\x01){field}\x02\\d+\x03").list.head(LONGEST)
     ids = found.list.eval(pl.element().str.extract("\x02(\\d+)\x03").cast(pl.Int32))
     return ids.alias(field)
@@ -85,8 +85,8 @@ ALI_CCP = Dataset(
     "Alibaba publishes it at tianchi.aliyun.com/dataset/408 as sample_train.tar.gz and sample_test.tar.gz (account "
     "needed).",
     "for research, by the terms of Tianchi; not to be redistributed",
-    "Impressions joined with the features of their user; labels: click, purchase (0 where not clicked, so it is "
-    f"the rate over all impressions). Multi-valued fields keep their first {LONGEST} ids. The given test rows, and"
+    "Impressions joined with the features of their user; labels: click, purchase (0 where not clicked, so its "
+    f"rate is over all impressions). Multi-valued fields keep their first {LONGEST} ids. The given test rows, and"
     " 20 % of the training rows for validation (drawn by fit).",
     (Form(FILES, _build), Form(tuple(ONE_FILE.values()), _build_one_file)),
     {"default": {"rows": 85_316_975}},

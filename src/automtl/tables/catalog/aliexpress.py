@@ -27,7 +27,7 @@ TASKS = (Task("click"), Task("conversion"))
 
 
 def _fields(prefix: str, last: int, codes: set[int]) -> tuple[Field, ...]:
-    """Columns 2 to `last` of a file of the publisher."""
+    """Make inputs of columns 2 to `last` of a publisher's file."""
     kinds = {place: FieldKind.CATEGORICAL if place in codes else FieldKind.NUMERIC for place in range(2, last + 1)}
     return tuple(Field(f"{prefix}_{place}", kind) for place, kind in kinds.items())
 
@@ -67,7 +67,7 @@ ONE_FILE = tuple(RawFile(f"{part}.csv", ONE_FILE_COLUMNS, header=True) for part 
 
 
 def _build_one_file(files: Files, variant: str) -> Recipe:
-    """Its click is 1 for purchased rows too; 'published' makes it 0 there."""
+    """Build from the one-file form, whose click is 1 for purchased rows, too; 'published' makes it 0 there."""
     rows = splits({part: files[f"{part}.csv"] for part in ("train", "test")})
     if variant == PUBLISHED:
         rows = rows.with_columns(click=pl.col("click") * (1 - pl.col("conversion")))

@@ -1,4 +1,4 @@
-"""What a public dataset is, as a value: the publisher's files, the recipe from rows to a table, the known counts."""
+"""The form of a public dataset: the publisher's files, the recipe from rows to a table, the known counts."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ class Column:
         return found.fill_null(False)
 
     def accepts(self, text: str) -> bool:
-        """Whether a value, as written in the file, is as described."""
+        """Tell whether a value, as written in the file, is as described."""
         if text == "" or text in NULLS:
             return not self.required
         try:
@@ -66,7 +66,7 @@ class Column:
 
 
 def columns(names: str, type: Any = pl.Int64, required: bool = True) -> tuple[Column, ...]:
-    """Columns of one type from their names, separated by blanks."""
+    """Make columns of one type from their names, separated by blanks."""
     return tuple(Column(name, type, required) for name in names.split())
 
 
@@ -182,7 +182,7 @@ Recipe = tuple[pl.LazyFrame, Schema]  # the table that a recipe makes of them
 
 @dataclass(frozen=True)
 class Form:
-    """One way in which a dataset is handed out. `build`: from the rows of its files and a variant to the table."""
+    """One form in which a dataset is published. `build`: from the rows of its files and a variant to the table."""
 
     files: tuple[RawFile, ...]
     build: Callable[[Files, str], Recipe]
@@ -193,7 +193,7 @@ class Dataset:
     """A public dataset: where its files come from, and the recipes that make a table and schema of them.
 
     `source`: who publishes it and where to ask for it. `outcomes`: columns of the table that are no inputs, since they
-    tell an answer. `variants`: name and meaning, the first is the default. `expected`: by variant, the published number
+    tell a label. `variants`: name and meaning, the first is the default. `expected`: by variant, the published number
     of rows ('rows') or of distinct values of a column.
 
     >>> from automtl.tables.catalog import DATASETS

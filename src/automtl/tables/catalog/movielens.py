@@ -17,7 +17,7 @@ TEXT = pl.String
 
 
 def _table(ratings: pl.LazyFrame, users: pl.LazyFrame, items: pl.LazyFrame) -> Recipe:
-    """users: gender, age, occupation, zip_code; items: title (with the year at its end), genres (joined by '|')."""
+    """Join ratings with users (gender, age, occupation, zip_code) and items (title with the year, genres with '|')."""
     year = pl.col("title").str.extract(r"\((\d{4})\)\s*$").cast(pl.Int64)
     rows = ratings.join(users, on="user_id", how="left", maintain_order="left")
     rows = rows.join(items.with_columns(year=year), on="item_id", how="left", maintain_order="left")

@@ -1,4 +1,4 @@
-"""From a publisher's files to a table and its schema file."""
+"""Preparation of a table and its schema file from a publisher's files."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from automtl.tables.schema import Schema
 
 @dataclass(frozen=True)
 class Outcome:
-    """What was written. `rates`: of label 1, by task. `differences`: a sentence for each unmet count."""
+    """The files that were written. `rates`: of label 1, by task; `differences`: a sentence for each unmet count."""
 
     table: Path
     schema: Path

@@ -37,11 +37,10 @@ __all__ = ["CHECKS", "Audit", "Check", "Finding", "Findings", "check_quality"]
 
 
 def check_quality(split: Split, schema: Schema, seed: int = 0, dropped: Collection[str] = ()) -> tuple[Finding, ...]:
-    """What all checks find in columns that are not dropped, warnings first.
+    """Run all checks on columns that are not dropped; warnings come first.
 
-    Reads test rows' inputs and label rates, chooses nothing by them.
-
-    Raises SchemaError where the training labels are none that can be learned, as a fit does.
+    Test rows are read for their inputs and label rates; nothing is chosen by them. Raises SchemaError where the
+    training labels cannot be learned.
     """
     for task in schema.tasks:
         check_labels(split.train, task)

@@ -1,4 +1,4 @@
-"""What every check sees and says. Symbols: G groups of rows that share a value of one column, T tasks."""
+"""The input and the findings of checks. G groups of rows that share a value of one column, T tasks."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ QUANTILES = 50  # of a numeric column
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to look at. `level`: a warning may make metrics dishonest or training fail, a note does not.
+    """Something to look at. `level`: a warning can make metrics wrong or training fail, a note does not.
 
     column: an input, a label, or several joined by ', '. value: the number that exceeded the check's threshold.
     """
@@ -34,20 +34,20 @@ class Finding:
     task: str | None = None
 
     def to_dict(self) -> dict[str, Any]:
-        """Plain values for JSON."""
+        """Return plain values for JSON."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class Findings(Event):
-    """What the checks of the data found, warnings first; they stop nothing."""
+    """The findings of the checks, warnings first, as an event; they stop nothing."""
 
     findings: tuple[Finding, ...]
 
 
 @dataclass(frozen=True)
 class Audit:
-    """What a check sees: `split` has all rows of each part; `train`, `valid` and `test` are samples of them."""
+    """The input of a check: `split` has all rows of each part; `train`, `valid` and `test` are samples of them."""
 
     schema: Schema
     split: Split
@@ -63,11 +63,11 @@ class Audit:
 
     @property
     def single_fields(self) -> tuple[Field, ...]:
-        """Inputs of one value a row, which a column holds."""
+        """The inputs that are one column with one value a row."""
         return tuple(field for field in self.schema.fields if field.kind in SINGLE)
 
     def labels(self, table: pl.DataFrame) -> pl.DataFrame:
-        """(N, T) of 0, 1 and null (missing, or the task's condition does not hold); quantities: above the median."""
+        """Return labels (N, T): 0, 1 or null (missing or the condition does not hold); quantities: above the median."""
         return pl.DataFrame([self._label(task, table) for task in self.schema.tasks])
 
     def _label(self, task: Task, table: pl.DataFrame) -> pl.Series:
@@ -89,7 +89,7 @@ def _sample(table: pl.DataFrame, rng: np.random.Generator) -> pl.DataFrame:
 
 
 def grouping(field: Field, train: pl.Series) -> Callable[[pl.Series], pl.Series]:
-    """From a column to the group of each row: its value, or the place of a number among the quantiles of `train`.
+    """Make a function from a column to groups: its values, or places of numbers among the quantiles of `train`.
 
     A number that equals a quantile is a group of its own: a frequent value (such as 0) is not mixed with others.
     """
@@ -108,11 +108,11 @@ def grouping(field: Field, train: pl.Series) -> Callable[[pl.Series], pl.Series]
 
 
 def _canonical(column: pl.Series) -> pl.Series:
-    """Integers; what is none (in a later part of the table) is missing."""
+    """Convert to integers; other values, in a later part of the table, become null."""
     integers = as_integers(column)
     return as_text(column).cast(pl.Int64, strict=False) if integers is None else integers
 
 
 def share_of(rows: int, share: float) -> str:
-    """'12.3 % of 4,567 rows'."""
+    """Write a share as '12.3 % of 4,567 rows'."""
     return f"{100 * share:.3g} % of {rows:,} rows"

@@ -19,7 +19,7 @@ UNSEEN = 0.2  # share of test rows
 
 
 def constant_columns(audit: Audit) -> Iterator[Finding]:
-    """Columns of one value (or none) on training rows; of those without a role in the schema, too."""
+    """Find columns of one value (or none) on training rows, also those without a role in the schema."""
     schema, table = audit.schema, audit.split.train
     apart = {*schema.task_names, schema.weight, schema.group, schema.time, schema.split}
     for name in table.columns:
@@ -32,7 +32,7 @@ def constant_columns(audit: Audit) -> Iterator[Finding]:
 
 
 def unread_columns(audit: Audit) -> Iterator[Finding]:
-    """Columns without a role that are of a type that is never taken for an input."""
+    """Find columns without a role whose type is never taken for an input."""
     schema, table = audit.schema, audit.split.train
     apart = {*schema.columns, *schema.task_names, schema.weight, schema.group, schema.time, schema.split}
     for name in table.columns:
@@ -49,7 +49,7 @@ def unread_columns(audit: Audit) -> Iterator[Finding]:
 
 
 def mixed_columns(audit: Audit) -> Iterator[Finding]:
-    """Text ids that look like numbers but for a few values."""
+    """Find text ids that look like numbers but for a few values."""
     for field in audit.single_fields:
         column = audit.train[field.name]
         if field.kind is not FieldKind.CATEGORICAL or column.dtype not in TEXTS or is_id_name(field.name):
@@ -65,7 +65,7 @@ def mixed_columns(audit: Audit) -> Iterator[Finding]:
 
 
 def missing_values(audit: Audit) -> Iterator[Finding]:
-    """Inputs that are null or NaN in more than MISSING of the training rows."""
+    """Find inputs that are null or NaN in more than MISSING of the training rows."""
     table = audit.split.train
     for name in audit.schema.columns:
         column = table[name]
@@ -73,13 +73,11 @@ def missing_values(audit: Audit) -> Iterator[Finding]:
         share = (column.null_count() + nan) / table.height
         if MISSING < share < 1:
             remedy = f"check how it is recorded; --drop '{name}' if it is not available when scoring"
-            yield Finding(
-                "missing", "note", name, f"is missing in {share_of(table.height, share)}", share, remedy
-            )  # fmt: skip
+            yield Finding("missing", "note", name, f"is missing in {share_of(table.height, share)}", share, remedy)
 
 
 def ids_of_few_rows(audit: Audit) -> Iterator[Finding]:
-    """Ids whose values mostly occur once, or of which many test rows have values that training rows never had."""
+    """Find ids whose values mostly occur once, or are new in many test rows."""
     train, test = audit.split.train, audit.test
     for field in audit.single_fields:
         if field.kind is not FieldKind.CATEGORICAL:

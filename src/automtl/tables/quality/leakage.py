@@ -26,7 +26,7 @@ DROP = "drop it (--drop '{0}') unless it is known before the label is"
 
 
 def predicts_a_label(audit: Audit) -> Iterator[Finding]:
-    """Columns that alone reach AUC on held-out rows; one finding a column, for the label it predicts best."""
+    """Find columns that alone reach AUC on held-out rows, each with the label that it predicts best."""
     train, valid = audit.labels(audit.train), audit.labels(audit.valid)
     for field in audit.single_fields:
         scores = one_column_auc(field, audit.train[field.name], train, audit.valid[field.name], valid)
@@ -35,17 +35,15 @@ def predicts_a_label(audit: Audit) -> Iterator[Finding]:
         task = max(scores, key=lambda name: scores[name])
         if scores[task] >= AUC:
             evidence = f"alone ranks '{task}' with AUC {scores[task]:.3f} on {valid.height:,} held-out rows"
-            yield Finding(
-                "leakage", "warning", field.name, evidence, scores[task], DROP.format(field.name), task
-            )  # fmt: skip
+            yield Finding("leakage", "warning", field.name, evidence, scores[task], DROP.format(field.name), task)
 
 
 def one_column_auc(
     field: Field, column: pl.Series, labels: pl.DataFrame, valid: pl.Series, valid_labels: pl.DataFrame
 ) -> dict[str, float]:
-    """AUC of the smoothed rate of each group of one column, fitted on the first rows, by task.
+    """Rank held-out rows by the smoothed rates of one column's groups, fitted on `column`: AUC by task.
 
-    Only of tasks with enough held-out rows of both classes.
+    Tasks with too few held-out rows of a class are left out.
     """
     group = grouping(field, column)
     fitted, counted = _counts(group(column), labels), _counts(group(valid), valid_labels)
@@ -63,19 +61,19 @@ def one_column_auc(
 
 
 def chance_error(positives: int, negatives: int) -> float:
-    """Standard deviation of the AUC of a score that tells nothing (Mann and Whitney 1947); infinite without a class."""
+    """Return the standard deviation of a random score's AUC (Mann and Whitney 1947); infinite without a class."""
     pairs = positives * negatives
     return math.sqrt((positives + negatives + 1) / (12 * pairs)) if pairs else math.inf
 
 
 def _counts(groups: pl.Series, labels: pl.DataFrame) -> pl.DataFrame:
-    """One line a group: how many rows of each task have label 1 and label 0."""
+    """Count for each group the rows of each task that have label 1 and label 0."""
     sums = [(pl.col(task) == label).sum().alias(f"{task} {label}") for task in labels.columns for label in (1, 0)]
     return labels.with_columns(groups.alias("group")).group_by("group").agg(sums)
 
 
 def _grouped_auc(score: np.ndarray, positives: np.ndarray, negatives: np.ndarray) -> float:
-    """AUC where the (G,) groups have a score each and so many positive and negative rows; equal scores count half."""
+    """Compute AUC of groups (G,) with a score and counts of positive and negative rows; ties count half."""
     _, place = np.unique(score, return_inverse=True)
     ones, zeros = np.bincount(place, positives), np.bincount(place, negatives)
     below = np.cumsum(zeros) - zeros
@@ -83,7 +81,7 @@ def _grouped_auc(score: np.ndarray, positives: np.ndarray, negatives: np.ndarray
 
 
 def follows_a_label(audit: Audit) -> Iterator[Finding]:
-    """Numbers and booleans, mostly 0, that otherwise nearly always mean label 1; on training and validation rows."""
+    """Find numbers and booleans, mostly 0, that otherwise nearly always mean label 1; test rows are not read."""
     rows = pl.concat([audit.split.train, audit.split.valid])
     labels = audit.labels(rows)
     for field in audit.single_fields:
@@ -99,7 +97,7 @@ def follows_a_label(audit: Audit) -> Iterator[Finding]:
 
 
 def _follows(field: Field, inside: pl.Series, label: pl.Series) -> Finding | None:
-    """inside: the label of rows on which the column is not 0."""
+    """Compare the label `inside`, on rows where the column is not 0, with the label of all rows."""
     count, base = inside.len() - inside.null_count(), label.mean()
     if count == 0 or not isinstance(base, float) or not 0 < base < 1:
         return None
@@ -115,6 +113,6 @@ def _follows(field: Field, inside: pl.Series, label: pl.Series) -> Finding | Non
 
 
 def divergence(rate: float, base: float) -> float:
-    """Kullback-Leibler divergence of two rates, nats; n times it bounds the log chance of such a rate among n rows."""
+    """Return the Kullback-Leibler divergence of two rates; n times it bounds the log chance of a rate in n rows."""
     parts = ((rate, base), (1 - rate, 1 - base))
     return sum(share * math.log(share / expected) for share, expected in parts if share > 0)

@@ -1,4 +1,4 @@
-"""Training, validation and test rows compared: drift of inputs, label rates, rows that occur twice."""
+"""Comparison of training, validation and test rows: drift of inputs, label rates, rows that occur twice."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ SHARED = 0.05  # share of test rows
 
 
 def drifting_columns(audit: Audit) -> Iterator[Finding]:
-    """Inputs whose distribution differs between training rows and validation or test rows."""
+    """Find inputs whose distribution differs between training rows and validation or test rows."""
     for field in audit.single_fields:
         column = audit.train[field.name]
         group = grouping(field, column)
@@ -39,26 +39,29 @@ def drifting_columns(audit: Audit) -> Iterator[Finding]:
 
 
 def population_stability(p: np.ndarray, q: np.ndarray) -> float:
-    """Sum of (q - p) log(q / p) over the shares of groups; 0: the same shares."""
+    """Sum (q - p) log(q / p) over the shares of groups; 0 means the same shares."""
     return float(((q - p) * np.log(q / p)).sum())
 
 
 def chance_of_stability(rows: int, others: int) -> float:
-    """What the index rarely exceeds between samples of one population: divided by 1 / rows + 1 / others it is about
-    chi-squared of COMMON + 1 degrees of freedom (Yurdakul 2018); these are its mean and 3 standard deviations."""
+    """Return a bound that the index rarely exceeds between samples of one population.
+
+    Divided by 1 / rows + 1 / others it is about chi-squared of COMMON + 1 degrees of freedom (Yurdakul 2018); the bound
+    is its mean and 3 standard deviations.
+    """
     freedom = COMMON + 1
     return (freedom + 3 * math.sqrt(2 * freedom)) * (1 / rows + 1 / others)
 
 
 def _common(column: pl.Series) -> pl.Series:
-    """The COMMON most frequent groups; of equally frequent ones, the first in their order."""
+    """Select the COMMON most frequent groups; of equally frequent ones, the first in their order."""
     counts = column.drop_nulls().value_counts(name="rows")
     candidates = counts.filter(counts["rows"] >= (counts["rows"].top_k(COMMON).min() or 0))
     return candidates.sort("rows", column.name, descending=[True, False]).head(COMMON)[column.name]
 
 
 def _shares(column: pl.Series, common: pl.Series) -> np.ndarray:
-    """Of each of the COMMON most frequent groups of the training rows, of the rest, and of what is missing.
+    """Return the shares of the COMMON most frequent groups, of the rest, and of what is missing.
 
     Half a row is added to each count, so that an empty group stays finite.
     """
@@ -72,7 +75,7 @@ def _shares(column: pl.Series, common: pl.Series) -> np.ndarray:
 
 
 def label_rates(audit: Audit) -> Iterator[Finding]:
-    """Labels of one class in a part, and rates that differ between the parts by more than noise."""
+    """Find labels of one class in a part, and rates that differ between the parts by more than noise."""
     labels = {part: audit.labels(getattr(audit.split, part)) for part in PARTS}
     for task in audit.schema.task_names:
         columns = {part: table[task].drop_nulls() for part, table in labels.items()}
@@ -100,7 +103,7 @@ def label_rates(audit: Audit) -> Iterator[Finding]:
 
 
 def duplicated_rows(audit: Audit) -> Iterator[Finding]:
-    """Rows that agree in all inputs and labels, within the table and between test and training rows."""
+    """Find rows that agree in all inputs and labels, within the table and between test and training rows."""
     names = [*dict.fromkeys([*audit.schema.columns, *audit.schema.task_names])]
     train, valid, test = (getattr(audit.split, part).select(names).hash_rows() for part in PARTS)
     rows = pl.concat([train, valid, test])

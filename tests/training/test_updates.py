@@ -1,4 +1,4 @@
-"""Gradients cut to a norm."""
+"""Steps of a training: gradients cut to a norm."""
 
 from types import SimpleNamespace
 
@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from automtl.training.clipping import clip
+from automtl.training.updates import clip
 
 
 @pytest.mark.parametrize("limit", [10.0, 2.5])

@@ -1,4 +1,4 @@
-"""Mean gate weights."""
+"""The derived network: mean gate weights."""
 
 from __future__ import annotations
 
@@ -7,14 +7,13 @@ import random
 import torch
 from torch import nn
 
-from automtl.models.gates import mean_gate_weights
-from automtl.models.network import build
+from automtl.models.network import build, mean_gate_weights
 from automtl.models.settings import NetworkSettings
 from automtl.space import SpaceSettings, published_space
 from tests.conftest import small_batch, small_layout
 
 
-def test_weights_are_the_mean_of_the_gates_and_closed_experts_have_none() -> None:
+def test_mean_gate_weights_are_the_mean_of_the_gates_and_closed_experts_have_none() -> None:
     space = published_space(SpaceSettings(experts=4, keep=2, interactions=("vector-gate",)), 3)
     architecture = space.sample(random.Random(0))
     settings = NetworkSettings(embedding_size=8, width=16, towers=(8,))
@@ -30,5 +29,5 @@ def test_weights_are_the_mean_of_the_gates_and_closed_experts_have_none() -> Non
         assert set(torch.nonzero(found[task]).flatten().tolist()) == set(chosen)
 
 
-def test_other_models_have_none() -> None:
+def test_other_models_have_no_gate_weights() -> None:
     assert mean_gate_weights(nn.Linear(2, 2), small_batch()) is None
