@@ -220,5 +220,5 @@ def test_a_folder_that_was_not_checked_says_so(log: pl.DataFrame, tiny: Settings
     write_prepared(
         tmp_path / "other", found.encoder, {part: [found.rows(part)] for part in found.stores}, found.origin, {}
     )
-    with pytest.raises(TableError, match="is a prepared table.*check the table that it was made from"):
+    with pytest.raises(TableError, match="is a prepared table.*check the table from which it was made"):
         check_table(tmp_path / "other")

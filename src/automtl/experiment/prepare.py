@@ -83,7 +83,8 @@ def prepare_table(
             encoder, report = job.run()
         if (findings := checks.result()) is not None:
             report["findings"] = [finding.to_dict() for finding in findings]
-        origin = Origin(_described(opened), settings.split, seed)
+        files = [{"name": part.path.name, "bytes": part.path.stat().st_size} for part in opened.parts]
+        origin = Origin({"files": files}, settings.split, seed)
         return finish_prepared(folder / "encoded", out, encoder, origin, report, overwrite=overwrite)
 
 
@@ -144,10 +145,6 @@ def _plan(source: TableFiles, schema: Schema, settings: Settings, seed: int, row
         "rows of a chunk": rows,
         "memory": memory,
     }
-
-
-def _described(source: TableFiles) -> dict[str, Any]:
-    return {"files": [{"name": part.path.name, "bytes": part.path.stat().st_size} for part in source.parts]}
 
 
 @contextmanager

@@ -195,6 +195,6 @@ def _warn_cut(name: str, values: int, kept: Vocabulary, why: str) -> None:
     rest = f"hashed into {kept.hashed:,} ids" if kept.hashed else "unknown"
     warnings.warn(
         f"column '{name}': of {values:,} values the {kept.values.len():,} most frequent have an id "
-        f"of their own (the limit is {why}); the others are {rest}",
+        f"of their own ({why}), the others are {rest}",
         stacklevel=3,
     )

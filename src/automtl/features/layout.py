@@ -69,7 +69,7 @@ class Layout:
         """Return plain values, which `from_dict` reads."""
         return {
             "categorical": [[f.name, f.size] for f in self.categorical],
-            "multi": [[f.name, f.size, f.pooling, *_given(f.target, f.positions)] for f in self.multi],
+            "multi": [[f.name, f.size, f.pooling, *((f.target, f.positions) if f.target else ())] for f in self.multi],
             "numeric": [[f.name, list(f.columns)] for f in self.numeric],
             "tasks": TypeAdapter(tuple[Task, ...]).dump_python(self.tasks, mode="json", exclude_none=True),
         }
@@ -83,7 +83,3 @@ class Layout:
             tuple(NumericLayout(name, tuple(columns)) for name, columns in values["numeric"]),
             TypeAdapter(tuple[Task, ...]).validate_python(values["tasks"]),
         )
-
-
-def _given(target: str | None, positions: int) -> tuple[str | int, ...]:
-    return () if target is None else (target, positions)

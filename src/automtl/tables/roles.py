@@ -161,7 +161,15 @@ def summarize_labels(chunks: Sequence[Chunk], tasks: Sequence[Task]) -> tuple[np
     """
     parts = in_threads(_summary, chunks)
     held, total, low, high = (np.stack([part[place] for part in parts]) for place in range(4))
-    require_differing(tasks, low.min(0)[TRAIN], high.max(0)[TRAIN])
+    for task, least, most in zip(tasks, low.min(0)[TRAIN], high.max(0)[TRAIN], strict=True):
+        if least > most:
+            where = f" where {task.condition}" if task.condition else ""
+            raise SchemaError(f"task '{task.name}': no training row has a label{where}; give labelled rows")
+        if least == most:
+            raise SchemaError(
+                f"task '{task.name}': every label in the training rows is {least:g}; "
+                "drop the task or split so that both classes occur"
+            )
     return held.sum(0), total.sum(0)
 
 
@@ -182,19 +190,3 @@ def _summary(chunk: Chunk) -> np.ndarray:
 def require_both_classes(train: pl.DataFrame, schema: Schema) -> None:
     """Raise SchemaError that names a task whose training labels are all equal, or that has no training label."""
     summarize_labels([TableRoles(part, schema) for part in train.iter_slices(SLICE)], schema.tasks)
-
-
-def require_differing(tasks: Sequence[Task], low: np.ndarray, high: np.ndarray) -> None:
-    """Raise SchemaError that names a task whose training labels are all equal, or that has no training label.
-
-    low, high: (T,) smallest and largest label of the training rows; infinite and minus infinite without labels.
-    """
-    for task, least, most in zip(tasks, low, high, strict=True):
-        if least > most:
-            where = f" where {task.condition}" if task.condition else ""
-            raise SchemaError(f"task '{task.name}': no training row has a label{where}; give labelled rows")
-        if least == most:
-            raise SchemaError(
-                f"task '{task.name}': every label in the training rows is {least:g}; "
-                "drop the task or split so that both classes occur"
-            )
