@@ -104,7 +104,7 @@ class PreparedFolder:
         if encoder.schema.task_names == self.schema.task_names:
             return rows
         whole = select_inputs(self.encoder, self.schema, target_encoding)
-        return loader.change(rows, encoder.layout, lambda some: select_task_rows(some, whole, encoder.schema))
+        return loader.hold(rows, encoder.layout, lambda some: select_task_rows(some, whole, encoder.schema))
 
     def require_encoder(self, encoder: Encoder) -> None:
         """Raise FileError unless `encoder` is the encoder of this folder, perhaps with fewer inputs or tasks."""

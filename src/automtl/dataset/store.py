@@ -176,23 +176,17 @@ class DataLoader:
     beside: Path | None
     files: ExitStack
 
-    def hold(self, rows: Batch, layout: Layout) -> Batch:
-        """Keep rows that have been encoded, in memory or in files."""
+    def hold(self, rows: Batch, layout: Layout, change: Callable[[Batch], Batch] = lambda rows: rows) -> Batch:
+        """Keep encoded rows, each of them changed: in memory, or part by part in files."""
         if not self.settings.uses_files(rows.num_bytes):
-            return rows
-        return self._stored(slices(rows, self.settings.part_rows), layout)
+            return change(rows)
+        return self._stored(map(change, slices(rows, self.settings.part_rows)), layout)
 
     def encode(self, encoder: Encoder, table: pl.DataFrame, like: Batch) -> Batch:
         """Encode a table, part by part if its rows go to files; `like`: rows of the same width."""
         if table.height == 0 or not self.settings.uses_files(table.height * row_bytes(like)):
             return encoder.encode(table)
         return self._stored(encoder.encode_parts(table, self.settings.part_rows), encoder.layout)
-
-    def change(self, rows: Batch, layout: Layout, change: Callable[[Batch], Batch]) -> Batch:
-        """Change mapped rows: in memory, or part by part in files."""
-        if not self.settings.uses_files(rows.num_bytes):
-            return change(rows)
-        return self._stored(map(change, slices(rows, self.settings.part_rows)), layout)
 
     def _stored(self, parts: Iterable[Batch], layout: Layout) -> Batch:
         prefix, parent = ("automtl.rows.", None) if self.beside is None else (_prefix(self.beside), self.beside.parent)

@@ -211,7 +211,7 @@ class Numbers:
 
 
 def newest_of(chunks: Sequence[Chunk], columns: ChunkColumns) -> dict[str, float]:
-    """Find the newest training time of each time field, in days since 1970, from which ages count, or SchemaError."""
+    """Find the newest training time of each time field, in days since 1970. Raises SchemaError if there is none."""
     found = {}
     for place, time in enumerate(columns.moments):
         newest = max(largest(training(chunk, chunk.array(f"days.{place}"))) for chunk in chunks)

@@ -146,13 +146,13 @@ class Encoder:
         return self.vocabularies[field.target or field.name]
 
     def _checked(self, table: pl.DataFrame, labels: bool) -> pl.DataFrame:
-        """Return the table with absent optional columns. Raises errors that can only be found in all rows."""
+        """Check the whole table and add absent columns of optional fields."""
         if labels:
             check_rows(table, self.schema)
         return completed(table, self.schema)
 
     def empty(self, rows: int, categorical: np.ndarray | None = None) -> Batch:
-        """Make a batch for `fill`, without lists and groups, of which the inputs are not written yet."""
+        """Make a batch for `fill`, without lists and groups; its inputs are not initialised."""
         if categorical is None:
             columns = len(self._of(FieldKind.CATEGORICAL)) + len(self._binned)
             categorical = np.empty((rows, columns), np.int32)

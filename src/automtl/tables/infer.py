@@ -44,7 +44,7 @@ def require_columns(table: pl.DataFrame, names: Sequence[str | None], what: str)
 
 
 def infer_task(table: pl.DataFrame, name: str) -> Task:
-    """Infer a binary task from labels of 0 and 1 (or booleans), a regression from other numbers, else SchemaError."""
+    """Infer a task: binary from labels of 0 and 1 or booleans, regression from other numbers. Raises SchemaError."""
     require_columns(table, [name], "task")
     column = as_labels(table[name])
     if column.null_count() == column.len():
