@@ -61,31 +61,43 @@ def prepare_table(
     >>> automtl.prepare_table("log.parquet", ["click", "buy"], out="prepared").num_rows["train"]
     350
     """
-    out, settings = Path(out), settings or Settings()
+    out, settings, roles = Path(out), settings or Settings(), roles or ColumnRoles()
     PREPARED.require_free(out, overwrite)
     check_seed(seed)
     opened = TableFiles.open(source)
-    pieces, roles = opened.sample(SAMPLE_ROWS), roles or ColumnRoles()
-    table = pl.concat(piece.table for piece in pieces)
-    with opened.located(pieces):
-        schema = resolve_schema(table, tasks, roles, schema)
-    check_schema(table, schema)
+    table, schema = _sample(opened, tasks, roles, schema)
     _check_types(opened, schema, settings)
     memory = memory_bytes or machine_memory_bytes() // MEMORY_SHARE
     plan = _plan(opened, schema, settings, seed, chunk_rows, memory)
     thin = partial(sample_parts, tasks=schema.tasks, share=schema.negative_share, seed=seed)
     with _working(out, plan, anew=overwrite) as folder:
         with _beside(partial(_findings, table, schema, settings, seed, roles.drop), callback) as (checks, watched):
-            del table, pieces  # before the memory is needed
+            del table  # before the memory is needed
             job = Preparation(
                 opened, schema, settings.encoder, settings.split, seed, Work(folder), chunk_rows, memory, watched, thin
             )  # fmt: skip
             encoder, report = job.run()
         if (findings := checks.result()) is not None:
             report["findings"] = [finding.to_dict() for finding in findings]
-        files = [{"name": part.path.name, "bytes": part.path.stat().st_size} for part in opened.parts]
-        origin = Origin({"files": files}, settings.split, seed)
+        origin = Origin(_described(opened), settings.split, seed)
         return finish_prepared(folder / "encoded", out, encoder, origin, report, overwrite=overwrite)
+
+
+def _sample(
+    source: TableFiles, tasks: Sequence[str], roles: ColumnRoles, schema: Schema | None
+) -> tuple[pl.DataFrame, Schema]:
+    """Read rows spread over the files, and give the schema, inferred from them if there is none."""
+    pieces = source.sample(SAMPLE_ROWS)
+    table = pl.concat(piece.table for piece in pieces)
+    with source.located(pieces):
+        schema = resolve_schema(table, tasks, roles, schema)
+    check_schema(table, schema)
+    return table, schema
+
+
+def _described(source: TableFiles) -> dict[str, Any]:
+    """Names and sizes of the files, as the prepared folder tells them."""
+    return {"files": [{"name": part.path.name, "bytes": part.path.stat().st_size} for part in source.parts]}
 
 
 def _check_types(source: TableFiles, schema: Schema, settings: Settings) -> None:
