@@ -25,7 +25,8 @@ torch.set_flush_denormal(True)
 import train, supernet_step
 try:
     from automtl.system.memory import keep_freed_memory
-    keep_freed_memory().__enter__()
+    keeping = keep_freed_memory()  # a context that nothing refers to would end at once
+    keeping.__enter__()
 except ImportError:  # before the rooms of decision 0021, the switch stayed on
     from automtl.memory import keep_freed_memory
     keep_freed_memory()
