@@ -65,12 +65,20 @@ class BinnedRows:
 
         inputs = (train.inputs, valid.inputs)
         if not self.binned or any(now is not then for now, then in zip(inputs, self.inputs, strict=True)):
-            rows = lightgbm.Dataset(train.inputs, categorical_feature=self.id_columns, params=parameters)
-            self.inputs, self.binned = inputs, (rows, rows.create_valid(valid.inputs, params=parameters))
-        for data, examples in zip(self.binned, (train, valid), strict=True):
-            data.set_label(examples.labels).set_weight(examples.weights)
-        self.binned[1].set_init_score(np.full(len(valid.labels), -offset))
+            how: dict[str, Any] = {"categorical_feature": self.id_columns, "params": parameters}
+            rows = lightgbm.Dataset(train.inputs, **how)
+            self.inputs, self.binned = inputs, (rows, lightgbm.Dataset(valid.inputs, reference=rows, **how))
+        for data, examples, start in zip(self.binned, (train, valid), (0.0, -offset), strict=True):
+            if len(examples.labels):
+                _set_rows(data, examples, start)
         return self.binned
+
+
+def _set_rows(data: Any, examples: Examples, start: float) -> None:
+    """Set labels, weights and the scores to start from; those of another task, which `set_weight` keeps, are gone."""
+    data.set_label(examples.labels).construct()
+    data.set_field("weight", None if (examples.weights == 1).all() else examples.weights)
+    data.set_field("init_score", np.full(len(examples.labels), start) if start else None)
 
 
 def boost(
