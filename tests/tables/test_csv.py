@@ -8,20 +8,19 @@ import io
 import tempfile
 from pathlib import Path
 
-import pandas as pd
-import polars as pl
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from automtl.errors import TableError
-from automtl.tables.columns import ABSENT
 from automtl.tables.csv import open_csv
-from automtl.tables.files import Place, TableFiles
-from automtl.tables.table import read_table
+from automtl.tables.values.ids import ABSENT
 
 HEADER = "x,y,z\n"
-TOKENS = ['"', '""', ",", ",", "\n", "\n", "\r\n", "a", "b c", "1", "NA", "é", '"q,r"', '"s\nt"', "27\"", "\n\n", ",,"]  # fmt: skip
+TOKENS = [
+    *('"', '""', ",", ",", ",", "\n", "\n", "\n\n", "\r\n", "\r"), *("a", "b c", "1", "NA", "é"),
+    *('"q,r"', '"s\nt"', '"u""v"', '27"', ",,"),
+]  # fmt: skip
 
 
 def texts(path: Path, size: int) -> list[tuple[str | None, ...]]:

@@ -16,11 +16,11 @@ from typing import Any
 import polars as pl
 
 from automtl.errors import TableError
-from automtl.tables.columns import ABSENT
 from automtl.tables.joined import join_columns
 from automtl.tables.names import check_names
 from automtl.tables.narrow import LARGE, narrow_columns
 from automtl.tables.records import Block, RecordError, blocks, cut, first_record
+from automtl.tables.values.ids import ABSENT
 
 SEPARATORS = (",", ";", "\t", "|")
 HEAD_BYTES = 1 << 20  # bytes by which the length of a row, and the types, are judged

@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from automtl.errors import TableError
-from automtl.tables.columns import as_text, finite
+from automtl.tables.values.ids import as_raw_text, finite
 
 EXACT = 2**53  # floats hold all smaller whole numbers
 DIGITS = 15  # decimals of so many digits are floats that print alike
@@ -115,7 +115,7 @@ def _alike(columns: Sequence[Named], dtype: pl.DataType) -> list[pl.Series]:
     if dtype == pl.Float64:
         return _numbers(columns)
     if dtype == pl.String:
-        return [as_text(column) for _, column in columns]
+        return [as_raw_text(column) for _, column in columns]
     if isinstance(dtype, pl.List):
         return _lists(columns, dtype.inner)  # type: ignore[arg-type]
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
@@ -135,7 +135,7 @@ def _numbers(columns: Sequence[Named]) -> list[pl.Series]:
     """Convert numbers to Float64, Int64 or text, which holds all of them. Raises TableError for rounded ones."""
     found = [_simple(column) for _, column in columns]
     if any(column.dtype == pl.String for column in found):
-        return [as_text(column) for column in found]
+        return [as_raw_text(column) for column in found]
     floats = [place for place, column in enumerate(found) if column.dtype.is_float()]
     large = [place for place, column in enumerate(found) if _largest(column) >= EXACT]
     exact = [place for place in large if place not in floats]
@@ -149,7 +149,7 @@ def _numbers(columns: Sequence[Named]) -> list[pl.Series]:
         )
     if all((found[place].is_null() | (found[place] == found[place].round())).all() for place in floats):
         return _whole(found)
-    return [as_text(column) for column in found]
+    return [as_raw_text(column) for column in found]
 
 
 def _simple(column: pl.Series) -> pl.Series:

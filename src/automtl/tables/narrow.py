@@ -8,13 +8,13 @@ from operator import or_
 
 import polars as pl
 
-from automtl.tables.columns import ABSENT
+from automtl.tables.values.ids import ABSENT
 
 HEAD = 200  # texts by which real text columns are told
 TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
-DECIMAL = r"^-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?$"
+DECIMAL = r"^(?:0|-?[1-9][0-9]*|-?(?:0|[1-9][0-9]*)\.[0-9]+)$"
 LENGTH = 16  # of texts of at most 15 digits and a point, which survive in any float
-LARGE, SMALL = 2.0**53, 1e-5  # between these, whole floats are exact, and floats print no exponent
+LARGE = 2.0**53  # below this, floats hold every whole number
 
 
 def narrow_columns(table: pl.DataFrame) -> pl.DataFrame:
@@ -53,20 +53,17 @@ def _decimals(texts: pl.Series) -> pl.Series | None:
     read = left = (numbers.abs() < LARGE).fill_null(False)
     if (texts.str.len_bytes() > LENGTH).any():
         left = read & ~_printed(texts, numbers)
-    plain = _plain(texts.filter(left), numbers.filter(left))
-    return _unless(~read, texts, numbers) if plain.all() else None
+    return _unless(~read, texts, numbers) if _plain(texts.filter(left)).all() else None
 
 
-def _plain(texts: pl.Series, numbers: pl.Series) -> pl.Series:
-    """Tell which texts have few enough digits, and no exponent, as the float has none."""
-    small = (numbers.abs() < SMALL) & ((numbers != 0) | texts.str.starts_with("-"))
-    return texts.str.contains(DECIMAL) & (texts.str.len_bytes() <= LENGTH) & ~small
+def _plain(texts: pl.Series) -> pl.Series:
+    """Tell which texts are decimal numbers of few enough digits."""
+    return texts.str.contains(DECIMAL) & (texts.str.len_bytes() <= LENGTH)
 
 
 def _printed(texts: pl.Series, numbers: pl.Series) -> pl.Series:
     """Tell which texts are what the float prints, here or in Python."""
-    same = numbers.cast(pl.String) == texts.str.replace("e-0", "e-", literal=True)
-    return (same & (numbers != 0)).fill_null(False)
+    return (numbers.cast(pl.String) == texts.str.replace("e-0", "e-", literal=True)).fill_null(False)
 
 
 def _truths(texts: pl.Series) -> pl.Series | None:
