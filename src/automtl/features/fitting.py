@@ -23,7 +23,7 @@ from automtl.features.settings import EncoderSettings
 from automtl.features.target_encoding import History, Scratch, TargetEncoding, Terms
 from automtl.features.vocabulary import Vocabulary
 from automtl.system.threads import in_threads
-from automtl.tables.roles import TRAIN, Chunk
+from automtl.tables.roles import Chunk
 from automtl.tables.schema import Field, FieldKind
 
 VALUE_BYTES = 64  # memory for a value of a vocabulary, about
@@ -162,7 +162,7 @@ def _fit_vocabularies(rows: TrainingRows, rankings: list[Ranking]) -> tuple[dict
     columns, fields = rows.columns, dict[str, tuple[Field, EncoderSettings, Ranking]]()
     for one, ranking in zip(columns.coded, rankings, strict=False):
         if one.field is not None:
-            if not ranking.present[TRAIN]:
+            if not ranking.present:
                 raise _no_value(one.field.name)
             if one.field.target is None:
                 fields[one.field.name] = (one.field, columns.settings.of(one.field), ranking)
