@@ -6,27 +6,33 @@ import json
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import polars as pl
 import pytest
 import torch
 import yaml
+from sklearn.metrics import roc_auc_score
 
 from automtl.cli import main
+from automtl.config import read_settings
+from automtl.ensemble.ensemble import boosted
 from automtl.ensemble.settings import TreeSettings
 from automtl.ensemble.trees import CATEGORIES, TreeInputs, TreeModel
 from automtl.errors import FileError, SettingsError
+from automtl.experiment.fit import fit_table
 from automtl.features.batch import Batch, Features
 from automtl.features.layout import CategoricalLayout, Layout, MultiLayout, NumericLayout
 from automtl.models.network import count_parameters
 from automtl.models.registry import check_model
 from automtl.models.settings import NetworkSettings
 from automtl.predictor import Predictor
-from automtl.system.progress import Progress
-from automtl.tables.schema import Task, TaskKind
+from automtl.system.progress import Progress, ignore
+from automtl.tables.schema import Field, FieldKind, Schema, Task, TaskKind
 from automtl.training.evaluation import predict_logits
 from automtl.training.fit import fit
+from automtl.training.sampling import sample_negatives
 from automtl.training.settings import TrainingSettings
 
 TASKS = (Task("click"), Task("watch", TaskKind.REGRESSION))
@@ -170,3 +176,69 @@ def test_tasks_learn_together_what_each_learns_alone(missing: int) -> None:
         ]
         fit(alone, own[0], own[1], (task,), TrainingSettings(), 0)
         assert alone.texts() == [together[index]]
+
+
+OPTIONS: list[dict[str, Any]] = [{}, {"positive_weight": 10.0}, {"negative_share": 0.2}]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+@pytest.mark.parametrize("signal", [False, True])
+def test_predictions_are_probabilities_of_all_rows_from_the_first_tree_on(
+    options: dict[str, Any], signal: bool
+) -> None:
+    tasks = (Task("click", **options), Task("other"))
+    layout = replace(LAYOUT, tasks=tasks)
+    parts = [rare_clicks(seed, signal) for seed in (0, 1, 2)]
+    train = sample_negatives(parts[0], tasks, None, 0)
+    (member,) = boosted({"trees": layout}, train, parts[1], SETTINGS, 0, ignore)
+    model, again = member.model, new_model(layout)
+    assert isinstance(model, TreeModel)
+    again.restore(model.texts())
+    scores = predict_logits(again, parts[2]).sigmoid()
+    assert torch.equal(scores, predict_logits(model, parts[2]).sigmoid())
+    assert scores.mean(0).tolist() == pytest.approx(parts[2].labels.mean(0).tolist(), abs=0.015)
+    if signal:
+        assert roc_auc_score(parts[2].labels[:, 0], scores[:, 0]) > 0.8
+        top = scores[:, 0] > 0.1
+        assert float(scores[top, 0].mean()) == pytest.approx(float(parts[2].labels[top, 0].mean()), abs=0.08)
+
+
+def rare_clicks(seed: int, signal: bool) -> Batch:
+    """Rows of which 3 % have label 1, by device and price or at random."""
+    batch = rows(6000, seed)
+    ids, price = batch.features.categorical[:, 1], batch.features.numeric[:, 0]
+    generator = torch.Generator().manual_seed(seed)
+    logit = 2.0 * (ids % 2) + price - 4.9 if signal else torch.full((6000,), -3.5)
+    labels = (torch.rand(6000, 2, generator=generator) < logit.sigmoid().unsqueeze(1)).float()
+    return replace(batch, labels=labels)
+
+
+def test_trees_of_one_leaf_predict_the_rate_too() -> None:
+    tasks = (Task("click", positive_weight=10.0),)
+    train = rare_clicks(0, signal=False)
+    features = Features(torch.zeros_like(train.features.categorical), (), torch.zeros(6000, 1))
+    train = replace(train, features=features, labels=train.labels[:, :1], mask=train.mask[:, :1])
+    model = new_model(replace(LAYOUT, multi=(), tasks=tasks))
+    fit(model, train, train, tasks, TrainingSettings(), 0)
+    assert model.boosters[0].dump_model()["tree_info"][0]["num_leaves"] == 1
+    mean = predict_logits(model, train).sigmoid().mean().item()
+    assert mean == pytest.approx(train.labels.mean().item(), abs=1e-4)
+
+
+def test_a_task_without_options_does_not_start_from_what_another_one_needs() -> None:
+    train, valid = rows(), rows(seed=1)
+    model = new_model(replace(LAYOUT, tasks=(replace(TASKS[0], positive_weight=5.0), TASKS[1])))
+    fit(model, train, valid, model.tasks, TrainingSettings(), 0)
+    assert model.texts()[1] == trained(train, valid).texts()[1] and model.texts()[0] != trained(train, valid).texts()[0]
+
+
+@pytest.mark.parametrize("options", OPTIONS, ids=str)
+def test_a_saved_model_without_signal_predicts_the_rate_of_all_rows(options: dict[str, Any], tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    table = pl.DataFrame({"user": random.integers(0, 60, 6000), "click": (random.random(6000) < 0.03).astype(int)})
+    schema = Schema((Field("user", FieldKind.CATEGORICAL),), (Task("click", **options),))
+    settings = read_settings(None, {"model": "lightgbm", "presets": []})
+    run = fit_table(table, schema=schema, settings=settings, out=tmp_path / "run")
+    scores = Predictor.load(tmp_path / "run").predict(table)["click"]
+    assert scores.equals(run.predictor.predict(table)["click"])
+    assert scores.mean() == pytest.approx(table["click"].mean(), abs=0.01)

@@ -12,6 +12,7 @@ from automtl.ensemble.settings import TreeSettings
 from automtl.features.batch import Batch
 from automtl.system.progress import Callback, Progress
 from automtl.tables.schema import Task, TaskKind
+from automtl.training.losses import log_odds_offset
 
 REPORT_ROUNDS = 10  # rounds between two reports of progress
 UNCHECKED_ROUNDS = 100  # most rounds where a task has no validation rows, which end the training elsewhere
@@ -19,15 +20,14 @@ UNCHECKED_ROUNDS = 100  # most rounds where a task has no validation rows, which
 
 @dataclass(frozen=True)
 class Examples:
-    """Rows of one task. inputs: (N, C) float32; labels, weights: (N,) float32; `offset`: added to their log-odds."""
+    """Rows of one task. inputs: (N, C) float32; labels, weights: (N,) float32."""
 
     inputs: np.ndarray
     labels: np.ndarray
     weights: np.ndarray
-    offset: float = 0.0
 
     @staticmethod
-    def of(inputs: np.ndarray, batch: Batch, task: int, offset: float = 0.0) -> Examples:
+    def of(inputs: np.ndarray, batch: Batch, task: int) -> Examples:
         """Select the rows that have a label of the task and a weight above 0."""
         keep = (batch.mask[:, task].numpy() > 0) & (batch.weight.numpy() > 0)
         everything = bool(keep.all())
@@ -35,13 +35,7 @@ class Examples:
             inputs if everything else inputs[keep],
             np.ascontiguousarray(batch.labels[:, task].numpy()[keep]),
             np.ascontiguousarray(batch.weight.numpy()[keep]),
-            offset,
         )
-
-    @property
-    def start(self) -> np.ndarray | None:
-        """Scores to start from, (N,), which the trees do not predict."""
-        return np.full(len(self.labels), self.offset) if self.offset else None
 
 
 def with_positive_weight(rows: Examples, task: Task) -> Examples:
@@ -62,31 +56,45 @@ class BinnedRows:
         self.inputs: tuple[np.ndarray, ...] = ()
         self.binned: tuple[Any, ...] = ()
 
-    def datasets(self, train: Examples, valid: Examples, parameters: dict[str, Any]) -> tuple[Any, ...]:
-        """Return both as LightGBM's datasets with their labels and weights."""
+    def datasets(self, train: Examples, valid: Examples, offset: float, parameters: dict[str, Any]) -> tuple[Any, ...]:
+        """Return both as LightGBM's datasets with their labels and weights.
+
+        Log-odds of training rows are larger by `offset`, which is taken from the scores of validation rows.
+        """
         import lightgbm
 
         inputs = (train.inputs, valid.inputs)
         if not self.binned or any(now is not then for now, then in zip(inputs, self.inputs, strict=True)):
-            rows = lightgbm.Dataset(train.inputs, categorical_feature=self.id_columns, params=parameters)
-            self.inputs, self.binned = inputs, (rows, rows.create_valid(valid.inputs, params=parameters))
-        for data, examples in zip(self.binned, (train, valid), strict=True):
-            data.set_label(examples.labels).set_weight(examples.weights).set_init_score(examples.start)
+            how: dict[str, Any] = {"categorical_feature": self.id_columns, "params": parameters}
+            rows = lightgbm.Dataset(train.inputs, **how)
+            self.inputs, self.binned = inputs, (rows, lightgbm.Dataset(valid.inputs, reference=rows, **how))
+        for data, examples, start in zip(self.binned, (train, valid), (0.0, -offset), strict=True):
+            if len(examples.labels):
+                _set_rows(data, examples, start)
         return self.binned
 
 
+def _set_rows(data: Any, examples: Examples, start: float) -> None:
+    """Set labels, weights and the scores to start from; those of another task, which `set_weight` keeps, are gone."""
+    data.set_label(examples.labels).construct()
+    data.set_field("weight", None if (examples.weights == 1).all() else examples.weights)
+    data.set_field("init_score", np.full(len(examples.labels), start) if start else None)
+
+
 def boost(
-    kind: TaskKind, train: Examples, valid: Examples, binned: BinnedRows, settings: TreeSettings, seed: int,
+    task: Task, train: Examples, valid: Examples, binned: BinnedRows, settings: TreeSettings, seed: int,
     callback: Callback, stage: str,
 ) -> tuple[str, float]:  # fmt: skip
     """Boost the trees of one task; return LightGBM's text of those up to the best round, and the training loss there.
 
-    The result depends on `seed` and the number of torch's threads.
+    LightGBM starts from the mean of the training labels, which is part of the first tree. The weights and sampling of
+    training rows raise their log-odds; what they add is taken out of that tree. The result depends on `seed` and the
+    number of torch's threads.
     """
     import lightgbm
 
-    parameters = _parameters(kind, settings, seed)
-    rows, checks = binned.datasets(train, valid, parameters)
+    parameters, offset = _parameters(task.kind, settings, seed), log_odds_offset(task)
+    rows, checks = binned.datasets(with_positive_weight(train, task), valid, offset, parameters)
     checked = len(valid.labels) > 0
     judges = [rows, checks] if checked else [rows]
     rounds = settings.rounds if checked else min(settings.rounds, UNCHECKED_ROUNDS)
@@ -99,7 +107,16 @@ def boost(
         callbacks=callbacks,
     )  # fmt: skip
     (curve,) = losses["training"].values()
+    if offset:
+        _lower(booster, offset)
     return booster.model_to_string(), curve[booster.best_iteration - 1]
+
+
+def _lower(booster: Any, offset: float) -> None:
+    """Lower all scores of a booster by lowering every leaf of its first tree."""
+    (tree,) = booster.dump_model(num_iteration=1)["tree_info"]
+    for leaf in range(tree["num_leaves"]):
+        booster.set_leaf_output(0, leaf, booster.get_leaf_output(0, leaf) - offset)
 
 
 def _parameters(kind: TaskKind, settings: TreeSettings, seed: int) -> dict[str, Any]:

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from automtl.ensemble.boosting import BinnedRows, Examples, boost, with_positive_weight
+from automtl.ensemble.boosting import BinnedRows, Examples, boost
 from automtl.ensemble.settings import TreeSettings
 from automtl.errors import SettingsError
 from automtl.features.batch import Batch, Features, subset
@@ -19,7 +19,6 @@ from automtl.models.settings import NetworkSettings
 from automtl.system.progress import Callback
 from automtl.tables.schema import Task
 from automtl.training.fit import SelfTrained
-from automtl.training.losses import log_odds_offset
 from automtl.training.targets import Targets
 
 if TYPE_CHECKING:
@@ -102,10 +101,9 @@ class TreeModel(SelfTrained):
         train, valid = (replace(rows, labels=Targets(self.tasks)(rows.labels)) for rows in (train, valid))
         boosted, binned = [], BinnedRows(self.inputs.id_columns)
         for index, task in enumerate(self.tasks):
-            fitted = with_positive_weight(Examples.of(inputs, train, index, log_odds_offset(task)), task)
-            checked = Examples.of(checks, valid, index)
+            fitted, checked = Examples.of(inputs, train, index), Examples.of(checks, valid, index)
             name = f"{stage}: {task.name}"
-            boosted.append(boost(task.kind, fitted, checked, binned, self.settings, seed, callback, name))
+            boosted.append(boost(task, fitted, checked, binned, self.settings, seed, callback, name))
         self.restore([text for text, _ in boosted])
         return [train_loss for _, train_loss in boosted]
 
