@@ -204,16 +204,21 @@ def test_numbers_of_any_size_are_learned_from(form: Any, values: list[float]) ->
 
 
 @every_case
-def test_a_column_without_values_is_named(name: str) -> None:
+def test_a_column_without_values_is_left_out_with_a_word(name: str) -> None:
     rows = table(name, CASES[name][1])
-    empty = rows.with_columns(pl.lit(None, dtype=rows["x" if "x" in rows.columns else "shop"].dtype).alias("x"))
-    empty = empty.with_columns(shop=pl.lit(None, dtype=pl.String))
-    with pytest.raises(SchemaError, match="column 'x' has no (value|time) in the training rows; drop it"):
-        Encoder.fit(empty, schema(name), EncoderSettings(min_count=1), 0)
+    expected, batch = Encoder.fit(rows, Schema((ITEM,), (Task("y"),)), EncoderSettings(min_count=1), 0)
+    empty = rows.with_columns(shop=pl.lit(None, dtype=pl.String))
+    tables = [empty]
+    if "x" in rows.columns:
+        tables = [empty.with_columns(x=pl.lit(None, dtype=rows.schema["x"]))]
     if isinstance(rows.schema.get("x"), pl.List):
-        bare = rows.with_columns(x=pl.Series([[]] * ROWS, dtype=rows.schema["x"]))
-        with pytest.raises(SchemaError, match="column 'x' has no value"):
-            Encoder.fit(bare, schema(name), EncoderSettings(min_count=1), 0)
+        tables.append(rows.with_columns(x=pl.Series([[]] * ROWS, dtype=rows.schema["x"])))
+    for given in tables:
+        with pytest.warns(UserWarning, match="^left out, without a value in the training rows: 'x'$"):
+            encoder, found = Encoder.fit(given, schema(name), EncoderSettings(min_count=1), 0)
+        assert encoder.layout == expected.layout and encoder.schema == expected.schema
+        assert all(map(torch.equal, tensors(found), tensors(batch)))
+        assert all(map(torch.equal, tensors(encoder.encode(rows.select("item", "y"))), tensors(batch)))
 
 
 @quietly

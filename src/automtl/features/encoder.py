@@ -25,7 +25,7 @@ from automtl.features.vocabulary import Vocabulary
 from automtl.system.memory import keep_freed_memory
 from automtl.system.slices import SLICE
 from automtl.system.threads import in_threads
-from automtl.tables.derive import TIME_PARTS, completed, derive, id_column, key_column, part_name, simple_fields
+from automtl.tables.derive import completed, derive, id_column, key_column, simple_fields, simple_fields_of
 from automtl.tables.infer import require_columns
 from automtl.tables.labels import check_rows
 from automtl.tables.roles import Chunk, TableRoles, group_ids, starts
@@ -70,15 +70,16 @@ class Encoder:
     def fit(train: pl.DataFrame, schema: Schema, settings: EncoderSettings, seed: int) -> tuple[Encoder, Batch]:
         """Return an encoder and the encoded training rows, whose target encodings are out of fold.
 
-        Raises SchemaError or EncodingError that names the column.
+        Fields without a value are left out, with one warning. Raises SchemaError or EncodingError; it names the column.
         """
         require_columns(train, schema.columns, "field")
         check_rows(train, schema)
         rows = FrameRows(train, schema, settings, seed)
         fitted = fit_rows(rows)
-        encoder = Encoder.of(schema, settings, fitted)
+        encoder = Encoder.of(settings, fitted)
         ids = rows.ids(fitted)
-        out = encoder.empty(train.height, rows.categorical)
+        columns = len(encoder.layout.categorical)
+        out = encoder.empty(train.height, rows.categorical[:, :columns])
 
         def fill(given: tuple[TableChunk, int]) -> Filled:
             chunk, start = given
@@ -89,9 +90,9 @@ class Encoder:
         return encoder, completed_batch(out, filled, encoder.group_of(train))
 
     @staticmethod
-    def of(schema: Schema, settings: EncoderSettings, fitted: Fitted) -> Encoder:
+    def of(settings: EncoderSettings, fitted: Fitted) -> Encoder:
         """Return the encoder of what was learned."""
-        return Encoder(schema, settings, fitted.vocabularies, fitted.scalers, fitted.encodings, fitted.newest)
+        return Encoder(fitted.schema, settings, fitted.vocabularies, fitted.scalers, fitted.encodings, fitted.newest)
 
     def encode(self, table: pl.DataFrame, *, labels: bool = True) -> Batch:
         """Encode new rows. Unseen ids never fail. Without `labels`, label columns need not exist and the mask is 0."""
@@ -230,13 +231,10 @@ class Encoder:
         return Counts.of_ids(ids, self.vocabulary(field))
 
     def _coverage(self, counts: dict[str, Counts]) -> Coverage:
-        """Give the counts of encoded fields to the fields of the schema; parts of a time are missing together."""
-        times = {
-            time.name: replace(counts[part_name(time, (time.parts or TIME_PARTS)[0])], unknown=0)
-            for time in self.schema.fields if time.kind is FieldKind.TIME
-        }  # fmt: skip
-        every = counts | times
-        return Coverage({one.name: every[one.name] for one in self.schema.fields})
+        """Give the counts of encoded fields to the fields of the schema; a time is missing with its parts."""
+        found = {field.name: counts[simple_fields_of(field)[0].name] for field in self.schema.fields}
+        times = {one.name for one in self.schema.fields if one.kind is FieldKind.TIME}
+        return Coverage({name: replace(one, unknown=0) if name in times else one for name, one in found.items()})
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return plain values for JSON, and arrays."""
@@ -354,7 +352,7 @@ class CodedRows:
         return values if self.chosen is None else values.take(self.chosen)
 
     def target_encoding(self, place: int) -> np.ndarray:
-        key = self.columns.keys[place]
+        key = list(self.encoder.target_encodings)[place]
         ids = self.fitted.key_ids[place].take(self.role(f"ids.{self.columns.place(key)}"))
         if self.start is None:
             return self.fitted.encodings[key].encode(ids)
@@ -365,9 +363,10 @@ def completed_batch(out: Batch, filled: list[Filled], group: np.ndarray | None) 
     """Add lists, counts and groups to a filled batch. filled: the result of `fill` for each slice of it."""
     multi = [one.lists for one in filled]
     lists = tuple(torch.from_numpy(padded(list(parts))) for parts in zip(*multi, strict=True))
-    features, coverage = replace(out.features, multi=lists), sum((one.coverage for one in filled), Coverage())
+    categorical = out.features.categorical.contiguous()
+    features = replace(out.features, categorical=categorical, multi=lists)
     groups = None if group is None else torch.from_numpy(group)
-    return replace(out, features=features, group=groups, coverage=coverage)
+    return replace(out, features=features, group=groups, coverage=sum((one.coverage for one in filled), Coverage()))
 
 
 def padded(parts: list[Parts]) -> np.ndarray:

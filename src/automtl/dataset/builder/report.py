@@ -17,7 +17,7 @@ from automtl.features.ranking import Ranking
 from automtl.features.scaler import Scaler
 from automtl.features.vocabulary import Vocabulary
 from automtl.system.threads import in_threads
-from automtl.tables.derive import TIME_PARTS, part_name
+from automtl.tables.derive import simple_fields, simple_fields_of
 from automtl.tables.roles import PARTS, Chunk, summarize_labels, training
 from automtl.tables.schema import Field, FieldKind, Schema
 
@@ -43,10 +43,10 @@ def describe_columns(
     rows: FileRows, fitted: Fitted, encoder: Encoder, coverage: Mapping[str, Coverage]
 ) -> dict[str, Any]:
     """Describe each encoded field by the values that were learned, and its coverage by part."""
-    times = {part_name(time, part): time.name for time in rows.columns.moments for part in time.parts or TIME_PARTS}
+    owner = {simple.name: field.name for field in encoder.schema.fields for simple in simple_fields_of(field)}
 
     def describe(field: Field) -> dict[str, Any]:
-        counts = {part: one.of(times.get(field.name, field.name)) for part, one in coverage.items()}
+        counts = {part: one.of(owner[field.name]) for part, one in coverage.items()}
         missing = {"missing": {part: one.missing for part, one in counts.items()}}
         if field.kind is FieldKind.NUMERIC:
             return _describe_numbers(rows, Numbers(rows.columns, field, encoder.newest), encoder) | missing
@@ -54,7 +54,7 @@ def describe_columns(
         about["present"] = {part: one.values for part, one in counts.items()}
         return about | {"unseen": {part: one.unknown for part, one in counts.items()}}
 
-    fields = rows.columns.fields
+    fields = simple_fields(encoder.schema)
     return dict(zip([field.name for field in fields], in_threads(describe, fields), strict=True))
 
 
