@@ -51,11 +51,11 @@ CASES: dict[str, tuple[Field, list[Any], list[Any]]] = {
     "short sequence": (Field("x", FieldKind.SEQUENCE, target="item", max_values=2), HISTORY, [[99, 1, 2], []]),
     "time": (Field("x", FieldKind.TIME), [*MOMENTS, None], [datetime(1, 1, 1), datetime(9999, 12, 31), None]),
     "date": (Field("x", FieldKind.TIME, parts=("weekday", "age")), [date(2024, 1, 2), None], [date(1800, 1, 1)]),
-    "seconds": (Field("x", FieldKind.TIME, unit="s"), [1_700_000_000, None, 0], [2**62, -(2**62), None]),
+    "seconds": (Field("x", FieldKind.TIME, unit="s"), [1_700_000_000, None, 0], [2 * 10**10, -(2**62), None]),
     "milliseconds": (Field("x", FieldKind.TIME, unit="ms"), [1.7e12, None, 0.0], ODD_NUMBERS),
     "time as text": (
         Field("x", FieldKind.TIME),
-        ["2024-01-05", "2024-01-05T12:30:01Z", None],
+        ["2024-01-05", "2024-01-05T12:30:01", None],
         ["2025-02-28 23:59", ""],
     ),
     "cross": (Field("x", FieldKind.CROSS, of=("item", "shop")), [None], [None]),
@@ -241,8 +241,8 @@ def test_a_cut_vocabulary_says_so(name: str) -> None:
 @pytest.mark.parametrize(
     ("column", "message"),
     [
-        (["2024-01-05", "soon"], "column 'x' is a time in the schema but holds 'soon'; expected 2024-01-31"),
-        ([1, 2], "column 'x' is a time in the schema but has type Int64; numbers need 'unit: s' or 'unit: ms'"),
+        (["2024-01-05", "soon"], "column 'x' is a time but holds 'soon'; expected 2024-01-31"),
+        ([1, 2], "column 'x' is a time in the schema but has type Int64; numbers need a unit since 1970"),
     ],
 )
 def test_what_is_no_time_is_shown(column: list[Any], message: str) -> None:
