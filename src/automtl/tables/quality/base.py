@@ -109,11 +109,11 @@ def grouping(field: Field, train: pl.Series) -> Callable[[pl.Series], pl.Series]
     """
     if field.kind is not FieldKind.NUMERIC:
         return _canonical if as_integers(train) is not None else as_text
-    numbers = as_numbers(train).drop_nulls().to_numpy()
+    numbers = as_numbers(train, field).drop_nulls().to_numpy()
     edges = np.unique(np.quantile(numbers, np.linspace(0, 1, QUANTILES + 1))) if len(numbers) else np.zeros(1)
 
     def place(column: pl.Series) -> pl.Series:
-        values = as_numbers(column)
+        values = as_numbers(column, field)
         filled = values.fill_null(0.0).to_numpy()
         found = np.searchsorted(edges, filled, "left") + np.searchsorted(edges, filled, "right")
         return pl.Series(found).set(values.is_null(), None)
