@@ -71,7 +71,7 @@ class Audit:
 
     @cached_property
     def text_counts(self) -> dict[str, pl.DataFrame]:
-        """Different values of each text column of ids: `value` as written, its canonical `form`, its `rows` in `train`."""
+        """Values of each text column of ids: `value` as written, its canonical `form`, its `rows` in `train`."""
         fields = [field for field in self.schema.fields if field.kind is FieldKind.CATEGORICAL]
         return {one.name: _counted(self.train[one.name], one) for one in fields if self.train[one.name].dtype in TEXTS}
 
