@@ -171,13 +171,18 @@ def require_ids(column: pl.Series, *, rounded: bool = True) -> None:
             f"column '{name}' is read as ids but has type {dtype}; make it 'kind: time', or convert it to text"
         )
     if rounded and dtype.is_float():
-        limit = 2.0**24 if dtype == pl.Float32 else 2.0**53  # below this a float holds every whole number
+        limit = float_limit(dtype)
         beyond = column.filter(column.is_finite() & (column.abs() >= limit))
         if beyond.len():
             raise EncodingError(
                 f"column '{name}' is read as ids but holds {beyond[0]:.0f} as {dtype}, which may be "
                 f"rounded: from {limit:.0f} on not every whole number is one; write the ids as integers or as text"
             )
+
+
+def float_limit(dtype: pl.DataType) -> float:
+    """Return the number below which a type of floats holds every whole number."""
+    return 2.0**24 if dtype == pl.Float32 else 2.0**53
 
 
 def written_alike(column: pl.Series, rules: Sequence[str]) -> pl.Series:
