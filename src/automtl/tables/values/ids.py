@@ -19,6 +19,7 @@ CLOCKS = (pl.Datetime, pl.Time, pl.Duration)
 ABSENT = ("", "?", "NA", "N/A", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "None", "\\N")  # texts for 'no value'
 _ABSENT = r"^[ \t\r\n]*(?:\?|NA|N/A|<NA>|NaN|nan|NaT|null|NULL|None|\\N)?[ \t\r\n]*$"
 _DECIMAL, _TRUTH = r"^-?(?:0|[1-9]\d*)\.\d+$", r"^(?:true|True|TRUE|false|False|FALSE)$"
+LEADING_ZEROS = r"^[+-]?0\d+$"  # text, though it looks like a number
 _SMALL = r"^-?\d(?:\.\d+)?[eE]-\d+$"  # as libraries print 0.0000001
 _ROUNDED = r"^-?\d\.\d+[eE]\+?\d+$"  # as libraries print large floats
 _OTHER_FORMS = "|".join((_ABSENT, _DECIMAL, _TRUTH, _SMALL, _ROUNDED))
