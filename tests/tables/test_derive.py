@@ -14,8 +14,7 @@ from automtl.errors import EncodingError
 from automtl.features.vocabulary import FIRST, Vocabulary
 from automtl.system.hashing import lasting_hash
 from automtl.tables.derive import TIME_PARTS, days_of, derive
-from automtl.tables.describe import summarize
-from automtl.tables.infer import infer_schema
+from automtl.tables.infer import infer_schema, summarize
 from automtl.tables.names import derived_name
 from automtl.tables.schema import Field, FieldKind, Schema, Task
 from automtl.tables.values.lists import as_parts
