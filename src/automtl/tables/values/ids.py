@@ -71,7 +71,7 @@ def as_raw_text(column: pl.Series) -> pl.Series:
     integers = as_integers(column)
     if integers is not None:
         return integers.cast(pl.String)
-    column = finite(unnamed(column)) if dtype.is_float() else unnamed(column)
+    column = finite(unnamed(column)).cast(pl.Float64) if dtype.is_float() else unnamed(column)
     return canonical_texts(column.cast(pl.String), printed=True)
 
 
