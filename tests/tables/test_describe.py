@@ -45,7 +45,7 @@ EAST = timezone(timedelta(hours=8))
          ["times of zone +08:00"]),
         (of([1_700_000_000], TIME, unit="s"), "2023-11-14 22:13:20", (1, 0), ["instants, in UTC"]),
         (of([["a", "b"], [], None], FieldKind.MULTI), "'a', 'b'", (2, 2), []),
-        (of(["a|b", "", "c|d|e"], FieldKind.MULTI, delimiter="|"), "'a', 'b', 'c', ...", (5, 1), []),
+        (of(["a|b", "", "c|d|e"], FieldKind.MULTI, delimiter="|"), "'a', 'b'", (5, 1), []),
         (of(["a" * 50], IDS), f"'{'a' * 18}…", (1, 0), []),
     ],
 )  # fmt: skip

@@ -49,10 +49,14 @@ class ColumnSummary:
 
 @dataclass(frozen=True)
 class Reading:
-    """The canonical `values` of a column (of lists one after another), and the rows without one."""
+    """The canonical `values` of a column (of lists one after another), and the rows without one.
+
+    `size`: number of values of the first list; None where a row has one value.
+    """
 
     values: pl.Series
     missing: int
+    size: int | None = None
 
 
 def summarize(table: pl.DataFrame, schema: Schema) -> list[ColumnSummary]:
@@ -86,7 +90,7 @@ def _summary(column: pl.Series, field: Field | None, role: str, schema: Schema) 
         notes.append(f"left out: {reason}")
     values = unnamed(read.values).drop_nulls()
     return ColumnSummary(
-        column.name, _type(column.dtype), role, _example(read, column), values.n_unique(), read.missing, tuple(notes)
+        column.name, _type(column.dtype), role, _example(read), values.n_unique(), read.missing, tuple(notes)
     )
 
 
@@ -98,7 +102,7 @@ def _read(column: pl.Series, field: Field | None, schema: Schema) -> Reading:
     """Read a column as its field or role says; one without either stays as it is. Raises an AutomtlError."""
     if field is not None and field.kind in (FieldKind.MULTI, FieldKind.SEQUENCE):
         flat, sizes = as_parts(column, field, column.len())
-        return Reading(flat, int((sizes == 0).sum()))
+        return Reading(flat, int((sizes == 0).sum()), int(sizes[sizes > 0][:1].sum()))
     if field is not None and field.kind is FieldKind.CATEGORICAL:
         require_ids(column)
         values = as_ids(written_alike(column, field.text or ()))
@@ -113,11 +117,11 @@ def _read(column: pl.Series, field: Field | None, schema: Schema) -> Reading:
     return Reading(values, values.null_count())
 
 
-def _example(read: Reading, column: pl.Series) -> str:
+def _example(read: Reading) -> str:
     """Show the first value: of a list some values, of a text the quotes, too."""
     values = unnamed(read.values)
-    if values.len() != column.len():
-        shown = values.head(LISTED + 1).to_list()
+    if read.size is not None:
+        shown = values.head(min(read.size, LISTED + 1)).to_list()
         return _short(", ".join(map(repr, shown[:LISTED])) + (", ..." if len(shown) > LISTED else ""))
     first = values.is_not_null().arg_max()
     if first is None or values[first] is None:
@@ -136,7 +140,7 @@ def _short(text: str) -> str:
 
 def _notes(column: pl.Series, field: Field | None, read: Reading) -> Iterator[str]:
     """Say what is read in another way than it is written, and what a column could have been."""
-    if field is None or read.values.len() != column.len():
+    if field is None or read.size is not None:
         return
     if field.kind is FieldKind.TIME:
         where = f"times of zone {field.zone}" if field.zone is not None else "local times, as they are written"
