@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from automtl.errors import TableError
-from automtl.tables.values.ids import as_raw_text, finite
+from automtl.tables.values.ids import as_raw_text, finite, unnamed
 
 EXACT = 2**53  # floats hold all smaller whole numbers
 DIGITS = 15  # decimals of so many digits are floats that print alike
@@ -119,7 +119,7 @@ def _alike(columns: Sequence[Named], dtype: pl.DataType) -> list[pl.Series]:
     if isinstance(dtype, pl.List):
         return _lists(columns, dtype.inner)  # type: ignore[arg-type]
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
-        return [column.dt.convert_time_zone(dtype.time_zone).cast(dtype) for _, column in columns]
+        return [unnamed(column).dt.convert_time_zone(dtype.time_zone).cast(dtype) for _, column in columns]
     return [column.cast(dtype) for _, column in columns]
 
 
@@ -154,6 +154,7 @@ def _numbers(columns: Sequence[Named]) -> list[pl.Series]:
 
 def _simple(column: pl.Series) -> pl.Series:
     """Take NaN and infinity out of floats, and turn decimals into whole numbers, floats or text, as they allow."""
+    column = unnamed(column)
     if column.dtype.is_float():
         return finite(column)
     if not isinstance(column.dtype, pl.Decimal):
@@ -172,11 +173,15 @@ def _largest(column: pl.Series) -> int | float:
 
 def _lists(columns: Sequence[Named], inner: pl.DataType) -> list[pl.Series]:
     """Convert lists, element by element."""
-    lists = [(one, column.arr.to_list() if isinstance(column.dtype, pl.Array) else column) for one, column in columns]
-    elements = join_columns([(one, elements_of(column)) for one, column in lists], inner)
-    joined = relisted(pl.concat([column.list.len() for _, column in lists]), elements)
-    ends = np.cumsum([column.len() for _, column in lists]).tolist()
-    return [joined[end - column.len() : end] for end, (_, column) in zip(ends, lists, strict=True)]
+    bare = [(one, column.name, unnamed(column)) for one, column in columns]
+    lists = [
+        (one, name, column.arr.to_list() if isinstance(column.dtype, pl.Array) else column)
+        for one, name, column in bare
+    ]
+    elements = unnamed(join_columns([(one, elements_of(column).alias(name)) for one, name, column in lists], inner))
+    joined = relisted(pl.concat([column.list.len() for _, _, column in lists]), elements)
+    ends = np.cumsum([column.len() for _, _, column in lists]).tolist()
+    return [joined[end - column.len() : end] for end, (_, _, column) in zip(ends, lists, strict=True)]
 
 
 def elements_of(lists: pl.Series) -> pl.Series:

@@ -8,7 +8,7 @@ from operator import or_
 
 import polars as pl
 
-from automtl.tables.values.ids import ABSENT
+from automtl.tables.values.ids import ABSENT, unnamed
 
 HEAD = 200  # texts by which real text columns are told
 TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
@@ -20,7 +20,7 @@ LARGE = 2.0**53  # below this, floats hold every whole number
 def narrow_columns(table: pl.DataFrame) -> pl.DataFrame:
     """Narrow each column of texts."""
     with ThreadPoolExecutor(pl.thread_pool_size()) as pool:
-        return pl.DataFrame(dict(zip(table.columns, pool.map(narrow, table.get_columns()), strict=True)))
+        return pl.DataFrame(dict(zip(table.columns, pool.map(narrow, map(unnamed, table.get_columns())), strict=True)))
 
 
 def narrow(texts: pl.Series) -> pl.Series:

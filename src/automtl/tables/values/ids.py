@@ -63,7 +63,7 @@ def as_raw_text(column: pl.Series) -> pl.Series:
     """Convert to String: texts stay as they are, all other types get the canonical form of ids."""
     dtype = column.dtype
     if dtype in TEXTS:
-        return column.cast(pl.String)
+        return unnamed(column).cast(pl.String)
     require_ids(column, rounded=False)
     integers = as_integers(column)
     if integers is not None:
@@ -74,8 +74,9 @@ def as_raw_text(column: pl.Series) -> pl.Series:
 
 def canonical_texts(texts: pl.Series) -> pl.Series:
     """Write texts in the canonical form of ids, null where they say that there is no value."""
+    texts = unnamed(texts)
     places, forms = other_forms(texts)
-    return unnamed(texts).clone().scatter(places, forms) if len(places) else texts
+    return texts.clone().scatter(places, forms) if len(places) else texts
 
 
 def other_forms(texts: pl.Series) -> tuple[np.ndarray, pl.Series]:
