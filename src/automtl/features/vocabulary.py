@@ -15,7 +15,16 @@ import pyarrow as pa
 from automtl.features.hash_table import HashTable, RangeTable
 from automtl.system.hashing import hash_texts, lasting_hash
 from automtl.system.slices import SLICE, slices
-from automtl.tables.values.ids import as_integers, as_raw_text, as_text, may_change, other_forms, unnamed, whole_texts
+from automtl.tables.values.ids import (
+    TEXTS,
+    as_integers,
+    as_raw_text,
+    as_text,
+    may_change,
+    other_forms,
+    unnamed,
+    whole_texts,
+)
 
 MISSING, UNKNOWN, FIRST = 0, 1, 2
 
@@ -73,7 +82,7 @@ class Vocabulary:
             np.maximum(ids, UNKNOWN, out=ids)
         if values.null_count():
             ids[values.is_null().to_numpy()] = MISSING
-        if integers is None:
+        if column.dtype in TEXTS:
             self._find_other_forms(values, ids)
         if self.hashed:
             self.share_unknown(column, ids)
@@ -90,8 +99,10 @@ class Vocabulary:
     def share_unknown(self, column: pl.Series, ids: np.ndarray) -> None:
         """Give unknown values the ids of their hashes, in place."""
         unknown = np.flatnonzero(ids == UNKNOWN)
+        texts = as_text(unnamed(column).gather(unknown))
+        unknown, texts = unknown[texts.is_not_null().to_numpy()], texts.drop_nulls()
         if len(unknown):
-            hashes = lasting_hash(as_text(unnamed(column).gather(unknown)))
+            hashes = lasting_hash(texts)
             ids[unknown] = FIRST + self.values.len() + (hashes % np.uint64(self.hashed)).astype(np.int32)
 
     def adopt(self, table: HashTable, ids: np.ndarray, texts: bool) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 import polars as pl
 
 from automtl.errors import TableError
-from automtl.tables.joined import join_columns
+from automtl.tables.joined import join_columns, types_of
 from automtl.tables.names import check_names
 from automtl.tables.narrow import LARGE, narrow_columns
 from automtl.tables.records import Block, RecordError, blocks, cut, first_record
@@ -82,10 +82,10 @@ class CsvFile:
 
 def _one_type(columns: Sequence[pl.Series]) -> pl.DataType | None:
     """Return the type of the texts of all blocks, which were narrowed one by one; None where they must stay texts."""
-    filled = [column for column in columns if column.null_count() < column.len()]
+    filled = [unnamed(column) for column in columns if column.null_count() < column.len()]
     types = {column.dtype for column in filled}
     if types == {pl.Int64, pl.Float64}:
-        exact = all(unnamed(column).is_between(-LARGE, LARGE, closed="none").all() for column in filled)
+        exact = all(column.is_between(-LARGE, LARGE, closed="none").all() for column in filled)
         return pl.Float64() if exact else None
     return None if len(types) > 1 else next(iter(types), TEXT)
 
@@ -101,10 +101,7 @@ def open_csv(path: Path) -> CsvFile:
     with _named(path, 0):
         block = cut(content[length:], separator, last=last) or Block(b"", 0)
         table = parse(block.content, names, separator)
-    types = {
-        column.name: column.dtype if column.null_count() < column.len() else pl.Null()
-        for column in narrow_columns(table)
-    }
+    types = types_of(narrow_columns(table))
     row_bytes = (block.size or HEAD_BYTES) / max(table.height, 1)
     start = len(head) - len(content) + length
     return CsvFile(path, separator, types, start, row_bytes, filled=table.height > 0 or not last)

@@ -29,8 +29,8 @@ def partitions(paths: Sequence[Path]) -> list[dict[str, pl.Series]]:
     found = [_values(path) for path in paths]
     for path, values in zip(paths, found, strict=True):
         require_same_names(paths[0], found[0], path, values)
-    columns = {name: _column([values[name] for values in found]).alias(name) for name in found[0]}
-    return [{name: column[place : place + 1] for name, column in columns.items()} for place in range(len(paths))]
+    columns = [_column(name, [values[name] for values in found]) for name in found[0]]
+    return [{column.name: column[place : place + 1] for column in columns} for place in range(len(paths))]
 
 
 def _values(path: Path) -> dict[str, str]:
@@ -40,7 +40,7 @@ def _values(path: Path) -> dict[str, str]:
     return {unquote(key): unquote(value) for key, _, value in pairs}
 
 
-def _column(values: Sequence[str]) -> pl.Series:
+def _column(name: str, values: Sequence[str]) -> pl.Series:
     texts = pl.Series([None if value == ABSENT_VALUE else value for value in values], dtype=pl.String)
     numbers = integers(texts)
-    return texts if numbers is None or texts.null_count() == texts.len() else numbers
+    return (texts if numbers is None or texts.null_count() == texts.len() else numbers).alias(name)

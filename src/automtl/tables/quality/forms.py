@@ -8,9 +8,8 @@ import polars as pl
 
 from automtl.tables.quality.base import Audit, Finding, share_of
 from automtl.tables.schema import Field, FieldKind
-from automtl.tables.values.ids import float_limit
+from automtl.tables.values.ids import LEADING_ZEROS, float_limit
 
-ZEROS = r"^[+-]?0\d+$"
 CODES, MARKS = r"^[A-Z]{2,3}$", ("NA",)  # country codes and the like; marks of 'no value' that may be one of them
 CODE_SHARE, CODE_VALUES = 0.9, 5  # of the other values, which are at least so many
 ALIKE = 0.001  # share of rows whose text differs from a more frequent one in blanks or case only
@@ -19,7 +18,7 @@ ALIKE = 0.001  # share of rows whose text differs from a more frequent one in bl
 def leading_zeros(audit: Audit) -> Iterator[Finding]:
     """Find ids with leading zeros, which are texts here and numbers to other tools."""
     for field, counts in _texts(audit):
-        found = counts.filter(counts["value"].str.contains(ZEROS).fill_null(False))
+        found = counts.filter(counts["value"].str.contains(LEADING_ZEROS).fill_null(False))
         if found.height:
             share = _total(found["rows"]) / audit.train.height
             evidence = f"has leading zeros in {share_of(audit.train.height, share)}, such as {_shown(found)}"
