@@ -20,7 +20,7 @@ from automtl.tables.values.ids import (
     as_integers,
     as_raw_text,
     as_text,
-    may_change,
+    likely_places,
     other_forms,
     unnamed,
     whole_texts,
@@ -90,7 +90,7 @@ class Vocabulary:
 
     def _find_other_forms(self, texts: pl.Series, ids: np.ndarray) -> None:
         """Look up, in place, the canonical forms of texts that are not known as they are written."""
-        unknown = np.flatnonzero((ids == UNKNOWN) & may_change(texts))
+        unknown = likely_places(texts, np.flatnonzero(ids == UNKNOWN))
         places, forms = other_forms(texts.gather(unknown)) if len(unknown) else (unknown, texts)
         if len(places):
             found = np.maximum(self._by_text.find(*hash_texts(forms)), UNKNOWN)

@@ -90,23 +90,30 @@ def other_forms(texts: pl.Series, *, printed: bool = False) -> tuple[np.ndarray,
     Raises EncodingError for a whole number that was rounded when it was written.
     """
     texts = unnamed(texts)
-    likely = np.flatnonzero(may_change(texts))
+    likely = likely_places(texts)
     places = (
         likely[texts.gather(likely).str.contains(_OTHER_FORMS).fill_null(False).to_numpy()] if len(likely) else likely
     )
     return places, _rewritten(texts.gather(places), printed) if len(places) else texts.head(0)
 
 
-def may_change(texts: pl.Series) -> np.ndarray:
-    """Tell which texts begin as texts do that are not canonical, (n,) bool; anything where null.
+def likely_places(texts: pl.Series, places: np.ndarray | None = None) -> np.ndarray:
+    """Find the texts, all or those at places (n,), that begin as texts do that are not canonical; returns their places.
 
     Arrow keeps the length and the first four bytes of a text in its view of 16 bytes, so that no text is touched.
     """
-    if texts.len() == 0:
-        return np.zeros(0, np.bool_)
-    array = texts.to_arrow(compat_level=pl.CompatLevel.newest())
-    views = np.frombuffer(array.buffers()[1], np.uint8).reshape(-1, 16)
-    return _BEGINNINGS.take(views[array.offset : array.offset + len(array), 4])
+    first = [_views(chunk)[:, 4] for chunk in texts.get_chunks() if chunk.len()]
+    if not first:
+        return np.zeros(0, np.int64)
+    bytes_of = first[0] if len(first) == 1 else np.concatenate(first)
+    if places is None:
+        return np.flatnonzero(_BEGINNINGS.take(bytes_of))
+    return places[_BEGINNINGS.take(bytes_of[places])]
+
+
+def _views(chunk: pl.Series) -> np.ndarray:
+    array = chunk.to_arrow(compat_level=pl.CompatLevel.newest())
+    return np.frombuffer(array.buffers()[1], np.uint8).reshape(-1, 16)[array.offset : array.offset + len(array)]
 
 
 def _rewritten(texts: pl.Series, printed: bool) -> pl.Series:
