@@ -12,6 +12,7 @@ from automtl.tables.values.ids import ABSENT, TEXTS, finite, unnamed
 
 TRUTHS = {"true": "1", "t": "1", "yes": "1", "y": "1", "false": "0", "f": "0", "no": "0", "n": "0"}
 SPACES = ("\u00a0", "\u202f", "\u2009")  # that separate thousands like a blank does
+FEW = 100  # first texts, which often tell enough
 Marks = tuple[str, str | None]  # the signs of decimals and of thousands
 MARKS: tuple[Marks, ...] = ((".", ","), (",", "."), (".", " "), (",", " "), (".", "'"), (",", "'"))
 
@@ -103,6 +104,8 @@ def marks_of(texts: pl.Series) -> Marks | None:
 
     Of two readings, groups of three digits are thousands, unless a text has four digits without a separator.
     """
+    if not any(_readings(texts.head(FEW))):  # mostly they are other texts
+        return None
     found = [marks for marks, _ in _readings(texts)]
     if not found:
         return None
