@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import gzip
-import io
 from collections.abc import Callable
 from dataclasses import dataclass
 from decimal import Decimal
@@ -243,7 +242,9 @@ def arrow_table(columns: Columns, path: Path, rng: Random, marks: Marks) -> pa.T
     arrays = {}
     for name, column in columns.items():
         found = plain_arrow(column)
-        arrays[name] = found.dictionary_encode() if pa.types.is_large_string(found.type) and rng.random() < 0.5 else found
+        arrays[name] = (
+            found.dictionary_encode() if pa.types.is_large_string(found.type) and rng.random() < 0.5 else found
+        )
     return pa.table(arrays)
 
 

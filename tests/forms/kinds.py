@@ -13,7 +13,21 @@ from zoneinfo import ZoneInfo
 Reader = Literal["id", "number", "truth", "time", "list"]
 Values = list[Any]
 SHANGHAI, START = ZoneInfo("Asia/Shanghai"), dt.datetime(2024, 1, 1)
-WORDS = ["a", "B", "b ", " b", "été", "rouge, vert", "a;b", "tab\there", 'a 5" nail', "it's", "line\nbreak", "[x", "^a$"]
+WORDS = [
+    "a",
+    "B",
+    "b ",
+    " b",
+    "été",
+    "rouge, vert",
+    "a;b",
+    "tab\there",
+    'a 5" nail',
+    "it's",
+    "line\nbreak",
+    "[x",
+    "^a$",
+]
 LOOKALIKES = [
     "007", "07", "+5", " 5", "5 ", "1e5", "1E5", "0x10", "1_000", "1.", ".5", "-0", "00", "inf", "t", "no", "1,5", "٣",
     "2024-1-5", "12:30", "1-2", "#", "#1",
@@ -39,7 +53,9 @@ class Kind:
 
 def whole(low: int, high: int) -> Callable[[Random], Values]:
     """Return a pool of whole numbers, some of them neighbours."""
-    return lambda rng: sorted({first + more for first in (rng.randint(low, high), rng.randint(low, high)) for more in (0, 1, 3)})
+    return lambda rng: sorted(
+        {first + more for first in (rng.randint(low, high), rng.randint(low, high)) for more in (0, 1, 3)}
+    )
 
 
 def some(values: Sequence[Any], most: int = 6) -> Callable[[Random], Values]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import shutil
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 import polars as pl
 
+from automtl.config import Settings
 from automtl.errors import AutomtlError
 from automtl.experiment.prepare import prepare_table
-from automtl.config import Settings
 from automtl.features.batch import Batch
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
@@ -28,16 +28,33 @@ from automtl.tables.split import SplitSettings, split_rule, split_table
 from automtl.tables.table import read_table
 from tests.forms.files import FORMS, Columns
 from tests.forms.kinds import KINDS, Kind, Values, fractions, moments, some, whole
-from tests.forms.storage import TYPES, Marks, Stored, stored
+from tests.forms.storage import TYPES, Marks, Stored, plain, stored
 
 Bits = dict[str, np.ndarray]
 SETTINGS = EncoderSettings(min_count=1)
-NAMES = ("plain", "two words", "^gspc$", "*", "a:hour", "été", "a,b", "a;b", "x|y", "price:bin", "__index", "1", "true", "a.b")
+NAMES = (
+    "plain",
+    "two words",
+    "^gspc$",
+    "*",
+    "a:hour",
+    "été",
+    "a,b",
+    "a;b",
+    "x|y",
+    "price:bin",
+    "__index",
+    "1",
+    "true",
+    "a.b",
+)
 LABEL = Kind("truth", lambda rng: [True, False], {})
 LABELS = Kind("truth", lambda rng: [True, False], {}, missing=0.1)
 ROLES: dict[str, Kind] = {
     "label": replace(LABEL, missing=0.0),
-    "weight": Kind("number", lambda rng: [fraction for fraction in map(abs, fractions(2, 900)(rng)) if fraction], {}, 0.0),
+    "weight": Kind(
+        "number", lambda rng: [fraction for fraction in map(abs, fractions(2, 900)(rng)) if fraction], {}, 0.0
+    ),
     "split": Kind("id", lambda rng: ["train", "val", "test"], {}, 0.0),
     "quantity": Kind("number", fractions(2, 900), {}),
     "group": Kind("id", whole(0, 12), {}),
@@ -68,10 +85,17 @@ class Table:
     marks: Marks
     kinds: dict[str, str] = field(default_factory=dict)
 
-    def only(self, names: Sequence[str]) -> Table:
-        """Keep some columns; the label and the item stay."""
-        kept = {name: column for name, column in self.columns.items() if name in {"y", "item", *names}}
-        return replace(self, columns=kept)
+    def without(self, name: str) -> Table:
+        """Leave out a column and what is made of it."""
+        columns = {other: column for other, column in self.columns.items() if other != name}
+        schema = {role: value for role, value in self.schema.items() if value != name}
+        schema["fields"] = [one for one in schema["fields"] if name not in (one["name"], *one.get("of", ()))]
+        schema["tasks"] = [
+            one
+            for one in schema["tasks"]
+            if one["name"] != name and not one.get("condition", "").startswith(f"{name} ")
+        ]
+        return replace(self, columns=columns, schema=schema)
 
     @property
     def rows(self) -> int:
@@ -141,6 +165,10 @@ class Chosen:
     form: str
     types: dict[str, str]
     columns: Columns
+
+    def without(self, name: str) -> Chosen:
+        """Leave out a column."""
+        return replace(self, columns={other: column for other, column in self.columns.items() if other != name})
 
     def source(self, folder: Path, seed: int, marks: Marks, name: str = "table") -> Any:
         """Write it."""
@@ -282,7 +310,9 @@ def faithful(table: Table, bits: Bits) -> list[str]:
         ids = bits.get(f"ids of {name}")
         if ids is None or kind.reader not in ("id", "truth"):
             continue
-        pairs = {(None if value is None else repr(_plain(value)), int(code)) for value, code in zip(values, ids, strict=True)}
+        pairs = {
+            (None if value is None else repr(_plain(value)), int(code)) for value, code in zip(values, ids, strict=True)
+        }
         codes = {code for _, code in pairs}
         if len({value for value, _ in pairs}) != len(pairs) or len(codes) != len(pairs):
             wrong.append(f"{name} is not told apart")
@@ -317,12 +347,16 @@ def refusal(table: Table, forms: Sequence[Chosen], message: str) -> Outcome:
 
 def told(table: Table, forms: Sequence[Chosen], outcome: Outcome) -> str:
     """Tell of a difference what is needed to see it again."""
-    lines = [f"{outcome.kind}: {outcome.what}", f"forms: {' / '.join(form.form for form in forms)}; marks: {table.marks}"]
+    lines = [
+        f"{outcome.kind}: {outcome.what}",
+        f"forms: {' / '.join(form.form for form in forms)}; marks: {table.marks}",
+    ]
     for name, (_, values) in table.columns.items():
         types = " / ".join(form.types[name] for form in forms)
-        lines.append(f"  {name!r}: {table.kinds.get(name)}, {types}: {values[:8]}")
-    tasks = {name: value for name, value in table.schema.items() if name != "fields"}
-    return "\n".join([*lines, f"  {tasks}"])
+        lines.append(
+            f"  {name!r}: {table.kinds.get(name)}, {types}: {[plain(value) for value in dict.fromkeys(map(str, values))][:8]}"
+        )
+    return "\n".join([*lines, f"  {table.schema}"])
 
 
 def round_trip(seed: int, folder: Path, kinds: Sequence[str] = (), forms: Sequence[str] = ()) -> tuple[Outcome, str]:
@@ -339,7 +373,23 @@ def round_trip(seed: int, folder: Path, kinds: Sequence[str] = (), forms: Sequen
         elif forms:
             return Outcome("not held"), ""
     outcome = compare(table, chosen[0], chosen[1], folder, seed)
-    return outcome, told(table, chosen, outcome) if outcome.kind == "different" else ""
+    if outcome.kind != "different":
+        return outcome, ""
+    return outcome, told(*smallest(table, chosen, outcome, lambda *found: compare(*found, folder, seed)))
+
+
+def smallest(
+    table: Table, forms: Sequence[Chosen], outcome: Outcome, again: Callable[..., Outcome]
+) -> tuple[Table, Sequence[Chosen], Outcome]:
+    """Leave out one column after another, as long as there is a difference."""
+    for name in list(table.columns):
+        if name in ("y", "item"):
+            continue
+        fewer, chosen = table.without(name), [form.without(name) for form in forms]
+        found = again(fewer, *chosen)
+        if found.kind == "different":
+            table, forms, outcome = fewer, chosen, found
+    return table, forms, outcome
 
 
 def parted(seed: int, folder: Path, kinds: Sequence[str] = ()) -> tuple[Outcome, str]:

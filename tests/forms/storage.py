@@ -18,7 +18,7 @@ import polars as pl
 from tests.forms.kinds import Kind, Reader, Values
 
 ABSENT = ("", "?", "NA", "N/A", "<NA>", "NaN", "nan", "null", "NULL", "None", "\\N", "NaT")  # by the page of values
-UTC = dt.timezone.utc
+UTC = dt.UTC
 EPOCH = dt.datetime(1970, 1, 1, tzinfo=UTC)
 Stored = pl.Series | list[Any]
 
@@ -138,7 +138,9 @@ def text_type(
 
     def store(rng: Random, values: Values, kind: Kind, marks: Marks) -> pl.Series:
         holes = [None, *ABSENT] if absent and kind.reader != "list" else [None]
-        return change(pl.Series([rng.choice(holes) if v is None else spell(rng, v, kind, marks) for v in values], dtype=pl.String))
+        return change(
+            pl.Series([rng.choice(holes) if v is None else spell(rng, v, kind, marks) for v in values], dtype=pl.String)
+        )
 
     return Type(readers, store, text=True)
 
@@ -236,7 +238,9 @@ def list_type(element: Any) -> Type:
     """Return a type of lists; one without elements may be missing."""
 
     def store(rng: Random, values: Values, kind: Kind, marks: Marks) -> pl.Series:
-        cells = [None if v is None or (not v and rng.random() < 0.5) else [_element(e, element) for e in v] for v in values]
+        cells = [
+            None if v is None or (not v and rng.random() < 0.5) else [_element(e, element) for e in v] for v in values
+        ]
         return series(cells, pl.List(element))
 
     return Type(("list",), store)
@@ -292,7 +296,9 @@ def mixed(rng: Random, values: Values, kind: Kind, marks: Marks) -> list[Any]:
         if isinstance(value, bool):
             return rng.choice([value, int(value), str(value), np.bool_(value)])
         if isinstance(value, int) and abs(value) < 2**53:
-            return rng.choice([value, float(value), str(value), Decimal(value), np.int32(value) if abs(value) < 2**31 else value])
+            return rng.choice(
+                [value, float(value), str(value), Decimal(value), np.int32(value) if abs(value) < 2**31 else value]
+            )
         return value
 
     return [cell(value) for value in values]
@@ -372,4 +378,10 @@ def stored_types(kind: Kind) -> set[str]:
     """Name the types that hold a column of a kind."""
     marks = (Marks(), Marks(",", ".", "|"))
     draws = [(Random(seed), kind.draw(Random(seed), 12)) for seed in range(8)]
-    return {name for name in TYPES for rng, values in draws for each in marks if stored(name, rng, values, kind, each) is not None}
+    return {
+        name
+        for name in TYPES
+        for rng, values in draws
+        for each in marks
+        if stored(name, rng, values, kind, each) is not None
+    }

@@ -41,7 +41,9 @@ SHANGHAI = "Asia/Shanghai"
 def table(name: str, values: Sequence[Any], dtype: Any = None) -> pl.DataFrame:
     """A table of one column, repeated to all rows, an item and clicks."""
     cells = [values[row % len(values)] for row in range(ROWS)]
-    return pl.DataFrame({name: pl.Series(cells, dtype=dtype), "item": [row % 7 for row in range(ROWS)], "click": CLICKS})
+    return pl.DataFrame(
+        {name: pl.Series(cells, dtype=dtype), "item": [row % 7 for row in range(ROWS)], "click": CLICKS}
+    )
 
 
 def schema(*fields: Field, tasks: Sequence[Task] = (Task("click"),), **roles: Any) -> Schema:
@@ -74,7 +76,9 @@ def log(rows: int = 400, seed: int = 0) -> pl.DataFrame:
     """A log for models that are fitted in a second."""
     rng = np.random.default_rng(seed)
     user, item = rng.integers(0, 20, rows), rng.integers(0, 15, rows)
-    return pl.DataFrame({"user_id": user, "item_id": item, "click": (rng.random(rows) < 0.2 + 0.6 * (user % 2)).astype(int)})
+    return pl.DataFrame(
+        {"user_id": user, "item_id": item, "click": (rng.random(rows) < 0.2 + 0.6 * (user % 2)).astype(int)}
+    )
 
 
 def fit(source: Any, of: Schema | None = None, tasks: Sequence[str] = ("click",), **given: Any) -> Any:
@@ -128,9 +132,18 @@ def test_truths_are_one_value_in_every_form(form: str, tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_whole_numbers_are_one_value_in_every_form(column: pl.Series, tmp_path: Path) -> None:
-    of, whole, other = schema(Field("level", ID)), table("level", [2, 5, 10]), table("level", column.to_list(), column.dtype)
+    of, whole, other = (
+        schema(Field("level", ID)),
+        table("level", [2, 5, 10]),
+        table("level", column.to_list(), column.dtype),
+    )
     other.write_csv(tmp_path / "a.csv")
-    assert different(whole, other, of) == different(other, tmp_path / "a.csv", of) == different(tmp_path / "a.csv", whole, of) == []
+    assert (
+        different(whole, other, of)
+        == different(other, tmp_path / "a.csv", of)
+        == different(tmp_path / "a.csv", whole, of)
+        == []
+    )
 
 
 BIG = [2**60 + 1, 2**60 + 2, 2**60 + 3, -(2**62) - 1]
@@ -197,7 +210,9 @@ def test_a_part_with_a_text_among_its_ids_has_the_ids_of_the_others(tmp_path: Pa
     for chunk in (3, 1000):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            prepared = prepare_table(str(parts), out=tmp_path / f"out{chunk}", schema=of, settings=settings, chunk_rows=chunk)
+            prepared = prepare_table(
+                str(parts), out=tmp_path / f"out{chunk}", schema=of, settings=settings, chunk_rows=chunk
+            )
         assert set(prepared.encoder.vocabularies["user"].values) <= {*ids, "guest"}
 
 
@@ -227,7 +242,9 @@ def test_blank_lines_are_no_rows_and_short_rows_end_in_nulls(tmp_path: Path) -> 
     for chunk in (1, 5, 1000):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
-            prepared = prepare_table(str(tmp_path / "a.csv"), out=tmp_path / str(chunk), schema=of, settings=settings, chunk_rows=chunk)
+            prepared = prepare_table(
+                str(tmp_path / "a.csv"), out=tmp_path / str(chunk), schema=of, settings=settings, chunk_rows=chunk
+            )
         assert sum(prepared.num_rows.values()) == ROWS
         found.append(encoded(prepared.rows("train"), prepared.encoder))
     assert differences(found[0], found[1]) == differences(found[0], found[2]) == []
@@ -236,7 +253,9 @@ def test_blank_lines_are_no_rows_and_short_rows_end_in_nulls(tmp_path: Path) -> 
 def test_a_type_that_changes_late_is_read_as_pandas_reads_it(tmp_path: Path) -> None:
     rows = 100_010
     ids = [*map(str, range(rows - 2)), "guest", "12.5"]
-    pl.DataFrame({"user": ids, "item": [row % 7 for row in range(rows)], "click": [row % 2 for row in range(rows)]}).write_csv(tmp_path / "a.csv")
+    pl.DataFrame(
+        {"user": ids, "item": [row % 7 for row in range(rows)], "click": [row % 2 for row in range(rows)]}
+    ).write_csv(tmp_path / "a.csv")
     found = read_table(tmp_path / "a.csv")
     assert found.height == rows and found["user"].cast(pl.String).to_list()[-2:] == ["guest", "12.5"]
 
@@ -321,14 +340,20 @@ WATCH = [50.0, 150.0, None, 250.0, 100.0, None, 7.5]
         pl.Series(["" if one is None else f"{one:.2f}" for one in WATCH], dtype=pl.Categorical),
     ],
 )  # fmt: skip
-@pytest.mark.parametrize(("condition", "expected"), [("> 100", 2), ("<= 100", 3), ("!= 150", 4), ("= 150.0", 1), ("< 7.6", 1)])
-def test_missing_values_satisfy_no_condition_and_texts_are_numbers(column: pl.Series, condition: str, expected: int) -> None:
+@pytest.mark.parametrize(
+    ("condition", "expected"), [("> 100", 2), ("<= 100", 3), ("!= 150", 4), ("= 150.0", 1), ("< 7.6", 1)]
+)
+def test_missing_values_satisfy_no_condition_and_texts_are_numbers(
+    column: pl.Series, condition: str, expected: int
+) -> None:
     rows = pl.DataFrame({"watch": column, "item": range(7), "click": [0, 1, 0, 1, 0, 1, 1]})
     of = schema(tasks=[Task("click", condition=f"watch {condition}")])
     assert label_columns(rows, of)[1].sum() == expected
 
 
-@pytest.mark.parametrize("clicks", [["1.0", "0.0"], ["1", "0"], [1.0, 0.0], [True, False], ["true", "False"], ["yes", "no"]])
+@pytest.mark.parametrize(
+    "clicks", [["1.0", "0.0"], ["1", "0"], [1.0, 0.0], [True, False], ["true", "False"], ["yes", "no"]]
+)
 @pytest.mark.parametrize("condition", ["click = 1", "click = true", "click != 0", "click > 0", "click = yes"])
 def test_a_condition_reads_a_label_as_labels_are_read(clicks: list[Any], condition: str) -> None:
     cells = pl.Series("click", clicks * (ROWS // 2))
@@ -370,7 +395,7 @@ def timed(values: Sequence[Any]) -> pl.DataFrame:
     "write",
     [
         lambda one: one.strftime("%Y-%m-%d %H:%M"), lambda one: one.isoformat(),
-        lambda one: one.replace(tzinfo=dt.timezone.utc).astimezone(dt.timezone(dt.timedelta(hours=one.hour % 12))).isoformat(),
+        lambda one: one.replace(tzinfo=dt.UTC).astimezone(dt.timezone(dt.timedelta(hours=one.hour % 12))).isoformat(),
         lambda one: one.timestamp(), lambda one: f"{one.timestamp():.1f}",
     ],
     ids=["minutes", "ISO", "offsets", "numbers", "texts of numbers"],
@@ -432,17 +457,28 @@ def test_rows_without_a_user_are_no_user(missing: Any) -> None:
     rng = np.random.default_rng(0)
     users = [missing if rng.random() < 0.5 else int(user) for user in rng.integers(0, 200, 2000)]
     cells = [str(user) if isinstance(missing, str) else user for user in users]
-    rows = pl.DataFrame({"user": pl.Series(cells, strict=False), "item": rng.integers(0, 9, 2000), "click": rng.integers(0, 2, 2000)})
+    rows = pl.DataFrame(
+        {"user": pl.Series(cells, strict=False), "item": rng.integers(0, 9, 2000), "click": rng.integers(0, 2, 2000)}
+    )
     of = schema(group="user")
     found = np.bincount(parts(rows, of, "user"), minlength=3) / 2000
     assert np.abs(found - [0.7, 0.1, 0.2]).max() < 0.04
     known = rows.filter(pl.Series([user != missing and user == user for user in users]))
-    assert np.intersect1d(*(known.filter(pl.Series(parts(known, of, "user") == part))["user"].to_numpy() for part in (0, 2))).size == 0
+    assert (
+        np.intersect1d(
+            *(known.filter(pl.Series(parts(known, of, "user") == part))["user"].to_numpy() for part in (0, 2))
+        ).size
+        == 0
+    )
     scores = rng.random(2000).astype(np.float32)
     named = np.array([user is not None and user == user and user != "" for user in users])
     tasks = (Task("click", metrics=("auc", "log_loss", "gauc", "ndcg")),)
     whole, those = (
-        evaluate(lambda place, kept=kept: scores[kept], fitted(rows.filter(pl.Series(kept)), schema(tasks=tasks, group="user"))[1], tasks)
+        evaluate(
+            lambda place, kept=kept: scores[kept],
+            fitted(rows.filter(pl.Series(kept)), schema(tasks=tasks, group="user"))[1],
+            tasks,
+        )
         for kept in (np.ones(2000, bool), named)
     )
     assert whole["click"]["gauc"] == those["click"]["gauc"] and whole["click"]["ndcg"] == those["click"]["ndcg"]
@@ -459,7 +495,20 @@ def test_a_user_is_one_user_in_every_form() -> None:
 # Names
 
 
-ODD_NAMES = ("^gspc$", "*", "^.*$", "a b", "ts:hour", "price:bin", "item:0", "user_id+item", "numeric", "value", "literal", "len")
+ODD_NAMES = (
+    "^gspc$",
+    "*",
+    "^.*$",
+    "a b",
+    "ts:hour",
+    "price:bin",
+    "item:0",
+    "user_id+item",
+    "numeric",
+    "value",
+    "literal",
+    "len",
+)
 
 
 @pytest.mark.parametrize("name", ODD_NAMES)
@@ -482,7 +531,9 @@ def test_a_name_is_never_a_pattern_nor_a_derived_one(name: str, tmp_path: Path) 
 def test_boosted_trees_use_a_column_whose_name_looks_derived() -> None:
     rng = np.random.default_rng(0)
     flag = rng.integers(0, 2, 600)
-    rows = pl.DataFrame({"price": rng.random(600), "price:bin": flag, "click": (rng.random(600) < 0.1 + 0.8 * flag).astype(int)})
+    rows = pl.DataFrame(
+        {"price": rng.random(600), "price:bin": flag, "click": (rng.random(600) < 0.1 + 0.8 * flag).astype(int)}
+    )
     run = fit(rows, settings=make_settings(QUICK | {"model": "lightgbm"}))
     assert run.metrics["test"]["tasks"]["click"]["auc"] > 0.75
 
@@ -490,10 +541,16 @@ def test_boosted_trees_use_a_column_whose_name_looks_derived() -> None:
 def test_a_task_keeps_its_column_beside_a_funnel() -> None:
     rows = log().with_columns(buy=pl.col("click") * pl.Series(CLICKS * 10), buy_cvr=1 - pl.col("user_id") % 2)
     of = Schema(
-        (Field("user_id", ID), Field("item_id", ID)), (Task("click"), Task("buy"), Task("buy_cvr")), funnel=("click", "buy")
+        (Field("user_id", ID), Field("item_id", ID)),
+        (Task("click"), Task("buy"), Task("buy_cvr")),
+        funnel=("click", "buy"),
     )
     try:
-        run = fit(rows, of, settings=make_settings(QUICK | {"training": {"epochs": 8, "batch_size": 32, "learning_rate": 0.02}}))
+        run = fit(
+            rows,
+            of,
+            settings=make_settings(QUICK | {"training": {"epochs": 8, "batch_size": 32, "learning_rate": 0.02}}),
+        )
     except AutomtlError as error:
         assert "buy_cvr" in str(error)
         return
@@ -534,7 +591,11 @@ def test_boosted_trees_predict_the_base_rate_where_nothing_is_learned(option: di
 
 def test_a_column_that_is_unknown_when_rows_are_scored_is_told_and_a_key_refused() -> None:
     rows = log().with_columns(vip=pl.Series(["a", "b", "c", "d"] * 100))
-    of = Schema(tuple(Field(name, ID) for name in ("user_id", "item_id", "vip")), (Task("click"),), target_encoding=(("user_id",),))
+    of = Schema(
+        tuple(Field(name, ID) for name in ("user_id", "item_id", "vip")),
+        (Task("click"),),
+        target_encoding=(("user_id",),),
+    )
     predictor = fit(rows, of).predictor
     with pytest.warns(UserWarning, match=r"vip.*100 %.*unknown.*fit 0 %"):
         predictor.predict(rows.with_columns(vip=pl.lit("z")))
@@ -547,7 +608,9 @@ def test_a_column_that_is_unknown_when_rows_are_scored_is_told_and_a_key_refused
 
 
 def test_roles_are_read_as_the_schema_says_whatever_the_file(tmp_path: Path) -> None:
-    rows = log().with_columns(w=pl.Series(["0,5", "1,5"] * 200), part=pl.Series(["train", "train", " VAL ", "test"] * 100))
+    rows = log().with_columns(
+        w=pl.Series(["0,5", "1,5"] * 200), part=pl.Series(["train", "train", " VAL ", "test"] * 100)
+    )
     plain = rows.with_columns(w=pl.Series([0.5, 1.5] * 200))
     roles = ColumnRoles(weight="w", split="part")
     found = [fit(each, roles=roles).metrics["test"]["tasks"] for each in (rows, plain)]
