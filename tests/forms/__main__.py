@@ -1,4 +1,4 @@
-"""Random round trips: `python -m tests.forms [COUNT] [--seed N] [--parts]` prints how many were equal, and each difference."""
+"""Random round trips: `python -m tests.forms [COUNT] [--seed N] [--parts]` counts them and shows each difference."""
 
 from __future__ import annotations
 

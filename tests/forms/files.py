@@ -84,7 +84,7 @@ def nullable_whole(column: Stored) -> bool:
 
 def frame_of(columns: Columns) -> pl.DataFrame:
     """Make a polars frame of typed columns."""
-    return pl.DataFrame({name: column for name, column in columns.items()})
+    return pl.DataFrame(dict(columns))
 
 
 def cells_of(column: Stored) -> list[Any]:

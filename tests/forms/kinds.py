@@ -121,7 +121,7 @@ KINDS: dict[str, Kind] = {
     "instants in milliseconds": Kind("time", moments(SECOND, SHANGHAI), TIME | {"unit": "ms", "zone": "Asia/Shanghai"}),
     "instants in microseconds": Kind("time", moments(SECOND, ZoneInfo("UTC")), TIME | {"unit": "us", "zone": "UTC"}),
     "lists of words": Kind("list", lists(some(["t1", "t2", "été", "x-y"])), MULTI),
-    "lists of odd words": Kind("list", lists(some(["it's", "a,b", "a b", 'say "x"', "[", "007", "ü"])), MULTI),
+    "lists of odd words": Kind("list", lists(some(["it's", "a,b", "a b", 'say "x"', "(", "007", "ü"])), MULTI),
     "lists of ids": Kind("list", lists(whole(0, 30)), MULTI),
     "lists of large ids": Kind("list", lists(whole(2**60, 2**60 + 9)), MULTI),
     "sequences": Kind("list", lists(lambda rng: list(range(6))), SEQUENCE),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import shutil
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 from pathlib import Path
 from random import Random
 from traceback import extract_tb
@@ -237,12 +239,17 @@ def parts_of(table: pl.DataFrame, schema: Schema) -> Bits:
 
 
 def differences(one: Bits, other: Bits) -> list[str]:
-    """Name what differs."""
-    return [
-        name for name in {**one, **other}
-        if name not in one or name not in other or one[name].shape != other[name].shape
-        or not np.array_equal(one[name], other[name], equal_nan=True)
-    ]  # fmt: skip
+    """Name what differs, and its first row."""
+    return [f"{name} ({where})" for name in {**one, **other} if (where := _where(one.get(name), other.get(name)))]
+
+
+def _where(one: np.ndarray | None, other: np.ndarray | None) -> str:
+    if one is None or other is None or len(one) != len(other):
+        return "not alike"
+    if one.shape != other.shape:
+        return f"widths {one.shape[1]} and {other.shape[1]}"
+    rows = np.flatnonzero((one != other).reshape(len(one), -1).any(1)) if len(one) else ()
+    return f"row {rows[0]}: {one[rows[0]]} and {other[rows[0]]}" if len(rows) else ""
 
 
 @dataclass
@@ -314,6 +321,9 @@ def faithful(table: Table, bits: Bits) -> list[str]:
             (None if value is None else repr(_plain(value)), int(code)) for value, code in zip(values, ids, strict=True)
         }
         codes = {code for _, code in pairs}
+        if len(ids) != len(values):
+            wrong.append(f"{len(ids)} rows for {len(values)}")
+            break
         if len({value for value, _ in pairs}) != len(pairs) or len(codes) != len(pairs):
             wrong.append(f"{name} is not told apart")
         if any((value is None) != (code == 0) for value, code in pairs):
@@ -353,9 +363,12 @@ def told(table: Table, forms: Sequence[Chosen], outcome: Outcome) -> str:
     ]
     for name, (_, values) in table.columns.items():
         types = " / ".join(form.types[name] for form in forms)
-        lines.append(
-            f"  {name!r}: {table.kinds.get(name)}, {types}: {[plain(value) for value in dict.fromkeys(map(str, values))][:8]}"
-        )
+        lines.append(f"  {name!r}: {table.kinds.get(name)}, {types}: {list(dict.fromkeys(map(plain, values)))[:8]}")
+    if found := re.search(r"row (\d+)", outcome.what):
+        row = int(found[1])
+        for name in table.columns:
+            cells = [form.columns[name][row] for form in forms if row < len(form.columns[name])]
+            lines.append(f"  row {row} of {name!r}: {' / '.join(repr(cell) for cell in cells)}")
     return "\n".join([*lines, f"  {table.schema}"])
 
 
@@ -402,7 +415,7 @@ def parted(seed: int, folder: Path, kinds: Sequence[str] = ()) -> tuple[Outcome,
     parts = folder / "parts"
     shutil.rmtree(folder, ignore_errors=True)
     parts.mkdir(parents=True)
-    for place, (start, stop) in enumerate(zip(edges, edges[1:], strict=False)):
+    for place, (start, stop) in enumerate(pairwise(edges)):
         found = None
         while found is None:
             found = choose(rng, table, rng.choice(files), slice(start, stop))

@@ -103,7 +103,7 @@ def float_type(dtype: Any, bits: int) -> Type:
         limit = 2**53 if bits == 64 else 2**24
         if kind.reader == "id" and any(isinstance(v, int) and abs(v) >= limit for v in values):
             raise Unstorable
-        holes = [None, math.nan, math.inf] if kind.reader != "truth" else [None, math.nan]
+        holes = [None, math.nan, math.inf] if kind.entry else [None, math.nan]  # labels and quantities are finite
         return series([rng.choice(holes) if v is None else to_float(v, bits) for v in values], dtype)
 
     return Type(("id", "number", "truth"), store, floats=True)
@@ -179,6 +179,8 @@ def truth_word(rng: Random, value: Any, kind: Kind, marks: Marks) -> str:
 
 def iso(rng: Random, value: Any, kind: Kind, marks: Marks) -> str:
     """Write a time as one of ISO's texts; an instant with the offset of any zone."""
+    if kind.entry.get("unit"):
+        raise Unstorable
     if value.tzinfo is not None:
         value = value.astimezone(rng.choice([UTC, ZoneInfo("Asia/Shanghai"), ZoneInfo("America/New_York")]))
     text = value.isoformat(rng.choice(["T", " "]), rng.choice(["seconds", "milliseconds", "microseconds"]))
@@ -272,9 +274,17 @@ def delimited(value: Values, marks: Marks) -> str:
 
 
 def as_numpy(value: Values, marks: Marks) -> str:
-    """Write a list as numpy prints an array."""
-    texts = any(isinstance(one, str) for one in value)
-    return str(np.array(value, dtype=object if texts or None in value else None))
+    """Write a list as numpy prints an array; numbers of which some are missing are floats there."""
+    if any(isinstance(one, str) for one in value):
+        return str(np.array(value, dtype=object))
+    if None in value:
+        return str(np.array([math.nan if one is None else _element(one, pl.Float64) for one in value]))
+    return str(np.array(value, dtype=np.int64))
+
+
+def json_texts(value: Values, marks: Marks) -> str:
+    """Write a list of texts as JSON, with letters as they are."""
+    return json.dumps([one if one is None else str(one) for one in value], ensure_ascii=False)
 
 
 def as_bare(value: Values, marks: Marks) -> str:
@@ -353,7 +363,7 @@ TYPES: dict[str, Type] = {
     }.items()},
     "list as Python prints it": list_text(lambda value, marks: str(value)),
     "list as JSON": list_text(lambda value, marks: json.dumps(value)),
-    "list as JSON of texts": list_text(lambda value, marks: json.dumps([v if v is None else str(v) for v in value], ensure_ascii=False)),
+    "list as JSON of texts": list_text(json_texts),
     "list as numpy prints it": list_text(as_numpy),
     "list as DuckDB prints it": list_text(as_bare),
     "list with a delimiter": list_text(delimited),
