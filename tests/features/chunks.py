@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import polars as pl
 
-from automtl.features.dictionary import Dictionary
+from automtl.features.dictionary import Dictionary, joined_values
 from automtl.features.ranking import Counted, Ranking, canonical
 from automtl.features.target_encoding import History, Terms
 from automtl.features.vocabulary import Vocabulary
@@ -20,7 +20,7 @@ def rank(column: pl.Series, min_count: int, rows: int | None = None) -> tuple[Ra
     known = Dictionary()
     codes, fresh = zip(*map(known.add, slices(column, rows)), strict=True) if column.len() else ((), ())
     every = np.concatenate([np.zeros(0, np.int32), *codes])
-    values = canonical(pl.concat(fresh)) if fresh else pl.Series(dtype=pl.String)
+    values = canonical(joined_values(fresh)) if fresh else pl.Series(dtype=pl.String)
     counts = np.bincount(every, minlength=known.size + 1)[None]
     counted = Counted.of(values, np.arange(1, known.size + 1), counts, several=False, min_count=min_count)
     return counted.first(None).ranking(counted.values.len(), counts), every

@@ -15,10 +15,12 @@ from automtl.errors import EncodingError, SchemaError
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
 from automtl.features.vocabulary import MISSING, UNKNOWN
-from automtl.tables.columns import as_parts, as_text, holds
 from automtl.tables.infer import infer_schema
 from automtl.tables.roles import group_ids
 from automtl.tables.schema import Field, FieldKind, Schema, Task
+from automtl.tables.values.conditions import holds
+from automtl.tables.values.ids import as_text
+from automtl.tables.values.lists import as_parts
 from tests.features.chunks import fit as fit_vocabulary
 from tests.features.chunks import own_inputs
 
@@ -33,9 +35,11 @@ def fitted(log: pl.DataFrame) -> Encoder:
 def test_a_vocabulary_never_fails_and_knows_missing_from_unknown(train: list[str | None], new: list[str]) -> None:
     vocabulary = fit_vocabulary(pl.Series(train, dtype=pl.String), 1)
     ids = vocabulary.encode(pl.Series([*new, None], dtype=pl.String))
-    known = set(train) - {None}
+    known = set(as_text(pl.Series(train, dtype=pl.String)))
+    read = as_text(pl.Series(new, dtype=pl.String)).to_list()
     assert ids[-1] == MISSING
-    assert all((i == UNKNOWN) == (text not in known) for i, text in zip(ids, new, strict=False))
+    assert all((i == MISSING) == (text is None) for i, text in zip(ids, read, strict=False))
+    assert all((i == UNKNOWN) == (text is not None and text not in known) for i, text in zip(ids, read, strict=False))
     assert ids.max(initial=0) < len(vocabulary)
 
 
@@ -193,7 +197,8 @@ def test_masks_follow_missing_labels_and_conditions() -> None:
 )
 def test_conditions(condition: str, expected: list[int]) -> None:
     table = pl.DataFrame({"x": [1, 2, 3, None], "s": ["a", "b", "c", None]})
-    assert holds(table, condition).cast(pl.Int64).to_list() == expected
+    schema = Schema((Field("x", FieldKind.CATEGORICAL),), (Task("click"),))
+    assert holds(table, condition, schema).cast(pl.Int64).to_list() == expected
 
 
 def test_one_class_among_training_rows_is_an_error(log: pl.DataFrame) -> None:

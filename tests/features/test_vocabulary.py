@@ -17,7 +17,7 @@ from automtl.features.hash_table import HashTable
 from automtl.features.vocabulary import FIRST, MISSING, UNKNOWN, Vocabulary
 from automtl.system.hashing import hash_integers
 from automtl.system.slices import slices
-from automtl.tables.columns import as_text
+from automtl.tables.values.ids import as_text
 from tests.features.chunks import fit, fit_encode
 
 WHOLE = st.one_of(st.integers(-20, 20), st.integers(-(2**63), 2**63 - 1), st.sampled_from([2**53 + 1, -(2**53) - 1]))

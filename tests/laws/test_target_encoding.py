@@ -49,7 +49,9 @@ def table(rng: np.random.Generator, rows: int, kind: str) -> pl.DataFrame:
         {
             "user": [None if value == 0 else f"u{value}" for value in rng.integers(0, 5, rows)],
             "item": rng.integers(0, 4, rows),
-            "when": when.cast(pl.Int32).cast(KINDS[kind]) if kind != "text" else when.cast(pl.String),
+            "when": when.cast(pl.Int32).cast(KINDS[kind])
+            if kind != "text"
+            else "2024-01-" + (when + 1).cast(pl.String).str.zfill(2),
             "w": rng.random(rows) + 0.1,
             "click": click,
             "buy": pl.Series(buy, dtype=pl.Int64),

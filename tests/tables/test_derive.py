@@ -10,12 +10,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from automtl.errors import EncodingError
 from automtl.features.vocabulary import FIRST, Vocabulary
 from automtl.system.hashing import lasting_hash
-from automtl.tables.columns import as_moments, as_parts
 from automtl.tables.derive import days_of, derive
 from automtl.tables.infer import infer_schema, summarize
 from automtl.tables.schema import Field, FieldKind, Schema, Task
+from automtl.tables.values.lists import as_parts
+from automtl.tables.values.times import as_moments
 
 MOMENT = datetime(2024, 2, 29, 13, 5)  # a Thursday
 SECONDS = 1_709_211_900
@@ -48,7 +50,13 @@ def test_a_time_means_the_same_however_it_is_written(column: list[Any], unit: An
 
 def test_a_time_with_a_zone_is_local_time() -> None:
     column = pl.Series("t", [MOMENT]).dt.replace_time_zone("Europe/Rome")
-    assert as_moments(column, Field("t", FieldKind.TIME)).to_list() == [MOMENT]
+    field = Field("t", FieldKind.TIME, zone="Europe/Rome")
+    assert as_moments(column, field).to_list() == [MOMENT]
+    assert as_moments(column.dt.convert_time_zone("Asia/Tokyo"), field).to_list() == [MOMENT]
+    assert as_moments(pl.Series("t", ["2024-02-29T12:05:00Z"]), field).to_list() == [MOMENT]
+    for odd, of in ((pl.Series("t", [MOMENT]), field), (column, Field("t", FieldKind.TIME))):
+        with pytest.raises(EncodingError, match="column 't'.*zone"):
+            as_moments(odd, of)
 
 
 def test_times_lists_and_dates_are_inferred_and_told() -> None:

@@ -10,9 +10,9 @@ import polars as pl
 import pytest
 
 from automtl.errors import SchemaError
-from automtl.tables.columns import as_labels
 from automtl.tables.infer import infer_field, infer_schema, infer_task, left_out
 from automtl.tables.schema import TaskKind
+from automtl.tables.values.numbers import as_labels
 
 MANY = np.arange(100)
 NUMBERS = [str(value / 4) for value in range(100)]

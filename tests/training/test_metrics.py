@@ -64,9 +64,9 @@ def test_no_metric_depends_on_how_many_rows_are_judged_at_a_time(metric: Metric,
 
 def test_gauc_is_the_weighted_mean_over_groups_with_both_classes() -> None:
     rng = np.random.default_rng(0)
-    labels, scores, group = rng.integers(0, 2, 60).astype(float), rng.random(60), rng.integers(0, 12, 60)
+    labels, scores, group = rng.integers(0, 2, 60).astype(float), rng.random(60), rng.integers(0, 13, 60)
     values, sizes = [], []
-    for one in range(12):
+    for one in range(1, 13):  # 0 is no group
         own = group == one
         if 0 < labels[own].sum() < own.sum():
             values.append(roc_auc_score(labels[own], scores[own]))
@@ -95,7 +95,7 @@ def test_metrics_of_many_rows_hold_some_bytes_of_each(monkeypatch: pytest.Monkey
     monkeypatch.setattr("automtl.training.metrics.LIBRARY_ROWS", 0)
     rng, count = np.random.default_rng(0), 100_000
     labels = torch.from_numpy(rng.integers(0, 2, (count, 2))).float()
-    group = torch.from_numpy(rng.integers(0, count // 20, count))
+    group = torch.from_numpy(rng.integers(1, count // 20, count))
     batch = Batch(small_batch(1).features, labels, torch.ones(count, 2), torch.ones(count), group)
     scores = rng.random((count, 2))
     tracemalloc.start()
@@ -134,10 +134,10 @@ def test_a_task_without_rows_in_a_batch_has_loss_zero_and_no_gradient() -> None:
 
 def test_ndcg_is_scikit_learns_of_each_group_ties_included() -> None:
     rng = np.random.default_rng(0)
-    labels, scores, group = rng.integers(0, 2, 80).astype(float), rng.integers(0, 4, 80) / 3, rng.integers(0, 6, 80)
-    values = [ndcg_score([labels[group == one]], [scores[group == one]]) for one in range(6)]
+    labels, scores, group = rng.integers(0, 2, 80).astype(float), rng.integers(0, 4, 80) / 3, rng.integers(0, 7, 80)
+    values = [ndcg_score([labels[group == one]], [scores[group == one]]) for one in range(1, 7)]  # 0 is no group
     found = ndcg(Rows(labels, scores, np.ones(80), group))
-    assert found == pytest.approx(np.average(values, weights=np.bincount(group)))
+    assert found == pytest.approx(np.average(values, weights=np.bincount(group)[1:]))
 
 
 def test_normalized_entropy_is_one_for_the_base_rate() -> None:

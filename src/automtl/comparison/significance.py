@@ -14,6 +14,7 @@ import numpy as np
 from automtl.comparison.bootstrap import Interval, Statistic, auc_of_draws, paired_bootstrap, rmse_of_draws
 from automtl.comparison.candidates import CandidateResult
 from automtl.comparison.p_values import holm, paired_t
+from automtl.tables.roles import NO_GROUP
 from automtl.tables.schema import Task, TaskKind
 from automtl.training.metrics import METRICS, primary_metric
 
@@ -82,7 +83,11 @@ class ScoredRows:
     def units(self) -> np.ndarray:
         """Number of each row's unit in a draw, (N,): its group where there are groups, else the row itself."""
         if "group" in self.arrays:
-            return np.unique(self.arrays["group"], return_inverse=True)[1]
+            groups = self.arrays["group"]
+            alone = np.flatnonzero(groups == NO_GROUP)
+            number = np.unique(groups, return_inverse=True)[1]
+            number[alone] = len(groups) + np.arange(len(alone))
+            return np.unique(number, return_inverse=True)[1]
         return np.arange(len(self.arrays["weight"]))
 
     def intervals(self, pairs: Mapping[int, Pair]) -> dict[int, Interval | None]:

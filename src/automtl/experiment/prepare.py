@@ -26,10 +26,10 @@ from automtl.experiment.source import ColumnRoles, check_schema, check_seed, res
 from automtl.system.files import LOCK, json_bytes, locked, write_whole
 from automtl.system.manifest import PREPARED
 from automtl.system.progress import Callback, Event, ignore
-from automtl.tables.columns import TEXTS
 from automtl.tables.quality import Finding, Findings, check_quality
 from automtl.tables.schema import Schema
 from automtl.tables.split import check_method, split_table
+from automtl.tables.values.ids import TEXTS
 from automtl.training.sampling import sample_parts
 
 CHUNK_ROWS = 1 << 18  # rows that are read at a time

@@ -16,10 +16,10 @@ from automtl.features.batch import Batch
 from automtl.features.column_selection import select_inputs
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
-from automtl.tables.infer import check_labels, infer_schema, require_columns
+from automtl.tables.infer import check_labels, completed_schema, infer_schema, require_columns
 from automtl.tables.labels import check_weights
 from automtl.tables.quality import Finding, check_quality
-from automtl.tables.schema import Condition, Schema
+from automtl.tables.schema import Condition, Field, Schema
 from automtl.tables.split import Split, SplitSettings, split_table
 from automtl.tables.table import read_table, table_digest
 from automtl.training.metrics import check_metrics
@@ -182,7 +182,7 @@ def open_again(given: Any, schema: Schema, split: SplitSettings, seed: int) -> S
 def _open_folder(
     folder: PreparedFolder, tasks: Sequence[str], roles: ColumnRoles, schema: Schema | None, settings: Settings
 ) -> tuple[FolderSource, Settings]:
-    if schema is not None and schema != folder.schema:
+    if schema is not None and _filled(schema, folder.schema) != folder.schema:
         raise _again(folder, "a schema is given", "has its own")
     for name, value in asdict(roles).items():
         if value and value != getattr(folder.schema, name, None):
@@ -199,6 +199,18 @@ def _open_folder(
     return source, settings
 
 
+def _filled(schema: Schema, other: Schema) -> Schema:
+    """Fill in what a schema leaves to the table, as `completed_schema` did for another one."""
+    known = {field.name: field for field in other.fields}
+    names = ("zone", "decimal", "thousands")
+
+    def filled(field: Field) -> Field:
+        like = known.get(field.name, field)
+        return replace(field, **{name: getattr(like, name) for name in names if getattr(field, name) is None})
+
+    return replace(schema, fields=tuple(map(filled, schema.fields)))
+
+
 def _again(folder: PreparedFolder, what: str, why: str) -> SettingsError:
     return SettingsError(f"{what}, but the prepared table '{folder.folder}' {why}; prepare it again, or leave that out")
 
@@ -210,6 +222,7 @@ def resolve_schema(table: pl.DataFrame, tasks: Sequence[str], roles: ColumnRoles
         raise SettingsError(f"column '{both[0]}' is given as a task and as dropped; leave one out")
     if schema is None:
         return infer_schema(table, tasks, **asdict(roles))
+    schema = completed_schema(table, schema)
     kept = tuple(field for field in schema.fields if not {field.name, *field.columns} & set(roles.drop))
     keys = tuple(key for key in schema.target_encoding if not set(key) & set(roles.drop))
     given = {name: value for name, value in asdict(roles).items() if name != "drop" and value is not None}

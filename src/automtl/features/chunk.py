@@ -17,20 +17,21 @@ from automtl.errors import SchemaError
 from automtl.features.scaler import has_bins
 from automtl.features.settings import EncoderSettings
 from automtl.system.slices import SLICE
-from automtl.tables.columns import as_moments, as_numbers, as_parts, key_column
-from automtl.tables.derive import days_of, derive, part_name, simple_fields
+from automtl.tables.derive import derive, id_column, key_column, part_name, simple_fields
 from automtl.tables.labels import label_columns
 from automtl.tables.roles import Chunk, TableRoles, training
 from automtl.tables.schema import Condition, Field, FieldKind, Schema, TaskKind
+from automtl.tables.values.lists import as_parts
+from automtl.tables.values.numbers import as_numbers
+from automtl.tables.values.times import as_moments, days_of
 
 LISTS = (FieldKind.MULTI, FieldKind.SEQUENCE)
 HUGE = 1e60  # numbers are cut there, so that their cube is still a number
-ORDERED = (pl.Date, pl.Datetime, pl.Time, pl.Duration)  # types that polars keeps as whole numbers
 
 
 @dataclass(frozen=True)
 class Coded:
-    """A column of ids: a field, the key of a target encoding, or (neither of these) the time as text."""
+    """A column of ids: a field, or the key of a target encoding."""
 
     field: Field | None = None
     key: tuple[str, ...] = ()
@@ -70,11 +71,11 @@ class ChunkColumns:
 
     @cached_property
     def coded(self) -> tuple[Coded, ...]:
-        """Columns of codes: fields (lists last), then further keys, then a time that is text."""
+        """Columns of codes: fields (lists last), then further keys."""
         fields = [Coded(one) for one in (*self.of(FieldKind.CATEGORICAL), *self.of(*LISTS))]
         names = {(one.name,) for one in self.of(FieldKind.CATEGORICAL)}
         keys = [Coded(key=key) for key in self.keys if key not in names]
-        return (*fields, *keys, *([Coded()] if self.times and not self.times_are_numbers else []))
+        return (*fields, *keys)
 
     @property
     def keys(self) -> tuple[tuple[str, ...], ...]:
@@ -118,19 +119,13 @@ class ChunkColumns:
         return self.schema.time is not None and (self.by_time or bool(self.keys))
 
     @property
-    def times_are_numbers(self) -> bool:
-        """Tell whether the time column holds numbers or times, not texts."""
-        dtype = self.types[str(self.schema.time)]
-        return dtype.is_numeric() or dtype.base_type() in ORDERED or dtype == pl.Boolean
-
-    @property
     def arrays(self) -> list[str]:
         """Names of the arrays of a chunk, without those of codes."""
         schema = self.schema
         found = [f"number.{place}" for place in range(len(self.numeric))]
         found += [f"days.{place}" for place in range(len(self.moments))]
         found += [name for name in ("weight", "group", "split") if getattr(schema, name) is not None]
-        return [*found, "labels", "mask", *(["time"] if self.times and self.times_are_numbers else [])]
+        return [*found, "labels", "mask", *(["time"] if self.times else [])]
 
     def derived(self, table: pl.DataFrame) -> pl.DataFrame:
         """Add the columns of the encoded fields to a table; ages do not count from the newest time yet."""
@@ -139,11 +134,10 @@ class ChunkColumns:
     def ids(self, derived: pl.DataFrame, one: Coded) -> tuple[pl.Series, np.ndarray | None]:
         """Return the values of a coded column of the derived table and, for lists, how many each row has."""
         if one.field is None:
-            fields = {given.name: given for given in self.schema.fields}
-            return (key_column(derived, one.key, fields) if one.key else derived[str(self.schema.time)]), None
+            return key_column(derived, one.key, {given.name: given for given in self.schema.fields}), None
         if one.lists:
             return as_parts(derived[one.field.name], one.field, self.settings.max_values)
-        return derived[one.field.name], None
+        return id_column(derived, one.field.name), None
 
 
 @dataclass(frozen=True)
@@ -171,7 +165,8 @@ class TableChunk:
             return self.given[name]
         kind, _, place = name.partition(".")
         if kind == "number":
-            return plain_numbers(as_numbers(self.derived[self.columns.numeric[int(place)].name]))
+            numeric = self.columns.numeric[int(place)]
+            return plain_numbers(as_numbers(self.derived[numeric.name], numeric))
         if kind == "days":
             time = self.columns.moments[int(place)]
             days = days_of(as_moments(self.table[time.name], time))

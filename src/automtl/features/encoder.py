@@ -24,12 +24,13 @@ from automtl.features.vocabulary import Vocabulary
 from automtl.system.memory import keep_freed_memory
 from automtl.system.slices import SLICE
 from automtl.system.threads import in_threads
-from automtl.tables.columns import as_numbers, as_parts, key_column
-from automtl.tables.derive import completed, derive, simple_fields
+from automtl.tables.derive import completed, derive, id_column, key_column, simple_fields
 from automtl.tables.infer import require_columns
 from automtl.tables.labels import check_rows
 from automtl.tables.roles import Chunk, TableRoles, group_ids, starts
 from automtl.tables.schema import Field, FieldKind, Schema
+from automtl.tables.values.lists import as_parts
+from automtl.tables.values.numbers import as_numbers
 
 Parts = tuple[np.ndarray, np.ndarray]  # ids of all rows one after another (int32), and how many each row has (int64)
 
@@ -266,7 +267,7 @@ class NewRows:
 
     def ids(self, field: Field) -> np.ndarray:
         """Return the ids of a field, (n,) int32."""
-        return self.encoder.vocabulary(field).encode(self.derived[field.name])
+        return self.encoder.vocabulary(field).encode(id_column(self.derived, field.name))
 
     def lists(self, field: Field) -> Parts:
         """Return the ids of all rows of a list field, and how many each row has."""
@@ -275,7 +276,8 @@ class NewRows:
 
     def numbers(self, name: str) -> np.ndarray:
         """Return the numbers of a field, (n,) float64, NaN where missing."""
-        return plain_numbers(as_numbers(self.derived[name]))
+        field = next((one for one in self.encoder.schema.fields if one.name == name), None)  # none of an age
+        return plain_numbers(as_numbers(self.derived[name], field))
 
     def target_encoding(self, place: int) -> np.ndarray:
         """Return the inputs of a key, (n, T + 1) float32."""

@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from automtl.features.chunk import ChunkColumns, TableChunk
-from automtl.features.dictionary import Dictionary
+from automtl.features.dictionary import Dictionary, joined_values
 from automtl.features.fitting import Fit, Fitted
 from automtl.features.hash_table import HashTable
 from automtl.features.ranking import Counted, Ranking, canonical, count_codes
@@ -18,7 +18,7 @@ from automtl.features.vocabulary import Vocabulary
 from automtl.system.slices import SLICE
 from automtl.system.threads import in_threads
 from automtl.tables.infer import require_columns
-from automtl.tables.roles import starts, summarize_labels, time_order
+from automtl.tables.roles import starts, summarize_labels
 from automtl.tables.schema import FieldKind, Schema
 
 
@@ -43,9 +43,8 @@ class FrameRows:
         ]
         summarize_labels(self.chunks, schema.tasks)
         if self.columns.keys and schema.time is not None:
-            times = time_order(table[schema.time])
-            for chunk, start in starts(self.chunks):
-                chunk.given["time"] = times[start : start + chunk.rows]
+            for chunk in self.chunks:
+                chunk.given["time"] = chunk.array("time")
         coded = [place for place, one in enumerate(self.columns.coded) if one.field is not None or one.key]
         self.coded = in_threads(self._code, coded)
 
@@ -65,7 +64,7 @@ class FrameRows:
                 chunk.given[f"sizes.{place}"] = sizes
         if isinstance(known.table, HashTable):
             known.table.close()
-        return known, canonical(pl.concat(fresh))
+        return known, canonical(joined_values(fresh))
 
     def each(self, stage: str, work, items) -> list:  # type: ignore[no-untyped-def, type-arg]
         return in_threads(work, items)

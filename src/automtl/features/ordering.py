@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 
-from automtl.tables.columns import whole_texts
+from automtl.tables.values.ids import whole_texts
 
 PREFIX = 8  # the bytes that are compared as one number
 

@@ -13,8 +13,8 @@ import polars as pl
 
 from automtl.features.ordering import vocabulary_order
 from automtl.features.vocabulary import FIRST, MISSING, UNKNOWN
-from automtl.tables.columns import as_text
 from automtl.tables.roles import TRAIN, Chunk
+from automtl.tables.values.ids import as_integers, as_text
 
 NOT_RANKED = -1  # the rank of a code whose value is too rare
 
@@ -111,5 +111,5 @@ def count_codes(chunks: Sequence[Chunk], place: int, size: int, *, lists: bool, 
 
 def canonical(values: pl.Series) -> pl.Series:
     """Turn values into the form in which a vocabulary compares them: Int64 or String."""
-    whole = (values.dtype.is_integer() and values.dtype not in (pl.UInt64, pl.Int128)) or values.dtype == pl.Boolean
-    return values.cast(pl.Int64) if whole else as_text(values)
+    integers = None if values.dtype.is_float() else as_integers(values)
+    return as_text(values) if integers is None else integers

@@ -1,6 +1,6 @@
 """A vocabulary maps values to ids: 0 is missing, 1 unknown, known values start at 2, then come ids of hashed values.
 
-A whole number is one value whether it comes as an integer, a whole float or a text.
+A value is the same in every form in which it comes (`tables.values.ids`).
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import pyarrow as pa
 from automtl.features.hash_table import HashTable, RangeTable
 from automtl.system.hashing import hash_texts, lasting_hash
 from automtl.system.slices import SLICE, slices
-from automtl.tables.columns import as_integers, as_text, whole_texts
+from automtl.tables.values.ids import as_integers, as_raw_text, as_text, other_forms, whole_texts
 
 MISSING, UNKNOWN, FIRST = 0, 1, 2
 
@@ -64,20 +64,30 @@ class Vocabulary:
 
     def _encode_slice(self, column: pl.Series) -> np.ndarray:
         integers = as_integers(column)
+        values = as_raw_text(column) if integers is None else integers
         if integers is not None:
-            missing = integers.is_null() if integers.null_count() else None
             ids = self._by_integer.find(integers.fill_null(0).to_numpy())
         else:
-            texts = as_text(column)
-            missing = texts.is_null() if texts.null_count() else None
-            ids = self._by_text.find(*hash_texts(texts))
+            ids = self._by_text.find(*hash_texts(values))
         if integers is None or isinstance(self._by_integer, HashTable):
             np.maximum(ids, UNKNOWN, out=ids)
-        if missing is not None:
-            ids[missing.to_numpy()] = MISSING
+        if values.null_count():
+            ids[values.is_null().to_numpy()] = MISSING
+        if integers is None:
+            self._find_other_forms(values, ids)
         if self.hashed:
             self.share_unknown(column, ids)
         return ids
+
+    def _find_other_forms(self, texts: pl.Series, ids: np.ndarray) -> None:
+        """Look up, in place, the canonical forms of texts that are not known as they are written."""
+        unknown = np.flatnonzero(ids == UNKNOWN)
+        if len(unknown) == 0:
+            return
+        places, forms = other_forms(texts.gather(unknown))
+        if len(places):
+            found = np.maximum(self._by_text.find(*hash_texts(forms)), UNKNOWN)
+            ids[unknown[places]] = np.where(forms.is_null().to_numpy(), MISSING, found)
 
     def share_unknown(self, column: pl.Series, ids: np.ndarray) -> None:
         """Give unknown values the ids of their hashes, in place."""

@@ -12,12 +12,13 @@ from dataclasses import replace
 import polars as pl
 
 from automtl.errors import EncodingError, suggestion
-from automtl.tables.columns import alike, as_moments, as_text, joined_texts
 from automtl.tables.schema import Field, FieldKind, Schema, TimePart
+from automtl.tables.values.ids import as_text, joined_texts, require_ids, written_alike
+from automtl.tables.values.numbers import as_numbers
+from automtl.tables.values.times import as_moments, days_of
 
 TIME_PARTS: tuple[TimePart, ...] = ("hour", "weekday", "day", "age")
 CROSS_IDS, CROSS_HASHED = 1 << 18, 1 << 16  # known values of a cross, and ids of the others, if its field says nothing
-MICROSECONDS = 86_400_000_000  # of a day
 
 
 def simple_fields(schema: Schema) -> tuple[Field, ...]:
@@ -44,8 +45,11 @@ def part_name(field: Field, part: TimePart) -> str:
 
 
 def derive(table: pl.DataFrame, schema: Schema, newest: Mapping[str, float]) -> pl.DataFrame:
-    """Add the columns that `simple_fields` needs. `newest`: by time field, the time that ages count from, in days."""
-    table = table.with_columns(alike(table[field.name], field.text) for field in schema.fields if field.text)
+    """Add the columns that `simple_fields` needs. `newest`: by time field, the time that ages count from, in days.
+
+    Raises EncodingError for a column that cannot be read as its kind says.
+    """
+    table = table.with_columns(written_alike(table[field.name], field.text) for field in schema.fields if field.text)
     for field in schema.fields:
         if field.kind is FieldKind.TIME:
             moments = as_moments(table[field.name], field)
@@ -54,11 +58,13 @@ def derive(table: pl.DataFrame, schema: Schema, newest: Mapping[str, float]) -> 
                 _part(moments, part, newest[field.name]).alias(part_name(field, part)) for part in parts
             )
         elif field.kind is FieldKind.CROSS:
-            table = table.with_columns(joined_texts([as_text(table[name]) for name in field.columns]).alias(field.name))
+            table = table.with_columns(
+                joined_texts([as_text(id_column(table, name)) for name in field.columns]).alias(field.name)
+            )
         elif field.kind is FieldKind.SEQUENCE:
             target = next(other for other in schema.fields if other.name == field.target)
             if target.text:
-                table = table.with_columns(alike(table[field.name], target.text))
+                table = table.with_columns(written_alike(table[field.name], target.text))
     return table
 
 
@@ -68,9 +74,16 @@ def _part(moments: pl.Series, part: TimePart, newest: float) -> pl.Series:
     return {"hour": moments.dt.hour, "weekday": moments.dt.weekday, "day": moments.dt.day}[part]()
 
 
-def days_of(moments: pl.Series) -> pl.Series:
-    """Convert times to days since 1970, Float64."""
-    return moments.to_physical().cast(pl.Float64) / MICROSECONDS
+def id_column(table: pl.DataFrame, name: str) -> pl.Series:
+    """Return a column of one id a row. Raises EncodingError where it holds no ids, or such as may be rounded."""
+    require_ids(table[name])
+    return table[name]
+
+
+def key_column(table: pl.DataFrame, names: tuple[str, ...], fields: Mapping[str, Field]) -> pl.Series:
+    """Return the values by which rows share a history: one raw column, or the joined texts of several columns."""
+    parts = [as_numbers(table[n], fields[n]) if fields[n].kind is FieldKind.NUMERIC else table[n] for n in names]
+    return parts[0] if len(parts) == 1 else joined_texts([as_text(part) for part in parts])
 
 
 def completed(table: pl.DataFrame, schema: Schema) -> pl.DataFrame:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import polars as pl
 
 from automtl.errors import RowError, SchemaError, suggestion
-from automtl.tables.columns import TEXTS, as_labels, as_numbers, present_texts
 from automtl.tables.derive import TIME_PARTS
 from automtl.tables.schema import SINGLE, Condition, Field, FieldKind, Schema, Task, TaskKind
+from automtl.tables.values.ids import TEXTS
+from automtl.tables.values.lists import BRACKETED
+from automtl.tables.values.numbers import Marks, as_labels, as_numbers, marks_of, present_texts, with_marks
+from automtl.tables.values.times import MOMENT, zone_of
 
 ID_VALUES = 50  # a column with more distinct values than this is an id (if not a quantity)
 RECURRING = 0.5  # distinct values a row; fractions with more do not recur
@@ -21,7 +24,7 @@ ID_NAMES = {"user", "item", "video", "author", "product", "customer", "seller", 
 CODES = {"code", "zip", "zipcode", "postcode", "hash", "sku"}
 NO_IDS = {"bid", "paid", "unpaid", "prepaid", "valid", "invalid", "grid", "mid", "humid", "covid", "avoid", "said"}
 DELIMITERS = (",", "|", ";", " ")
-MOMENT = r"^\s*\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}(\.\d+)?)?(Z|[+-]\d{2}:?\d{2})?)?\s*$"  # a date or time as text
+ZEROS = r"^[+-]?0\d"  # how codes such as zip codes begin, and numbers do not
 
 
 @dataclass(frozen=True)
@@ -125,6 +128,22 @@ def infer_schema(
     return Schema(fields, found, weight, group, time, split, choose_target_encoding(table, fields))
 
 
+def completed_schema(table: pl.DataFrame, schema: Schema) -> Schema:
+    """Return the schema with what the table says of its fields: zones of times, separators of numbers that are text."""
+
+    def completed(field: Field) -> Field:
+        column = table[field.name] if field.name in table.columns else pl.Series(field.name, [], dtype=pl.Null)
+        if field.kind is FieldKind.TIME and field.zone is None:
+            return replace(field, zone=zone_of(column))
+        if field.kind is FieldKind.NUMERIC and column.dtype in TEXTS and field.decimal is field.thousands is None:
+            texts = present_texts(column).drop_nulls()
+            marks = None if _are_numbers(texts) else separators(texts)
+            return field if marks is None else replace(field, **dict(zip(("decimal", "thousands"), marks, strict=True)))  # type: ignore[arg-type]
+        return field
+
+    return replace(schema, fields=tuple(map(completed, schema.fields)))
+
+
 def infer_field(column: pl.Series) -> Field | None:
     """Infer the field of one column; None if it is constant, all null or of a type that is no input."""
     name, present = column.name, column.drop_nulls()
@@ -136,7 +155,7 @@ def infer_field(column: pl.Series) -> Field | None:
     if column.dtype == pl.Date:
         return Field(name, FieldKind.TIME, parts=("weekday", "day", "age"))
     if column.dtype == pl.Datetime:
-        return Field(name, FieldKind.TIME)
+        return Field(name, FieldKind.TIME, zone=zone_of(column))
     if column.dtype in TEXTS:
         return _infer_text(name, present.cast(pl.String))
     if column.dtype == pl.Boolean:
@@ -166,7 +185,7 @@ def _fractional(numbers: pl.Series) -> bool:
 
 def _beyond_floats(numbers: pl.Series) -> bool:
     """Tell whether there are whole numbers that no float holds exactly, as in hashes."""
-    if not numbers.dtype.is_integer():
+    if not (numbers.dtype.is_integer() or numbers.dtype.is_decimal()):
         return False
     low, high = int(numbers.min()), int(numbers.max())  # type: ignore[arg-type]
     return max(-low, high) > 2**53
@@ -194,19 +213,52 @@ def is_id_name(name: str) -> bool:
 def _infer_text(name: str, column: pl.Series) -> Field:
     present, distinct = present_texts(column).drop_nulls(), column.n_unique()
     sample = present.head(SAMPLE)
-    if distinct > ID_VALUES and not is_id_name(name) and all(_are_numbers(part) for part in (sample, present)):
-        return Field(name, FieldKind.NUMERIC)
+    if (number := _infer_number(name, sample, present, distinct)) is not None:
+        return number
     if sample.len() and all(part.str.contains(MOMENT).all() for part in (sample, present)):
         dates = sample.str.len_chars().max() == len("2024-01-31")
-        return Field(name, FieldKind.TIME, parts=("weekday", "day", "age") if dates else None)
+        return Field(name, FieldKind.TIME, zone=zone_of(present), parts=("weekday", "day", "age") if dates else None)
+    if sample.len() and all(part.str.contains(BRACKETED).all() for part in (sample, present)):
+        return Field(name, FieldKind.MULTI)
     for delimiter in DELIMITERS:
         if _is_delimited(sample, delimiter, distinct):
             return Field(name, FieldKind.MULTI, delimiter=delimiter)
     return Field(name, FieldKind.CATEGORICAL)
 
 
+def _infer_number(name: str, sample: pl.Series, present: pl.Series, distinct: int) -> Field | None:
+    """Infer a numeric field from texts of numbers with any separators; None for ids and other texts."""
+    plain = all(_are_numbers(part) for part in (sample, present))
+    marks = None if plain else separators(sample)
+    if sample.len() == 0 or (plain and (present.str.contains(ZEROS).any() or _long(present))) or not (plain or marks):
+        return None
+    numbers = present.cast(pl.Float64) if marks is None else with_marks(present, marks)
+    if numbers.null_count() or not (_fractional(numbers) or not (distinct <= ID_VALUES or is_id_name(name))):
+        return None
+    decimal, thousands = marks or (None, None)
+    return Field(name, FieldKind.NUMERIC, decimal=decimal, thousands=thousands)  # type: ignore[arg-type]
+
+
 def _are_numbers(texts: pl.Series) -> bool:
     return texts.cast(pl.Float64, strict=False).null_count() == 0
+
+
+def _long(texts: pl.Series) -> bool:
+    """Tell whether there are whole numbers that no float holds exactly, as in hashes."""
+    whole = texts.filter(texts.str.contains(r"^-?\d{16,}$"))
+    return bool((whole.cast(pl.Float64).abs() >= 2**53).any())
+
+
+def separators(texts: pl.Series) -> Marks | None:
+    """Guess the separators of numbers that are written with some; None for other texts, lists of two ids included."""
+    if texts.len() == 0 or (marks := marks_of(texts)) is None:
+        return None
+    parts = texts.str.extract(r"^[+-]?\d+,(\d+)$", 1).drop_nulls()
+    if marks != (",", ".") or parts.len() == 0 or texts.str.contains(".", literal=True).any():
+        return marks
+    sizes = parts.str.len_chars()
+    fractions = parts.str.contains(r"^0\d").any() or (sizes.n_unique() == 1 and sizes[0] > 1)
+    return marks if fractions else None
 
 
 def _is_delimited(sample: pl.Series, delimiter: str, distinct: int) -> bool:
@@ -225,13 +277,13 @@ def choose_target_encoding(table: pl.DataFrame, fields: Sequence[Field]) -> tupl
     return tuple(
         (f.name,) for f in fields
         if f.kind in SINGLE and _at_least(table[f.name]) > ID_VALUES
-        and not (f.kind is FieldKind.NUMERIC and _continuous(table[f.name]))
+        and not (f.kind is FieldKind.NUMERIC and _continuous(table[f.name], f))
     )  # fmt: skip
 
 
-def _continuous(numbers: pl.Series) -> bool:
+def _continuous(numbers: pl.Series, field: Field) -> bool:
     """Tell whether the numbers are fractions that hardly recur, so that a value has no history."""
-    sample = as_numbers(numbers.head(SAMPLE)).drop_nulls()
+    sample = as_numbers(numbers.head(SAMPLE), field).drop_nulls()
     return _fractional(sample) and sample.n_unique() > RECURRING * sample.len()
 
 

@@ -6,9 +6,10 @@ import numpy as np
 import polars as pl
 
 from automtl.errors import EncodingError, RowError
-from automtl.tables.columns import as_labels, as_numbers, holds
 from automtl.tables.infer import check_labels, require_columns
 from automtl.tables.schema import Schema
+from automtl.tables.values.conditions import holds
+from automtl.tables.values.numbers import as_labels, as_numbers
 
 
 def label_columns(table: pl.DataFrame, schema: Schema) -> tuple[np.ndarray, np.ndarray]:
@@ -18,7 +19,7 @@ def label_columns(table: pl.DataFrame, schema: Schema) -> tuple[np.ndarray, np.n
         column = as_labels(table[task.name]).cast(pl.Float64)
         present = column.is_not_null()
         if task.condition is not None:
-            present = present & holds(table, task.condition)
+            present = present & holds(table, task.condition, schema)
         mask[:, place], values[:, place] = present.to_numpy(), column.fill_null(0.0).to_numpy()
         if not present.all():
             values[:, place] *= mask[:, place]

@@ -17,15 +17,17 @@ from automtl.errors import SchemaError
 from automtl.system.hashing import hash_integers, lasting_hash
 from automtl.system.slices import SLICE, slices
 from automtl.system.threads import in_threads
-from automtl.tables.columns import TEXTS, as_numbers, as_text
 from automtl.tables.infer import require_columns
 from automtl.tables.labels import label_columns
-from automtl.tables.schema import Schema, Task
+from automtl.tables.schema import FieldKind, Schema, Task
+from automtl.tables.values.ids import as_integers, as_text, require_ids, whole_texts
+from automtl.tables.values.numbers import as_numbers
+from automtl.tables.values.times import time_order
 
 PARTS = ("train", "valid", "test")
 TRAIN, VALID, TEST = range(3)
 NAMES = {"train": 0, "training": 0, "val": 1, "valid": 1, "validation": 1, "dev": 1, "test": 2}
-NO_TIME = np.iinfo(np.int64).min
+NO_GROUP = 0  # of a row whose group is missing
 NOT_ZERO = np.int64(0x5851F42D4C957F2D)  # so that the group 0 does not have the number of null
 
 
@@ -68,6 +70,9 @@ class TableRoles:
             return self._labels[name == "mask"]
         column = str(getattr(self.schema, name))
         require_columns(self.table, [column], f"{name} column")
+        if name == "time":
+            times = (one for one in self.schema.fields if one.kind is FieldKind.TIME and one.name == column)
+            return time_order(self.table[column], next(times, None))
         return READ[name](self.table[column])
 
     @cached_property
@@ -98,37 +103,26 @@ def training(chunk: Chunk, values: np.ndarray) -> np.ndarray:
 
 
 def group_ids(column: pl.Series) -> np.ndarray:
-    """Number the values of a group column, (N,) int64: 0 is null, equal values have equal numbers.
+    """Number the values of a group column, (N,) int64: NO_GROUP where missing, equal values have equal numbers.
 
     A number depends on the value alone, not on other rows. Whole numbers never share one; two of ten million texts do
-    with a chance of about 3e-6.
+    with a chance of about 3e-6. Raises EncodingError for other than ids.
     """
+    require_ids(column)
     return np.concatenate([np.zeros(0, np.int64), *map(_ids, slices(column))])
 
 
 def _ids(part: pl.Series) -> np.ndarray:
-    numbers = np.zeros(part.len(), np.int64)
-    if part.dtype.is_integer() and part.dtype not in (pl.UInt64, pl.Int128):
-        keys = part.drop_nulls().cast(pl.Int64).to_numpy()
-        numbers[part.is_not_null().to_numpy()] = hash_integers(keys ^ NOT_ZERO).view(np.int64)
-        return numbers
-    texts = as_text(part)
-    numbers[texts.is_not_null().to_numpy()] = lasting_hash(texts.drop_nulls()).view(np.int64)
+    numbers = np.full(part.len(), NO_GROUP, np.int64)
+    integers = as_integers(part)
+    if integers is None:
+        texts = as_text(part)
+        integers = whole_texts(texts)
+        others = integers.is_null() & texts.is_not_null()
+        numbers[others.to_numpy()] = lasting_hash(texts.filter(others)).view(np.int64)
+    keys = integers.drop_nulls().to_numpy()
+    numbers[integers.is_not_null().to_numpy()] = hash_integers(keys ^ NOT_ZERO).view(np.int64)
     return numbers
-
-
-def time_order(times: pl.Series) -> np.ndarray:
-    """Return (N,) int64 in the order of the times, NO_TIME where missing; from texts, comparable in one column only."""
-    if times.dtype in TEXTS:
-        keys = times.cast(pl.String).rank("dense").cast(pl.Int64).fill_null(0).to_numpy()
-    elif times.dtype.is_float():
-        bits = (times.fill_null(0.0).cast(pl.Float64).to_numpy() + 0.0).view(np.int64)
-        keys = np.where(bits < 0, bits ^ np.iinfo(np.int64).max, bits)
-    elif times.dtype == pl.UInt64:
-        keys = times.fill_null(0).to_numpy().view(np.int64) ^ NO_TIME
-    else:
-        keys = times.to_physical().cast(pl.Int64).fill_null(0).to_numpy()
-    return np.where(times.is_null().to_numpy(), NO_TIME, keys)
 
 
 def named_parts(column: pl.Series) -> np.ndarray:
@@ -149,7 +143,6 @@ def named_parts(column: pl.Series) -> np.ndarray:
 READ: dict[str, Callable[[pl.Series], np.ndarray]] = {
     "weight": lambda column: as_numbers(column).to_numpy(),
     "group": group_ids,
-    "time": time_order,
     "split": named_parts,
 }
 

@@ -41,7 +41,11 @@ _KINDS: dict[str, tuple[FieldKind, ...]] = {  # which kinds of field an option i
     "target": (FieldKind.SEQUENCE,),
     "max_values": _LISTS,
     "form": (FieldKind.NUMERIC,),
+    "decimal": (FieldKind.NUMERIC,),
+    "thousands": (FieldKind.NUMERIC,),
     "unit": (FieldKind.TIME,),
+    "zone": (FieldKind.TIME,),
+    "format": (FieldKind.TIME,),
     "parts": (FieldKind.TIME,),
     "of": (FieldKind.CROSS,),
     "text": (FieldKind.CATEGORICAL, FieldKind.MULTI),
@@ -65,10 +69,11 @@ class Field:
 
     `optional`: a table to be scored may lack the column; all its values are then missing.
     Lists: `delimiter` splits a text column of several values, at most `max_values` are read in a row, and `pooling`
-    joins their embeddings. `target`: the categorical field that a sequence is compared with. Times: `unit` of whole
-    numbers since 1970, and the `parts` that become inputs. `of`: the two columns of a cross. Ids: `text` says how texts
-    are written alike; a value is known from `min_count` rows on, at most `max_ids` are, and all others are hashed into
-    `hashed_ids` ids. `form`: how a number becomes an input.
+    joins their embeddings. `target`: the categorical field that a sequence is compared with. Times: `unit` of numbers
+    since 1970, `format` (strftime) of texts other than ISO, `zone` of the hours (times then have a zone), and the
+    `parts` that become inputs. `of`: the two columns of a cross. Ids: `text` says how texts are written alike; a value
+    is known from `min_count` rows on, at most `max_ids` are, and all others are hashed into `hashed_ids` ids. `form`:
+    how a number becomes an input; `decimal` and `thousands`: its separators where it is text.
     """
 
     name: str
@@ -79,7 +84,11 @@ class Field:
     target: str | None = None
     max_values: int | None = Limit(default=None, ge=1)
     form: NumericForm | None = None
-    unit: Literal["s", "ms"] | None = None
+    decimal: Literal[".", ","] | None = None
+    thousands: Literal[",", ".", " ", "'"] | None = None
+    unit: Literal["s", "ms", "us", "ns"] | None = None
+    zone: str | None = None
+    format: str | None = None
     parts: tuple[TimePart, ...] | None = None
     of: tuple[str, str] | None = None
     text: tuple[Literal["strip", "lower"], ...] | None = None
@@ -97,6 +106,10 @@ class Field:
         needed = _NEEDED.get(self.kind)
         if needed is not None and getattr(self, needed) is None:
             raise SchemaError(f"field '{self.name}': a {self.kind} field needs '{needed}'; see docs/features.md")
+        if self.decimal is not None and self.decimal == self.thousands:
+            raise SchemaError(f"field '{self.name}': 'decimal' and 'thousands' are both {self.decimal!r}; they differ")
+        if self.unit is not None and self.format is not None:
+            raise SchemaError(f"field '{self.name}': 'unit' is for numbers, 'format' for texts; give one of them")
         if self.parts == ():
             raise SchemaError(f"field '{self.name}': 'parts' is empty; name some of hour, weekday, day, age")
 

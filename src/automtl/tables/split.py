@@ -13,8 +13,9 @@ from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.errors import SchemaError, SettingsError
 from automtl.tables.permutation import permuted, seeded_hash
-from automtl.tables.roles import NO_TIME, TRAIN, VALID, Chunk, TableRoles, starts
+from automtl.tables.roles import NO_GROUP, TRAIN, VALID, Chunk, TableRoles, starts
 from automtl.tables.schema import CONFIG, Schema
+from automtl.tables.values.times import NO_TIME
 
 DIGIT = 16  # bits of a time that are counted together
 
@@ -81,11 +82,22 @@ def split_rule(chunks: Sequence[Chunk], schema: Schema, settings: SplitSettings,
     if settings.method == "time":
         return _by_time(chunks, str(schema.time), shares)
     if settings.method == "user":
-        known = np.unique(np.concatenate([np.unique(seeded_hash(chunk.array("group"), seed)) for chunk in chunks]))
-        return lambda chunk, _: _cut(
-            np.searchsorted(known, seeded_hash(chunk.array("group"), seed)), len(known), shares
-        )  # fmt: skip
+        return _by_user(chunks, shares, seed)
     return lambda chunk, start: _cut(permuted(np.arange(start, start + chunk.rows), total, seed), total, shares)
+
+
+def _by_user(chunks: Sequence[Chunk], shares: Shares, seed: int) -> Rule:
+    """Split users by the order of their hashes; each row without a user is a user of its own."""
+
+    def hashes(chunk: Chunk, start: int) -> np.ndarray:
+        groups = chunk.array("group")
+        alone = np.flatnonzero(groups == NO_GROUP)
+        found = seeded_hash(groups, seed)
+        found[alone] = seeded_hash(start + alone, seed)
+        return found
+
+    known = np.unique(np.concatenate([np.unique(hashes(*given)) for given in starts(chunks)]))
+    return lambda chunk, start: _cut(np.searchsorted(known, hashes(chunk, start)), len(known), shares)
 
 
 def _edges(total: int, shares: Shares) -> np.ndarray:

@@ -18,7 +18,7 @@ import polars as pl
 from automtl.errors import TableError
 from automtl.system.files import written_whole
 from automtl.system.manifest import PREPARED
-from automtl.tables.columns import ABSENT
+from automtl.tables.values.ids import ABSENT
 
 CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")

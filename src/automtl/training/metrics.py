@@ -17,6 +17,7 @@ import numpy as np
 from automtl.errors import SchemaError, suggestion
 from automtl.system.registry import Registry
 from automtl.system.slices import SLICE as SLICE_ROWS
+from automtl.tables.roles import NO_GROUP
 from automtl.tables.schema import Task, TaskKind, stages
 
 if TYPE_CHECKING:
@@ -199,6 +200,10 @@ def _mean_of_groups(rows: Rows, measure: Callable[[Rows], tuple[np.ndarray, np.n
     """Average the values of groups (G,) by their weights (G,); undefined for this reason if there are none."""
     if rows.group is None:
         return Undefined("there is no group column")
+    if not (grouped := rows.group != NO_GROUP).all():
+        rows = rows.take(np.flatnonzero(grouped))
+    if len(rows.labels) == 0:
+        return Undefined("no row has a group")
     values, weights = (np.concatenate(arrays) for arrays in zip(*map(measure, _by_group(rows)), strict=True))
     total = math.fsum(weights)  # whatever numbers the groups have
     return math.fsum(values * weights) / total if total else Undefined(reason)

@@ -16,10 +16,9 @@ from automtl.dataset.builder.reader import Piece, Place, TableFiles
 from automtl.dataset.builder.workdir import FileChunk, Work, write_chunk
 from automtl.errors import AutomtlError, RowError
 from automtl.features.chunk import ChunkColumns, TableChunk
-from automtl.features.dictionary import Dictionary
+from automtl.features.dictionary import Dictionary, joined_values
 from automtl.system.threads import ahead, in_threads
 from automtl.tables.labels import check_rows
-from automtl.tables.roles import NO_TIME
 
 CODES = (np.uint8, np.uint16, np.int32)  # types of codes; the first that holds all codes so far is taken
 DICTIONARIES = 2  # half of the memory is for dictionaries
@@ -57,7 +56,7 @@ class Reader:
             if not there:
                 return Dictionary(limit)
             first = there[-1].about["first"][place]
-            return Dictionary(limit, first, pl.concat([read_values(chunk, place) for chunk in there]).slice(first))
+            return Dictionary(limit, first, joined_values([read_values(chunk, place) for chunk in there]).slice(first))
 
         return in_threads(restored, coded)
 
@@ -70,7 +69,7 @@ class Reader:
         )
         arrays = {name: array for part in parts for name, array in part.items()}
         about = {"rows": rows.rows, "place": asdict(piece.place), "then": asdict(piece.then)}
-        sizes = {"first": [one.first for one in dictionaries], "size": [one.size for one in dictionaries]}
+        sizes = {name: [getattr(one, name) for one in dictionaries] for name in ("first", "size", "whole")}
         write_chunk(folder, arrays, about | sizes)
 
     def _ids(self, derived: pl.DataFrame, place: int, dictionary: Dictionary) -> dict[str, np.ndarray]:
@@ -96,13 +95,6 @@ def read_values(chunk: FileChunk, place: int) -> pl.Series:
     """Read the values of a coded column that got their codes in this chunk."""
     content = pa.py_buffer(chunk.array(f"values.{place}"))
     return pl.Series("value", pa.ipc.open_file(content).read_all()["value"])
-
-
-def write_text_times(chunks: Sequence[FileChunk], place: int) -> None:
-    """Add `time` to chunks whose times are texts with codes: the rank of each text among all, NO_TIME for none."""
-    values = pl.concat([read_values(chunk, place) for chunk in chunks])
-    order = np.concatenate([[NO_TIME], values.rank("dense").to_numpy().astype(np.int64)])
-    in_threads(lambda chunk: chunk.add("time", order.take(chunk.array(f"ids.{place}"))), chunks)
 
 
 @contextmanager

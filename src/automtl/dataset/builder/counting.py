@@ -76,10 +76,10 @@ def _read_partition(path: Path) -> tuple[pl.Series, np.ndarray]:
 
 def _coded(work: Work, place: int) -> Iterator[tuple[pl.Series, np.ndarray]]:
     """Yield, chunk by chunk, the values that got their codes in it, and these codes."""
-    start = 1
+    start, whole = 1, work.chunks[-1].about["whole"][place]
     for chunk in work.chunks:
-        values = read_values(chunk, place)
-        yield canonical(values), np.arange(start, start + values.len())
+        values = canonical(read_values(chunk, place))
+        yield values if whole else values.cast(pl.String), np.arange(start, start + values.len())
         start += values.len()
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from automtl.dataset.builder.chunks import Reader, write_text_times
+from automtl.dataset.builder.chunks import Reader
 from automtl.dataset.builder.reader import TableFiles
 from automtl.dataset.builder.report import describe_columns, describe_tasks
 from automtl.dataset.builder.rows import FileRows
@@ -82,8 +82,6 @@ class Preparation:
         if (done := self.work.done("split")) is not None:
             return list(done["rows"])
         chunks = self.work.chunks
-        if self.columns.times and not self.columns.times_are_numbers:
-            write_text_times(chunks, len(self.columns.coded) - 1)
         part_of = split_rule(chunks, self.schema, self.split, self.seed)
 
         def write(given: tuple[FileChunk, int]) -> np.ndarray:

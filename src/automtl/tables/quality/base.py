@@ -10,9 +10,11 @@ import numpy as np
 import polars as pl
 
 from automtl.system.progress import Event
-from automtl.tables.columns import as_integers, as_labels, as_numbers, as_text, holds
 from automtl.tables.schema import SINGLE, Field, FieldKind, Schema, Task, TaskKind
 from automtl.tables.split import Split
+from automtl.tables.values.conditions import holds
+from automtl.tables.values.ids import as_integers, as_text
+from automtl.tables.values.numbers import as_labels, as_numbers
 
 SAMPLE = 100_000  # rows of each part that columns are compared on
 QUANTILES = 50  # of a numeric column
@@ -75,7 +77,7 @@ class Audit:
         if task.kind is TaskKind.REGRESSION:
             label = (label > as_labels(self.train[task.name]).cast(pl.Float64).median()).cast(pl.Float64)
         if task.condition is not None:
-            label = label.set(~holds(table, task.condition), None)
+            label = label.set(~holds(table, task.condition, self.schema), None)
         return label.alias(task.name)
 
 

@@ -6,10 +6,11 @@ from collections.abc import Iterator
 
 import polars as pl
 
-from automtl.tables.columns import TEXTS, present_texts
 from automtl.tables.infer import ID_VALUES, is_id_name, left_out
 from automtl.tables.quality.base import Audit, Finding, share_of
 from automtl.tables.schema import FieldKind
+from automtl.tables.values.ids import TEXTS
+from automtl.tables.values.numbers import present_texts
 
 MISSING = 0.5  # share of rows
 SHOWN = 40  # letters of a value
