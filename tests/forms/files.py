@@ -31,13 +31,14 @@ SEPARATORS = (",", ";", "\t", "|")
 class Form:
     """One way to write a table: `write` returns what `read_table` is given, a path that ends in `ending` or a frame.
 
-    `holds` tells of a stored column whether it can be written. `rounds`: which whole columns it may store as floats.
+    `holds` tells of a stored column whether it can be written; `loses`, whether it is changed on the way, so that it may
+    be refused: whole numbers beside a missing one become floats in pandas, dates become times.
     """
 
     write: Callable[[Columns, Path, Random, Marks], Any]
     holds: Callable[[Stored], bool]
     ending: str | None = None
-    rounds: Callable[[Stored], bool] = lambda column: False
+    loses: Callable[[Stored], bool] = lambda column: False
 
 
 def is_list(column: Stored) -> bool:
@@ -77,9 +78,12 @@ def but(test: Callable[[Stored], bool]) -> Callable[[Stored], bool]:
     return lambda column: not test(column)
 
 
-def nullable_whole(column: Stored) -> bool:
-    """Tell whether a column holds whole numbers and nulls."""
-    return isinstance(column, pl.Series) and column.dtype.is_integer() and column.null_count() > 0
+def by_numpy(column: Stored) -> bool:
+    """Tell whether NumPy has no type for a column: whole numbers and nulls, in lists too, and dates."""
+    if not isinstance(column, pl.Series):
+        return False
+    flat = column.explode() if isinstance(column.dtype, pl.List) else column
+    return column.dtype == pl.Date or (flat.dtype.is_integer() and flat.null_count() > 0)
 
 
 def frame_of(columns: Columns) -> pl.DataFrame:
@@ -303,15 +307,15 @@ def rows(columns: Columns, path: Path, rng: Random, marks: Marks) -> list[dict[s
 WIDE = has(pl.Int128)
 FORMS: dict[str, Form] = {
     "polars csv": Form(polars_csv, flat, ".csv"),
-    "pandas csv": Form(pandas_csv, anything, ".csv", nullable_whole),
-    "pandas csv.gz": Form(pandas_csv, anything, ".csv.gz", nullable_whole),
+    "pandas csv": Form(pandas_csv, anything, ".csv", by_numpy),
+    "pandas csv.gz": Form(pandas_csv, anything, ".csv.gz", by_numpy),
     "pyarrow csv": Form(pyarrow_csv, both(flat, but(WIDE)), ".csv"),
     "duckdb csv": Form(duckdb_csv, both(typed, but(WIDE)), ".csv"),
     "duckdb csv.gz": Form(duckdb_csv, both(typed, but(WIDE)), ".csv.gz"),
     "written csv": Form(written_csv, but(is_list), ".csv"),
     "written csv.gz": Form(written_csv, but(is_list), ".csv.gz"),
     "polars parquet": Form(polars_parquet, typed, ".parquet"),
-    "pandas parquet": Form(pandas_parquet, both(typed, but(WIDE)), ".parquet", nullable_whole),
+    "pandas parquet": Form(pandas_parquet, both(typed, but(WIDE)), ".parquet", by_numpy),
     "pyarrow parquet": Form(pyarrow_parquet, both(typed, but(WIDE)), ".parquet"),
     "duckdb parquet": Form(duckdb_parquet, both(typed, but(WIDE)), ".parquet"),
     "polars arrow": Form(polars_arrow, typed, ".arrow"),
@@ -319,10 +323,10 @@ FORMS: dict[str, Form] = {
     "polars frame": Form(polars_frame, typed),
     "polars lazy frame": Form(lazy_frame, typed),
     "pyarrow table": Form(arrow_table, both(typed, but(WIDE))),
-    "pandas frame": Form(numpy_frame, anything, None, nullable_whole),
-    "pandas frame, nullable": Form(nullable_frame, anything),
+    "pandas frame": Form(numpy_frame, anything, None, by_numpy),
+    "pandas frame, nullable": Form(nullable_frame, anything, None, by_numpy),
     "pandas frame of objects": Form(object_frame, anything),
-    "pandas frame of categories": Form(category_frame, anything),
+    "pandas frame of categories": Form(category_frame, anything, None, by_numpy),
     "pandas frame, arrow": Form(arrow_frame, both(typed, but(WIDE))),
     "rows": Form(rows, anything),
 }  # fmt: skip
