@@ -10,7 +10,7 @@ import polars as pl
 from automtl.features.hash_table import HashTable, RangeTable
 from automtl.system.hashing import hash_texts
 from automtl.system.slices import slices
-from automtl.tables.values.ids import as_integers, as_raw_text, as_text, finite, other_forms
+from automtl.tables.values.ids import as_integers, as_raw_text, as_text, finite, other_forms, unnamed
 
 NULL = 0  # the code of a missing value
 
@@ -51,8 +51,9 @@ class Dictionary:
 
     def add(self, column: pl.Series) -> tuple[np.ndarray, pl.Series]:
         """Return the codes of a raw column, (N,) int32, and the values of the new codes, in their order."""
+        column = unnamed(column)
         if column.null_count() == column.len():
-            return np.full(column.len(), NULL, np.int32), pl.Series(column.name, [], dtype=self.dtype or pl.Int64)
+            return np.full(column.len(), NULL, np.int32), pl.Series([], dtype=self.dtype or pl.Int64)
         column = _comparable(column)
         if self.dtype is not None and column.dtype != self.dtype:
             self._compare_texts()

@@ -15,7 +15,7 @@ import pyarrow as pa
 from automtl.features.hash_table import HashTable, RangeTable
 from automtl.system.hashing import hash_texts, lasting_hash
 from automtl.system.slices import SLICE, slices
-from automtl.tables.values.ids import as_integers, as_raw_text, as_text, other_forms, whole_texts
+from automtl.tables.values.ids import as_integers, as_raw_text, as_text, other_forms, unnamed, whole_texts
 
 MISSING, UNKNOWN, FIRST = 0, 1, 2
 
@@ -60,7 +60,7 @@ class Vocabulary:
 
     def encode(self, column: pl.Series) -> np.ndarray:
         """Return the ids of a raw column, (N,) int32; never fails on an unseen value."""
-        return np.concatenate([np.zeros(0, np.int32), *map(self._encode_slice, slices(column))])
+        return np.concatenate([np.zeros(0, np.int32), *map(self._encode_slice, slices(unnamed(column)))])
 
     def _encode_slice(self, column: pl.Series) -> np.ndarray:
         integers = as_integers(column)
@@ -93,7 +93,7 @@ class Vocabulary:
         """Give unknown values the ids of their hashes, in place."""
         unknown = np.flatnonzero(ids == UNKNOWN)
         if len(unknown):
-            hashes = lasting_hash(as_text(column.gather(unknown)))
+            hashes = lasting_hash(as_text(unnamed(column).gather(unknown)))
             ids[unknown] = FIRST + self.values.len() + (hashes % np.uint64(self.hashed)).astype(np.int32)
 
     def adopt(self, table: HashTable, ids: np.ndarray, texts: bool) -> None:

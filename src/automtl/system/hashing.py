@@ -19,7 +19,7 @@ def hash_integers(keys: np.ndarray) -> np.ndarray:
 
 def hash_texts(texts: pl.Series) -> tuple[np.ndarray, np.ndarray]:
     """Give keys (n,) int64 and hashes (n,) uint64 of a String column."""
-    key, place = (texts.hash(seed=seed).to_numpy().view(np.int64) for seed in (1, 2))
+    key, place = (texts.alias("").hash(seed=seed).to_numpy().view(np.int64) for seed in (1, 2))
     return key, hash_integers(place)
 
 
@@ -28,8 +28,8 @@ def lasting_hash(texts: pl.Series) -> np.ndarray:
 
     A polynomial in an odd base over the bytes, modulo 2^64, by differences of its prefix sums; then mixed.
     """
-    content = np.frombuffer(texts.str.join("").item().encode(), np.uint8)
-    sizes = texts.str.len_bytes().to_numpy().astype(np.int64)
+    content = np.frombuffer(texts.alias("").str.join("").item().encode(), np.uint8)
+    sizes = texts.alias("").str.len_bytes().to_numpy().astype(np.int64)
     powers = np.full(len(content) + 1, BASE, np.uint64)
     powers[0] = 1
     np.multiply.accumulate(powers, out=powers)

@@ -23,9 +23,14 @@ _SMALL = r"^-?\d(?:\.\d+)?[eE]-\d+$"  # as libraries print 0.0000001
 _OTHER_FORMS = "|".join((_ABSENT, _DECIMAL, _TRUTH, _SMALL))
 
 
+def unnamed(column: pl.Series) -> pl.Series:
+    """Return a column without its name, since polars takes names such as '*' and '^a$' for patterns."""
+    return column.alias("")
+
+
 def as_integers(column: pl.Series) -> pl.Series | None:
     """Convert to Int64 if every value is a whole number of another type than text, else None. Int64 is not copied."""
-    dtype = column.dtype
+    column, dtype = unnamed(column), column.dtype
     if dtype.is_float() or dtype.is_decimal():
         column = finite(column) if dtype.is_float() else column
         if not ((column == column.round()) & (column.abs() < 2**53)).all():
@@ -41,6 +46,7 @@ def whole_texts(texts: pl.Series) -> pl.Series:
     """Convert to Int64 each text that is the one way to write its number; null elsewhere."""
     if texts.dtype != pl.String:
         return texts
+    texts = unnamed(texts)
     numbers = texts.cast(pl.Int64, strict=False)
     if numbers.null_count() == texts.len():
         return numbers
@@ -61,18 +67,19 @@ def as_raw_text(column: pl.Series) -> pl.Series:
     integers = as_integers(column)
     if integers is not None:
         return integers.cast(pl.String)
-    column = finite(column) if dtype.is_float() else column
+    column = finite(unnamed(column)) if dtype.is_float() else unnamed(column)
     return canonical_texts(column.cast(pl.String))
 
 
 def canonical_texts(texts: pl.Series) -> pl.Series:
     """Write texts in the canonical form of ids, null where they say that there is no value."""
     places, forms = other_forms(texts)
-    return texts.clone().scatter(places, forms) if len(places) else texts
+    return unnamed(texts).clone().scatter(places, forms) if len(places) else texts
 
 
 def other_forms(texts: pl.Series) -> tuple[np.ndarray, pl.Series]:
     """Find texts that are not canonical: their places, (n,), and canonical forms, null for 'no value'."""
+    texts = unnamed(texts)
     places = texts.str.contains(_OTHER_FORMS).arg_true()
     return places.to_numpy(), _rewritten(texts.gather(places)) if len(places) else texts.head(0)
 
@@ -116,28 +123,29 @@ def joined_texts(parts: Sequence[pl.Series]) -> pl.Series:
 
 def finite(numbers: pl.Series) -> pl.Series:
     """Turn NaN and infinity into null; returns the column itself where there is none."""
+    numbers = unnamed(numbers)
     finite = numbers.is_finite()
     return numbers if finite.all() else numbers.set((~finite).fill_null(False), None)
 
 
 def require_ids(column: pl.Series, *, rounded: bool = True) -> None:
     """Raise EncodingError for a type that holds no ids and, if `rounded`, for floats that may have been rounded."""
-    dtype = column.dtype
+    dtype, name, column = column.dtype, column.name, unnamed(column)
     if dtype in LISTS or dtype == pl.Struct:
         raise EncodingError(
-            f"column '{column.name}' is categorical in the schema but has type {dtype}; "
+            f"column '{name}' is categorical in the schema but has type {dtype}; "
             "give one value a row, or make a list 'kind: multi'"
         )
     if dtype in CLOCKS:
         raise EncodingError(
-            f"column '{column.name}' is read as ids but has type {dtype}; make it 'kind: time', or convert it to text"
+            f"column '{name}' is read as ids but has type {dtype}; make it 'kind: time', or convert it to text"
         )
     if rounded and dtype.is_float():
         limit = 2.0**24 if dtype == pl.Float32 else 2.0**53  # below this a float holds every whole number
         beyond = column.filter(column.is_finite() & (column.abs() >= limit))
         if beyond.len():
             raise EncodingError(
-                f"column '{column.name}' is read as ids but holds {beyond[0]:.0f} as {dtype}, which may be "
+                f"column '{name}' is read as ids but holds {beyond[0]:.0f} as {dtype}, which may be "
                 f"rounded: from {limit:.0f} on not every whole number is one; write the ids as integers or as text"
             )
 
@@ -148,11 +156,11 @@ def written_alike(column: pl.Series, rules: Sequence[str]) -> pl.Series:
     Texts that say that there is no value become null first.
     """
     if isinstance(column.dtype, pl.Array):
-        column = column.arr.to_list()
+        column = unnamed(column).arr.to_list().alias(column.name)
     if column.dtype in TEXTS:
-        return column.to_frame("text").select(_alike(pl.col("text"), rules)).to_series().alias(column.name)
+        return column.alias("text").to_frame().select(_alike(pl.col("text"), rules)).to_series().alias(column.name)
     if isinstance(column.dtype, pl.List) and column.dtype.inner in TEXTS:
-        return column.list.eval(_alike(pl.element(), rules))
+        return unnamed(column).list.eval(_alike(pl.element(), rules)).alias(column.name)
     return column
 
 

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import polars as pl
 
 from automtl.errors import EncodingError
 from automtl.tables.schema import Field, FieldKind
-from automtl.tables.values.ids import ABSENT, TEXTS, as_raw_text, finite, other_forms, require_ids
+from automtl.tables.values.ids import ABSENT, TEXTS, as_raw_text, finite, other_forms, require_ids, unnamed
 
-BRACKETED = r"^\s*\[[^\[\]]*\]\s*$"  # as programs write lists: ['a', 'b'], ["a","b"], [a, b], ['a' 'b']
+BRACKETED = r"^\s*(?:\[[^\[\]]*\]|\([^()]*,[^()]*\))\s*$"  # as programs write lists: ['a', 'b'], [a, b], ('a',)
 _QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^,'\"]+"
-_NUMBERS = r"^[\s\d.eE+-]*$"
+_NUMBERS = r"^(?:[\s\d.eE+-]|None|nan|NaN|<NA>)*$"
+_ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
+_ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
 SEPARATED = r"[,|;]"  # in a text without brackets
 
 
@@ -21,6 +25,7 @@ def as_parts(column: pl.Series, field: Field, max_values: int) -> tuple[pl.Serie
     Null and empty parts are left out. Of a sequence the last ones are kept, of other lists the first ones. Raises
     EncodingError for what is no list of ids.
     """
+    name, column = column.name, unnamed(column)
     max_values = field.max_values or max_values
     lists = _lists(column, field)
     if lists is None:
@@ -30,7 +35,7 @@ def as_parts(column: pl.Series, field: Field, max_values: int) -> tuple[pl.Serie
     lists = _present(lists)
     lists = lists.list.tail(max_values) if field.kind is FieldKind.SEQUENCE else lists.list.head(max_values)
     sizes = lists.list.len().fill_null(0).to_numpy().astype(np.int64)
-    return lists.filter(pl.Series(sizes > 0)).explode().alias(column.name), sizes
+    return lists.filter(pl.Series(sizes > 0)).explode().alias(name), sizes
 
 
 def _lists(column: pl.Series, field: Field) -> pl.Series | None:
@@ -39,11 +44,11 @@ def _lists(column: pl.Series, field: Field) -> pl.Series | None:
         column = column.arr.to_list()
     if isinstance(column.dtype, pl.List):
         if isinstance(column.dtype.inner, pl.List | pl.Array | pl.Struct):
-            raise EncodingError(f"column '{column.name}' holds {column.dtype}; a multi-valued field is a list of ids")
-        require_ids(column.explode())
+            raise EncodingError(f"column '{field.name}' holds {column.dtype}; a multi-valued field is a list of ids")
+        require_ids(column.explode().alias(field.name))
         return column
     if column.dtype not in TEXTS:
-        require_ids(column)
+        require_ids(column.alias(field.name))
         return None if field.delimiter is None else as_raw_text(column).str.split(field.delimiter)
     return _lists_of_texts(column.cast(pl.String), field)
 
@@ -62,27 +67,39 @@ def _lists_of_texts(texts: pl.Series, field: Field) -> pl.Series | None:
         lists = pl.select(pl.concat_list(texts.alias("text"))).to_series().set(texts.is_null(), None)
     else:
         return None
-    return lists.zip_with(~bracketed, unbracketed(texts.set(~bracketed, None))) if bracketed.any() else lists
+    return (
+        lists.zip_with(~bracketed, unbracketed(texts.set(~bracketed, None), field.name)) if bracketed.any() else lists
+    )
 
 
-def unbracketed(texts: pl.Series) -> pl.Series:
+def unbracketed(texts: pl.Series, name: str) -> pl.Series:
     """Parse the texts of lists to lists of texts. Raises EncodingError for a list that was cut short when written."""
-    inner = texts.str.strip_chars().str.strip_prefix("[").str.strip_suffix("]").str.strip_chars()
+    inner = texts.str.strip_chars().str.slice(1).str.head(-1).str.strip_chars()
     quoted = inner.str.contains(r"['\"]").fill_null(False)
     blanks = (~quoted & inner.str.contains(_NUMBERS) & ~inner.str.contains(",", literal=True)).fill_null(False)
     parts = inner.str.split(",")
     parts = parts.zip_with(~blanks, inner.str.extract_all(r"\S+")) if blanks.any() else parts
     parts = parts.zip_with(~quoted, inner.str.extract_all(_QUOTED)) if quoted.any() else parts
     bare = pl.element().str.strip_chars()
-    content = bare.str.replace(r"^(?s:['\"](.*)['\"])$", "$1").str.replace_all(r"\\(.)", "$1")
+    content = bare.str.replace(r"^(?s:['\"](.*)['\"])$", "$1")
     whole = pl.when(bare.str.contains(r"^['\"]")).then(content).otherwise(bare)
     found = parts.list.eval(whole.filter(bare != ""))
+    if inner.str.contains("\\", literal=True).any():
+        found = pl.Series([None if one is None else list(map(_unescaped, one)) for one in found], dtype=found.dtype)
     cut = texts.filter(found.list.contains("...") & ~inner.str.contains(",", literal=True))
     if cut.len():
-        raise EncodingError(
-            f"column '{texts.name}' holds {cut[0]!r}, a list that was cut when it was written; give it whole"
-        )
+        raise EncodingError(f"column '{name}' holds {cut[0]!r}, a list that was cut when it was written; give it whole")
     return found
+
+
+def _unescaped(text: str) -> str:
+    """Replace what programs write for letters that they escape."""
+
+    def letter(found: re.Match[str]) -> str:
+        code = found[1]
+        return chr(int(code[1:], 16)) if len(code) > 1 else _ESCAPED.get(code, code)
+
+    return _ESCAPE.sub(letter, text)
 
 
 def _present(lists: pl.Series) -> pl.Series:

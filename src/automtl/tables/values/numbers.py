@@ -8,7 +8,7 @@ import polars as pl
 
 from automtl.errors import EncodingError, RowError, SchemaError
 from automtl.tables.schema import Field
-from automtl.tables.values.ids import ABSENT, TEXTS, finite
+from automtl.tables.values.ids import ABSENT, TEXTS, finite, unnamed
 
 TRUTHS = {"true": "1", "t": "1", "yes": "1", "y": "1", "false": "0", "f": "0", "no": "0", "n": "0"}
 SPACES = ("\u00a0", "\u202f", "\u2009")  # that separate thousands like a blank does
@@ -28,12 +28,12 @@ def as_numbers(column: pl.Series, field: Field | None = None) -> pl.Series:
         raise EncodingError(
             f"column '{column.name}' is numeric in the schema but has type {column.dtype}; convert it to numbers"
         )
-    return finite(column.cast(pl.Float64))
+    return finite(unnamed(column).cast(pl.Float64))
 
 
 def present_texts(column: pl.Series) -> pl.Series:
     """Strip texts of outer blanks, and turn those that say there is no value into null."""
-    text = column.cast(pl.String).str.strip_chars()
+    text = unnamed(column).cast(pl.String).str.strip_chars()
     return text.set(text.is_in(ABSENT).fill_null(False), None)
 
 
@@ -109,7 +109,7 @@ def as_labels(column: pl.Series) -> pl.Series:
     Raises RowError that shows any other text.
     """
     if column.dtype.is_float():
-        return column.fill_nan(None)
+        return unnamed(column).fill_nan(None)
     if column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null):
         return column
     if column.dtype not in TEXTS:

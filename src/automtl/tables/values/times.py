@@ -9,7 +9,7 @@ import polars as pl
 
 from automtl.errors import EncodingError
 from automtl.tables.schema import Field
-from automtl.tables.values.ids import TEXTS
+from automtl.tables.values.ids import TEXTS, unnamed
 from automtl.tables.values.numbers import as_numbers, present_texts
 
 MICROSECONDS = 86_400_000_000  # of a day
@@ -33,10 +33,10 @@ def as_moments(column: pl.Series, field: Field) -> pl.Series:
     """
     dtype = column.dtype
     if dtype == pl.Null:
-        return column.cast(pl.Datetime("us"))
+        return unnamed(column).cast(pl.Datetime("us"))
     if dtype == pl.Date or isinstance(dtype, pl.Datetime):
-        return _plausible(_local(column.cast(_microseconds(dtype)), field))
-    if field.unit is not None:
+        return _plausible(_local(unnamed(column).cast(_microseconds(dtype)), field))
+    if field.unit is not None and (dtype not in TEXTS or all_numbers(column)):
         return _plausible(_local(_stamps(column, field).dt.replace_time_zone("UTC"), field, counted=True))
     if dtype in TEXTS:
         return _plausible(_local(parsed_times(column, field.format), field))
@@ -109,7 +109,7 @@ def parsed_times(texts: pl.Series, shape: str | None = None) -> pl.Series:
         found = found if found.dtype.time_zone is None else found.dt.convert_time_zone("UTC")  # type: ignore[attr-defined]
     else:
         found = _parsed_iso(texts.name, plain)
-    odd = texts.filter(found.is_null() & plain.is_not_null())
+    odd = unnamed(texts).filter(found.is_null() & plain.is_not_null())
     if odd.len():
         wanted = repr(shape) if shape else "2024-01-31 or 2024-01-31 12:30:00, or numbers with 'unit: s' or 'unit: ms'"
         raise EncodingError(
@@ -186,8 +186,8 @@ def time_order(times: pl.Series, field: Field | None = None) -> np.ndarray:
     if field is not None:
         keys = as_moments(times, field if field.zone is None else replace(field, zone="UTC")).to_physical()
     elif dtype == pl.Date or isinstance(dtype, pl.Datetime):
-        keys = _instants(times.cast(_microseconds(dtype)))
-    elif dtype in TEXTS and not _all_numbers(times):
+        keys = _instants(unnamed(times).cast(_microseconds(dtype)))
+    elif dtype in TEXTS and not all_numbers(times):
         keys = _instants(parsed_times(times))
     else:
         return _number_order(times)
@@ -198,7 +198,8 @@ def _instants(times: pl.Series) -> pl.Series:
     return _plausible(times).to_physical()  # of a zone or not: polars counts from 1970
 
 
-def _all_numbers(texts: pl.Series) -> bool:
+def all_numbers(texts: pl.Series) -> bool:
+    """Tell whether all texts are plain numbers or missing."""
     plain = present_texts(texts)
     return plain.cast(pl.Float64, strict=False).null_count() == plain.null_count()
 
@@ -206,12 +207,12 @@ def _all_numbers(texts: pl.Series) -> bool:
 def _number_order(times: pl.Series) -> np.ndarray:
     """Order numbers by the bits of their floats; whole numbers that these do not tell apart in pairs."""
     if times.dtype in (pl.Time, pl.Duration):
-        times = times.to_physical()
+        times = unnamed(times).to_physical()
     numbers = as_numbers(times)
     bits = (numbers.fill_null(0.0).to_numpy() + 0.0).view(np.int64)
     keys = np.where(bits < 0, bits ^ np.iinfo(np.int64).max, bits)
     if times.dtype.is_integer() and bool((numbers.abs() >= WHOLE).any()):
-        whole = times.cast(pl.Int64, strict=False).fill_null(0).to_numpy()
+        whole = unnamed(times).cast(pl.Int64, strict=False).fill_null(0).to_numpy()
         keys = np.where(np.abs(whole) >= WHOLE, _beyond(whole), keys)
     return np.where(numbers.is_null().to_numpy(), NO_TIME, keys)
 
