@@ -615,3 +615,18 @@ def test_roles_are_read_as_the_schema_says_whatever_the_file(tmp_path: Path) -> 
     roles = ColumnRoles(weight="w", split="part")
     found = [fit(each, roles=roles).metrics["test"]["tasks"] for each in (rows, plain)]
     assert found[0] == found[1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["[0 1 ... 998 999]", "[datetime.date(2024, 1, 31)]", "[1.15292150e+18 1.15292151e+18]", "[[1, 2], [3]]", "{1, 2}"],
+)
+def test_a_text_that_is_no_whole_list_is_refused(text: str) -> None:
+    with pytest.raises(EncodingError, match="'tags'"):
+        fitted(table("tags", ["[1, 2]", text]), schema(Field("tags", FieldKind.MULTI)))
+
+
+@pytest.mark.parametrize("text", ["[ 1. nan 22.]", "[np.int64(1), np.int64(22)]", "(1, 22)", "[1\n 22]", '["1", "22"]'])
+def test_a_list_is_one_list_however_python_prints_it(text: str) -> None:
+    of = schema(Field("tags", FieldKind.MULTI))
+    assert different(table("tags", [[1, 22], [3]]), table("tags", [text, "[3]"]), of) == []

@@ -14,6 +14,8 @@ from automtl.tables.values.ids import ABSENT, TEXTS, as_raw_text, finite, other_
 BRACKETED = r"^\s*(?:\[[^\[\]]*\]|\([^()]*,[^()]*\))\s*$"  # as programs write lists: ['a', 'b'], [a, b], ('a',)
 _QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^,'\"]+"
 _NUMBERS = r"^(?:[\s\d.eE+-]|None|nan|NaN|<NA>)*$"
+_NO_VALUE = r"^(?:\.\.\.|[^'\"]*\w\(.*|-?\d\.\d*e\+\d+)$"  # a list that was cut, calls, rounded numbers
+_SCALAR = r"\b(?:np\.\w+|Decimal)\(([^()]*)\)"  # as Python writes scalars of lists: np.int64(1)
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
 SEPARATED = r"[,|;]"  # in a text without brackets
@@ -73,8 +75,8 @@ def _lists_of_texts(texts: pl.Series, field: Field) -> pl.Series | None:
 
 
 def unbracketed(texts: pl.Series, name: str) -> pl.Series:
-    """Parse the texts of lists to lists of texts. Raises EncodingError for a list that was cut short when written."""
-    inner = texts.str.strip_chars().str.slice(1).str.head(-1).str.strip_chars()
+    """Parse the texts of lists to lists of texts. Raises EncodingError for a list that was cut, or rounded, when it was written."""
+    inner = texts.str.strip_chars().str.slice(1).str.head(-1).str.strip_chars().str.replace_all(_SCALAR, "$1")
     quoted = inner.str.contains(r"['\"]").fill_null(False)
     blanks = (~quoted & inner.str.contains(_NUMBERS) & ~inner.str.contains(",", literal=True)).fill_null(False)
     parts = inner.str.split(",")
@@ -82,13 +84,15 @@ def unbracketed(texts: pl.Series, name: str) -> pl.Series:
     parts = parts.zip_with(~quoted, inner.str.extract_all(_QUOTED)) if quoted.any() else parts
     bare = pl.element().str.strip_chars()
     content = bare.str.replace(r"^(?s:['\"](.*)['\"])$", "$1")
-    whole = pl.when(bare.str.contains(r"^['\"]")).then(content).otherwise(bare)
+    whole = pl.when(bare.str.contains(r"^['\"]")).then(content).otherwise(bare.str.replace(r"^(-?\d+)\.$", "$1"))
+    odd = texts.filter(parts.list.eval(bare.str.contains(_NO_VALUE)).list.any().fill_null(False))
+    if odd.len():
+        raise EncodingError(
+            f"column '{name}' holds {odd[0]!r}, which is no list of ids as text; write it as lists or JSON"
+        )
     found = parts.list.eval(whole.filter(bare != ""))
     if inner.str.contains("\\", literal=True).any():
         found = pl.Series([None if one is None else list(map(_unescaped, one)) for one in found], dtype=found.dtype)
-    cut = texts.filter(found.list.contains("...") & ~inner.str.contains(",", literal=True))
-    if cut.len():
-        raise EncodingError(f"column '{name}' holds {cut[0]!r}, a list that was cut when it was written; give it whole")
     return found
 
 
