@@ -75,7 +75,7 @@ def _lists_of_texts(texts: pl.Series, field: Field) -> pl.Series | None:
 
 
 def unbracketed(texts: pl.Series, name: str) -> pl.Series:
-    """Parse the texts of lists to lists of texts. Raises EncodingError for a list that was cut, or rounded, when it was written."""
+    """Parse the texts of lists to lists of texts. Raises EncodingError for one that was cut or rounded."""
     inner = texts.str.strip_chars().str.slice(1).str.head(-1).str.strip_chars().str.replace_all(_SCALAR, "$1")
     quoted = inner.str.contains(r"['\"]").fill_null(False)
     blanks = (~quoted & inner.str.contains(_NUMBERS) & ~inner.str.contains(",", literal=True)).fill_null(False)
