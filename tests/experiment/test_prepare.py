@@ -23,6 +23,7 @@ from automtl.errors import AutomtlError, FileError, SchemaError, TableError
 from automtl.experiment import ColumnRoles
 from automtl.experiment.prepare import prepare_table
 from automtl.features.encoder import Encoder
+from automtl.predictor import Predictor
 from automtl.system.files import locked
 from automtl.tables.schema import Schema
 from automtl.tables.split import split_table
@@ -368,3 +369,19 @@ main()
     assert "the same command goes on from there" in done.stderr
     assert not (tmp_path / "out").exists()
     assert len(list(tmp_path.glob(".out.prepare/chunks/*"))) > 0
+
+
+def test_a_folder_of_columns_without_a_value_is_fitted_with_the_schema_that_it_was_made_with(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = make_table(0, 300).with_columns(price=pl.lit(None, dtype=pl.Float64))
+    write_parts(rows, tmp_path / "parts", 2, ".parquet")
+    (tmp_path / "s.yaml").write_text(make_schema(time=False, weight=True, split=True).text())
+    (tmp_path / "c.yaml").write_text(yaml.safe_dump(TINY | {"model": "shared-bottom", "presets": []}))
+    out, schema = tmp_path / "out", ["--schema", tmp_path / "s.yaml"]
+    with pytest.warns(UserWarning, match="left out, without a value in the training rows: 'price'"):
+        assert call("prepare", tmp_path / "parts", *schema, "--out", out) == 0
+    assert "columns without a value in the training rows left out: price" in capsys.readouterr().out
+    assert "price" not in PreparedFolder.open(out).schema.columns
+    assert call("fit", out, *schema, "--config", tmp_path / "c.yaml", "--out", tmp_path / "run") == 0
+    assert Predictor.load(tmp_path / "run").predict(rows.drop("price")).height == 300

@@ -207,11 +207,14 @@ def test_one_class_among_training_rows_is_an_error(log: pl.DataFrame) -> None:
         fitted(flat)
 
 
-def test_an_all_null_column_of_a_schema_is_an_error(log: pl.DataFrame) -> None:
-    schema = infer_schema(log, ["click"])
-    empty = log.with_columns(device=pl.lit(None, dtype=pl.String))
-    with pytest.raises(SchemaError, match="'device' has no value"):
-        Encoder.fit(empty, schema, SETTINGS, 0)
+def test_many_columns_without_a_value_are_one_warning(log: pl.DataFrame) -> None:
+    names = [f"s{place}" for place in range(20)]
+    sparse = log.with_columns(pl.lit(1.5).alias(name) for name in names)
+    schema = infer_schema(sparse.with_columns(pl.Series(name, range(log.height)) for name in names), ["click"])
+    empty = log.with_columns(pl.lit(None, dtype=pl.Float64).alias(name) for name in names)
+    with pytest.warns(UserWarning, match=r"rows: 's0', 's1', .*, 's9' and 10 more columns$") as told:
+        encoder, _ = Encoder.fit(empty, schema, SETTINGS, 0)
+    assert len(told) == 1 and encoder.schema == infer_schema(log, ["click"])
 
 
 def test_an_optional_column_may_be_absent_where_rows_are_scored(log: pl.DataFrame) -> None:

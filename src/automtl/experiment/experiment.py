@@ -175,7 +175,7 @@ class Experiment:
         if self.settings.warm_start and self.found is not None:
             self._start_from_supernet(network, self.found)
         trained = self._fit(network, inputs, f"training {self.settings.model}")
-        self._network, self._predictor = network, Predictor(self.source.schema, encoder, spec, network)
+        self._network, self._predictor = network, Predictor(encoder.schema, encoder, spec, network)
         self.history["training"] = {"best": trained.best, "evaluations": [one.to_dict() for one in trained.evaluations]}
         self.seconds["training"] = trained.seconds
         return trained
@@ -210,7 +210,7 @@ class Experiment:
                 reference=self.settings.reference if self.settings.reference in kept else None,
                 trees=tuple(name for name in kept if name in trees),
             )
-            self._predictor, self._test_rows = Predictor(self.source.schema, encoder, spec, found), None
+            self._predictor, self._test_rows = Predictor(encoder.schema, encoder, spec, found), None
         self.seconds["ensemble"] = time.perf_counter() - start
         return self.predictor
 

@@ -182,7 +182,8 @@ def open_again(given: Any, schema: Schema, split: SplitSettings, seed: int) -> S
 def _open_folder(
     folder: PreparedFolder, tasks: Sequence[str], roles: ColumnRoles, schema: Schema | None, settings: Settings
 ) -> tuple[FolderSource, Settings]:
-    if schema is not None and _filled(schema, folder.schema) != folder.schema:
+    given = None if schema is None else schema.without(folder.report.get("empty_columns", ()))
+    if given is not None and _filled(given, folder.schema) != folder.schema:
         raise _again(folder, "a schema is given", "has its own")
     for name, value in asdict(roles).items():
         if value and value != getattr(folder.schema, name, None):

@@ -13,7 +13,6 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from automtl.errors import SchemaError
 from automtl.features.scaler import has_bins
 from automtl.features.settings import EncoderSettings
 from automtl.system.slices import SLICE
@@ -76,6 +75,12 @@ class ChunkColumns:
         names = {(one.name,) for one in self.of(FieldKind.CATEGORICAL)}
         keys = [Coded(key=key) for key in self.keys if key not in names]
         return (*fields, *keys)
+
+    def coded_fields(self, schema: Schema) -> dict[int, Field]:
+        """Return the fields of ids that a schema of some of the fields has, by place."""
+        kept = {one.name for one in simple_fields(schema)}
+        named = ((place, one.field) for place, one in enumerate(self.coded) if one.field is not None)
+        return {place: field for place, field in named if field.name in kept}
 
     @property
     def keys(self) -> tuple[tuple[str, ...], ...]:
@@ -198,7 +203,7 @@ class Numbers:
         time = self.columns.ages.get(self.field)
         if time is None:
             return chunk.array(f"number.{self.columns.numeric.index(self.field)}")
-        return self.newest[time.name] - chunk.array(f"days.{self.columns.moments.index(time)}")
+        return self.newest.get(time.name, np.nan) - chunk.array(f"days.{self.columns.moments.index(time)}")
 
     def training(self, chunks: Sequence[Chunk]) -> Iterator[np.ndarray]:
         """Yield the numbers of the training rows, SLICE at a time."""
@@ -206,13 +211,12 @@ class Numbers:
 
 
 def newest_of(chunks: Sequence[Chunk], columns: ChunkColumns) -> dict[str, float]:
-    """Find the newest training time of each time field, in days since 1970. Raises SchemaError if there is none."""
+    """Find the newest training time of each time field that has one, in days since 1970."""
     found = {}
     for place, time in enumerate(columns.moments):
         newest = max(largest(training(chunk, chunk.array(f"days.{place}"))) for chunk in chunks)
-        if newest == -np.inf:
-            raise SchemaError(f"column '{time.name}' has no time in the training rows; drop it")
-        found[time.name] = newest
+        if newest > -np.inf:
+            found[time.name] = newest
     return found
 
 

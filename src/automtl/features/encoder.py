@@ -61,15 +61,16 @@ class Encoder:
     def fit(train: pl.DataFrame, schema: Schema, settings: EncoderSettings, seed: int) -> tuple[Encoder, Batch]:
         """Return an encoder and the encoded training rows, whose target encodings are out of fold.
 
-        Raises SchemaError or EncodingError that names the column.
+        Fields without a value are left out, with one warning. Raises SchemaError or EncodingError; it names the column.
         """
         require_columns(train, schema.columns, "field")
         check_rows(train, schema)
         rows = FrameRows(train, schema, settings, seed)
         fitted = fit_rows(rows)
-        encoder = Encoder.of(schema, settings, fitted)
+        encoder = Encoder.of(settings, fitted)
         ids = rows.ids(fitted)
-        out = encoder.empty(train.height, rows.categorical)
+        columns = len(encoder.layout.categorical)
+        out = encoder.empty(train.height, rows.categorical[:, :columns])
 
         def fill(given: tuple[TableChunk, int]) -> list[Parts]:
             chunk, start = given
@@ -80,9 +81,9 @@ class Encoder:
         return encoder, completed_batch(out, multi, encoder.group_of(train))
 
     @staticmethod
-    def of(schema: Schema, settings: EncoderSettings, fitted: Fitted) -> Encoder:
+    def of(settings: EncoderSettings, fitted: Fitted) -> Encoder:
         """Return the encoder of what was learned."""
-        return Encoder(schema, settings, fitted.vocabularies, fitted.scalers, fitted.encodings, fitted.newest)
+        return Encoder(fitted.schema, settings, fitted.vocabularies, fitted.scalers, fitted.encodings, fitted.newest)
 
     def encode(self, table: pl.DataFrame, *, labels: bool = True) -> Batch:
         """Encode new rows. Unseen ids never fail. Without `labels`, label columns need not exist and the mask is 0."""
@@ -326,7 +327,7 @@ class CodedRows:
         return values if self.chosen is None else values.take(self.chosen)
 
     def target_encoding(self, place: int) -> np.ndarray:
-        key = self.columns.keys[place]
+        key = list(self.encoder.target_encodings)[place]
         ids = self.fitted.key_ids[place].take(self.role(f"ids.{self.columns.place(key)}"))
         if self.start is None:
             return self.fitted.encodings[key].encode(ids)
@@ -336,7 +337,7 @@ class CodedRows:
 def completed_batch(out: Batch, multi: list[list[Parts]], group: np.ndarray | None) -> Batch:
     """Add lists and groups to a filled batch. multi: the result of `fill` for each slice of it."""
     lists = tuple(torch.from_numpy(padded(list(parts))) for parts in zip(*multi, strict=True))
-    features = replace(out.features, multi=lists)
+    features = replace(out.features, categorical=out.features.categorical.contiguous(), multi=lists)
     return replace(out, features=features, group=None if group is None else torch.from_numpy(group))
 
 

@@ -19,14 +19,15 @@ from automtl.features.chunk import ChunkColumns, Numbers, newest_of
 from automtl.features.piecewise import Piecewise
 from automtl.features.ranking import Ranking
 from automtl.features.scaler import Scaler
-from automtl.features.settings import EncoderSettings
 from automtl.features.target_encoding import History, Scratch, TargetEncoding, Terms
 from automtl.features.vocabulary import Vocabulary
 from automtl.system.threads import in_threads
+from automtl.tables.derive import simple_fields_of
 from automtl.tables.roles import TRAIN, Chunk
-from automtl.tables.schema import Field, FieldKind
+from automtl.tables.schema import Field, FieldKind, Schema
 
 VALUE_BYTES = 64  # memory for a value of a vocabulary, about
+SHOWN = 10  # names in a warning
 Fit = Callable[[Scratch], tuple[TargetEncoding, np.ndarray]]
 
 
@@ -69,11 +70,13 @@ class TrainingRows(Protocol):
 
 @dataclass(frozen=True)
 class Fitted:
-    """Everything that was learned. `rankings`: by place of the coded column.
+    """Everything that was learned. `schema`: without the fields that have no value in the training rows.
 
-    By key: `key_ids` has the id of each code, `own_inputs` gives the inputs of the training rows themselves.
+    `rankings`: by place of the coded column. By key of this schema: `key_ids` has the id of each code, `own_inputs`
+    gives the inputs of the training rows themselves.
     """
 
+    schema: Schema
     newest: dict[str, float]
     vocabularies: dict[str, Vocabulary]
     scalers: dict[str, Scaler | Piecewise]
@@ -85,7 +88,7 @@ class Fitted:
 
     def ids(self, rows: TrainingRows) -> dict[int, np.ndarray]:
         """Return the id of each code, (codes + 1,) int32, by the place of each field among the coded columns."""
-        fields = {place: one.field for place, one in enumerate(rows.columns.coded) if one.field is not None}
+        fields = rows.columns.coded_fields(self.schema)
         return dict(zip(fields, in_threads(lambda one: self._ids(rows, *one), fields.items()), strict=True))
 
     def _ids(self, rows: TrainingRows, place: int, field: Field) -> np.ndarray:
@@ -101,35 +104,68 @@ class Fitted:
 
 
 def fit_rows(rows: TrainingRows) -> Fitted:
-    """Fit numbers, vocabularies and target encodings. Raises SchemaError where a column has no value."""
+    """Fit numbers, vocabularies and target encodings.
+
+    Fields without a value in the training rows are left out, with one warning. Raises SchemaError if no field is left.
+    """
     columns = rows.columns
     newest = newest_of(rows.chunks, columns)
+    scalers, rankings = _count(rows, newest)
+    schema = _schema_of_values(columns, scalers, rankings)
+    keys = schema.target_encoding if columns.settings.target_encoding else ()
+    vocabularies, known = _fit_vocabularies(rows, rankings, schema, keys)
+    settings, by_time = columns.settings, columns.schema.time is not None
+    terms = Terms(rows.chunks, columns.schema, rows.num_rows)
+    history = History(terms, settings.folds, settings.smoothing, rows.seed, by_time, rows.memory_bytes[1])
+    if keys:
+        history.begin(rows.scratch)
+    ids = [rankings[columns.place(key)].ids(count) for key, count in zip(keys, known, strict=True)]
+
+    def encode(key: int) -> tuple[TargetEncoding, np.ndarray]:
+        place = columns.place(keys[key])
+        vocabulary = Vocabulary(rankings[place].values.head(known[key]))
+        return rows.target_encoding(key, vocabulary, lambda scratch: history.fit(place, vocabulary, ids[key], scratch))
+
+    encoded = rows.each("target encoding", encode, range(len(keys)))
+    encodings = dict(zip(keys, [one for one, _ in encoded], strict=True))
+    return Fitted(schema, newest, vocabularies, scalers, rankings, encodings, ids, [own for _, own in encoded], history)
+
+
+def _count(rows: TrainingRows, newest: dict[str, float]) -> tuple[dict[str, Scaler | Piecewise], list[Ranking]]:
+    """Fit the numbers that have a value, and rank the values of the other columns, by place."""
+    columns = rows.columns
     numbers = [Numbers(columns, field, newest) for field in columns.of(FieldKind.NUMERIC)]
     tasks: list[Callable[[], Any]] = [partial(_fit_numbers, rows, one) for one in numbers]
     counted = [place for place, one in enumerate(columns.coded) if one.field is not None or one.key]
     tasks += [partial(rows.ranking, place, _least_count(columns, place)) for place in counted]
     found = rows.each("counting", lambda task: task(), tasks)
-    fits, rankings = found[: len(numbers)], found[len(numbers) :]
     scalers = {
-        one.field.name: fit for kind in (Scaler, Piecewise) for one, fit in zip(numbers, fits, strict=True)
+        one.field.name: fit for kind in (Scaler, Piecewise) for one, fit in zip(numbers, found, strict=False)
         if isinstance(fit, kind)
     }  # fmt: skip
-    vocabularies, known = _fit_vocabularies(rows, rankings)
-    settings, by_time = columns.settings, columns.schema.time is not None
-    terms = Terms(rows.chunks, columns.schema, rows.num_rows)
-    history = History(terms, settings.folds, settings.smoothing, rows.seed, by_time, rows.memory_bytes[1])
-    if columns.keys:
-        history.begin(rows.scratch)
-    ids = [rankings[columns.place(key)].ids(count) for key, count in zip(columns.keys, known, strict=True)]
+    return scalers, found[len(numbers) :]
 
-    def encode(key: int) -> tuple[TargetEncoding, np.ndarray]:
-        place = columns.place(columns.keys[key])
-        vocabulary = Vocabulary(rankings[place].values.head(known[key]))
-        return rows.target_encoding(key, vocabulary, lambda scratch: history.fit(place, vocabulary, ids[key], scratch))
 
-    encoded = rows.each("target encoding", encode, range(len(columns.keys)))
-    encodings = dict(zip(columns.keys, [one for one, _ in encoded], strict=True))
-    return Fitted(newest, vocabularies, scalers, rankings, encodings, ids, [own for _, own in encoded], history)
+def _schema_of_values(columns: ChunkColumns, scalers: dict[str, Scaler | Piecewise], rankings: list[Ranking]) -> Schema:
+    """Return the schema of the fields that have a value in the training rows; warns of others."""
+    coded = zip(columns.coded, rankings, strict=False)
+    valued = {*scalers, *(one.field.name for one, found in coded if one.field is not None and found.present[TRAIN])}
+    whole = columns.schema
+    empty = [field.name for field in whole.fields if not valued & {one.name for one in simple_fields_of(field)}]
+    if not empty:
+        return whole
+    if len(empty) == len(whole.fields):
+        raise SchemaError("no field has a value in the training rows; give a column that has some")
+    left = whole.without(empty)
+    _warn_empty([field.name for field in whole.fields if field not in left.fields])
+    return left
+
+
+def _warn_empty(names: list[str]) -> None:
+    """Warn, once for all of them, of fields that are left out."""
+    shown, more = ", ".join(f"'{name}'" for name in names[:SHOWN]), len(names) - SHOWN
+    rest = f" and {more} more columns" if more > 0 else ""
+    warnings.warn(f"left out, without a value in the training rows: {shown}{rest}", stacklevel=2)
 
 
 def _least_count(columns: ChunkColumns, place: int) -> int:
@@ -140,44 +176,41 @@ def _least_count(columns: ChunkColumns, place: int) -> int:
     return columns.settings.of(one.field).min_count
 
 
-def _no_value(name: str) -> SchemaError:
-    return SchemaError(f"column '{name}' has no value in the training rows; drop it")
-
-
-def _fit_numbers(rows: TrainingRows, numbers: Numbers) -> Scaler | Piecewise:
+def _fit_numbers(rows: TrainingRows, numbers: Numbers) -> Scaler | Piecewise | None:
+    """Fit a number; None where it has no value."""
     settings = rows.columns.settings.of(numbers.field)
     if all(np.isnan(part).all() for part in numbers.training(rows.chunks)):  # the first one mostly tells
-        raise _no_value(numbers.field.name)
+        return None
     parts = numbers.training(rows.chunks)
     if settings.form == "piecewise":
         return Piecewise.fit(parts, rows.num_rows, settings.bins)
     return Scaler.fit(parts, rows.num_rows, settings.bins, settings.form)
 
 
-def _fit_vocabularies(rows: TrainingRows, rankings: list[Ranking]) -> tuple[dict[str, Vocabulary], list[int]]:
-    """Return the vocabulary of each field, and the number of known values of each key.
+def _fit_vocabularies(
+    rows: TrainingRows, rankings: list[Ranking], schema: Schema, keys: Sequence[tuple[str, ...]]
+) -> tuple[dict[str, Vocabulary], list[int]]:
+    """Return the vocabulary of each field of the schema, and the number of known values of each key.
 
     Where not all values fit in memory, the largest vocabularies are cut to one size.
     """
-    columns, fields = rows.columns, dict[str, tuple[Field, EncoderSettings, Ranking]]()
-    for one, ranking in zip(columns.coded, rankings, strict=False):
-        if one.field is not None:
-            if not ranking.present[TRAIN]:
-                raise _no_value(one.field.name)
-            if one.field.target is None:
-                fields[one.field.name] = (one.field, columns.settings.of(one.field), ranking)
-    wanted = {name: ranking.most(settings.min_count) for name, (_, settings, ranking) in fields.items()}
-    most = {name: min(wanted[name], settings.max_ids) for name, (_, settings, _) in fields.items()}
-    keys = [rankings[columns.place(key)].values.len() for key in columns.keys]
+    columns = rows.columns
+    fields = {
+        one.name: (columns.settings.of(one), rankings[place])
+        for place, one in columns.coded_fields(schema).items() if one.target is None
+    }  # fmt: skip
+    wanted = {name: ranking.most(settings.min_count) for name, (settings, ranking) in fields.items()}
+    most = {name: min(wanted[name], settings.max_ids) for name, (settings, _) in fields.items()}
+    counts = [rankings[columns.place(key)].values.len() for key in keys]
     memory = rows.memory_bytes[0]
-    fits = _evenly(np.array([*most.values(), *keys], np.int64), None if memory is None else memory // VALUE_BYTES)
+    fits = _evenly(np.array([*most.values(), *counts], np.int64), None if memory is None else memory // VALUE_BYTES)
     found = {}
-    for name, (_, settings, ranking) in fields.items():
+    for name, (settings, ranking) in fields.items():
         known = min(most[name], fits)
         found[name] = Vocabulary(ranking.values.head(known), settings.hashed_ids if known < wanted[name] else 0)
         if known < wanted[name]:
             _warn_cut(name, wanted[name], found[name], "max_ids" if known == most[name] else "memory")
-    return found, [min(count, fits) for count in keys]
+    return found, [min(count, fits) for count in counts]
 
 
 def _evenly(sizes: np.ndarray, total: int | None) -> int:

@@ -15,7 +15,7 @@ import pyarrow as pa
 from automtl.features.hash_table import HashTable, RangeTable
 from automtl.system.hashing import hash_texts, lasting_hash
 from automtl.system.slices import SLICE, slices
-from automtl.tables.values.ids import as_integers, as_raw_text, as_text, other_forms, unnamed, whole_texts
+from automtl.tables.values.ids import as_integers, as_raw_text, as_text, may_change, other_forms, unnamed, whole_texts
 
 MISSING, UNKNOWN, FIRST = 0, 1, 2
 
@@ -81,10 +81,8 @@ class Vocabulary:
 
     def _find_other_forms(self, texts: pl.Series, ids: np.ndarray) -> None:
         """Look up, in place, the canonical forms of texts that are not known as they are written."""
-        unknown = np.flatnonzero(ids == UNKNOWN)
-        if len(unknown) == 0:
-            return
-        places, forms = other_forms(texts.gather(unknown))
+        unknown = np.flatnonzero((ids == UNKNOWN) & may_change(texts))
+        places, forms = other_forms(texts.gather(unknown)) if len(unknown) else (unknown, texts)
         if len(places):
             found = np.maximum(self._by_text.find(*hash_texts(forms)), UNKNOWN)
             ids[unknown[places]] = np.where(forms.is_null().to_numpy(), MISSING, found)

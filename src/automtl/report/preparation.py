@@ -21,7 +21,12 @@ def notes(report: dict[str, Any]) -> list[str]:
         f"{by_part['valid']['mean']:.4g} to validate, {by_part['test']['mean']:.4g} to test"
         for name, by_part in report["tasks"].items()
     ]
-    for what, names in (("columns", report["unused_columns"]), ("files without rows", report["empty_files"])):
+    left_out = {
+        "columns": report["unused_columns"],
+        "columns without a value in the training rows": report["empty_columns"],
+        "files without rows": report["empty_files"],
+    }
+    for what, names in left_out.items():
         if names:
             lines.append(f"{what} left out: {', '.join(names)}")
     return lines

@@ -23,10 +23,11 @@ CROSS_IDS, CROSS_HASHED = 1 << 18, 1 << 16  # known values of a cross, and ids o
 
 def simple_fields(schema: Schema) -> tuple[Field, ...]:
     """Return the fields of the derived table: categorical, numeric, multi-valued and sequences."""
-    return tuple(simple for field in schema.fields for simple in _simple(field))
+    return tuple(simple for field in schema.fields for simple in simple_fields_of(field))
 
 
-def _simple(field: Field) -> tuple[Field, ...]:
+def simple_fields_of(field: Field) -> tuple[Field, ...]:
+    """Return the fields of the derived table that one field becomes."""
     if field.kind is FieldKind.TIME:
         return tuple(
             Field(part_name(field, part), FieldKind.NUMERIC if part == "age" else FieldKind.CATEGORICAL)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
@@ -250,6 +250,15 @@ class Schema:
                     f"funnel: task '{name}' is learned on all rows, as the stage after '{task.after}'; "
                     f"remove its condition '{task.condition}'"
                 )
+
+    def without(self, names: Collection[str]) -> Schema:
+        """Return the schema without some fields, sequences of these targets, and keys that need them.
+
+        Raises SchemaError if no field is left.
+        """
+        kept = tuple(field for field in self.fields if not {field.name, field.target} & set(names))
+        keys = tuple(key for key in self.target_encoding if not set(key) & set(names))
+        return replace(self, fields=kept, target_encoding=keys)
 
     @property
     def columns(self) -> tuple[str, ...]:

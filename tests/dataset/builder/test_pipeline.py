@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 import pytest
 import torch
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from automtl.errors import AutomtlError
+from automtl.errors import AutomtlError, SchemaError
 from automtl.features.batch import Batch
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
@@ -70,3 +71,52 @@ def test_streaming_is_encoding_the_whole_table(data: st.DataObject) -> None:
         same_state(found, encoder)
         for one, other in zip(stored, batches, strict=True):
             same_rows(one, other)
+
+
+EMPTY = {
+    "one": ["price"],
+    "the target of a sequence": ["item"],
+    "ids, a list and a number": ["wide", "tags", "size"],
+    "a time and a part of a cross and of keys": ["at", "user"],
+    "all but one": ["user", "item", "wide", "share", "flag", "tags", "seen", "price", "at"],
+}
+
+
+@pytest.mark.filterwarnings("ignore:column 'pair'")
+@pytest.mark.parametrize("bins", [0, 4])
+@pytest.mark.parametrize("names", EMPTY.values(), ids=EMPTY)
+def test_columns_without_a_value_are_left_out_as_if_the_schema_had_no_such_field(
+    names: list[str], bins: int, tmp_path: Path
+) -> None:
+    whole, schema = make_table(3, 96), make_schema(time=False, weight=True, split=True, group=False)
+    trained = whole["part"] == "train"
+    table = whole.with_columns(whole[name].set(trained, None) for name in names)
+    gone = {*names, *(["seen"] if "item" in names else []), *(["pair"] if {"user", "item"} & set(names) else [])}
+    encoding, splitting = EncoderSettings(min_count=1, bins=bins), SplitSettings()
+    write_parts(table, tmp_path / "parts", 3, ".parquet")
+    listed = ", ".join(f"'{field.name}'" for field in schema.fields if field.name in gone)
+    message = f"^left out, without a value in the training rows: {listed}$"
+    with pytest.warns(UserWarning, match=message) as told:
+        encoder, batches = in_memory(table, schema, encoding, splitting)
+    assert sum("left out" in str(one.message) for one in told) == 1
+    with pytest.warns(UserWarning, match=message):
+        found, stored, report = streamed(tmp_path / "work", tmp_path / "parts", schema, encoding, splitting)
+    expected, rows = in_memory(whole, schema.without(gone), encoding, splitting)
+    assert report["empty_columns"] == [field.name for field in schema.fields if field.name in gone]
+    for one in (encoder, found):
+        assert one.schema == expected.schema and one.layout == expected.layout
+        same_state(one, expected)
+    for others in (batches, stored):
+        for one, other in zip(others, rows, strict=True):
+            same_rows(one, other)
+    same_rows(encoder.encode(table.drop(names)), encoder.encode(table))
+
+
+def test_a_table_without_any_value_is_refused(tmp_path: Path) -> None:
+    table, schema = make_table(3, 48), make_schema(time=False, weight=True, split=True, group=False)
+    empty = table.with_columns(pl.lit(None, dtype=table.schema[name]).alias(name) for name in schema.columns)
+    write_parts(empty, tmp_path / "parts", 1, ".parquet")
+    with pytest.raises(SchemaError, match="no field has a value in the training rows"):
+        in_memory(empty, schema, EncoderSettings(), SplitSettings())
+    with pytest.raises(SchemaError, match="no field has a value in the training rows"):
+        streamed(tmp_path / "work", tmp_path / "parts", schema, EncoderSettings(), SplitSettings())

@@ -59,7 +59,7 @@ def _partitions(work: Work, place: int, count: int) -> Iterator[list[Read]]:
     with ExitStack() as stack:
         writers: list[pa.RecordBatchStreamWriter] = []
         for some, own_codes in _coded(work, place):
-            table, own = pl.DataFrame([some, pl.Series("code", own_codes)]), some.hash() % count
+            table, own = pl.DataFrame([some.alias("value"), pl.Series("code", own_codes)]), some.hash() % count
             writers = writers or [
                 stack.enter_context(pa.ipc.new_stream(path, table.to_arrow().schema)) for path in paths
             ]

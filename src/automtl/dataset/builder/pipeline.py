@@ -64,7 +64,7 @@ class Preparation:
         tasks = describe_tasks(self.work.chunks, self.schema)
         rows = self._file_rows(counts[TRAIN])
         fitted = fit_rows(rows)
-        encoder = Encoder.of(self.schema, self.settings, fitted)
+        encoder = Encoder.of(self.settings, fitted)
         encoded = self.work.folder / "encoded"
         encoded.mkdir(exist_ok=True)
         remove_unfinished(encoded)
@@ -72,7 +72,8 @@ class Preparation:
             saved = pool.submit(write_encoder, encoded, encoder)
             self._write(rows, fitted, encoder, counts)
             saved.result()
-        return encoder, self._report(counts) | {"tasks": tasks, "columns": describe_columns(rows, fitted, encoder)}
+        about = {"tasks": tasks, "columns": describe_columns(rows, fitted, encoder)}
+        return encoder, self._report(counts, encoder) | about
 
     def _file_rows(self, num_rows: int) -> FileRows:
         return FileRows(self.work, self.columns, num_rows, self.seed, self.memory_bytes, self.callback)
@@ -116,13 +117,14 @@ class Preparation:
             done += len(batch)
             self.callback(Progress("encoding", done, total))
 
-    def _report(self, counts: list[int]) -> dict[str, Any]:
+    def _report(self, counts: list[int], encoder: Encoder) -> dict[str, Any]:
         unused = [name for name in self.source.columns if name not in self.columns.needed]
         return {
             "files": len(self.source.parts),
             "empty_files": [str(part.path.name) for part in self.source.parts if part.rows == 0],
             "rows": {"read": sum(counts), **dict(zip(PARTS, counts, strict=True))},
             "unused_columns": unused,
+            "empty_columns": [one.name for one in self.schema.fields if one not in encoder.schema.fields],
         }
 
 

@@ -16,6 +16,7 @@ from automtl.features.ranking import Ranking
 from automtl.features.scaler import Scaler
 from automtl.features.vocabulary import Vocabulary
 from automtl.system.threads import in_threads
+from automtl.tables.derive import simple_fields
 from automtl.tables.roles import PARTS, Chunk, summarize_labels, training
 from automtl.tables.schema import Field, FieldKind, Schema
 
@@ -45,7 +46,7 @@ def describe_columns(rows: FileRows, fitted: Fitted, encoder: Encoder) -> dict[s
             return _describe_numbers(rows, Numbers(rows.columns, field, encoder.newest), encoder)
         return _describe_ids(field, fitted.rankings[rows.columns.place(field)], encoder.vocabulary(field))
 
-    fields = rows.columns.fields
+    fields = simple_fields(encoder.schema)
     return dict(zip([field.name for field in fields], in_threads(describe, fields), strict=True))
 
 

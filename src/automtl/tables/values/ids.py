@@ -17,10 +17,11 @@ TEXTS = (pl.String, pl.Categorical, pl.Enum)
 LISTS = (pl.List, pl.Array)
 CLOCKS = (pl.Datetime, pl.Time, pl.Duration)
 ABSENT = ("", "?", "NA", "N/A", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "None", "\\N")  # texts for 'no value'
-_ABSENT = r"^\s*(?:\?|NA|N/A|<NA>|NaN|nan|NaT|null|NULL|None|\\N)?\s*$"
+_ABSENT = r"^[ \t\r\n]*(?:\?|NA|N/A|<NA>|NaN|nan|NaT|null|NULL|None|\\N)?[ \t\r\n]*$"
 _DECIMAL, _TRUTH = r"^-?(?:0|[1-9]\d*)\.\d+$", r"^(?:true|True|TRUE|false|False|FALSE)$"
 _SMALL = r"^-?\d(?:\.\d+)?[eE]-\d+$"  # as libraries print 0.0000001
 _OTHER_FORMS = "|".join((_ABSENT, _DECIMAL, _TRUTH, _SMALL))
+_BEGINNINGS = np.isin(np.arange(256, dtype=np.uint8), np.frombuffer(b"\0 \t\r\n-0123456789?NnTtFf<\\", np.uint8))
 
 
 def unnamed(column: pl.Series) -> pl.Series:
@@ -80,8 +81,23 @@ def canonical_texts(texts: pl.Series) -> pl.Series:
 def other_forms(texts: pl.Series) -> tuple[np.ndarray, pl.Series]:
     """Find texts that are not canonical: their places, (n,), and canonical forms, null for 'no value'."""
     texts = unnamed(texts)
-    places = texts.str.contains(_OTHER_FORMS).arg_true()
-    return places.to_numpy(), _rewritten(texts.gather(places)) if len(places) else texts.head(0)
+    likely = np.flatnonzero(may_change(texts))
+    places = (
+        likely[texts.gather(likely).str.contains(_OTHER_FORMS).fill_null(False).to_numpy()] if len(likely) else likely
+    )
+    return places, _rewritten(texts.gather(places)) if len(places) else texts.head(0)
+
+
+def may_change(texts: pl.Series) -> np.ndarray:
+    """Tell which texts begin as texts do that are not canonical, (n,) bool; anything where null.
+
+    Arrow keeps the length and the first four bytes of a text in its view of 16 bytes, so that no text is touched.
+    """
+    if texts.len() == 0:
+        return np.zeros(0, np.bool_)
+    array = texts.to_arrow(compat_level=pl.CompatLevel.newest())
+    views = np.frombuffer(array.buffers()[1], np.uint8).reshape(-1, 16)
+    return _BEGINNINGS.take(views[array.offset : array.offset + len(array), 4])
 
 
 def _rewritten(texts: pl.Series) -> pl.Series:
