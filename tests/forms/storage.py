@@ -103,7 +103,7 @@ def float_type(dtype: Any, bits: int) -> Type:
         limit = 2**53 if bits == 64 else 2**24
         if kind.reader == "id" and any(isinstance(v, int) and abs(v) >= limit for v in values):
             raise Unstorable
-        holes = [None, math.nan, math.inf] if kind.entry else [None, math.nan]  # labels and quantities are finite
+        holes = [None, math.nan, math.inf] if kind.entry.get("kind") == "numeric" else [None, math.nan]
         return series([rng.choice(holes) if v is None else to_float(v, bits) for v in values], dtype)
 
     return Type(("id", "number", "truth"), store, floats=True)

@@ -11,7 +11,7 @@ from automtl.errors import EncodingError
 from automtl.tables.schema import Field, FieldKind
 from automtl.tables.values.ids import ABSENT, TEXTS, as_raw_text, finite, other_forms, require_ids, unnamed
 
-BRACKETED = r"^\s*(?:\[[^\[\]]*\]|\([^()]*,[^()]*\))\s*$"  # as programs write lists: ['a', 'b'], [a, b], ('a',)
+BRACKETED = r"^\s*(?:\[[^\[\]]*\]|\((?:[^()]*,[^()]*)?\))\s*$"  # as programs write lists: ['a', 'b'], [a, b], ('a',)
 _QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^,'\"]+"
 _NUMBERS = r"^(?:[\s\d.eE+-]|None|nan|NaN|<NA>)*$"
 _NO_VALUE = r"^(?:\.\.\.|[^'\"]*\w\(.*|-?\d\.\d*e\+\d+)$"  # a list that was cut, calls, rounded numbers
