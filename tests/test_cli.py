@@ -51,8 +51,8 @@ def call(*arguments: object) -> int:
 def test_a_run_folder_holds_everything_and_no_pickle(run_folder: Path) -> None:
     names = {path.name for path in run_folder.iterdir()}
     assert names == {
-        "architecture.json", "curves.json", "encoder.json", "encoder.safetensors", "history.json", "manifest.json",
-        "metrics.json", "report.html", "schema.yaml", "settings.json", "weights.safetensors",
+        "architecture.json", "coverage.json", "curves.json", "encoder.json", "encoder.safetensors", "history.json",
+        "manifest.json", "metrics.json", "report.html", "schema.yaml", "settings.json", "weights.safetensors",
         *(f"trees.{place}.{task}.txt" for place in range(2) for task in range(len(TASKS))),
     }  # fmt: skip
     history = json.loads((run_folder / "history.json").read_text())
@@ -233,7 +233,7 @@ def test_an_existing_folder_is_kept(
             lambda f: (f / "manifest.json").write_text(
                 f'{{"kind": "saved model", "format": 1, "automtl": "{__version__}"}}'
             ),
-            "reads 2; fit again",
+            "reads 3; fit again",
         ),
         (lambda f: (f / "manifest.json").write_text("{"), "cannot be read"),
     ],

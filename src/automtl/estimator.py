@@ -75,9 +75,9 @@ class AutoMTL(BaseEstimator):  # type: ignore[misc]
         assert self.predictor_
         return self.run_.metrics
 
-    def predict(self, frame: Any) -> pl.DataFrame:
-        """Score a table: one column for each task."""
-        return self.predictor_.predict(frame)
+    def predict(self, frame: Any, *, allow_unknown: bool = False) -> pl.DataFrame:
+        """Score a table: one column for each task. Warnings and errors are those of `Predictor.predict`."""
+        return self.predictor_.predict(frame, allow_unknown=allow_unknown)
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> None:
         """Write the run folder."""

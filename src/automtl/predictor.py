@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal, get_args
 
@@ -21,7 +21,9 @@ from automtl.ensemble.trees import TreeModel
 from automtl.errors import AutomtlError, FileError, SettingsError
 from automtl.features.batch import Batch
 from automtl.features.column_selection import without_target_encoding
+from automtl.features.coverage import Coverage
 from automtl.features.encoder import Encoder
+from automtl.features.gaps import Gap, find_gaps, require_known_keys, warn_of_gaps
 from automtl.features.layout import Layout
 from automtl.models.network import build
 from automtl.models.registry import EVERY_MODEL, MODELS, new_model
@@ -35,7 +37,7 @@ from automtl.training.evaluation import predict_logits, scores_of
 from automtl.training.metrics import Scores, Undefined, Value, evaluate, evaluate_stages, mtl_loss, stage_scores
 
 Precision = Literal["full", "auto"]
-PARTS = ("schema.yaml", "encoder.json", "encoder.safetensors", "architecture.json")
+PARTS = ("schema.yaml", "encoder.json", "encoder.safetensors", "architecture.json", "coverage.json")
 WEIGHTS = "weights.safetensors"
 REASON = 300  # most characters of an error that is quoted, since torch's lists all weights
 
@@ -108,7 +110,8 @@ def tree_inputs(encoder: Encoder) -> dict[str, Layout]:
 class Predictor:
     """Scores tables with a trained model.
 
-    `precision`: of matrix products; 'auto' is bf16 where the machine has it. All else has full precision.
+    `precision`: of matrix products; 'auto' is bf16 where the machine has it. All else has full precision. `at_fit`: the
+    coverage of the rows at fit, by part, with which that of other rows is compared.
 
     >>> log = automtl.synthetic_log(rows=500, seed=0)
     >>> quick = {"model": "mmoe", "presets": [], "training": {"epochs": 1}}
@@ -122,6 +125,7 @@ class Predictor:
     spec: ModelSpec
     network: nn.Module
     precision: Precision = "full"
+    at_fit: dict[str, Coverage] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Check the precision. Raises SettingsError."""
@@ -129,27 +133,47 @@ class Predictor:
             known = " and ".join(f"'{name}'" for name in get_args(Precision))
             raise SettingsError(f"precision '{self.precision}' is unknown; there are {known}")
 
-    def predict(self, source: Any) -> pl.DataFrame:
+    def predict(self, source: Any, *, allow_unknown: bool = False) -> pl.DataFrame:
         """Score a table: one column for each task, in row order, of probabilities (binary) or values (regression).
 
-        For a funnel, columns of CTR, CVR and CTCVR follow.
+        For a funnel, columns of CTR, CVR and CTCVR follow. Warns of columns that were known at fit and are unknown or
+        missing in most rows; raises EncodingError where no id of a key column is known, unless `allow_unknown` is set.
         """
-        batch = self.encoder.encode(read_table(source), labels=False)
+        table = read_table(source)
+        batch = self.encoder.encode(table, labels=False)
+        self.compare_coverage(table, batch, allow_unknown)
         scores = self.scores(batch)
         tasks = {task.name: scores(index) for index, task in enumerate(self.schema.tasks)}
         return pl.DataFrame(tasks | stage_scores(scores, self.schema.tasks))
 
-    def evaluate(self, source: Any) -> dict[str, Any]:
+    def coverage(self, source: Any) -> Coverage:
+        """Count the missing and unknown values of each field in a table."""
+        return self.encoder.encode(read_table(source), labels=False).coverage or Coverage()
+
+    def compare_coverage(self, table: pl.DataFrame, batch: Batch, allow_unknown: bool) -> tuple[Gap, ...]:
+        """Warn of columns of new rows that are less known than at fit, and return them; see `predict` for errors."""
+        coverage = batch.coverage or Coverage()
+        gaps = find_gaps(self.schema, coverage, self.at_fit)
+        if not allow_unknown:
+            require_known_keys(gaps, self.encoder, coverage, table)
+        warn_of_gaps(gaps)
+        return gaps
+
+    def evaluate(self, source: Any, *, allow_unknown: bool = False) -> dict[str, Any]:
         """Return metrics by task and the MTL-Loss on a labelled table, or on the test rows of a prepared one.
 
-        Raises FileError if the prepared table was encoded by another encoder.
+        Columns that `predict` warns of are listed as `gaps`. Raises FileError if the prepared table was encoded by
+        another encoder, and EncodingError as `predict` does.
         """
         if is_prepared(source):
             folder = PreparedFolder.open(source)
             folder.require_encoder(self.encoder)
             with data_loader(DataLoaderSettings()) as loader:
                 return self.evaluate_batch(folder.rows_of(self.encoder, "test", loader))
-        return self.evaluate_batch(self.encoder.encode(read_table(source)))
+        table = read_table(source)
+        batch = self.encoder.encode(table)
+        gaps = [asdict(gap) for gap in self.compare_coverage(table, batch, allow_unknown)]
+        return self.evaluate_batch(batch) | ({"gaps": gaps} if gaps else {})
 
     def scores(self, batch: Batch) -> Scores:
         """Compute probabilities or values of encoded rows."""
@@ -181,6 +205,7 @@ class Predictor:
             "encoder.json": json_bytes(values),
             "encoder.safetensors": safe_numpy.save(arrays),
             "architecture.json": json_bytes(self.spec.to_dict()),
+            "coverage.json": json_bytes({part: one.to_dict() for part, one in self.at_fit.items()}),
             **_learned(self.network),
             **{f"{name}.json": json_bytes(content) for name, content in (extras or {}).items()},
             **{name: text.encode() for name, text in (texts or {}).items()},
@@ -206,9 +231,11 @@ class Predictor:
         with _naming(folder, "architecture.json", foreign):
             spec = ModelSpec.from_dict(read_part(folder, "architecture"))
             network = spec.build(encoder, 0)
+        with _naming(folder, "coverage.json", foreign):
+            at_fit = {part: Coverage.from_dict(counts) for part, counts in read_part(folder, "coverage").items()}
         with _naming(folder, WEIGHTS, f"has the code of model '{spec.model}' changed? restore it, or fit again"):
             _restore(network, folder)
-        return Predictor(schema, encoder, spec, network.eval(), precision)
+        return Predictor(schema, encoder, spec, network.eval(), precision, at_fit)
 
 
 @contextmanager

@@ -21,7 +21,7 @@ def rank(column: pl.Series, min_count: int, rows: int | None = None) -> tuple[Ra
     codes, fresh = zip(*map(known.add, slices(column, rows)), strict=True) if column.len() else ((), ())
     every = np.concatenate([np.zeros(0, np.int32), *codes])
     values = canonical(joined_values(fresh)) if fresh else pl.Series(dtype=pl.String)
-    counts = np.bincount(every, minlength=known.size + 1)[None]
+    counts = np.bincount(every, minlength=known.size + 1)
     counted = Counted.of(values, np.arange(1, known.size + 1), counts, several=False, min_count=min_count)
     return counted.first(None).ranking(counted.values.len(), counts), every
 

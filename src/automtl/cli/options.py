@@ -23,6 +23,7 @@ TableArgument = Annotated[str, typer.Argument(help="CSV, Parquet or Arrow file, 
 ModelArgument = Annotated[Path, typer.Argument(help="A run folder written by fit.", show_default=False)]
 TableOut = Annotated[Path, typer.Option("--out", help="A .parquet, .csv or .arrow file.", show_default=False)]
 JsonOption = Annotated[Path | None, typer.Option("--out", help="Write the results here, as JSON.")]
+UnknownOption = Annotated[bool, typer.Option("--allow-unknown", help="Score even if no id of a key column is known.")]
 PrecisionOption = Annotated[
     Literal["full", "auto"], typer.Option(help="Of matrix products; auto: bf16 where supported.")
 ]

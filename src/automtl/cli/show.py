@@ -62,12 +62,14 @@ def show_table(
 
 def show_metrics(metrics: dict[str, Any], title: str) -> None:
     """Print the metrics of some rows, and why some are undefined."""
-    from automtl.report.text import metric_rows, undefined
+    from automtl.report.text import gap_rows, metric_rows, undefined
     from automtl.report.words import rounded
 
     show_table(f"{title}, MTL-Loss {rounded(metrics['mtl_loss'])}", *metric_rows(metrics))
     if "funnel" in metrics:
         show_table("funnel", *metric_rows({"tasks": metrics["funnel"]}))
+    if "gaps" in metrics:
+        show_table("columns that were known at fit", *gap_rows(metrics["gaps"]))
     for line in undefined(metrics):
         typer.echo(line)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from automtl.dataset.store import DataLoader, Store, with_buffer
 from automtl.errors import AutomtlError, FileError
 from automtl.features.batch import Batch
 from automtl.features.column_selection import select_inputs, select_task_rows, without_target_encoding
+from automtl.features.coverage import Coverage
 from automtl.features.encoder import Encoder
 from automtl.system.files import folder_written_whole, json_bytes, move_whole, require_free, write_whole
 from automtl.system.manifest import MANIFEST, PREPARED, ROWS, checksum, checksums
@@ -84,13 +86,18 @@ class PreparedFolder:
         """The number of rows of each part."""
         return {part: store.num_rows for part, store in self.stores.items()}
 
+    @cached_property
+    def coverage(self) -> dict[str, Coverage]:
+        """The coverage of the rows of each part; empty where it was not counted."""
+        return {part: Coverage.from_dict(values) for part, values in self.report.get("coverage", {}).items()}
+
     def rows(self, part: str, memory_bytes: int | None = None, *, target_encoding: bool = True) -> Batch:
         """Map the rows of 'train', 'valid' or 'test' into memory: they are read when they are used.
 
         If they are larger than `memory_bytes`, they are shuffled by blocks. Without `target_encoding`, the rows are
         views without its columns, as `without_target_encoding(encoder)` encodes them.
         """
-        rows = self.stores[part].rows()
+        rows = replace(self.stores[part].rows(), coverage=self.coverage.get(part))
         encoder = self.encoder if target_encoding else without_target_encoding(self.encoder)
         return with_buffer(rows.with_numeric(encoder.layout.num_numeric), memory_bytes)
 

@@ -32,6 +32,7 @@ from torch import Tensor
 
 from automtl.errors import FileError
 from automtl.features.batch import Batch, Features, row_bytes
+from automtl.features.coverage import Coverage
 from automtl.features.encoder import Encoder
 from automtl.features.layout import Layout
 from automtl.system.files import LOCK, Syncing, folder_written_whole, locked
@@ -180,13 +181,17 @@ class DataLoader:
         """Keep encoded rows, each of them changed: in memory, or part by part in files."""
         if not self.settings.uses_files(rows.num_bytes):
             return change(rows)
-        return self._stored(map(change, slices(rows, self.settings.part_rows)), layout)
+        stored = self._stored(map(change, slices(rows, self.settings.part_rows)), layout)
+        return replace(stored, coverage=rows.coverage)
 
     def encode(self, encoder: Encoder, table: pl.DataFrame, like: Batch) -> Batch:
         """Encode a table, part by part if its rows go to files; `like`: rows of the same width."""
         if table.height == 0 or not self.settings.uses_files(table.height * row_bytes(like)):
             return encoder.encode(table)
-        return self._stored(encoder.encode_parts(table, self.settings.part_rows), encoder.layout)
+        counted: list[Coverage] = []
+        parts = noting(encoder.encode_parts(table, self.settings.part_rows), counted)
+        stored = self._stored(parts, encoder.layout)
+        return replace(stored, coverage=sum(counted, Coverage()))
 
     def _stored(self, parts: Iterable[Batch], layout: Layout) -> Batch:
         prefix, parent = ("automtl.rows.", None) if self.beside is None else (_prefix(self.beside), self.beside.parent)
@@ -199,6 +204,13 @@ class DataLoader:
         except OSError as error:
             raise FileError(f"no folder for encoded rows in '{parent}': {error.strerror or error}") from None
         return Store.write(folder / "encoded", parts, layout).rows(self.settings.budget_bytes)
+
+
+def noting(parts: Iterable[Batch], counted: list[Coverage]) -> Iterator[Batch]:
+    """Yield encoded parts, and note the coverage of each."""
+    for part in parts:
+        counted.append(part.coverage or Coverage())
+        yield part
 
 
 @contextmanager

@@ -18,6 +18,7 @@ from automtl.ensemble.trees import LIGHTGBM_MISSING, TreeModel
 from automtl.errors import SettingsError
 from automtl.experiment.inputs import EncodedRows, EncodedSource, ModelInputs, distinct_presets, is_self_trained
 from automtl.features.batch import Batch
+from automtl.features.coverage import Coverage
 from automtl.models.network import Network, count_parameters, mean_gate_weights
 from automtl.models.registry import EVERY_MODEL, check_logits
 from automtl.nn.embedding import FieldEmbedding
@@ -89,7 +90,13 @@ class Experiment:
     def predictor(self) -> Predictor:
         """The trained model, or the ensemble once there is one, with its encoder."""
         assert self.network is not None and self._predictor is not None
-        return self._predictor
+        return replace(self._predictor, at_fit=self._coverage)
+
+    @property
+    def _coverage(self) -> dict[str, Coverage]:
+        """The coverage of the rows of each part, that of test rows once they are read."""
+        parts = {"train": self.inputs.rows.train, "valid": self.inputs.rows.valid, "test": self._test_rows}
+        return {name: rows.coverage for name, rows in parts.items() if rows is not None and rows.coverage is not None}
 
     @property
     def rows(self) -> EncodedRows:

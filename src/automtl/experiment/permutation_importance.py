@@ -44,6 +44,7 @@ def column_importance(
     predictor = Predictor.load(folder)
     table = _sampled(read_table(source), rows, seed)
     batch, tasks = predictor.encoder.encode(table), predictor.schema.tasks
+    predictor.compare_coverage(table, batch, allow_unknown=True)
     base = _values(predictor, batch, tasks)
     found = []
     for place, name in enumerate(predictor.schema.columns):

@@ -86,8 +86,9 @@ class TableSource:
 
     def encode(self, settings: EncoderSettings, loader: DataLoader) -> tuple[Encoder, Batch, Batch]:
         encoder, train = Encoder.fit(self.split.train, self.schema, settings, self.seed)
+        coverage = train.coverage  # of all rows
         train = sample_negatives(train, self.schema.tasks, self.schema.negative_share, self.seed)
-        train = loader.hold(train, encoder.layout)
+        train = replace(loader.hold(train, encoder.layout), coverage=coverage)
         return encoder, train, loader.encode(encoder, self.split.valid, like=train)
 
     def test(self, encoder: Encoder, loader: DataLoader, like: Batch) -> Batch:

@@ -9,6 +9,8 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
+from automtl.features.coverage import Coverage
+
 GATHER_BYTES = 8 * 2**20  # shuffled rows that are gathered together
 BLOCK_BYTES = 2**20  # adjacent rows that are read together where rows do not fit in memory
 SLICE_ROWS = 1 << 18  # rows that are read together where only sums are kept
@@ -52,7 +54,7 @@ class Batch:
     """B encoded rows. labels, mask: (B, T), a label is 0 where its mask is 0; weight: (B,); group: (B,) int64 or None.
 
     buffer_rows: size of the shuffle buffer if not all rows fit in memory; `release` then gives back the memory that
-    their files were read into.
+    their files were read into. coverage: counts of the inputs of these rows, if they were counted when encoded.
     """
 
     features: Features
@@ -62,6 +64,7 @@ class Batch:
     group: Tensor | None = None
     buffer_rows: int | None = None
     release: Callable[[], None] = _nothing
+    coverage: Coverage | None = None
 
     def __len__(self) -> int:
         return self.features.categorical.shape[0]

@@ -12,6 +12,7 @@ import torch
 
 from automtl.features.batch import Batch, Features
 from automtl.features.chunk import LISTS, ChunkColumns, Numbers, TableChunk, plain_numbers
+from automtl.features.coverage import Counts, Coverage
 from automtl.features.fitting import Fitted, fit_rows
 from automtl.features.frame import FrameRows
 from automtl.features.hash_table import gathered
@@ -24,7 +25,7 @@ from automtl.features.vocabulary import Vocabulary
 from automtl.system.memory import keep_freed_memory
 from automtl.system.slices import SLICE
 from automtl.system.threads import in_threads
-from automtl.tables.derive import completed, derive, id_column, key_column, simple_fields
+from automtl.tables.derive import completed, derive, id_column, key_column, simple_fields, simple_fields_of
 from automtl.tables.infer import require_columns
 from automtl.tables.labels import check_rows
 from automtl.tables.roles import Chunk, TableRoles, group_ids, starts
@@ -33,6 +34,14 @@ from automtl.tables.values.lists import as_parts
 from automtl.tables.values.numbers import as_numbers
 
 Parts = tuple[np.ndarray, np.ndarray]  # ids of all rows one after another (int32), and how many each row has (int64)
+
+
+@dataclass(frozen=True)
+class Filled:
+    """The part of encoded rows that is not written into the batch: ids of each list field, and what was counted."""
+
+    lists: list[Parts]
+    coverage: Coverage
 
 
 @dataclass(frozen=True)
@@ -72,13 +81,13 @@ class Encoder:
         columns = len(encoder.layout.categorical)
         out = encoder.empty(train.height, rows.categorical[:, :columns])
 
-        def fill(given: tuple[TableChunk, int]) -> list[Parts]:
+        def fill(given: tuple[TableChunk, int]) -> Filled:
             chunk, start = given
             own = CodedRows(encoder, rows.columns, chunk, ids, fitted, start)
             return encoder.fill(own, out.take(slice(start, start + chunk.rows)), labels=True)
 
-        multi = in_threads(fill, starts(rows.chunks))
-        return encoder, completed_batch(out, multi, encoder.group_of(train))
+        filled = in_threads(fill, starts(rows.chunks))
+        return encoder, completed_batch(out, filled, encoder.group_of(train))
 
     @staticmethod
     def of(settings: EncoderSettings, fitted: Fitted) -> Encoder:
@@ -181,35 +190,51 @@ class Encoder:
             known = [one for one in self._of(FieldKind.CATEGORICAL) if one.name in table.columns]
             in_threads(lambda one: self.vocabulary(one).encode(table[one.name].head(1)), known)
 
-        def fill(start: int) -> list[Parts]:
+        def fill(start: int) -> Filled:
             own = NewRows(self, table.slice(start, SLICE))
             return self.fill(own, out.take(slice(start, start + SLICE)), labels)
 
-        multi = in_threads(fill, starts_of) or [self.fill(NewRows(self, table), out, labels)]
-        return completed_batch(out, multi, self.group_of(table))
+        filled = in_threads(fill, starts_of) or [self.fill(NewRows(self, table), out, labels)]
+        return completed_batch(out, filled, self.group_of(table))
 
-    def fill(self, rows: NewRows | CodedRows, out: Batch, labels: bool) -> list[Parts]:
-        """Encode rows into a batch of as many rows; returns the ids of each list field."""
+    def fill(self, rows: NewRows | CodedRows, out: Batch, labels: bool) -> Filled:
+        """Encode rows into a batch of as many rows; returns the rest of them."""
         categorical, numeric = out.features.categorical.numpy(), out.features.numeric.numpy()
         for place in range(len(self.target_encodings)):
             numeric[:, self._key_columns(place)] = rows.target_encoding(place)
-        fields = self._of(FieldKind.CATEGORICAL)
+        fields, counts = self._of(FieldKind.CATEGORICAL), dict[str, Counts]()
         for column, one in enumerate(fields):  # after the keys, whose codes may lie where these ids go
-            categorical[:, column] = rows.ids(one)
+            counts[one.name] = self._fill_ids(rows, one, categorical[:, column])
         start, column = 0, len(fields)
         for name, scaler in self.scalers.items():
             values = rows.numbers(name)
-            numeric[:, start : start + scaler.width] = scaler.scale(values)
+            missing = np.isnan(values)
+            counts[name] = Counts.of_numbers(missing)
+            numeric[:, start : start + scaler.width] = scaler.scale(values, missing)
             start += scaler.width
             if isinstance(scaler, Scaler) and scaler.binned:
-                categorical[:, column] = scaler.bin(values)
+                categorical[:, column] = scaler.bin(values, missing)
                 column += 1
         roles = {"labels": out.labels, "mask": out.mask} if labels else {}
         if labels and self.schema.weight is not None:
             roles["weight"] = out.weight
         for name, tensor in roles.items():
             tensor.numpy()[:] = rows.role(name)
-        return [rows.lists(one) for one in self._of(*LISTS)]
+        lists = {one.name: rows.lists(one) for one in self._of(*LISTS)}
+        counts |= {one.name: Counts.of_lists(*lists[one.name], self.vocabulary(one)) for one in self._of(*LISTS)}
+        return Filled(list(lists.values()), self._coverage(counts))
+
+    def _fill_ids(self, rows: NewRows | CodedRows, field: Field, out: np.ndarray) -> Counts:
+        """Write the ids of a field; its array is freed before that of the next field is made, which is quicker."""
+        ids = rows.ids(field)
+        out[:] = ids
+        return Counts.of_ids(ids, self.vocabulary(field))
+
+    def _coverage(self, counts: dict[str, Counts]) -> Coverage:
+        """Give the counts of encoded fields to the fields of the schema; a time is missing with its parts."""
+        found = {field.name: counts[simple_fields_of(field)[0].name] for field in self.schema.fields}
+        times = {one.name for one in self.schema.fields if one.kind is FieldKind.TIME}
+        return Coverage({name: replace(one, unknown=0) if name in times else one for name, one in found.items()})
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return plain values for JSON, and arrays."""
@@ -334,11 +359,14 @@ class CodedRows:
         return self.fitted.history.inputs(self.fitted.own_inputs[place], ids, self.start)
 
 
-def completed_batch(out: Batch, multi: list[list[Parts]], group: np.ndarray | None) -> Batch:
-    """Add lists and groups to a filled batch. multi: the result of `fill` for each slice of it."""
+def completed_batch(out: Batch, filled: list[Filled], group: np.ndarray | None) -> Batch:
+    """Add lists, counts and groups to a filled batch. filled: the result of `fill` for each slice of it."""
+    multi = [one.lists for one in filled]
     lists = tuple(torch.from_numpy(padded(list(parts))) for parts in zip(*multi, strict=True))
-    features = replace(out.features, categorical=out.features.categorical.contiguous(), multi=lists)
-    return replace(out, features=features, group=None if group is None else torch.from_numpy(group))
+    categorical = out.features.categorical.contiguous()
+    features = replace(out.features, categorical=categorical, multi=lists)
+    groups = None if group is None else torch.from_numpy(group)
+    return replace(out, features=features, group=groups, coverage=sum((one.coverage for one in filled), Coverage()))
 
 
 def padded(parts: list[Parts]) -> np.ndarray:

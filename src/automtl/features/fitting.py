@@ -23,7 +23,7 @@ from automtl.features.target_encoding import History, Scratch, TargetEncoding, T
 from automtl.features.vocabulary import Vocabulary
 from automtl.system.threads import in_threads
 from automtl.tables.derive import simple_fields_of
-from automtl.tables.roles import TRAIN, Chunk
+from automtl.tables.roles import Chunk
 from automtl.tables.schema import Field, FieldKind, Schema
 
 VALUE_BYTES = 64  # memory for a value of a vocabulary, about
@@ -149,7 +149,7 @@ def _count(rows: TrainingRows, newest: dict[str, float]) -> tuple[dict[str, Scal
 def _schema_of_values(columns: ChunkColumns, scalers: dict[str, Scaler | Piecewise], rankings: list[Ranking]) -> Schema:
     """Return the schema of the fields that have a value in the training rows; warns of others."""
     coded = zip(columns.coded, rankings, strict=False)
-    valued = {*scalers, *(one.field.name for one, found in coded if one.field is not None and found.present[TRAIN])}
+    valued = {*scalers, *(one.field.name for one, found in coded if one.field is not None and found.present)}
     whole = columns.schema
     empty = [field.name for field in whole.fields if not valued & {one.name for one in simple_fields_of(field)}]
     if not empty:

@@ -74,7 +74,7 @@ class FrameRows:
 
     def ranking(self, place: int, min_count: int) -> Ranking:
         size, lists = self.coded[place][0].size, self.columns.coded[place].lists
-        counts = count_codes(self.chunks, place, size, lists=lists, parts=1)
+        counts = count_codes(self.chunks, place, size, lists=lists)
         counted = Counted.of(self.coded[place][1], np.arange(1, size + 1), counts, several=False, min_count=min_count)
         return counted.first(None).ranking(counted.values.len(), counts)
 

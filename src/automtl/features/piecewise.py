@@ -40,8 +40,8 @@ class Piecewise:
             edges = np.array([edges[0], np.nextafter(edges[0] + 1.0, np.inf)])
         return Piecewise(tuple(edges.tolist()), missing)
 
-    def scale(self, values: np.ndarray) -> np.ndarray:
-        """Encode numbers to (N, width) float32."""
+    def scale(self, values: np.ndarray, missing: np.ndarray | None = None) -> np.ndarray:
+        """Encode numbers to (N, width) float32. missing: (N,), where they are NaN, if that is known."""
         edges = np.asarray(self.edges)
         part = (values[:, None] - edges[:-1]) / np.diff(edges)  # (N, P)
         low, high = np.zeros(len(edges) - 1), np.ones(len(edges) - 1)
@@ -49,7 +49,7 @@ class Piecewise:
         out = np.zeros((len(values), self.width), np.float32)
         out[:, : len(edges) - 1] = np.nan_to_num(np.clip(part, low, high), nan=0.0)
         if self.indicator:
-            out[:, -1] = np.isnan(values)
+            out[:, -1] = np.isnan(values) if missing is None else missing
         return out
 
     @property

@@ -1,4 +1,4 @@
-"""Counting and ranking of columns of ids: values in the order of a vocabulary. V values, S parts (training first).
+"""Counting and ranking of columns of ids: values in the order of a vocabulary. V values.
 
 Every vocabulary of a column, whatever its `min_count` and `max_ids`, is a beginning of the column's ranking.
 """
@@ -23,20 +23,19 @@ NOT_RANKED = -1  # the rank of a code whose value is too rare
 class Ranking:
     """The values of a column in the order of a vocabulary, (V,): of `distinct` values, those for which there is room.
 
-    `rank`: (codes + 1,) int32 by code, the first is unused. `rows`: (S, V) by part and rank. `missing`, `present`: the
-    number of rows, or elements of lists, by part.
+    `rank`: (codes + 1,) int32 by code, the first is unused. `rows`: (V,), the training rows of each value, or elements
+    of their lists. `present`: those of all values.
     """
 
     values: pl.Series
     distinct: int
     rank: np.ndarray
     rows: np.ndarray
-    missing: list[int]
-    present: list[int]
+    present: int
 
     def most(self, min_count: int) -> int:
         """Count the values of at least `min_count` training rows; if all ranked ones have so many, all values."""
-        enough = int(np.searchsorted(-self.rows[TRAIN], -min_count, side="right"))
+        enough = int(np.searchsorted(-self.rows, -min_count, side="right"))
         return enough if enough < self.values.len() else self.distinct
 
     def ids(self, known: int) -> np.ndarray:
@@ -48,7 +47,7 @@ class Ranking:
 
 @dataclass(frozen=True)
 class Counted:
-    """Different values, Int64 or String, with their `rows`, (S, V), and one of their `codes`, (V,), each."""
+    """Different values, Int64 or String, with their training `rows`, (V,), and one of their `codes`, (V,), each."""
 
     values: pl.Series
     rows: np.ndarray
@@ -57,21 +56,20 @@ class Counted:
     @staticmethod
     def of(values: pl.Series, codes: np.ndarray, counts: np.ndarray, several: bool, min_count: int = 1) -> Counted:
         """Count values and keep those of at least `min_count` training rows. `several`: a value may have many codes."""
-        rows = counts.take(codes, axis=1)
+        rows = counts.take(codes)
         if several:
             groups = (
                 values.to_frame("value").with_row_index("place").group_by("value", maintain_order=True).agg("place")
             )
             group = np.repeat(np.arange(groups.height), groups["place"].list.len().to_numpy())
             place = groups["place"].explode().to_numpy()
-            merged = np.zeros((len(rows), groups.height), rows.dtype)
-            for part, every in zip(merged, rows, strict=True):
-                np.add.at(part, group, every[place])
+            merged = np.zeros(groups.height, rows.dtype)
+            np.add.at(merged, group, rows[place])
             values, rows, codes = groups["value"], merged, codes[groups["place"].list.first().to_numpy()]
-        kept = np.flatnonzero(rows[TRAIN] >= min_count)
+        kept = np.flatnonzero(rows >= min_count)
         if len(kept) == len(codes):
             return Counted(values, rows, codes)
-        return Counted(values.gather(kept), rows.take(kept, axis=1), codes.take(kept))
+        return Counted(values.gather(kept), rows.take(kept), codes.take(kept))
 
     def first(self, most: int | None, *others: Counted) -> Counted:
         """Select the `most` most frequent of these and other values, in the order of a vocabulary."""
@@ -79,33 +77,30 @@ class Counted:
         if others:
             every = (self, *others)
             values = pl.concat([one.values for one in every])
-            rows = np.concatenate([one.rows for one in every], axis=1)
+            rows = np.concatenate([one.rows for one in every])
             codes = np.concatenate([one.codes for one in every])
-        order = vocabulary_order(values, rows[TRAIN])[:most]
-        return Counted(values.gather(order), rows.take(order, axis=1), codes.take(order))
+        order = vocabulary_order(values, rows)[:most]
+        return Counted(values.gather(order), rows.take(order), codes.take(order))
 
     def ranking(self, distinct: int, counts: np.ndarray) -> Ranking:
         """Make a ranking of values that are in order already."""
-        rank = np.full(counts.shape[1], NOT_RANKED, np.int32)
+        rank = np.full(len(counts), NOT_RANKED, np.int32)
         rank[self.codes] = np.arange(self.values.len(), dtype=np.int32)
-        missing, present = counts[:, 0].tolist(), counts[:, 1:].sum(1).tolist()
-        return Ranking(self.values, distinct, rank, self.rows, missing, present)
+        return Ranking(self.values, distinct, rank, self.rows, int(counts[1:].sum()))
 
 
-def count_codes(chunks: Sequence[Chunk], place: int, size: int, *, lists: bool, parts: int) -> np.ndarray:
-    """Count rows, or elements of lists, by part and code: (S, codes + 1). S is `parts`; 1: all are training rows."""
+def count_codes(chunks: Sequence[Chunk], place: int, size: int, *, lists: bool) -> np.ndarray:
+    """Count training rows, or elements of their lists, by code: (codes + 1,)."""
     large = lists or sum(chunk.rows for chunk in chunks) >= 2**31
-    counts = np.zeros((parts, size + 1), np.int64 if large else np.int32)
-    one, starts = counts.dtype.type(1), np.arange(parts) * (size + 1)
+    counts: np.ndarray = np.zeros(size + 1, np.int64 if large else np.int32)
     for chunk in chunks:
-        where = chunk.array(f"ids.{place}")
-        if parts > 1:
-            part = np.repeat(chunk.part, chunk.array(f"sizes.{place}")) if lists else chunk.part
-            where = where + starts.take(part)
-        if counts.size < len(where):
-            counts += np.bincount(where, minlength=counts.size).reshape(parts, -1).astype(counts.dtype)
+        codes, trained = chunk.array(f"ids.{place}"), chunk.part == TRAIN
+        if not trained.all():
+            codes = codes.compress(np.repeat(trained, chunk.array(f"sizes.{place}")) if lists else trained)
+        if counts.size < len(codes):
+            counts += np.bincount(codes, minlength=counts.size).astype(counts.dtype)
         else:
-            np.add.at(counts.reshape(-1), where, one)
+            np.add.at(counts, codes, counts.dtype.type(1))
     return counts
 
 

@@ -54,13 +54,16 @@ class Scaler:
         missing = plain.count < rows
         return Scaler(log, taken.mean, taken.std, missing, edges, form != "quantile", binned)
 
-    def scale(self, values: np.ndarray) -> np.ndarray:
-        """Scale to (N, width) float32: the value (missing ones are 0, the mean), then any missing indicator."""
+    def scale(self, values: np.ndarray, missing: np.ndarray | None = None) -> np.ndarray:
+        """Scale to (N, width) float32: the value (missing ones are 0, the mean), then any missing indicator.
+
+        missing: (N,), where the values are NaN, if that is known.
+        """
         if not self.value:
             return np.empty((len(values), 0), np.float32)
         scaled = _signed_log(values) if self.log else values
         scaled = (scaled - self.mean) / (self.std if self.std > 0 else 1.0)
-        missing = np.isnan(values)
+        missing = np.isnan(values) if missing is None else missing
         scaled[missing] = 0.0
         out = np.empty((len(values), self.width), np.float32)
         np.clip(scaled, -LIMIT, LIMIT, out=out[:, 0], casting="same_kind")
@@ -82,10 +85,10 @@ class Scaler:
         """Number of bin ids, 0 (missing) and 1 (unused, so that ids mean what they mean elsewhere) included."""
         return len(self.edges) + 3
 
-    def bin(self, values: np.ndarray) -> np.ndarray:
-        """Return bin ids, (N,) int32: 0 where missing, else 2 plus the number of edges below the value."""
+    def bin(self, values: np.ndarray, missing: np.ndarray | None = None) -> np.ndarray:
+        """Return bin ids, (N,) int32: 0 where missing, as in `scale`, else 2 plus the number of edges below it."""
         bins = np.searchsorted(np.asarray(self.edges), values, side="left").astype(np.int32) + 2
-        bins[np.isnan(values)] = 0
+        bins[np.isnan(values) if missing is None else missing] = 0
         return bins
 
 

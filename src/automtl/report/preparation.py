@@ -42,9 +42,7 @@ def _column(name: str, about: dict[str, Any], rows: dict[str, int]) -> list[str]
     missing = _share(sum(about["missing"].values()), rows["read"])
     if about["kind"] == "numeric":
         return [name, "numeric", "", "", missing, "", "", "", f"{about['least']:.4g} to {about['most']:.4g}"]
-    unseen = about.get("unseen", {})
-    present = about["present"]
-    shares = [_share(unseen[part], present[part]) if unseen else "" for part in ("train", "valid", "test")]
+    shares = [_share(about["unseen"][part], about["present"][part]) for part in ("train", "valid", "test")]
     known = f"{about['known']:,}" + (f" + {about['hashed']:,} hashed" if "hashed" in about else "")
     return [name, about["kind"], f"{about['values']:,}", known, missing, *shares, ""]
 

@@ -27,6 +27,12 @@ def metric_rows(metrics: Values) -> tuple[list[str], list[list[str]]]:
     return ["task", *used], [[task, *(rounded(values.get(name)) for name in used)] for task, values in tasks.items()]
 
 
+def gap_rows(gaps: Iterable[Values]) -> tuple[list[str], list[list[str]]]:
+    """Return header and one row for each column that was known at fit and is unknown or missing now."""
+    cells = [[gap["column"], gap["kind"], *(f"{gap[when]:.2%}" for when in ("now", "at_fit"))] for gap in gaps]
+    return ["column", "values are", "now", "at fit"], cells
+
+
 def ensemble_lines(ensemble: Values) -> list[str]:
     """Write a line for each task with the weights of the ensemble's members, and what was missing."""
     lines = [

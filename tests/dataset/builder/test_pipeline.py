@@ -16,8 +16,10 @@ from hypothesis import strategies as st
 
 from automtl.errors import AutomtlError, SchemaError
 from automtl.features.batch import Batch
+from automtl.features.coverage import Coverage
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
+from automtl.tables.roles import PARTS
 from automtl.tables.split import SplitSettings
 from automtl.tables.table import read_table
 from tests.dataset.builder.tables import in_memory, make_schema, make_table, streamed, write_parts
@@ -67,8 +69,9 @@ def test_streaming_is_encoding_the_whole_table(data: st.DataObject) -> None:
             with pytest.raises(type(error)):
                 stream()
             return
-        found, stored, _ = stream()
+        found, stored, report = stream()
         same_state(found, encoder)
+        assert [Coverage.from_dict(report["coverage"][part]) for part in PARTS] == [one.coverage for one in batches]
         for one, other in zip(stored, batches, strict=True):
             same_rows(one, other)
 

@@ -18,7 +18,6 @@ import pyarrow as pa
 from automtl.dataset.builder.chunks import read_values
 from automtl.dataset.builder.workdir import Work
 from automtl.features.ranking import NOT_RANKED, Counted, Ranking, canonical, count_codes
-from automtl.tables.roles import PARTS
 
 CODE_BYTES = 150  # memory for a value of a partition while it is ranked, about
 
@@ -27,7 +26,7 @@ def rank_column(work: Work, place: int, lists: bool, most: int, memory_bytes: in
     """Count a column and rank its values, of which the `most` most frequent are kept."""
     last = work.chunks[-1].about
     size, several = last["size"][place], last["first"][place] > 0
-    counts = count_codes(work.chunks, place, size, lists=lists, parts=len(PARTS))
+    counts = count_codes(work.chunks, place, size, lists=lists)
     kept: list[Counted] = []
     distinct = 0
     with _partitions(work, place, max(-(-size * CODE_BYTES // memory_bytes), 1)) as partitions:
@@ -78,7 +77,7 @@ def _coded(work: Work, place: int) -> Iterator[tuple[pl.Series, np.ndarray]]:
     """Yield, chunk by chunk, the values that got their codes in it, and these codes."""
     start, whole = 1, work.chunks[-1].about["whole"][place]
     for chunk in work.chunks:
-        values = canonical(read_values(chunk, place))
+        values = canonical(read_values(chunk, place)).alias("value")
         yield values if whole else values.cast(pl.String), np.arange(start, start + values.len())
         start += values.len()
 

@@ -16,9 +16,10 @@ from automtl.dataset.builder.report import describe_columns, describe_tasks
 from automtl.dataset.builder.rows import FileRows
 from automtl.dataset.builder.workdir import FileChunk, Work, write_about
 from automtl.dataset.prepared import write_encoder
-from automtl.dataset.store import Store
+from automtl.dataset.store import Store, noting
 from automtl.features.batch import Batch
 from automtl.features.chunk import ChunkColumns
+from automtl.features.coverage import Coverage
 from automtl.features.encoder import CodedRows, Encoder, completed_batch
 from automtl.features.fitting import Fitted, fit_rows
 from automtl.features.settings import EncoderSettings
@@ -72,7 +73,12 @@ class Preparation:
             saved = pool.submit(write_encoder, encoded, encoder)
             self._write(rows, fitted, encoder, counts)
             saved.result()
-        about = {"tasks": tasks, "columns": describe_columns(rows, fitted, encoder)}
+        coverage = {part: Coverage.from_dict(self.work.done(_counted(part)) or {}) for part in PARTS}
+        about = {
+            "tasks": tasks,
+            "columns": describe_columns(rows, fitted, encoder, coverage),
+            "coverage": {part: one.to_dict() for part, one in coverage.items()},
+        }
         return encoder, self._report(counts, encoder) | about
 
     def _file_rows(self, num_rows: int) -> FileRows:
@@ -105,11 +111,20 @@ class Preparation:
         for part, folder in enumerate(folders):
             if not folder.exists():
                 ids = ids or fitted.ids(rows)
-                batches: Iterable[Batch] = self._reported(_batches(rows, fitted, encoder, ids, part), done, sum(counts))
+                every = self._counting(_batches(rows, fitted, encoder, ids, part), PARTS[part])
+                batches: Iterable[Batch] = self._reported(every, done, sum(counts))
                 if part == TRAIN:
                     batches = self.thin(batches, counts[TRAIN])
                 Store.write(folder, batches, layout, cached=cached)
             done += counts[part]
+
+    def _counting(self, batches: Iterable[Batch], part: str) -> Iterator[Batch]:
+        """Yield the batches of a part, and leave their coverage in the working folder."""
+        coverage: list[Coverage] = []
+        yield from noting(batches, coverage)
+        if self.work.done(_counted(part)) is None:
+            with self.work.step(_counted(part)) as folder:
+                write_about(folder, sum(coverage, Coverage()).to_dict())
 
     def _reported(self, batches: Iterable[Batch], done: int, total: int) -> Iterator[Batch]:
         for batch in batches:
@@ -128,6 +143,11 @@ class Preparation:
         }
 
 
+def _counted(part: str) -> str:
+    """Name the step that leaves the coverage of a part."""
+    return f"coverage.{part}"
+
+
 def _batches(
     rows: FileRows, fitted: Fitted, encoder: Encoder, ids: dict[int, np.ndarray], part: int
 ) -> Iterator[Batch]:
@@ -140,7 +160,7 @@ def _batches(
         chosen = np.flatnonzero(chunk.part == part)
         out = encoder.empty(len(chosen))
         own = CodedRows(encoder, rows.columns, chunk, ids, fitted, start if part == TRAIN else None, chosen)
-        lists = encoder.fill(own, out, labels=True)
-        return completed_batch(out, [lists], None if encoder.schema.group is None else own.role("group"))
+        filled = encoder.fill(own, out, labels=True)
+        return completed_batch(out, [filled], None if encoder.schema.group is None else own.role("group"))
 
     return in_order(encode, zip(rows.chunks, first, strict=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -10,13 +10,14 @@ import numpy as np
 from automtl.dataset.builder.rows import FileRows
 from automtl.errors import EncodingError
 from automtl.features.chunk import Numbers, largest
+from automtl.features.coverage import Coverage
 from automtl.features.encoder import Encoder
 from automtl.features.fitting import Fitted
 from automtl.features.ranking import Ranking
 from automtl.features.scaler import Scaler
 from automtl.features.vocabulary import Vocabulary
 from automtl.system.threads import in_threads
-from automtl.tables.derive import simple_fields
+from automtl.tables.derive import simple_fields, simple_fields_of
 from automtl.tables.roles import PARTS, Chunk, summarize_labels, training
 from automtl.tables.schema import Field, FieldKind, Schema
 
@@ -38,13 +39,20 @@ def describe_tasks(chunks: Sequence[Chunk], schema: Schema) -> dict[str, Any]:
     }
 
 
-def describe_columns(rows: FileRows, fitted: Fitted, encoder: Encoder) -> dict[str, Any]:
-    """Describe each field: missing and unseen rows by part, and the values that were learned."""
+def describe_columns(
+    rows: FileRows, fitted: Fitted, encoder: Encoder, coverage: Mapping[str, Coverage]
+) -> dict[str, Any]:
+    """Describe each encoded field by the values that were learned, and its coverage by part."""
+    owner = {simple.name: field.name for field in encoder.schema.fields for simple in simple_fields_of(field)}
 
     def describe(field: Field) -> dict[str, Any]:
+        counts = {part: one.of(owner[field.name]) for part, one in coverage.items()}
+        missing = {"missing": {part: one.missing for part, one in counts.items()}}
         if field.kind is FieldKind.NUMERIC:
-            return _describe_numbers(rows, Numbers(rows.columns, field, encoder.newest), encoder)
-        return _describe_ids(field, fitted.rankings[rows.columns.place(field)], encoder.vocabulary(field))
+            return _describe_numbers(rows, Numbers(rows.columns, field, encoder.newest), encoder) | missing
+        about = _describe_ids(field, fitted.rankings[rows.columns.place(field)], encoder.vocabulary(field)) | missing
+        about["present"] = {part: one.values for part, one in counts.items()}
+        return about | {"unseen": {part: one.unknown for part, one in counts.items()}}
 
     fields = simple_fields(encoder.schema)
     return dict(zip([field.name for field in fields], in_threads(describe, fields), strict=True))
@@ -52,23 +60,15 @@ def describe_columns(rows: FileRows, fitted: Fitted, encoder: Encoder) -> dict[s
 
 def _describe_ids(field: Field, ranking: Ranking, vocabulary: Vocabulary) -> dict[str, Any]:
     about: dict[str, Any] = {"kind": str(field.kind), "values": ranking.distinct, "known": vocabulary.values.len()}
-    if vocabulary.hashed:
-        about["hashed"] = vocabulary.hashed
-    about |= {name: dict(zip(PARTS, getattr(ranking, name), strict=True)) for name in ("missing", "present")}
-    if field.target is None:
-        known = ranking.rows[:, : vocabulary.values.len()].sum(1)
-        about["unseen"] = dict(zip(PARTS, (np.array(ranking.present) - known).tolist(), strict=True))
-    return about
+    return about | ({"hashed": vocabulary.hashed} if vocabulary.hashed else {})
 
 
 def _describe_numbers(rows: FileRows, numbers: Numbers, encoder: Encoder) -> dict[str, Any]:
-    missing, low, high = np.zeros(3, np.int64), np.inf, -np.inf
+    low, high = np.inf, -np.inf
     for chunk in rows.chunks:
-        values = numbers.of(chunk)
-        missing += np.bincount(chunk.part.compress(np.isnan(values)), minlength=3)
-        trained = training(chunk, values)
+        trained = training(chunk, numbers.of(chunk))
         low, high = min(low, -largest(-trained)), max(high, largest(trained))
-    about = {"kind": "numeric", "missing": dict(zip(PARTS, missing.tolist(), strict=True)), "least": low, "most": high}
+    about = {"kind": "numeric", "least": low, "most": high}
     scaler = encoder.scalers[numbers.field.name]
     learned = {"log": scaler.log, "mean": scaler.mean, "std": scaler.std} if isinstance(scaler, Scaler) else {}
     return about | learned
