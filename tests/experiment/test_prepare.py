@@ -215,7 +215,7 @@ def broken(parts: Path, kind: str) -> None:
         ("weight", AutomtlError, "part-02.parquet', row 1: weight 'w': expected 0 or more, found None"),
         ("split", SchemaError, "part-02.parquet', rows 1 to 11: split column 'part': unknown value 'later'"),
         ("text", SchemaError, "part-02.parquet', row 6: task 'click': labels must be numbers, .*found 'maybe'"),
-        ("date", SchemaError, "task 'click': labels must be numbers, .*part-02.parquet' holds Date"),
+        ("date", TableError, "column 'click' is Date in .*part-02.parquet' and Int64 in .*part-00"),
         ("empty", TableError, "part-02.parquet' is empty"),
         ("cut", TableError, "part-02.parquet' cannot be read"),
     ],

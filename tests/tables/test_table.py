@@ -7,8 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from automtl.dataset.builder.reader import Place, TableFiles
 from automtl.errors import SchemaError, SettingsError, TableError
+from automtl.tables.files import Place, TableFiles
 from automtl.tables.infer import infer_schema, infer_task
 from automtl.tables.schema import FieldKind, Schema, TaskKind
 from automtl.tables.split import SplitSettings, split_table
@@ -45,7 +45,7 @@ def test_globs_folders_and_frames(tmp_path: Path) -> None:
         ("twice.csv", b"a,b,a\n1,2,3\n", "column 'a' twice"),
         ("bad.parquet", b"not parquet", "cannot be read"),
         ("notes.docx", b"x", "unknown ending"),
-        ("long.csv", b"a,b\n1,2\n1,2,3\n", "a row of more fields than its header.*in quotes"),
+        ("long.csv", b"a,b\n1,2\n1,2,3\n", "row 2: has 3 fields, the header has 2; .*in quotes"),
         ("latin.csv", "a,b\n1,\xe9\n".encode("latin-1"), "save it as UTF-8"),
         ("header.csv", "a,\xe9\n1,2\n".encode("latin-1"), "save it as UTF-8"),
     ],
@@ -68,14 +68,15 @@ def test_separators_line_ends_quotes_and_marks_of_missing_values_are_read(
     expected = pl.DataFrame({"a": ["x", None, None], "b;,": [1, 2, None], "c": ["p,q;r", None, None]})
     assert read_table(tmp_path / "t.csv").equals(expected)
     source = TableFiles.open(str(tmp_path / "t.csv"))
-    assert pl.concat(piece.table for piece in source.pieces(["a", "b;,", "c"], 1, Place())).equals(expected)
+    assert source.joined(list(source.pieces(["a", "b;,", "c"], 1, Place()))).equals(expected)
 
 
 def test_hidden_files_are_no_parts_and_folders_of_folders_get_a_hint(tmp_path: Path) -> None:
-    (tmp_path / "day=1").mkdir()
-    TABLE.write_parquet(tmp_path / "day=1" / "part.parquet")
-    (tmp_path / "day=1" / ".part.csv").write_text("unfinished")
-    assert read_table(tmp_path / "day=1").equals(TABLE)
+    (tmp_path / "day1").mkdir()
+    TABLE.write_parquet(tmp_path / "day1" / "part.parquet")
+    for name in (".part.csv", "_part.csv"):
+        (tmp_path / "day1" / name).write_text("unfinished")
+    assert read_table(tmp_path / "day1").equals(TABLE)
     with pytest.raises(TableError, match=r"for those in its folders give '.*/\*/\*\.parquet'"):
         read_table(tmp_path)
 

@@ -17,7 +17,6 @@ import polars as pl
 from automtl._version import __version__
 from automtl.config import Settings
 from automtl.dataset.builder.pipeline import Preparation
-from automtl.dataset.builder.reader import TableFiles
 from automtl.dataset.builder.workdir import Work, machine_start
 from automtl.dataset.prepared import Origin, PreparedFolder, finish_prepared
 from automtl.dataset.store import MEMORY_SHARE, machine_memory_bytes
@@ -26,6 +25,7 @@ from automtl.experiment.source import ColumnRoles, check_schema, check_seed, res
 from automtl.system.files import LOCK, json_bytes, locked, write_whole
 from automtl.system.manifest import PREPARED
 from automtl.system.progress import Callback, Event, ignore
+from automtl.tables.files import TableFiles
 from automtl.tables.quality import Finding, Findings, check_quality
 from automtl.tables.schema import Schema
 from automtl.tables.split import check_method, split_table
@@ -88,7 +88,7 @@ def _sample(
 ) -> tuple[pl.DataFrame, Schema]:
     """Read rows spread over the files, and give the schema, inferred from them if there is none."""
     pieces = source.sample(SAMPLE_ROWS)
-    table = pl.concat(piece.table for piece in pieces)
+    table = source.joined(pieces)
     with source.located(pieces):
         schema = resolve_schema(table, tasks, roles, schema)
     check_schema(table, schema)

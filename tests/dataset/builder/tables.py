@@ -10,12 +10,12 @@ import numpy as np
 import polars as pl
 
 from automtl.dataset.builder.pipeline import Preparation
-from automtl.dataset.builder.reader import TableFiles
 from automtl.dataset.builder.workdir import Work
 from automtl.dataset.store import Store
 from automtl.features.batch import Batch
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
+from automtl.tables.files import TableFiles
 from automtl.tables.roles import PARTS
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings, split_table

@@ -12,12 +12,12 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from automtl.dataset.builder.reader import Piece, Place, TableFiles
 from automtl.dataset.builder.workdir import FileChunk, Work, write_chunk
 from automtl.errors import AutomtlError, RowError
 from automtl.features.chunk import ChunkColumns, TableChunk
 from automtl.features.dictionary import Dictionary, joined_values
 from automtl.system.threads import ahead, in_threads
+from automtl.tables.files import Piece, Place, TableFiles
 from automtl.tables.labels import check_rows
 
 CODES = (np.uint8, np.uint16, np.int32)  # types of codes; the first that holds all codes so far is taken

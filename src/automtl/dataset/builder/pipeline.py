@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 
 from automtl.dataset.builder.chunks import Reader
-from automtl.dataset.builder.reader import TableFiles
 from automtl.dataset.builder.report import describe_columns, describe_tasks
 from automtl.dataset.builder.rows import FileRows
 from automtl.dataset.builder.workdir import FileChunk, Work, write_about
@@ -26,6 +25,7 @@ from automtl.features.settings import EncoderSettings
 from automtl.system.files import remove_unfinished
 from automtl.system.progress import Callback, Progress, ignore
 from automtl.system.threads import in_order, in_threads
+from automtl.tables.files import TableFiles
 from automtl.tables.roles import PARTS, TRAIN, starts
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings, require_rows, split_rule

@@ -1,0 +1,46 @@
+"""Columns that the folders of a table's files name, as Hive writes them: `region=north/day=3/part.parquet`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import takewhile
+from pathlib import Path
+from urllib.parse import unquote
+
+import polars as pl
+
+from automtl.tables.names import check_names, require_same_names
+from automtl.tables.narrow import integers
+
+ABSENT_VALUE = "__HIVE_DEFAULT_PARTITION__"
+
+
+def is_partition(folder: str) -> bool:
+    """Tell whether a folder's name is a key and a value."""
+    return folder.partition("=")[0] != "" and "=" in folder
+
+
+def partitions(paths: Sequence[Path]) -> list[dict[str, pl.Series]]:
+    """Return for each file the columns, of one row, that the folders right above it name.
+
+    A column is Int64 where all files have whole numbers in it, else text. Raises TableError for files of different
+    keys.
+    """
+    found = [_values(path) for path in paths]
+    for path, values in zip(paths, found, strict=True):
+        require_same_names(paths[0], found[0], path, values)
+    columns = [_column(name, [values[name] for values in found]) for name in found[0]]
+    return [{column.name: column[place : place + 1] for column in columns} for place in range(len(paths))]
+
+
+def _values(path: Path) -> dict[str, str]:
+    folders = [folder.name for folder in path.absolute().parents]
+    pairs = [name.partition("=") for name in takewhile(is_partition, folders)][::-1]
+    check_names([unquote(key) for key, _, _ in pairs], f"the path '{path}'")
+    return {unquote(key): unquote(value) for key, _, value in pairs}
+
+
+def _column(name: str, values: Sequence[str]) -> pl.Series:
+    texts = pl.Series(name, [None if value == ABSENT_VALUE else value for value in values], pl.String)
+    numbers = integers(texts)
+    return texts if numbers is None or texts.null_count() == texts.len() else numbers
