@@ -37,7 +37,11 @@ from automtl.training.settings import TrainingSettings
 
 TASKS = (Task("click"), Task("watch", TaskKind.REGRESSION))
 LAYOUT = Layout(
-    (CategoricalLayout("user", CATEGORIES + 1), CategoricalLayout("device", 5), CategoricalLayout("price:bin", 9)),
+    (
+        CategoricalLayout("user", CATEGORIES + 1),
+        CategoricalLayout("device", 5),
+        CategoricalLayout("price", 9, bins=True),
+    ),
     (MultiLayout("tags", 4, "mean"),),
     (NumericLayout("price", ("price",)),),
     TASKS,

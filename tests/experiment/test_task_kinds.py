@@ -66,6 +66,14 @@ def test_every_kind_of_task_goes_through_fit_predict_and_evaluate(model: str, ti
         ({"tasks": [{"name": "click", "clip": [0, 1]}], "funnel": []}, "'clip' is not for a binary task"),
         ({"tasks": [{"name": "w", "kind": "regression", "clip": [1, 0]}], "funnel": []}, "a smaller and a larger"),
         ({"tasks": [{"name": "w", "kind": "regression", "positive_weight": 2}], "funnel": []}, "'positive_weight' is"),
+        (
+            {"tasks": [{"name": name} for name in ("click", "buy", "buy_cvr")], "funnel": ["click", "buy"]},
+            "task 'buy_cvr': the funnel's task 'buy' has an output of this name; rename the label column",
+        ),
+        (
+            {"tasks": [{"name": name} for name in ("click", "buy", "click_ctr")], "funnel": ["click", "buy"]},
+            "task 'click_ctr': the funnel's task 'click' has an output",
+        ),
         ({"negative_share": 0}, "entry 'negative_share'"),
         ({"tasks": [{"name": "click", "negative_share": 2}], "funnel": []}, "entry 'tasks.0.negative_share'"),
     ],

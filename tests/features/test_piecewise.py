@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from automtl.features.piecewise import Piecewise
 from automtl.features.scaler import LIMIT
+from automtl.tables.names import shown
 
 FLOATS = st.floats(-1e12, 1e12, allow_subnormal=False)
 
@@ -18,7 +19,7 @@ def test_a_value_fills_the_bins_below_it_and_a_part_of_its_own() -> None:
     values = np.array([0.5, 2.5, 4.0, np.nan, -1.0, 100.0])
     expected = [[0.5, 0, 0, 0], [1, 0.75, 0, 0], [1, 1, 1, 0], [0, 0, 0, 1], [-1, 0, 0, 0], [1, 1, LIMIT + 1, 0]]
     np.testing.assert_allclose(encoding.scale(values), expected)
-    assert encoding.columns("x") == ("x:piece 0", "x:piece 1", "x:piece 2", "x:missing")
+    assert [shown(name) for name in encoding.columns("x")] == ["x:piece 0", "x:piece 1", "x:piece 2", "x:missing"]
 
 
 @given(st.lists(FLOATS, min_size=1, max_size=40), st.lists(FLOATS, min_size=2, max_size=20))

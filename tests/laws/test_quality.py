@@ -49,6 +49,18 @@ FLAWS: dict[str, tuple[str, Change]] = {
     "mixed": ("size", lambda t, _: t.with_columns(size=pl.when(pl.col("user") == 7).then(pl.lit("big"))
                                                   .otherwise(pl.col("price").cast(pl.String)))),
     "seen once": ("row", lambda t, part: t.with_columns(row=pl.int_range(pl.len()).cast(pl.String) + part)),
+    "leading zeros": ("shop", lambda t, _: t.with_columns(shop="0" + pl.col("user").cast(pl.String))),
+    "one value": ("version", lambda t, _: t.with_columns(
+        version=pl.Series(["1.1", "1.10", "beta"]).gather(t["user"] % 3))),
+    "nearly alike": ("town", lambda t, _: t.with_columns(town=pl.when(pl.col("user") > 70).then(pl.lit("Ulm"))
+                                                         .otherwise(pl.lit("ulm ")))),
+    "missing marks": ("land", lambda t, _: t.with_columns(
+        land=pl.Series(["DE", "FR", "NA", "US", "ZA", "IT"]).gather(t["user"] % 6))),
+    "rounded": ("hash", lambda t, _: t.with_columns(hash=(2**53 + pl.col("user") * 2).cast(pl.Float64))),
+    "zone": ("at", lambda t, _: t.with_columns(at=pl.datetime(2024, 1, 1 + pl.col("hour"), pl.col("hour")))),
+    "time range": ("at", lambda t, _: t.with_columns(at=pl.date(pl.when(pl.col("user") > 9).then(2024).otherwise(1),
+                                                                1, 1 + pl.col("hour")))),
+    "no time or group": ("user", lambda t, _: t.with_columns(user=pl.when(pl.col("user") > 9).then("user"))),
     "drift": ("price", lambda t, part: t.with_columns(price=pl.col("price") + 2 * (part == "test"))),
 }  # fmt: skip
 
@@ -57,7 +69,7 @@ FLAWS: dict[str, tuple[str, Change]] = {
 def test_each_check_names_the_column_that_was_spoiled(name: str) -> None:
     column, change = FLAWS[name]
     split = Split(**{part: change(honest(part), part) for part in ROWS})
-    schema = infer_schema(pl.concat([split.train, split.valid, split.test]), ["click", "buy"])
+    schema = infer_schema(pl.concat([split.train, split.valid, split.test]), ["click", "buy"], group="user")
     found = [finding for finding in check_quality(split, schema) if finding.column == column]
     assert found, name
     for finding in found:

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from automtl.errors import EncodingError
 from automtl.features.vocabulary import FIRST, Vocabulary
 from automtl.system.hashing import lasting_hash
-from automtl.tables.derive import days_of, derive
+from automtl.tables.derive import TIME_PARTS, days_of, derive
 from automtl.tables.infer import infer_schema, summarize
+from automtl.tables.names import derived_name
 from automtl.tables.schema import Field, FieldKind, Schema, Task
 from automtl.tables.values.lists import as_parts
 from automtl.tables.values.times import as_moments
@@ -44,7 +45,7 @@ def test_a_time_means_the_same_however_it_is_written(column: list[Any], unit: An
     newest = days_of(as_moments(table["t"], field)).max()
     assert isinstance(newest, float)
     found = derive(table, of(field), {"t": newest + 2})
-    parts = found.select("t:hour", "t:weekday", "t:day", "t:age")
+    parts = found.select(derived_name("t", part) for part in TIME_PARTS)
     assert parts.row(0) == (13, 4, 29, 2.0) and parts.row(1) == (None,) * 4
 
 

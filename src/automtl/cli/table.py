@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated
 
@@ -18,9 +19,11 @@ def describe_command(
     table: TableArgument,
     columns: Columns,
     out: Annotated[Path | None, typer.Option(help="Write the schema here, for you to edit.")] = None,
+    json: Annotated[Path | None, typer.Option("--json", help="Write the lines here, as JSON.")] = None,
 ) -> None:
-    """Show the schema inferred for a table, and each column's role."""
-    from automtl.tables.infer import infer_schema, summarize
+    """Show the schema inferred for a table: what each column is read as, an example, and what stood in its way."""
+    from automtl.tables.describe import summarize
+    from automtl.tables.infer import infer_schema
     from automtl.tables.table import read_table
 
     tasks, frame = columns.tasks, read_table(table)
@@ -28,9 +31,16 @@ def describe_command(
         frame, tasks, drop=columns.drop or (), split=columns.split_column, weight=columns.weight, group=columns.group,
         time=columns.time,
     )  # fmt: skip
-    lines = [[s.name, s.type, s.role, f"{s.distinct:,}", f"{s.missing:,}", s.note] for s in summarize(frame, schema)]
-    show_table(f"{frame.height:,} rows", ["column", "type", "role", "distinct", "missing", "note"], lines)
+    found = summarize(frame, schema)
+    lines = [[s.name, s.type, s.role, s.example, f"{s.distinct:,}", f"{s.missing:,}"] for s in found]
+    show_table(f"{frame.height:,} rows", ["column", "type", "read as", "example", "distinct", "missing"], lines)
+    for summary in found:
+        for note in summary.notes:
+            typer.echo(note if note.startswith("column '") else f"column '{summary.name}': {note}")
+    if schema.target_encoding:
+        typer.echo(f"target encoding: {', '.join(' + '.join(key) for key in schema.target_encoding)}")
     save(out, "schema", schema.text())
+    save(json, "columns", [asdict(summary) for summary in found])
 
 
 @app.command("check")

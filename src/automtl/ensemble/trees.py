@@ -42,8 +42,7 @@ class TreeInputs:
     """
 
     def __init__(self, layout: Layout) -> None:
-        bins = {f"{name}:bin" for group in layout.numeric for name in group.columns}
-        kept = [(place, field.size) for place, field in enumerate(layout.categorical) if field.name not in bins]
+        kept = [(place, field.size) for place, field in enumerate(layout.categorical) if not field.bins]
         self.kept = [place for place, _ in kept]
         self.id_columns = [column for column, (_, size) in enumerate(kept) if size <= CATEGORIES]
         places = {field.name: place for place, field in enumerate(layout.categorical)}

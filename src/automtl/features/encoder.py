@@ -28,6 +28,7 @@ from automtl.system.threads import in_threads
 from automtl.tables.derive import completed, derive, id_column, key_column, simple_fields, simple_fields_of
 from automtl.tables.infer import require_columns
 from automtl.tables.labels import check_rows
+from automtl.tables.names import derived_name
 from automtl.tables.roles import Chunk, TableRoles, group_ids, starts
 from automtl.tables.schema import Field, FieldKind, Schema
 from automtl.tables.values.lists import as_parts
@@ -114,7 +115,10 @@ class Encoder:
         categorical = [
             CategoricalLayout(one.name, len(self.vocabularies[one.name])) for one in self._of(FieldKind.CATEGORICAL)
         ]
-        categorical += [CategoricalLayout(f"{name}:bin", scaler.num_bins) for name, scaler in self._binned.items()]
+        categorical += [
+            CategoricalLayout(derived_name(name, "bin"), scaler.num_bins, bins=True)
+            for name, scaler in self._binned.items()
+        ]
         return Layout(
             tuple(categorical),
             tuple(self._list_layout(one) for one in self._of(*LISTS)),
@@ -135,14 +139,22 @@ class Encoder:
                 groups[type(scaler)].append(NumericLayout(name, scaler.columns(name)))
         plain = groups[Scaler]
         if len(plain) > self.settings.joint_numeric_above:
-            plain = [NumericLayout("numeric", tuple(column for group in plain for column in group.columns))]
+            plain = [
+                NumericLayout(
+                    derived_name("numeric", "together"), tuple(column for group in plain for column in group.columns)
+                )
+            ]
         return plain + groups[Piecewise]
 
     def _rate_groups(self) -> list[NumericLayout]:
-        names = (*self.schema.task_names, "rows")
-        labels = ["+".join(key) for key in self.target_encodings]
+        """Return the inputs of each key: one a task, and one of the number of rows."""
+        title, tasks = "target encoding", self.schema.task_names
         return [
-            NumericLayout(f"target encoding of {label}", tuple(f"{label}:{name}" for name in names)) for label in labels
+            NumericLayout(
+                derived_name(title, *key),
+                (*(derived_name(title, task, *key) for task in tasks), derived_name("rows", "of", *key)),
+            )
+            for key in self.target_encodings
         ]
 
     def _of(self, *kinds: FieldKind) -> list[Field]:

@@ -23,6 +23,7 @@ from automtl.features.target_encoding import History, Scratch, TargetEncoding, T
 from automtl.features.vocabulary import Vocabulary
 from automtl.system.threads import in_threads
 from automtl.tables.derive import simple_fields_of
+from automtl.tables.names import shown
 from automtl.tables.roles import Chunk
 from automtl.tables.schema import Field, FieldKind, Schema
 
@@ -227,7 +228,7 @@ def _warn_cut(name: str, values: int, kept: Vocabulary, why: str) -> None:
     """Warn that only the most frequent of a column's values have an id of their own."""
     rest = f"hashed into {kept.hashed:,} ids" if kept.hashed else "unknown"
     warnings.warn(
-        f"column '{name}': of {values:,} values the {kept.values.len():,} most frequent have an id "
+        f"column '{shown(name)}': of {values:,} values the {kept.values.len():,} most frequent have an id "
         f"of their own ({why}), the others are {rest}",
         stacklevel=3,
     )

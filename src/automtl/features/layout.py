@@ -12,10 +12,14 @@ from automtl.tables.schema import Task
 
 @dataclass(frozen=True)
 class CategoricalLayout:
-    """A field of one id a row; all ids are below `size` (0 is missing, 1 unknown)."""
+    """A field of one id a row; all ids are below `size` (0 is missing, 1 unknown).
+
+    `bins`: its ids are the bins of a numeric column.
+    """
 
     name: str
     size: int
+    bins: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,7 +72,7 @@ class Layout:
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, which `from_dict` reads."""
         return {
-            "categorical": [[f.name, f.size] for f in self.categorical],
+            "categorical": [[f.name, f.size, *([True] if f.bins else ())] for f in self.categorical],
             "multi": [[f.name, f.size, f.pooling, *((f.target, f.positions) if f.target else ())] for f in self.multi],
             "numeric": [[f.name, list(f.columns)] for f in self.numeric],
             "tasks": TypeAdapter(tuple[Task, ...]).dump_python(self.tasks, mode="json", exclude_none=True),
@@ -78,7 +82,7 @@ class Layout:
     def from_dict(values: dict[str, Any]) -> Layout:
         """Build the layout that `to_dict` described."""
         return Layout(
-            tuple(CategoricalLayout(name, size) for name, size in values["categorical"]),
+            tuple(CategoricalLayout(*entry) for entry in values["categorical"]),
             tuple(MultiLayout(*entry) for entry in values["multi"]),
             tuple(NumericLayout(name, tuple(columns)) for name, columns in values["numeric"]),
             TypeAdapter(tuple[Task, ...]).validate_python(values["tasks"]),

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from automtl.features.scaler import LIMIT, QUANTILES, sampled_rows
+from automtl.tables.names import derived_name
 
 
 @dataclass(frozen=True)
@@ -59,5 +60,5 @@ class Piecewise:
 
     def columns(self, name: str) -> tuple[str, ...]:
         """Names of the columns of `scale`."""
-        pieces = tuple(f"{name}:piece {place}" for place in range(len(self.edges) - 1))
-        return (*pieces, f"{name}:missing") if self.indicator else pieces
+        pieces = tuple(derived_name(name, f"piece {place}") for place in range(len(self.edges) - 1))
+        return (*pieces, derived_name(name, "missing")) if self.indicator else pieces

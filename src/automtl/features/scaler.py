@@ -8,6 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from automtl.tables.names import derived_name
 from automtl.tables.schema import NumericForm
 
 QUANTILES = 32  # bins if a form needs some and the settings ask for none
@@ -78,7 +79,7 @@ class Scaler:
 
     def columns(self, name: str) -> tuple[str, ...]:
         """Names of the columns of `scale`."""
-        return (name, f"{name}:missing")[: self.width]
+        return (name, derived_name(name, "missing"))[: self.width]
 
     @property
     def num_bins(self) -> int:

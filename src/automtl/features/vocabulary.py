@@ -15,7 +15,16 @@ import pyarrow as pa
 from automtl.features.hash_table import HashTable, RangeTable
 from automtl.system.hashing import hash_texts, lasting_hash
 from automtl.system.slices import SLICE, slices
-from automtl.tables.values.ids import as_integers, as_raw_text, as_text, may_change, other_forms, unnamed, whole_texts
+from automtl.tables.values.ids import (
+    TEXTS,
+    as_integers,
+    as_raw_text,
+    as_text,
+    may_change,
+    other_forms,
+    unnamed,
+    whole_texts,
+)
 
 MISSING, UNKNOWN, FIRST = 0, 1, 2
 
@@ -73,7 +82,7 @@ class Vocabulary:
             np.maximum(ids, UNKNOWN, out=ids)
         if values.null_count():
             ids[values.is_null().to_numpy()] = MISSING
-        if integers is None:
+        if column.dtype in TEXTS:
             self._find_other_forms(values, ids)
         if self.hashed:
             self.share_unknown(column, ids)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from automtl.tables.names import shown
+
 
 def row_line(report: dict[str, Any]) -> str:
     """Describe the number of rows by split."""
@@ -35,7 +37,7 @@ def notes(report: dict[str, Any]) -> list[str]:
 def column_rows(report: dict[str, Any]) -> tuple[list[str], list[list[str]]]:
     """Return header and rows of a table of columns: known values, and shares of rows with missing or unseen ones."""
     header = ["column", "kind", "values", "known", "missing", "unseen train", "unseen valid", "unseen test", "range"]
-    return header, [_column(name, about, report["rows"]) for name, about in report["columns"].items()]
+    return header, [_column(shown(name), about, report["rows"]) for name, about in report["columns"].items()]
 
 
 def _column(name: str, about: dict[str, Any], rows: dict[str, int]) -> list[str]:

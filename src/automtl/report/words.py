@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Mapping
 from typing import Any
 
+from automtl.tables.names import shown
 from automtl.tables.schema import TaskKind
 from automtl.training.metrics import KIND_METRICS
 
@@ -19,7 +20,7 @@ HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\ufffe\uffff]")  # marks of text
 
 def clean(text: object) -> str:
     """Return text as one line without control characters, which XML cannot hold."""
-    spaced = " ".join(HIDDEN.sub("\ufffd", str(text)).split())
+    spaced = " ".join(HIDDEN.sub("\ufffd", shown(str(text))).split())
     return "".join("\ufffd" if unicodedata.category(letter) in ("Cc", "Cs") else letter for letter in spaced)
 
 

@@ -92,8 +92,8 @@ class FolderKind:
 
 
 MODEL = FolderKind("saved model", 3, "fit again")
-PREPARED = FolderKind("prepared table", 1, "prepare the table again", native=True)
-ROWS = FolderKind("folder of encoded rows", 1, "prepare the table again", native=True)
+PREPARED = FolderKind("prepared table", 2, "prepare the table again", native=True)
+ROWS = FolderKind("folder of encoded rows", 2, "prepare the table again", native=True)
 COMPARISON = FolderKind("comparison", 1, "compare again")
 KINDS = (MODEL, PREPARED, ROWS, COMPARISON)
 

@@ -16,11 +16,11 @@ from typing import Any
 import polars as pl
 
 from automtl.errors import TableError
-from automtl.tables.joined import join_columns
+from automtl.tables.joined import join_columns, types_of
 from automtl.tables.names import check_names
 from automtl.tables.narrow import LARGE, narrow_columns
 from automtl.tables.records import Block, RecordError, blocks, cut, first_record
-from automtl.tables.values.ids import ABSENT
+from automtl.tables.values.ids import ABSENT, unnamed
 
 SEPARATORS = (",", ";", "\t", "|")
 HEAD_BYTES = 1 << 20  # bytes by which the length of a row, and the types, are judged
@@ -82,7 +82,7 @@ class CsvFile:
 
 def _one_type(columns: Sequence[pl.Series]) -> pl.DataType | None:
     """Return the type of the texts of all blocks, which were narrowed one by one; None where they must stay texts."""
-    filled = [column for column in columns if column.null_count() < column.len()]
+    filled = [unnamed(column) for column in columns if column.null_count() < column.len()]
     types = {column.dtype for column in filled}
     if types == {pl.Int64, pl.Float64}:
         exact = all(column.is_between(-LARGE, LARGE, closed="none").all() for column in filled)
@@ -101,7 +101,7 @@ def open_csv(path: Path) -> CsvFile:
     with _named(path, 0):
         block = cut(content[length:], separator, last=last) or Block(b"", 0)
         table = parse(block.content, names, separator)
-    types = {column.name: column.dtype if column.drop_nulls().len() else pl.Null() for column in narrow_columns(table)}
+    types = types_of(narrow_columns(table))
     row_bytes = (block.size or HEAD_BYTES) / max(table.height, 1)
     start = len(head) - len(content) + length
     return CsvFile(path, separator, types, start, row_bytes, filled=table.height > 0 or not last)

@@ -12,6 +12,7 @@ from dataclasses import replace
 import polars as pl
 
 from automtl.errors import EncodingError, suggestion
+from automtl.tables.names import derived_name
 from automtl.tables.schema import Field, FieldKind, Schema, TimePart
 from automtl.tables.values.ids import as_text, joined_texts, require_ids, written_alike
 from automtl.tables.values.numbers import as_numbers
@@ -42,7 +43,7 @@ def simple_fields_of(field: Field) -> tuple[Field, ...]:
 
 def part_name(field: Field, part: TimePart) -> str:
     """Name the derived column that holds one part of a time field."""
-    return f"{field.name}:{part}"
+    return derived_name(field.name, part)
 
 
 def derive(table: pl.DataFrame, schema: Schema, newest: Mapping[str, float]) -> pl.DataFrame:

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import polars as pl
 
 from automtl.errors import RowError, SchemaError, suggestion
-from automtl.tables.derive import TIME_PARTS
 from automtl.tables.schema import SINGLE, Condition, Field, FieldKind, Schema, Task, TaskKind
 from automtl.tables.values.ids import TEXTS
 from automtl.tables.values.lists import BRACKETED
@@ -25,18 +24,6 @@ CODES = {"code", "zip", "zipcode", "postcode", "hash", "sku"}
 NO_IDS = {"bid", "paid", "unpaid", "prepaid", "valid", "invalid", "grid", "mid", "humid", "covid", "avoid", "said"}
 DELIMITERS = (",", "|", ";", " ")
 ZEROS = r"^[+-]?0\d"  # how codes such as zip codes begin, and numbers do not
-
-
-@dataclass(frozen=True)
-class ColumnSummary:
-    """One line of `automtl describe`."""
-
-    name: str
-    type: str
-    role: str
-    distinct: int
-    missing: int
-    note: str = ""
 
 
 def require_columns(table: pl.DataFrame, names: Sequence[str | None], what: str) -> None:
@@ -291,32 +278,3 @@ def _at_least(column: pl.Series) -> int:
     """Count distinct values; in a long column those of the first rows, if these have more than ID_VALUES."""
     found = column.head(SAMPLE).n_unique()
     return found if found > ID_VALUES or column.len() <= SAMPLE else column.n_unique()
-
-
-def summarize(table: pl.DataFrame, schema: Schema) -> list[ColumnSummary]:
-    """Describe each column of the table: its role in the schema, its distinct values, its missing values."""
-    roles = {field.name: _field_role(field) for field in schema.fields}
-    roles |= {task.name: f"task ({task.kind})" for task in schema.tasks}
-    for role, name in (("weight", schema.weight), ("time", schema.time), ("split", schema.split)):
-        if name is not None:
-            roles[name] = role
-    if schema.group is not None:
-        roles[schema.group] = f"{roles.get(schema.group, '')} group".strip()
-    encoded = {name for key in schema.target_encoding for name in key}
-    lines = []
-    for name in table.columns:
-        column = table[name]
-        distinct = column.n_unique()
-        note = "target encoding" if name in encoded else ""
-        if name not in roles:
-            note = left_out(column) or ""
-        lines.append(ColumnSummary(name, str(column.dtype), roles.get(name, "-"), distinct, column.null_count(), note))
-    return lines
-
-
-def _field_role(field: Field) -> str:
-    if field.delimiter:
-        return f"{field.kind} by '{field.delimiter}'"
-    if field.kind is FieldKind.TIME:
-        return f"time ({', '.join(field.parts or TIME_PARTS)})"
-    return str(field.kind)

@@ -9,7 +9,7 @@ import polars as pl
 import pyarrow as pa
 
 from automtl.errors import TableError
-from automtl.tables.values.ids import as_raw_text, finite
+from automtl.tables.values.ids import as_raw_text, finite, unnamed
 
 EXACT = 2**53  # floats hold all smaller whole numbers
 DIGITS = 15  # decimals of so many digits are floats that print alike
@@ -77,14 +77,14 @@ def join_tables(tables: Sequence[tuple[str, pl.DataFrame]]) -> pl.DataFrame:
     tables = [one for one in tables if one[1].height] or tables[:1]
     if len(tables) == 1:
         return tables[0][1]
-    types = common_types([(where, _types(table)) for where, table in tables])
+    types = common_types([(where, types_of(table)) for where, table in tables])
     return pl.DataFrame(
         {name: join_columns([(where, table[name]) for where, table in tables], dtype) for name, dtype in types.items()}
     )
 
 
-def _types(table: pl.DataFrame) -> dict[str, pl.DataType]:
-    """Return the types of columns; a column without values fits every type."""
+def types_of(table: pl.DataFrame) -> dict[str, pl.DataType]:
+    """Return the types of columns; that of one without values is Null, which fits every type."""
     return {column.name: column.dtype if _filled(column) else pl.Null() for column in table.get_columns()}
 
 
@@ -103,9 +103,9 @@ def join_columns(columns: Sequence[Named], dtype: pl.DataType) -> pl.Series:
         made = _alike(filled, dtype)
     dtype, left = made[0].dtype if made else dtype, iter(made)
     return pl.concat(
-        next(left) if _filled(column) else pl.repeat(None, column.len(), dtype=dtype, eager=True).alias(column.name)
+        next(left).alias("") if _filled(column) else pl.repeat(None, column.len(), dtype=dtype, eager=True).alias("")
         for _, column in columns
-    )
+    ).alias(columns[0][1].name)
 
 
 def _alike(columns: Sequence[Named], dtype: pl.DataType) -> list[pl.Series]:
@@ -119,7 +119,7 @@ def _alike(columns: Sequence[Named], dtype: pl.DataType) -> list[pl.Series]:
     if isinstance(dtype, pl.List):
         return _lists(columns, dtype.inner)  # type: ignore[arg-type]
     if isinstance(dtype, pl.Datetime) and dtype.time_zone is not None:
-        return [column.dt.convert_time_zone(dtype.time_zone).cast(dtype) for _, column in columns]
+        return [unnamed(column).dt.convert_time_zone(dtype.time_zone).cast(dtype) for _, column in columns]
     return [column.cast(dtype) for _, column in columns]
 
 
@@ -133,7 +133,7 @@ def _whole(columns: Sequence[pl.Series]) -> list[pl.Series]:
 
 def _numbers(columns: Sequence[Named]) -> list[pl.Series]:
     """Convert numbers to Float64, Int64 or text, which holds all of them. Raises TableError for rounded ones."""
-    found = [_simple(column) for _, column in columns]
+    found = [_simple(unnamed(column)) for _, column in columns]
     if any(column.dtype == pl.String for column in found):
         return [as_raw_text(column) for column in found]
     floats = [place for place, column in enumerate(found) if column.dtype.is_float()]
@@ -172,7 +172,8 @@ def _largest(column: pl.Series) -> int | float:
 
 def _lists(columns: Sequence[Named], inner: pl.DataType) -> list[pl.Series]:
     """Convert lists, element by element."""
-    lists = [(one, column.arr.to_list() if isinstance(column.dtype, pl.Array) else column) for one, column in columns]
+    named = [(one, unnamed(column)) for one, column in columns]
+    lists = [(one, column.arr.to_list() if isinstance(column.dtype, pl.Array) else column) for one, column in named]
     elements = join_columns([(one, elements_of(column)) for one, column in lists], inner)
     joined = relisted(pl.concat([column.list.len() for _, column in lists]), elements)
     ends = np.cumsum([column.len() for _, column in lists]).tolist()

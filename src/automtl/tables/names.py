@@ -1,4 +1,4 @@
-"""Check the names of columns."""
+"""Names of columns, and names of what is derived from columns, which no column can have."""
 
 from __future__ import annotations
 
@@ -9,7 +9,23 @@ from pathlib import Path
 
 from automtl.errors import TableError
 
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+SEPARATOR = "\x1f"  # between the parts of a derived name
+CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # what no name of a column holds
+
+
+def derived_name(*parts: str) -> str:
+    """Return the name of something that is derived from columns, from two or more parts."""
+    return SEPARATOR.join(parts)
+
+
+def shown(name: str) -> str:
+    """Write a name, which may be a derived one, for people.
+
+    >>> from automtl.tables.names import derived_name, shown
+    >>> shown(derived_name("ts", "hour"))
+    'ts:hour'
+    """
+    return name.replace(SEPARATOR, ":")
 
 
 def check_names(names: Sequence[str], where: str) -> None:

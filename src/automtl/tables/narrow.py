@@ -8,7 +8,7 @@ from operator import or_
 
 import polars as pl
 
-from automtl.tables.values.ids import ABSENT
+from automtl.tables.values.ids import ABSENT, unnamed
 
 HEAD = 200  # texts by which real text columns are told
 TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
@@ -28,13 +28,14 @@ def narrow(texts: pl.Series) -> pl.Series:
 
     Texts that say there is no value fit every type.
     """
+    name, texts = texts.name, unnamed(texts)
     head = texts.head(HEAD).drop_nulls()
     if head.is_empty():
         head = texts.drop_nulls().head(HEAD)
     for convert in (integers, _decimals, _truths):
         if not head.is_empty() and convert(head) is not None and (found := convert(texts)) is not None:
-            return found
-    return texts
+            return found.alias(name)
+    return texts.alias(name)
 
 
 def integers(texts: pl.Series) -> pl.Series | None:
@@ -50,20 +51,21 @@ def integers(texts: pl.Series) -> pl.Series | None:
 def _decimals(texts: pl.Series) -> pl.Series | None:
     """Convert texts to Float64 if each is a decimal number that a float holds as it is written."""
     numbers = texts.cast(pl.Float64, strict=False)
-    read = left = (numbers.abs() < LARGE).fill_null(False)
-    if (texts.str.len_bytes() > LENGTH).any():
-        left = read & ~_printed(texts, numbers)
-    return _unless(~read, texts, numbers) if _plain(texts.filter(left)).all() else None
+    read = (numbers.abs() < LARGE).fill_null(False)
+    left, long = pl.DataFrame({"text": texts, "number": numbers}).filter(read), (texts.str.len_bytes() > LENGTH).any()
+    for test in (_printed, _plain) if long else (_plain, _printed):
+        left = left.filter(~test(left["text"], left["number"]))
+    return _unless(~read, texts, numbers) if left.is_empty() else None
 
 
-def _plain(texts: pl.Series) -> pl.Series:
+def _plain(texts: pl.Series, numbers: pl.Series) -> pl.Series:
     """Tell which texts are decimal numbers of few enough digits."""
     return texts.str.contains(DECIMAL) & (texts.str.len_bytes() <= LENGTH)
 
 
 def _printed(texts: pl.Series, numbers: pl.Series) -> pl.Series:
     """Tell which texts are what the float prints, here or in Python."""
-    return (numbers.cast(pl.String) == texts.str.replace("e-0", "e-", literal=True)).fill_null(False)
+    return numbers.cast(pl.String) == texts.str.replace("e-0", "e-", literal=True)
 
 
 def _truths(texts: pl.Series) -> pl.Series | None:

@@ -41,6 +41,6 @@ def _values(path: Path) -> dict[str, str]:
 
 
 def _column(name: str, values: Sequence[str]) -> pl.Series:
-    texts = pl.Series(name, [None if value == ABSENT_VALUE else value for value in values], pl.String)
+    texts = pl.Series([None if value == ABSENT_VALUE else value for value in values], dtype=pl.String)
     numbers = integers(texts)
-    return texts if numbers is None or texts.null_count() == texts.len() else numbers
+    return (texts if numbers is None or texts.null_count() == texts.len() else numbers).alias(name)

@@ -16,6 +16,7 @@ from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.errors import SchemaError, suggestion
+from automtl.tables.names import CONTROL
 
 CONFIG = ConfigDict(extra="forbid")
 
@@ -211,6 +212,7 @@ class Schema:
             raise SchemaError("the schema has no input field; keep at least one column as a field")
         if not self.tasks:
             raise SchemaError("the schema has no task; name at least one label column with --task")
+        self._check_names()
         names = [field.name for field in self.fields] + [task.name for task in self.tasks]
         twice = sorted({name for name in names if names.count(name) > 1})
         if twice:
@@ -233,6 +235,19 @@ class Schema:
             for name in key:
                 if name not in known:
                     raise SchemaError(f"target_encoding key '{name}' is no field of one value{suggestion(name, known)}")
+
+    def _check_names(self) -> None:
+        """Raise SchemaError for a name that is, or may be, the name of something derived."""
+        names = [*(name for field in self.fields for name in (field.name, *field.columns)), *self.task_names]
+        for name in (*names, self.weight, self.group, self.time, self.split):
+            if name is not None and CONTROL.search(name):
+                raise SchemaError(f"column {name!r}: its name holds a control character; rename it")
+        for name, (_, place) in stage_names(self.tasks).items():
+            if name in self.task_names:
+                raise SchemaError(
+                    f"task '{name}': the funnel's task '{self.tasks[place].name}' has an output of this name; "
+                    "rename the label column of one of them"
+                )
 
     def _check_funnel(self) -> None:
         """Raise SchemaError where the funnel's stages are no chain of binary tasks over all rows."""
@@ -313,3 +328,17 @@ def stages(tasks: Sequence[Task]) -> tuple[int, ...]:
     while chain and chain[-1] in following:
         chain.append(following[chain[-1]])
     return tuple(chain)
+
+
+def stage_names(tasks: Sequence[Task]) -> dict[str, tuple[int | None, int]]:
+    """Name a funnel's probabilities, with the places of the stage before, if it is given, and of the stage.
+
+    The first stage is CTR; each later one has a CVR, given the stage before, and a CTCVR, on all rows.
+    """
+    first, *later = stages(tasks) or (None,)
+    if first is None:
+        return {}
+    names: dict[str, tuple[int | None, int]] = {f"{tasks[first].name}_ctr": (None, first)}
+    for before, place in zip((first, *later), later, strict=False):
+        names |= {f"{tasks[place].name}_cvr": (before, place), f"{tasks[place].name}_ctcvr": (None, place)}
+    return names

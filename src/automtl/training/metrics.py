@@ -18,7 +18,7 @@ from automtl.errors import SchemaError, suggestion
 from automtl.system.registry import Registry
 from automtl.system.slices import SLICE as SLICE_ROWS
 from automtl.tables.roles import NO_GROUP
-from automtl.tables.schema import Task, TaskKind, stages
+from automtl.tables.schema import Task, TaskKind, stage_names
 
 if TYPE_CHECKING:
     from automtl.features.batch import Batch
@@ -385,20 +385,6 @@ def evaluate(scores: Scores, batch: Batch, tasks: Sequence[Task]) -> dict[str, d
 
 def _measured(task: Task, rows: Rows) -> dict[str, Value]:
     return {metric.name: metric(rows) for metric in metrics_of(task)} | {"rows": float(len(rows.labels))}
-
-
-def stage_names(tasks: Sequence[Task]) -> dict[str, tuple[int | None, int]]:
-    """Name a funnel's probabilities, with the places of the stage before, if it is given, and of the stage.
-
-    The first stage is CTR; each later one has a CVR, given the stage before, and a CTCVR, on all rows.
-    """
-    first, *later = stages(tasks) or (None,)
-    if first is None:
-        return {}
-    names: dict[str, tuple[int | None, int]] = {f"{tasks[first].name}_ctr": (None, first)}
-    for before, place in zip((first, *later), later, strict=False):
-        names |= {f"{tasks[place].name}_cvr": (before, place), f"{tasks[place].name}_ctcvr": (None, place)}
-    return names
 
 
 def stage_scores(scores: Scores, tasks: Sequence[Task]) -> dict[str, np.ndarray]:

@@ -14,8 +14,16 @@ from automtl.tables.quality.columns import (
     mixed_columns,
     unread_columns,
 )
+from automtl.tables.quality.forms import (
+    codes_read_as_missing,
+    forms_of_one_value,
+    leading_zeros,
+    nearly_alike_texts,
+    rounded_numbers,
+)
 from automtl.tables.quality.leakage import follows_a_label, predicts_a_label
 from automtl.tables.quality.parts import drifting_columns, duplicated_rows, label_rates
+from automtl.tables.quality.times import rows_without_time_or_group, times_without_zone, unlikely_times
 from automtl.tables.roles import require_both_classes
 from automtl.tables.schema import Schema
 from automtl.tables.split import Split
@@ -31,6 +39,14 @@ CHECKS: dict[str, Check] = {
     "mixed": mixed_columns,
     "seen once": ids_of_few_rows,
     "drift": drifting_columns,
+    "leading zeros": leading_zeros,
+    "one value": forms_of_one_value,
+    "nearly alike": nearly_alike_texts,
+    "missing marks": codes_read_as_missing,
+    "rounded": rounded_numbers,
+    "zone": times_without_zone,
+    "time range": unlikely_times,
+    "no time or group": rows_without_time_or_group,
 }
 
 __all__ = ["CHECKS", "Audit", "Check", "Finding", "Findings", "check_quality"]

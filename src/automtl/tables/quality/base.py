@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -13,7 +14,7 @@ from automtl.system.progress import Event
 from automtl.tables.schema import SINGLE, Field, FieldKind, Schema, Task, TaskKind
 from automtl.tables.split import Split
 from automtl.tables.values.conditions import holds
-from automtl.tables.values.ids import as_integers, as_text
+from automtl.tables.values.ids import TEXTS, as_integers, as_text, written_alike
 from automtl.tables.values.numbers import as_labels, as_numbers
 
 SAMPLE = 100_000  # rows of each part that columns are compared on
@@ -68,6 +69,12 @@ class Audit:
         """The inputs that are one column with one value a row."""
         return tuple(field for field in self.schema.fields if field.kind in SINGLE)
 
+    @cached_property
+    def text_counts(self) -> dict[str, pl.DataFrame]:
+        """Values of each text column of ids: `value` as written, its canonical `form`, its `rows` in `train`."""
+        fields = [field for field in self.schema.fields if field.kind is FieldKind.CATEGORICAL]
+        return {one.name: _counted(self.train[one.name], one) for one in fields if self.train[one.name].dtype in TEXTS}
+
     def labels(self, table: pl.DataFrame) -> pl.DataFrame:
         """Return labels (N, T): 0, 1 or null (missing or the condition does not hold); quantities: above the median."""
         return pl.DataFrame([self._label(task, table) for task in self.schema.tasks])
@@ -79,6 +86,11 @@ class Audit:
         if task.condition is not None:
             label = label.set(~holds(table, task.condition, self.schema), None)
         return label.alias(task.name)
+
+
+def _counted(column: pl.Series, field: Field) -> pl.DataFrame:
+    counts = column.cast(pl.String).alias("value").drop_nulls().value_counts(name="rows")
+    return counts.with_columns(as_text(written_alike(counts["value"], field.text or ())).alias("form"))
 
 
 Check = Callable[[Audit], Iterable[Finding]]
@@ -97,11 +109,11 @@ def grouping(field: Field, train: pl.Series) -> Callable[[pl.Series], pl.Series]
     """
     if field.kind is not FieldKind.NUMERIC:
         return _canonical if as_integers(train) is not None else as_text
-    numbers = as_numbers(train).drop_nulls().to_numpy()
+    numbers = as_numbers(train, field).drop_nulls().to_numpy()
     edges = np.unique(np.quantile(numbers, np.linspace(0, 1, QUANTILES + 1))) if len(numbers) else np.zeros(1)
 
     def place(column: pl.Series) -> pl.Series:
-        values = as_numbers(column)
+        values = as_numbers(column, field)
         filled = values.fill_null(0.0).to_numpy()
         found = np.searchsorted(edges, filled, "left") + np.searchsorted(edges, filled, "right")
         return pl.Series(found).set(values.is_null(), None)

@@ -19,14 +19,17 @@ CLOCKS = (pl.Datetime, pl.Time, pl.Duration)
 ABSENT = ("", "?", "NA", "N/A", "<NA>", "NaN", "nan", "NaT", "null", "NULL", "None", "\\N")  # texts for 'no value'
 _ABSENT = r"^[ \t\r\n]*(?:\?|NA|N/A|<NA>|NaN|nan|NaT|null|NULL|None|\\N)?[ \t\r\n]*$"
 _DECIMAL, _TRUTH = r"^-?(?:0|[1-9]\d*)\.\d+$", r"^(?:true|True|TRUE|false|False|FALSE)$"
+LEADING_ZEROS = r"^[+-]?0\d+$"  # text, though it looks like a number
 _SMALL = r"^-?\d(?:\.\d+)?[eE]-\d+$"  # as libraries print 0.0000001
-_OTHER_FORMS = "|".join((_ABSENT, _DECIMAL, _TRUTH, _SMALL))
+_ROUNDED = r"^-?\d\.\d+[eE]\+?\d+$"  # as libraries print large floats
+_OTHER_FORMS = "|".join((_ABSENT, _DECIMAL, _TRUTH, _SMALL, _ROUNDED))
 _BEGINNINGS = np.isin(np.arange(256, dtype=np.uint8), np.frombuffer(b"\0 \t\r\n-0123456789?NnTtFf<\\", np.uint8))
 
 
 def unnamed(column: pl.Series) -> pl.Series:
-    """Return a column without its name, since polars takes names such as '*' and '^a$' for patterns."""
-    return column.alias("")
+    """Return a column whose name polars takes for no pattern, as it takes '*' and '^a$', since a blank follows them."""
+    name = column.name
+    return column.alias(f"{name} ") if name == "*" or (name.startswith("^") and name.endswith("$")) else column
 
 
 def as_integers(column: pl.Series) -> pl.Series | None:
@@ -69,23 +72,29 @@ def as_raw_text(column: pl.Series) -> pl.Series:
     if integers is not None:
         return integers.cast(pl.String)
     column = finite(unnamed(column)) if dtype.is_float() else unnamed(column)
-    return canonical_texts(column.cast(pl.String))
+    return canonical_texts(column.cast(pl.String), printed=True)
 
 
-def canonical_texts(texts: pl.Series) -> pl.Series:
-    """Write texts in the canonical form of ids, null where they say that there is no value."""
-    places, forms = other_forms(texts)
+def canonical_texts(texts: pl.Series, *, printed: bool = False) -> pl.Series:
+    """Write texts in the canonical form of ids, null where they say that there is no value.
+
+    `printed`: they were printed from numbers, which are not rounded thereby.
+    """
+    places, forms = other_forms(texts, printed=printed)
     return unnamed(texts).clone().scatter(places, forms) if len(places) else texts
 
 
-def other_forms(texts: pl.Series) -> tuple[np.ndarray, pl.Series]:
-    """Find texts that are not canonical: their places, (n,), and canonical forms, null for 'no value'."""
+def other_forms(texts: pl.Series, *, printed: bool = False) -> tuple[np.ndarray, pl.Series]:
+    """Find texts that are not canonical: their places, (n,), and canonical forms, null for 'no value'.
+
+    Raises EncodingError for a whole number that was rounded when it was written.
+    """
     texts = unnamed(texts)
     likely = np.flatnonzero(may_change(texts))
     places = (
         likely[texts.gather(likely).str.contains(_OTHER_FORMS).fill_null(False).to_numpy()] if len(likely) else likely
     )
-    return places, _rewritten(texts.gather(places)) if len(places) else texts.head(0)
+    return places, _rewritten(texts.gather(places), printed) if len(places) else texts.head(0)
 
 
 def may_change(texts: pl.Series) -> np.ndarray:
@@ -100,8 +109,14 @@ def may_change(texts: pl.Series) -> np.ndarray:
     return _BEGINNINGS.take(views[array.offset : array.offset + len(array), 4])
 
 
-def _rewritten(texts: pl.Series) -> pl.Series:
+def _rewritten(texts: pl.Series, printed: bool) -> pl.Series:
     absent = texts.str.contains(_ABSENT)
+    rounded = texts.filter(texts.str.contains(_ROUNDED))
+    if rounded.len() and not printed:
+        raise EncodingError(
+            f"column '{texts.name}' is read as ids but holds {rounded[0]!r}, which a program has rounded; "
+            "write the ids as integers or as text"
+        )
     small = texts.str.contains(_SMALL) & ~absent
     if small.any():
         plain = [np.format_float_positional(float(text), trim="-") for text in texts.filter(small)]
@@ -157,13 +172,18 @@ def require_ids(column: pl.Series, *, rounded: bool = True) -> None:
             f"column '{name}' is read as ids but has type {dtype}; make it 'kind: time', or convert it to text"
         )
     if rounded and dtype.is_float():
-        limit = 2.0**24 if dtype == pl.Float32 else 2.0**53  # below this a float holds every whole number
+        limit = float_limit(dtype)
         beyond = column.filter(column.is_finite() & (column.abs() >= limit))
         if beyond.len():
             raise EncodingError(
                 f"column '{name}' is read as ids but holds {beyond[0]:.0f} as {dtype}, which may be "
                 f"rounded: from {limit:.0f} on not every whole number is one; write the ids as integers or as text"
             )
+
+
+def float_limit(dtype: pl.DataType) -> float:
+    """Return the number below which a type of floats holds every whole number."""
+    return 2.0**24 if dtype == pl.Float32 else 2.0**53
 
 
 def written_alike(column: pl.Series, rules: Sequence[str]) -> pl.Series:

@@ -43,7 +43,7 @@ def _parsed(column: pl.Series, marks: Marks | None) -> pl.Series:
     odd = texts.filter(numbers.is_null() & texts.is_not_null())
     if odd.len() == 0:
         return numbers
-    truths = texts.str.to_lowercase().replace({"true": "1", "false": "0"}).cast(pl.Float64, strict=False)
+    truths = texts.str.to_lowercase().replace_strict({"true": 1.0, "false": 0.0}, default=None, return_dtype=pl.Float64)
     numbers = numbers.zip_with(numbers.is_not_null(), truths)
     left = texts.filter(numbers.is_null() & texts.is_not_null())
     if left.len() == 0:

@@ -120,7 +120,7 @@ def parsed_times(texts: pl.Series, shape: str | None = None) -> pl.Series:
 
 
 def _parsed_iso(name: str, plain: pl.Series) -> pl.Series:
-    plain = plain.str.replace("T", " ", literal=True).str.replace(",", ".", literal=True)
+    plain = plain.str.replace(r"(\d)T(\d)", "$1 $2").str.replace(",", ".", literal=True)
     offsets = offsets_of(plain)
     aware = offsets.len() - offsets.null_count()
     if not aware:
