@@ -13,10 +13,13 @@ from hypothesis import strategies as st
 
 from automtl.features import hash_table as codes
 from automtl.features import vocabulary
+from automtl.features.encoder import Encoder
 from automtl.features.hash_table import HashTable
+from automtl.features.settings import EncoderSettings
 from automtl.features.vocabulary import FIRST, MISSING, UNKNOWN, Vocabulary
 from automtl.system.hashing import hash_integers
 from automtl.system.slices import slices
+from automtl.tables.schema import Field, FieldKind, Schema, Task
 from automtl.tables.values.ids import as_text
 from tests.features.chunks import fit, fit_encode
 
@@ -162,3 +165,13 @@ def test_a_saved_order_of_values_is_kept() -> None:
     assert Vocabulary(["7", "10", "9"]).encode(pl.Series(["9", "10", "7"])).tolist() == [4, 3, 2]
     assert Vocabulary(["7", "x", "9"]).encode(pl.Series([9, 8, 7])).tolist() == [4, 1, 2]
     assert vocabulary.UNKNOWN == 1
+
+
+def test_hashed_fields_may_hold_words_for_no_value() -> None:
+    rows = pl.DataFrame({"x": ["a", "b", "NA", "c", None, "2.0", "2"] * 2, "y": [0, 1] * 7})
+    fields = (Field("x", FieldKind.CATEGORICAL, max_ids=2, hashed_ids=50),)
+    with pytest.warns(UserWarning, match="share the ids of 50 hashes|most frequent"):
+        encoder, batch = Encoder.fit(rows, Schema(fields, (Task("y"),)), EncoderSettings(min_count=1), 0)
+    ids = batch.features.categorical[:7, 0].tolist()
+    assert ids[2] == ids[4] == 0 and ids[5] == ids[6] and len(set(ids)) == 5
+    assert encoder.encode(rows).features.categorical[:7, 0].tolist() == ids

@@ -99,8 +99,10 @@ class Vocabulary:
     def share_unknown(self, column: pl.Series, ids: np.ndarray) -> None:
         """Give unknown values the ids of their hashes, in place."""
         unknown = np.flatnonzero(ids == UNKNOWN)
+        texts = as_text(unnamed(column).gather(unknown))
+        unknown, texts = unknown[texts.is_not_null().to_numpy()], texts.drop_nulls()
         if len(unknown):
-            hashes = lasting_hash(as_text(unnamed(column).gather(unknown)))
+            hashes = lasting_hash(texts)
             ids[unknown] = FIRST + self.values.len() + (hashes % np.uint64(self.hashed)).astype(np.int32)
 
     def adopt(self, table: HashTable, ids: np.ndarray, texts: bool) -> None:

@@ -40,8 +40,9 @@ def test_separators_that_are_given_are_used() -> None:
     assert as_numbers(column, Field("x", FieldKind.NUMERIC, thousands=",")).to_list() == [1234.0, 5.0]
     german = Field("x", FieldKind.NUMERIC, decimal=",", thousands=".")
     assert as_numbers(pl.Series(["1.234", "1.234,5", "0,5"]), german).to_list() == [1234.0, 1234.5, 0.5]
-    with pytest.raises(EncodingError, match="column 'x'.*'1.5'"):
-        as_numbers(pl.Series("x", ["1.5"]), german)
+    assert as_numbers(pl.Series(["1.5", "1e-7", "inf"]), german).to_list() == [1.5, 1e-7, None]  # no other reading
+    with pytest.raises(EncodingError, match="column 'x'.*'1.234'"):
+        as_numbers(pl.Series("x", ["1.234"]), Field("x", FieldKind.NUMERIC, decimal=","))
 
 
 @pytest.mark.parametrize(

@@ -39,7 +39,7 @@ def present_texts(column: pl.Series) -> pl.Series:
 
 def _parsed(column: pl.Series, marks: Marks | None) -> pl.Series:
     texts = present_texts(column)
-    numbers = texts.cast(pl.Float64, strict=False) if marks is None else with_marks(texts, marks)
+    numbers = texts.cast(pl.Float64, strict=False) if marks is None else _plain_or_marked(texts, marks)
     odd = texts.filter(numbers.is_null() & texts.is_not_null())
     if odd.len() == 0:
         return numbers
@@ -52,6 +52,13 @@ def _parsed(column: pl.Series, marks: Marks | None) -> pl.Series:
     if len(readings) == 1:
         return readings[0][1]
     raise _no_number(column.name, left[0], [marks for marks, _ in readings])
+
+
+def _plain_or_marked(texts: pl.Series, marks: Marks) -> pl.Series:
+    """Parse texts of these separators, or plain numbers that cannot be groups of three digits."""
+    numbers, plain = with_marks(texts, marks), texts.cast(pl.Float64, strict=False)
+    grouped = texts.str.contains(r"^[+-]?[1-9]\d{0,2}\.\d{3}$").fill_null(False)
+    return numbers.zip_with(numbers.is_not_null() | grouped, plain)
 
 
 def _no_number(name: str, text: str, readings: list[Marks]) -> EncodingError:
