@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from automtl.errors import EncodingError
 from automtl.tables.narrow import narrow
 from automtl.tables.values.ids import as_text
 
@@ -69,6 +70,11 @@ OTHER = st.sampled_from([None, "NA", " NA ", "-0", "-0.0", "007", "true", "True"
 def test_no_id_and_no_number_changes(texts: list[str | None]) -> None:
     column = pl.Series("a", [None if text == "" else text for text in texts], pl.String)
     found = narrow(column)
-    assert as_text(found).to_list() == as_text(column).to_list()
+    try:
+        expected = as_text(column).to_list()
+    except EncodingError:  # a number that was rounded when it was written
+        assert found.dtype == pl.String
+        return
+    assert as_text(found).to_list() == expected
     if found.dtype == pl.Float64:
         assert found.to_list() == column.str.strip_chars().cast(pl.Float64, strict=False).to_list()

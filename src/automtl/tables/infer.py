@@ -245,7 +245,7 @@ def separators(texts: pl.Series) -> Marks | None:
         return marks
     sizes = parts.str.len_chars()
     fractions = parts.str.contains(r"^0\d").any() or (sizes.n_unique() == 1 and sizes[0] > 1)
-    return marks if fractions else None
+    return marks if fractions or not _is_delimited(texts, ",", texts.n_unique()) else None
 
 
 def _is_delimited(sample: pl.Series, delimiter: str, distinct: int) -> bool:
