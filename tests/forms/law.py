@@ -186,14 +186,18 @@ class Chosen:
         return FORMS[self.form].loses(self.columns[name])
 
 
-def choose(rng: Random, table: Table, form: str, rows: slice = slice(None)) -> Chosen | None:
-    """Choose a type for each column that the form holds; None if there is none."""
+def choose(
+    rng: Random, table: Table, form: str, rows: slice = slice(None), texts: bool | None = None
+) -> Chosen | None:
+    """Choose a type for each column that the form holds; None if there is none. `texts`: whether lists and times are."""
     types: dict[str, str] = {}
     columns: Columns = {}
     for name, (kind, values) in table.columns.items():
         able: dict[str, Stored] = {}
         for type_name in rng.sample(list(TYPES), len(TYPES)):
             found = stored(type_name, rng, values[rows], kind, table.marks)
+            if texts is not None and not _alike(type_name, kind, texts):
+                continue
             if found is not None and FORMS[form].holds(found) and not _confusing(form, type_name, kind, table.marks):
                 able[type_name] = found
                 break
@@ -201,6 +205,13 @@ def choose(rng: Random, table: Table, form: str, rows: slice = slice(None)) -> C
             return None
         ((types[name], columns[name]),) = able.items()
     return Chosen(form, types, columns)
+
+
+def _alike(type_name: str, kind: Kind, texts: bool) -> bool:
+    """Tell whether a type may stand in one of several parts: times and lists are all of them texts, or none is."""
+    if kind.entry.get("unit"):
+        return "since 1970" in type_name
+    return kind.reader not in ("time", "list") or (TYPES[type_name].text == texts and "objects" not in type_name)
 
 
 def _confusing(form: str, type_name: str, kind: Kind, marks: Marks) -> bool:
@@ -341,9 +352,10 @@ def _plain(value: Any) -> Any:
     return int(value) if value == int(value) else value
 
 
-LOST = ("may be rounded", "make it 'kind: time'")  # what is said of columns that a form has changed
+LOST = ("rounded", "make it 'kind: time'")  # what is said of columns that a form has changed
 
 
+PARTS = ("give parts of one type", "write all of them alike")  # of parts with times, or lists, and others with texts
 ALIKE = ("no training row has a label", "every label in the training rows", "the split leaves no")  # small tables
 
 
@@ -413,7 +425,8 @@ def parted(seed: int, folder: Path, kinds: Sequence[str] = ()) -> tuple[Outcome,
     rng = Random(seed)
     table = make_table(rng, kinds or rng.sample(list(KINDS), rng.randint(1, 4)), 40)
     edges = sorted({0, 40, *(rng.randrange(8, 36) for _ in range(rng.randint(1, 3)))})
-    files = [name for name, form in FORMS.items() if form.ending]
+    texts = rng.random() < 0.7
+    files = [name for name, form in FORMS.items() if form.ending and (texts or "csv" not in name)]
     chosen: list[Chosen] = []
     parts = folder / "parts"
     shutil.rmtree(folder, ignore_errors=True)
@@ -421,7 +434,7 @@ def parted(seed: int, folder: Path, kinds: Sequence[str] = ()) -> tuple[Outcome,
     for place, (start, stop) in enumerate(pairwise(edges)):
         found = None
         while found is None:
-            found = choose(rng, table, rng.choice(files), slice(start, stop))
+            found = choose(rng, table, rng.choice(files), slice(start, stop), texts)
         found.source(parts, seed + place, table.marks, f"part{place}")
         chosen.append(found)
     whole = None
@@ -448,7 +461,7 @@ def _compare_parts(table: Table, chosen: Sequence[Chosen], whole: Chosen, folder
                 ready |= {f"{name} ({part})": values for name, values in bits.items()}
             found.append(ready)
     except AutomtlError as error:
-        if any(words in str(error) for words in ALIKE):
+        if any(words in str(error) for words in ALIKE + PARTS):
             return Outcome("refused", str(error))
         return refusal(table, (whole, *chosen), str(error))
     except Exception as error:
