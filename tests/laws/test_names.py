@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import html
+import math
+import string
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import polars as pl
 import pytest
+import yaml
 
 from automtl.ensemble.trees import TreeInputs
 from automtl.errors import SchemaError
@@ -15,8 +21,11 @@ from automtl.features.settings import EncoderSettings
 from automtl.tables.derive import simple_fields
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings
+from automtl.tables.table import read_table, write_table
+from tests.conftest import TINY
 from tests.dataset.builder.tables import in_memory, make_schema, make_table, streamed, write_parts
 from tests.dataset.builder.test_pipeline import same_rows
+from tests.test_cli import call
 
 SETTINGS = EncoderSettings(min_count=1, bins=4, joint_numeric_above=1)
 NAMES: dict[str, dict[str, str]] = {
@@ -26,6 +35,14 @@ NAMES: dict[str, dict[str, str]] = {
         "flag": "user+flag", "wide": "target encoding of user", "size": "user:rows", "pair": "user+item",
         "click": "rows", "price": "numeric", "item": "target encoding",
     },
+    "signs": {
+        "user": "^gspc$", "item": "*", "wide": "^.*$", "share": "a.b", "flag": " ", "tags": "it's {\"x\"}",
+        "seen": "[0]", "price": "n" * 300, "size": "größe \N{SNOWMAN} 値", "pair": "^pair", "at": "$at^",
+        "when": "^when$", "w": "^w.*$", "part": "%s", "click": "a >= `b` ", "buy": "<b>&amp;",
+        "amount": "^(amount|buy)$",
+    },
+    "patterns": {name: f"^{name}$" for name in make_table(0, 8).columns},
+    "broken patterns": {name: f"^({name}$" for name in make_table(0, 8).columns},
 }  # fmt: skip
 
 
@@ -36,8 +53,25 @@ def renamed(value: Any, names: dict[str, str]) -> Any:
     if isinstance(value, list):
         return [renamed(inner, names) for inner in value]
     if value == "click = 1":
-        return f"{names.get('click', 'click')} = 1"
+        return f"`{names.get('click', 'click')}` = 1"
     return names.get(value, value) if isinstance(value, str) else value
+
+
+def as_texts(table: pl.DataFrame) -> pl.DataFrame:
+    return table.with_columns(pl.all().cast(pl.String))
+
+
+def as_other_types(table: pl.DataFrame) -> pl.DataFrame:
+    lists = (pl.col(name).str.split(sign) for name, sign in (("tags", "|"), ("seen", " ")))
+    floats = pl.col("user", "share", "price", "click", "buy", "w").cast(pl.Float32).fill_null(math.nan)
+    return table.with_columns(
+        *lists, floats, pl.col("item", "part").cast(pl.Categorical), pl.col("size").cast(pl.UInt64)
+    )
+
+
+FORMS: dict[str, Callable[[pl.DataFrame], pl.DataFrame]] = {
+    "as it is": lambda table: table, "texts": as_texts, "other types": as_other_types,
+}  # fmt: skip
 
 
 def with_names(names: dict[str, str]) -> tuple[pl.DataFrame, Schema]:
@@ -62,10 +96,13 @@ def inputs_of(encoder: Encoder) -> list[Any]:
 
 @pytest.mark.filterwarnings("ignore:column .*most frequent have an id")
 @pytest.mark.parametrize("names", NAMES.values(), ids=NAMES)
-def test_names_of_columns_change_nothing(names: dict[str, str], tmp_path: Path) -> None:
+@pytest.mark.parametrize("form", FORMS)
+def test_names_of_columns_change_nothing(names: dict[str, str], form: str, tmp_path: Path) -> None:
     split = SplitSettings()
-    expected, batches = in_memory(*with_names({}), SETTINGS, split)
-    table, schema = with_names(names)
+    (plain, unchanged), (table, schema) = with_names({}), with_names(names)
+    plain = FORMS[form](plain)
+    table = pl.DataFrame(plain.get_columns(), schema=table.columns)
+    expected, batches = in_memory(plain, unchanged, SETTINGS, split)
     write_parts(table, tmp_path / "parts", 2, ".parquet")
     encoder, own = in_memory(table, schema, SETTINGS, split)
     found, stored, report = streamed(tmp_path / "work", tmp_path / "parts", schema, SETTINGS, split)
@@ -92,3 +129,56 @@ def test_a_name_with_a_control_character_is_refused(role: str) -> None:
     change = {"field": {"fields": [{"name": name, "kind": "numeric"}]}, "task": {"tasks": [{"name": name}]}}
     with pytest.raises(SchemaError, match=r"column 'at\\x1fhour': its name holds a control character; rename it"):
         Schema.from_dict(values | {"target_encoding": []} | change.get(role, {role: name}))
+
+
+OPTIONS = (
+    ("task", "click"), ("task", "buy"), ("drop", "amount"), ("group", "user"), ("time", "when"), ("weight", "w"),
+    ("split-column", "part"),
+)  # fmt: skip
+LETTERS = string.ascii_lowercase + string.digits + "-._"
+
+
+@pytest.mark.filterwarnings("ignore:column .*most frequent have an id")
+@pytest.mark.parametrize(
+    ("scheme", "ending", "inferred"),
+    [
+        ("signs", ".csv", True),
+        ("signs", ".parquet", False),
+        ("patterns", ".csv", False),
+        ("broken patterns", ".parquet", True),
+    ],
+)
+def test_every_command_takes_any_name(
+    scheme: str, ending: str, inferred: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    names, (table, schema) = NAMES[scheme], with_names(NAMES[scheme])
+    write_table(pl.concat([table, table.sample(fraction=1, seed=0, shuffle=True)]), Path(f"t{ending}"))
+    new = [column for column in table.get_columns() if column.name != names["click"]]
+    write_table(pl.DataFrame(new), Path(f"new{ending}"))
+    Path("s.yaml").write_text(schema.text(), encoding="utf-8")
+    Path("c.yaml").write_text(yaml.safe_dump(TINY | {"model": "mmoe", "presets": [], "ensemble": True}))
+    roles = [f"--{role}={names[name]}" for role, name in OPTIONS]
+    given = roles if inferred else ["--schema", "s.yaml"]
+    for command in (
+        ["describe", f"t{ending}", *roles, "--out", "described.yaml"],
+        ["check", f"t{ending}", *given],
+        ["prepare", f"t{ending}", *given, "--out", "prepared"],
+        ["fit", f"t{ending}", *given, "--config", "c.yaml", "--out", "run"],
+        ["fit", "prepared", "--config", "c.yaml", "--out", "again"],
+        ["predict", "run", f"new{ending}", "--out", f"scores{ending}"],
+        ["evaluate", "run", f"t{ending}"],
+        ["importance", "run", f"t{ending}", "--repeats", "1"],
+        ["inspect", "run"],
+        ["report", "run", "--out", "r.html"],
+        ["report", "run", "--pictures", "pictures", "--png"],
+    ):
+        assert call(*command) == 0, (command, capsys.readouterr().err)
+    scores = read_table(f"scores{ending}")
+    assert scores.height == table.height and scores.columns[0] == names["click"]
+    page = Path("r.html").read_text(encoding="utf-8")
+    assert all(ElementTree.parse(path) for path in Path("pictures").glob("*.svg"))
+    assert "<b>&amp;" not in page and names["buy"] in html.unescape(page)
+    drawn = [path.name for path in Path("pictures").iterdir()]
+    assert len(drawn) > 4 and not set("".join(drawn)) - set(LETTERS)

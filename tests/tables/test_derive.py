@@ -14,7 +14,8 @@ from automtl.errors import EncodingError
 from automtl.features.vocabulary import FIRST, Vocabulary
 from automtl.system.hashing import lasting_hash
 from automtl.tables.derive import TIME_PARTS, days_of, derive
-from automtl.tables.infer import infer_schema, summarize
+from automtl.tables.describe import summarize
+from automtl.tables.infer import infer_schema
 from automtl.tables.names import derived_name
 from automtl.tables.schema import Field, FieldKind, Schema, Task
 from automtl.tables.values.lists import as_parts
@@ -74,8 +75,8 @@ def test_times_lists_and_dates_are_inferred_and_told() -> None:
     schema = infer_schema(table, ["y"])
     assert [str(field.kind) for field in schema.fields] == ["time", "time", "time", "multi"]
     told = {line.name: line.role for line in summarize(table, schema)}
-    assert told["at"] == told["written"] == "time (hour, weekday, day, age)"
-    assert told["on"] == "time (weekday, day, age)"
+    assert told["at"] == told["written"] == told["on"] == "time"
+    assert {field.name: field.parts for field in schema.fields}["on"] == ("weekday", "day", "age")
 
 
 def test_a_cross_tells_pairs_apart_and_is_missing_where_a_part_is() -> None:

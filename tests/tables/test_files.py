@@ -42,3 +42,14 @@ def test_pieces_are_whole_row_groups_where_these_fit(tmp_path: Path) -> None:
         assert pl.concat(piece.table for piece in pieces).equals(TABLE)
         again = list(source.pieces(["row"], rows, pieces[0].then))
         assert pl.concat(piece.table for piece in again).equals(TABLE.slice(sizes[0]))
+
+
+@pytest.mark.parametrize("ending", ["parquet", "arrow"])
+def test_whole_numbers_of_128_bits_and_categories_are_read_piece_by_piece(ending: str, tmp_path: Path) -> None:
+    table = pl.DataFrame(
+        {"large": pl.Series([1, 2**70], dtype=pl.Int128), "text": pl.Series(["x", "y"], dtype=pl.Categorical)}
+    )
+    path = tmp_path / f"table.{ending}"
+    write_table(table, path)
+    pieces = TableFiles.open(str(path)).pieces(["large", "text"], 1, Place())
+    assert [piece.table.rows() for piece in pieces] == [[(1, "x")], [(2**70, "y")]]

@@ -14,6 +14,7 @@ from automtl.features.coverage import Counts, Coverage
 from automtl.features.encoder import Encoder
 from automtl.tables.infer import is_id_name
 from automtl.tables.schema import FieldKind, Schema
+from automtl.tables.values.ids import unnamed
 
 Kind = Literal["unknown", "missing"]
 KINDS: tuple[Kind, ...] = ("unknown", "missing")
@@ -81,7 +82,7 @@ def require_known_keys(gaps: Sequence[Gap], encoder: Encoder, coverage: Coverage
         counts = coverage.of(gap.column)
         if gap.column not in keys or gap.kind != "unknown" or counts.unknown < counts.values:
             continue
-        column = table[gap.column].drop_nulls()
+        column = unnamed(table[gap.column]).drop_nulls()
         if column.n_unique() >= DISTINCT:
             known = encoder.vocabularies[gap.column].values[0]
             raise EncodingError(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
@@ -17,7 +17,7 @@ from pyarrow import ipc, parquet
 
 from automtl.errors import RowError, TableError
 from automtl.tables.csv import CsvFile, open_csv
-from automtl.tables.frames import from_frame
+from automtl.tables.frames import ARROW_TEXTS, from_frame
 from automtl.tables.joined import common_types, join_tables
 from automtl.tables.names import check_names, require_same_names
 from automtl.tables.narrow import narrow_columns
@@ -180,9 +180,9 @@ def scan(path: Path) -> pl.LazyFrame:
         return pl.scan_parquet(path, glob=False, hive_partitioning=False)
     if not has_suffix(path, ARROW_SUFFIXES):
         raise TableError(f"'{path}': unknown ending; expected one of {', '.join(SUFFIXES)}")
-    with pa.memory_map(str(path)) as file:
+    with pa.memory_map(str(path)) as file, suppress(pa.ArrowNotImplementedError):  # such as 128-bit integers of polars
         opened = ipc.open_file(file)
-        if any(pa.types.is_dictionary(one) and not pa.types.is_string(one.value_type) for one in opened.schema.types):
+        if any(pa.types.is_dictionary(one) and one.value_type not in ARROW_TEXTS for one in opened.schema.types):
             return from_frame(opened.read_all()).lazy()  # polars reads dictionaries of texts alone
     return pl.scan_ipc(path, glob=False, hive_partitioning=False)
 
@@ -204,7 +204,10 @@ def _group_ends(path: Path) -> np.ndarray:
     """Return the rows at which row groups of a Parquet file end, 0 first; a group that is cut is read twice."""
     if not has_suffix(path, PARQUET_SUFFIXES):
         return np.zeros(1, np.int64)
-    about = parquet.read_metadata(path)
+    try:
+        about = parquet.read_metadata(path)
+    except pa.ArrowNotImplementedError:  # such as 128-bit integers of polars
+        return np.zeros(1, np.int64)
     return np.cumsum([0, *(about.row_group(group).num_rows for group in range(about.num_row_groups))])
 
 

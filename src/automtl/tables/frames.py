@@ -23,7 +23,7 @@ ABSENT_TYPES = {"NoneType", "NAType", "NaTType"}
 TRUTH, WHOLE, NUMBER = (bool, np.bool_), (int, np.integer), (int, np.integer, float, np.floating)
 LIST = (list, tuple, np.ndarray)
 TEXTLESS = (*LIST, dict, set, frozenset, bytes)  # types whose text is no value
-TEXTS = (pa.string(), pa.large_string(), pa.string_view())
+ARROW_TEXTS = (pa.string(), pa.large_string(), pa.string_view())
 BY_VALUE = ("object", "period", "interval")  # types of pandas that are read value by value
 
 
@@ -96,7 +96,7 @@ def _column(name: str, values: Any) -> pl.Series:
 
 
 def _from_arrow(name: str, values: Any) -> pl.Series:
-    if pa.types.is_dictionary(values.type) and values.type.value_type not in TEXTS:
+    if pa.types.is_dictionary(values.type) and values.type.value_type not in ARROW_TEXTS:
         values = values.cast(values.type.value_type)
     if pa.types.is_decimal256(values.type):  # polars has no numbers of so many digits
         return _from_values(name, values.to_pylist())

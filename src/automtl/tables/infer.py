@@ -10,7 +10,7 @@ import polars as pl
 
 from automtl.errors import RowError, SchemaError, suggestion
 from automtl.tables.schema import SINGLE, Condition, Field, FieldKind, Schema, Task, TaskKind
-from automtl.tables.values.ids import TEXTS
+from automtl.tables.values.ids import TEXTS, unnamed
 from automtl.tables.values.lists import BRACKETED
 from automtl.tables.values.numbers import Marks, as_labels, as_numbers, marks_of, present_texts, with_marks
 from automtl.tables.values.times import MOMENT, zone_of
@@ -133,7 +133,8 @@ def completed_schema(table: pl.DataFrame, schema: Schema) -> Schema:
 
 def infer_field(column: pl.Series) -> Field | None:
     """Infer the field of one column; None if it is constant, all null or of a type that is no input."""
-    name, present = column.name, column.drop_nulls()
+    name, column = column.name, unnamed(column)
+    present = column.drop_nulls()
     if isinstance(column.dtype, pl.List | pl.Array):
         return Field(name, FieldKind.MULTI) if _holds_ids(present) else None
     distinct = _at_least(present)

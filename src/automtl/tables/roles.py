@@ -20,7 +20,7 @@ from automtl.system.threads import in_threads
 from automtl.tables.infer import require_columns
 from automtl.tables.labels import label_columns
 from automtl.tables.schema import FieldKind, Schema, Task
-from automtl.tables.values.ids import as_integers, as_text, require_ids, whole_texts
+from automtl.tables.values.ids import as_integers, as_text, require_ids, unnamed, whole_texts
 from automtl.tables.values.numbers import as_numbers
 from automtl.tables.values.times import time_order
 
@@ -127,7 +127,7 @@ def _ids(part: pl.Series) -> np.ndarray:
 
 def named_parts(column: pl.Series) -> np.ndarray:
     """Read the parts, (N,) uint8, that a split column names. Raises SchemaError for an unknown name."""
-    values = column.cast(pl.String)
+    values = unnamed(column).cast(pl.String)
     unique = values.unique()  # few, whose names are looked at
     parts = unique.str.strip_chars().str.to_lowercase().replace_strict(NAMES, default=None, return_dtype=pl.Int64)
     if parts.null_count():

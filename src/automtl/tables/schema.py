@@ -173,12 +173,15 @@ class Condition:
 
     @staticmethod
     def parse(text: str) -> Condition:
-        """Parse a text of the form `column operator value`. Raises SchemaError for any other text."""
-        found = re.fullmatch(r"\s*(.+?)\s*(==|!=|>=|<=|=|>|<)\s*(.+?)\s*", text)
+        """Parse a text of the form `column operator value`; any name may stand in backquotes.
+
+        Raises SchemaError for any other text.
+        """
+        found = re.fullmatch(r"\s*(?:`(.+)`|(.+?))\s*(==|!=|>=|<=|=|>|<)\s*(.+?)\s*", text)
         if found is None:
             raise SchemaError(f"condition '{text}': expected 'column operator value', for instance 'click = 1'")
-        column, operator, literal = found.groups()
-        return Condition(column, "=" if operator == "==" else operator, literal.strip("'\""))
+        quoted, plain, operator, literal = found.groups()
+        return Condition(quoted or plain, "=" if operator == "==" else operator, literal.strip("'\""))
 
 
 @settings_dataclass(frozen=True, config=CONFIG)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import json
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from automtl.system.progress import Progress
+
+LONGEST = 60  # letters of a part of a tag, of which MLflow takes 250 in all
 
 
 @dataclass(frozen=True)
@@ -46,12 +48,12 @@ class Tracker(ABC):
 def curves(progress: Progress) -> dict[str, float]:
     """Map tags to values: `stage/loss` and `stage/auc/task`, in letters that all tools allow."""
     values = {"loss": progress.loss} | {f"auc/{task}": value for task, value in progress.auc.items()}
-    return {tag(f"{progress.stage}/{name}"): value for name, value in values.items() if value is not None}
+    return tagged((f"{progress.stage}/{name}", value) for name, value in values.items() if value is not None)
 
 
 def numbers(values: dict[str, Any], prefix: str = "") -> dict[str, float]:
     """Collect all numbers of nested values by path, such as `test/tasks/click/auc`."""
-    return {tag(path): float(v) for path, v in _leaves(values, prefix, "/") if isinstance(v, (int, float))}
+    return tagged((path, float(v)) for path, v in _leaves(values, prefix, "/") if isinstance(v, (int, float)))
 
 
 def parameters(settings: dict[str, Any]) -> dict[str, str]:
@@ -60,9 +62,22 @@ def parameters(settings: dict[str, Any]) -> dict[str, str]:
     return {path: v if isinstance(v, str) else json.dumps(v, default=str) for path, v in found}
 
 
-def tag(name: str) -> str:
-    """Reduce a name to letters, digits, `_`, `-`, `.`, `/` and spaces."""
-    return re.sub(r"[^\w./ -]+", "", name, flags=re.ASCII)
+def tagged(values: Iterable[tuple[str, float]]) -> dict[str, float]:
+    """Map tags to values that are given by path; paths that would have one tag are numbered."""
+    found: dict[str, float] = {}
+    for path, value in values:
+        name, count = tag(path), 1
+        while name in found:
+            count += 1
+            name = f"{tag(path)} {count}"
+        found[name] = value
+    return found
+
+
+def tag(path: str) -> str:
+    """Reduce the parts of a path to letters, digits, `_`, `-`, `.` and spaces, LONGEST at most; `_` if none is left."""
+    parts = [re.sub(r"[^\w. -]+", "", part, flags=re.ASCII)[:LONGEST] for part in path.split("/")]
+    return "/".join(part if part.strip(". ") else "_" for part in parts)
 
 
 def _leaves(values: dict[str, Any], prefix: str, separator: str) -> Iterator[tuple[str, Any]]:

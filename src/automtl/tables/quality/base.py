@@ -76,8 +76,11 @@ class Audit:
         return {one.name: _counted(self.train[one.name], one) for one in fields if self.train[one.name].dtype in TEXTS}
 
     def labels(self, table: pl.DataFrame) -> pl.DataFrame:
-        """Return labels (N, T): 0, 1 or null (missing or the condition does not hold); quantities: above the median."""
-        return pl.DataFrame([self._label(task, table) for task in self.schema.tasks])
+        """Return labels (N, T): 0, 1 or null (missing or the condition does not hold); quantities: above the median.
+
+        Columns are named by the places of the tasks.
+        """
+        return pl.DataFrame({str(place): self._label(task, table) for place, task in enumerate(self.schema.tasks)})
 
     def _label(self, task: Task, table: pl.DataFrame) -> pl.Series:
         label = as_labels(table[task.name]).cast(pl.Float64)
@@ -85,7 +88,7 @@ class Audit:
             label = (label > as_labels(self.train[task.name]).cast(pl.Float64).median()).cast(pl.Float64)
         if task.condition is not None:
             label = label.set(~holds(table, task.condition, self.schema), None)
-        return label.alias(task.name)
+        return label
 
 
 def _counted(column: pl.Series, field: Field) -> pl.DataFrame:

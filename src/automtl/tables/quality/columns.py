@@ -9,7 +9,7 @@ import polars as pl
 from automtl.tables.infer import ID_VALUES, is_id_name, left_out
 from automtl.tables.quality.base import Audit, Finding, share_of
 from automtl.tables.schema import FieldKind
-from automtl.tables.values.ids import TEXTS
+from automtl.tables.values.ids import TEXTS, unnamed
 from automtl.tables.values.numbers import present_texts
 
 MISSING = 0.5  # share of rows
@@ -70,7 +70,7 @@ def missing_values(audit: Audit) -> Iterator[Finding]:
     table = audit.split.train
     for name in audit.schema.columns:
         column = table[name]
-        nan = int(column.is_nan().sum()) if column.dtype.is_float() else 0
+        nan = int(unnamed(column).is_nan().sum()) if column.dtype.is_float() else 0
         share = (column.null_count() + nan) / table.height
         if MISSING < share < 1:
             remedy = f"check how it is recorded; --drop '{name}' if it is not available when scoring"
@@ -83,7 +83,7 @@ def ids_of_few_rows(audit: Audit) -> Iterator[Finding]:
     for field in audit.single_fields:
         if field.kind is not FieldKind.CATEGORICAL:
             continue
-        counts = train[field.name].drop_nulls().value_counts(name="rows")
+        counts = train[field.name].alias("value").drop_nulls().value_counts(name="rows")
         if counts.height + int(train[field.name].null_count() > 0) <= ID_VALUES:
             continue
         once = int((counts["rows"] == 1).sum())
@@ -93,7 +93,7 @@ def ids_of_few_rows(audit: Audit) -> Iterator[Finding]:
             )
             remedy = f"an id of one row cannot be learned: give a coarser column, or --drop '{field.name}'"
             yield Finding("seen once", "note", field.name, evidence, once / train.height, remedy)
-        known, values = counts[field.name], test[field.name].drop_nulls()
+        known, values = counts["value"], unnamed(test[field.name]).drop_nulls()
         if known.dtype != values.dtype:
             known, values = known.cast(pl.String), values.cast(pl.String)
         fresh = 1 - float(values.is_in(known.implode()).mean() or 0.0)  # type: ignore[arg-type]

@@ -16,6 +16,7 @@ import polars as pl
 
 from automtl.tables.quality.base import Audit, Finding, grouping
 from automtl.tables.schema import Field
+from automtl.tables.values.ids import unnamed
 
 AUC = 0.955  # measured: leaks .959 and more, honest columns up to .947
 ERROR = 0.15  # of chance: AUC is 3 of them away from .5
@@ -32,10 +33,11 @@ def predicts_a_label(audit: Audit) -> Iterator[Finding]:
         scores = one_column_auc(field, audit.train[field.name], train, audit.valid[field.name], valid)
         if not scores:
             continue
-        task = max(scores, key=lambda name: scores[name])
-        if scores[task] >= AUC:
-            evidence = f"alone ranks '{task}' with AUC {scores[task]:.3f} on {valid.height:,} held-out rows"
-            yield Finding("leakage", "warning", field.name, evidence, scores[task], DROP.format(field.name), task)
+        place, score = max(scores.items(), key=lambda one: one[1])
+        task = audit.schema.task_names[int(place)]
+        if score >= AUC:
+            evidence = f"alone ranks '{task}' with AUC {score:.3f} on {valid.height:,} held-out rows"
+            yield Finding("leakage", "warning", field.name, evidence, score, DROP.format(field.name), task)
 
 
 def one_column_auc(
@@ -88,15 +90,16 @@ def follows_a_label(audit: Audit) -> Iterator[Finding]:
         column = rows[field.name]
         if not (column.dtype.is_numeric() or column.dtype == pl.Boolean):
             continue
-        marked = (column.cast(pl.Float64) != 0).fill_null(False)
+        marked = (unnamed(column).cast(pl.Float64) != 0).fill_null(False)
         if not 0 < marked.sum() < rows.height / 2:
             continue
         inside = labels.filter(marked)
-        found = [finding for task in labels.columns if (finding := _follows(field, inside[task], labels[task]))]
+        tasks = zip(audit.schema.task_names, inside, labels, strict=True)
+        found = [finding for task, own, label in tasks if (finding := _follows(field, task, own, label))]
         yield from sorted(found, key=lambda finding: finding.value)[:1]
 
 
-def _follows(field: Field, inside: pl.Series, label: pl.Series) -> Finding | None:
+def _follows(field: Field, task: str, inside: pl.Series, label: pl.Series) -> Finding | None:
     """Compare the label `inside`, on rows where the column is not 0, with the label of all rows."""
     count, base = inside.len() - inside.null_count(), label.mean()
     if count == 0 or not isinstance(base, float) or not 0 < base < 1:
@@ -106,10 +109,9 @@ def _follows(field: Field, inside: pl.Series, label: pl.Series) -> Finding | Non
     if exceptions > EXCEPTIONS or count * divergence(rate, base) < SURPRISE:
         return None
     evidence = (
-        f"where it is not 0 ({count:,} rows), '{label.name}' is 1 in {100 * rate:.3g} %, "
-        f"against {100 * base:.3g} % overall"
+        f"where it is not 0 ({count:,} rows), '{task}' is 1 in {100 * rate:.3g} %, against {100 * base:.3g} % overall"
     )
-    return Finding("outcome", "warning", field.name, evidence, exceptions, DROP.format(field.name), label.name)
+    return Finding("outcome", "warning", field.name, evidence, exceptions, DROP.format(field.name), task)
 
 
 def divergence(rate: float, base: float) -> float:

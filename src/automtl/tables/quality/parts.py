@@ -55,9 +55,9 @@ def chance_of_stability(rows: int, others: int) -> float:
 
 def _common(column: pl.Series) -> pl.Series:
     """Select the COMMON most frequent groups; of equally frequent ones, the first in their order."""
-    counts = column.drop_nulls().value_counts(name="rows")
+    counts = column.alias("group").drop_nulls().value_counts(name="rows")
     candidates = counts.filter(counts["rows"] >= (counts["rows"].top_k(COMMON).min() or 0))
-    return candidates.sort("rows", column.name, descending=[True, False]).head(COMMON)[column.name]
+    return candidates.sort("rows", "group", descending=[True, False]).head(COMMON)["group"]
 
 
 def _shares(column: pl.Series, common: pl.Series) -> np.ndarray:
@@ -67,7 +67,7 @@ def _shares(column: pl.Series, common: pl.Series) -> np.ndarray:
     """
     kept = column.drop_nulls()
     inside = kept.filter(kept.is_in(common.implode())).rename("group").value_counts(name="rows")
-    frame = common.rename("group").to_frame().join(inside, on="group", how="left").fill_null(0)
+    frame = common.to_frame().join(inside, on="group", how="left").fill_null(0)
     counts = [*frame["rows"].to_list(), kept.len() - inside["rows"].sum(), column.null_count()]
     smooth = np.array(counts, np.float64) + 0.5
     shares: np.ndarray = smooth / smooth.sum()
@@ -77,8 +77,8 @@ def _shares(column: pl.Series, common: pl.Series) -> np.ndarray:
 def label_rates(audit: Audit) -> Iterator[Finding]:
     """Find labels of one class in a part, and rates that differ between the parts by more than noise."""
     labels = {part: audit.labels(getattr(audit.split, part)) for part in PARTS}
-    for task in audit.schema.task_names:
-        columns = {part: table[task].drop_nulls() for part, table in labels.items()}
+    for place, task in enumerate(audit.schema.task_names):
+        columns = {part: table[str(place)].drop_nulls() for part, table in labels.items()}
         empty = [part for part, column in columns.items() if column.len() == 0]
         if empty:
             remedy = "its metrics are undefined there: give labelled rows"
@@ -105,14 +105,15 @@ def label_rates(audit: Audit) -> Iterator[Finding]:
 def duplicated_rows(audit: Audit) -> Iterator[Finding]:
     """Find rows that agree in all inputs and labels, within the table and between test and training rows."""
     names = [*dict.fromkeys([*audit.schema.columns, *audit.schema.task_names])]
-    train, valid, test = (getattr(audit.split, part).select(names).hash_rows() for part in PARTS)
+    parts: list[pl.DataFrame] = [getattr(audit.split, part) for part in PARTS]
+    train, valid, test = (pl.DataFrame(list(map(part.get_column, names))).hash_rows() for part in parts)
     rows = pl.concat([train, valid, test])
     share = 1 - rows.n_unique() / rows.len()
     if share > TWICE:
         evidence = f"{share_of(rows.len(), share)} repeat an earlier row in all inputs and labels"
         remedy = "if one event was logged several times, keep one row; if not, ignore this"
         yield Finding("duplicates", "note", ", ".join(names[:3]) + " ...", evidence, share, remedy)
-    shared = float(test.is_in(train.unique().implode()).mean())
+    shared = float(test.is_in(train.unique().implode()).mean() or 0.0)  # type: ignore[arg-type]
     if shared > SHARED:
         evidence = f"{share_of(test.len(), shared)} of the test part are training rows, too"
         remedy = "test metrics are too good: remove the copies, or split by user or time"

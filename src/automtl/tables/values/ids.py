@@ -66,7 +66,7 @@ def as_raw_text(column: pl.Series) -> pl.Series:
     """Convert to String: texts stay as they are, all other types get the canonical form of ids."""
     dtype = column.dtype
     if dtype in TEXTS:
-        return column.cast(pl.String)
+        return unnamed(column).cast(pl.String)
     require_ids(column, rounded=False)
     integers = as_integers(column)
     if integers is not None:
@@ -81,7 +81,7 @@ def canonical_texts(texts: pl.Series, *, printed: bool = False) -> pl.Series:
     `printed`: they were printed from numbers, which are not rounded thereby.
     """
     places, forms = other_forms(texts, printed=printed)
-    return unnamed(texts).clone().scatter(places, forms) if len(places) else texts
+    return unnamed(texts).clone().scatter(places, forms) if len(places) else unnamed(texts)
 
 
 def other_forms(texts: pl.Series, *, printed: bool = False) -> tuple[np.ndarray, pl.Series]:

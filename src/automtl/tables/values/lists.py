@@ -88,7 +88,7 @@ def unbracketed(texts: pl.Series, name: str) -> pl.Series:
     odd = texts.filter(parts.list.eval(bare.str.contains(_NO_VALUE)).list.any().fill_null(False))
     if odd.len():
         raise EncodingError(
-            f"column '{name}' holds {odd[0]!r}, which is no list of ids as text; write it as lists or JSON"
+            f"column '{name}' holds {odd[0]!r}, which was cut or rounded, or is no list of ids; write lists or JSON"
         )
     found = parts.list.eval(whole.filter(bare != ""))
     if inner.str.contains("\\", literal=True).any():

@@ -118,7 +118,7 @@ def as_labels(column: pl.Series) -> pl.Series:
     if column.dtype.is_float():
         return unnamed(column).fill_nan(None)
     if column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null):
-        return column
+        return unnamed(column)
     if column.dtype not in TEXTS:
         raise SchemaError(f"task '{column.name}': labels must be numbers, the column holds {column.dtype}; convert it")
     text = present_texts(column)
