@@ -13,8 +13,6 @@ from typing import Any
 import polars as pl
 import pytest
 import yaml
-from automtl.tables.values.numbers import as_numbers
-from automtl.tables.values.times import as_moments
 
 from automtl.errors import AutomtlError
 from automtl.features.encoder import Encoder
@@ -23,6 +21,8 @@ from automtl.tables.labels import label_columns
 from automtl.tables.roles import TableRoles
 from automtl.tables.schema import Field, FieldKind, Schema, Task
 from automtl.tables.table import read_table
+from automtl.tables.values.numbers import as_numbers
+from automtl.tables.values.times import as_moments
 
 PAGE = (Path(__file__).parents[1] / "docs" / "values.md").read_text(encoding="utf-8")
 ROWS = [

@@ -29,10 +29,10 @@ SEPARATORS = (",", ";", "\t", "|")
 
 @dataclass(frozen=True)
 class Form:
-    """One way to write a table: `write` returns what `read_table` is given, a path that ends in `ending` or a frame.
+    """One way to write a table: `write` returns what `read_table` is given, a path ending in `ending` or a frame.
 
-    `holds` tells of a stored column whether it can be written; `loses`, whether it is changed on the way, so that it may
-    be refused: whole numbers beside a missing one become floats in pandas, dates become times.
+    `holds` tells of a stored column whether it can be written; `loses`, whether it is changed on the way, so that it
+    may be refused: whole numbers beside a missing one become floats in pandas, dates become times.
     """
 
     write: Callable[[Columns, Path, Random, Marks], Any]

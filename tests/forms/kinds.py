@@ -110,7 +110,9 @@ KINDS: dict[str, Kind] = {
     "stripped": Kind("id", lambda rng: ["a", "b", "ab", 7], {"kind": "categorical", "text": ["strip", "lower"]}),
     "hashed": Kind("id", whole(0, 99), {"kind": "categorical", "max_ids": 2, "hashed_ids": 50}),
     "hashed words": Kind("id", some(LOOKALIKES + WORDS, 9), {"kind": "categorical", "max_ids": 2, "hashed_ids": 50}),
-    "hashed lists": Kind("list", lists(some(["007", "8", "a", "é"])), {"kind": "multi", "max_ids": 2, "hashed_ids": 50}),
+    "hashed lists": Kind(
+        "list", lists(some(["007", "8", "a", "é"])), {"kind": "multi", "max_ids": 2, "hashed_ids": 50}
+    ),
     "counts": Kind("number", whole(-5000, 5000), NUMERIC),
     "prices": Kind("number", fractions(2, 500_000), NUMERIC),
     "tiny numbers": Kind("number", lambda rng: [Decimal(rng.randint(1, 99)) / 10**8 for _ in range(5)], NUMERIC),

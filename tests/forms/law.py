@@ -187,9 +187,9 @@ class Chosen:
 
 
 def choose(
-    rng: Random, table: Table, form: str, rows: slice = slice(None), texts: bool | None = None
+    rng: Random, table: Table, form: str, rows: slice = slice(None), *, texts: bool | None = None
 ) -> Chosen | None:
-    """Choose a type for each column that the form holds; None if there is none. `texts`: whether lists and times are."""
+    """Choose a type for each column; None if the form holds one of them in none. `texts`: of times and lists, or not."""
     types: dict[str, str] = {}
     columns: Columns = {}
     for name, (kind, values) in table.columns.items():
@@ -434,7 +434,7 @@ def parted(seed: int, folder: Path, kinds: Sequence[str] = ()) -> tuple[Outcome,
     for place, (start, stop) in enumerate(pairwise(edges)):
         found = None
         while found is None:
-            found = choose(rng, table, rng.choice(files), slice(start, stop), texts)
+            found = choose(rng, table, rng.choice(files), slice(start, stop), texts=texts)
         found.source(parts, seed + place, table.marks, f"part{place}")
         chosen.append(found)
     whole = None

@@ -26,7 +26,7 @@ def test_columns_of_every_kind_are_encoded_as_those_of_a_frame_are(form: str, tm
         assert outcome.kind != "different", shown
 
 
-@settings(max_examples=200)
+@settings(max_examples=120)
 @given(seed=st.integers(0, 2**16), kinds=some_kinds, forms=st.tuples(any_form, any_form))
 def test_a_table_in_two_forms_is_encoded_alike(seed: int, kinds: list[str], forms: tuple[str, str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
@@ -34,7 +34,7 @@ def test_a_table_in_two_forms_is_encoded_alike(seed: int, kinds: list[str], form
     assert outcome.kind != "different", shown
 
 
-@settings(max_examples=60)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 2**16), kinds=some_kinds)
 def test_parts_of_several_forms_are_encoded_and_prepared_as_the_whole_table_is(seed: int, kinds: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder:
