@@ -189,7 +189,7 @@ class Chosen:
 def choose(
     rng: Random, table: Table, form: str, rows: slice = slice(None), *, texts: bool | None = None
 ) -> Chosen | None:
-    """Choose a type for each column; None if the form holds one of them in none. `texts`: of times and lists, or not."""
+    """Choose a type for each column; None if the form holds one of them in none. `texts`: of times and lists."""
     types: dict[str, str] = {}
     columns: Columns = {}
     for name, (kind, values) in table.columns.items():
