@@ -10,7 +10,7 @@ import polars as pl
 
 from automtl.errors import EncodingError, RowError
 from automtl.tables.schema import Condition, Field, FieldKind, Schema
-from automtl.tables.values.ids import TEXTS, as_ids, as_integers, as_text
+from automtl.tables.values.ids import TEXTS, as_ids, as_integers, as_text, require_ids
 from automtl.tables.values.numbers import as_labels, as_numbers
 from automtl.tables.values.times import DATE, as_moments, zone_of
 
@@ -59,6 +59,7 @@ def _readers(column: pl.Series, parsed: Condition, field: Field, is_task: bool) 
         return partial(as_moments, field=time), partial(_literal_time, time=time)
     if field.kind is FieldKind.NUMERIC or parsed.operator not in EQUALITY:
         return partial(as_numbers, field=field), as_numbers
+    require_ids(column)
     both = (as_integers(column), as_integers(as_ids(pl.Series([parsed.literal]))))
     return (as_text, as_text) if any(one is None for one in both) else (as_ids, as_ids)
 

@@ -11,7 +11,7 @@ from automtl.errors import EncodingError
 from automtl.tables.schema import Field, FieldKind
 from automtl.tables.values.ids import ABSENT, TEXTS, as_raw_text, finite, other_forms, require_ids, unnamed
 
-BRACKETED = r"^\s*(?:\[[^\[\]]*\]|\([^()]*,[^()]*\))\s*$"  # as programs write lists: ['a', 'b'], [a, b], ('a',)
+BRACKETED = r"^\s*(?:\[[^\[\]]*\]|\((?:[^()]*,[^()]*)?\))\s*$"  # as programs write lists: ['a', 'b'], [a, b], ('a',)
 _QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^,'\"]+"
 _NUMBERS = r"^(?:[\s\d.eE+-]|None|nan|NaN|<NA>)*$"
 _NO_VALUE = r"^(?:\.\.\.|[^'\"]*\w\(.*|-?\d\.\d*e\+\d+)$"  # a list that was cut, calls, rounded numbers
@@ -88,7 +88,7 @@ def unbracketed(texts: pl.Series, name: str) -> pl.Series:
     odd = texts.filter(parts.list.eval(bare.str.contains(_NO_VALUE)).list.any().fill_null(False))
     if odd.len():
         raise EncodingError(
-            f"column '{name}' holds {odd[0]!r}, which is no list of ids as text; write it as lists or JSON"
+            f"column '{name}' holds {odd[0]!r}, which was cut or rounded, or is no list of ids; write lists or JSON"
         )
     found = parts.list.eval(whole.filter(bare != ""))
     if inner.str.contains("\\", literal=True).any():
