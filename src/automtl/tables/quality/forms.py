@@ -40,7 +40,9 @@ def forms_of_one_value(audit: Audit) -> Iterator[Finding]:
 def nearly_alike_texts(audit: Audit) -> Iterator[Finding]:
     """Find ids that differ in outer blanks or in case only."""
     for field, counts in _texts(audit):
-        forms = counts.sort("rows", "value").group_by("form").agg(pl.col("value").last(), pl.col("rows").sum())
+        forms = counts
+        if counts["form"].is_duplicated().any():
+            forms = counts.sort("rows", "value").group_by("form").agg(pl.col("value").last(), pl.col("rows").sum())
         found = _groups(forms, pl.col("form").str.strip_chars().str.to_lowercase())
         share = _total(found["fewer"]) / audit.train.height
         if share >= ALIKE:
@@ -89,10 +91,8 @@ def _texts(audit: Audit) -> Iterator[tuple[Field, pl.DataFrame]]:
 
 def _groups(counts: pl.DataFrame, key: pl.Expr) -> pl.DataFrame:
     """Group different texts by a key: two that are `shown`, and the rows of all but the most frequent one."""
-    grouped = counts.drop_nulls("form").sort("rows", "value", descending=[True, False]).group_by(key.alias("key"))
-    several = grouped.agg("value", fewer=pl.col("rows").sum() - pl.col("rows").max()).filter(
-        pl.col("value").list.len() > 1
-    )
+    alike = counts.drop_nulls("form").filter(key.is_duplicated()).sort("rows", "value", descending=[True, False])
+    several = alike.group_by(key.alias("key")).agg("value", fewer=pl.col("rows").sum() - pl.col("rows").max())
     shown = [f"{values[0]!r} and {values[1]!r}" for values in several["value"].to_list()]
     return several.with_columns(shown=pl.Series(shown, dtype=pl.String)).sort(
         "fewer", "shown", descending=[True, False]
