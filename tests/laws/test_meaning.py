@@ -620,7 +620,14 @@ def test_roles_are_read_as_the_schema_says_whatever_the_file(tmp_path: Path) -> 
 
 @pytest.mark.parametrize(
     "text",
-    ["[0 1 ... 998 999]", "[datetime.date(2024, 1, 31)]", "[1.15292150e+18 1.15292151e+18]", "[[1, 2], [3]]", "{1, 2}"],
+    [
+        "[0 1 ... 998 999]",
+        "[datetime.date(2024, 1, 31)]",
+        "[1.15292150e+18 1.15292151e+18]",
+        "[[1, 2], [3]]",
+        "{1, 2}",
+        "[it's, that's]",
+    ],
 )
 def test_a_text_that_is_no_whole_list_is_refused(text: str) -> None:
     with pytest.raises(EncodingError, match="'tags'"):

@@ -11,10 +11,14 @@ from automtl.errors import EncodingError
 from automtl.tables.schema import Field, FieldKind
 from automtl.tables.values.ids import ABSENT, TEXTS, as_raw_text, finite, other_forms, require_ids, unnamed
 
-BRACKETED = r"^\s*(?:\[[^\[\]]*\]|\((?:[^()]*,[^()]*)?\))\s*$"  # as programs write lists: ['a', 'b'], [a, b], ('a',)
-_QUOTED = r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|[^,'\"]+"
+_TEXT = r"(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\")"  # in quotes, where brackets are letters
+_LIST = rf"\[(?:[^\[\]]*|(?:{_TEXT}|[^\[\]'\"])*)\]"
+_TUPLE = rf"\((?:[^()]*,[^()]*|(?:{_TEXT}|[^()'\",])*,(?:{_TEXT}|[^()'\"])*)?\)"
+BRACKETED = rf"^\s*(?:{_LIST}|{_TUPLE})\s*$"  # as programs write lists: ['a', 'b'], [a, b], ('a',)
+_QUOTED = rf"{_TEXT}|[^,'\"]+"
 _NUMBERS = r"^(?:[\s\d.eE+-]|None|nan|NaN|<NA>)*$"
 _NO_VALUE = r"^(?:\.\.\.|[^'\"]*\w\(.*|-?\d\.\d*e\+\d+)$"  # a list that was cut, calls, rounded numbers
+_TORN = r"['\"]|[^\s,]\x00|\x00[^\s,]"  # a quote without its other, or within a word, where \x00 stands for texts
 _SCALAR = r"\b(?:np\.\w+|Decimal)\(([^()]*)\)"  # as Python writes scalars of lists: np.int64(1)
 _ESCAPE = re.compile(r"\\(u[0-9a-fA-F]{4}|x[0-9a-fA-F]{2}|.)", re.DOTALL)
 _ESCAPED = {"n": "\n", "t": "\t", "r": "\r"}
@@ -85,7 +89,8 @@ def unbracketed(texts: pl.Series, name: str) -> pl.Series:
     bare = pl.element().str.strip_chars()
     content = bare.str.replace(r"^(?s:['\"](.*)['\"])$", "$1")
     whole = pl.when(bare.str.contains(r"^['\"]")).then(content).otherwise(bare.str.replace(r"^(-?\d+)\.$", "$1"))
-    odd = texts.filter(parts.list.eval(bare.str.contains(_NO_VALUE)).list.any().fill_null(False))
+    torn = inner.str.replace_all(_TEXT, "\0").str.contains(_TORN).fill_null(False)
+    odd = texts.filter(torn | parts.list.eval(bare.str.contains(_NO_VALUE)).list.any().fill_null(False))
     if odd.len():
         raise EncodingError(
             f"column '{name}' holds {odd[0]!r}, which was cut or rounded, or is no list of ids; write lists or JSON"
