@@ -117,7 +117,8 @@ def likely_places(texts: pl.Series, places: np.ndarray | None = None) -> np.ndar
     bytes_of = first[0] if len(first) == 1 else np.concatenate(first)
     if places is None:
         return np.flatnonzero(_BEGINNINGS.take(bytes_of))
-    return places[_BEGINNINGS.take(bytes_of[places])]
+    found: np.ndarray = places[_BEGINNINGS.take(bytes_of[places])]
+    return found
 
 
 def _views(chunk: pl.Series) -> np.ndarray:
