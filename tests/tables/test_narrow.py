@@ -31,6 +31,8 @@ CASES: list[tuple[list[str | None], pl.DataType]] = [
     (["0.33333333333333331", "0.1"], pl.String()),
     (["1e-07", "0.5"], pl.Float64()),
     (["1.234", "-56.789", None], pl.String()),
+    (["1.234", "-5", "0"], pl.String()),
+    (["1.234", "1000"], pl.Float64()),
     (["1.234", "0.5"], pl.Float64()),
     (["1e5", "0.5"], pl.String()),
     (["00.5"], pl.String()),

@@ -13,7 +13,7 @@ from automtl.tables.values.ids import ABSENT, unnamed
 HEAD = 200  # texts by which real text columns are told
 TRUE, FALSE = ("true", "True", "TRUE"), ("false", "False", "FALSE")
 DECIMAL = r"^(?:0|-?[1-9][0-9]*|-?(?:0|[1-9][0-9]*)\.[0-9]+)$"
-GROUPED = r"^-?[1-9][0-9]{0,2}\.[0-9]{3}$"  # a number, or thousands, as the field's options say
+GROUPED = r"^-?(?:0|[1-9][0-9]{0,2}(?:\.[0-9]{3})?)$"  # numbers, or thousands, as the options of the field say
 LENGTH = 16  # of texts of at most 15 digits and a point, which survive in any float
 LARGE = 2.0**53  # below this, floats hold every whole number
 
@@ -52,7 +52,7 @@ def integers(texts: pl.Series) -> pl.Series | None:
 def _decimals(texts: pl.Series) -> pl.Series | None:
     """Convert texts to Float64 if each is a decimal number that a float holds as it is written.
 
-    They stay if all have a point before three digits: these may be groups of thousands.
+    They stay if all are groups of three digits, which may be thousands.
     """
     numbers = texts.cast(pl.Float64, strict=False)
     read = (numbers.abs() < LARGE).fill_null(False)

@@ -28,8 +28,17 @@ _BEGINNINGS = np.isin(np.arange(256, dtype=np.uint8), np.frombuffer(b"\0 \t\r\n-
 
 def unnamed(column: pl.Series) -> pl.Series:
     """Return a column whose name polars takes for no pattern, as it takes '*' and '^a$', since a blank follows them."""
+    return column.alias(f"{column.name} ") if _is_pattern(column.name) else column
+
+
+def _is_pattern(name: str) -> bool:
+    return name == "*" or (name.startswith("^") and name.endswith("$"))
+
+
+def own_name(column: pl.Series) -> str:
+    """Return the name that a column, which may have gone through `unnamed`, has in its table."""
     name = column.name
-    return column.alias(f"{name} ") if name == "*" or (name.startswith("^") and name.endswith("$")) else column
+    return name[:-1] if name.endswith(" ") and _is_pattern(name[:-1]) else name
 
 
 def as_integers(column: pl.Series) -> pl.Series | None:
@@ -108,7 +117,8 @@ def likely_places(texts: pl.Series, places: np.ndarray | None = None) -> np.ndar
     bytes_of = first[0] if len(first) == 1 else np.concatenate(first)
     if places is None:
         return np.flatnonzero(_BEGINNINGS.take(bytes_of))
-    return np.asarray(places[_BEGINNINGS.take(bytes_of[places])])
+    found: np.ndarray = places[_BEGINNINGS.take(bytes_of[places])]
+    return found
 
 
 def _views(chunk: pl.Series) -> np.ndarray:
@@ -121,7 +131,7 @@ def _rewritten(texts: pl.Series, printed: bool) -> pl.Series:
     rounded = texts.filter(texts.str.contains(_ROUNDED))
     if rounded.len() and not printed:
         raise EncodingError(
-            f"column '{texts.name}' is read as ids but holds {rounded[0]!r}, which a program has rounded; "
+            f"column '{own_name(texts)}' is read as ids but holds {rounded[0]!r}, which a program has rounded; "
             "write the ids as integers or as text"
         )
     small = texts.str.contains(_SMALL) & ~absent

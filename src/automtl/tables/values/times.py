@@ -9,7 +9,7 @@ import polars as pl
 
 from automtl.errors import EncodingError
 from automtl.tables.schema import Field
-from automtl.tables.values.ids import TEXTS, unnamed
+from automtl.tables.values.ids import TEXTS, own_name, unnamed
 from automtl.tables.values.numbers import as_numbers, present_texts
 
 MICROSECONDS = 86_400_000_000  # of a day
@@ -113,7 +113,7 @@ def parsed_times(texts: pl.Series, shape: str | None = None) -> pl.Series:
     if odd.len():
         wanted = repr(shape) if shape else "2024-01-31 or 2024-01-31 12:30:00, or numbers with 'unit: s' or 'unit: ms'"
         raise EncodingError(
-            f"column '{texts.name}' is a time but holds {odd[0]!r}; expected {wanted}; "
+            f"column '{own_name(texts)}' is a time but holds {odd[0]!r}; expected {wanted}; "
             "say a 'format' such as '%m/%d/%Y %H:%M' for its time field, or convert it"
         )
     return found
