@@ -8,8 +8,8 @@ import polars as pl
 import pytest
 
 from automtl.errors import SchemaError, SettingsError, TableError
-from automtl.tables.files import Place, TableFiles
 from automtl.tables.infer import infer_schema, infer_task
+from automtl.tables.reading.files import Place, TableFiles
 from automtl.tables.schema import FieldKind, Schema, TaskKind
 from automtl.tables.split import SplitSettings, split_table
 from automtl.tables.table import read_table, write_table

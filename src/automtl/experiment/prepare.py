@@ -25,8 +25,8 @@ from automtl.experiment.source import ColumnRoles, check_schema, check_seed, res
 from automtl.system.files import LOCK, json_bytes, locked, write_whole
 from automtl.system.manifest import PREPARED
 from automtl.system.progress import Callback, Event, ignore
-from automtl.tables.files import TableFiles
 from automtl.tables.quality import Finding, Findings, check_quality
+from automtl.tables.reading.files import TableFiles
 from automtl.tables.schema import Schema
 from automtl.tables.split import check_method, split_table
 from automtl.tables.values.ids import TEXTS

@@ -10,9 +10,9 @@ import polars as pl
 
 from automtl.errors import TableError
 from automtl.system.files import written_whole
-from automtl.tables.files import TableFiles
-from automtl.tables.frames import from_frame
-from automtl.tables.paths import ARROW_SUFFIXES, PARQUET_SUFFIXES, has_suffix
+from automtl.tables.reading.files import TableFiles
+from automtl.tables.reading.frames import from_frame
+from automtl.tables.reading.paths import ARROW_SUFFIXES, PARQUET_SUFFIXES, has_suffix
 
 
 def read_table(source: Any) -> pl.DataFrame:
@@ -53,5 +53,5 @@ def table_digest(table: pl.DataFrame) -> str:
     found = hashlib.sha256()
     for column in table.rechunk():
         found.update(f"{column.name} {column.dtype} {len(column)}".encode())
-        found.update(column.hash(seed=0).to_numpy().tobytes())
+        found.update(column.alias("").hash(seed=0).to_numpy().tobytes())
     return found.hexdigest()[:12]

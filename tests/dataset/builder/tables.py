@@ -15,7 +15,7 @@ from automtl.dataset.store import Store
 from automtl.features.batch import Batch
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
-from automtl.tables.files import TableFiles
+from automtl.tables.reading.files import TableFiles
 from automtl.tables.roles import PARTS
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings, split_table

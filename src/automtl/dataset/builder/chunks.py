@@ -17,8 +17,8 @@ from automtl.errors import AutomtlError, RowError
 from automtl.features.chunk import ChunkColumns, TableChunk
 from automtl.features.dictionary import Dictionary, joined_values
 from automtl.system.threads import ahead, in_threads
-from automtl.tables.files import Piece, Place, TableFiles
 from automtl.tables.labels import check_rows
+from automtl.tables.reading.files import Piece, Place, TableFiles
 
 CODES = (np.uint8, np.uint16, np.int32)  # types of codes; the first that holds all codes so far is taken
 DICTIONARIES = 2  # half of the memory is for dictionaries

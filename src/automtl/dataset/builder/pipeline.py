@@ -25,7 +25,7 @@ from automtl.features.settings import EncoderSettings
 from automtl.system.files import remove_unfinished
 from automtl.system.progress import Callback, Progress, ignore
 from automtl.system.threads import in_order, in_threads
-from automtl.tables.files import TableFiles
+from automtl.tables.reading.files import TableFiles
 from automtl.tables.roles import PARTS, TRAIN, starts
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings, require_rows, split_rule

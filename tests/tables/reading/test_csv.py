@@ -16,8 +16,8 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from automtl.errors import TableError
-from automtl.tables.csv import open_csv
-from automtl.tables.files import Place, TableFiles
+from automtl.tables.reading.csv import open_csv
+from automtl.tables.reading.files import Place, TableFiles
 from automtl.tables.table import read_table
 from automtl.tables.values.ids import ABSENT
 
@@ -113,7 +113,7 @@ def test_types_do_not_depend_on_the_size_of_a_block(values: list[str]) -> None:
         path = Path(folder) / "t.csv"
         path.write_text("\n".join(["a,b", *(f"{value},1" for value in values)]), encoding="utf-8")
         whole = open_csv(path).read()
-        patch.setattr("automtl.tables.csv.BLOCK_BYTES", 1)
+        patch.setattr("automtl.tables.reading.csv.BLOCK_BYTES", 1)
         assert open_csv(path).read().equals(whole)
         assert open_csv(path).read().schema == whole.schema
 

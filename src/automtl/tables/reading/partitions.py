@@ -10,7 +10,7 @@ from urllib.parse import unquote
 import polars as pl
 
 from automtl.tables.names import check_names, require_same_names
-from automtl.tables.narrow import integers
+from automtl.tables.reading.narrow import integers
 
 ABSENT_VALUE = "__HIVE_DEFAULT_PARTITION__"
 

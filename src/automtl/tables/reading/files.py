@@ -16,13 +16,13 @@ from polars import selectors
 from pyarrow import ipc, parquet
 
 from automtl.errors import RowError, TableError
-from automtl.tables.csv import CsvFile, open_csv
-from automtl.tables.frames import ARROW_TEXTS, from_frame
-from automtl.tables.joined import common_types, join_tables
 from automtl.tables.names import check_names, require_same_names
-from automtl.tables.narrow import narrow_columns
-from automtl.tables.partitions import partitions
-from automtl.tables.paths import (
+from automtl.tables.reading.csv import CsvFile, open_csv
+from automtl.tables.reading.frames import ARROW_TEXTS, from_frame
+from automtl.tables.reading.joined import common_types, join_tables
+from automtl.tables.reading.narrow import narrow_columns
+from automtl.tables.reading.partitions import partitions
+from automtl.tables.reading.paths import (
     ARROW_SUFFIXES,
     CSV_SUFFIXES,
     PARQUET_SUFFIXES,

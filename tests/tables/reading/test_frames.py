@@ -104,7 +104,7 @@ def test_what_cannot_be_read_is_named(frame: Any, message: str) -> None:
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet", ".arrow", "frame"])
 def test_no_name_is_a_pattern(tmp_path: Path, ending: str) -> None:
-    from automtl.tables.files import Place, TableFiles
+    from automtl.tables.reading.files import Place, TableFiles
     from automtl.tables.table import write_table
 
     table = pl.DataFrame({"^gspc$": [1, 2], "*": ["a", None], "^.*$": [0.5, 1.0], "": [True, False]})

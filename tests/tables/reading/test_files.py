@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from automtl.tables.files import STRETCHES, Place, TableFiles
+from automtl.tables.reading.files import STRETCHES, Place, TableFiles
 from automtl.tables.table import write_table
 from tests.dataset.builder.tables import write_parts
 

@@ -8,7 +8,7 @@ import polars as pl
 import pytest
 
 from automtl.errors import TableError
-from automtl.tables.files import Place, TableFiles
+from automtl.tables.reading.files import Place, TableFiles
 from automtl.tables.table import read_table
 
 TABLE = pl.DataFrame({"a": [1, 2]})

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from automtl.errors import TableError
-from automtl.tables.joined import join_tables
+from automtl.tables.reading.joined import join_tables
 from automtl.tables.values.ids import as_text
 
 BIG = 2**60 + 1

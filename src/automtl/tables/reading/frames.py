@@ -14,9 +14,9 @@ import polars as pl
 import pyarrow as pa
 
 from automtl.errors import TableError
-from automtl.tables.joined import EXACT, relisted
 from automtl.tables.names import check_names
-from automtl.tables.paths import first_line
+from automtl.tables.reading.joined import EXACT, relisted
+from automtl.tables.reading.paths import first_line
 
 WHERE = "the data frame"
 ABSENT_TYPES = {"NoneType", "NAType", "NaTType"}

@@ -11,7 +11,7 @@ import polars as pl
 
 from automtl.errors import TableError
 from automtl.system.manifest import PREPARED
-from automtl.tables.partitions import is_partition
+from automtl.tables.reading.partitions import is_partition
 
 CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from automtl.errors import EncodingError
-from automtl.tables.narrow import narrow
+from automtl.tables.reading.narrow import narrow
 from automtl.tables.values.ids import as_text
 
 CASES: list[tuple[list[str | None], pl.DataType]] = [

@@ -16,10 +16,10 @@ from typing import Any
 import polars as pl
 
 from automtl.errors import TableError
-from automtl.tables.joined import join_columns, types_of
 from automtl.tables.names import check_names
-from automtl.tables.narrow import LARGE, narrow_columns
-from automtl.tables.records import Block, RecordError, blocks, cut, first_record
+from automtl.tables.reading.joined import join_columns, types_of
+from automtl.tables.reading.narrow import LARGE, narrow_columns
+from automtl.tables.reading.records import Block, RecordError, blocks, cut, first_record
 from automtl.tables.values.ids import ABSENT, unnamed
 
 SEPARATORS = (",", ";", "\t", "|")
