@@ -3,8 +3,9 @@
     python benchmarks/versions.py OLD_CHECKOUT NEW_CHECKOUT [--rounds 12]
 
 Work: an epoch of the narrow and of the wide model of `train.py`; a step of `supernet_step.py` in its default and in
-full precision; 400,000 rows of the table of `encode.py`, fitted and encoded with every value known and no bins, and with
-the defaults (no target encoding), prepared from Parquet, and read as CSV. Printed: new over old, the median of the rounds; smaller is better for the new one.
+full precision; 400,000 rows of the table of `encode.py`, fitted and encoded with every value known and no bins and with
+the defaults (without target encoding), prepared from Parquet, and read as CSV. Printed: new over old, the median of the
+rounds; smaller is better for the new one.
 """
 
 from __future__ import annotations
@@ -17,7 +18,8 @@ import sys
 from pathlib import Path
 
 WORK = (
-    "narrow", "wide", "supernet", "supernet, full", "fit", "encode", "fit, defaults", "encode, defaults", "prepare", "CSV"
+    "narrow", "wide", "supernet", "supernet, full",
+    "fit", "encode", "fit, defaults", "encode, defaults", "prepare", "CSV",
 )  # fmt: skip
 WORKER = """
 import sys, tempfile, time, types, warnings
