@@ -23,6 +23,7 @@ ID_NAMES = {"user", "item", "video", "author", "product", "customer", "seller", 
 CODES = {"code", "zip", "zipcode", "postcode", "hash", "sku"}
 NO_IDS = {"bid", "paid", "unpaid", "prepaid", "valid", "invalid", "grid", "mid", "humid", "covid", "avoid", "said"}
 DELIMITERS = (",", "|", ";", " ")
+SAME_IDS = 0.5  # share of the second ids of lists that are first ones elsewhere
 ZEROS = r"^[+-]?0\d"  # how codes such as zip codes begin, and numbers do not
 
 
@@ -246,6 +247,8 @@ def separators(texts: pl.Series) -> Marks | None:
         return marks
     sizes = parts.str.len_chars()
     fractions = parts.str.contains(r"^0\d").any() or (sizes.n_unique() == 1 and sizes[0] > 1)
+    firsts = texts.str.extract(r"^[+-]?(\d+)", 1).unique()
+    fractions |= parts.is_in(firsts.implode()).sum() < SAME_IDS * parts.len()
     return marks if fractions or not _is_delimited(texts, ",", texts.n_unique()) else None
 
 

@@ -69,8 +69,18 @@ def test_what_is_no_number_or_may_be_two_is_refused(values: list[Any], message: 
         ([f"{n:05d}" for n in range(99)], (FieldKind.CATEGORICAL, None, None)),
         ([str(2**60 + n) for n in range(99)], (FieldKind.CATEGORICAL, None, None)),
         ([f"{n % 9},{n % 7}" for n in range(99)], (FieldKind.MULTI, None, None)),
+        ([f"{100 * (1 + n % 9)},{n % 3}" for n in range(99)], (FieldKind.NUMERIC, ",", ".")),
     ],
-    ids=["decimal comma", "thousands", "comma of three decimals", "fractions", "zeros", "long", "pairs of ids"],
+    ids=[
+        "decimal comma",
+        "thousands",
+        "comma of three decimals",
+        "fractions",
+        "zeros",
+        "long",
+        "pairs of ids",
+        "hundreds and tenths",
+    ],
 )
 def test_texts_of_numbers_are_inferred(values: list[str], expected: tuple[Any, ...]) -> None:
     field = infer_field(pl.Series("price", values))
