@@ -245,6 +245,17 @@ def test_parts_without_rows_are_left_out(tmp_path: Path) -> None:
     assert prepared(parts, tmp_path / "out").report["empty_files"] == ["part-03.parquet"]
 
 
+@pytest.mark.parametrize("dtype", [pl.Null, pl.String, pl.Float64])
+def test_a_part_without_labels_is_read(tmp_path: Path, dtype: type[pl.DataType]) -> None:
+    parts = source(tmp_path)
+    last = parts / "part-02.parquet"
+    table = pl.read_parquet(last)
+    table.with_columns(buy=pl.Series([None] * table.height, dtype=dtype)).write_parquet(last)
+    made, whole = prepared(parts, tmp_path / "out"), read_table(str(parts))
+    labels = sum(made.report["tasks"]["buy"][part]["labels"] for part in ("train", "valid", "test"))
+    assert labels == whole.filter(whole["click"] == 1)["buy"].drop_nulls().len() > 0
+
+
 def test_another_job_does_not_go_on_from_an_unfinished_one(tmp_path: Path) -> None:
     parts = source(tmp_path)
     broken(parts, "label")

@@ -105,7 +105,7 @@ def _check_types(source: TableFiles, schema: Schema, settings: Settings) -> None
     for task in schema.tasks:
         for part in source.parts:
             dtype = part.columns[task.name]
-            if part.rows != 0 and not dtype.is_numeric() and dtype not in (pl.Boolean, *TEXTS):
+            if part.rows != 0 and not dtype.is_numeric() and dtype not in (pl.Boolean, pl.Null, *TEXTS):
                 raise SchemaError(f"task '{task.name}': labels must be numbers, '{part.path}' holds {dtype}")
     check_method(schema, settings.split)
 
