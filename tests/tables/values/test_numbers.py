@@ -91,6 +91,7 @@ def test_texts_of_numbers_are_inferred(values: list[str], expected: tuple[Any, .
 def test_labels_are_read_in_every_form_and_shown_with_their_row() -> None:
     assert as_labels(pl.Series(["Yes", "n", "1.0", "TRUE", "", None])).to_list() == [1.0, 0.0, 1.0, 1.0, None, None]
     assert as_labels(pl.Series([1.0, float("nan")])).to_list() == [1.0, None]
+    assert as_labels(pl.Series([None, None])).dtype == pl.Float64
     assert as_labels(pl.Series(["12,50", "3,1"])).to_list() == [12.5, 3.1]
     with pytest.raises(RowError, match="'click'.*'maybe' in row 2"):
         as_labels(pl.Series("click", ["1", "maybe"]))

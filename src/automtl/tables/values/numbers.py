@@ -118,9 +118,9 @@ def as_labels(column: pl.Series) -> pl.Series:
 
     Raises RowError that shows any other text.
     """
-    if column.dtype.is_float():
-        return unnamed(column).fill_nan(None)
-    if column.dtype.is_numeric() or column.dtype in (pl.Boolean, pl.Null):
+    if column.dtype.is_float() or column.dtype == pl.Null:
+        return unnamed(column).cast(pl.Float64).fill_nan(None)
+    if column.dtype.is_numeric() or column.dtype == pl.Boolean:
         return unnamed(column)
     if column.dtype not in TEXTS:
         raise SchemaError(f"task '{column.name}': labels must be numbers, the column holds {column.dtype}; convert it")
