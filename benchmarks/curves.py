@@ -129,7 +129,7 @@ def timed(kind: str, point: Point) -> dict[str, float]:
             run()
         seconds.append((time.perf_counter() - start) / steps)
     held = resident_bytes("VmHWM") - base
-    return {"milliseconds": round(statistics.median(seconds) * 1e3, 2), "megabytes": round(held / 2**20, 1)}
+    return {"milliseconds": round(statistics.median(seconds) * 1e3, 2), "megabytes": round(max(held, 0) / 2**20, 1)}
 
 
 def load_everything() -> None:
