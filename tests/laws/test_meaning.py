@@ -1,4 +1,4 @@
-"""What public bug reports found: nothing in a table is misread in silence, whatever it is stored in."""
+"""Tests of each kind of misreading in public bug reports: nothing in a table is misread in silence."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def fitted(source: Any, of: Schema) -> tuple[Encoder, Batch]:
 
 
 def different(first: Any, second: Any, of: Schema) -> list[str]:
-    """What differs of two sources, each with its own encoder, and with that of the first."""
+    """Compare two sources, each encoded by its own encoder and by that of the first one, and list the differences."""
     (one, own), (other, others) = fitted(first, of), fitted(second, of)
     found = differences(encoded(own, one), encoded(others, other))
     tables = (encoded(one.encode(read_table(source)), one) for source in (first, second))
@@ -182,7 +182,7 @@ def test_ids_that_floats_may_have_rounded_are_refused(dtype: Any, tmp_path: Path
 
 
 def test_whole_and_float_parts_do_not_round_each_other(tmp_path: Path) -> None:
-    """As pandas writes them: a part with a null has floats; ids of 2^60 cannot be told apart there."""
+    """A part that pandas writes with a null holds floats, which cannot tell ids of 2^60 apart."""
     parts = tmp_path / "parts"
     parts.mkdir()
     of = schema(Field("device", ID))

@@ -1,4 +1,4 @@
-"""What columns are called changes nothing: neither what is learned of them nor how it is computed."""
+"""The names of columns change nothing: neither what is learned of them nor how it is computed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a model was fitted on, written to a file by any program, is scored as the frame itself."""
+"""A table that a model was fitted on has the same scores from every file that a program writes of it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What `describe` says of each column: its example in canonical form, and what stood in its way."""
+"""`describe` shows an example of each column in canonical form, and what stood in its way."""
 
 from __future__ import annotations
 

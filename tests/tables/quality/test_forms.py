@@ -1,4 +1,4 @@
-"""What checks of forms and times say, and that they are quiet where nothing can go wrong."""
+"""Checks of forms and times name each risk, and are quiet where nothing can go wrong."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ def texts(path: Path, size: int) -> list[tuple[str | None, ...]]:
 
 
 def expected(body: str) -> list[tuple[str | None, ...]] | None:
-    """What Python's reader finds; None where a quote stays open or a row is too long."""
+    """Read records by Python's csv module; return None where a quote stays open or a row is too long."""
     rows = list(csv.reader(io.StringIO(body + "\nend", newline="")))
     if rows[-1] != ["end"] or any(len(row) > 3 for row in rows):
         return None
