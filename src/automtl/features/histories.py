@@ -1,0 +1,292 @@
+"""The inputs that histories give the rows of a log, and rows to be scored. N rows, M outcomes, W inputs, L positions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from automtl.errors import EncodingError
+from automtl.features.chunk import sliced
+from automtl.features.layout import NumericLayout
+from automtl.features.target_encoding import Standardizer
+from automtl.histories.plan import SECOND, Kind, KeyPlan, Outcome, Plan
+from automtl.histories.rows import Rows, key_numbers, log_times
+from automtl.histories.state import State
+from automtl.histories.statistics import inputs
+from automtl.system.slices import SLICE
+from automtl.tables.derive import derive
+from automtl.tables.history import History
+from automtl.tables.infer import require_columns
+from automtl.tables.labels import label_columns
+from automtl.tables.names import derived_name
+from automtl.tables.roles import TRAIN
+from automtl.tables.schema import Condition, FieldKind, Schema, TaskKind
+from automtl.tables.values.numbers import as_numbers
+from automtl.tables.values.times import NO_TIME
+
+HALF_LIVES = (1 / 4, 1 / 32)  # of the span of the training rows
+RANGE = (0.001, 0.999)  # quantiles of the training rows at which quantities are cut
+EVERY: tuple[Kind, ...] = ("rates", "recent")
+OF_USER: tuple[Kind, ...] = (*EVERY, "gaps", "last")
+
+
+@dataclass(frozen=True)
+class HistoryInputs:
+    """The inputs of N rows. numbers: (N, W) float32; lists: (N, L) int32 ids of each aspect of the events before."""
+
+    numbers: np.ndarray
+    lists: tuple[np.ndarray, ...] = ()
+
+    def take(self, chosen: np.ndarray | slice) -> HistoryInputs:
+        """Return the inputs of some rows."""
+        return HistoryInputs(self.numbers[chosen], tuple(one[chosen] for one in self.lists))
+
+    def columns(self, chosen: Sequence[int]) -> HistoryInputs:
+        """Return some of the numbers."""
+        return replace(self, numbers=np.ascontiguousarray(self.numbers[:, list(chosen)]))
+
+
+@dataclass(frozen=True)
+class Histories:
+    """What an encoder knows of histories. `schema`: how a log is read; `spreads`: of the inputs of each key.
+
+    `state`: what is known at the end of the log that it was fitted on, or was updated with.
+    """
+
+    schema: Schema
+    plan: Plan
+    spreads: tuple[Standardizer, ...]
+    state: State
+
+    @property
+    def history(self) -> History:
+        """The declaration, with all that was chosen."""
+        assert isinstance(self.schema.history, History)
+        return self.schema.history
+
+    @property
+    def groups(self) -> list[NumericLayout]:
+        """The inputs of each key, which are one field."""
+        return [
+            NumericLayout(
+                derived_name("history", *one.key), tuple(derived_name(*parts) for parts in self.plan.names(place))
+            )
+            for place, one in enumerate(self.plan.keys) if one.kinds
+        ]  # fmt: skip
+
+    @property
+    def width(self) -> int:
+        """W, the number of inputs."""
+        return sum(len(self.plan.names(place)) for place in range(len(self.plan.keys)))
+
+    def rows(self, table: pl.DataFrame, *, happened: bool) -> Rows:
+        """Read the rows of a table, all of them events that happened or none. Raises an AutomtlError."""
+        values, known = outcomes_of(table, self.schema) if happened else nothing_of(table, self.plan)
+        return read_rows(table, self.schema, self.plan, values, known, np.full(table.height, happened))
+
+    def inputs(self, rows: Rows, state: State | None, chosen: np.ndarray | None = None) -> HistoryInputs:
+        """Return the inputs of all rows, or of the chosen ones, by what happened before among them and by a state."""
+        numbers = np.empty((len(rows) if chosen is None else len(chosen), self.width), np.float32)
+        start = 0
+        for place, spread in enumerate(self.spreads):
+            end = start + len(spread.mean)
+            standardize(spread, inputs(self.plan, place, rows, state, chosen), numbers[:, start:end])
+            start = end
+        return HistoryInputs(numbers)
+
+    def of(self, table: pl.DataFrame) -> HistoryInputs:
+        """Return the inputs of new rows by the state, and by their own earlier rows where the table has labels.
+
+        Raises EncodingError for rows that are older than what the state knows.
+        """
+        labelled = not self.plan.frozen and all(name in table.columns for name in self.schema.task_names)
+        rows = self.rows(table, happened=labelled)
+        self._require_new(rows)
+        return self.inputs(rows, self.state)
+
+    def replayed(self, table: pl.DataFrame, log: pl.DataFrame) -> HistoryInputs:
+        """Return the inputs of any rows as they were at their time, when all that is known comes from a log."""
+        known, asked = self.rows(log, happened=True), self.rows(table, happened=False)
+        chosen = np.arange(len(known), len(known) + len(asked))
+        return self.inputs(joined_rows([known, asked]), None, chosen)
+
+    def _require_new(self, rows: Rows) -> None:
+        old = (rows.time < self.state.newest) & (rows.time != NO_TIME)
+        if not self.plan.frozen and old.any():
+            raise EncodingError(
+                f"row {int(old.argmax()) + 1}: its time is before the newest event that the model's histories know; "
+                "give the log that has its earlier events (--history LOG), so that it is scored as it would have been "
+                "then"
+            )
+
+    def updated(self, log: pl.DataFrame) -> tuple[Histories, Any]:
+        """Take in later events; returns the histories with the new state, and what became of the events."""
+        state, taken = self.state.update(self.plan, self.rows(log, happened=True))
+        return replace(self, state=state), taken
+
+    def without(self, groups: Sequence[tuple[tuple[str, ...], Kind]]) -> tuple[Histories, list[int]]:
+        """Leave out kinds of keys, (key, kind) each; returns the places of the inputs that are left, too."""
+        plan = self.plan.without(groups)
+        kept = {name for place in range(len(plan.keys)) for name in plan.names(place)}
+        every = [name for place in range(len(self.plan.keys)) for name in self.plan.names(place)]
+        columns = [number for number, name in enumerate(every) if name in kept]
+        flat = np.concatenate([[spread.mean, spread.std] for spread in self.spreads], axis=1)[:, columns]
+        edges = np.cumsum([len(plan.names(place)) for place in range(len(plan.keys))])[:-1]
+        spreads = tuple(Standardizer(mean, std) for mean, std in zip(*(np.split(one, edges) for one in flat), strict=True))
+        return replace(self, plan=plan, spreads=spreads), columns
+
+    def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
+        """Return plain values for JSON, and arrays."""
+        arrays = {f"state.{name}": array for name, array in self.state.to_arrays().items()}
+        for place, spread in enumerate(self.spreads):
+            arrays |= {f"spread.{place}.mean": spread.mean, f"spread.{place}.std": spread.std}
+        return {"schema": self.schema.to_dict(), "plan": self.plan.to_dict()}, arrays
+
+    @staticmethod
+    def from_state(values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Histories:
+        """Build the histories that `to_state` described."""
+        plan = Plan.from_dict(values["plan"])
+        spreads = tuple(
+            Standardizer(arrays[f"spread.{place}.mean"], arrays[f"spread.{place}.std"])
+            for place in range(len(plan.keys))
+        )
+        own = {name.removeprefix("state."): array for name, array in arrays.items() if name.startswith("state.")}
+        return Histories(Schema.from_dict(values["schema"]), plan, spreads, State.from_arrays(plan, own))
+
+
+def standardize(spread: Standardizer, raw: np.ndarray, into: np.ndarray) -> None:
+    """Write standardized inputs, slice by slice."""
+    for start in range(0, len(raw), SLICE):
+        into[start : start + SLICE] = spread.standardized(raw[start : start + SLICE])
+
+
+def joined_rows(parts: Sequence[Rows]) -> Rows:
+    """Put rows one after another."""
+    items = [one.items for one in parts if one.items is not None]
+    return Rows(
+        np.concatenate([one.time for one in parts]), np.concatenate([one.keys for one in parts], axis=1),
+        np.concatenate([one.values for one in parts]), np.concatenate([one.known for one in parts]),
+        np.concatenate([one.event for one in parts]), np.concatenate(items, axis=1) if items else None,
+    )  # fmt: skip
+
+
+def log_schema(schema: Schema) -> Schema:
+    """Return the part of a schema that a log is read by: key fields, those of conditions, tasks, outcomes, time."""
+    assert isinstance(schema.history, History)
+    names = {name for key in schema.history.keys or () for name in key}
+    names |= {Condition.parse(task.condition).column for task in schema.tasks if task.condition is not None}
+    if schema.history.sequence:
+        names |= {schema.history.sequence.key, *schema.history.sequence.fields}
+    names |= {one.name for one in schema.fields if one.kind is FieldKind.TIME and one.name == schema.time}
+    fields = tuple(one for one in schema.fields if one.name in names)
+    return Schema(fields, schema.tasks, time=schema.time, history=schema.history, outcomes=schema.outcomes)
+
+
+def read_rows(
+    table: pl.DataFrame, schema: Schema, plan: Plan, values: np.ndarray, known: np.ndarray, event: np.ndarray
+) -> Rows:
+    """Read times and keys of a table. values, known: (N, M), what came of the rows."""
+    fields = {one.name: one for one in schema.fields}
+    used = {name for one in plan.keys for name in one.key}
+    require_columns(table, [schema.time, *sorted(used)], "column of histories")
+    texts = replace(schema, fields=tuple(one for one in schema.fields if one.name in used), history=False, outcomes=())
+    derived = derive(table, texts, {})
+    keys = np.stack([key_numbers(derived, one.key, fields) for one in plan.keys])
+    time = log_times(table[str(schema.time)], fields.get(str(schema.time)), _unit(schema))
+    whole = [outcome.whole(np.ascontiguousarray(column)) for outcome, column in zip(plan.outcomes, values.T, strict=True)]
+    return Rows(time, keys, np.stack(whole, axis=1) * known, known, event)
+
+
+def _unit(schema: Schema) -> str | None:
+    assert isinstance(schema.history, History)
+    return schema.history.unit
+
+
+def outcomes_of(table: pl.DataFrame, schema: Schema) -> tuple[np.ndarray, np.ndarray]:
+    """Return what came of the rows, (N, M) float64, and whether that is known, (N, M) bool: tasks, then outcomes."""
+    require_columns(table, schema.task_names, "task")
+    conditions = [Condition.parse(task.condition).column for task in schema.tasks if task.condition is not None]
+    require_columns(table, conditions, "column of a condition")
+    require_columns(table, schema.outcomes, "outcome column")
+    values, mask = label_columns(table, schema)
+    further = [as_numbers(table[name]).fill_null(np.nan).to_numpy() for name in schema.outcomes]
+    if not further:
+        return values, mask > 0
+    more = np.stack(further, axis=1)
+    return np.concatenate([values, more], axis=1), np.concatenate([mask > 0, ~np.isnan(more)], axis=1)
+
+
+def nothing_of(table: pl.DataFrame, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
+    """Return that nothing is known of what came of the rows."""
+    shape = (table.height, len(plan.outcomes))
+    return np.zeros(shape), np.zeros(shape, np.bool_)
+
+
+def fit_plan(
+    schema: Schema, times: np.ndarray, values: np.ndarray, known: np.ndarray, smoothing: float
+) -> Plan:
+    """Make the plan of a declaration from the training rows: times (n,), and what came of them, (n, M) each."""
+    history = schema.history
+    assert isinstance(history, History)
+    times = times[times != NO_TIME]
+    span = max(int(times.max(initial=0) - times.min(initial=0)) if len(times) else 0, SECOND)
+    names = [*schema.task_names, *schema.outcomes]
+    binary = [*(task.kind is TaskKind.BINARY for task in schema.tasks), *(False for _ in schema.outcomes)]
+    outcomes = tuple(
+        _outcome(name, kind, history.delay_of(name), values[known[:, place], place])
+        for place, (name, kind) in enumerate(zip(names, binary, strict=True))
+    )
+    seconds = history.half_lives or tuple(share * span / SECOND for share in HALF_LIVES)
+    half_lives = tuple(max(int(one * SECOND), 1) for one in seconds)
+    user = (history.sequence.key,) if history.sequence else (schema.group,)
+    keys = tuple(KeyPlan(key, _kinds(key, user)) for key in history.keys or ())
+    return Plan(
+        keys, outcomes, half_lives, history.last, int(history.session * SECOND), smoothing, history.frozen, None, span,
+        history.max_keys,
+    )  # fmt: skip
+
+
+def _kinds(key: tuple[str, ...], user: tuple[str | None, ...]) -> tuple[Kind, ...]:
+    if key == user:
+        return (*OF_USER, "session")
+    return OF_USER if set(key) & set(user) else EVERY
+
+
+def _outcome(name: str, binary: bool, delay: float, values: np.ndarray) -> Outcome:
+    """Describe an outcome by its known values in the training rows."""
+    low, high = (0.0, 1.0) if binary or not len(values) else np.quantile(values, RANGE).tolist()
+    prior = float(np.clip(values, low, high).mean()) if len(values) else (low + high) / 2
+    return Outcome(name, binary, int(delay * SECOND), low, high, prior)
+
+
+def fit_histories(
+    log: pl.DataFrame, part: np.ndarray, schema: Schema, smoothing: float
+) -> tuple[Histories, HistoryInputs]:
+    """Fit histories on a log, and return the inputs of all of its rows. part: (N,), TRAIN for training rows.
+
+    Priors, ranges, half-lives and standardization are of the training rows alone.
+    """
+    read = log_schema(schema)
+    values, known = outcomes_of(log, read)
+    train = part == TRAIN
+    time = log_times(log[str(read.time)], {one.name: one for one in read.fields}.get(str(read.time)), _unit(read))
+    plan = fit_plan(read, time[train], values[train], known[train], smoothing)
+    event = train if plan.frozen else np.ones(log.height, np.bool_)
+    rows = read_rows(log, read, plan, values, known, event)
+    numbers, spreads, start = np.empty((log.height, _width(plan)), np.float32), [], 0
+    for place in range(len(plan.keys)):
+        raw = inputs(plan, place, rows, None)
+        spreads.append(Standardizer.fit(sliced([raw[train]])))
+        standardize(spreads[-1], raw, numbers[:, start : start + raw.shape[1]])
+        start += raw.shape[1]
+    state, _ = State.empty(plan).update(plan, rows)
+    return Histories(read, plan, tuple(spreads), state), HistoryInputs(numbers)
+
+
+def _width(plan: Plan) -> int:
+    return sum(len(plan.names(place)) for place in range(len(plan.keys)))
