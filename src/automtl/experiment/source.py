@@ -234,12 +234,11 @@ def resolve_schema(table: pl.DataFrame, tasks: Sequence[str], roles: ColumnRoles
 
 def of_some_tasks(schema: Schema, tasks: Sequence[str], where: str) -> Schema:
     """Return the schema with only these of its tasks. Raises SettingsError that names an unknown task."""
-    known = {task.name: task for task in schema.tasks}
+    known = schema.task_names
     missing = [name for name in tasks if name not in known]
     if missing:
         raise SettingsError(f"task '{missing[0]}' is not in {where}{suggestion(missing[0], known)}")
-    funnel = tuple(name for name in schema.funnel if name in tasks)
-    return replace(schema, tasks=tuple(known[name] for name in tasks), funnel=funnel if len(funnel) > 1 else ())
+    return schema.of_tasks(tasks)
 
 
 def check_schema(table: pl.DataFrame, schema: Schema) -> None:
