@@ -9,7 +9,15 @@ from typing import Annotated
 import typer
 
 from automtl.cli.app import app
-from automtl.cli.options import JsonOption, ModelArgument, PrecisionOption, TableArgument, TableOut, UnknownOption
+from automtl.cli.options import (
+    JsonOption,
+    LogOption,
+    ModelArgument,
+    PrecisionOption,
+    TableArgument,
+    TableOut,
+    UnknownOption,
+)
 from automtl.cli.show import save, show_metrics, show_run, show_table
 
 
@@ -17,25 +25,27 @@ from automtl.cli.show import save, show_metrics, show_run, show_table
 def evaluate_command(
     model: ModelArgument,
     table: TableArgument,
+    history: LogOption = None,
     precision: PrecisionOption = "full",
     allow_unknown: UnknownOption = False,
 ) -> None:
     """Evaluate a saved model on a labelled table, or on the test rows of a prepared one."""
     from automtl.predictor import Predictor
 
-    show_metrics(Predictor.load(model, precision).evaluate(table, allow_unknown=allow_unknown), "metrics")
+    found = Predictor.load(model, precision).evaluate(table, history=history, allow_unknown=allow_unknown)
+    show_metrics(found, "metrics")
 
 
 @app.command("predict")
 def predict_command(
-    model: ModelArgument, table: TableArgument, out: TableOut, precision: PrecisionOption = "full",
-    allow_unknown: UnknownOption = False,
+    model: ModelArgument, table: TableArgument, out: TableOut, history: LogOption = None,
+    precision: PrecisionOption = "full", allow_unknown: UnknownOption = False,
 ) -> None:  # fmt: skip
     """Score a table: one column for each task, in the table's row order."""
     from automtl.predictor import Predictor
     from automtl.tables.table import write_table
 
-    scores = Predictor.load(model, precision).predict(table, allow_unknown=allow_unknown)
+    scores = Predictor.load(model, precision).predict(table, history=history, allow_unknown=allow_unknown)
     write_table(scores, out)
     typer.echo(f"{scores.height} rows scored: {out}")
 

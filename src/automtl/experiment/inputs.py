@@ -92,11 +92,12 @@ class EncodedSource:
 def distinct_presets(settings: Settings, schema: Schema) -> list[InputPreset]:
     """Return the presets that differ on this table and for this model.
 
-    Presets that leave out target encodings need some to leave out. For boosted trees, which have no network, only
-    changes of the encoder count.
+    Presets that leave out target encodings need some to leave out, and no histories, which hold the same. For boosted
+    trees, which have no network, only changes of the encoder count.
     """
     kept = list(settings.presets)
-    if not (schema.target_encoding and settings.encoder.target_encoding):
+    histories = schema.history and settings.encoder.history
+    if histories or not (schema.target_encoding and settings.encoder.target_encoding):
         kept = [preset for preset in kept if set(preset.encoder) - {"target_encoding"} or not preset.encoder]
     if is_self_trained(settings.model):
         kept = [one for place, one in enumerate(kept) if one.encoder not in [before.encoder for before in kept[:place]]]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, field, fields, replace
+from itertools import pairwise
 from typing import Any, Protocol
 
+import numpy as np
 import polars as pl
 
 from automtl.config import Settings, changed_values
@@ -15,6 +17,7 @@ from automtl.errors import SettingsError, suggestion
 from automtl.features.batch import Batch
 from automtl.features.column_selection import select_inputs
 from automtl.features.encoder import Encoder
+from automtl.features.histories import Histories, HistoryInputs, fit_histories
 from automtl.features.settings import EncoderSettings
 from automtl.tables.infer import check_labels, completed_schema, infer_schema, require_columns
 from automtl.tables.labels import check_weights
@@ -76,6 +79,7 @@ class TableSource:
     seed: int
     digest: str = ""
     dropped: tuple[str, ...] = ()
+    kept: dict[float, tuple[Histories, HistoryInputs]] = field(default_factory=dict, compare=False)
 
     @property
     def num_rows(self) -> dict[str, int]:
@@ -85,14 +89,33 @@ class TableSource:
         return check_quality(self.split, self.schema, seed, self.dropped)
 
     def encode(self, settings: EncoderSettings, loader: DataLoader) -> tuple[Encoder, Batch, Batch]:
-        encoder, train = Encoder.fit(self.split.train, self.schema, settings, self.seed)
+        history = (None, None, None)  # type: tuple[HistoryInputs | None, ...]
+        found = None
+        if self.schema.history and settings.history:
+            found, history = self.histories(settings.smoothing)
+        known = None if found is None or history[0] is None else (found, history[0])
+        encoder, train = Encoder.fit(self.split.train, self.schema, settings, self.seed, histories=known)
         coverage = train.coverage  # of all rows
         train = sample_negatives(train, self.schema.tasks, self.schema.negative_share, self.seed)
         train = replace(loader.hold(train, encoder.layout), coverage=coverage)
-        return encoder, train, loader.encode(encoder, self.split.valid, like=train)
+        return encoder, train, loader.encode(encoder, self.split.valid, train, history[1])
 
     def test(self, encoder: Encoder, loader: DataLoader, like: Batch) -> Batch:
-        return loader.encode(encoder, self.split.test, like)
+        history = None if encoder.histories is None else self.histories(encoder.settings.smoothing)[1][2]
+        return loader.encode(encoder, self.split.test, like, history)
+
+    def histories(self, smoothing: float) -> tuple[Histories, tuple[HistoryInputs, ...]]:
+        """Return the histories of the log, which all rows are, and the inputs of each part; they are kept."""
+        parts = (self.split.train, self.split.valid, self.split.test)
+        heights = [part.height for part in parts]
+        if smoothing not in self.kept:
+            self.kept.clear()
+            self.kept[smoothing] = fit_histories(
+                pl.concat(parts), np.repeat(np.arange(3, dtype=np.uint8), heights), self.schema, smoothing
+            )
+        found, inputs = self.kept[smoothing]
+        edges = np.cumsum([0, *heights])
+        return found, tuple(inputs.take(slice(start, stop)) for start, stop in pairwise(edges))
 
 
 @dataclass(frozen=True)
@@ -117,7 +140,7 @@ class FolderSource:
 
     def encode(self, settings: EncoderSettings, loader: DataLoader) -> tuple[Encoder, Batch, Batch]:
         self.check(settings)
-        encoder = select_inputs(self.folder.encoder, self.schema, settings.target_encoding)
+        encoder = select_inputs(self.folder.encoder, self.schema, settings)
         train, valid = (self.folder.rows_of(encoder, part, loader) for part in ("train", "valid"))
         return encoder, train, valid
 
@@ -125,11 +148,15 @@ class FolderSource:
         return self.folder.rows_of(encoder, "test", loader)
 
     def check(self, settings: EncoderSettings) -> None:
-        """Check that the rows fit the settings, which may leave out target encoding. Raises SettingsError."""
+        """Check that the rows fit the settings, which may leave out target encoding or histories.
+
+        Raises SettingsError.
+        """
         own = self.folder.encoder.settings
         for one in fields(EncoderSettings):
             wanted, there = getattr(settings, one.name), getattr(own, one.name)
-            if wanted != there and (one.name, wanted) != ("target_encoding", False):
+            left_out = wanted is False and one.name in ("target_encoding", "history")
+            if wanted != there and not left_out:
                 raise _again(self.folder, f"encoder.{one.name} is {wanted!r}", f"was prepared with {there!r}")
 
     def check_seed(self, seed: int) -> None:

@@ -60,6 +60,11 @@ class Layout:
         return len(self.categorical) + len(self.multi) + len(self.numeric)
 
     @property
+    def num_lists(self) -> int:
+        """Number of lists of ids."""
+        return len(self.multi)
+
+    @property
     def num_tasks(self) -> int:
         """T, the number of tasks."""
         return len(self.tasks)
