@@ -145,7 +145,11 @@ def with_times(schema: Schema) -> Schema:
     if schema.time is not None:
         return schema
     delays = schema.history.label_delay if schema.history else None
-    asked = {"a label delay": delays is not None, "an outcome column": schema.outcomes, "'history' in the schema": schema.history}
+    asked = {
+        "a label delay": delays is not None,
+        "an outcome column": schema.outcomes,
+        "'history' in the schema": schema.history,
+    }
     for what, given in asked.items():
         if given:
             raise SchemaError(
