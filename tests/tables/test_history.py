@@ -10,7 +10,7 @@ import yaml
 
 from automtl.errors import SchemaError
 from automtl.tables import history
-from automtl.tables.history import History, SequenceHistory
+from automtl.tables.history import History, SequenceHistory, read_delays
 from automtl.tables.schema import Schema
 
 FIELDS = [
@@ -128,6 +128,28 @@ def test_a_dropped_field_takes_its_keys_and_sequences_with_it() -> None:
 def test_fewer_tasks_have_fewer_delays() -> None:
     schema = schema_of({"label_delay": {"click": "1h", "buy": "1d"}}).of_tasks(["buy"])
     assert schema.task_names == ("buy",) and schema.history == History(label_delay={"buy": 86_400.0})
+
+
+def test_a_star_is_for_all_that_have_no_delay_of_their_own() -> None:
+    delays = History(label_delay={"*": "1h", "buy": "1d"})
+    assert (delays.delay_of("click"), delays.delay_of("buy")) == (3600.0, 86_400.0)
+    assert schema_of({"label_delay": {"*": "1h", "buy": "1d"}}).of_tasks(["click"]).history == History(
+        label_delay={"*": 3600.0}
+    )
+
+
+@pytest.mark.parametrize(
+    ("texts", "delays"),
+    [([], None), (["1h"], "1h"), (["buy=1d"], {"buy": "1d"}), (["1h", "a=b=1d"], {"*": "1h", "a=b": "1d"})],
+)
+def test_delays_of_the_command_line_are_one_for_all_and_others_by_name(texts: list[str], delays: Any) -> None:
+    assert read_delays(texts) == delays
+
+
+@pytest.mark.parametrize("texts", [["1h", "2h"], ["buy=1h", "buy=1d"]])
+def test_two_delays_of_one_outcome_are_refused(texts: list[str]) -> None:
+    with pytest.raises(SchemaError, match="one is given twice"):
+        read_delays(texts)
 
 
 def test_examples_run() -> None:

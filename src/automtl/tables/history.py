@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Union
 
 from pydantic import BeforeValidator, PlainSerializer
 from pydantic import Field as Limit
@@ -16,6 +16,7 @@ from automtl.tables.entries import CONFIG, read_entry
 
 Key = tuple[str, ...]
 DOCS = "docs/histories.md"
+OTHERS = "*"  # in place of a name: all tasks and outcome columns that are not named
 
 
 def _names(value: Any) -> Any:
@@ -53,6 +54,9 @@ def read_history(value: Any) -> Any:
 Delays = Annotated[
     float | dict[str, float] | None, BeforeValidator(_delays), PlainSerializer(_delay_texts, when_used="json")
 ]
+
+
+AnyHistory = Union["History", Literal[False], None]
 
 
 @settings_dataclass(frozen=True, config=CONFIG)
@@ -104,7 +108,7 @@ class History:
     def delay_of(self, name: str) -> float:
         """Return the seconds after which the label of a task, or an outcome column, is known."""
         if isinstance(self.label_delay, dict):
-            return self.label_delay.get(name, 0.0)
+            return self.label_delay.get(name, self.label_delay.get(OTHERS, 0.0))
         return self.label_delay or 0.0
 
     def check(self, fields: Collection[str], outcomes: Collection[str]) -> None:
@@ -116,7 +120,7 @@ class History:
                 if name not in fields:
                     raise SchemaError(f"history: {what} '{name}' is no field of one value{suggestion(name, fields)}")
         for name in self.label_delay if isinstance(self.label_delay, dict) else ():
-            if name not in outcomes:
+            if name not in (OTHERS, *outcomes):
                 raise SchemaError(
                     f"history: label_delay: '{name}' is neither a task nor an outcome{suggestion(name, outcomes)}"
                 )
@@ -131,4 +135,38 @@ class History:
         """Return the history with only the delays of these tasks and outcome columns."""
         if not isinstance(self.label_delay, dict):
             return self
-        return replace(self, label_delay={name: self.label_delay[name] for name in names if name in self.label_delay})
+        kept = (OTHERS, *names)
+        return replace(self, label_delay={name: delay for name, delay in self.label_delay.items() if name in kept})
+
+    def filled(self, other: History) -> History:
+        """Return the history with what it leaves to the table as `other` has it."""
+        kept = {name: getattr(self, name) for name in ("keys", "half_lives", "sequence", "unit")}
+        return replace(self, **{name: getattr(other, name) for name, value in kept.items() if value is None})
+
+
+def declared_history(said: AnyHistory, history: Any, label_delay: Any) -> AnyHistory:
+    """Return what a schema said of histories, changed by an entry `history` and by label delays; None: no change.
+
+    Raises SchemaError where labels are delayed and there are no histories.
+    """
+    given = read_history(history)
+    if given is not None and not (history is True and said):
+        said = replace(said or given, frozen=True) if history == "frozen" else given
+    if label_delay is None:
+        return said
+    if said is False:
+        raise SchemaError("a label delay is given, but histories are turned off; leave out one of them")
+    return replace(said or History(), label_delay=label_delay)
+
+
+def read_delays(texts: Sequence[str]) -> str | dict[str, str] | None:
+    """Read label delays such as `1h`, of all outcomes, and `click=1d`, of one. Raises SchemaError for one given twice.
+
+    >>> read_delays(["1h", "click=1d"])
+    {'*': '1h', 'click': '1d'}
+    """
+    parts = [text.rpartition("=") for text in texts]
+    found = {name.strip() if sign else OTHERS: delay for name, sign, delay in parts}
+    if len(found) < len(texts):
+        raise SchemaError(f"label delays {', '.join(texts)}: one is given twice; give one for all, and one by name")
+    return found.get(OTHERS) if found.keys() <= {OTHERS} else found
