@@ -141,7 +141,7 @@ class FolderSource:
         own = self.folder.encoder.settings
         for one in fields(EncoderSettings):
             wanted, there = getattr(settings, one.name), getattr(own, one.name)
-            left_out = wanted is False and one.name in ("target_encoding", "history")
+            left_out = one.name == "prune_histories" or (wanted is False and one.name in ("target_encoding", "history"))
             if wanted != there and not left_out:
                 raise _again(self.folder, f"encoder.{one.name} is {wanted!r}", f"was prepared with {there!r}")
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
 from automtl.features.batch import Batch
 from automtl.features.encoder import Encoder
+from automtl.features.histories import Group
 from automtl.features.settings import EncoderSettings
 from automtl.features.target_encoding import TargetEncoding
 from automtl.tables.schema import Schema
@@ -21,6 +23,21 @@ def without_target_encoding(encoder: Encoder) -> Encoder:
 def without_histories(encoder: Encoder) -> Encoder:
     """Return the encoder that the setting `history: false` gives; it keeps the first numeric columns and lists."""
     return replace(encoder, settings=replace(encoder.settings, history=False), histories=None)
+
+
+def select_histories(encoder: Encoder, left_out: Sequence[Group]) -> Encoder:
+    """Return the encoder without some groups of histories."""
+    assert encoder.histories is not None
+    return replace(encoder, histories=encoder.histories.without(left_out)[0])
+
+
+def select_history_rows(rows: Batch, encoder: Encoder, left_out: Sequence[Group]) -> Batch:
+    """Turn rows of `encoder` into rows as `select_histories(encoder, left_out)` encodes them; numbers are copied."""
+    assert encoder.histories is not None
+    first = rows.features.numeric.shape[1] - encoder.histories.width
+    kept = [first + place for place in encoder.histories.without(left_out)[1]]
+    numeric = rows.features.numeric.index_select(1, torch.tensor([*range(first), *kept]))
+    return replace(rows, features=replace(rows.features, numeric=numeric))
 
 
 def select_tasks(encoder: Encoder, schema: Schema) -> Encoder:

@@ -31,6 +31,7 @@ from automtl.tables.values.times import NO_TIME
 
 HALF_LIVES = (1 / 4, 1 / 32)  # of the span of the training rows
 RANGE = (0.001, 0.999)  # quantiles of the training rows at which quantities are cut
+Group = tuple[tuple[str, ...], Kind]  # a kind of statistics of a key
 EVERY: tuple[Kind, ...] = ("rates", "recent")
 OF_USER: tuple[Kind, ...] = (*EVERY, "gaps", "last")
 
@@ -129,8 +130,16 @@ class Histories:
         state, taken = self.state.update(self.plan, self.rows(log, happened=True))
         return replace(self, state=state), taken
 
-    def without(self, groups: Sequence[tuple[tuple[str, ...], Kind]]) -> tuple[Histories, list[int]]:
-        """Leave out kinds of keys, (key, kind) each; returns the places of the inputs that are left, too."""
+    def columns_of_groups(self) -> dict[Group, list[int]]:
+        """Return the places of each group's inputs."""
+        found, start = dict[Group, list[int]](), 0
+        for one in self.plan.keys:
+            for kind in one.kinds:
+                found[one.key, kind] = list(range(start, start := start + len(self.plan.inputs_of(kind))))
+        return found
+
+    def without(self, groups: Sequence[Group]) -> tuple[Histories, list[int]]:
+        """Leave out groups; returns the places of the inputs that are left, too."""
         plan = self.plan.without(groups)
         kept = {name for place in range(len(plan.keys)) for name in plan.names(place)}
         every = [name for place in range(len(self.plan.keys)) for name in self.plan.names(place)]
@@ -138,7 +147,7 @@ class Histories:
         flat = np.concatenate([[spread.mean, spread.std] for spread in self.spreads], axis=1)[:, columns]
         edges = np.cumsum([len(plan.names(place)) for place in range(len(plan.keys))])[:-1]
         spreads = tuple(Standardizer(mean, std) for mean, std in zip(*(np.split(one, edges) for one in flat), strict=True))
-        return replace(self, plan=plan, spreads=spreads), columns
+        return replace(self, plan=plan, spreads=spreads, state=self.state.narrowed(self.plan, plan)), columns
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return plain values for JSON, and arrays."""
