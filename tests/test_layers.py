@@ -12,8 +12,9 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "automtl"
 FLOORS = (
-    ("errors", "_version"), ("system",), ("tables",), ("features",), ("dataset",), ("nn",), ("operations",), ("space",),
-    ("training",), ("models",), ("search", "ensemble"), ("report", "predictor", "trackers"), ("config",),
+    ("errors", "_version"), ("system",), ("tables",), ("histories",), ("features",), ("dataset",), ("nn",),
+    ("operations",), ("space",), ("training",), ("models",), ("search", "ensemble"),
+    ("report", "predictor", "trackers"), ("config",),
     ("experiment",), ("comparison",), ("paper",), ("estimator", "testing"), ("cli",), ("__init__", "__main__"),
 )  # fmt: skip
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}

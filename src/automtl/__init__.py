@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from automtl.config import Settings, read_settings
     from automtl.errors import AutomtlError
     from automtl.estimator import AutoMTL
-    from automtl.experiment import ColumnRoles, Experiment, check_table, fit_table
+    from automtl.experiment import Experiment, check_table, fit_table
     from automtl.experiment.prepare import prepare_table
     from automtl.features.encoder import Encoder
     from automtl.operations import Operation
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from automtl.space import Architecture, SearchSpace
     from automtl.system.progress import Event, Progress
     from automtl.tables.catalog.base import Dataset
+    from automtl.tables.columns import ColumnRoles
     from automtl.tables.infer import infer_schema
     from automtl.tables.schema import Schema, Task
     from automtl.tables.synthetic import synthetic_log
@@ -41,7 +42,7 @@ _MODULES = {
     "Architecture": "space",
     "AutoMTL": "estimator",
     "AutomtlError": "errors",
-    "ColumnRoles": "experiment",
+    "ColumnRoles": "tables.columns",
     "ComparisonSettings": "comparison",
     "Dataset": "tables.catalog.base",
     "Encoder": "features.encoder",

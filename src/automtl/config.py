@@ -21,7 +21,7 @@ from automtl.models.registry import SEARCHED
 from automtl.models.settings import NetworkSettings
 from automtl.search import STRATEGIES, SearchSettings, published
 from automtl.space.presets import SpaceSettings
-from automtl.tables.schema import CONFIG
+from automtl.tables.entries import CONFIG
 from automtl.tables.split import SplitSettings
 from automtl.training.settings import TrainingSettings
 

@@ -20,7 +20,8 @@ class AutoMTL(BaseEstimator):  # type: ignore[misc]
     """Fits and applies a model with the interface of scikit-learn.
 
     `settings`: a Settings object or nested plain values such as `{"search": {"max_steps": 100}}`. `schema`: a Schema,
-    plain values or a file, in place of an inferred schema; with it, no `tasks` means all of its tasks.
+    plain values or a file, in place of an inferred schema; with it, no `tasks` means all of its tasks. `outcomes`,
+    `label_delay` and `history` are those of `ColumnRoles`.
 
     >>> log = automtl.synthetic_log(rows=500, seed=0)
     >>> quick = {"model": "mmoe", "presets": [], "training": {"epochs": 1}}
@@ -32,11 +33,13 @@ class AutoMTL(BaseEstimator):  # type: ignore[misc]
     def __init__(
         self, tasks: Sequence[str] = (), *, drop: Sequence[str] = (), split_column: str | None = None,
         weight: str | None = None, group: str | None = None, time: str | None = None,
+        outcomes: Sequence[str] = (), label_delay: str | float | dict[str, Any] | None = None, history: Any = None,
         schema: Schema | dict[str, Any] | str | Path | None = None,
         settings: Settings | dict[str, Any] | None = None, seed: int = 0,
     ) -> None:  # fmt: skip
         self.tasks, self.drop, self.split_column = tasks, drop, split_column
         self.weight, self.group, self.time = weight, group, time
+        self.outcomes, self.label_delay, self.history = outcomes, label_delay, history
         self.schema, self.settings, self.seed = schema, settings, seed
 
     def set_params(self, **params: Any) -> AutoMTL:
@@ -50,7 +53,10 @@ class AutoMTL(BaseEstimator):  # type: ignore[misc]
         """Search and train on a frame or path that holds the label columns; `y` is not read."""
         given = self.settings
         settings = given if isinstance(given, Settings) else make_settings(given or {})
-        roles = ColumnRoles(_names(self.drop), self.split_column, self.weight, self.group, self.time)
+        roles = ColumnRoles(
+            _names(self.drop), self.split_column, self.weight, self.group, self.time, _names(self.outcomes),
+            self.label_delay, self.history,
+        )  # fmt: skip
         self.run_: Run = fit_table(
             frame, _names(self.tasks), roles=roles, schema=self._schema(), settings=settings, seed=self.seed
         )

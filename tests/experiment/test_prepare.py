@@ -214,7 +214,7 @@ def broken(parts: Path, kind: str) -> None:
         ("type", TableError, r"column 'user' is List\(Int32\) in .*part-02.parquet' and Int64 in .*part-00"),
         ("weight", AutomtlError, "part-02.parquet', row 1: weight 'w': expected 0 or more, found None"),
         ("split", SchemaError, "part-02.parquet', rows 1 to 11: split column 'part': unknown value 'later'"),
-        ("text", SchemaError, "part-02.parquet', row 6: task 'click': labels must be numbers, .*found 'maybe'"),
+        ("text", SchemaError, "part-02.parquet', row 6: task 'click': values must be numbers, .*found 'maybe'"),
         ("date", TableError, "column 'click' is Date in .*part-02.parquet' and Int64 in .*part-00"),
         ("empty", TableError, "part-02.parquet' is empty"),
         ("cut", TableError, "part-02.parquet' cannot be read"),

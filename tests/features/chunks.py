@@ -9,7 +9,7 @@ import polars as pl
 
 from automtl.features.dictionary import Dictionary, joined_values
 from automtl.features.ranking import Counted, Ranking, canonical
-from automtl.features.target_encoding import History, Terms
+from automtl.features.target_encoding import EncodingHistory, Terms
 from automtl.features.vocabulary import Vocabulary
 from automtl.system.slices import slices
 from automtl.tables.schema import Field, FieldKind, Schema, Task, TaskKind
@@ -68,7 +68,7 @@ def own_inputs(
         for part in (slice(0, half), slice(half, None))
     ]
     terms = Terms(chunks, schema, len(ids))
-    history = History(terms, folds, smoothing, 0, time is not None)
+    history = EncodingHistory(terms, folds, smoothing, 0, time is not None)
     history.begin(lambda name, shape, dtype: np.empty(shape, dtype))
     known = Vocabulary([str(value) for value in range(int(ids.max()) - 1)])
     code_ids = np.arange(ids.max() + 1)

@@ -16,7 +16,7 @@ from automtl.search import STRATEGIES, SearchProblem, SearchResult, SearchSettin
 from automtl.search.darts import DartsSettings
 from automtl.search.settings import PUBLISHED
 from automtl.system.progress import Callback
-from automtl.tables.schema import CONFIG
+from automtl.tables.entries import CONFIG
 
 every = pytest.mark.parametrize("name", STRATEGIES)
 OWN = f"{__name__}:FirstSample"

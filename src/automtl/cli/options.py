@@ -16,7 +16,7 @@ from automtl.errors import SettingsError
 if TYPE_CHECKING:
     from automtl.comparison import ComparisonSettings
     from automtl.config import Settings
-    from automtl.experiment import ColumnRoles
+    from automtl.tables.columns import ColumnRoles
     from automtl.tables.schema import Schema
 
 TableArgument = Annotated[str, typer.Argument(help="CSV, Parquet or Arrow file, folder or glob.", show_default=False)]
@@ -44,6 +44,16 @@ class Columns(Options):
     time: Annotated[str | None, typer.Option("--time", help="Time column.")] = None
     group: Annotated[str | None, typer.Option("--group", help="Column for GAUC and the split by user.")] = None
     weight: Annotated[str | None, typer.Option("--weight", help="Sample weights.")] = None
+    outcome: Annotated[
+        list[str] | None, typer.Option("--outcome", help="A column known only afterwards, such as play time.")
+    ] = None
+    label_delay: Annotated[
+        list[str] | None, typer.Option("--label-delay", help="When labels are known: 1h, or click=1d for one.")
+    ] = None
+    no_history: Annotated[bool, typer.Option("--no-history", help="No inputs from earlier rows.")] = False
+    frozen_history: Annotated[
+        bool, typer.Option("--frozen-history", help="Inputs from earlier training rows alone.")
+    ] = False
 
     @property
     def tasks(self) -> list[str]:
@@ -54,10 +64,17 @@ class Columns(Options):
 
     @property
     def roles(self) -> ColumnRoles:
-        """The roles of columns that are neither tasks nor inputs."""
-        from automtl.experiment import ColumnRoles
+        """The roles of columns that are neither tasks nor inputs. Raises SettingsError for options that contradict."""
+        from automtl.tables.columns import ColumnRoles
+        from automtl.tables.history import read_delays
 
-        return ColumnRoles(tuple(self.drop or ()), self.split_column, self.weight, self.group, self.time)
+        if self.no_history and self.frozen_history:
+            raise SettingsError("--no-history and --frozen-history are both given; leave out one of them")
+        history = False if self.no_history else "frozen" if self.frozen_history else None
+        return ColumnRoles(
+            tuple(self.drop or ()), self.split_column, self.weight, self.group, self.time, tuple(self.outcome or ()),
+            read_delays(self.label_delay or ()), history,
+        )  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -22,15 +22,13 @@ def describe_command(
     json: Annotated[Path | None, typer.Option("--json", help="Write the lines here, as JSON.")] = None,
 ) -> None:
     """Show the schema inferred for a table: what each column is read as, an example, and what stood in its way."""
+    from automtl.tables.columns import check_columns, resolve_schema
     from automtl.tables.describe import summarize
-    from automtl.tables.infer import infer_schema
     from automtl.tables.table import read_table
 
     tasks, frame = columns.tasks, read_table(table)
-    schema = infer_schema(
-        frame, tasks, drop=columns.drop or (), split=columns.split_column, weight=columns.weight, group=columns.group,
-        time=columns.time,
-    )  # fmt: skip
+    schema = resolve_schema(frame, tasks, columns.roles, None)
+    check_columns(frame, schema)
     found = summarize(frame, schema)
     lines = [[s.name, s.type, s.role, s.example, f"{s.distinct:,}", f"{s.missing:,}"] for s in found]
     show_table(f"{frame.height:,} rows", ["column", "type", "read as", "example", "distinct", "missing"], lines)

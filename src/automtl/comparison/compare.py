@@ -24,12 +24,13 @@ from automtl.config import Settings
 from automtl.errors import SettingsError, suggestion
 from automtl.experiment.fit import check_settings
 from automtl.experiment.inputs import distinct_presets
-from automtl.experiment.source import ColumnRoles, FolderSource, Source, open_source
+from automtl.experiment.source import FolderSource, Source, open_source
 from automtl.report.folder import attempted, comparison_report
 from automtl.report.run import field_lines
 from automtl.system.files import json_bytes, locked, write_whole
 from automtl.system.manifest import COMPARISON
 from automtl.system.progress import Callback, ignore
+from automtl.tables.columns import ColumnRoles
 from automtl.tables.quality import Finding, Findings
 from automtl.tables.schema import Schema
 from automtl.tables.table import read_table

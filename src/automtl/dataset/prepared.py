@@ -117,9 +117,7 @@ class PreparedFolder:
         """Raise FileError unless `encoder` is the encoder of this folder, perhaps with fewer inputs or tasks."""
         names = set(self.schema.task_names)
         if names.issuperset(encoder.schema.task_names):
-            tasks = {task.name: task for task in self.schema.tasks}
-            kept = tuple(tasks[name] for name in encoder.schema.task_names)
-            schema = replace(self.schema, tasks=kept, funnel=())
+            schema = replace(self.schema.of_tasks(encoder.schema.task_names), funnel=())
             own = select_inputs(self.encoder, schema, encoder.settings.target_encoding)
             if _state(own) == _state(encoder):
                 return

@@ -39,7 +39,7 @@ from automtl.features.layout import Layout
 from automtl.system.files import LOCK, Syncing, folder_written_whole, locked
 from automtl.system.manifest import MANIFEST, ROWS
 from automtl.system.threads import in_threads
-from automtl.tables.schema import CONFIG
+from automtl.tables.entries import CONFIG
 
 DTYPES = {"int32": torch.int32, "int64": torch.int64, "float32": torch.float32}
 BUFFER_BYTES = 2**30  # the largest buffer of a shuffle by blocks

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
-from automtl.tables.schema import CONFIG
+from automtl.tables.entries import CONFIG
 
 
 @settings_dataclass(frozen=True, config=CONFIG)

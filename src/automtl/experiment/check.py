@@ -7,7 +7,8 @@ from typing import Any
 
 from automtl.config import Settings
 from automtl.errors import TableError
-from automtl.experiment.source import ColumnRoles, FolderSource, open_source
+from automtl.experiment.source import FolderSource, open_source
+from automtl.tables.columns import ColumnRoles
 from automtl.tables.quality import Finding
 from automtl.tables.schema import Schema
 

@@ -18,7 +18,7 @@ from automtl.ensemble.trees import TreeModel
 from automtl.errors import SettingsError
 from automtl.experiment.experiment import Experiment
 from automtl.experiment.inputs import EncodedSource, is_self_trained
-from automtl.experiment.source import ColumnRoles, open_source
+from automtl.experiment.source import open_source
 from automtl.models.registry import EVERY_MODEL, MODELS, check_model
 from automtl.predictor import Predictor
 from automtl.report.folder import attempted, run_report
@@ -27,6 +27,7 @@ from automtl.space import published_space
 from automtl.system.manifest import MODEL
 from automtl.system.memory import keep_freed_memory, peak_memory_bytes
 from automtl.system.progress import Callback, ignore
+from automtl.tables.columns import ColumnRoles
 from automtl.tables.quality import Findings
 from automtl.tables.schema import Schema
 from automtl.trackers import Tracked, Trackers

@@ -21,10 +21,11 @@ from automtl.dataset.builder.workdir import Work, machine_start
 from automtl.dataset.prepared import Origin, PreparedFolder, finish_prepared
 from automtl.dataset.store import MEMORY_SHARE, machine_memory_bytes
 from automtl.errors import FileError, SchemaError
-from automtl.experiment.source import ColumnRoles, check_schema, check_seed, resolve_schema
+from automtl.experiment.source import check_schema, check_seed
 from automtl.system.files import LOCK, json_bytes, locked, write_whole
 from automtl.system.manifest import PREPARED
 from automtl.system.progress import Callback, Event, ignore
+from automtl.tables.columns import ColumnRoles, resolve_schema
 from automtl.tables.quality import Finding, Findings, check_quality
 from automtl.tables.reading.files import TableFiles
 from automtl.tables.schema import Schema
@@ -91,7 +92,7 @@ def _sample(
     table = source.joined(pieces)
     with source.located(pieces):
         schema = resolve_schema(table, tasks, roles, schema)
-    check_schema(table, schema)
+        check_schema(table, schema)
     return table, schema
 
 
@@ -106,7 +107,7 @@ def _check_types(source: TableFiles, schema: Schema, settings: Settings) -> None
         for part in source.parts:
             dtype = part.columns[task.name]
             if part.rows != 0 and not dtype.is_numeric() and dtype not in (pl.Boolean, pl.Null, *TEXTS):
-                raise SchemaError(f"task '{task.name}': labels must be numbers, '{part.path}' holds {dtype}")
+                raise SchemaError(f"task '{task.name}': values must be numbers, '{part.path}' holds {dtype}")
     check_method(schema, settings.split)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 from typing import Any, Protocol
 
 import polars as pl
@@ -11,34 +11,20 @@ import polars as pl
 from automtl.config import Settings, changed_values
 from automtl.dataset.prepared import PreparedFolder, is_prepared
 from automtl.dataset.store import DataLoader
-from automtl.errors import SettingsError, suggestion
+from automtl.errors import SettingsError
 from automtl.features.batch import Batch
 from automtl.features.column_selection import select_inputs
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
-from automtl.tables.infer import check_labels, completed_schema, infer_schema, require_columns
+from automtl.tables.columns import ColumnRoles, check_columns, of_some_tasks, resolve_schema
+from automtl.tables.infer import check_labels
 from automtl.tables.labels import check_weights
 from automtl.tables.quality import Finding, check_quality
-from automtl.tables.schema import Condition, Field, Schema
+from automtl.tables.schema import Field, Schema
 from automtl.tables.split import Split, SplitSettings, split_table
 from automtl.tables.table import read_table, table_digest
 from automtl.training.metrics import check_metrics
 from automtl.training.sampling import sample_negatives
-
-
-@dataclass(frozen=True)
-class ColumnRoles:
-    """Names the columns that have a role of their own, and columns to leave out.
-
-    >>> automtl.ColumnRoles(drop=("dwell_ms",), group="user_id", time="timestamp").group
-    'user_id'
-    """
-
-    drop: tuple[str, ...] = ()
-    split: str | None = None
-    weight: str | None = None
-    group: str | None = None
-    time: str | None = None
 
 
 class Source(Protocol):
@@ -166,6 +152,12 @@ def open_source(
     return TableSource(split, schema, seed, table_digest(table) if identify else "", roles.drop), settings
 
 
+def check_schema(table: pl.DataFrame, schema: Schema) -> None:
+    """Check that the table has all columns of the schema, and that metrics are known. Raises AutomtlError."""
+    check_columns(table, schema)
+    check_metrics(schema.tasks)
+
+
 def check_seed(seed: int) -> None:
     """Check that a seed is not negative. Raises SettingsError."""
     if seed < 0:
@@ -186,10 +178,12 @@ def _open_folder(
     given = None if schema is None else schema.without(folder.report.get("empty_columns", ()))
     if given is not None and _filled(given, folder.schema) != folder.schema:
         raise _again(folder, "a schema is given", "has its own")
-    for name, value in asdict(roles).items():
+    for name, value in roles.columns.items():
         if value and value != getattr(folder.schema, name, None):
             column = value if isinstance(value, str) else value[0]
             raise _again(folder, f"column '{column}' is given as {name}", "is encoded already")
+    if roles.history_of(folder.schema.history) != folder.schema.history:
+        raise _again(folder, "other histories or label delays are given", "has those that it was prepared with")
     if settings.split not in (SplitSettings(), folder.origin.split):
         raise _again(folder, "settings of the split are given", "is split already")
     kept = of_some_tasks(folder.schema, tasks, f"prepared table '{folder.folder}'") if tasks else folder.schema
@@ -210,45 +204,12 @@ def _filled(schema: Schema, other: Schema) -> Schema:
         like = known.get(field.name, field)
         return replace(field, **{name: getattr(like, name) for name in names if getattr(field, name) is None})
 
-    return replace(schema, fields=tuple(map(filled, schema.fields)))
+    history = other.history if schema.history is None else schema.history
+    if history and other.history:
+        history = history.filled(other.history)
+    time = other.time if schema.time is None and history else schema.time
+    return replace(schema, fields=tuple(map(filled, schema.fields)), history=history, time=time)
 
 
 def _again(folder: PreparedFolder, what: str, why: str) -> SettingsError:
     return SettingsError(f"{what}, but the prepared table '{folder.folder}' {why}; prepare it again, or leave that out")
-
-
-def resolve_schema(table: pl.DataFrame, tasks: Sequence[str], roles: ColumnRoles, schema: Schema | None) -> Schema:
-    """Return the given schema with these roles and tasks, or infer one. Raises SettingsError for a dropped task."""
-    both = [name for name in tasks if name in roles.drop]
-    if both:
-        raise SettingsError(f"column '{both[0]}' is given as a task and as dropped; leave one out")
-    if schema is None:
-        return infer_schema(table, tasks, **asdict(roles))
-    schema = completed_schema(table, schema)
-    kept = tuple(field for field in schema.fields if not {field.name, *field.columns} & set(roles.drop))
-    keys = tuple(key for key in schema.target_encoding if not set(key) & set(roles.drop))
-    given = {name: value for name, value in asdict(roles).items() if name != "drop" and value is not None}
-    schema = replace(schema, fields=kept, target_encoding=keys, **given)
-    return of_some_tasks(schema, tasks, "the schema file") if tasks else schema
-
-
-def of_some_tasks(schema: Schema, tasks: Sequence[str], where: str) -> Schema:
-    """Return the schema with only these of its tasks. Raises SettingsError that names an unknown task."""
-    known = {task.name: task for task in schema.tasks}
-    missing = [name for name in tasks if name not in known]
-    if missing:
-        raise SettingsError(f"task '{missing[0]}' is not in {where}{suggestion(missing[0], known)}")
-    funnel = tuple(name for name in schema.funnel if name in tasks)
-    return replace(schema, tasks=tuple(known[name] for name in tasks), funnel=funnel if len(funnel) > 1 else ())
-
-
-def check_schema(table: pl.DataFrame, schema: Schema) -> None:
-    """Check that the table has all columns of the schema. Raises SchemaError."""
-    require_columns(table, schema.columns, "field")
-    require_columns(table, schema.task_names, "task")
-    check_metrics(schema.tasks)
-    for role in ("weight", "group", "time", "split"):
-        require_columns(table, [getattr(schema, role)], f"{role} column")
-    for task in schema.tasks:
-        if task.condition is not None:
-            require_columns(table, [Condition.parse(task.condition).column], f"condition of task '{task.name}': column")

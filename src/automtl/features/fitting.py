@@ -19,7 +19,7 @@ from automtl.features.chunk import ChunkColumns, Numbers, newest_of
 from automtl.features.piecewise import Piecewise
 from automtl.features.ranking import Ranking
 from automtl.features.scaler import Scaler
-from automtl.features.target_encoding import History, Scratch, TargetEncoding, Terms
+from automtl.features.target_encoding import EncodingHistory, Scratch, TargetEncoding, Terms
 from automtl.features.vocabulary import Vocabulary
 from automtl.system.threads import in_threads
 from automtl.tables.derive import simple_fields_of
@@ -85,7 +85,7 @@ class Fitted:
     encodings: dict[tuple[str, ...], TargetEncoding]
     key_ids: list[np.ndarray]
     own_inputs: list[np.ndarray]
-    history: History
+    history: EncodingHistory
 
     def ids(self, rows: TrainingRows) -> dict[int, np.ndarray]:
         """Return the id of each code, (codes + 1,) int32, by the place of each field among the coded columns."""
@@ -117,7 +117,7 @@ def fit_rows(rows: TrainingRows) -> Fitted:
     vocabularies, known = _fit_vocabularies(rows, rankings, schema, keys)
     settings, by_time = columns.settings, columns.schema.time is not None
     terms = Terms(rows.chunks, columns.schema, rows.num_rows)
-    history = History(terms, settings.folds, settings.smoothing, rows.seed, by_time, rows.memory_bytes[1])
+    history = EncodingHistory(terms, settings.folds, settings.smoothing, rows.seed, by_time, rows.memory_bytes[1])
     if keys:
         history.begin(rows.scratch)
     ids = [rankings[columns.place(key)].ids(count) for key, count in zip(keys, known, strict=True)]

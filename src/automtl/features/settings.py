@@ -7,7 +7,8 @@ from dataclasses import replace
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
-from automtl.tables.schema import CONFIG, Field, NumericForm
+from automtl.tables.entries import CONFIG
+from automtl.tables.schema import Field, NumericForm
 
 
 @settings_dataclass(frozen=True, config=CONFIG)

@@ -175,7 +175,7 @@ class Terms:
 
 
 @dataclass
-class History:
+class EncodingHistory:
     """Fits the encodings of all keys. `by_time`: a training row's history is the earlier rows, not the other folds.
 
     `memory_bytes`: about what a key may use beside its result; None: no limit.

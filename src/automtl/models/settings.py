@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
-from automtl.tables.schema import CONFIG
+from automtl.tables.entries import CONFIG
 
 
 @settings_dataclass(frozen=True, config=CONFIG)

@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass as settings_dataclass
 from automtl.search.differentiable import DifferentiableStrategy
 from automtl.search.procedure import Procedure
 from automtl.search.settings import DifferentiableSettings
-from automtl.tables.schema import CONFIG
+from automtl.tables.entries import CONFIG
 
 
 @settings_dataclass(frozen=True, config=CONFIG)

@@ -14,7 +14,7 @@ from automtl.search.procedure import Procedure
 from automtl.search.settings import RegularizedSettings
 from automtl.space.names import POOLING, block_of
 from automtl.system.progress import Callback
-from automtl.tables.schema import CONFIG
+from automtl.tables.entries import CONFIG
 
 
 @settings_dataclass(frozen=True, config=CONFIG)

@@ -17,7 +17,7 @@ from automtl.search.settings import RegularizedSettings, SearchSettings
 from automtl.space.architecture import Architecture
 from automtl.space.names import INTERACTION
 from automtl.system.progress import Callback, Progress, ignore
-from automtl.tables.schema import CONFIG
+from automtl.tables.entries import CONFIG
 
 if TYPE_CHECKING:
     from automtl.features.batch import Batch

@@ -9,7 +9,7 @@ from typing import Any, Literal, TypeVar
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
-from automtl.tables.schema import CONFIG
+from automtl.tables.entries import CONFIG
 
 UNBOUNDED = 1_000_000_000
 

@@ -8,7 +8,7 @@ from pydantic.dataclasses import dataclass as settings_dataclass
 from automtl.operations import operation
 from automtl.space.names import EXPERT_INTERACTION, INTERACTION, POOLING, layer_name
 from automtl.space.space import Cell, Choice, SearchSpace
-from automtl.tables.schema import CONFIG
+from automtl.tables.entries import CONFIG
 
 INTERACTIONS = (
     "skip", "inner-product", "outer-product", "bit-gate", "vector-gate",

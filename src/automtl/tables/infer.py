@@ -9,6 +9,7 @@ from dataclasses import replace
 import polars as pl
 
 from automtl.errors import RowError, SchemaError, suggestion
+from automtl.tables.history import AnyHistory
 from automtl.tables.schema import SINGLE, Condition, Field, FieldKind, Schema, Task, TaskKind
 from automtl.tables.values.ids import TEXTS, unnamed
 from automtl.tables.values.lists import BRACKETED
@@ -95,8 +96,10 @@ def infer_schema(
     weight: str | None = None,
     group: str | None = None,
     time: str | None = None,
+    outcomes: Sequence[str] = (),
+    history: AnyHistory = None,
 ) -> Schema:
-    """Infer a schema for `table`. A group column is also an input; weight, time and split columns are not.
+    """Infer a schema for `table`. A group column is also an input; weight, time, split and outcome columns are not.
 
     >>> log = automtl.synthetic_log(rows=500, seed=0)
     >>> automtl.infer_schema(log, ["click"], drop=["like", "buy", "cart"]).task_names
@@ -104,16 +107,21 @@ def infer_schema(
     """
     require_columns(table, tasks, "task")
     require_columns(table, drop, "dropped column")
+    require_columns(table, outcomes, "outcome")
     for what, name in (("split", split), ("weight", weight), ("group", group), ("time", time)):
         require_columns(table, [name], f"{what} column")
-    apart = {*tasks, *drop, split, weight, time}
+    apart = {*tasks, *drop, *outcomes, split, weight, time}
     fields = tuple(
         field for name in table.columns if name not in apart and (field := infer_field(table[name])) is not None
     )
     if not fields:
         raise SchemaError("no input column is left; drop fewer columns")
     found = tuple(infer_task(table, name) for name in tasks)
-    return Schema(fields, found, weight, group, time, split, choose_target_encoding(table, fields))
+    schema = Schema(
+        fields, found, weight, group, time, split, choose_target_encoding(table, fields), outcomes=tuple(outcomes),
+        history=history,
+    )  # fmt: skip
+    return with_times(schema)
 
 
 def completed_schema(table: pl.DataFrame, schema: Schema) -> Schema:
@@ -129,7 +137,26 @@ def completed_schema(table: pl.DataFrame, schema: Schema) -> Schema:
             return field if marks is None else replace(field, **dict(zip(("decimal", "thousands"), marks, strict=True)))  # type: ignore[arg-type]
         return field
 
-    return replace(schema, fields=tuple(map(completed, schema.fields)))
+    return with_times(replace(schema, fields=tuple(map(completed, schema.fields))))
+
+
+def with_times(schema: Schema) -> Schema:
+    """Return the schema without histories if it has no time column. Raises SchemaError if it asks for them."""
+    if schema.time is not None:
+        return schema
+    delays = schema.history.label_delay if schema.history else None
+    asked = {
+        "a label delay": delays is not None,
+        "an outcome column": schema.outcomes,
+        "'history' in the schema": schema.history,
+    }
+    for what, given in asked.items():
+        if given:
+            raise SchemaError(
+                f"{what} needs a time column, since histories follow from it; name it with --time, or 'time:' in a "
+                "schema file"
+            )
+    return replace(schema, history=False)
 
 
 def infer_field(column: pl.Series) -> Field | None:

@@ -8,17 +8,17 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 from itertools import pairwise
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import BeforeValidator, TypeAdapter
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.errors import SchemaError, suggestion
+from automtl.tables.entries import CONFIG, read_entry
+from automtl.tables.history import History, read_history
 from automtl.tables.names import CONTROL
-
-CONFIG = ConfigDict(extra="forbid")
 
 
 class FieldKind(StrEnum):
@@ -188,8 +188,10 @@ class Condition:
 class Schema:
     """Inputs, tasks and the columns with a role of their own. `target_encoding`: the keys that are target-encoded.
 
-    `funnel`: binary tasks of which each follows the one before (click, then conversion); a label is 1 only where the
-    label of the stage before is 1. `negative_share`: the share of training rows with all labels 0 that is kept.
+    `outcomes`: columns that are known only afterwards, as labels are; they are never inputs of their own row.
+    `history`: what rows know of earlier rows; None where nothing is said, and then a time column decides. `funnel`:
+    binary tasks of which each follows the one before (click, then conversion); a label is 1 only where the label of the
+    stage before is 1. `negative_share`: the share of training rows with all labels 0 that is kept.
 
     >>> fields, tasks = [{"name": "user", "kind": "categorical"}], [{"name": "click"}, {"name": "buy", "weight": 2}]
     >>> automtl.Schema.from_dict({"fields": fields, "tasks": tasks}).task_names
@@ -205,6 +207,8 @@ class Schema:
     target_encoding: tuple[tuple[str, ...], ...] = ()
     funnel: tuple[str, ...] = ()
     negative_share: float | None = Limit(default=None, gt=0, le=1)
+    outcomes: tuple[str, ...] = ()
+    history: Annotated[History | Literal[False] | None, BeforeValidator(read_history)] = None
 
     def __post_init__(self) -> None:
         before = {stage: previous for previous, stage in pairwise(self.funnel)}
@@ -238,11 +242,25 @@ class Schema:
             for name in key:
                 if name not in known:
                     raise SchemaError(f"target_encoding key '{name}' is no field of one value{suggestion(name, known)}")
+        self._check_outcomes()
+        if self.history:
+            self.history.check(known, (*self.task_names, *self.outcomes))
+
+    def _check_outcomes(self) -> None:
+        """Raise SchemaError for an outcome column that is twice in the schema."""
+        uses = dict.fromkeys(self.columns, "a field") | dict.fromkeys(self.task_names, "a task")
+        uses |= {str(getattr(self, role)): f"the {role} column" for role in ("weight", "group", "time", "split")}
+        for place, name in enumerate(self.outcomes):
+            use = "another outcome" if name in self.outcomes[:place] else uses.get(name)
+            if use is not None:
+                raise SchemaError(
+                    f"outcome '{name}' is also {use}; an outcome is known only after its row, so keep one of them"
+                )
 
     def _check_names(self) -> None:
         """Raise SchemaError for a name that is, or may be, the name of something derived."""
         names = [*(name for field in self.fields for name in (field.name, *field.columns)), *self.task_names]
-        for name in (*names, self.weight, self.group, self.time, self.split):
+        for name in (*names, *self.outcomes, self.weight, self.group, self.time, self.split):
             if name is not None and CONTROL.search(name):
                 raise SchemaError(f"column {name!r}: its name holds a control character; rename it")
         for name, (_, place) in stage_names(self.tasks).items():
@@ -270,13 +288,22 @@ class Schema:
                 )
 
     def without(self, names: Collection[str]) -> Schema:
-        """Return the schema without some fields, sequences of these targets, and keys that need them.
+        """Return the schema without some fields, sequences of these targets, keys and histories that need them.
 
         Raises SchemaError if no field is left.
         """
         kept = tuple(field for field in self.fields if not {field.name, field.target} & set(names))
         keys = tuple(key for key in self.target_encoding if not set(key) & set(names))
-        return replace(self, fields=kept, target_encoding=keys)
+        history = self.history.without(names) if self.history else self.history
+        return replace(self, fields=kept, target_encoding=keys, history=history)
+
+    def of_tasks(self, names: Collection[str]) -> Schema:
+        """Return the schema with only these of its tasks, in this order. Raises KeyError for an unknown one."""
+        known = {task.name: task for task in self.tasks}
+        funnel = tuple(name for name in self.funnel if name in names)
+        history = self.history.of_outcomes((*names, *self.outcomes)) if self.history else self.history
+        tasks = tuple(known[name] for name in names)
+        return replace(self, tasks=tasks, funnel=funnel if len(funnel) > 1 else (), history=history)
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -298,14 +325,7 @@ class Schema:
         """Build a schema from plain values. Raises SchemaError that names the wrong entry."""
         if isinstance(values, dict) and "rates" in values:  # the name that files of users may have
             values = {"target_encoding" if name == "rates" else name: value for name, value in values.items()}
-        try:
-            return TypeAdapter(Schema).validate_python(values)
-        except ValidationError as error:
-            first = error.errors()[0]
-            place = ".".join(str(part) for part in first["loc"])
-            raise SchemaError(
-                f"{where}: entry '{place}': {first['msg']}; see 'automtl describe' for an example"
-            ) from None
+        return read_entry(Schema, values, where, "'automtl describe'")
 
     @staticmethod
     def read(path: Path | str) -> Schema:

@@ -12,9 +12,10 @@ from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.errors import SchemaError, SettingsError
+from automtl.tables.entries import CONFIG
 from automtl.tables.permutation import permuted, seeded_hash
 from automtl.tables.roles import NO_GROUP, TRAIN, VALID, Chunk, TableRoles, starts
-from automtl.tables.schema import CONFIG, Schema
+from automtl.tables.schema import Schema
 from automtl.tables.values.times import NO_TIME
 
 DIGIT = 16  # bits of a time that are counted together

@@ -10,7 +10,7 @@ from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.errors import SettingsError
 from automtl.system.registry import Registry
-from automtl.tables.schema import CONFIG
+from automtl.tables.entries import CONFIG
 
 BALANCINGS: Registry[Callable[..., Any]] = Registry(
     "training.balancing",

@@ -113,17 +113,19 @@ def marks_of(texts: pl.Series) -> Marks | None:
     return found[-1 if ungrouped else 0]
 
 
-def as_labels(column: pl.Series) -> pl.Series:
+def as_labels(column: pl.Series, what: str = "task") -> pl.Series:
     """Convert labels to numbers or booleans; NaN becomes null. Texts may be numbers or say true, yes, false, no.
 
-    Raises RowError that shows any other text.
+    `what`: the column's role, for messages. Raises RowError that shows any other text.
     """
     if column.dtype.is_float() or column.dtype == pl.Null:
         return unnamed(column).cast(pl.Float64).fill_nan(None)
     if column.dtype.is_numeric() or column.dtype == pl.Boolean:
         return unnamed(column)
     if column.dtype not in TEXTS:
-        raise SchemaError(f"task '{column.name}': labels must be numbers, the column holds {column.dtype}; convert it")
+        raise SchemaError(
+            f"{what} '{column.name}': values must be numbers, the column holds {column.dtype}; convert it"
+        )
     text = present_texts(column)
     numbers = text.str.to_lowercase().replace(TRUTHS).cast(pl.Float64, strict=False)
     odd = numbers.is_null() & text.is_not_null()
@@ -132,6 +134,6 @@ def as_labels(column: pl.Series) -> pl.Series:
         if len(readings) == 1:
             return readings[0][1]
         row = int(odd.arg_max() or 0)
-        expected = f"task '{column.name}': labels must be numbers, or true and false, or yes and no"
+        expected = f"{what} '{column.name}': values must be numbers, or true and false, or yes and no"
         raise RowError(row, f"{expected}, found {column[row]!r}", "convert the column")
     return numbers

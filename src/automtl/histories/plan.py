@@ -1,0 +1,134 @@
+"""The plan of histories: keys, kinds of statistics, outcomes, half-lives. Plain values. Times are microseconds."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Literal, get_args
+
+import numpy as np
+
+Kind = Literal["rates", "recent", "gaps", "last", "session"]
+KINDS: tuple[Kind, ...] = get_args(Kind)
+LEVELS = 1 << 14  # whole steps of a quantity's range
+SECOND = 1_000_000
+UNITS = (("d", 86_400 * SECOND), ("h", 3_600 * SECOND), ("min", 60 * SECOND), ("s", SECOND), ("ms", 1_000), ("us", 1))
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A thing that comes of an event: a task's label or an outcome column, known `delay` after it.
+
+    Quantities are cut at `low` and `high`. `prior`: the mean over the training rows, in the outcome's own unit.
+    """
+
+    name: str
+    binary: bool
+    delay: int = 0
+    low: float = 0.0
+    high: float = 1.0
+    prior: float = 0.0
+
+    @property
+    def levels(self) -> int:
+        """The whole number that stands for 1 of a binary outcome, or for the upper end of a quantity's range."""
+        return 1 if self.binary else LEVELS
+
+    @property
+    def share(self) -> float:
+        """The prior as a share of the range, from 0 to 1."""
+        return float(self.shares(np.array([self.prior]))[0])
+
+    def shares(self, values: np.ndarray) -> np.ndarray:
+        """Return values, (N,), as shares of the range, from 0 to 1."""
+        shares: np.ndarray = (np.clip(values, self.low, self.high) - self.low) / ((self.high - self.low) or 1.0)
+        return shares
+
+    def whole(self, values: np.ndarray) -> np.ndarray:
+        """Return values, (N,) float64, as whole numbers from 0 to `levels`, (N,) int64; NaN is 0."""
+        return np.rint(self.shares(np.nan_to_num(values)) * self.levels).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class KeyPlan:
+    """A key, one field or a pair, and the kinds of statistics of its earlier events."""
+
+    key: tuple[str, ...]
+    kinds: tuple[Kind, ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that the statistics of a log depend on, beside the log.
+
+    `last`: how many events enter one by one. `session`: a longer gap begins a new session. `horizon`: gaps are cut
+    there, and one that never ends has this length. `sequence`: the key, by its place, and the length of sequences.
+    """
+
+    keys: tuple[KeyPlan, ...]
+    outcomes: tuple[Outcome, ...]
+    half_lives: tuple[int, ...] = ()
+    last: int = 3
+    session: int = 1800 * SECOND
+    smoothing: float = 20.0
+    frozen: bool = False
+    sequence: tuple[int, int] | None = None
+    horizon: int = 365 * 86_400 * SECOND
+    max_keys: int = 10_000_000
+
+    @property
+    def delay(self) -> int:
+        """The longest delay of an outcome."""
+        return max((outcome.delay for outcome in self.outcomes), default=0)
+
+    def names(self, place: int) -> list[tuple[str, ...]]:
+        """Return the parts of the derived name of each input of a key, in order, kind by kind."""
+        key, kinds = self.keys[place].key, self.keys[place].kinds
+        return [("history", *key, *parts) for kind in kinds for parts in self.inputs_of(kind)]
+
+    def inputs_of(self, kind: Kind) -> list[tuple[str, ...]]:
+        """Return what the inputs of a kind say, in order."""
+        rates = [("events",), *(("rate" if one.binary else "mean", one.name) for one in self.outcomes)]
+        if kind == "rates":
+            return rates
+        if kind == "recent":
+            return [(*parts, f"half-life {duration(span)}") for span in self.half_lives for parts in rates]
+        if kind == "gaps":
+            return [("gap",), *(("gap", one.name) for one in self.outcomes if one.binary)]
+        if kind == "last":
+            return [(f"last {back}", one.name) for back in range(1, self.last + 1) for one in self.outcomes]
+        return [("session", "position"), ("session", "seconds")]
+
+    def without(self, groups: Collection[tuple[tuple[str, ...], Kind]]) -> Plan:
+        """Leave out the kinds of some keys, (key, kind) each. A key without kinds goes, unless it is the sequence's."""
+        left = [
+            KeyPlan(one.key, tuple(kind for kind in one.kinds if (one.key, kind) not in groups)) for one in self.keys
+        ]
+        needed = None if self.sequence is None else left[self.sequence[0]]
+        keys = tuple(one for one in left if one.kinds or one is needed)
+        sequence = self.sequence and (next(at for at, one in enumerate(keys) if one is needed), self.sequence[1])
+        return replace(self, keys=keys, sequence=sequence)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> Plan:
+        """Read what `to_dict` returned, also after it went through JSON."""
+        keys = tuple(KeyPlan(tuple(one["key"]), tuple(one["kinds"])) for one in values["keys"])
+        outcomes = tuple(Outcome(**one) for one in values["outcomes"])
+        sequence = values["sequence"] and (values["sequence"][0], values["sequence"][1])
+        lists = {"keys": keys, "outcomes": outcomes, "half_lives": tuple(values["half_lives"]), "sequence": sequence}
+        return Plan(**(values | lists))
+
+
+def duration(microseconds: int) -> str:
+    """Write a duration in the largest unit that holds it, with three digits.
+
+    >>> from automtl.histories.plan import duration
+    >>> duration(5_400_000_000)
+    '1.5h'
+    """
+    unit, size = next((one for one in UNITS if microseconds >= one[1]), UNITS[-1])
+    return f"{microseconds / size:.3g}{unit}"

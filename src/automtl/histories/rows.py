@@ -1,0 +1,130 @@
+"""The rows of a log as arrays: N rows, K keys, M outcomes. Times are microseconds, NO_TIME where missing."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+
+from automtl.system.hashing import hash_integers
+from automtl.tables.roles import group_ids
+from automtl.tables.schema import Field, FieldKind
+from automtl.tables.values.ids import CLOCKS, TEXTS, unnamed
+from automtl.tables.values.numbers import as_numbers
+from automtl.tables.values.times import LIKELY, NO_TIME, SCALES, all_numbers, time_order
+
+NO_KEY = 0  # of a row that lacks a part of the key
+ODD = np.uint64(0x9E3779B97F4A7C15)
+FACTORS = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a log. `known`: the outcome is there, and its condition holds. `event`: the row happened.
+
+    time: (N,) int64; keys: (K, N) int64, NO_KEY where missing; values: (N, M) int64 whole numbers (`Outcome.whole`);
+    known: (N, M) bool; event: (N,) bool; items: (A, N) int32, ids of the fields of a sequence, if there is one.
+    """
+
+    time: np.ndarray
+    keys: np.ndarray
+    values: np.ndarray
+    known: np.ndarray
+    event: np.ndarray
+    items: np.ndarray | None = None
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    @cached_property
+    def fingerprint(self) -> np.ndarray:
+        """Hashes, (N,) uint64, of what came of each row; they order rows of equal time, wherever they stand."""
+        found = np.zeros(len(self), np.uint64)
+        for column in range(self.values.shape[1]):
+            known = self.known[:, column]
+            found = mixed(found, np.where(known, self.values[:, column] + 1, 0))
+        return found
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """The rows, (N,), by time and fingerprint."""
+        order = np.argsort(self.time, kind="stable")
+        time = self.time[order]
+        if (time[1:] == time[:-1]).any():
+            order = np.lexsort((self.fingerprint, self.time))
+        return order
+
+
+def mixed(hashes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
+    """Mix numbers, (N,) int64, into hashes, (N,) uint64."""
+    return hash_integers((hashes * ODD + hash_integers(numbers)).view(np.int64))
+
+
+def key_numbers(derived: pl.DataFrame, key: tuple[str, ...], fields: Mapping[str, Field]) -> np.ndarray:
+    """Number the values of a key, (N,) int64: NO_KEY where a part is missing; equal values have equal numbers.
+
+    A number depends on the values alone, and 2, 2.0 and "2" have the same. `fields`: of the derived table, by name.
+    Raises EncodingError for a column that cannot be read as its field says.
+    """
+    parts = [_part_numbers(derived[name], fields[name]) for name in key]
+    if len(parts) == 1:
+        return parts[0]
+    found = np.zeros(derived.height, np.uint64)
+    for part in parts:
+        found = mixed(found, part)
+    present = np.logical_and.reduce([part != NO_KEY for part in parts])
+    return np.where(present, found.view(np.int64), NO_KEY)
+
+
+def _part_numbers(column: pl.Series, field: Field) -> np.ndarray:
+    if field.kind is not FieldKind.NUMERIC:
+        return group_ids(column)
+    numbers = as_numbers(column, field)
+    bits = (numbers.fill_null(0.0).to_numpy() + 0.0).view(np.int64)
+    return np.where(numbers.is_null().to_numpy(), NO_KEY, hash_integers(bits ^ LIKELY[0]).view(np.int64))
+
+
+def log_times(column: pl.Series, field: Field | None, unit: str | None) -> np.ndarray:
+    """Return the times of a log, (N,) int64 microseconds since 1970, NO_TIME where missing.
+
+    `field`: the time field of the column, if it is one; `unit`: that of a column of plain numbers. Raises EncodingError
+    that shows a value that is no time.
+    """
+    if column.dtype in (pl.Time, pl.Duration):
+        column, unit = unnamed(column).cast(pl.Duration("us")).to_physical(), "us"
+    if field is not None or not is_number(column):
+        return time_order(column, field)
+    return _counted(column, unit or likely_unit(column))
+
+
+def is_number(column: pl.Series) -> bool:
+    """Tell whether times are plain numbers, whose unit has to be known."""
+    if column.dtype in TEXTS:
+        return all_numbers(column)
+    return column.dtype != pl.Date and column.dtype not in CLOCKS
+
+
+def likely_unit(column: pl.Series) -> str:
+    """Tell the unit in which a column's median is a time of these years; seconds where there is none."""
+    middle = as_numbers(column).median()
+    likely = (
+        unit for unit, scale in SCALES.items() if isinstance(middle, float) and LIKELY[0] <= middle * scale <= LIKELY[1]
+    )
+    return next(likely, "s")
+
+
+def _counted(column: pl.Series, unit: str) -> np.ndarray:
+    """Convert numbers of a unit; whole numbers exactly."""
+    if column.dtype.is_integer():
+        whole = unnamed(column).cast(pl.Int64, strict=False)
+        missing, numbers = whole.is_null().to_numpy(), whole.fill_null(0).to_numpy()
+        if unit == "ns":
+            return np.where(missing, NO_TIME, numbers // 1000)
+        missing = missing | (np.abs(numbers) > 2**62 // FACTORS[unit])
+        return np.where(missing, NO_TIME, numbers * FACTORS[unit])
+    floats = as_numbers(column).fill_null(np.nan).to_numpy() * (1e-3 if unit == "ns" else FACTORS[unit])
+    missing = ~(np.abs(floats) <= 2.0**62)
+    return np.where(missing, NO_TIME, np.floor(np.where(missing, 0.0, floats)).astype(np.int64))
