@@ -63,6 +63,19 @@ def test_rows_written_in_parts_are_read_back_as_they_were(tmp_path: Path, part: 
     found.verify()
 
 
+def test_lists_of_sequences_are_read_back_and_a_missing_one_is_named(store: Store) -> None:
+    assert store.layout == small_layout()
+    found, expected = store.rows().features.multi, small_batch(40).features.multi
+    assert len(found) == len(expected) == 1 + 4
+    assert all(torch.equal(a.long(), b) for a, b in zip(found, expected, strict=True))
+    manifest = store.folder / "manifest.json"
+    index = json.loads(manifest.read_text())
+    del index["arrays"]["multi.4"]
+    manifest.write_text(json.dumps(index))
+    with pytest.raises(FileError, match=r"'multi\.4' is missing"):
+        Store.open(store.folder)
+
+
 @given(widths=st.lists(st.integers(1, 6), min_size=1, max_size=6))
 def test_lists_of_another_length_in_every_part_are_padded(
     widths: list[int], tmp_path_factory: pytest.TempPathFactory
@@ -73,7 +86,8 @@ def test_lists_of_another_length_in_every_part_are_padded(
         return replace(rows, features=Features(rows.features.categorical, (ids,), rows.features.numeric))
 
     parts = [part(width) for width in widths]
-    store = Store.write(tmp_path_factory.mktemp("rows") / "rows", parts, small_layout())
+    layout = replace(small_layout(), sequences=())
+    store = Store.write(tmp_path_factory.mktemp("rows") / "rows", parts, layout)
     (found,) = store.rows().features.multi
     expected = torch.zeros(4 * len(widths), max(widths), dtype=torch.int32)
     for index, width in enumerate(widths):
@@ -264,7 +278,7 @@ def test_files_of_a_killed_process_are_removed_and_those_of_a_living_one_stay(tm
 def test_rows_beyond_the_memory_given_leave_it_after_they_were_read(tmp_path: Path) -> None:
     features = Features(torch.ones(200_000, 50, dtype=torch.int32), (), torch.ones(200_000, 2))
     labels = torch.ones(200_000, 1)
-    layout = replace(small_layout(1), categorical=small_layout().categorical[:1] * 50, multi=())
+    layout = replace(small_layout(1), categorical=small_layout().categorical[:1] * 50, multi=(), sequences=())
     layout = replace(layout, numeric=small_layout().numeric[1:])
     stored = Store.write(tmp_path / "rows", [Batch(features, labels, labels, torch.ones(200_000))], layout)
     rows = stored.rows(2**20)

@@ -23,7 +23,7 @@ from automtl.ensemble.trees import CATEGORIES, TreeInputs, TreeModel
 from automtl.errors import FileError, SettingsError
 from automtl.experiment.fit import fit_table
 from automtl.features.batch import Batch, Features
-from automtl.features.layout import CategoricalLayout, Layout, MultiLayout, NumericLayout
+from automtl.features.layout import AspectLayout, CategoricalLayout, Layout, MultiLayout, NumericLayout, SequenceLayout
 from automtl.models.network import count_parameters
 from automtl.models.registry import check_model
 from automtl.models.settings import NetworkSettings
@@ -76,6 +76,16 @@ def test_a_sequence_is_its_length_and_how_often_the_target_is_in_it() -> None:
         torch.tensor([[3], [2], [0]]), (torch.tensor([[3, 4, 3], [1, 0, 0], [0, 0, 0]]),), torch.zeros(3, 0)
     )
     assert TreeInputs(layout).matrix(features)[:, 1:].tolist() == [[3, 2], [1, 0], [0, 0]]
+
+
+def test_events_are_their_number_and_how_often_each_of_the_rows_ids_is_among_them() -> None:
+    aspects = AspectLayout("item", 0, "item"), AspectLayout("tab", 0, "tab"), AspectLayout("age", 5)
+    fields = CategoricalLayout("item", 9), CategoricalLayout("tab", 4)
+    layout = Layout(fields, (MultiLayout("tags", 3, "sum"),), (), TASKS, (SequenceLayout("seen", aspects, 3),))
+    item, tab = torch.tensor([[3, 4, 3], [1, 2, 0], [0, 0, 0]]), torch.tensor([[1, 2, 0], [3, 3, 0], [0, 0, 0]])
+    lists = torch.tensor([[2], [0], [0]]), item, tab, torch.tensor([[4, 2, 1], [1, 1, 0], [0, 0, 0]])
+    features = Features(torch.tensor([[3, 2], [2, 3], [0, 0]]), lists, torch.zeros(3, 0))
+    assert TreeInputs(layout).matrix(features)[:, 2:].tolist() == [[1, 1, 2, 1, 3], [0, 0, 1, 2, 2], [0, 0, 0, 0, 0]]
 
 
 def test_the_inputs_are_ids_counts_frequent_values_and_numbers() -> None:

@@ -19,7 +19,7 @@ def embedded() -> tuple[FieldEmbedding, torch.Tensor]:
 def test_fields_are_embedded_in_their_order_each_from_its_own_range() -> None:
     module, out = embedded()
     ids = small_batch(6).features.categorical
-    assert out.shape == (6, 5, 4)
+    assert out.shape == (6, 7, 4)
     torch.testing.assert_close(out[:, 0], module.table[ids[:, 0]])
     torch.testing.assert_close(out[:, 1], module.table[9 + ids[:, 1]])
 
@@ -38,13 +38,13 @@ def test_numeric_groups_are_projected_apart() -> None:
     x = small_batch(6).features.numeric
     first = nn.functional.linear(x[:, :1], module.projection[:1, :4].T, module.projection_bias[:4])
     second = nn.functional.linear(x[:, 1:], module.projection[1:, 4:].T, module.projection_bias[4:])
-    torch.testing.assert_close(out[:, 3], first)
-    torch.testing.assert_close(out[:, 4], second)
+    torch.testing.assert_close(out[:, 5], first)
+    torch.testing.assert_close(out[:, 6], second)
 
 
 def test_a_group_gets_no_gradient_from_the_others_columns() -> None:
     module, out = embedded()
-    out[:, 3].sum().backward()
+    out[:, 5].sum().backward()
     assert module.projection.grad is not None
     assert not module.projection.grad[1:].any()
 
@@ -53,13 +53,14 @@ def test_the_gradient_by_rows_is_the_tables_and_names_the_rows_met() -> None:
     dense, _ = embedded()
     sparse, _ = embedded()
     sparse.row_wise = True
-    above, features = torch.randn(6, 5, 4), small_batch(6).features
+    above, features = torch.randn(6, 7, 4), small_batch(6).features
     for module in (dense, sparse):
         module(features).backward(above)
     assert dense.table.grad is not None and sparse.table.grad is not None
     torch.testing.assert_close(sparse.table.grad.to_dense(), dense.table.grad)
     met = {int(i) for i in features.categorical[:, 0]} | {9 + int(i) for i in features.categorical[:, 1]}
     met |= {14 + int(i) for i in features.multi[0].flatten()}
+    met |= {int(i) for i in features.multi[1].flatten()} | {9 + int(i) for i in features.multi[2].flatten()}  # events
     assert set(sparse.table.grad.coalesce().indices()[0].tolist()) == met
 
 
@@ -75,7 +76,7 @@ def test_sums_by_id_are_those_of_index_add_to_the_last_bit() -> None:
 def test_ids_of_32_and_64_bits_are_the_same() -> None:
     (short, _), (long, _) = embedded(), embedded()
     long.offsets, long.multi_offsets = long.offsets.long(), long.multi_offsets.long()
-    features, above = small_batch(6).features, torch.randn(6, 5, 4)
+    features, above = small_batch(6).features, torch.randn(6, 7, 4)
     assert short.offsets.dtype is torch.int32
     outs = short(features.each(as_short)), long(features.each(as_long))
     assert torch.equal(*outs)
@@ -96,7 +97,7 @@ def as_long(tensor: torch.Tensor) -> torch.Tensor:
 def test_numeric_columns_are_not_rounded() -> None:
     module, out = embedded()
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        assert torch.equal(module(small_batch(6).features)[:, 3:], out[:, 3:])
+        assert torch.equal(module(small_batch(6).features)[:, 5:], out[:, 5:])
 
 
 def test_what_products_alone_read_is_rounded_once_and_the_tables_gradient_is_whole() -> None:

@@ -3,7 +3,8 @@
 A store is a folder. `manifest.json` says what is in it; each array NAME of it is the file NAME.bin, which holds nothing
 but its elements, row by row. Arrays: `categorical` (N, C), `multi.0`, `multi.1`, ... (N, L) each, `numeric` (N, M),
 `labels` and `mask` (N, T), `weight` (N,) and, where there is a group column, `group` (N,). N rows, C and M columns,
-T tasks, L the longest list of its field. The format is described in docs/decisions/0008-encoded-rows.md.
+T tasks, L the longest list of its field; lists of the aspects of sequences follow those of multi-valued fields. The
+format is described in docs/decisions/0008-encoded-rows.md.
 """
 
 from __future__ import annotations
@@ -160,7 +161,7 @@ class Store:
         """
         files: list[mmap.mmap] = []
         found = {name: _mapped(self.file(name), array, files) for name, array in self.arrays.items()}
-        multi = tuple(found[f"multi.{index}"] for index in range(len(self.layout.multi)))
+        multi = tuple(found[f"multi.{index}"] for index in range(self.layout.num_lists))
         features = Features(found["categorical"], multi, found["numeric"])
         rows = Batch(features, found["labels"], found["mask"], found["weight"], found.get("group"))
         return with_buffer(replace(rows, release=partial(_release, files)), memory_bytes)
@@ -352,7 +353,7 @@ def _require_shapes(store: Store) -> None:
     layout = store.layout
     fixed = {"categorical": len(layout.categorical), "numeric": layout.num_numeric}
     fixed |= {"labels": layout.num_tasks, "mask": layout.num_tasks}
-    lists = {f"multi.{index}" for index in range(len(layout.multi))}
+    lists = {f"multi.{index}" for index in range(layout.num_lists)}
     if missing := sorted({*fixed, *lists, "weight"} - set(store.arrays)):
         raise ValueError(f"array '{missing[0]}' is missing")
     for name, array in store.arrays.items():

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -33,12 +33,33 @@ CATEGORIES = 64  # fields of at most this many ids are split by sets of ids, lar
 VALUES = 32  # number of values of a multi-valued field that are inputs, the most frequent ones
 
 
+@dataclass(frozen=True)
+class ListInputs:
+    """Inputs that a list of ids becomes: its length, how often it holds an id of the row, whether it holds some values.
+
+    `same`: place of the categorical field that has the row's id; None where there is none.
+    """
+
+    length: bool
+    same: int | None
+    values: Sequence[int]
+
+    def columns(self, ids: Tensor, categorical: Tensor) -> Iterator[Tensor]:
+        """Yield columns (B,) from lists (B, L), padded with 0, and the ids of all fields (B, C)."""
+        if self.length:
+            yield (ids > 0).sum(dim=1)
+        if self.same is not None:
+            yield ((ids == categorical[:, self.same].unsqueeze(1)) & (ids > 0)).sum(dim=1)
+        yield from ((ids == value).any(dim=1) for value in self.values)
+
+
 class TreeInputs:
     """Makes a matrix of float32 inputs, (B, C), from encoded rows.
 
     Categorical fields become their ids, which are ordered by frequency in training rows. Bins of numeric columns are
     left out, since trees bin the numbers. Multi-valued fields become their number of values, and whether each of the
-    most frequent values is among them. Numeric columns, target encodings included, stay as they are.
+    most frequent values is among them. Sequences become their number of events, and the number of those that share this
+    row's id, for each aspect that has a target. Numeric columns, target encodings included, stay as they are.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -46,18 +67,20 @@ class TreeInputs:
         self.kept = [place for place, _ in kept]
         self.id_columns = [column for column, (_, size) in enumerate(kept) if size <= CATEGORIES]
         places = {field.name: place for place, field in enumerate(layout.categorical)}
-        self.targets = [None if field.target is None else places[field.target] for field in layout.multi]
-        self.values = [range(2, min(field.size, VALUES + 2)) for field in layout.multi]  # 0 missing, 1 unknown
+        self.lists = [  # of values from 2 on: 0 is missing, 1 unknown
+            ListInputs(
+                True, None if field.target is None else places[field.target], range(2, min(field.size, VALUES + 2))
+            )
+            for field in layout.multi
+        ]
+        for aspect, last in [(one, one is s.aspects[-1]) for s in layout.sequences for one in s.aspects]:
+            self.lists.append(ListInputs(last, None if aspect.target is None else places[aspect.target], range(0)))
 
     def matrix(self, features: Features) -> np.ndarray:
         """Return the inputs of the trees, (B, C)."""
         parts = [features.categorical[:, self.kept].float()]
-        for ids, values, target in zip(features.multi, self.values, self.targets, strict=True):
-            parts.append((ids > 0).sum(dim=1, keepdim=True).float())
-            if target is not None:
-                same = (ids == features.categorical[:, target : target + 1]) & (ids > 0)
-                parts.append(same.sum(dim=1, keepdim=True).float())
-            parts += [(ids == value).any(dim=1, keepdim=True).float() for value in values]
+        for inputs, ids in zip(self.lists, features.multi, strict=True):
+            parts += [one.unsqueeze(1).float() for one in inputs.columns(ids, features.categorical)]
         found: np.ndarray = torch.cat([*parts, features.numeric], dim=1).numpy()
         return found
 

@@ -46,18 +46,54 @@ class NumericLayout:
 
 
 @dataclass(frozen=True)
+class AspectLayout:
+    """A property of the events of a sequence; all ids are below `size` (0 is missing).
+
+    An aspect with a `target` has the ids of that categorical field (its own `size` is 0).
+    """
+
+    name: str
+    size: int
+    target: str | None = None
+
+
+@dataclass(frozen=True)
+class SequenceLayout:
+    """The last events of a key before each row, at most `positions`, the newest last: a list of ids for each aspect.
+
+    All lists of a row are as long as it has events, and padded with 0; ids of the last aspect are at least 1, so that
+    it tells the events from the padding. An aspect or more have a target: what this row has in common with an event.
+    """
+
+    name: str
+    aspects: tuple[AspectLayout, ...]
+    positions: int
+
+
+@dataclass(frozen=True)
 class Layout:
-    """All fields in the order in which they are embedded: categorical, multi-valued, numeric groups."""
+    """All fields in the order in which they are embedded: categorical, multi-valued, sequences, numeric groups."""
 
     categorical: tuple[CategoricalLayout, ...]
     multi: tuple[MultiLayout, ...]
     numeric: tuple[NumericLayout, ...]
     tasks: tuple[Task, ...]
+    sequences: tuple[SequenceLayout, ...] = ()
 
     @property
     def num_fields(self) -> int:
-        """F, the number of embedded fields."""
-        return len(self.categorical) + len(self.multi) + len(self.numeric)
+        """F, the number of embedded fields: two of each sequence, one of each other."""
+        return len(self.categorical) + len(self.multi) + 2 * len(self.sequences) + len(self.numeric)
+
+    @property
+    def num_lists(self) -> int:
+        """Number of lists of ids: one of each multi-valued field, then one of each aspect of each sequence."""
+        return len(self.multi) + sum(len(one.aspects) for one in self.sequences)
+
+    def first_list(self, sequence: SequenceLayout) -> int:
+        """Return the place of a sequence's first list among all lists."""
+        before = self.sequences[: self.sequences.index(sequence)]
+        return len(self.multi) + sum(len(one.aspects) for one in before)
 
     @property
     def num_lists(self) -> int:
@@ -81,6 +117,9 @@ class Layout:
             "multi": [[f.name, f.size, f.pooling, *((f.target, f.positions) if f.target else ())] for f in self.multi],
             "numeric": [[f.name, list(f.columns)] for f in self.numeric],
             "tasks": TypeAdapter(tuple[Task, ...]).dump_python(self.tasks, mode="json", exclude_none=True),
+            "sequences": [
+                [s.name, [[a.name, a.size, a.target] for a in s.aspects], s.positions] for s in self.sequences
+            ],
         }
 
     @staticmethod
@@ -91,4 +130,8 @@ class Layout:
             tuple(MultiLayout(*entry) for entry in values["multi"]),
             tuple(NumericLayout(name, tuple(columns)) for name, columns in values["numeric"]),
             TypeAdapter(tuple[Task, ...]).validate_python(values["tasks"]),
+            tuple(
+                SequenceLayout(name, tuple(AspectLayout(*aspect) for aspect in aspects), positions)
+                for name, aspects, positions in values["sequences"]
+            ),
         )

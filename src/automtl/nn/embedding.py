@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from automtl.features.batch import Features
 from automtl.features.layout import Layout
+from automtl.nn.event_sequence import EventSequence
 from automtl.nn.lists import list_pooling
 from automtl.nn.stacked import product_type
 
@@ -19,9 +20,10 @@ STD = 0.01  # of new id embeddings
 
 
 class FieldEmbedding(nn.Module):
-    """Embeds features of B rows as (B, F, D): categorical fields, multi-valued fields, numeric groups.
+    """Embeds features of B rows as (B, F, D): categorical fields, multi-valued fields, sequences, numeric groups.
 
-    Ids of all fields live in one table (each field has its own range, a sequence that of its target); numeric groups
+    Ids of all fields live in one table (each field has its own range, a list of values or an aspect of events that of
+    its target; other aspects have a table of their sequence's own). Numeric groups
     are projected linearly (paper, 4.1.4) by one product with a matrix that is zero outside each group's block.
     """
 
@@ -53,11 +55,23 @@ class FieldEmbedding(nn.Module):
         self.projection = nn.Parameter(weight * fan_in * block)
         self.projection_bias = nn.Parameter(torch.zeros(len(columns) * dim))
         self.poolings = nn.ModuleList(list_pooling(field, dim, generator) for field in layout.multi)
+        self.sequences = nn.ModuleList(EventSequence(one, layout, dim, generator) for one in layout.sequences)
 
     @property
     def width(self) -> int:
         """The size of the flattened output, F D."""
         return self.num_fields * self.dim
+
+    @property
+    def events(self) -> list[EventSequence]:
+        """The modules of sequences, in order."""
+        return list(self.sequences)  # type: ignore[arg-type]
+
+    def ids_of_a_row(self, features: Features) -> int:
+        """Count the ids that are looked up in the table for a row; the longest lists decide."""
+        lists = [*range(len(self.poolings)), *(index for one in self.events for index in one.shared)]
+        ids: int = features.categorical.shape[1] + sum(features.multi[index].shape[1] for index in lists)
+        return ids
 
     def forward(self, features: Features, *, for_products: bool = False) -> Tensor:
         """Embed the fields; `for_products`: only products read the output, which may have the type of autocast.
@@ -72,12 +86,14 @@ class FieldEmbedding(nn.Module):
                 dtype = product_type(ids.device.type, dtype)
             out: Tensor = _Lookup.apply(self.table, ids, numeric, self.row_wise, dtype)  # type: ignore[no-untyped-call]
             return out
-        found = self._found(features)
-        parts = [found[0]]  # (B, C, D)
-        for index, ids in enumerate(features.multi):
+        rows, *lists = self._found(features)
+        parts = [rows]  # (B, C, D)
+        for index, pooling in enumerate(self.poolings):
             place = self.targets[index]
-            target = None if place is None else found[0][:, place]
-            parts.append(self.poolings[index](found[1 + index], ids > 0, target).unsqueeze(1))
+            target = None if place is None else rows[:, place]
+            parts.append(pooling(lists[index], features.multi[index] > 0, target).unsqueeze(1))
+        for sequence, events in zip(self.events, lists[len(self.poolings) :], strict=True):
+            parts.append(sequence(events, features.multi, rows))
         return torch.cat(parts if numeric is None else [*parts, numeric], dim=1)
 
     def _projected(self, numeric: Tensor) -> Tensor | None:
@@ -89,9 +105,10 @@ class FieldEmbedding(nn.Module):
         return projected.view(-1, self.num_groups, self.dim)
 
     def _found(self, features: Features) -> list[Tensor]:
-        """Look up all ids at once: (B, C, D) of categorical fields, then (B, L, D) of each multi-valued field."""
+        """Look up all ids at once: (B, C, D) of categorical fields, (B, L, D) of each list, (B, L, A, D) of events."""
         ids = [features.categorical + self.offsets]
-        ids += [values + self.multi_offsets[index] for index, values in enumerate(features.multi)]
+        ids += [features.multi[index] + offset for index, offset in enumerate(self.multi_offsets)]
+        ids += [one.shared_ids(features.multi) + self.offsets[one.targets] for one in self.events]
         flat = torch.cat([values.reshape(1, -1) for values in ids], dim=1)
         found: Tensor = _Lookup.apply(self.table, flat, None, self.row_wise, self.table.dtype)  # type: ignore[no-untyped-call]
         parts = found[0].split([values.numel() for values in ids])

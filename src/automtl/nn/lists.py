@@ -45,6 +45,11 @@ class AttentiveListPooling(nn.Module):
         return torch.einsum("bl,bld->bd", share, values)
 
 
+def places(given: Tensor, count: int) -> Tensor:
+    """Count the places (B, L) of values from the newest one, which is the last given: 0, up to `count` - 1."""
+    return (given.sum(dim=1, keepdim=True) - given.cumsum(dim=1)).clamp(max=count - 1)
+
+
 class TargetAttention(nn.Module):
     """Sums a sequence by what its values have in common with the target (DIN, Zhou et al., KDD 2018, eq. 3).
 
@@ -63,8 +68,7 @@ class TargetAttention(nn.Module):
 
     def forward(self, values: Tensor, given: Tensor, target: Tensor | None) -> Tensor:
         assert target is not None
-        age = given.sum(dim=1, keepdim=True) - 1 - torch.arange(given.shape[1], device=given.device)  # (B, L)
-        key = values + self.place[age.clamp(0, len(self.place) - 1)]  # (B, L, D)
+        key = values + self.place[places(given, len(self.place))]  # (B, L, D)
         asked = torch.addmm(self.bias, target, self.of_target).unsqueeze(1)  # (B, 1, H)
         hidden = asked + key @ self.of_value + (key * target.unsqueeze(1)) @ self.of_product  # (B, L, H)
         return torch.einsum("bl,bld->bd", (hidden.relu() @ self.score) * given, values)

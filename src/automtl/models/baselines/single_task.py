@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
@@ -18,7 +20,7 @@ class SingleTask(nn.Module):
 
     def __init__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> None:
         super().__init__()
-        alone = (Layout(layout.categorical, layout.multi, layout.numeric, (task,)) for task in layout.tasks)
+        alone = (replace(layout, tasks=(task,)) for task in layout.tasks)
         self.models = nn.ModuleList(SharedBottom(one, settings, generator) for one in alone)
         self.funnel = Funnel(stages(layout.tasks))
 

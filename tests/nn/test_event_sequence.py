@@ -1,0 +1,158 @@
+"""Events as two fields, against plain loops over rows and events."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from automtl.features.batch import Features
+from automtl.features.layout import AspectLayout, CategoricalLayout, Layout, SequenceLayout
+from automtl.nn.embedding import FieldEmbedding
+from automtl.nn.event_sequence import EventSequence
+from automtl.nn.lists import TargetAttention
+from automtl.tables.schema import Task
+
+DIM, COUNTS = 3, (0, 1, 3, 4)  # events of each row
+ASPECTS = (
+    AspectLayout("item", 0, "item"),
+    AspectLayout("like", 3),
+    AspectLayout("tab", 0, "tab"),
+    AspectLayout("age", 5),
+)
+FIELDS = CategoricalLayout("user", 4), CategoricalLayout("tab", 3), CategoricalLayout("item", 6)
+LAYOUT = Layout(FIELDS, (), (), (Task("y"),), (SequenceLayout("seen", ASPECTS, 3),))  # fewer places than events
+SIZES = {"item": 6, "like": 3, "tab": 3, "age": 5}
+
+
+def rows() -> Features:
+    generator = torch.Generator().manual_seed(0)
+    given = torch.arange(4) < torch.tensor(COUNTS).unsqueeze(1)
+    lists = [torch.randint(0, size, (4, 4), generator=generator) for size in SIZES.values()]
+    lists[-1].clamp_(min=1)
+    fields = torch.stack([torch.randint(0, field.size, (4,), generator=generator) for field in FIELDS], dim=1)
+    return Features(fields, tuple(ids * given for ids in lists), torch.zeros(4, 0))
+
+
+def embedding(seed: int = 0, layout: Layout = LAYOUT) -> FieldEmbedding:
+    """An embedding whose parameters are large enough to tell."""
+    module = FieldEmbedding(layout, DIM, torch.Generator().manual_seed(seed))
+    with torch.no_grad():
+        for index, parameter in enumerate(module.parameters()):
+            parameter.copy_(torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed + index)))
+    return module
+
+
+def two_fields(module: FieldEmbedding, features: Features) -> Tensor:
+    out = module(features)
+    assert out.shape == (len(features.categorical), 5, DIM)
+    return out[:, 3:]  # type: ignore[no-any-return]
+
+
+def by_loops(module: FieldEmbedding, features: Features) -> Tensor:
+    """The definition, row by row and event by event."""
+    (sequence,) = module.events
+    return torch.stack([torch.stack(one_row(module, sequence, features, row)) for row in range(len(COUNTS))])
+
+
+def one_row(module: FieldEmbedding, sequence: EventSequence, features: Features, row: int) -> list[Tensor]:
+    _, tab, item = features.categorical[row].tolist()
+    target = module.table[7 + item] + module.table[4 + tab]
+    events = []
+    for ids in zip(*(each[row, : COUNTS[row]].tolist() for each in features.multi), strict=True):
+        shared = module.table[7 + ids[0]] + module.table[4 + ids[2]]
+        events.append(shared + sequence.table[ids[1]] + sequence.table[3 + ids[3]])
+    if not events:
+        return [torch.zeros(DIM), torch.zeros(DIM)]
+    return [attended(sequence.target_attention, events, target), state(sequence, events)]
+
+
+def attended(attention: TargetAttention, events: list[Tensor], target: Tensor) -> Tensor:
+    given = torch.ones(1, len(events), dtype=torch.bool)
+    return attention(torch.stack(events).unsqueeze(0), given, target.unsqueeze(0))[0]  # type: ignore[no-any-return]
+
+
+def state(sequence: EventSequence, events: list[Tensor]) -> Tensor:
+    part, count = sequence.self_attention, len(events)
+    placed = [event + part.place[min(count - 1 - at, 2)] for at, event in enumerate(events)]
+    total = torch.zeros(DIM)
+    for asking, event in zip(placed, events, strict=True):
+        score = torch.stack([(asking @ part.query) @ (other @ part.key) / DIM**0.5 for other in placed]).softmax(0)
+        total = total + event + sum(share * (other @ part.value) for share, other in zip(score, placed, strict=True))
+    return total / count
+
+
+def test_they_are_what_loops_over_rows_and_events_give_with_their_gradients() -> None:
+    fused, plain, features = embedding(), embedding(), rows()
+    outs = two_fields(fused, features), by_loops(plain, features)
+    torch.testing.assert_close(*outs)
+    above = torch.randn(4, 2, DIM, generator=torch.Generator().manual_seed(5))
+    for out in outs:
+        (out * above).sum().backward()
+    compared = [(mine, other) for mine, other in zip(fused.parameters(), plain.parameters()) if other.grad is not None]
+    assert len(compared) == 1 + 1 + 6 + 4  # both tables, target attention, self-attention
+    for mine, other in compared:
+        torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-5)
+
+
+def test_a_row_without_events_is_exactly_zero_and_has_finite_gradients() -> None:
+    module, features = embedding(), rows()
+    out = two_fields(module, features)
+    assert not out[0].any() and out[1:].any(dim=2).all()
+    out.sum().backward()
+    assert all(one.grad is None or one.grad.isfinite().all() for one in module.parameters())
+    none = Features(features.categorical, tuple(torch.zeros_like(ids) for ids in features.multi), features.numeric)
+    assert not two_fields(module, none).any()
+
+
+def test_padding_tells_nothing_wherever_it_is() -> None:
+    module, features = embedding(), rows()
+    out = two_fields(module, features)
+    for before, after in ((0, 3), (3, 0), (2, 1)):
+        longer = tuple(torch.nn.functional.pad(ids, (before, after)) for ids in features.multi)
+        torch.testing.assert_close(two_fields(module, replace(features, multi=longer)), out)
+    given = features.multi[-1] > 0
+    other = tuple(torch.where(given, ids, 1) for ids in features.multi[:-1])
+    torch.testing.assert_close(two_fields(module, replace(features, multi=(*other, features.multi[-1]))), out)
+
+
+def test_the_order_of_events_matters() -> None:
+    module, features = embedding(), rows()
+    last = features.take(slice(3, 4))
+    turned = replace(last, multi=tuple(ids.flip(1) for ids in last.multi))
+    assert not torch.allclose(two_fields(module, turned)[0], two_fields(module, features)[3])
+
+
+def test_two_sequences_read_their_own_lists() -> None:
+    short = SequenceLayout("short", ASPECTS[-2:], 3)
+    both = embedding(layout=replace(LAYOUT, sequences=(*LAYOUT.sequences, short)))
+    features = rows()
+    lists = (*features.multi, *(ids.flip(0) for ids in features.multi[2:]))
+    out = both(replace(features, multi=lists))
+    assert out.shape == (4, 3 + 4, DIM)
+    without = both(replace(features, multi=(*features.multi, *(torch.zeros_like(ids) for ids in features.multi[2:]))))
+    assert torch.equal(out[:, 3:5], without[:, 3:5]) and not without[:, 5:].any() and out[:3, 5:].any()
+
+
+def test_ids_of_own_aspects_are_not_looked_up_in_the_table_of_all_fields() -> None:
+    module = embedding()
+    assert len(module.table) == 4 + 3 + 6 and len(module.events[0].table) == 3 + 5
+    assert module.ids_of_a_row(rows()) == 3 + 2 * 4
+
+
+def test_the_gradient_by_rows_is_the_tables() -> None:
+    found = []
+    for row_wise in (False, True):
+        module = embedding()
+        module.row_wise = row_wise
+        two_fields(module, rows()).square().sum().backward()
+        assert module.table.grad is not None
+        found.append(module.table.grad.to_dense())
+    torch.testing.assert_close(found[0], found[1])
+
+
+def test_what_is_saved_is_all_there_is() -> None:
+    module, other = embedding(), embedding(seed=50)
+    other.load_state_dict(module.state_dict())
+    assert torch.equal(two_fields(module, rows()), two_fields(other, rows()))
