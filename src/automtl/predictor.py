@@ -155,7 +155,7 @@ class Predictor:
             return self.encoder.encode(table, labels=labels)
         if self.encoder.histories is None:
             raise SettingsError("the model was fitted without histories; leave the log of histories out")
-        known = self.encoder.histories.replayed(table, read_table(history))
+        known = self.encoder.histories.replayed(table, read_table(history), self.encoder.vocabularies)
         return self.encoder.encode(table, labels=labels, history=known)
 
     def coverage(self, source: Any, history: Any = None) -> Coverage:
@@ -248,6 +248,22 @@ class Predictor:
         with _naming(folder, WEIGHTS, f"has the code of model '{spec.model}' changed? restore it, or fit again"):
             _restore(network, folder)
         return Predictor(schema, encoder, spec, network.eval(), precision, at_fit)
+
+
+def rewrite_encoder(folder: Path, encoder: Encoder, out: Path) -> None:
+    """Write a saved model again with another encoder of the same inputs; `out` may be the folder itself.
+
+    Raises FileError if `out` is another folder that is not empty.
+    """
+    names = MODEL.verify(folder, PARTS)["files"]
+    values, arrays = encoder.to_state()
+    changed = {"encoder.json": json_bytes(values), "encoder.safetensors": safe_numpy.save(arrays)}
+    same = out.resolve() == folder.resolve()
+    MODEL.require_free(out, overwrite=same)
+    with folder_written_whole(out, overwrite=same) as fresh:
+        for name in names:
+            (fresh / name).write_bytes(changed.get(name) or (folder / name).read_bytes())
+        MODEL.write(fresh, {}, checksums(fresh, names))
 
 
 @contextmanager

@@ -50,6 +50,26 @@ def predict_command(
     typer.echo(f"{scores.height} rows scored: {out}")
 
 
+@app.command("update")
+def update_command(
+    model: ModelArgument,
+    log: Annotated[str, typer.Argument(help="Later events with their labels: a table.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Write the changed model here, and leave the other.")] = None,
+) -> None:
+    """Let the histories of a saved model take in later events; nothing is trained."""
+    from automtl.experiment.update import update_model
+
+    taken = update_model(model, log, out=out)
+    typer.echo(f"{taken.events:,} events taken in: {model if out is None else out}")
+    for count, what in (
+        (taken.late, "events are older than the newest one known (late); they were left out"),
+        (taken.repeated, "events were known already (repeated); they were left out"),
+        (taken.dropped, "ids whose last events are the oldest were dropped (history: max_keys)"),
+    ):
+        if count:
+            typer.echo(f"{count:,} {what}", err=True)
+
+
 @app.command("inspect")
 def inspect_command(model: ModelArgument) -> None:
     """Show the architecture, parameters and metrics of a saved model."""
@@ -81,6 +101,7 @@ def report_command(
 def importance_command(
     model: ModelArgument,
     table: TableArgument,
+    history: LogOption = None,
     repeats: Annotated[int, typer.Option(min=1, help="Shuffles of each column.")] = 3,
     rows: Annotated[int, typer.Option(min=2, help="Rows drawn from the table, at most.")] = 20_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drawn rows and the shuffles.")] = 0,
@@ -89,6 +110,6 @@ def importance_command(
     """Show how much worse a model is for each task when one column is shuffled, on labelled rows."""
     from automtl.experiment.permutation_importance import column_importance, importance_rows
 
-    found = column_importance(model, table, repeats=repeats, rows=rows, seed=seed)
+    found = column_importance(model, table, history=history, repeats=repeats, rows=rows, seed=seed)
     show_table("drop of AUC, or rise of RMSE, when a column is shuffled", *importance_rows(found))
     save(out, "importance", [asdict(one) for one in found])

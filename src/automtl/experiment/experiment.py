@@ -127,7 +127,11 @@ class Experiment:
     def _note_histories(self) -> None:
         """Note what each group of histories gives, and which were left out."""
         rows = self.inputs.rows
-        self.history["histories"] = [one.to_dict(rows.encoder.schema.task_names) for one in rows.gains]
+        if rows.encoder.histories is not None:
+            self.history["histories"] = {
+                "groups": [one.to_dict(rows.encoder.schema.task_names) for one in rows.gains],
+                "sequence_gain": rows.sequence_gain, "sequence": bool(rows.encoder.histories.sequences),
+            }  # fmt: skip
 
     def _try(self, preset: InputPreset) -> float:
         """Train the reference model under a preset; keep both if no earlier one was better."""

@@ -1,8 +1,9 @@
 """Which histories are worth their cost, decided on validation rows.
 
-A judge (boosted trees where they can be loaded, else the reference model) learns with all histories. Then each group,
+A judge (boosted trees where they can be loaded, else a small network) learns with all histories. Then each group,
 a kind of statistics of a key, is shuffled over the validation rows (permutation importance, Breiman 2001): a group that
 the loss of no task misses goes. A judge of what is left must not be worse than the first one, else everything stays.
+The events one by one stay where a small network is better with them, by more than another seed would change.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from torch import Tensor, nn
 from automtl.ensemble.settings import TreeSettings
 from automtl.ensemble.trees import TreeModel
 from automtl.features.batch import Batch, subset
-from automtl.features.column_selection import select_histories, select_history_rows
+from automtl.features.column_selection import select_histories, select_history_rows, without_sequences
 from automtl.features.encoder import Encoder
 from automtl.features.histories import Group
 from automtl.features.layout import Layout
@@ -32,7 +33,10 @@ from automtl.training.settings import TrainingSettings
 
 SURE = 2.0  # standard errors by which the loss of a task must rise without a group, so that it stays
 WORSE = 1e-3  # share of the loss by which a judge of what is left may be worse
+SEQUENCE = 2e-3  # share of the small network's loss that the events must save; another seed changes it by 1e-3
 ROWS = 200_000  # of training and of validation rows, at most, that judge
+REFERENCE = "shared-bottom"
+SMALL = TrainingSettings(embedding_weight_decay=1e-3)  # the first preset
 JUDGE = TreeSettings(rounds=400, patience=30, learning_rate=0.1)
 
 
@@ -68,13 +72,24 @@ def judge_groups(encoder: Encoder, train: Batch, valid: Batch, callback: Callbac
     return found if scores[1] <= scores[0] * (1 + WORSE) else [replace(one, kept=True) for one in found]
 
 
+def sequence_gain(encoder: Encoder, train: Batch, valid: Batch, callback: Callback = ignore) -> float:
+    """Return by what share the loss of a small network on validation rows rises without the events one by one."""
+    few, tasks, losses = without_sequences(encoder).layout, encoder.schema.tasks, []
+    train, valid = subset(train, ROWS, 0), subset(valid, ROWS, 0)
+    for layout in (encoder.layout, few):
+        rows, checks = (part.with_lists(layout.num_lists) for part in (train, valid))
+        model = new_model(REFERENCE, layout, NetworkSettings(), 0)
+        losses.append(fit(model, rows, checks, tasks, SMALL, 0, callback, "choosing histories: events").score)
+    return losses[1] / losses[0] - 1
+
+
 def _judge(layout: Layout, train: Batch, valid: Batch, callback: Callback) -> nn.Module:
     """Train the model that judges."""
     model: nn.Module
     if TreeModel.available():
         model = TreeModel(layout, NetworkSettings(), torch.Generator(), JUDGE)
     else:
-        model = new_model("shared-bottom", layout, NetworkSettings(), 0)
+        model = new_model(REFERENCE, layout, NetworkSettings(), 0)
     fit(model, train, valid, layout.tasks, TrainingSettings(), 0, callback, "choosing histories")
     return model
 

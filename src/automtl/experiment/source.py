@@ -15,9 +15,9 @@ from automtl.dataset.prepared import PreparedFolder, is_prepared
 from automtl.dataset.store import DataLoader
 from automtl.errors import SettingsError
 from automtl.features.batch import Batch
-from automtl.features.column_selection import select_inputs
-from automtl.features.encoder import Encoder
-from automtl.features.histories import Histories, HistoryInputs, fit_histories
+from automtl.features.column_selection import select_inputs, without_sequences
+from automtl.features.encoder import Encoder, with_histories
+from automtl.features.histories import FittedHistories, HistoryInputs, fit_histories
 from automtl.features.settings import EncoderSettings
 from automtl.tables.columns import ColumnRoles, check_columns, of_some_tasks, resolve_schema
 from automtl.tables.infer import check_labels
@@ -65,7 +65,7 @@ class TableSource:
     seed: int
     digest: str = ""
     dropped: tuple[str, ...] = ()
-    kept: dict[float, tuple[Histories, HistoryInputs]] = field(default_factory=dict, compare=False)
+    kept: dict[float, FittedHistories] = field(default_factory=dict, compare=False)
 
     @property
     def num_rows(self) -> dict[str, int]:
@@ -75,33 +75,45 @@ class TableSource:
         return check_quality(self.split, self.schema, seed, self.dropped)
 
     def encode(self, settings: EncoderSettings, loader: DataLoader) -> tuple[Encoder, Batch, Batch]:
-        history = (None, None, None)  # type: tuple[HistoryInputs | None, ...]
-        found = None
-        if self.schema.history and settings.history:
-            found, history = self.histories(settings.smoothing)
-        known = None if found is None or history[0] is None else (found, history[0])
+        log = self.log(settings.smoothing) if self.schema.history and settings.history else None
+        known = None if log is None else log.histories
         encoder, train = Encoder.fit(self.split.train, self.schema, settings, self.seed, histories=known)
+        if log is not None:
+            whole = replace(encoder, histories=log.completed(encoder.vocabularies))
+            encoder = whole if settings.sequences else without_sequences(whole)
+            train = with_histories(train, self._inputs(encoder, 0))
         coverage = train.coverage  # of all rows
         train = sample_negatives(train, self.schema.tasks, self.schema.negative_share, self.seed)
         train = replace(loader.hold(train, encoder.layout), coverage=coverage)
-        return encoder, train, loader.encode(encoder, self.split.valid, train, history[1])
+        return encoder, train, loader.encode(encoder, self.split.valid, train, self._inputs(encoder, 1))
 
     def test(self, encoder: Encoder, loader: DataLoader, like: Batch) -> Batch:
-        history = None if encoder.histories is None else self.histories(encoder.settings.smoothing)[1][2]
-        return loader.encode(encoder, self.split.test, like, history)
+        return loader.encode(encoder, self.split.test, like, self._inputs(encoder, 2))
 
-    def histories(self, smoothing: float) -> tuple[Histories, tuple[HistoryInputs, ...]]:
-        """Return the histories of the log, which all rows are, and the inputs of each part; they are kept."""
-        parts = (self.split.train, self.split.valid, self.split.test)
-        heights = [part.height for part in parts]
+    def _inputs(self, encoder: Encoder, part: int) -> HistoryInputs:
+        """Return the inputs of histories of a part's rows."""
+        if encoder.histories is None:
+            return HistoryInputs.nothing(self._tables[part].height)
+        found = self.log(encoder.settings.smoothing).inputs(encoder.vocabularies, self._rows[part])
+        return found if encoder.histories.sequences else replace(found, lists=())
+
+    @property
+    def _rows(self) -> list[slice]:
+        """The rows of each part in the log."""
+        edges = np.cumsum([0, *(part.height for part in self._tables)]).tolist()
+        return [slice(start, stop) for start, stop in pairwise(edges)]
+
+    @property
+    def _tables(self) -> tuple[pl.DataFrame, ...]:
+        return self.split.train, self.split.valid, self.split.test
+
+    def log(self, smoothing: float) -> FittedHistories:
+        """Return the histories of the log that all rows are; they are kept."""
         if smoothing not in self.kept:
+            part = np.repeat(np.arange(3, dtype=np.uint8), [one.height for one in self._tables])
             self.kept.clear()
-            self.kept[smoothing] = fit_histories(
-                pl.concat(parts), np.repeat(np.arange(3, dtype=np.uint8), heights), self.schema, smoothing
-            )
-        found, inputs = self.kept[smoothing]
-        edges = np.cumsum([0, *heights])
-        return found, tuple(inputs.take(slice(start, stop)) for start, stop in pairwise(edges))
+            self.kept[smoothing] = fit_histories(pl.concat(self._tables), part, self.schema, smoothing)
+        return self.kept[smoothing]
 
 
 @dataclass(frozen=True)

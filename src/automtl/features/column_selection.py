@@ -25,6 +25,12 @@ def without_histories(encoder: Encoder) -> Encoder:
     return replace(encoder, settings=replace(encoder.settings, history=False), histories=None)
 
 
+def without_sequences(encoder: Encoder) -> Encoder:
+    """Return the encoder that the setting `sequences: false` gives; it keeps the first lists."""
+    histories = None if encoder.histories is None else encoder.histories.without_sequence()
+    return replace(encoder, settings=replace(encoder.settings, sequences=False), histories=histories)
+
+
 def select_histories(encoder: Encoder, left_out: Sequence[Group]) -> Encoder:
     """Return the encoder without some groups of histories."""
     assert encoder.histories is not None
@@ -50,6 +56,7 @@ def select_tasks(encoder: Encoder, schema: Schema) -> Encoder:
 def select_inputs(encoder: Encoder, schema: Schema, settings: EncoderSettings) -> Encoder:
     """Return the encoder of some of the tasks, with target encodings and histories only if they are wanted."""
     encoder = encoder if settings.history else without_histories(encoder)
+    encoder = encoder if settings.sequences else without_sequences(encoder)
     return select_tasks(encoder if settings.target_encoding else without_target_encoding(encoder), schema)
 
 

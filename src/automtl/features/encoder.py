@@ -73,18 +73,18 @@ class Encoder:
     @keep_freed_memory()
     def fit(
         train: pl.DataFrame, schema: Schema, settings: EncoderSettings, seed: int, *,
-        histories: tuple[Histories, HistoryInputs] | None = None,
+        histories: Histories | None = None,
     ) -> tuple[Encoder, Batch]:  # fmt: skip
         """Return an encoder and the encoded training rows, whose target encodings are out of fold.
 
-        `histories`: those of the log, and the inputs of the training rows (`fit_histories`). Fields without a value are
-        left out, with one warning. Raises SchemaError or EncodingError; it names the column.
+        `histories`: those of a log with the training rows; the batch has room for their inputs (`with_histories`).
+        Fields without a value are left out, with one warning. Raises SchemaError or EncodingError; it names the column.
         """
         require_columns(train, schema.columns, "field")
         check_rows(train, schema)
         rows = FrameRows(train, schema, settings, seed)
         fitted = fit_rows(rows)
-        encoder = replace(Encoder.of(settings, fitted), histories=None if histories is None else histories[0])
+        encoder = replace(Encoder.of(settings, fitted), histories=histories)
         ids = rows.ids(fitted)
         columns = len(encoder.layout.categorical)
         out = encoder.empty(train.height, rows.categorical[:, :columns])
@@ -95,8 +95,7 @@ class Encoder:
             return encoder.fill(own, out.take(slice(start, start + chunk.rows)), labels=True)
 
         filled = in_threads(fill, starts(rows.chunks))
-        batch = completed_batch(out, filled, encoder.group_of(train))
-        return encoder, batch if histories is None else encoder.with_histories(batch, histories[1])
+        return encoder, completed_batch(out, filled, encoder.group_of(train))
 
     @staticmethod
     def of(settings: EncoderSettings, fitted: Fitted) -> Encoder:
@@ -127,13 +126,7 @@ class Encoder:
         return (self._encode(*one) for one in zip(table.iter_slices(rows), repeat(labels), parts, strict=False))
 
     def _history(self, table: pl.DataFrame, given: HistoryInputs | None) -> HistoryInputs | None:
-        return given if given is not None or self.histories is None else self.histories.of(table)
-
-    def with_histories(self, batch: Batch, inputs: HistoryInputs) -> Batch:
-        """Write the inputs of histories into a batch of the same rows, whose last numbers they are."""
-        batch.features.numeric.numpy()[:, batch.features.numeric.shape[1] - inputs.numbers.shape[1] :] = inputs.numbers
-        lists = tuple(map(torch.from_numpy, inputs.lists))
-        return replace(batch, features=replace(batch.features, multi=(*batch.features.multi, *lists)))
+        return given if given is not None or self.histories is None else self.histories.of(table, self.vocabularies)
 
     @property
     def layout(self) -> Layout:
@@ -150,6 +143,7 @@ class Encoder:
             tuple(self._list_layout(one) for one in self._of(*LISTS)),
             (*self._numeric_groups(), *self._rate_groups(), *(self.histories.groups if self.histories else ())),
             self.schema.tasks,
+            self.histories.sequences if self.histories else (),
         )
 
     def _list_layout(self, simple: Field) -> MultiLayout:
@@ -235,7 +229,7 @@ class Encoder:
 
         filled = in_threads(fill, starts_of) or [self.fill(NewRows(self, table), out, labels)]
         batch = completed_batch(out, filled, self.group_of(table))
-        return batch if history is None else self.with_histories(batch, history)
+        return batch if history is None else with_histories(batch, history)
 
     def fill(self, rows: NewRows | CodedRows, out: Batch, labels: bool) -> Filled:
         """Encode rows into a batch of as many rows; returns the rest of them."""
@@ -414,6 +408,14 @@ def completed_batch(out: Batch, filled: list[Filled], group: np.ndarray | None) 
     features = replace(out.features, categorical=categorical, multi=lists)
     groups = None if group is None else torch.from_numpy(group)
     return replace(out, features=features, group=groups, coverage=sum((one.coverage for one in filled), Coverage()))
+
+
+def with_histories(batch: Batch, inputs: HistoryInputs) -> Batch:
+    """Write the inputs of histories into a batch of the same rows: the last of its numbers, and further lists."""
+    numeric = batch.features.numeric.numpy()
+    numeric[:, numeric.shape[1] - inputs.numbers.shape[1] :] = inputs.numbers
+    lists = tuple(map(torch.from_numpy, inputs.lists))
+    return replace(batch, features=replace(batch.features, multi=(*batch.features.multi, *lists)))
 
 
 def padded(parts: list[Parts]) -> np.ndarray:

@@ -2,24 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from automtl.errors import EncodingError
 from automtl.features.chunk import sliced
-from automtl.features.layout import NumericLayout
+from automtl.features.layout import AspectLayout, NumericLayout, SequenceLayout
 from automtl.features.target_encoding import Standardizer
+from automtl.features.vocabulary import Vocabulary
 from automtl.histories.plan import SECOND, Kind, KeyPlan, Outcome, Plan
 from automtl.histories.rows import Rows, key_numbers, log_times
-from automtl.histories.state import State
+from automtl.histories.sequences import aspects, last_events
+from automtl.histories.state import State, Taken
 from automtl.histories.statistics import inputs
 from automtl.system.slices import SLICE
-from automtl.tables.derive import derive
+from automtl.tables.derive import derive, id_column
 from automtl.tables.history import History
 from automtl.tables.infer import require_columns
 from automtl.tables.labels import label_columns
@@ -29,6 +29,7 @@ from automtl.tables.schema import Condition, FieldKind, Schema, TaskKind
 from automtl.tables.values.numbers import as_numbers
 from automtl.tables.values.times import NO_TIME
 
+Vocabularies = Mapping[str, Vocabulary]
 HALF_LIVES = (1 / 4, 1 / 32)  # of the span of the training rows
 RANGE = (0.001, 0.999)  # quantiles of the training rows at which quantities are cut
 Group = tuple[tuple[str, ...], Kind]  # a kind of statistics of a key
@@ -43,13 +44,15 @@ class HistoryInputs:
     numbers: np.ndarray
     lists: tuple[np.ndarray, ...] = ()
 
+    @staticmethod
+    def nothing(rows: int) -> HistoryInputs:
+        """Return no inputs of so many rows."""
+        return HistoryInputs(np.empty((rows, 0), np.float32))
+
     def take(self, chosen: np.ndarray | slice) -> HistoryInputs:
         """Return the inputs of some rows."""
         return HistoryInputs(self.numbers[chosen], tuple(one[chosen] for one in self.lists))
 
-    def columns(self, chosen: Sequence[int]) -> HistoryInputs:
-        """Return some of the numbers."""
-        return replace(self, numbers=np.ascontiguousarray(self.numbers[:, list(chosen)]))
 
 
 @dataclass(frozen=True)
@@ -85,10 +88,34 @@ class Histories:
         """W, the number of inputs."""
         return sum(len(self.plan.names(place)) for place in range(len(self.plan.keys)))
 
-    def rows(self, table: pl.DataFrame, *, happened: bool) -> Rows:
+    @property
+    def sequences(self) -> tuple[SequenceLayout, ...]:
+        """The events that are inputs one by one: their fields, what came of them, their age."""
+        if self.plan.sequence is None:
+            return ()
+        (key,) = self.plan.keys[self.plan.sequence[0]].key
+        items = [AspectLayout(derived_name("history", key, name), 0, name) for name in self._items]
+        own = [AspectLayout(derived_name("history", key, name), size) for name, size in aspects(self.plan)]
+        return (SequenceLayout(derived_name("history", key, "events"), (*items, *own), self.plan.sequence[1]),)
+
+    @property
+    def _items(self) -> tuple[str, ...]:
+        assert self.history.sequence
+        return self.history.sequence.fields
+
+    def rows(self, table: pl.DataFrame, vocabularies: Vocabularies, *, happened: bool) -> Rows:
         """Read the rows of a table, all of them events that happened or none. Raises an AutomtlError."""
         values, known = outcomes_of(table, self.schema) if happened else nothing_of(table, self.plan)
-        return read_rows(table, self.schema, self.plan, values, known, np.full(table.height, happened))
+        rows = read_rows(table, self.schema, self.plan, values, known, np.full(table.height, happened))
+        return self.with_items(rows, table, vocabularies)
+
+    def with_items(self, rows: Rows, table: pl.DataFrame, vocabularies: Vocabularies) -> Rows:
+        """Add the ids of the fields that sequences hold."""
+        if self.plan.sequence is None:
+            return rows
+        derived = texts_alike(table, self.schema, self._items)
+        ids = [vocabularies[name].encode(id_column(derived, name)) for name in self._items]
+        return replace(rows, items=np.stack(ids).astype(np.int32, copy=False))
 
     def inputs(self, rows: Rows, state: State | None, chosen: np.ndarray | None = None) -> HistoryInputs:
         """Return the inputs of all rows, or of the chosen ones, by what happened before among them and by a state."""
@@ -96,39 +123,40 @@ class Histories:
         start = 0
         for place, spread in enumerate(self.spreads):
             end = start + len(spread.mean)
-            standardize(spread, inputs(self.plan, place, rows, state, chosen), numbers[:, start:end])
+            if end > start:
+                standardize(spread, inputs(self.plan, place, rows, state, chosen), numbers[:, start:end])
             start = end
-        return HistoryInputs(numbers)
+        return HistoryInputs(numbers, self.lists(rows, state, chosen))
 
-    def of(self, table: pl.DataFrame) -> HistoryInputs:
+    def lists(self, rows: Rows, state: State | None, chosen: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+        """Return the ids of the last events before each row, an array for each aspect."""
+        return () if self.plan.sequence is None else tuple(last_events(self.plan, rows, state, chosen).ids())
+
+    def of(self, table: pl.DataFrame, vocabularies: Vocabularies) -> HistoryInputs:
         """Return the inputs of new rows by the state, and by their own earlier rows where the table has labels.
 
         Raises EncodingError for rows that are older than what the state knows.
         """
         labelled = not self.plan.frozen and all(name in table.columns for name in self.schema.task_names)
-        rows = self.rows(table, happened=labelled)
-        self._require_new(rows)
-        return self.inputs(rows, self.state)
+        return self.inputs(self.rows(table, vocabularies, happened=labelled), self.state)
 
-    def replayed(self, table: pl.DataFrame, log: pl.DataFrame) -> HistoryInputs:
+    def replayed(self, table: pl.DataFrame, log: pl.DataFrame, vocabularies: Vocabularies) -> HistoryInputs:
         """Return the inputs of any rows as they were at their time, when all that is known comes from a log."""
-        known, asked = self.rows(log, happened=True), self.rows(table, happened=False)
+        known, asked = (self.rows(one, vocabularies, happened=one is log) for one in (log, table))
         chosen = np.arange(len(known), len(known) + len(asked))
-        return self.inputs(joined_rows([known, asked]), None, chosen)
+        return self.inputs(Rows.joined([known, asked]), None, chosen)
 
-    def _require_new(self, rows: Rows) -> None:
-        old = (rows.time < self.state.newest) & (rows.time != NO_TIME)
-        if not self.plan.frozen and old.any():
-            raise EncodingError(
-                f"row {int(old.argmax()) + 1}: its time is before the newest event that the model's histories know; "
-                "give the log that has its earlier events (--history LOG), so that it is scored as it would have been "
-                "then"
-            )
-
-    def updated(self, log: pl.DataFrame) -> tuple[Histories, Any]:
+    def updated(self, log: pl.DataFrame, vocabularies: Vocabularies) -> tuple[Histories, Taken]:
         """Take in later events; returns the histories with the new state, and what became of the events."""
-        state, taken = self.state.update(self.plan, self.rows(log, happened=True))
+        state, taken = self.state.update(self.plan, self.rows(log, vocabularies, happened=True))
         return replace(self, state=state), taken
+
+    def without_sequence(self) -> Histories:
+        """Leave out the sequence of events."""
+        return self._narrowed(replace(self.plan, sequence=None).without(()), self.spreads)
+
+    def _narrowed(self, plan: Plan, spreads: tuple[Standardizer, ...]) -> Histories:
+        return replace(self, plan=plan, spreads=spreads, state=self.state.narrowed(self.plan, plan))
 
     def columns_of_groups(self) -> dict[Group, list[int]]:
         """Return the places of each group's inputs."""
@@ -147,7 +175,7 @@ class Histories:
         flat = np.concatenate([[spread.mean, spread.std] for spread in self.spreads], axis=1)[:, columns]
         edges = np.cumsum([len(plan.names(place)) for place in range(len(plan.keys))])[:-1]
         spreads = tuple(Standardizer(mean, std) for mean, std in zip(*(np.split(one, edges) for one in flat), strict=True))
-        return replace(self, plan=plan, spreads=spreads, state=self.state.narrowed(self.plan, plan)), columns
+        return self._narrowed(plan, spreads), columns
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return plain values for JSON, and arrays."""
@@ -174,19 +202,16 @@ def standardize(spread: Standardizer, raw: np.ndarray, into: np.ndarray) -> None
         into[start : start + SLICE] = spread.standardized(raw[start : start + SLICE])
 
 
-def joined_rows(parts: Sequence[Rows]) -> Rows:
-    """Put rows one after another."""
-    items = [one.items for one in parts if one.items is not None]
-    return Rows(
-        np.concatenate([one.time for one in parts]), np.concatenate([one.keys for one in parts], axis=1),
-        np.concatenate([one.values for one in parts]), np.concatenate([one.known for one in parts]),
-        np.concatenate([one.event for one in parts]), np.concatenate(items, axis=1) if items else None,
-    )  # fmt: skip
+def log_schema(schema: Schema, train: pl.DataFrame) -> Schema:
+    """Return the part of a schema that a log is read by: key fields, those of conditions, tasks, outcomes, time.
 
-
-def log_schema(schema: Schema) -> Schema:
-    """Return the part of a schema that a log is read by: key fields, those of conditions, tasks, outcomes, time."""
+    Sequences leave out fields without a value in the training rows.
+    """
     assert isinstance(schema.history, History)
+    if schema.history.sequence:
+        empty = [name for name in schema.history.sequence.fields if train[name].null_count() == train.height]
+        history = replace(schema.history, sequence=schema.history.sequence.without(empty))
+        schema = replace(schema, history=history)
     names = {name for key in schema.history.keys or () for name in key}
     names |= {Condition.parse(task.condition).column for task in schema.tasks if task.condition is not None}
     if schema.history.sequence:
@@ -203,12 +228,17 @@ def read_rows(
     fields = {one.name: one for one in schema.fields}
     used = {name for one in plan.keys for name in one.key}
     require_columns(table, [schema.time, *sorted(used)], "column of histories")
-    texts = replace(schema, fields=tuple(one for one in schema.fields if one.name in used), history=False, outcomes=())
-    derived = derive(table, texts, {})
+    derived = texts_alike(table, schema, used)
     keys = np.stack([key_numbers(derived, one.key, fields) for one in plan.keys])
     time = log_times(table[str(schema.time)], fields.get(str(schema.time)), _unit(schema))
     whole = [outcome.whole(np.ascontiguousarray(column)) for outcome, column in zip(plan.outcomes, values.T, strict=True)]
     return Rows(time, keys, np.stack(whole, axis=1) * known, known, event)
+
+
+def texts_alike(table: pl.DataFrame, schema: Schema, names: Collection[str]) -> pl.DataFrame:
+    """Write the texts of some fields alike, as the encoder does."""
+    fields = tuple(one for one in schema.fields if one.name in names)
+    return derive(table, replace(schema, fields=fields, history=False, outcomes=()), {})
 
 
 def _unit(schema: Schema) -> str | None:
@@ -253,10 +283,14 @@ def fit_plan(
     seconds = history.half_lives or tuple(share * span / SECOND for share in HALF_LIVES)
     half_lives = tuple(max(int(one * SECOND), 1) for one in seconds)
     user = (history.sequence.key,) if history.sequence else (schema.group,)
-    keys = tuple(KeyPlan(key, _kinds(key, user)) for key in history.keys or ())
+    keys = [KeyPlan(key, _kinds(key, user)) for key in history.keys or ()]
+    sequence = None
+    if history.sequence:
+        keys += [] if user in (history.keys or ()) else [KeyPlan((history.sequence.key,), ())]
+        sequence = ([one.key for one in keys].index((history.sequence.key,)), history.sequence.length)
     return Plan(
-        keys, outcomes, half_lives, history.last, int(history.session * SECOND), smoothing, history.frozen, None, span,
-        history.max_keys,
+        tuple(keys), outcomes, half_lives, history.last, int(history.session * SECOND), smoothing, history.frozen,
+        sequence, span, history.max_keys,
     )  # fmt: skip
 
 
@@ -273,28 +307,45 @@ def _outcome(name: str, binary: bool, delay: float, values: np.ndarray) -> Outco
     return Outcome(name, binary, int(delay * SECOND), low, high, prior)
 
 
-def fit_histories(
-    log: pl.DataFrame, part: np.ndarray, schema: Schema, smoothing: float
-) -> tuple[Histories, HistoryInputs]:
-    """Fit histories on a log, and return the inputs of all of its rows. part: (N,), TRAIN for training rows.
+@dataclass(frozen=True)
+class FittedHistories:
+    """Histories whose state is still empty, with the `log` that they were fitted on and the numbers of its rows."""
+
+    histories: Histories
+    log: pl.DataFrame
+    rows: Rows
+    numbers: np.ndarray
+
+    def completed(self, vocabularies: Vocabularies) -> Histories:
+        """Return the histories with the state at the end of the log."""
+        found = self.histories
+        state, _ = found.state.update(found.plan, found.with_items(self.rows, self.log, vocabularies))
+        return replace(found, state=state)
+
+    def inputs(self, vocabularies: Vocabularies, part: slice) -> HistoryInputs:
+        """Return the inputs of some of the rows."""
+        rows = self.histories.with_items(self.rows, self.log, vocabularies)
+        chosen = np.arange(len(rows))[part]
+        return HistoryInputs(self.numbers[part], self.histories.lists(rows, None, chosen))
+
+
+def fit_histories(log: pl.DataFrame, part: np.ndarray, schema: Schema, smoothing: float) -> FittedHistories:
+    """Fit histories on a log. part: (N,), TRAIN for training rows.
 
     Priors, ranges, half-lives and standardization are of the training rows alone.
     """
-    read = log_schema(schema)
+    train, read = part == TRAIN, log_schema(schema, log.filter(pl.Series(part == TRAIN)))
     values, known = outcomes_of(log, read)
-    train = part == TRAIN
     time = log_times(log[str(read.time)], {one.name: one for one in read.fields}.get(str(read.time)), _unit(read))
     plan = fit_plan(read, time[train], values[train], known[train], smoothing)
-    event = train if plan.frozen else np.ones(log.height, np.bool_)
-    rows = read_rows(log, read, plan, values, known, event)
+    rows = read_rows(log, read, plan, values, known, train if plan.frozen else np.ones(log.height, np.bool_))
     numbers, spreads, start = np.empty((log.height, _width(plan)), np.float32), [], 0
     for place in range(len(plan.keys)):
         raw = inputs(plan, place, rows, None)
         spreads.append(Standardizer.fit(sliced([raw[train]])))
         standardize(spreads[-1], raw, numbers[:, start : start + raw.shape[1]])
         start += raw.shape[1]
-    state, _ = State.empty(plan).update(plan, rows)
-    return Histories(read, plan, tuple(spreads), state), HistoryInputs(numbers)
+    return FittedHistories(Histories(read, plan, tuple(spreads), State.empty(plan)), log, rows, numbers)
 
 
 def _width(plan: Plan) -> int:

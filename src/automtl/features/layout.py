@@ -96,11 +96,6 @@ class Layout:
         return len(self.multi) + sum(len(one.aspects) for one in before)
 
     @property
-    def num_lists(self) -> int:
-        """Number of lists of ids."""
-        return len(self.multi)
-
-    @property
     def num_tasks(self) -> int:
         """T, the number of tasks."""
         return len(self.tasks)

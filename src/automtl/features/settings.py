@@ -18,6 +18,7 @@ class EncoderSettings:
     min_count: int = Limit(default=3, ge=1, description="Training rows that make a value of an id known.")
     target_encoding: bool = Limit(default=True, description="Whether the keys of the schema are target-encoded.")
     history: bool = Limit(default=True, description="Whether the schema's histories of earlier rows are inputs.")
+    sequences: bool = Limit(default=True, description="Whether the last events of histories are inputs one by one.")
     prune_histories: bool = Limit(
         default=True, description="Whether histories that do not pay on validation rows are left out."
     )
