@@ -174,8 +174,8 @@ class Predictor:
     def evaluate(self, source: Any, *, history: Any = None, allow_unknown: bool = False) -> dict[str, Any]:
         """Return metrics by task and the MTL-Loss on a labelled table, or on the test rows of a prepared one.
 
-        `history` is that of `predict`. Columns that `predict` warns of are listed as `gaps`. Raises FileError if the prepared table was encoded by
-        another encoder, and EncodingError as `predict` does.
+        `history` is that of `predict`. Columns that `predict` warns of are listed as `gaps`. Raises FileError if the
+        prepared table was encoded by another encoder, and EncodingError as `predict` does.
         """
         if is_prepared(source):
             folder = PreparedFolder.open(source)

@@ -186,10 +186,8 @@ class DataLoader:
         stored = self._stored(map(change, slices(rows, self.settings.part_rows)), layout)
         return replace(stored, coverage=rows.coverage)
 
-    def encode(
-        self, encoder: Encoder, table: pl.DataFrame, like: Batch, history: HistoryInputs | None = None
-    ) -> Batch:
-        """Encode a table, part by part if its rows go to files; `like`: rows of the same width; see `Encoder.encode`."""
+    def encode(self, encoder: Encoder, table: pl.DataFrame, like: Batch, history: HistoryInputs | None = None) -> Batch:
+        """Encode a table, part by part if its rows go to files; `like`: rows of this width (see `Encoder.encode`)."""
         if table.height == 0 or not self.settings.uses_files(table.height * row_bytes(like)):
             return encoder.encode(table, history=history)
         counted: list[Coverage] = []

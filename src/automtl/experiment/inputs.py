@@ -7,9 +7,9 @@ from dataclasses import dataclass, replace
 from automtl.config import InputPreset, Settings
 from automtl.dataset.store import DataLoader
 from automtl.ensemble.settings import TreeSettings
+from automtl.experiment.history_selection import SEQUENCE, GroupGain, judge_groups, sequence_gain
 from automtl.experiment.source import Source
 from automtl.features.batch import Batch
-from automtl.experiment.history_selection import SEQUENCE, GroupGain, judge_groups, sequence_gain
 from automtl.features.column_selection import (
     select_histories,
     select_history_rows,
@@ -55,7 +55,9 @@ class EncodedRows:
         if not settings.target_encoding and encoder.settings.target_encoding:
             encoder = without_target_encoding(encoder)
         layout = encoder.layout
-        views = (part.with_numeric(layout.num_numeric).with_lists(layout.num_lists) for part in (self.train, self.valid))
+        views = (
+            part.with_numeric(layout.num_numeric).with_lists(layout.num_lists) for part in (self.train, self.valid)
+        )
         return replace(self, encoder=encoder, **dict(zip(("train", "valid"), views, strict=True)))
 
 
@@ -104,7 +106,9 @@ class EncodedSource:
 
     def test(self, rows: EncodedRows) -> Batch:
         """Encode test rows with the columns of `rows`."""
-        encoder = rows.encoder if not rows.left_out else replace(rows.encoder, histories=rows.histories)
+        encoder, whole = rows.encoder, rows.histories
+        if whole is not None and rows.left_out:
+            encoder = replace(encoder, histories=whole if encoder.layout.sequences else whole.without_sequence())
         return self._without(self.source.test(encoder, self.loader, like=rows.train), encoder, rows.left_out)
 
     def _encoded(self, wanted: EncoderSettings) -> EncodedRows:

@@ -102,9 +102,7 @@ class Encoder:
         """Return the encoder of what was learned."""
         return Encoder(fitted.schema, settings, fitted.vocabularies, fitted.scalers, fitted.encodings, fitted.newest)
 
-    def encode(
-        self, table: pl.DataFrame, *, labels: bool = True, history: HistoryInputs | None = None
-    ) -> Batch:
+    def encode(self, table: pl.DataFrame, *, labels: bool = True, history: HistoryInputs | None = None) -> Batch:
         """Encode new rows. Unseen ids never fail. Without `labels`, label columns need not exist and the mask is 0.
 
         `history`: the inputs of histories; by default those of `Histories.of`, which continue the state.
@@ -310,7 +308,9 @@ class Encoder:
         settings = EncoderSettings(**values["settings"])
         histories = None
         if "histories" in values:
-            own = {name.removeprefix("histories."): one for name, one in arrays.items() if name.startswith("histories.")}
+            own = {
+                name.removeprefix("histories."): one for name, one in arrays.items() if name.startswith("histories.")
+            }
             histories = Histories.from_state(values["histories"], own)
         return Encoder(schema, settings, vocabularies, scalers, encodings, values["newest"], histories)
 

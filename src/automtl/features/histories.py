@@ -1,4 +1,4 @@
-"""The inputs that histories give the rows of a log, and rows to be scored. N rows, M outcomes, W inputs, L positions."""
+"""The inputs that histories give the rows of a log, and new rows. N rows, M outcomes, W inputs, L positions."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from automtl.features.chunk import sliced
 from automtl.features.layout import AspectLayout, NumericLayout, SequenceLayout
 from automtl.features.target_encoding import Standardizer
 from automtl.features.vocabulary import Vocabulary
-from automtl.histories.plan import SECOND, Kind, KeyPlan, Outcome, Plan
+from automtl.histories.plan import SECOND, KeyPlan, Kind, Outcome, Plan
 from automtl.histories.rows import Rows, key_numbers, log_times
 from automtl.histories.sequences import aspects, last_events
 from automtl.histories.state import State, Taken
@@ -54,7 +54,6 @@ class HistoryInputs:
         return HistoryInputs(self.numbers[chosen], tuple(one[chosen] for one in self.lists))
 
 
-
 @dataclass(frozen=True)
 class Histories:
     """What an encoder knows of histories. `schema`: how a log is read; `spreads`: of the inputs of each key.
@@ -86,7 +85,7 @@ class Histories:
     @property
     def width(self) -> int:
         """W, the number of inputs."""
-        return sum(len(self.plan.names(place)) for place in range(len(self.plan.keys)))
+        return len(self.plan.every_name)
 
     @property
     def sequences(self) -> tuple[SequenceLayout, ...]:
@@ -153,10 +152,17 @@ class Histories:
 
     def without_sequence(self) -> Histories:
         """Leave out the sequence of events."""
-        return self._narrowed(replace(self.plan, sequence=None).without(()), self.spreads)
+        return self._narrowed(replace(self.plan, sequence=None).without(()))[0]
 
-    def _narrowed(self, plan: Plan, spreads: tuple[Standardizer, ...]) -> Histories:
-        return replace(self, plan=plan, spreads=spreads, state=self.state.narrowed(self.plan, plan))
+    def _narrowed(self, plan: Plan) -> tuple[Histories, list[int]]:
+        """Return the histories of a plan of fewer inputs, and the places of these inputs."""
+        every, kept = self.plan.every_name, plan.every_name
+        columns = [every.index(name) for name in kept]
+        flat = np.concatenate([[one.mean, one.std] for one in self.spreads], axis=1)[:, columns]
+        edges = np.cumsum([len(plan.names(place)) for place in range(len(plan.keys))])[:-1]
+        parts = zip(*(np.split(one, edges) for one in flat), strict=True)
+        spreads = tuple(Standardizer(mean, std) for mean, std in parts)
+        return replace(self, plan=plan, spreads=spreads, state=self.state.narrowed(self.plan, plan)), columns
 
     def columns_of_groups(self) -> dict[Group, list[int]]:
         """Return the places of each group's inputs."""
@@ -168,21 +174,15 @@ class Histories:
 
     def without(self, groups: Sequence[Group]) -> tuple[Histories, list[int]]:
         """Leave out groups; returns the places of the inputs that are left, too."""
-        plan = self.plan.without(groups)
-        kept = {name for place in range(len(plan.keys)) for name in plan.names(place)}
-        every = [name for place in range(len(self.plan.keys)) for name in self.plan.names(place)]
-        columns = [number for number, name in enumerate(every) if name in kept]
-        flat = np.concatenate([[spread.mean, spread.std] for spread in self.spreads], axis=1)[:, columns]
-        edges = np.cumsum([len(plan.names(place)) for place in range(len(plan.keys))])[:-1]
-        spreads = tuple(Standardizer(mean, std) for mean, std in zip(*(np.split(one, edges) for one in flat), strict=True))
-        return self._narrowed(plan, spreads), columns
+        return self._narrowed(self.plan.without(groups))
 
     def to_state(self) -> tuple[dict[str, Any], dict[str, np.ndarray]]:
         """Return plain values for JSON, and arrays."""
         arrays = {f"state.{name}": array for name, array in self.state.to_arrays().items()}
         for place, spread in enumerate(self.spreads):
             arrays |= {f"spread.{place}.mean": spread.mean, f"spread.{place}.std": spread.std}
-        return {"schema": self.schema.to_dict(), "plan": self.plan.to_dict()}, arrays
+        solid = {name: np.ascontiguousarray(array) for name, array in arrays.items()}  # others are saved wrongly
+        return {"schema": self.schema.to_dict(), "plan": self.plan.to_dict()}, solid
 
     @staticmethod
     def from_state(values: Mapping[str, Any], arrays: Mapping[str, np.ndarray]) -> Histories:
@@ -218,7 +218,7 @@ def log_schema(schema: Schema, train: pl.DataFrame) -> Schema:
         names |= {schema.history.sequence.key, *schema.history.sequence.fields}
     names |= {one.name for one in schema.fields if one.kind is FieldKind.TIME and one.name == schema.time}
     fields = tuple(one for one in schema.fields if one.name in names)
-    return Schema(fields, schema.tasks, time=schema.time, history=schema.history, outcomes=schema.outcomes)
+    return Schema(fields, schema.tasks, time=schema.time, history=history, outcomes=schema.outcomes)
 
 
 def read_rows(
@@ -231,7 +231,9 @@ def read_rows(
     derived = texts_alike(table, schema, used)
     keys = np.stack([key_numbers(derived, one.key, fields) for one in plan.keys])
     time = log_times(table[str(schema.time)], fields.get(str(schema.time)), _unit(schema))
-    whole = [outcome.whole(np.ascontiguousarray(column)) for outcome, column in zip(plan.outcomes, values.T, strict=True)]
+    whole = [
+        outcome.whole(np.ascontiguousarray(column)) for outcome, column in zip(plan.outcomes, values.T, strict=True)
+    ]
     return Rows(time, keys, np.stack(whole, axis=1) * known, known, event)
 
 
@@ -266,14 +268,12 @@ def nothing_of(table: pl.DataFrame, plan: Plan) -> tuple[np.ndarray, np.ndarray]
     return np.zeros(shape), np.zeros(shape, np.bool_)
 
 
-def fit_plan(
-    schema: Schema, times: np.ndarray, values: np.ndarray, known: np.ndarray, smoothing: float
-) -> Plan:
+def fit_plan(schema: Schema, times: np.ndarray, values: np.ndarray, known: np.ndarray, smoothing: float) -> Plan:
     """Make the plan of a declaration from the training rows: times (n,), and what came of them, (n, M) each."""
     history = schema.history
     assert isinstance(history, History)
     times = times[times != NO_TIME]
-    span = max(int(times.max(initial=0) - times.min(initial=0)) if len(times) else 0, SECOND)
+    span = max(int(times.max() - times.min()) if len(times) else 0, SECOND)
     names = [*schema.task_names, *schema.outcomes]
     binary = [*(task.kind is TaskKind.BINARY for task in schema.tasks), *(False for _ in schema.outcomes)]
     outcomes = tuple(
@@ -339,14 +339,10 @@ def fit_histories(log: pl.DataFrame, part: np.ndarray, schema: Schema, smoothing
     time = log_times(log[str(read.time)], {one.name: one for one in read.fields}.get(str(read.time)), _unit(read))
     plan = fit_plan(read, time[train], values[train], known[train], smoothing)
     rows = read_rows(log, read, plan, values, known, train if plan.frozen else np.ones(log.height, np.bool_))
-    numbers, spreads, start = np.empty((log.height, _width(plan)), np.float32), [], 0
+    numbers, spreads, start = np.empty((log.height, len(plan.every_name)), np.float32), [], 0
     for place in range(len(plan.keys)):
         raw = inputs(plan, place, rows, None)
         spreads.append(Standardizer.fit(sliced([raw[train]])))
         standardize(spreads[-1], raw, numbers[:, start : start + raw.shape[1]])
         start += raw.shape[1]
     return FittedHistories(Histories(read, plan, tuple(spreads), State.empty(plan)), log, rows, numbers)
-
-
-def _width(plan: Plan) -> int:
-    return sum(len(plan.names(place)) for place in range(len(plan.keys)))
