@@ -55,9 +55,9 @@ def prepare_table(
     """Encode a table of files in bounded memory, and write the folder `out`, which `fit` and other commands read.
 
     `memory_bytes`: about the memory that it may use; by default a quarter of the machine's. A sample of rows is
-    checked; without a schema, one is inferred from it. `callback` gets a `Notice`, `Findings` and `Progress`. A folder beside `out`
-    keeps what is done; if the call is stopped, the same call goes on from there. Raises FileError if that folder
-    belongs to another job or a running process, or if `out` holds something that must not be replaced.
+    checked; without a schema, one is inferred from it. `callback` gets a `Notice`, `Findings` and `Progress`. A folder
+    beside `out` keeps what is done; if the call is stopped, the same call goes on from there. Raises FileError if that
+    folder belongs to another job or a running process, or if `out` holds something that must not be replaced.
 
     >>> automtl.synthetic_log(rows=500, seed=0).write_parquet("log.parquet")
     >>> automtl.prepare_table("log.parquet", ["click", "buy"], out="prepared").num_rows["train"]

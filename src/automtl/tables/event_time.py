@@ -9,7 +9,7 @@ import polars as pl
 
 from automtl.errors import EncodingError
 from automtl.tables.schema import Field, FieldKind
-from automtl.tables.values.ids import TEXTS
+from automtl.tables.values.ids import TEXTS, unnamed
 from automtl.tables.values.numbers import as_numbers
 from automtl.tables.values.times import NO_TIME, SCALES, is_number, likely_unit, time_order
 
@@ -77,6 +77,11 @@ def _belongs(times: pl.Series, ids: pl.Series) -> bool:
     """Tell whether a time is an attribute of an id: nearly all ids of several rows have one time only."""
     if REQUESTS & set(words_of(ids.name)):
         return False
-    rows = pl.DataFrame({"id": ids, "time": times}).drop_nulls().group_by("id").agg(pl.len(), pl.col("time").n_unique())
+    rows = (
+        pl.DataFrame({"id": unnamed(ids), "time": times})
+        .drop_nulls()
+        .group_by("id")
+        .agg(pl.len(), pl.col("time").n_unique())
+    )
     several = rows.filter(pl.col("len") > 1)
     return several.height > 0 and bool((several["time"] == 1).sum() >= CONSTANT * several.height)

@@ -17,6 +17,7 @@ from automtl.system.hashing import hash_integers
 from automtl.tables.event_time import event_time, words_of
 from automtl.tables.history import History, SequenceHistory
 from automtl.tables.schema import SINGLE, FieldKind, Schema
+from automtl.tables.values.ids import unnamed
 from automtl.tables.values.times import NO_TIME, is_number, likely_unit, time_order
 
 SAMPLE = 100_000  # rows, of all users or of some
@@ -109,7 +110,7 @@ class _Sample:
         names = [one.name for one in fields if one.kind is FieldKind.CATEGORICAL or one.name == schema.group]
         user = schema.group if schema.group in names else _named(names, USERS)
         if table.height > SAMPLE:
-            some = table[user].hash() % (table.height // SAMPLE + 1) == 0 if user is not None else None
+            some = unnamed(table[user]).hash() % (table.height // SAMPLE + 1) == 0 if user is not None else None
             table = table.tail(SAMPLE) if some is None else table.filter(some)
         times = (one for one in schema.fields if one.kind is FieldKind.TIME and one.name == schema.time)
         time = time_order(table[str(schema.time)], next(times, None))
@@ -199,6 +200,7 @@ def paired(left: np.ndarray, right: np.ndarray) -> np.ndarray:
 
 
 def _numbers(column: pl.Series) -> np.ndarray:
+    column = unnamed(column)
     numbers = hash_integers(column.hash().to_numpy().view(np.int64))
     return np.where(column.is_null().to_numpy(), 0, numbers)
 
