@@ -46,7 +46,7 @@ class Outcome:
 
     def whole(self, values: np.ndarray) -> np.ndarray:
         """Return values, (N,) float64, as whole numbers from 0 to `levels`, (N,) int64; NaN is 0."""
-        return np.rint(self.shares(np.nan_to_num(values)) * self.levels).astype(np.int64)
+        return np.asarray(np.rint(self.shares(np.nan_to_num(values)) * self.levels).astype(np.int64))
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -39,6 +39,35 @@ class Rows:
     def __len__(self) -> int:
         return len(self.time)
 
+    def take(self, numbers: np.ndarray) -> Rows:
+        """Select rows by their numbers."""
+        items = None if self.items is None else self.items.take(numbers, axis=1)
+        values, known = (one.take(numbers, axis=0) for one in (self.values, self.known))
+        return Rows(
+            self.time.take(numbers), self.keys.take(numbers, axis=1), values, known, self.event.take(numbers), items
+        )
+
+    @staticmethod
+    def joined(parts: Sequence[Rows]) -> Rows:
+        """Put rows one after the other."""
+        time, values, known, event = (
+            np.concatenate([getattr(part, name) for part in parts]) for name in ("time", "values", "known", "event")
+        )
+        keys = np.concatenate([part.keys for part in parts], axis=1)
+        items = [part.items for part in parts if part.items is not None]
+        whole = items and all(part.items is not None or len(part) == 0 for part in parts)
+        return Rows(time, keys, values, known, event, np.concatenate(items, axis=1) if whole else None)
+
+    @staticmethod
+    def empty(keys: int, outcomes: int) -> Rows:
+        """Return no rows of some keys and outcomes."""
+        none = np.zeros((0, outcomes), np.int64)
+        return Rows(np.zeros(0, np.int64), np.zeros((keys, 0), np.int64), none, none > 0, np.zeros(0, bool))
+
+    def only(self, place: int) -> Rows:
+        """Return the rows as those of one key, given by its place."""
+        return replace(self, keys=self.keys[place : place + 1])
+
     @cached_property
     def fingerprint(self) -> np.ndarray:
         """Hashes, (N,) uint64, of what came of each row; they order rows of equal time, wherever they stand."""
@@ -49,13 +78,26 @@ class Rows:
         return found
 
     @cached_property
+    def identity(self) -> np.ndarray:
+        """Hashes, (N,) uint64, of the keys and what came of each row, by which a repeated event is known."""
+        found = self.fingerprint
+        for key in self.keys:
+            found = mixed(found, key)
+        return found
+
+    @cached_property
     def order(self) -> np.ndarray:
-        """The rows, (N,), by time and fingerprint."""
+        """The rows, (N,), by time, fingerprint and items."""
         order = np.argsort(self.time, kind="stable")
         time = self.time[order]
         if (time[1:] == time[:-1]).any():
-            order = np.lexsort((self.fingerprint, self.time))
+            order = self.sorted(self.fingerprint)
         return order
+
+    def sorted(self, hashes: np.ndarray) -> np.ndarray:
+        """Return the rows, (N,), by time, hashes and items."""
+        items = [] if self.items is None else list(self.items[::-1])
+        return np.lexsort((*items, hashes, self.time))
 
 
 def mixed(hashes: np.ndarray, numbers: np.ndarray) -> np.ndarray:

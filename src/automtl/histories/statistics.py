@@ -8,24 +8,32 @@ t + delay_m < q. With S the sum and n the number of known outcomes, the prior p 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from automtl.histories.decay import decayed, growth
+from automtl.histories.log import Log, changes, latest, running, session_begins
 from automtl.histories.plan import SECOND, Kind, Outcome, Plan
-from automtl.histories.rows import NO_KEY, Rows
+from automtl.histories.rows import Rows
+from automtl.histories.settled import SESSION, Settled, joined_sessions, shifted_blocks
+from automtl.histories.state import State
 from automtl.tables.values.times import NO_TIME
 
 
-def inputs(plan: Plan, place: int, rows: Rows, state: None = None, chosen: np.ndarray | None = None) -> np.ndarray:
+def inputs(
+    plan: Plan, place: int, rows: Rows, state: State | None = None, chosen: np.ndarray | None = None
+) -> np.ndarray:
     """Return the inputs, (c, W) float64, of a key, by its place in the plan, of all rows or of the chosen ones.
 
-    chosen: (c,) numbers of different rows. Inputs are raw; `plan.names` tells what each is. A row's inputs depend on
-    events of an earlier time alone.
+    state: what is known of events before the rows. chosen: (c,) numbers of different rows. Inputs are raw; `plan.names`
+    tells what each is. A row's inputs depend on events of an earlier time alone. Raises EncodingError for a row that is
+    older than the state's newest event.
     """
-    past = Past.of(plan, place, rows, chosen)
+    every = rows if state is None else state.before(plan, place, rows)
+    settled = Settled.empty(plan, place) if state is None else state.settled[place]
+    past = Past.of(plan, every, place, len(rows), chosen, settled)
     found = np.empty((len(past.at), len(plan.names(place))))
     columns = (column for kind in plan.keys[place].kinds for column in STATISTICS[kind](past))
     for number, column in enumerate(columns):
@@ -35,129 +43,92 @@ def inputs(plan: Plan, place: int, rows: Rows, state: None = None, chosen: np.nd
 
 @dataclass(frozen=True)
 class Past:
-    """A log in the order of one key, then of time, and what the chosen rows of it may know.
+    """A log in the order of one key, and what the chosen rows of it may know.
 
-    order: (n,); at: (c,) the places of the chosen rows in this order; into: (c,) where their inputs belong. All sorted
-    arrays have a row of the log at each place; `first` is the place at which a row's key begins.
+    at: (c,) the places of the chosen rows in the log; into: (c,) where their inputs belong; slots: (c,) where their
+    keys stand in what a state has settled.
     """
 
     plan: Plan
-    rows: Rows
-    order: np.ndarray
-    key: np.ndarray
-    rank: np.ndarray
+    log: Log
     at: np.ndarray
     into: np.ndarray
+    settled: Settled
+    slots: np.ndarray
+    _visible: dict[int, np.ndarray] = field(default_factory=dict)
 
     @staticmethod
-    def of(plan: Plan, place: int, rows: Rows, chosen: np.ndarray | None) -> Past:
-        """Sort a log by a key."""
-        key = rows.keys[place][rows.order]
-        rank = np.argsort(key, kind="stable")
-        order = rows.order[rank]
-        if chosen is None:
-            return Past(plan, rows, order, key[rank], rank, np.arange(len(order)), order)
-        number = np.full(len(order), -1)
-        number[chosen] = np.arange(len(chosen))
-        into = number[order]
+    def of(plan: Plan, rows: Rows, place: int, last: int, chosen: np.ndarray | None, settled: Settled) -> Past:
+        """Sort rows by a key. `chosen`: numbers, (c,), among the `last` rows; None: all of these."""
+        chosen = np.arange(last) if chosen is None else chosen
+        log = Log.of(rows, place)
+        number = np.full(len(rows), -1)
+        number[len(rows) - last + chosen] = np.arange(len(chosen))
+        into = number.take(log.order)
         at = np.flatnonzero(into >= 0)
-        return Past(plan, rows, order, key[rank], rank, at, into[at])
+        return Past(plan, log, at, into.take(at), settled, settled.find(log.key.take(at)))
 
-    @cached_property
-    def time(self) -> np.ndarray:
-        return self.rows.time.take(self.order)
+    def held(self, name: str, *index: int | slice) -> np.ndarray:
+        """Return what a state holds of the keys of the chosen rows, (c, ...). `index`: of an array's further axes."""
+        return self.settled.array(name, self.slots, *index)
 
     @cached_property
     def now(self) -> np.ndarray:
         """Times of the chosen rows, (c,)."""
-        return self.time.take(self.at)
-
-    @cached_property
-    def event(self) -> np.ndarray:
-        """Which rows are events of the key, (n,)."""
-        return self.rows.event.take(self.order) & (self.key != NO_KEY) & (self.time != NO_TIME)
-
-    @cached_property
-    def starts(self) -> np.ndarray:
-        """Whether a key begins at a place, (n,)."""
-        return changes(self.key)
+        return self.log.time.take(self.at)
 
     @cached_property
     def first(self) -> np.ndarray:
-        return latest(self.starts)
-
-    @cached_property
-    def _visible(self) -> dict[int, np.ndarray]:
-        return {}
+        """Places at which the keys of the chosen rows begin, (c,)."""
+        return self.log.first.take(self.at)
 
     def visible(self, delay: int) -> np.ndarray:
         """Return the ends, (c,), of what the chosen rows know after a delay: of the places first ... end - 1."""
         if delay not in self._visible:
-            self._visible[delay] = self._before() if delay == 0 else self._known(delay)
+            self._visible[delay] = self._known(delay) if delay else self._before()
         return self._visible[delay]
 
     def _before(self) -> np.ndarray:
-        return latest(self.starts | changes(self.time)).take(self.at)
+        return latest(self.log.starts | changes(self.log.time)).take(self.at)
 
     def _known(self, delay: int) -> np.ndarray:
         """Search, within a row's key, the first place whose outcome is not known by its time."""
-        times = self.rows.time[self.rows.order]
-        wanted = np.searchsorted(times, np.maximum(times, NO_TIME + delay) - delay)[self.rank[self.at]]
-        first = self.first * (len(times) + 1)
-        return np.searchsorted(first + self.rank, first.take(self.at) + wanted)
-
-    def known(self, column: int) -> np.ndarray:
-        """Return which rows are events with a known outcome, (n,)."""
-        return self.event & self.rows.known[:, column].take(self.order)
-
-    def values(self, column: int) -> np.ndarray:
-        """Return the outcome's whole numbers, (n,), 0 where it is unknown."""
-        return np.where(self.known(column), self.rows.values[:, column].take(self.order), 0)
+        log = self.log
+        times = log.rows.time.take(log.rows.order)
+        wanted = np.searchsorted(times, np.maximum(times, NO_TIME + delay) - delay).take(log.rank.take(self.at))
+        first = log.first * (len(log) + 1)
+        return np.asarray(np.searchsorted(first + log.rank, first.take(self.at) + wanted))
 
     def total(self, terms: np.ndarray, delay: int) -> np.ndarray:
         """Sum the terms, (n,), that each chosen row knows of, (c,) int64."""
         sums = running(terms)
-        return sums.take(self.visible(delay)) - sums.take(self.first.take(self.at))
+        return np.asarray(sums.take(self.visible(delay)) - sums.take(self.first))
 
-    def all_time(self, column: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return the sums as shares of the range, and the numbers, of the known outcomes of all time, (c,) each."""
-        outcome = self.plan.outcomes[column]
-        total = self.total(self.values(column), outcome.delay)
-        return total / outcome.levels, self.total(self.known(column), outcome.delay).astype(np.float64)
+    def last(self, marked: np.ndarray, delay: int) -> np.ndarray:
+        """Return the place of the last marked row, (n,), that each chosen row knows of, (c,); -1 without one."""
+        places = np.r_[-1, latest(marked, none=-1)].take(self.visible(delay))
+        return np.where(places >= self.first, places, -1)
+
+    @cached_property
+    def events(self) -> np.ndarray:
+        """Numbers of earlier events, (c,)."""
+        return np.asarray(self.total(self.log.event, 0) + self.held("count"))
 
     @cached_property
     def means(self) -> list[np.ndarray]:
         """The smoothed means of each outcome over all time, (c,) each."""
+        return [self._mean(column, outcome) for column, outcome in enumerate(self.plan.outcomes)]
+
+    def _mean(self, column: int, outcome: Outcome) -> np.ndarray:
         smoothing = self.plan.smoothing
-        found = []
-        for column, outcome in enumerate(self.plan.outcomes):
-            total, number = self.all_time(column)
-            found.append((total + smoothing * outcome.share) / (number + smoothing))
-        return found
-
-
-def changes(values: np.ndarray) -> np.ndarray:
-    """Tell where a value differs from the one before it, (n,); the first does."""
-    found = np.ones(len(values), bool)
-    np.not_equal(values[1:], values[:-1], out=found[1:])
-    return found
-
-
-def latest(marked: np.ndarray) -> np.ndarray:
-    """Return, for each place, the last place up to it that is marked, (n,); 0 if there is none."""
-    return np.maximum.accumulate(np.where(marked, np.arange(len(marked)), 0))
-
-
-def running(terms: np.ndarray) -> np.ndarray:
-    """Return the sums, (n + 1,), of the terms before each place."""
-    sums = np.zeros(len(terms) + 1, np.int64)
-    np.cumsum(terms, out=sums[1:])
-    return sums
+        total = self.total(self.log.values(column), outcome.delay) + self.held("sums", column)
+        number = self.total(self.log.known(column), outcome.delay) + self.held("known", column)
+        return np.asarray((total / outcome.levels + smoothing * outcome.share) / (number + smoothing))
 
 
 def rates(past: Past) -> Iterator[np.ndarray]:
     """Yield the number of events, then the smoothed mean of each outcome."""
-    yield np.log1p(past.total(past.event, 0))
+    yield np.log1p(past.events)
     for outcome, mean in zip(past.plan.outcomes, past.means, strict=True):
         yield scored(mean, outcome)
 
@@ -172,63 +143,63 @@ def scored(mean: np.ndarray, outcome: Outcome) -> np.ndarray:
 
 def recent(past: Past) -> Iterator[np.ndarray]:
     """Yield, for each half-life, the decayed number of events, then the means, smoothed towards those of all time."""
-    smoothing = past.plan.smoothing
-    for half_life in past.plan.half_lives:
-        blocks = Blocks.of(past, half_life)
-        yield np.log1p(blocks.total(past.event, 0))
+    smoothing, size = past.plan.smoothing, len(past.plan.outcomes)
+    for place in range(len(past.plan.half_lives)):
+        blocks = Blocks.of(past, place)
+        yield np.log1p(blocks.total(past.log.event, 0, 0))
         for column, outcome in enumerate(past.plan.outcomes):
-            total = blocks.total(past.values(column), outcome.delay) / outcome.levels
-            number = blocks.total(past.known(column), outcome.delay)
+            total = blocks.total(past.log.values(column), outcome.delay, 1 + column) / outcome.levels
+            number = blocks.total(past.log.known(column), outcome.delay, 1 + size + column)
             yield scored((total + smoothing * past.means[column]) / (number + smoothing), outcome)
 
 
 @dataclass(frozen=True)
 class Blocks:
-    """The decay of one half-life: the growth of each row, (n,), and where its block and the one before begin, (c,)."""
+    """The decay of one half-life, by its place: blocks and growths, (n,), and where the blocks of rows begin, (c,)."""
 
     past: Past
+    place: int
+    block: np.ndarray
     growths: np.ndarray
     own: np.ndarray
     before: np.ndarray
 
     @staticmethod
-    def of(past: Past, half_life: int) -> Blocks:
-        """Cut a log into the blocks of a half-life."""
-        block, growths = growth(past.time, half_life)
-        own = latest(past.starts | changes(block))
-        last = np.maximum(own - 1, 0)  # place in the block before, if that has events
-        adjacent = (own > past.first) & (block[last] == block - 1)
-        before = np.where(adjacent, own[last], own)
-        return Blocks(past, growths, own[past.at], before[past.at])
+    def of(past: Past, place: int) -> Blocks:
+        """Cut a log into the blocks of a half-life, given by its place."""
+        block, growths = growth(past.log.time, past.plan.half_lives[place])
+        own = latest(past.log.starts | changes(block))
+        last = np.maximum(own - 1, 0)  # in the block before, if that has rows
+        before = np.where((own > past.log.first) & (block.take(last) == block - 1), own.take(last), own)
+        return Blocks(past, place, block, growths, own.take(past.at), before.take(past.at))
 
-    def total(self, terms: np.ndarray, delay: int) -> np.ndarray:
-        """Return the decayed sums of the terms, (n,), that each chosen row knows of, (c,) float64."""
-        sums, end = running(self.growths * terms), self.past.visible(delay)
+    def total(self, terms: np.ndarray, delay: int, column: int) -> np.ndarray:
+        """Return the decayed sums of the terms, (n,), that each chosen row knows of, (c,) float64.
+
+        column: where the state's sums of the same terms stand.
+        """
+        past, sums, end = self.past, running(self.growths * terms), self.past.visible(delay)
         edge = np.minimum(end, self.own)
-        here = sums[np.maximum(end, self.own)] - sums[self.own]
-        return decayed(here, sums[np.maximum(edge, self.before)] - sums[self.before], self.growths[self.past.at])
+        own = sums.take(np.maximum(end, self.own)) - sums.take(self.own)
+        before = sums.take(np.maximum(edge, self.before)) - sums.take(self.before)
+        block, held = past.held("block", self.place), past.held("decayed", self.place, slice(None), column).T
+        more = shifted_blocks(block, held, self.block.take(past.at))
+        return decayed(own + more[0], before + more[1], self.growths.take(past.at))
 
 
 def gaps(past: Past) -> Iterator[np.ndarray]:
     """Yield the time since the last event, then since the last known positive of each binary outcome."""
-    yield gap(past, past.event, 0)
+    yield gap(past, past.log.event, 0, past.held("time"))
     for column, outcome in enumerate(past.plan.outcomes):
         if outcome.binary:
-            yield gap(past, past.values(column) > 0, outcome.delay)
+            yield gap(past, past.log.values(column) > 0, outcome.delay, past.held("positive", column))
 
 
-def gap(past: Past, marked: np.ndarray, delay: int) -> np.ndarray:
-    """Return the time since the last marked row, (n,), that each chosen row knows of, (c,)."""
-    last = last_marked(past, marked, delay)
-    passed = np.where(last >= 0, past.now - past.time[last], past.plan.horizon)
-    return seconds(np.minimum(passed, past.plan.horizon))
-
-
-def last_marked(past: Past, marked: np.ndarray, delay: int) -> np.ndarray:
-    """Return the place of the last marked row, (n,), that each chosen row knows of, (c,); -1 without one."""
-    places = np.maximum.accumulate(np.where(marked, np.arange(len(marked)), -1))
-    last = np.r_[-1, places][past.visible(delay)]
-    return np.where(last >= past.first[past.at], last, -1)
+def gap(past: Past, marked: np.ndarray, delay: int, settled: np.ndarray) -> np.ndarray:
+    """Return the time since the last marked row, (n,), that each chosen row knows of, else since the settled one."""
+    last, horizon = past.last(marked, delay), past.plan.horizon
+    time = np.where(last >= 0, past.log.time.take(last), settled)
+    return seconds(np.where(time == NO_TIME, horizon, np.minimum(past.now - time, horizon)))
 
 
 def seconds(microseconds: np.ndarray) -> np.ndarray:
@@ -238,29 +209,43 @@ def seconds(microseconds: np.ndarray) -> np.ndarray:
 
 def last_outcomes(past: Past) -> Iterator[np.ndarray]:
     """Yield the outcomes of the last known event, less the prior, of the one before it, and so on; 0 without one."""
-    known = [np.flatnonzero(past.known(column)) for column in range(len(past.plan.outcomes))]
-    ends = [
-        np.searchsorted(places, past.visible(outcome.delay))
-        for places, outcome in zip(known, past.plan.outcomes, strict=True)
-    ]
-    for back in range(1, past.plan.last + 1):
-        for column, outcome in enumerate(past.plan.outcomes):
-            places = np.r_[known[column], -1][np.maximum(ends[column] - back, -1)]
-            share = past.values(column)[places] / outcome.levels - outcome.share
-            yield np.where(places >= past.first[past.at], share, 0.0)
+    shares = [last_shares(past, column) for column in range(len(past.plan.outcomes))]
+    for back in range(past.plan.last):
+        for by_back in shares:
+            yield by_back[back]
+
+
+def last_shares(past: Past, column: int) -> list[np.ndarray]:
+    """Return the last known shares of an outcome, less the prior, newest first, (c,) each."""
+    outcome, known = past.plan.outcomes[column], past.log.known(column)
+    before = running(known)
+    last = before.take(past.visible(outcome.delay)) - 1  # the number of the last known row among those of the log
+    given = last + 1 - before.take(past.first)
+    values = np.r_[past.log.values(column).compress(known), 0]
+    held = past.held("last", column)
+    found = []
+    for back in range(past.plan.last):
+        older = np.clip(back - given, 0, past.plan.last - 1)[:, None]
+        value = np.where(back < given, values.take(last - back, mode="clip"), np.take_along_axis(held, older, 1)[:, 0])
+        found.append(np.where(value >= 0, value / outcome.levels - outcome.share, 0.0))
+    return found
 
 
 def session(past: Past) -> Iterator[np.ndarray]:
     """Yield the number of events in the session before a row, and the time since it began."""
     limit = past.plan.session
-    events = np.flatnonzero(past.event)  # the e-th event's place
-    time, number = past.time[events], running(past.event)[past.visible(0)]
-    begin = latest(changes(past.first[events]) | (np.diff(time, prepend=0) > limit))
-    last = last_marked(past, past.event, 0)
-    inside = (last >= 0) & (past.now - past.time[last] <= limit)
-    start = np.r_[begin, 0][np.where(inside, number - 1, -1)]
-    yield np.log1p(np.where(inside, number - start, 0))
-    yield seconds(np.where(inside, past.now - np.r_[time, 0][start], 0))
+    events = np.flatnonzero(past.log.event)
+    time = np.r_[past.log.time.take(events), NO_TIME]
+    starts = np.r_[changes(past.log.first.take(events)), True]
+    number = running(past.log.event).take(past.visible(0))  # of the next event; the last one is before it
+    given = past.last(past.log.event, 0) >= 0
+    place = session_begins(time, starts, limit).take(np.where(given, number - 1, -1))
+    later = time.take(place), np.where(given, number - place, 0)
+    begin, length = joined_sessions([past.held(name) for name in SESSION], later, limit)
+    last = np.where(given, time.take(number - 1), past.held("time"))
+    inside = (last != NO_TIME) & (past.now - last <= limit)
+    yield np.log1p(np.where(inside, length, 0))
+    yield seconds(np.where(inside, past.now - begin, 0))
 
 
 STATISTICS: dict[Kind, Callable[[Past], Iterator[np.ndarray]]] = {

@@ -1,0 +1,200 @@
+"""What is known at the end of a log: settled numbers of each key, and the events that are still pending.
+
+An event is settled once every outcome of it is known to all rows from the newest event on: t + delay < newest, with the
+longest delay. Until then it is pending and kept as it came.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from automtl.errors import EncodingError, FileError
+from automtl.histories.log import Log
+from automtl.histories.plan import Plan
+from automtl.histories.rows import NO_KEY, Rows
+from automtl.histories.settled import Settled, kind_of, shapes
+from automtl.tables.values.times import NO_TIME
+
+Arrays = dict[str, np.ndarray]
+ROWS = ("time", "keys", "values", "known", "event", "items")
+
+
+@dataclass(frozen=True)
+class Taken:
+    """How many events an update took in, and how many it left out: late ones and repeated ones.
+
+    `dropped`: values of keys that had to go, since there may be `max_keys` of each key.
+    """
+
+    events: int
+    late: int
+    repeated: int
+    dropped: int
+
+
+@dataclass(frozen=True)
+class State:
+    """The end of a log: what all rows after it may know of it.
+
+    newest: time of the newest event, NO_TIME without one; settled: one a key; pending: events by time and identity;
+    recent: the last settled events of each value of the sequence's key, as many as a sequence is long.
+    """
+
+    newest: int
+    settled: tuple[Settled, ...]
+    pending: Rows
+    recent: Rows
+
+    @staticmethod
+    def empty(plan: Plan) -> State:
+        """Return what is known before any event."""
+        pending, recent = (Rows.empty(keys, len(plan.outcomes)) for keys in (len(plan.keys), 1))
+        return State(NO_TIME, tuple(Settled.empty(plan, place) for place in range(len(plan.keys))), pending, recent)
+
+    def update(self, plan: Plan, rows: Rows) -> tuple[State, Taken]:
+        """Take in later events; returns the new state, which does not depend on their order.
+
+        Events older than the newest one are late, and those that are equal to a taken event of the newest time are
+        repeated; both are left out.
+        """
+        late, repeated = self._late(rows), self._repeated(rows)
+        new = rows.take(np.flatnonzero(rows.event & (rows.time != NO_TIME) & ~late & ~repeated))
+        new = replace(new, values=np.where(new.known, new.values, 0))
+        newest = max(self.newest, int(new.time.max(initial=NO_TIME)))
+        every = Rows.joined([self.pending, new])
+        done = every.time + plan.delay < newest
+        state, dropped = self._settle(plan, every.take(np.flatnonzero(done)))
+        pending = every.take(np.flatnonzero(~done))
+        pending = pending.take(pending.sorted(pending.identity))
+        left = [int(np.count_nonzero(rows.event & one)) for one in (late, repeated)]
+        return replace(state, newest=newest, pending=pending), Taken(len(new), left[0], left[1], dropped)
+
+    def to_arrays(self) -> Arrays:
+        """Return all that the state holds as arrays by name, for a file."""
+        found = {"newest": np.array([self.newest])}
+        for place, one in enumerate(self.settled):
+            found |= {f"{place}.{name}": array for name, array in {"keys": one.keys, **one.arrays}.items()}
+        for name, rows in (("pending", self.pending), ("recent", self.recent)):
+            found |= {
+                f"{name}.{part}": array for part, array in vars(rows).items() if part in ROWS and array is not None
+            }
+        return found
+
+    @staticmethod
+    def from_arrays(plan: Plan, arrays: Arrays) -> State:
+        """Return the state of which `to_arrays` gave these. Raises FileError that names an array that cannot be so."""
+        left = dict(arrays)
+        newest = _checked(left, "newest", np.int64, (1,))
+        settled = []
+        for place in range(len(plan.keys)):
+            keys = _checked(left, f"{place}.keys", np.int64, (None,))
+            _require((np.diff(keys) > 0).all() and (keys != NO_KEY).all(), f"{place}.keys", "does not rise")
+            names = {name: (len(keys), *shape) for name, shape in shapes(plan, place).items()}
+            found = {name: _checked(left, f"{place}.{name}", kind_of(name), shape) for name, shape in names.items()}
+            settled.append(Settled(keys, found))
+        pending, recent = _rows(plan, left, "pending", len(plan.keys)), _rows(plan, left, "recent", 1)
+        _require((pending.time <= newest[0]).all(), "pending.time", "is later than the newest event")
+        for name in left:
+            _require(False, name, "is unknown")
+        return State(int(newest[0]), tuple(settled), pending, recent)
+
+    def before(self, plan: Plan, place: int, rows: Rows) -> Rows:
+        """Return the pending events of the keys of the rows, then the rows; those that are repeated are no events.
+
+        Raises EncodingError for a row that is older than the newest event.
+        """
+        self._require_later(rows)
+        event = np.zeros(len(rows), bool) if plan.frozen else rows.event & ~self._repeated(rows)
+        return Rows.joined([_of_keys(self.pending, place, rows.keys[place]), replace(rows, event=event)])
+
+    def recently(self, plan: Plan, rows: Rows) -> Rows:
+        """Return the events that the sequences of the rows may hold, then the rows, with the sequence's key alone.
+
+        Raises EncodingError for a row that is older than the newest event.
+        """
+        assert plan.sequence is not None
+        place, _ = plan.sequence
+        recent = _of_keys(self.recent, 0, rows.keys[place])
+        return Rows.joined([recent, self.before(plan, place, rows).only(place)])
+
+    def _require_later(self, rows: Rows) -> None:
+        early = np.flatnonzero(self._late(rows))
+        if len(early):
+            raise EncodingError(
+                f"row {early[0] + 1} is of {moment(int(rows.time[early[0]]))}, before the newest event that the "
+                f"model's histories know, of {moment(self.newest)}; give later rows, or replay a log with --history"
+            )
+
+    def _late(self, rows: Rows) -> np.ndarray:
+        return np.asarray(rows.time != NO_TIME) & (rows.time < self.newest)
+
+    def _repeated(self, rows: Rows) -> np.ndarray:
+        found = np.asarray((rows.time == self.newest) & (rows.time != NO_TIME))
+        if found.any():
+            taken, here = (one.take(np.flatnonzero(one.time == self.newest)) for one in (self.pending, rows))
+            found[found] = np.isin(here.identity, taken.identity)
+        return found
+
+    def _settle(self, plan: Plan, rows: Rows) -> tuple[State, int]:
+        """Add events, all of which are later than those that are settled; also returns how many keys were dropped."""
+        every = [one.then(Settled.of(plan, place, rows), plan.session) for place, one in enumerate(self.settled)]
+        kept = tuple(one.newest(plan.max_keys) for one in every)
+        dropped = sum(len(one.keys) - len(left.keys) for one, left in zip(every, kept, strict=True))
+        if plan.sequence is None:
+            return replace(self, settled=kept), dropped
+        place, length = plan.sequence
+        recent = Rows.joined([self.recent, rows.only(place)])
+        recent = recent.take(np.flatnonzero(kept[place].find(recent.keys[0]) >= 0))
+        return replace(self, settled=kept, recent=_last_of_each(recent, length)), dropped
+
+
+def _require(holds: bool | np.bool_, name: str, what: str) -> None:
+    if not holds:
+        raise FileError(f"array '{name}' of the model's histories {what}; restore the model's folder, or fit again")
+
+
+def _checked(arrays: Arrays, name: str, kind: type, shape: tuple[int | None, ...]) -> np.ndarray:
+    """Take an array from others. shape: None where any size will do."""
+    _require(name in arrays, name, "is missing")
+    array = arrays.pop(name)
+    same = array.ndim == len(shape) and all(
+        size in (None, given) for size, given in zip(shape, array.shape, strict=True)
+    )
+    _require(array.dtype == kind and same, name, f"has type {array.dtype} and shape {array.shape}")
+    return array
+
+
+def _rows(plan: Plan, arrays: Arrays, name: str, keys: int) -> Rows:
+    time = _checked(arrays, f"{name}.time", np.int64, (None,))
+    size, outcomes = len(time), len(plan.outcomes)
+    values = _checked(arrays, f"{name}.values", np.int64, (size, outcomes))
+    levels = np.array([outcome.levels for outcome in plan.outcomes], np.int64)
+    _require(((values >= 0) & (values <= levels)).all(), f"{name}.values", "is out of range")
+    items = f"{name}.items"
+    return Rows(
+        time,
+        _checked(arrays, f"{name}.keys", np.int64, (keys, size)),
+        values,
+        _checked(arrays, f"{name}.known", np.bool_, (size, outcomes)),
+        _checked(arrays, f"{name}.event", np.bool_, (size,)),
+        _checked(arrays, items, np.int32, (None, size)) if items in arrays else None,
+    )
+
+
+def _of_keys(events: Rows, place: int, keys: np.ndarray) -> Rows:
+    return events.take(np.flatnonzero(np.isin(events.keys[place], keys)))
+
+
+def _last_of_each(events: Rows, length: int) -> Rows:
+    """Keep the last events of each value of their one key, in the order of key and time."""
+    log = Log.of(events, 0)
+    ends = np.append(np.flatnonzero(log.starts)[1:], len(log))
+    after = np.repeat(ends, np.diff(ends, prepend=0)) - np.arange(len(log))
+    return events.take(log.order.compress(after <= length))
+
+
+def moment(time: int) -> str:
+    """Write a time, in microseconds since 1970, for people."""
+    return str(np.datetime64(time, "us")).replace("T", " ")
