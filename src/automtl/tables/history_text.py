@@ -1,4 +1,4 @@
-"""What the histories of a table are, in words for people."""
+"""The histories of a table in words for people."""
 
 from __future__ import annotations
 
