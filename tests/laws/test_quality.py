@@ -61,6 +61,8 @@ FLAWS: dict[str, tuple[str, Change]] = {
     "time range": ("at", lambda t, _: t.with_columns(at=pl.date(pl.when(pl.col("user") > 9).then(2024).otherwise(1),
                                                                 1, 1 + pl.col("hour")))),
     "no time or group": ("user", lambda t, _: t.with_columns(user=pl.when(pl.col("user") > 9).then("user"))),
+    "equal times": ("timestamp", lambda t, _: t.with_columns(
+        timestamp=1_650_000_000 + pl.int_range(pl.len()) % 6 * 3600)),
     "drift": ("price", lambda t, part: t.with_columns(price=pl.col("price") + 2 * (part == "test"))),
 }  # fmt: skip
 

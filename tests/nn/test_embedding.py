@@ -7,7 +7,7 @@ from torch import nn
 
 from automtl.features.batch import Features
 from automtl.features.layout import CategoricalLayout, Layout
-from automtl.nn.embedding import FieldEmbedding, sum_by_id
+from automtl.nn.embedding import FieldEmbedding
 from tests.conftest import small_batch, small_layout
 
 
@@ -60,22 +60,14 @@ def test_the_gradient_by_rows_is_the_tables_and_names_the_rows_met() -> None:
     torch.testing.assert_close(sparse.table.grad.to_dense(), dense.table.grad)
     met = {int(i) for i in features.categorical[:, 0]} | {9 + int(i) for i in features.categorical[:, 1]}
     met |= {14 + int(i) for i in features.multi[0].flatten()}
-    met |= {int(i) for i in features.multi[1].flatten()} | {9 + int(i) for i in features.multi[2].flatten()}  # events
+    events = zip((0, 9, 20, 23), features.multi[1:], strict=True)  # two aspects have the ids of the categorical fields
+    met |= {start + int(i) for start, ids in events for i in ids.flatten()}
     assert set(sparse.table.grad.coalesce().indices()[0].tolist()) == met
-
-
-def test_sums_by_id_are_those_of_index_add_to_the_last_bit() -> None:
-    ids, values = torch.randint(0, 5, (50, 3)), torch.randn(50, 4, 2)
-    plain = torch.zeros(7, 2).index_add_(0, ids.view(-1), values[:, :3].reshape(150, 2))
-    assert torch.equal(sum_by_id(ids, values, 7), plain)
-    torch.testing.assert_close(sum_by_id(ids, values.double(), 7).float(), plain)
-    for none in (ids[:0], values[:0]), (ids[:, :0], values):
-        assert not sum_by_id(*none, 7).any()
 
 
 def test_ids_of_32_and_64_bits_are_the_same() -> None:
     (short, _), (long, _) = embedded(), embedded()
-    long.offsets, long.multi_offsets = long.offsets.long(), long.multi_offsets.long()
+    long.offsets, long.list_offsets = long.offsets.long(), long.list_offsets.long()
     features, above = small_batch(6).features, torch.randn(6, 7, 4)
     assert short.offsets.dtype is torch.int32
     outs = short(features.each(as_short)), long(features.each(as_long))

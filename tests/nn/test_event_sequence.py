@@ -10,7 +10,7 @@ from torch import Tensor
 from automtl.features.batch import Features
 from automtl.features.layout import AspectLayout, CategoricalLayout, Layout, SequenceLayout
 from automtl.nn.embedding import FieldEmbedding
-from automtl.nn.event_sequence import EventSequence
+from automtl.nn.event_sequence import SelfAttention
 from automtl.nn.lists import TargetAttention
 from automtl.tables.schema import Task
 
@@ -52,20 +52,18 @@ def two_fields(module: FieldEmbedding, features: Features) -> Tensor:
 
 def by_loops(module: FieldEmbedding, features: Features) -> Tensor:
     """The definition, row by row and event by event."""
-    (sequence,) = module.events
-    return torch.stack([torch.stack(one_row(module, sequence, features, row)) for row in range(len(COUNTS))])
+    return torch.stack([torch.stack(one_row(module, features, row)) for row in range(len(COUNTS))])
 
 
-def one_row(module: FieldEmbedding, sequence: EventSequence, features: Features, row: int) -> list[Tensor]:
-    _, tab, item = features.categorical[row].tolist()
-    target = module.table[7 + item] + module.table[4 + tab]
+def one_row(module: FieldEmbedding, features: Features, row: int) -> list[Tensor]:
+    table, (_, tab, item), (sequence,) = module.table, features.categorical[row].tolist(), module.sequences
     events = []
     for ids in zip(*(each[row, : COUNTS[row]].tolist() for each in features.multi), strict=True):
-        shared = module.table[7 + ids[0]] + module.table[4 + ids[2]]
-        events.append(shared + sequence.table[ids[1]] + sequence.table[3 + ids[3]])
+        events.append(table[7 + ids[0]] + table[13 + ids[1]] + table[4 + ids[2]] + table[16 + ids[3]])
     if not events:
         return [torch.zeros(DIM), torch.zeros(DIM)]
-    return [attended(sequence.target_attention, events, target), state(sequence, events)]
+    target = table[7 + item] + table[4 + tab]
+    return [attended(sequence.target_attention, events, target), state(sequence.self_attention, events)]  # type: ignore[union-attr, arg-type]
 
 
 def attended(attention: TargetAttention, events: list[Tensor], target: Tensor) -> Tensor:
@@ -73,14 +71,12 @@ def attended(attention: TargetAttention, events: list[Tensor], target: Tensor) -
     return attention(torch.stack(events).unsqueeze(0), given, target.unsqueeze(0))[0]  # type: ignore[no-any-return]
 
 
-def state(sequence: EventSequence, events: list[Tensor]) -> Tensor:
-    part, count = sequence.self_attention, len(events)
-    placed = [event + part.place[min(count - 1 - at, 2)] for at, event in enumerate(events)]
-    total = torch.zeros(DIM)
-    for asking, event in zip(placed, events, strict=True):
-        score = torch.stack([(asking @ part.query) @ (other @ part.key) / DIM**0.5 for other in placed]).softmax(0)
-        total = total + event + sum(share * (other @ part.value) for share, other in zip(score, placed, strict=True))
-    return total / count
+def state(part: SelfAttention, events: list[Tensor]) -> Tensor:
+    placed = [event + part.place[min(len(events) - 1 - at, 2)] for at, event in enumerate(events)]
+    asked = placed[-1] @ part.query
+    share = torch.stack([asked @ (one @ part.key) / DIM**0.5 for one in placed]).softmax(0)
+    heard = sum(weight * (event @ part.value) for weight, event in zip(share, events, strict=True))
+    return events[-1] + heard
 
 
 def test_they_are_what_loops_over_rows_and_events_give_with_their_gradients() -> None:
@@ -91,7 +87,7 @@ def test_they_are_what_loops_over_rows_and_events_give_with_their_gradients() ->
     for out in outs:
         (out * above).sum().backward()
     compared = [(mine, other) for mine, other in zip(fused.parameters(), plain.parameters()) if other.grad is not None]
-    assert len(compared) == 1 + 1 + 6 + 4  # both tables, target attention, self-attention
+    assert len(compared) == 1 + 6 + 4  # the table, target attention, self-attention
     for mine, other in compared:
         torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-5)
 
@@ -133,12 +129,6 @@ def test_two_sequences_read_their_own_lists() -> None:
     assert out.shape == (4, 3 + 4, DIM)
     without = both(replace(features, multi=(*features.multi, *(torch.zeros_like(ids) for ids in features.multi[2:]))))
     assert torch.equal(out[:, 3:5], without[:, 3:5]) and not without[:, 5:].any() and out[:3, 5:].any()
-
-
-def test_ids_of_own_aspects_are_not_looked_up_in_the_table_of_all_fields() -> None:
-    module = embedding()
-    assert len(module.table) == 4 + 3 + 6 and len(module.events[0].table) == 3 + 5
-    assert module.ids_of_a_row(rows()) == 3 + 2 * 4
 
 
 def test_the_gradient_by_rows_is_the_tables() -> None:

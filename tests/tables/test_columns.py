@@ -62,7 +62,7 @@ def test_a_task_is_nothing_else(what: dict[str, Any]) -> None:
         (ColumnRoles(label_delay="1h"), "a label delay needs a time column.*name it with --time"),
         (ColumnRoles(label_delay="0s"), "a label delay needs a time column"),
         (ColumnRoles(outcomes=("watched",)), "an outcome column needs a time column"),
-        (ColumnRoles(history=True), "'history' in the schema needs a time column"),
+        (ColumnRoles(history=True), "'history' needs a time column"),
         (ColumnRoles(time="at", outcomes=("wached",)), "outcome 'wached': no such column.*did you mean 'watched'"),
         (ColumnRoles(time="at", outcomes=("note",)), "outcome 'note': values must be numbers.*found 'x' in row 1"),
         (ColumnRoles(time="at", history=False, label_delay="1h"), "histories are turned off; leave out one"),

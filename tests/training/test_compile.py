@@ -32,4 +32,4 @@ def test_a_compiled_model_learns_the_same() -> None:
         trained.append(model)
     assert sum(counters["stats"].values()) > 0 and not counters["graph_break"]
     for plain, compiled in zip(trained[0].parameters(), trained[1].parameters(), strict=True):
-        torch.testing.assert_close(plain, compiled, rtol=1e-3, atol=1e-5)
+        torch.testing.assert_close(plain, compiled, rtol=1e-3, atol=1e-4)  # a step of Adam is 1e-3

@@ -83,8 +83,8 @@ def test_a_step_moves_met_rows_alone_and_clips_as_a_whole_table_would() -> None:
             9 + i for i in batch.features.categorical[:, 1].tolist()
         }
         met |= {14 + i for i in batch.features.multi[0].flatten().tolist()}
-        met |= set(batch.features.multi[1].flatten().tolist())  # of events, by the ids of both fields
-        met |= {9 + i for i in batch.features.multi[2].flatten().tolist()}
+        for start, ids in zip((0, 9, 20, 23), batch.features.multi[1:], strict=True):  # of events
+            met |= {start + i for i in ids.flatten().tolist()}
         if form == "row-wise":
             assert set(moved.nonzero().flatten().tolist()) <= met
     rest = norms[0][torch.arange(len(norms[0])) != 0]  # without the table's
@@ -117,7 +117,7 @@ def test_rows_pay_where_the_table_is_large_against_the_batch(monkeypatch: pytest
     assert not pays_by_rows(27_406, 2 * 1024)
     net, train = model(), small_batch(100)
     assert by_rows(net, train, replace(SETTINGS, embedding_updates="auto")) == []
-    monkeypatch.setattr("automtl.training.rowwise.SMALL_TABLE", 6)  # of 20 rows, 13 ids
+    monkeypatch.setattr("automtl.training.rowwise.SMALL_TABLE", 5)  # of 27 rows, 21 ids
     monkeypatch.setattr("automtl.training.rowwise.ROW_COST", 1)
     assert by_rows(net, train, replace(SETTINGS, embedding_updates="auto", batch_size=1)) == [net.embedding]
     assert by_rows(net, train, SETTINGS) == [net.embedding]

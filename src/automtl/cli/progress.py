@@ -14,7 +14,7 @@ from automtl.cli.show import show_findings
 
 
 class Display(ABC):
-    """Shows findings as lines, and progress as subclasses say. `live`: the part that rich updates on a terminal."""
+    """Shows findings and notices as lines, and progress as subclasses say. `live`: what rich updates on a terminal."""
 
     live: Any
 
@@ -28,10 +28,13 @@ class Display(ABC):
 
     def callback(self, event: Any) -> None:
         """Show one event."""
+        from automtl.system.progress import Notice
         from automtl.tables.quality import Findings
 
         if isinstance(event, Findings):
             show_findings(event.findings)
+        elif isinstance(event, Notice):
+            typer.echo(event.text, err=True)
         else:
             self.show(event)
 

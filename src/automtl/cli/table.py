@@ -24,6 +24,7 @@ def describe_command(
     """Show the schema inferred for a table: what each column is read as, an example, and what stood in its way."""
     from automtl.tables.columns import check_columns, resolve_schema
     from automtl.tables.describe import summarize
+    from automtl.tables.history_text import history_lines
     from automtl.tables.table import read_table
 
     tasks, frame = columns.tasks, read_table(table)
@@ -35,6 +36,8 @@ def describe_command(
     for summary in found:
         for note in summary.notes:
             typer.echo(note if note.startswith("column '") else f"column '{summary.name}': {note}")
+    for line in history_lines(schema, inferred=columns.time is None):
+        typer.echo(line)
     if schema.target_encoding:
         typer.echo(f"target encoding: {', '.join(' + '.join(key) for key in schema.target_encoding)}")
     save(out, "schema", schema.text())

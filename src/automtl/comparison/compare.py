@@ -24,7 +24,7 @@ from automtl.config import Settings
 from automtl.errors import SettingsError, suggestion
 from automtl.experiment.fit import check_settings
 from automtl.experiment.inputs import distinct_presets
-from automtl.experiment.source import FolderSource, Source, open_source
+from automtl.experiment.source import FolderSource, Source, open_source, tell_source
 from automtl.report.folder import attempted, comparison_report
 from automtl.report.run import field_lines
 from automtl.system.files import json_bytes, locked, write_whole
@@ -78,8 +78,8 @@ def compare_table(
 
     All seeds share one split; candidates are tuned on validation rows. An interrupted comparison goes on where it
     stopped if it is called again with the same table, schema and settings; models, seeds and trials may be added.
-    `callback` gets `Findings` of the data checks before anything is trained, then `ComparisonProgress`.
-    A model that fails is reported in its entry (`failed`) and leaves the others alone.
+    `callback` gets a `Notice` of histories and `Findings` of the data checks before anything is trained, then
+    `ComparisonProgress`. A model that fails is reported in its entry (`failed`) and leaves the others alone.
 
     New processes import the calling script, so it needs `if __name__ == "__main__":`.
 
@@ -123,6 +123,7 @@ def run_comparison(
     _check(candidates, base, plan)
     given = source if isinstance(source, str | Path) else read_table(source)
     rows, base = open_source(given, tasks, settings.roles, settings.schema, base, settings.split_seed, identify=True)
+    tell_source(callback, rows, settings.roles, settings.schema)
     if isinstance(rows, FolderSource):
         rows.check_seed(settings.split_seed)
     store = ResultStore(out / "results")

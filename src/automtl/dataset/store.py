@@ -161,7 +161,7 @@ class Store:
         """
         files: list[mmap.mmap] = []
         found = {name: _mapped(self.file(name), array, files) for name, array in self.arrays.items()}
-        multi = tuple(found[f"multi.{index}"] for index in range(self.layout.num_lists))
+        multi = tuple(found[f"multi.{index}"] for index in range(len(self.layout.lists)))
         features = Features(found["categorical"], multi, found["numeric"])
         rows = Batch(features, found["labels"], found["mask"], found["weight"], found.get("group"))
         return with_buffer(replace(rows, release=partial(_release, files)), memory_bytes)
@@ -251,7 +251,7 @@ def slices(rows: Batch, size: int) -> Iterator[Batch]:
 
 
 def _write_arrays(folder: Path, parts: Iterable[Batch], layout: Layout, cached: bool) -> dict[str, Array]:
-    ids = sum(field.size for field in layout.categorical) + sum(field.size for field in layout.multi)
+    ids = sum(field.size for field in (*layout.categorical, *layout.lists))
     id_dtype = "int32" if ids < 2**31 else "int64"  # with the offset of its field, which the embedding adds
     writers: dict[str, _Writer] = {}
     with ExitStack() as stack:
@@ -351,7 +351,7 @@ def _require_shapes(store: Store) -> None:
     layout = store.layout
     fixed = {"categorical": len(layout.categorical), "numeric": layout.num_numeric}
     fixed |= {"labels": layout.num_tasks, "mask": layout.num_tasks}
-    lists = {f"multi.{index}" for index in range(layout.num_lists)}
+    lists = {f"multi.{index}" for index in range(len(layout.lists))}
     if missing := sorted({*fixed, *lists, "weight"} - set(store.arrays)):
         raise ValueError(f"array '{missing[0]}' is missing")
     for name, array in store.arrays.items():

@@ -18,7 +18,7 @@ from automtl.ensemble.trees import TreeModel
 from automtl.errors import SettingsError
 from automtl.experiment.experiment import Experiment
 from automtl.experiment.inputs import EncodedSource, is_self_trained
-from automtl.experiment.source import open_source
+from automtl.experiment.source import open_source, tell_source
 from automtl.models.registry import EVERY_MODEL, MODELS, check_model
 from automtl.predictor import Predictor
 from automtl.report.folder import attempted, run_report
@@ -71,8 +71,9 @@ def fit_table(
 ) -> Run:
     """Search, train and test a model for a table; write the run folder if `out` is given.
 
-    `callback` gets `Findings` of the data checks before anything is trained, then `Progress`. The encoder is fitted on
-    training rows, choices are made on validation rows, and test rows are encoded and read once, at the end.
+    `callback` gets a `Notice` of histories and `Findings` of the data checks before anything is trained, then
+    `Progress`. The encoder is fitted on training rows, choices are made on validation rows, and test rows are encoded
+    and read once, at the end.
 
     >>> log = automtl.synthetic_log(rows=500, seed=0)
     >>> quick = {"model": "mmoe", "presets": [], "training": {"epochs": 1}}
@@ -84,7 +85,9 @@ def fit_table(
     check_settings(settings)
     if out is not None:
         MODEL.require_free(Path(out), overwrite)
-    rows, settings = open_source(source, tasks, roles or ColumnRoles(), schema, settings, seed)
+    roles = roles or ColumnRoles()
+    rows, settings = open_source(source, tasks, roles, schema, settings, seed)
+    tell_source(callback, rows, roles, schema)
     schema = rows.schema
     for model in {settings.model, settings.reference}:
         check_model(model, schema.tasks)

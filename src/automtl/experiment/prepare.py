@@ -26,6 +26,7 @@ from automtl.system.files import LOCK, json_bytes, locked, write_whole
 from automtl.system.manifest import PREPARED
 from automtl.system.progress import Callback, Event, ignore
 from automtl.tables.columns import ColumnRoles, resolve_schema
+from automtl.tables.history_text import tell_history
 from automtl.tables.quality import Finding, Findings, check_quality
 from automtl.tables.reading.files import TableFiles
 from automtl.tables.schema import Schema
@@ -54,9 +55,9 @@ def prepare_table(
     """Encode a table of files in bounded memory, and write the folder `out`, which `fit` and other commands read.
 
     `memory_bytes`: about the memory that it may use; by default a quarter of the machine's. A sample of rows is
-    checked; without a schema, one is inferred from it. `callback` gets `Findings` and `Progress`. A folder beside `out`
-    keeps what is done; if the call is stopped, the same call goes on from there. Raises FileError if that folder
-    belongs to another job or a running process, or if `out` holds something that must not be replaced.
+    checked; without a schema, one is inferred from it. `callback` gets a `Notice`, `Findings` and `Progress`. A folder
+    beside `out` keeps what is done; if the call is stopped, the same call goes on from there. Raises FileError if that
+    folder belongs to another job or a running process, or if `out` holds something that must not be replaced.
 
     >>> automtl.synthetic_log(rows=500, seed=0).write_parquet("log.parquet")
     >>> automtl.prepare_table("log.parquet", ["click", "buy"], out="prepared").num_rows["train"]
@@ -66,7 +67,9 @@ def prepare_table(
     PREPARED.require_free(out, overwrite)
     check_seed(seed)
     opened = TableFiles.open(source)
-    table, schema = _sample(opened, tasks, roles, schema)
+    table, resolved = _sample(opened, tasks, roles, schema)
+    tell_history(callback, resolved, roles, schema)
+    schema = resolved
     _check_types(opened, schema, settings)
     memory = memory_bytes or machine_memory_bytes() // MEMORY_SHARE
     plan = _plan(opened, schema, settings, seed, chunk_rows, memory)

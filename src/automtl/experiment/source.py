@@ -19,7 +19,9 @@ from automtl.features.column_selection import select_inputs, without_sequences
 from automtl.features.encoder import Encoder, with_histories
 from automtl.features.histories import FittedHistories, HistoryInputs, fit_histories
 from automtl.features.settings import EncoderSettings
+from automtl.system.progress import Callback
 from automtl.tables.columns import ColumnRoles, check_columns, of_some_tasks, resolve_schema
+from automtl.tables.history_text import tell_history
 from automtl.tables.infer import check_labels
 from automtl.tables.labels import check_weights
 from automtl.tables.quality import Finding, check_quality
@@ -189,6 +191,11 @@ def open_source(
     check_weights(table, schema)
     split = split_table(table, schema, settings.split, seed)
     return TableSource(split, schema, seed, table_digest(table) if identify else "", roles.drop), settings
+
+
+def tell_source(callback: Callback, rows: Source, roles: ColumnRoles, schema: Schema | None) -> None:
+    """Tell of the histories of rows that `open_source` opened with these roles and schema."""
+    tell_history(callback, rows.schema, roles, rows.schema if isinstance(rows, FolderSource) else schema)
 
 
 def check_schema(table: pl.DataFrame, schema: Schema) -> None:

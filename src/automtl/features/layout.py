@@ -86,14 +86,9 @@ class Layout:
         return len(self.categorical) + len(self.multi) + 2 * len(self.sequences) + len(self.numeric)
 
     @property
-    def num_lists(self) -> int:
-        """Number of lists of ids: one of each multi-valued field, then one of each aspect of each sequence."""
-        return len(self.multi) + sum(len(one.aspects) for one in self.sequences)
-
-    def first_list(self, sequence: SequenceLayout) -> int:
-        """Return the place of a sequence's first list among all lists."""
-        before = self.sequences[: self.sequences.index(sequence)]
-        return len(self.multi) + sum(len(one.aspects) for one in before)
+    def lists(self) -> tuple[MultiLayout | AspectLayout, ...]:
+        """Sizes of all lists of ids, in order: multi-valued fields, then the aspects of each sequence."""
+        return (*self.multi, *(aspect for sequence in self.sequences for aspect in sequence.aspects))
 
     @property
     def num_tasks(self) -> int:

@@ -9,12 +9,13 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
+from automtl.histories.sorting import changes, sorted_order
 from automtl.system.hashing import hash_integers
 from automtl.tables.roles import group_ids
 from automtl.tables.schema import Field, FieldKind
-from automtl.tables.values.ids import CLOCKS, TEXTS, unnamed
+from automtl.tables.values.ids import unnamed
 from automtl.tables.values.numbers import as_numbers
-from automtl.tables.values.times import LIKELY, NO_TIME, SCALES, all_numbers, time_order
+from automtl.tables.values.times import LIKELY, NO_TIME, is_number, likely_unit, time_order
 
 NO_KEY = 0  # of a row that lacks a part of the key
 ODD = np.uint64(0x9E3779B97F4A7C15)
@@ -86,12 +87,35 @@ class Rows:
         return found
 
     @cached_property
+    def happened(self) -> np.ndarray:
+        """Which rows are events that have a time, (N,) bool."""
+        return np.asarray(self.event & (self.time != NO_TIME))
+
+    @cached_property
+    def known_events(self) -> np.ndarray:
+        """Which rows are events with a known outcome, (M, N) bool."""
+        return np.asarray(np.ascontiguousarray(self.known.T) & self.happened)
+
+    @cached_property
+    def all_known(self) -> list[bool]:
+        """Whether an outcome is known of all events, by outcome."""
+        return [bool((known == self.happened).all()) for known in self.known_events]
+
+    @cached_property
+    def known_values(self) -> np.ndarray:
+        """The outcomes of the events, (M, N) int32, 0 where they are unknown."""
+        return np.asarray(np.where(self.known_events, self.values.T, 0).astype(np.int32))
+
+    @cached_property
     def order(self) -> np.ndarray:
         """The rows, (N,), by time, fingerprint and items."""
-        order = np.argsort(self.time, kind="stable")
-        time = self.time[order]
-        if (time[1:] == time[:-1]).any():
-            order = self.sorted(self.fingerprint)
+        order = sorted_order(self.time)
+        time = self.time.take(order)
+        new = np.append(changes(time), True)
+        tied = np.flatnonzero(~(new[:-1] & new[1:]))  # places of rows that share their time with others
+        if len(tied):
+            rows = self.take(order.take(tied))
+            order[tied] = order.take(tied).take(rows.sorted(rows.fingerprint))
         return order
 
     def sorted(self, hashes: np.ndarray) -> np.ndarray:
@@ -139,23 +163,7 @@ def log_times(column: pl.Series, field: Field | None, unit: str | None) -> np.nd
         column, unit = unnamed(column).cast(pl.Duration("us")).to_physical(), "us"
     if field is not None or not is_number(column):
         return time_order(column, field)
-    return _counted(column, unit or likely_unit(column))
-
-
-def is_number(column: pl.Series) -> bool:
-    """Tell whether times are plain numbers, whose unit has to be known."""
-    if column.dtype in TEXTS:
-        return all_numbers(column)
-    return column.dtype != pl.Date and column.dtype not in CLOCKS
-
-
-def likely_unit(column: pl.Series) -> str:
-    """Tell the unit in which a column's median is a time of these years; seconds where there is none."""
-    middle = as_numbers(column).median()
-    likely = (
-        unit for unit, scale in SCALES.items() if isinstance(middle, float) and LIKELY[0] <= middle * scale <= LIKELY[1]
-    )
-    return next(likely, "s")
+    return _counted(column, unit or likely_unit(column) or "s")
 
 
 def _counted(column: pl.Series, unit: str) -> np.ndarray:

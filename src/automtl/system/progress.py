@@ -30,6 +30,13 @@ class Progress(Event):
     strongest: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Notice(Event):
+    """Something that people should know of a run, in one line; it stops nothing."""
+
+    text: str
+
+
 Callback = Callable[[Event], None]
 
 

@@ -68,6 +68,7 @@ def summarize(table: pl.DataFrame, schema: Schema) -> list[ColumnSummary]:
 def _roles(schema: Schema) -> dict[str, str]:
     roles = {field.name: _field_role(field) for field in schema.fields}
     roles |= {task.name: f"task ({task.kind})" for task in schema.tasks}
+    roles |= dict.fromkeys(schema.outcomes, "outcome")
     for role, name in (("weight", schema.weight), ("time", schema.time), ("split", schema.split)):
         if name is not None:
             roles[name] = role
@@ -110,7 +111,7 @@ def _read(column: pl.Series, field: Field | None, schema: Schema) -> Reading:
         values = as_moments(column, field)
     elif field is not None or column.name == schema.weight:
         values = as_numbers(column, field)
-    elif column.name in schema.task_names:
+    elif column.name in (*schema.task_names, *schema.outcomes):
         values = as_labels(column)
     else:
         values = column

@@ -10,6 +10,7 @@ import polars as pl
 
 from automtl.errors import RowError, SchemaError, suggestion
 from automtl.tables.history import AnyHistory
+from automtl.tables.history_choice import with_history
 from automtl.tables.schema import SINGLE, Condition, Field, FieldKind, Schema, Task, TaskKind
 from automtl.tables.values.ids import TEXTS, unnamed
 from automtl.tables.values.lists import BRACKETED
@@ -117,15 +118,16 @@ def infer_schema(
     if not fields:
         raise SchemaError("no input column is left; drop fewer columns")
     found = tuple(infer_task(table, name) for name in tasks)
-    schema = Schema(
-        fields, found, weight, group, time, split, choose_target_encoding(table, fields), outcomes=tuple(outcomes),
-        history=history,
-    )  # fmt: skip
-    return with_times(schema)
+    schema = Schema(fields, found, weight, group, time, split, outcomes=tuple(outcomes), history=history)
+    schema = with_history(table, schema, [field.name for field in fields])
+    return replace(schema, target_encoding=choose_target_encoding(table, schema.fields))
 
 
 def completed_schema(table: pl.DataFrame, schema: Schema) -> Schema:
-    """Return the schema with what the table says of its fields: zones of times, separators of numbers that are text."""
+    """Return the schema with what the table says: zones of times, separators of numbers that are text, histories.
+
+    Raises SchemaError for histories or outcomes without a time column.
+    """
 
     def completed(field: Field) -> Field:
         column = table[field.name] if field.name in table.columns else pl.Series(field.name, [], dtype=pl.Null)
@@ -137,26 +139,9 @@ def completed_schema(table: pl.DataFrame, schema: Schema) -> Schema:
             return field if marks is None else replace(field, **dict(zip(("decimal", "thousands"), marks, strict=True)))  # type: ignore[arg-type]
         return field
 
-    return with_times(replace(schema, fields=tuple(map(completed, schema.fields))))
-
-
-def with_times(schema: Schema) -> Schema:
-    """Return the schema without histories if it has no time column. Raises SchemaError if it asks for them."""
-    if schema.time is not None:
-        return schema
-    delays = schema.history.label_delay if schema.history else None
-    asked = {
-        "a label delay": delays is not None,
-        "an outcome column": schema.outcomes,
-        "'history' in the schema": schema.history,
-    }
-    for what, given in asked.items():
-        if given:
-            raise SchemaError(
-                f"{what} needs a time column, since histories follow from it; name it with --time, or 'time:' in a "
-                "schema file"
-            )
-    return replace(schema, history=False)
+    used = {*schema.task_names, *schema.outcomes, schema.weight, schema.group, schema.split}
+    searched = [name for name in table.columns if name not in used] if schema.history else []
+    return with_history(table, replace(schema, fields=tuple(map(completed, schema.fields))), searched)
 
 
 def infer_field(column: pl.Series) -> Field | None:

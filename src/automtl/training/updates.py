@@ -38,9 +38,11 @@ def by_rows(model: nn.Module, train: Batch, settings: TrainingSettings) -> list[
     """Choose the embeddings whose tables are moved by the rows that a step meets."""
     if settings.embedding_updates != "auto":
         return embeddings(model) if settings.embedding_updates == "row-wise" else []
-    rows = min(settings.batch_size, len(train))
-    found = [(module, rows * module.ids_of_a_row(train.features)) for module in embeddings(model)]
-    return [module for module, ids in found if pays_by_rows(len(module.table), ids)]
+    features = train.features
+    ids = min(settings.batch_size, len(train)) * sum(
+        part[0].numel() for part in (features.categorical, *features.multi)
+    )
+    return [module for module in embeddings(model) if pays_by_rows(len(module.table), ids)]
 
 
 @torch.no_grad()

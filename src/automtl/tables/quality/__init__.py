@@ -23,7 +23,12 @@ from automtl.tables.quality.forms import (
 )
 from automtl.tables.quality.leakage import follows_a_label, predicts_a_label
 from automtl.tables.quality.parts import drifting_columns, duplicated_rows, label_rates
-from automtl.tables.quality.times import rows_without_time_or_group, times_without_zone, unlikely_times
+from automtl.tables.quality.times import (
+    rows_of_equal_time,
+    rows_without_time_or_group,
+    times_without_zone,
+    unlikely_times,
+)
 from automtl.tables.roles import require_both_classes
 from automtl.tables.schema import Schema
 from automtl.tables.split import Split
@@ -47,6 +52,7 @@ CHECKS: dict[str, Check] = {
     "zone": times_without_zone,
     "time range": unlikely_times,
     "no time or group": rows_without_time_or_group,
+    "equal times": rows_of_equal_time,
 }
 
 __all__ = ["CHECKS", "Audit", "Check", "Finding", "Findings", "check_quality"]

@@ -10,13 +10,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 import polars as pl
 
 from automtl.tables.quality.base import Audit, Finding, grouping
-from automtl.tables.schema import Field
-from automtl.tables.values.ids import unnamed
+from automtl.tables.schema import Field, FieldKind
+from automtl.tables.values.ids import TEXTS, unnamed
 
 AUC = 0.955  # measured: leaks .959 and more, honest columns up to .947
 ERROR = 0.15  # of chance: AUC is 3 of them away from .5
@@ -24,6 +25,7 @@ SMOOTHING = 20.0  # rows at the label's overall rate that are added to each grou
 EXCEPTIONS = 0.2  # of those expected by chance; measured: outcomes up to .12, honest columns .28 and more
 SURPRISE = 11.0  # -log of the chance of so few exceptions (about 1e-5)
 DROP = "drop it (--drop '{0}') unless it is known before the label is"
+OUTCOME = "drop it (--drop '{0}'), or let later rows know it (--outcome '{0}'), unless it is known before the label is"
 
 
 def predicts_a_label(audit: Audit) -> Iterator[Finding]:
@@ -37,7 +39,13 @@ def predicts_a_label(audit: Audit) -> Iterator[Finding]:
         task = audit.schema.task_names[int(place)]
         if score >= AUC:
             evidence = f"alone ranks '{task}' with AUC {score:.3f} on {valid.height:,} held-out rows"
-            yield Finding("leakage", "warning", field.name, evidence, score, DROP.format(field.name), task)
+            yield Finding("leakage", "warning", field.name, evidence, score, _remedy(audit, field), task)
+
+
+def _remedy(audit: Audit, field: Field) -> str:
+    """Propose to drop a column or, where rows have histories and it holds numbers, to make it an outcome."""
+    numbers = field.kind is FieldKind.NUMERIC or audit.train[field.name].dtype not in TEXTS
+    return (OUTCOME if audit.schema.history and numbers else DROP).format(field.name)
 
 
 def one_column_auc(
@@ -96,7 +104,7 @@ def follows_a_label(audit: Audit) -> Iterator[Finding]:
         inside = labels.filter(marked)
         tasks = zip(audit.schema.task_names, inside, labels, strict=True)
         found = [finding for task, own, label in tasks if (finding := _follows(field, task, own, label))]
-        yield from sorted(found, key=lambda finding: finding.value)[:1]
+        yield from (replace(one, remedy=_remedy(audit, field)) for one in sorted(found, key=lambda one: one.value)[:1])
 
 
 def _follows(field: Field, task: str, inside: pl.Series, label: pl.Series) -> Finding | None:

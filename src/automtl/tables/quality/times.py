@@ -1,4 +1,4 @@
-"""Times that mean something else elsewhere or cannot be true, and rows without a time or a group."""
+"""Times that mean something else elsewhere, cannot be true or are too coarse, and rows without a time or a group."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ import polars as pl
 from automtl.errors import EncodingError
 from automtl.tables.quality.base import Audit, Finding, share_of
 from automtl.tables.schema import Field, FieldKind
-from automtl.tables.values.ids import TEXTS, as_text
+from automtl.tables.values.ids import TEXTS, as_text, unnamed
 from automtl.tables.values.times import NO_TIME, as_moments, time_order, zone_of
 
 YEARS = (1971, 2199)
+MANY = 0.1  # share of rows without a time, from which on most of what histories could know is missing
+EQUAL = 0.5  # share of rows of which another row of the same user has the same time
 
 
 def times_without_zone(audit: Audit) -> Iterator[Finding]:
@@ -53,15 +55,33 @@ def rows_without_time_or_group(audit: Audit) -> Iterator[Finding]:
     if schema.time is not None:
         own = next((one for one in _times(audit) if one.name == schema.time), None)
         missing["time", schema.time] = int((time_order(table[schema.time], own) == NO_TIME).sum())
+    histories = " and have no histories" if schema.history else ""
     remedies = {
         "group": "such rows are left out of gauc and ndcg; give the group of all rows",
-        "time": "such rows are placed before all others; give the time of all rows",
+        "time": f"such rows are placed before all others{histories}; give the time of all rows",
     }
     for (role, name), rows in missing.items():
         if rows:
             share = rows / table.height
             evidence = f"is the {role} column and is missing in {share_of(table.height, share)}"
-            yield Finding(f"no {role}", "note", name, evidence, share, remedies[role])
+            many = role == "time" and schema.history and share > MANY
+            yield Finding(f"no {role}", "warning" if many else "note", name, evidence, share, remedies[role])
+
+
+def rows_of_equal_time(audit: Audit) -> Iterator[Finding]:
+    """Find times that are too coarse for histories: a row does not see other rows of its user at the same time."""
+    schema, table = audit.schema, audit.split.train
+    history = schema.history or None
+    user = history.sequence.key if history and history.sequence else schema.group
+    if history is None or user is None:
+        return
+    rows = pl.DataFrame({"user": unnamed(table[user]), "time": unnamed(table[str(schema.time)])}).drop_nulls()
+    alike = rows.height - int((rows.group_by("user", "time").len()["len"] == 1).sum())
+    share = alike / max(rows.height, 1)
+    if share > EQUAL:
+        evidence = f"is the time of several rows of one '{user}' in {share_of(rows.height, share)}"
+        remedy = "histories do not see rows of the same time; give finer times, or leave histories out (--no-history)"
+        yield Finding("equal times", "note", str(schema.time), evidence, share, remedy)
 
 
 def _times(audit: Audit) -> list[Field]:

@@ -9,7 +9,7 @@ import polars as pl
 
 from automtl.errors import EncodingError
 from automtl.tables.schema import Field
-from automtl.tables.values.ids import TEXTS, own_name, unnamed
+from automtl.tables.values.ids import CLOCKS, TEXTS, own_name, unnamed
 from automtl.tables.values.numbers import as_numbers, present_texts
 
 MICROSECONDS = 86_400_000_000  # of a day
@@ -78,13 +78,12 @@ def _stamps(column: pl.Series, field: Field) -> pl.Series:
     numbers = as_numbers(column)
     stamps = numbers * SCALES[str(field.unit)]
     middle = numbers.median()
-    if isinstance(middle, float) and not _likely(middle, str(field.unit)):
-        for unit in SCALES:
-            if _likely(middle, unit):
-                raise EncodingError(
-                    f"column '{column.name}' holds {middle:.0f}, which is no time of these years in '{field.unit}' "
-                    f"but in '{unit}'; say 'unit: {unit}' in the schema, or give the unit as at fit"
-                )
+    unit = likely_unit(numbers)
+    if isinstance(middle, float) and unit is not None and not _likely(middle, str(field.unit)):
+        raise EncodingError(
+            f"column '{column.name}' holds {middle:.0f}, which is no time of these years in '{field.unit}' "
+            f"but in '{unit}'; say 'unit: {unit}' in the schema, or give the unit as at fit"
+        )
     stamps = stamps.set((stamps.abs() > 2.0**62).fill_null(False), None)
     return stamps.floor().cast(pl.Int64).cast(pl.Datetime("us"))
 
@@ -202,6 +201,19 @@ def all_numbers(texts: pl.Series) -> bool:
     """Tell whether all texts are plain numbers or missing."""
     plain = present_texts(texts)
     return plain.cast(pl.Float64, strict=False).null_count() == plain.null_count()
+
+
+def is_number(times: pl.Series) -> bool:
+    """Tell whether times are plain numbers, whose unit has to be known."""
+    if times.dtype in TEXTS:
+        return all_numbers(times)
+    return times.dtype != pl.Date and times.dtype not in CLOCKS
+
+
+def likely_unit(numbers: pl.Series) -> str | None:
+    """Find the unit since 1970 in which the median of a column is a time of these years; None if there is none."""
+    middle = as_numbers(numbers).median()
+    return next((unit for unit in SCALES if isinstance(middle, float) and _likely(middle, unit)), None)
 
 
 def _number_order(times: pl.Series) -> np.ndarray:
