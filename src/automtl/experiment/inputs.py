@@ -55,10 +55,10 @@ class EncodedRows:
         if not settings.target_encoding and encoder.settings.target_encoding:
             encoder = without_target_encoding(encoder)
         layout = encoder.layout
-        views = (
-            part.with_numeric(layout.num_numeric).with_lists(layout.num_lists) for part in (self.train, self.valid)
-        )
-        return replace(self, encoder=encoder, **dict(zip(("train", "valid"), views, strict=True)))
+        views = [
+            part.with_numeric(layout.num_numeric).with_lists(len(layout.lists)) for part in (self.train, self.valid)
+        ]
+        return replace(self, encoder=encoder, train=views[0], valid=views[1])
 
 
 @dataclass(frozen=True)

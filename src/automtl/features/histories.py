@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from automtl.tables.labels import label_columns
 from automtl.tables.names import derived_name
 from automtl.tables.roles import TRAIN
 from automtl.tables.schema import Condition, FieldKind, Schema, TaskKind
+from automtl.tables.values.ids import as_ids
 from automtl.tables.values.numbers import as_numbers
 from automtl.tables.values.times import NO_TIME
 
@@ -197,9 +198,14 @@ class Histories:
 
 
 def standardize(spread: Standardizer, raw: np.ndarray, into: np.ndarray) -> None:
-    """Write standardized inputs, slice by slice."""
+    """Write standardized inputs, slice by slice; raw ones are rounded to float32, as files hold them."""
     for start in range(0, len(raw), SLICE):
-        into[start : start + SLICE] = spread.standardized(raw[start : start + SLICE])
+        into[start : start + SLICE] = spread.standardized(raw[start : start + SLICE].astype(np.float32))
+
+
+def fit_spread(raw: Iterable[np.ndarray]) -> Standardizer:
+    """Fit the standardization of raw inputs of the training rows, which come in parts."""
+    return Standardizer.fit(part.astype(np.float32).astype(np.float64) for part in sliced(raw))
 
 
 def log_schema(schema: Schema, train: pl.DataFrame) -> Schema:
@@ -207,15 +213,15 @@ def log_schema(schema: Schema, train: pl.DataFrame) -> Schema:
 
     Sequences leave out fields without a value in the training rows.
     """
-    assert isinstance(schema.history, History)
-    if schema.history.sequence:
-        empty = [name for name in schema.history.sequence.fields if train[name].null_count() == train.height]
-        history = replace(schema.history, sequence=schema.history.sequence.without(empty))
-        schema = replace(schema, history=history)
-    names = {name for key in schema.history.keys or () for name in key}
+    history = schema.history
+    assert isinstance(history, History)
+    if history.sequence:
+        empty = [name for name in history.sequence.fields if as_ids(train[name]).null_count() == train.height]
+        history = replace(history, sequence=history.sequence.without(empty))
+    names = {name for key in history.keys or () for name in key}
     names |= {Condition.parse(task.condition).column for task in schema.tasks if task.condition is not None}
-    if schema.history.sequence:
-        names |= {schema.history.sequence.key, *schema.history.sequence.fields}
+    if history.sequence:
+        names |= {history.sequence.key, *history.sequence.fields}
     names |= {one.name for one in schema.fields if one.kind is FieldKind.TIME and one.name == schema.time}
     fields = tuple(one for one in schema.fields if one.name in names)
     return Schema(fields, schema.tasks, time=schema.time, history=history, outcomes=schema.outcomes)
@@ -342,7 +348,7 @@ def fit_histories(log: pl.DataFrame, part: np.ndarray, schema: Schema, smoothing
     numbers, spreads, start = np.empty((log.height, len(plan.every_name)), np.float32), [], 0
     for place in range(len(plan.keys)):
         raw = inputs(plan, place, rows, None)
-        spreads.append(Standardizer.fit(sliced([raw[train]])))
+        spreads.append(fit_spread([raw[train]]))
         standardize(spreads[-1], raw, numbers[:, start : start + raw.shape[1]])
         start += raw.shape[1]
     return FittedHistories(Histories(read, plan, tuple(spreads), State.empty(plan)), log, rows, numbers)
