@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
 
 from automtl.histories.rows import NO_KEY, Rows
-from automtl.tables.values.times import NO_TIME
+from automtl.histories.sorting import changes, grouped_order, latest
 
 
 @dataclass(frozen=True)
 class Log:
-    """Rows in the order of a key, then of `Rows.order`.
+    """Rows in the order of a key, then of `Rows.order`. A row without the key stands for a key of its own.
 
     order: (n,) the row at each place; rank: (n,) its place in `Rows.order`; key: (n,).
     """
@@ -22,12 +22,13 @@ class Log:
     order: np.ndarray
     rank: np.ndarray
     key: np.ndarray
+    _known: dict[int, np.ndarray] = field(default_factory=dict)
 
     @staticmethod
     def of(rows: Rows, place: int) -> Log:
         """Sort rows by a key, given by its place."""
         key = rows.keys[place].take(rows.order)
-        rank = np.argsort(key, kind="stable")
+        rank = grouped_order(key)
         return Log(rows, rows.order.take(rank), rank, key.take(rank))
 
     def __len__(self) -> int:
@@ -40,13 +41,13 @@ class Log:
 
     @cached_property
     def event(self) -> np.ndarray:
-        """Which rows are events of their key, (n,) bool."""
-        return np.asarray(self.rows.event.take(self.order) & (self.key != NO_KEY) & (self.time != NO_TIME))
+        """Which rows happened, (n,) bool."""
+        return self.rows.happened.take(self.order)
 
     @cached_property
     def starts(self) -> np.ndarray:
         """Where a key begins, (n,) bool."""
-        return changes(self.key)
+        return np.asarray(changes(self.key) | (self.key == NO_KEY))
 
     @cached_property
     def first(self) -> np.ndarray:
@@ -54,31 +55,17 @@ class Log:
         return latest(self.starts)
 
     def known(self, column: int) -> np.ndarray:
-        """Return which rows are events with a known outcome, (n,) bool."""
-        return np.asarray(self.event & self.rows.known[:, column].take(self.order))
+        """Return which rows are events with a known outcome, (n,) bool; `event` itself where all of these are."""
+        if self.rows.all_known[column]:
+            return self.event
+        if column not in self._known:
+            self._known[column] = self.rows.known_events[column].take(self.order)
+        return self._known[column]
 
     def values(self, column: int) -> np.ndarray:
-        """Return an outcome's whole numbers, (n,) int64, 0 where it is unknown."""
-        return np.where(self.known(column), self.rows.values[:, column].take(self.order), 0)
-
-
-def changes(values: np.ndarray) -> np.ndarray:
-    """Tell where a value differs from the one before it, (n,) bool; the first does."""
-    found = np.ones(len(values), bool)
-    np.not_equal(values[1:], values[:-1], out=found[1:])
-    return found
-
-
-def latest(marked: np.ndarray, none: int = 0) -> np.ndarray:
-    """Return, for each place, the last place up to it that is marked, (n,); `none` without one."""
-    return np.maximum.accumulate(np.where(marked, np.arange(len(marked)), none))
-
-
-def running(terms: np.ndarray) -> np.ndarray:
-    """Return the sums, (n + 1,) int64, of the terms before each place."""
-    sums = np.zeros(len(terms) + 1, np.int64)
-    np.cumsum(terms, out=sums[1:])
-    return sums
+        """Return an outcome's whole numbers, (n,), 0 where it is unknown."""
+        values: np.ndarray = self.rows.known_values[column]
+        return values.take(self.order)
 
 
 def session_begins(time: np.ndarray, starts: np.ndarray, limit: int) -> np.ndarray:

@@ -9,6 +9,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
+from automtl.histories.sorting import changes, sorted_order
 from automtl.system.hashing import hash_integers
 from automtl.tables.roles import group_ids
 from automtl.tables.schema import Field, FieldKind
@@ -86,12 +87,35 @@ class Rows:
         return found
 
     @cached_property
+    def happened(self) -> np.ndarray:
+        """Which rows are events that have a time, (N,) bool."""
+        return np.asarray(self.event & (self.time != NO_TIME))
+
+    @cached_property
+    def known_events(self) -> np.ndarray:
+        """Which rows are events with a known outcome, (M, N) bool."""
+        return np.asarray(np.ascontiguousarray(self.known.T) & self.happened)
+
+    @cached_property
+    def all_known(self) -> list[bool]:
+        """Whether an outcome is known of all events, by outcome."""
+        return [bool((known == self.happened).all()) for known in self.known_events]
+
+    @cached_property
+    def known_values(self) -> np.ndarray:
+        """The outcomes of the events, (M, N) int32, 0 where they are unknown."""
+        return np.asarray(np.where(self.known_events, self.values.T, 0).astype(np.int32))
+
+    @cached_property
     def order(self) -> np.ndarray:
         """The rows, (N,), by time, fingerprint and items."""
-        order = np.argsort(self.time, kind="stable")
-        time = self.time[order]
-        if (time[1:] == time[:-1]).any():
-            order = self.sorted(self.fingerprint)
+        order = sorted_order(self.time)
+        time = self.time.take(order)
+        new = np.append(changes(time), True)
+        tied = np.flatnonzero(~(new[:-1] & new[1:]))  # places of rows that share their time with others
+        if len(tied):
+            rows = self.take(order.take(tied))
+            order[tied] = order.take(tied).take(rows.sorted(rows.fingerprint))
         return order
 
     def sorted(self, hashes: np.ndarray) -> np.ndarray:

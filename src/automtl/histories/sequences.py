@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from automtl.histories.log import running
 from automtl.histories.plan import SECOND, Outcome, Plan
 from automtl.histories.rows import Rows
 from automtl.histories.settled import Settled
+from automtl.histories.sorting import running
 from automtl.histories.state import State
 from automtl.histories.statistics import Past
 
@@ -35,7 +35,7 @@ def last_events(plan: Plan, rows: Rows, state: State | None = None, chosen: np.n
     place, length = plan.sequence
     every = rows.only(place) if state is None else state.recently(plan, rows)
     past = Past.of(plan, every, 0, len(rows), chosen, Settled.nothing())
-    number, found = running(past.log.event), np.empty((3, len(past.at)), np.int64)
+    number, found = running(past.log.event), np.empty((3, len(past.into)), np.int64)
     found[:, past.into] = number.take(past.first), number.take(past.visible(0)), past.now
     events = every.take(past.log.order.compress(past.log.event))
     return LastEvents(plan, length, events, found[0], found[1], found[2])

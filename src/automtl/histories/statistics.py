@@ -14,10 +14,11 @@ from functools import cached_property
 import numpy as np
 
 from automtl.histories.decay import decayed, growth
-from automtl.histories.log import Log, changes, latest, running, session_begins
+from automtl.histories.log import Log, session_begins
 from automtl.histories.plan import SECOND, Kind, Outcome, Plan
 from automtl.histories.rows import Rows
 from automtl.histories.settled import SESSION, Settled, joined_sessions, shifted_blocks
+from automtl.histories.sorting import changes, latest, running
 from automtl.histories.state import State
 from automtl.tables.values.times import NO_TIME
 
@@ -34,70 +35,85 @@ def inputs(
     every = rows if state is None else state.before(plan, place, rows)
     settled = Settled.empty(plan, place) if state is None else state.settled[place]
     past = Past.of(plan, every, place, len(rows), chosen, settled)
-    found = np.empty((len(past.at), len(plan.names(place))))
+    found = np.empty((len(plan.names(place)), len(past.into)))
     columns = (column for kind in plan.keys[place].kinds for column in STATISTICS[kind](past))
-    for number, column in enumerate(columns):
-        found[past.into, number] = column
-    return found
+    for into, column in zip(found, columns, strict=True):
+        into[past.into] = column
+    return found.T
 
 
 @dataclass(frozen=True)
 class Past:
     """A log in the order of one key, and what the chosen rows of it may know.
 
-    at: (c,) the places of the chosen rows in the log; into: (c,) where their inputs belong; slots: (c,) where their
-    keys stand in what a state has settled.
+    at: (c,) the places of the chosen rows in the log, None for all; into: (c,) where their inputs belong; settled: what
+    a state holds.
     """
 
     plan: Plan
     log: Log
-    at: np.ndarray
+    at: np.ndarray | None
     into: np.ndarray
     settled: Settled
-    slots: np.ndarray
-    _visible: dict[int, np.ndarray] = field(default_factory=dict)
+    _by_delay: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)
 
     @staticmethod
     def of(plan: Plan, rows: Rows, place: int, last: int, chosen: np.ndarray | None, settled: Settled) -> Past:
         """Sort rows by a key. `chosen`: numbers, (c,), among the `last` rows; None: all of these."""
-        chosen = np.arange(last) if chosen is None else chosen
         log = Log.of(rows, place)
+        if chosen is None and last == len(rows):
+            return Past(plan, log, None, log.order, settled)
+        chosen = np.arange(last) if chosen is None else chosen
         number = np.full(len(rows), -1)
         number[len(rows) - last + chosen] = np.arange(len(chosen))
         into = number.take(log.order)
         at = np.flatnonzero(into >= 0)
-        return Past(plan, log, at, into.take(at), settled, settled.find(log.key.take(at)))
+        return Past(plan, log, at, into.take(at), settled)
 
-    def held(self, name: str, *index: int | slice) -> np.ndarray:
-        """Return what a state holds of the keys of the chosen rows, (c, ...). `index`: of an array's further axes."""
-        return self.settled.array(name, self.slots, *index)
+    def chosen(self, sorted_values: np.ndarray) -> np.ndarray:
+        """Select what the chosen rows, (c,), have of sorted values, (n,)."""
+        return sorted_values if self.at is None else sorted_values.take(self.at)
 
     @cached_property
     def now(self) -> np.ndarray:
         """Times of the chosen rows, (c,)."""
-        return self.log.time.take(self.at)
+        return self.chosen(self.log.time)
 
     @cached_property
     def first(self) -> np.ndarray:
         """Places at which the keys of the chosen rows begin, (c,)."""
-        return self.log.first.take(self.at)
+        return self.chosen(self.log.first)
+
+    @cached_property
+    def _slots(self) -> np.ndarray:
+        return self.settled.find(self.chosen(self.log.key))
+
+    def held(self, name: str, *index: int | slice) -> np.ndarray:
+        """Return what a state holds of the keys of the chosen rows, (c, ...). `index`: of an array's further axes."""
+        return self.settled.array(name, self._slots, *index)
 
     def visible(self, delay: int) -> np.ndarray:
         """Return the ends, (c,), of what the chosen rows know after a delay: of the places first ... end - 1."""
-        if delay not in self._visible:
-            self._visible[delay] = self._known(delay) if delay else self._before()
-        return self._visible[delay]
+        return self._once("visible", delay, self._known if delay else self._before)
 
-    def _before(self) -> np.ndarray:
-        return latest(self.log.starts | changes(self.log.time)).take(self.at)
+    def happened(self, delay: int) -> np.ndarray:
+        """Return how many events of the log each chosen row knows of after a delay, (c,)."""
+        return self._once("happened", delay, lambda delay: self.total(self.log.event, delay))
+
+    def _once(self, name: str, delay: int, found: Callable[[int], np.ndarray]) -> np.ndarray:
+        if (name, delay) not in self._by_delay:
+            self._by_delay[name, delay] = found(delay)
+        return self._by_delay[name, delay]
+
+    def _before(self, _: int) -> np.ndarray:
+        return self.chosen(latest(self.log.starts | changes(self.log.time)))
 
     def _known(self, delay: int) -> np.ndarray:
         """Search, within a row's key, the first place whose outcome is not known by its time."""
         log = self.log
         times = log.rows.time.take(log.rows.order)
-        wanted = np.searchsorted(times, np.maximum(times, NO_TIME + delay) - delay).take(log.rank.take(self.at))
-        first = log.first * (len(log) + 1)
-        return np.asarray(np.searchsorted(first + log.rank, first.take(self.at) + wanted))
+        wanted = np.searchsorted(times, np.maximum(times, NO_TIME + delay) - delay).take(self.chosen(log.rank))
+        return np.asarray(np.searchsorted(log.first * (len(log) + 1) + log.rank, self.first * (len(log) + 1) + wanted))
 
     def total(self, terms: np.ndarray, delay: int) -> np.ndarray:
         """Sum the terms, (n,), that each chosen row knows of, (c,) int64."""
@@ -112,7 +128,7 @@ class Past:
     @cached_property
     def events(self) -> np.ndarray:
         """Numbers of earlier events, (c,)."""
-        return np.asarray(self.total(self.log.event, 0) + self.held("count"))
+        return np.asarray(self.happened(0) + self.held("count"))
 
     @cached_property
     def means(self) -> list[np.ndarray]:
@@ -122,7 +138,9 @@ class Past:
     def _mean(self, column: int, outcome: Outcome) -> np.ndarray:
         smoothing = self.plan.smoothing
         total = self.total(self.log.values(column), outcome.delay) + self.held("sums", column)
-        number = self.total(self.log.known(column), outcome.delay) + self.held("known", column)
+        known = self.log.known(column)
+        number = self.happened(outcome.delay) if known is self.log.event else self.total(known, outcome.delay)
+        number = number + self.held("known", column)
         return np.asarray((total / outcome.levels + smoothing * outcome.share) / (number + smoothing))
 
 
@@ -171,7 +189,7 @@ class Blocks:
         own = latest(past.log.starts | changes(block))
         last = np.maximum(own - 1, 0)  # in the block before, if that has rows
         before = np.where((own > past.log.first) & (block.take(last) == block - 1), own.take(last), own)
-        return Blocks(past, place, block, growths, own.take(past.at), before.take(past.at))
+        return Blocks(past, place, block, growths, past.chosen(own), past.chosen(before))
 
     def total(self, terms: np.ndarray, delay: int, column: int) -> np.ndarray:
         """Return the decayed sums of the terms, (n,), that each chosen row knows of, (c,) float64.
@@ -183,8 +201,8 @@ class Blocks:
         own = sums.take(np.maximum(end, self.own)) - sums.take(self.own)
         before = sums.take(np.maximum(edge, self.before)) - sums.take(self.before)
         block, held = past.held("block", self.place), past.held("decayed", self.place, slice(None), column).T
-        more = shifted_blocks(block, held, self.block.take(past.at))
-        return decayed(own + more[0], before + more[1], self.growths.take(past.at))
+        more = shifted_blocks(block, held, past.chosen(self.block))
+        return decayed(own + more[0], before + more[1], past.chosen(self.growths))
 
 
 def gaps(past: Past) -> Iterator[np.ndarray]:

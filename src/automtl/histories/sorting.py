@@ -1,0 +1,59 @@
+"""Sorting of whole numbers, and marks and sums along what is sorted. n places."""
+
+from __future__ import annotations
+
+import numpy as np
+
+DIGIT = 16  # bits that numpy sorts by counting
+FEW = 1 << DIGIT  # numbers that are sorted by comparing
+
+
+def sorted_order(numbers: np.ndarray) -> np.ndarray:
+    """Return the order, (n,), that sorts (n,) int64; equal numbers stay in theirs."""
+    if len(numbers) < FEW or (numbers[1:] >= numbers[:-1]).all():
+        return np.argsort(numbers, kind="stable")
+    above = (numbers - numbers.min()).view(np.uint64)
+    return _by_digits(above, range(0, int(above.max()).bit_length(), DIGIT))
+
+
+def grouped_order(keys: np.ndarray) -> np.ndarray:
+    """Return an order, (n,), that brings equal keys, (n,) int64, together; equal keys stay in theirs.
+
+    Keys are hashes, of which the upper bits tell all but a few apart.
+    """
+    if len(keys) < FEW:
+        return np.argsort(keys, kind="stable")
+    order = _by_digits(keys.view(np.uint64), range(DIGIT, 64, DIGIT))
+    sorted_keys = keys.take(order)
+    apart = np.count_nonzero(changes(sorted_keys)) == np.count_nonzero(changes(sorted_keys >> DIGIT))
+    return order if apart else sorted_order(keys)
+
+
+def _by_digits(numbers: np.ndarray, shifts: range) -> np.ndarray:
+    """Sort (n,) uint64 by their digits from these bits on, the last one first."""
+    order = np.arange(len(numbers))
+    for place, shift in enumerate(shifts):
+        digit = (numbers >> np.uint64(shift)).astype(np.uint16)
+        by_digit = np.argsort(digit.take(order) if place else digit, kind="stable")
+        order = order.take(by_digit) if place else by_digit
+    return order
+
+
+def changes(values: np.ndarray) -> np.ndarray:
+    """Tell where a value differs from the one before it, (n,) bool; the first does."""
+    found = np.ones(len(values), bool)
+    np.not_equal(values[1:], values[:-1], out=found[1:])
+    return found
+
+
+def latest(marked: np.ndarray, none: int = 0) -> np.ndarray:
+    """Return, for each place, the last place up to it that is marked, (n,); `none` without one."""
+    places = np.flatnonzero(marked)
+    return np.repeat(np.append(none, places), np.diff(places, prepend=0, append=len(marked)))
+
+
+def running(terms: np.ndarray) -> np.ndarray:
+    """Return the sums, (n + 1,) int64, of the terms before each place."""
+    sums = np.zeros(len(terms) + 1, np.int64)
+    np.cumsum(terms, out=sums[1:])
+    return sums
