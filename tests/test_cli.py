@@ -135,6 +135,11 @@ def test_unseen_ids_nulls_and_other_types_are_scored(run_folder: Path, log: pl.D
     assert pl.read_parquet(tmp_path / "s.parquet").select(pl.all().is_between(0, 1).all()).row(0) == (True,) * 4
 
 
+def timed(log: pl.DataFrame) -> pl.DataFrame:
+    """Give each row a time of its own, in seconds."""
+    return log.with_columns(at=1_650_000_000 + 60 * pl.int_range(pl.len()))
+
+
 MISTAKES = {
     "missing label column": (lambda t: t, ["--task", "clik"], "'clik': no such column.*did you mean 'click'"),
     "one class": (lambda t: t.with_columns(click=pl.lit(1)), ["--task", "click"], "'click'.*every label .* is 1"),
@@ -158,8 +163,42 @@ MISTAKES = {
     "time": (lambda t: t, ["--task", "click", "--split", "time"], "--time"),
     "split method": (lambda t: t, ["--task", "click", "--split", "weekly"], r"split\.method"),
     "model": (lambda t: t, ["--task", "click", "--model", "mmo"], "'mmo' is unknown.*did you mean 'mmoe'"),
+    "delay without a time": (
+        lambda t: t, ["--task", "click", "--label-delay", "1h"], "a label delay needs a time column.*--time"
+    ),
+    "outcome without a time": (
+        lambda t: t, ["--task", "click", "--outcome", "price"], "an outcome column needs a time column.*--time"
+    ),
+    "delay": (lambda t: t, ["--task", "click", "--label-delay", "soon"], "'soon' is no duration; write 0s"),
+    "two delays": (
+        lambda t: t, ["--task", "click", "--label-delay", "1h", "--label-delay", "2h"], "one is given twice"
+    ),
+    "delay of nothing": (
+        timed, ["--task", "click", "--time", "at", "--label-delay", "clik=1h"], "'clik' is neither.*you mean 'click'"
+    ),
+    "two histories": (lambda t: t, ["--task", "click", "--no-history", "--frozen-history"], "leave out one of them"),
+    "outcome": (timed, ["--task", "click", "--time", "at", "--outcome", "prise"], "outcome 'prise'.*'price'"),
+    "time that is none": (timed, ["--task", "click", "--time", "device"], "column 'device' is a time but holds"),
     "no task": (lambda t: t, [], "--task"),
 }  # fmt: skip
+
+
+def test_describe_tells_of_histories_and_writes_them(
+    log: pl.DataFrame, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    timed(log).write_parquet(tmp_path / "t.parquet")
+    given = ["--drop", "price", "--outcome", "price", "--label-delay", "1h", "--label-delay", "buy=1d"]
+    assert call("describe", tmp_path / "t.parquet", *tasks(), *given, "--time", "at", "--out", tmp_path / "s.yaml") == 0
+    shown = capsys.readouterr().out
+    for line in (
+        "time column: at (seconds)\n", "histories of user_id, item_id", "outcome columns: price",
+        "labels known after 1d (buy), 1h (others)",
+    ):  # fmt: skip
+        assert line in shown
+    schema = yaml.safe_load((tmp_path / "s.yaml").read_text())
+    assert schema["outcomes"] == ["price"] and schema["history"]["label_delay"] == {"*": "1h", "buy": "1d"}
+    assert call("describe", tmp_path / "t.parquet", *tasks(), "--time", "at", "--no-history") == 0
+    assert "histories of" not in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("name", MISTAKES)

@@ -141,6 +141,7 @@ def test_a_model_is_tested_on_the_folder_that_it_or_its_like_was_fitted_on(
         ({"roles": ColumnRoles(drop=("hour",))}, "column 'hour' is given as drop.*prepare it again"),
         ({"roles": ColumnRoles(split="part")}, "column 'part' is given as split"),
         ({"roles": ColumnRoles(group="item_id")}, "column 'item_id' is given as group"),
+        ({"roles": ColumnRoles(history=True)}, "other histories or label delays are given.*prepare it again"),
         ({"settings": {"split": {"method": "user"}}}, "settings of the split are given"),
         ({"settings": {"encoder": {"min_count": 9}}}, "encoder.min_count is 9.*was prepared with 3; prepare it again"),
         ({"settings": {"presets": [{"name": "few", "encoder": {"bins": 0}}]}}, "encoder.bins is 0"),

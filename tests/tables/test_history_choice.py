@@ -55,6 +55,12 @@ def test_what_says_the_same_as_another_key_is_none() -> None:
     assert not names & {"brand_id", "city", "once_id", "price", "device"}
 
 
+def test_few_items_are_a_key_where_their_name_says_so() -> None:
+    few = np.random.default_rng(2).integers(0, 20, ROWS)
+    assert ("item_id",) in history_of(log(item_id=few)).keys
+    assert ("kind",) not in history_of(log()).keys
+
+
 def test_a_larger_table_is_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     whole = history_of(log())
     monkeypatch.setattr("automtl.tables.history_choice.SAMPLE", ROWS // 4)

@@ -8,7 +8,7 @@ from functools import cached_property
 import numpy as np
 
 from automtl.histories.rows import NO_KEY, Rows
-from automtl.histories.sorting import changes, grouped_order, latest
+from automtl.histories.sorting import changes, hashes_order, latest
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Log:
     def of(rows: Rows, place: int) -> Log:
         """Sort rows by a key, given by its place."""
         key = rows.keys[place].take(rows.order)
-        rank = grouped_order(key)
+        rank = hashes_order(key)
         return Log(rows, rows.order.take(rank), rank, key.take(rank))
 
     def __len__(self) -> int:

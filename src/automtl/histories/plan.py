@@ -114,6 +114,11 @@ class Plan:
         sequence = self.sequence and (next(at for at, one in enumerate(keys) if one is needed), self.sequence[1])
         return replace(self, keys=keys, sequence=sequence)
 
+    def only(self, place: int) -> Plan:
+        """Return the plan of one key, given by its place."""
+        sequence = None if self.sequence is None or self.sequence[0] != place else (0, self.sequence[1])
+        return replace(self, keys=self.keys[place : place + 1], sequence=sequence)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
         return asdict(self)

@@ -91,6 +91,19 @@ class Rows:
         """Which rows are events that have a time, (N,) bool."""
         return np.asarray(self.event & (self.time != NO_TIME))
 
+    def events(self) -> Rows:
+        """Return the events that have a time; values are 0 where they are unknown."""
+        found = self.take(np.flatnonzero(self.happened))
+        return replace(found, values=np.where(found.known, found.values, 0))
+
+    def settled(self, newest: int, delay: int) -> np.ndarray:
+        """Return the numbers of the events of which all is known to every row from the newest event on."""
+        return np.flatnonzero(self.time < newest - delay)
+
+    def pending(self, newest: int, delay: int) -> np.ndarray:
+        """Return the numbers of the events that are not settled."""
+        return np.flatnonzero(self.time >= newest - delay)
+
     @cached_property
     def known_events(self) -> np.ndarray:
         """Which rows are events with a known outcome, (M, N) bool."""

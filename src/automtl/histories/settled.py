@@ -74,17 +74,23 @@ class Settled:
         return Settled(np.zeros(0, np.int64), arrays)
 
     @staticmethod
-    def of(plan: Plan, place: int, rows: Rows) -> Settled:
-        """Sum up events. rows: events alone; those without the key do not count."""
-        log = Log.of(rows.take(np.flatnonzero(rows.keys[place])), place)
+    def of(plan: Plan, rows: Rows) -> Settled:
+        """Sum up events by the one key of a plan. rows: events alone; those without the key do not count."""
+        log = Log.of(rows.take(np.flatnonzero(rows.keys[0] != NO_KEY)), 0)
         if len(log) == 0:
-            return Settled.empty(plan, place)
+            return Settled.empty(plan, 0)
         ends = Ends(plan, log, np.flatnonzero(log.starts))
         arrays: Arrays = {
             name: SUMS[name](ends).astype(kind_of(name)).reshape(len(ends.first), *shape)
-            for name, shape in shapes(plan, place).items()
+            for name, shape in shapes(plan, 0).items()
         }
         return Settled(log.key.take(ends.first), arrays)
+
+    @staticmethod
+    def joined(parts: Sequence[Settled]) -> Settled:
+        """Put numbers of rising keys one after the other."""
+        arrays = {name: np.concatenate([part.arrays[name] for part in parts]) for name in parts[0].arrays}
+        return Settled(np.concatenate([part.keys for part in parts]), arrays)
 
     def find(self, keys: np.ndarray) -> np.ndarray:
         """Return where keys stand, (c,); -1 for those that are not there."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 DIGIT = 16  # bits that numpy sorts by counting
+LEAST = np.iinfo(np.int64).min
 FEW = 1 << DIGIT  # numbers that are sorted by comparing
 
 
@@ -16,17 +17,14 @@ def sorted_order(numbers: np.ndarray) -> np.ndarray:
     return _by_digits(above, range(0, int(above.max()).bit_length(), DIGIT))
 
 
-def grouped_order(keys: np.ndarray) -> np.ndarray:
-    """Return an order, (n,), that brings equal keys, (n,) int64, together; equal keys stay in theirs.
-
-    Keys are hashes, of which the upper bits tell all but a few apart.
-    """
-    if len(keys) < FEW:
-        return np.argsort(keys, kind="stable")
-    order = _by_digits(keys.view(np.uint64), range(DIGIT, 64, DIGIT))
-    sorted_keys = keys.take(order)
-    apart = np.count_nonzero(changes(sorted_keys)) == np.count_nonzero(changes(sorted_keys >> DIGIT))
-    return order if apart else sorted_order(keys)
+def hashes_order(hashes: np.ndarray) -> np.ndarray:
+    """Return what `sorted_order` does, quicker where the upper bits tell different numbers apart, as of hashes."""
+    if len(hashes) < FEW:
+        return np.argsort(hashes, kind="stable")
+    order = _by_digits((hashes ^ LEAST).view(np.uint64), range(DIGIT, 64, DIGIT))
+    found = hashes.take(order)
+    apart = np.count_nonzero(changes(found)) == np.count_nonzero(changes(found >> DIGIT))
+    return order if apart else sorted_order(hashes)
 
 
 def _by_digits(numbers: np.ndarray, shifts: range) -> np.ndarray:

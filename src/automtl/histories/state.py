@@ -60,13 +60,11 @@ class State:
         repeated; both are left out.
         """
         late, repeated = self._late(rows), self._repeated(rows)
-        new = rows.take(np.flatnonzero(rows.event & (rows.time != NO_TIME) & ~late & ~repeated))
-        new = replace(new, values=np.where(new.known, new.values, 0))
+        new = rows.take(np.flatnonzero(~late & ~repeated)).events()
         newest = max(self.newest, int(new.time.max(initial=NO_TIME)))
         every = Rows.joined([self.pending, new])
-        done = every.time + plan.delay < newest
-        state, dropped = self._settle(plan, every.take(np.flatnonzero(done)))
-        pending = every.take(np.flatnonzero(~done))
+        state, dropped = self.settle(plan, every.take(every.settled(newest, plan.delay)))
+        pending = every.take(every.pending(newest, plan.delay))
         pending = pending.take(pending.sorted(pending.identity))
         left = [int(np.count_nonzero(rows.event & one)) for one in (late, repeated)]
         return replace(state, newest=newest, pending=pending), Taken(len(new), left[0], left[1], dropped)
@@ -147,9 +145,12 @@ class State:
             found[found] = np.isin(here.identity, taken.identity)
         return found
 
-    def _settle(self, plan: Plan, rows: Rows) -> tuple[State, int]:
+    def settle(self, plan: Plan, rows: Rows) -> tuple[State, int]:
         """Add events, all of which are later than those that are settled; also returns how many keys were dropped."""
-        every = [one.then(Settled.of(plan, place, rows), plan.session) for place, one in enumerate(self.settled)]
+        every = [
+            one.then(Settled.of(plan.only(place), rows.only(place)), plan.session)
+            for place, one in enumerate(self.settled)
+        ]
         kept = tuple(one.newest(plan.max_keys) for one in every)
         dropped = sum(len(one.keys) - len(left.keys) for one, left in zip(every, kept, strict=True))
         if plan.sequence is None:

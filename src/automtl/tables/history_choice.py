@@ -135,8 +135,9 @@ class _Sample:
         return found if found is not None and bursts[found] < BURSTS else None
 
     def singles(self, user: str | None) -> list[str]:
-        """Return the columns that are keys by themselves: the user, then others, most distinct values first."""
-        many = [name for name, count in self.distinct.items() if count > MANY or name == user]
+        """Return the columns that are keys by themselves: the user, then items and others, most values first."""
+        by_name = (user, _named(list(self.ids), ITEMS))
+        many = [name for name, count in self.distinct.items() if count > MANY or name in by_name]
         found: list[str] = []
         for name in sorted(many, key=lambda name: (name != user, -self.distinct[name])):
             alike = (other for other in found if self._is_same(name, other))
