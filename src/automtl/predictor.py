@@ -99,9 +99,9 @@ class ModelSpec:
 
 
 def tree_inputs(encoder: Encoder) -> dict[str, Layout]:
-    """Return the inputs of boosted trees by name: all, and those without target encodings, if there are any."""
+    """Return the inputs of boosted trees by name: all, and those without target encodings, if these are all history."""
     every = {"boosted trees": encoder.layout}
-    if not encoder.target_encodings:
+    if encoder.histories is not None or not encoder.target_encodings:
         return every
     return every | {"boosted trees without target encoding": without_target_encoding(encoder).layout}
 
@@ -133,22 +133,34 @@ class Predictor:
             known = " and ".join(f"'{name}'" for name in get_args(Precision))
             raise SettingsError(f"precision '{self.precision}' is unknown; there are {known}")
 
-    def predict(self, source: Any, *, allow_unknown: bool = False) -> pl.DataFrame:
+    def predict(self, source: Any, *, history: Any = None, allow_unknown: bool = False) -> pl.DataFrame:
         """Score a table: one column for each task, in row order, of probabilities (binary) or values (regression).
 
-        For a funnel, columns of CTR, CVR and CTCVR follow. Warns of columns that were known at fit and are unknown or
-        missing in most rows; raises EncodingError where no id of a key column is known, unless `allow_unknown` is set.
+        For a funnel, columns of CTR, CVR and CTCVR follow. `history`: a log, from which all histories come, point in
+        time, so that past rows are scored as they would have been then; without it, histories continue the model's
+        state, with the table's own earlier rows where it has labels. Warns of columns that were known at fit and are
+        unknown or missing in most rows; raises EncodingError where no id of a key column is known, unless
+        `allow_unknown` is set, and for rows older than the state.
         """
         table = read_table(source)
-        batch = self.encoder.encode(table, labels=False)
+        batch = self.encode(table, history, labels=False)
         self.compare_coverage(table, batch, allow_unknown)
         scores = self.scores(batch)
         tasks = {task.name: scores(index) for index, task in enumerate(self.schema.tasks)}
         return pl.DataFrame(tasks | stage_scores(scores, self.schema.tasks))
 
-    def coverage(self, source: Any) -> Coverage:
+    def encode(self, table: pl.DataFrame, history: Any = None, *, labels: bool = True) -> Batch:
+        """Encode a table, with the histories that `predict` describes. Raises SettingsError where there are none."""
+        if history is None:
+            return self.encoder.encode(table, labels=labels)
+        if self.encoder.histories is None:
+            raise SettingsError("the model was fitted without histories; leave the log of histories out")
+        known = self.encoder.histories.replayed(table, read_table(history), self.encoder.vocabularies)
+        return self.encoder.encode(table, labels=labels, history=known)
+
+    def coverage(self, source: Any, history: Any = None) -> Coverage:
         """Count the missing and unknown values of each field in a table."""
-        return self.encoder.encode(read_table(source), labels=False).coverage or Coverage()
+        return self.encode(read_table(source), history, labels=False).coverage or Coverage()
 
     def compare_coverage(self, table: pl.DataFrame, batch: Batch, allow_unknown: bool) -> tuple[Gap, ...]:
         """Warn of columns of new rows that are less known than at fit, and return them; see `predict` for errors."""
@@ -159,11 +171,11 @@ class Predictor:
         warn_of_gaps(gaps)
         return gaps
 
-    def evaluate(self, source: Any, *, allow_unknown: bool = False) -> dict[str, Any]:
+    def evaluate(self, source: Any, *, history: Any = None, allow_unknown: bool = False) -> dict[str, Any]:
         """Return metrics by task and the MTL-Loss on a labelled table, or on the test rows of a prepared one.
 
-        Columns that `predict` warns of are listed as `gaps`. Raises FileError if the prepared table was encoded by
-        another encoder, and EncodingError as `predict` does.
+        `history` is that of `predict`. Columns that `predict` warns of are listed as `gaps`. Raises FileError if the
+        prepared table was encoded by another encoder, and EncodingError as `predict` does.
         """
         if is_prepared(source):
             folder = PreparedFolder.open(source)
@@ -171,7 +183,7 @@ class Predictor:
             with data_loader(DataLoaderSettings()) as loader:
                 return self.evaluate_batch(folder.rows_of(self.encoder, "test", loader))
         table = read_table(source)
-        batch = self.encoder.encode(table)
+        batch = self.encode(table, history)
         gaps = [asdict(gap) for gap in self.compare_coverage(table, batch, allow_unknown)]
         return self.evaluate_batch(batch) | ({"gaps": gaps} if gaps else {})
 
@@ -236,6 +248,22 @@ class Predictor:
         with _naming(folder, WEIGHTS, f"has the code of model '{spec.model}' changed? restore it, or fit again"):
             _restore(network, folder)
         return Predictor(schema, encoder, spec, network.eval(), precision, at_fit)
+
+
+def rewrite_encoder(folder: Path, encoder: Encoder, out: Path) -> None:
+    """Write a saved model again with another encoder of the same inputs; `out` may be the folder itself.
+
+    Raises FileError if `out` is another folder that is not empty.
+    """
+    names = MODEL.verify(folder, PARTS)["files"]
+    values, arrays = encoder.to_state()
+    changed = {"encoder.json": json_bytes(values), "encoder.safetensors": safe_numpy.save(arrays)}
+    same = out.resolve() == folder.resolve()
+    MODEL.require_free(out, overwrite=same)
+    with folder_written_whole(out, overwrite=same) as fresh:
+        for name in names:
+            (fresh / name).write_bytes(changed.get(name) or (folder / name).read_bytes())
+        MODEL.write(fresh, {}, checksums(fresh, names))
 
 
 @contextmanager

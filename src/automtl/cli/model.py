@@ -9,7 +9,15 @@ from typing import Annotated
 import typer
 
 from automtl.cli.app import app
-from automtl.cli.options import JsonOption, ModelArgument, PrecisionOption, TableArgument, TableOut, UnknownOption
+from automtl.cli.options import (
+    JsonOption,
+    LogOption,
+    ModelArgument,
+    PrecisionOption,
+    TableArgument,
+    TableOut,
+    UnknownOption,
+)
 from automtl.cli.show import save, show_metrics, show_run, show_table
 
 
@@ -17,27 +25,49 @@ from automtl.cli.show import save, show_metrics, show_run, show_table
 def evaluate_command(
     model: ModelArgument,
     table: TableArgument,
+    history: LogOption = None,
     precision: PrecisionOption = "full",
     allow_unknown: UnknownOption = False,
 ) -> None:
     """Evaluate a saved model on a labelled table, or on the test rows of a prepared one."""
     from automtl.predictor import Predictor
 
-    show_metrics(Predictor.load(model, precision).evaluate(table, allow_unknown=allow_unknown), "metrics")
+    found = Predictor.load(model, precision).evaluate(table, history=history, allow_unknown=allow_unknown)
+    show_metrics(found, "metrics")
 
 
 @app.command("predict")
 def predict_command(
-    model: ModelArgument, table: TableArgument, out: TableOut, precision: PrecisionOption = "full",
-    allow_unknown: UnknownOption = False,
+    model: ModelArgument, table: TableArgument, out: TableOut, history: LogOption = None,
+    precision: PrecisionOption = "full", allow_unknown: UnknownOption = False,
 ) -> None:  # fmt: skip
     """Score a table: one column for each task, in the table's row order."""
     from automtl.predictor import Predictor
     from automtl.tables.table import write_table
 
-    scores = Predictor.load(model, precision).predict(table, allow_unknown=allow_unknown)
+    scores = Predictor.load(model, precision).predict(table, history=history, allow_unknown=allow_unknown)
     write_table(scores, out)
     typer.echo(f"{scores.height} rows scored: {out}")
+
+
+@app.command("update")
+def update_command(
+    model: ModelArgument,
+    log: Annotated[str, typer.Argument(help="Later events with their labels: a table.", show_default=False)],
+    out: Annotated[Path | None, typer.Option(help="Write the changed model here, and leave the other.")] = None,
+) -> None:
+    """Let the histories of a saved model take in later events; nothing is trained."""
+    from automtl.experiment.update import update_model
+
+    taken = update_model(model, log, out=out)
+    typer.echo(f"{taken.events:,} events taken in: {model if out is None else out}")
+    for count, what in (
+        (taken.late, "events are older than the newest one known (late); they were left out"),
+        (taken.repeated, "events were known already (repeated); they were left out"),
+        (taken.dropped, "ids whose last events are the oldest were dropped (history: max_keys)"),
+    ):
+        if count:
+            typer.echo(f"{count:,} {what}", err=True)
 
 
 @app.command("inspect")
@@ -71,6 +101,7 @@ def report_command(
 def importance_command(
     model: ModelArgument,
     table: TableArgument,
+    history: LogOption = None,
     repeats: Annotated[int, typer.Option(min=1, help="Shuffles of each column.")] = 3,
     rows: Annotated[int, typer.Option(min=2, help="Rows drawn from the table, at most.")] = 20_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drawn rows and the shuffles.")] = 0,
@@ -79,6 +110,6 @@ def importance_command(
     """Show how much worse a model is for each task when one column is shuffled, on labelled rows."""
     from automtl.experiment.permutation_importance import column_importance, importance_rows
 
-    found = column_importance(model, table, repeats=repeats, rows=rows, seed=seed)
+    found = column_importance(model, table, history=history, repeats=repeats, rows=rows, seed=seed)
     show_table("drop of AUC, or rise of RMSE, when a column is shuffled", *importance_rows(found))
     save(out, "importance", [asdict(one) for one in found])

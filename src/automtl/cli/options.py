@@ -24,6 +24,9 @@ ModelArgument = Annotated[Path, typer.Argument(help="A run folder written by fit
 TableOut = Annotated[Path, typer.Option("--out", help="A .parquet, .csv or .arrow file.", show_default=False)]
 JsonOption = Annotated[Path | None, typer.Option("--out", help="Write the results here, as JSON.")]
 UnknownOption = Annotated[bool, typer.Option("--allow-unknown", help="Score even if no id of a key column is known.")]
+LogOption = Annotated[
+    str | None, typer.Option("--history", help="A log: all histories come from it, as they were at each row's time.")
+]
 PrecisionOption = Annotated[
     Literal["full", "auto"], typer.Option(help="Of matrix products; auto: bf16 where supported.")
 ]

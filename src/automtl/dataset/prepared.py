@@ -19,9 +19,10 @@ from safetensors import numpy as safe_numpy
 from automtl.dataset.store import DataLoader, Store, with_buffer
 from automtl.errors import AutomtlError, FileError
 from automtl.features.batch import Batch
-from automtl.features.column_selection import select_inputs, select_task_rows, without_target_encoding
+from automtl.features.column_selection import select_inputs, select_task_rows
 from automtl.features.coverage import Coverage
 from automtl.features.encoder import Encoder
+from automtl.features.settings import EncoderSettings
 from automtl.system.files import folder_written_whole, json_bytes, move_whole, require_free, write_whole
 from automtl.system.manifest import MANIFEST, PREPARED, ROWS, checksum, checksums
 from automtl.tables.schema import Schema
@@ -91,26 +92,25 @@ class PreparedFolder:
         """The coverage of the rows of each part; empty where it was not counted."""
         return {part: Coverage.from_dict(values) for part, values in self.report.get("coverage", {}).items()}
 
-    def rows(self, part: str, memory_bytes: int | None = None, *, target_encoding: bool = True) -> Batch:
+    def rows(self, part: str, memory_bytes: int | None = None, settings: EncoderSettings | None = None) -> Batch:
         """Map the rows of 'train', 'valid' or 'test' into memory: they are read when they are used.
 
-        If they are larger than `memory_bytes`, they are shuffled by blocks. Without `target_encoding`, the rows are
-        views without its columns, as `without_target_encoding(encoder)` encodes them.
+        If they are larger than `memory_bytes`, they are shuffled by blocks. Where the `settings` leave out target
+        encodings or histories, the rows are views without their columns.
         """
         rows = replace(self.stores[part].rows(), coverage=self.coverage.get(part))
-        encoder = self.encoder if target_encoding else without_target_encoding(self.encoder)
-        return with_buffer(rows.with_numeric(encoder.layout.num_numeric), memory_bytes)
+        layout = select_inputs(self.encoder, self.schema, settings or self.encoder.settings).layout
+        return with_buffer(rows.with_numeric(layout.num_numeric).with_lists(len(layout.lists)), memory_bytes)
 
     def rows_of(self, encoder: Encoder, part: str, loader: DataLoader) -> Batch:
         """Return rows as `encoder` encodes them, which `select_inputs` has made from the encoder of this folder.
 
         They are mapped if it has all tasks; else labels and target encodings are copied, by the loader.
         """
-        target_encoding = encoder.settings.target_encoding
-        rows = self.rows(part, loader.settings.budget_bytes, target_encoding=target_encoding)
+        rows = self.rows(part, loader.settings.budget_bytes, encoder.settings)
         if encoder.schema.task_names == self.schema.task_names:
             return rows
-        whole = select_inputs(self.encoder, self.schema, target_encoding)
+        whole = select_inputs(self.encoder, self.schema, encoder.settings)
         return loader.hold(rows, encoder.layout, lambda some: select_task_rows(some, whole, encoder.schema))
 
     def require_encoder(self, encoder: Encoder) -> None:
@@ -118,7 +118,7 @@ class PreparedFolder:
         names = set(self.schema.task_names)
         if names.issuperset(encoder.schema.task_names):
             schema = replace(self.schema.of_tasks(encoder.schema.task_names), funnel=())
-            own = select_inputs(self.encoder, schema, encoder.settings.target_encoding)
+            own = select_inputs(self.encoder, schema, encoder.settings)
             if _state(own) == _state(encoder):
                 return
         raise FileError(

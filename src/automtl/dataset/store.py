@@ -35,6 +35,7 @@ from automtl.errors import FileError
 from automtl.features.batch import Batch, Features, row_bytes
 from automtl.features.coverage import Coverage
 from automtl.features.encoder import Encoder
+from automtl.features.histories import HistoryInputs
 from automtl.features.layout import Layout
 from automtl.system.files import LOCK, Syncing, folder_written_whole, locked
 from automtl.system.manifest import MANIFEST, ROWS
@@ -185,12 +186,12 @@ class DataLoader:
         stored = self._stored(map(change, slices(rows, self.settings.part_rows)), layout)
         return replace(stored, coverage=rows.coverage)
 
-    def encode(self, encoder: Encoder, table: pl.DataFrame, like: Batch) -> Batch:
-        """Encode a table, part by part if its rows go to files; `like`: rows of the same width."""
+    def encode(self, encoder: Encoder, table: pl.DataFrame, like: Batch, history: HistoryInputs | None = None) -> Batch:
+        """Encode a table, part by part if its rows go to files; `like`: rows of this width (see `Encoder.encode`)."""
         if table.height == 0 or not self.settings.uses_files(table.height * row_bytes(like)):
-            return encoder.encode(table)
+            return encoder.encode(table, history=history)
         counted: list[Coverage] = []
-        parts = noting(encoder.encode_parts(table, self.settings.part_rows), counted)
+        parts = noting(encoder.encode_parts(table, self.settings.part_rows, history=history), counted)
         stored = self._stored(parts, encoder.layout)
         return replace(stored, coverage=sum(counted, Coverage()))
 

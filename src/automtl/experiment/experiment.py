@@ -113,6 +113,7 @@ class Experiment:
         if len(presets) == 1 and not (self.searches and self.settings.search.uses_embedding):
             self.history["presets"] = [{"name": presets[0].name, "chosen": True}]
             self._inputs = self.source.inputs(self.settings, presets[0])
+            self._note_histories()
             return self._inputs
         scores = [self._try(preset) for preset in presets]
         assert self._inputs is not None
@@ -120,7 +121,17 @@ class Experiment:
             {"name": preset.name, "score": score, "chosen": preset.name == self._inputs.preset}
             for preset, score in zip(presets, scores, strict=True)
         ]
+        self._note_histories()
         return self._inputs
+
+    def _note_histories(self) -> None:
+        """Note what each group of histories gives, and which were left out."""
+        rows = self.inputs.rows
+        if rows.encoder.histories is not None:
+            self.history["histories"] = {
+                "groups": [one.to_dict(rows.encoder.schema.task_names) for one in rows.gains],
+                "sequence_gain": rows.sequence_gain, "sequence": bool(rows.encoder.histories.sequences),
+            }  # fmt: skip
 
     def _try(self, preset: InputPreset) -> float:
         """Train the reference model under a preset; keep both if no earlier one was better."""

@@ -97,7 +97,8 @@ def fit_table(
     name = f"{settings.model}-{seed}" if out is None else Path(out).name
     tracked = Tracked(name, settings.to_dict() | {"seed": seed}, Path(settings.tracker_folder), settings.tracking_uri)
     with data_loader(settings.data_loader, out) as loader, Trackers(settings.trackers, tracked, callback) as trackers:
-        run = _run(Experiment(EncodedSource(rows, loader), settings, seed, trackers.callback))
+        encoded = EncodedSource(rows, loader, callback=trackers.callback)
+        run = _run(Experiment(encoded, settings, seed, trackers.callback))
         run.metrics["findings"] = [finding.to_dict() for finding in findings]
         run.metrics["seconds"]["total"] = time.perf_counter() - start
         found = run.predictor.spec.architecture

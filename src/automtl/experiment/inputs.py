@@ -7,13 +7,21 @@ from dataclasses import dataclass, replace
 from automtl.config import InputPreset, Settings
 from automtl.dataset.store import DataLoader
 from automtl.ensemble.settings import TreeSettings
+from automtl.experiment.history_selection import SEQUENCE, GroupGain, judge_groups, sequence_gain
 from automtl.experiment.source import Source
 from automtl.features.batch import Batch
-from automtl.features.column_selection import without_target_encoding
+from automtl.features.column_selection import (
+    select_histories,
+    select_history_rows,
+    without_sequences,
+    without_target_encoding,
+)
 from automtl.features.encoder import Encoder
+from automtl.features.histories import Group, Histories
 from automtl.features.settings import EncoderSettings
 from automtl.models.registry import EVERY_MODEL
 from automtl.models.settings import NetworkSettings
+from automtl.system.progress import Callback, ignore
 from automtl.tables.schema import Schema
 from automtl.training.fit import SelfTrained
 from automtl.training.settings import TrainingSettings
@@ -21,17 +29,36 @@ from automtl.training.settings import TrainingSettings
 
 @dataclass(frozen=True)
 class EncodedRows:
-    """Training and validation rows, and the encoder that made them."""
+    """Training and validation rows, and the encoder that made them.
+
+    `gains`: what each group of `histories` gives, those that were left out included. `sequence_gain`: the share of a
+    small network's loss that the events of sequences save; None where there are none.
+    """
 
     encoder: Encoder
     train: Batch
     valid: Batch
+    gains: tuple[GroupGain, ...] = ()
+    histories: Histories | None = None
+    sequence_gain: float | None = None
 
-    def without_target_encoding(self) -> EncodedRows:
-        """Return views of the rows that leave out the columns of target encodings."""
-        encoder = without_target_encoding(self.encoder)
-        columns = encoder.layout.num_numeric
-        return EncodedRows(encoder, self.train.with_numeric(columns), self.valid.with_numeric(columns))
+    @property
+    def left_out(self) -> list[Group]:
+        """The groups of histories that did not pay."""
+        return [one.group for one in self.gains if not one.kept]
+
+    def of(self, settings: EncoderSettings) -> EncodedRows:
+        """Return the rows, or views that leave out target encodings or sequences where the settings do."""
+        encoder = self.encoder
+        if not settings.sequences and encoder.settings.sequences:
+            encoder = without_sequences(encoder)
+        if not settings.target_encoding and encoder.settings.target_encoding:
+            encoder = without_target_encoding(encoder)
+        layout = encoder.layout
+        views = [
+            part.with_numeric(layout.num_numeric).with_lists(len(layout.lists)) for part in (self.train, self.valid)
+        ]
+        return replace(self, encoder=encoder, train=views[0], valid=views[1])
 
 
 @dataclass(frozen=True)
@@ -55,9 +82,11 @@ class EncodedSource:
     `num_kept`: number of encodings to keep, None for all. Rows with and without target encodings share one encoding.
     """
 
-    def __init__(self, source: Source, loader: DataLoader, *, num_kept: int | None = 1) -> None:
-        self.source, self.loader, self.num_kept = source, loader, num_kept
-        self.kept: dict[EncoderSettings, EncodedRows] = {}
+    def __init__(
+        self, source: Source, loader: DataLoader, *, num_kept: int | None = 1, callback: Callback = ignore
+    ) -> None:
+        self.source, self.loader, self.num_kept, self.callback = source, loader, num_kept, callback
+        self.kept: dict[EncoderSettings, tuple[EncoderSettings, EncodedRows]] = {}
 
     @property
     def schema(self) -> Schema:
@@ -69,34 +98,69 @@ class EncodedSource:
         made = preset.apply(settings)
         encoding = made.encoder
         for_trees = settings.encoder.target_encoding and settings.uses_ensemble
-        all_rows = self._encoded(encoding, replace(encoding, target_encoding=True) if for_trees else encoding)
-        rows = all_rows if all_rows.encoder.settings == encoding else all_rows.without_target_encoding()
-        return ModelInputs(preset.name, rows, all_rows, made.network, made.training, made.trees)
+        wanted = replace(encoding, target_encoding=encoding.target_encoding or for_trees)
+        every = self._encoded(replace(wanted, sequences=encoding.sequences or settings.encoder.sequences))
+        return ModelInputs(
+            preset.name, every.of(encoding), every.of(wanted), made.network, made.training, made.trees
+        )  # fmt: skip
 
     def test(self, rows: EncodedRows) -> Batch:
         """Encode test rows with the columns of `rows`."""
-        return self.source.test(rows.encoder, self.loader, like=rows.train)
+        encoder, whole = rows.encoder, rows.histories
+        if whole is not None and rows.left_out:
+            encoder = replace(encoder, histories=whole if encoder.layout.sequences else whole.without_sequence())
+        return self._without(self.source.test(encoder, self.loader, like=rows.train), encoder, rows.left_out)
 
-    def _encoded(self, encoding: EncoderSettings, wanted: EncoderSettings) -> EncodedRows:
-        """Return rows encoded as wanted, or kept rows that have target encodings besides."""
-        every = replace(encoding, target_encoding=True)
-        kept = self.kept.get(every)
-        if kept is None or kept.encoder.settings not in (wanted, every):
+    def _encoded(self, wanted: EncoderSettings) -> EncodedRows:
+        """Return rows encoded as wanted, or kept rows that have target encodings and sequences besides."""
+        every = replace(wanted, target_encoding=True, sequences=True)
+        there, rows = self.kept.get(every, (None, None))
+        if there is None or rows is None or not _has(there, wanted):
             self.kept.pop(every, None)
             while self.num_kept is not None and len(self.kept) >= self.num_kept:
                 del self.kept[next(iter(self.kept))]
-            kept = self.kept[every] = EncodedRows(*self.source.encode(wanted, self.loader))
-        return kept
+            rows = self._selected(*self.source.encode(wanted, self.loader))
+            self.kept[every] = wanted, rows
+        return rows
+
+    def _selected(self, encoder: Encoder, train: Batch, valid: Batch) -> EncodedRows:
+        """Leave out the histories that do not pay on validation rows; for all models the same ones."""
+        if encoder.histories is None or not encoder.settings.prune_histories:
+            return EncodedRows(encoder, train, valid)
+        gains = tuple(judge_groups(encoder, train, valid, self.callback))
+        rows = EncodedRows(encoder, train, valid, gains, encoder.histories)
+        parts = [self._without(part, encoder, rows.left_out) for part in (train, valid)]
+        few = replace(rows, encoder=select_histories(encoder, rows.left_out), train=parts[0], valid=parts[1])
+        if not few.encoder.layout.sequences:
+            return few
+        gain = sequence_gain(few.encoder, few.train, few.valid, self.callback)
+        few = replace(few, sequence_gain=gain)
+        return few if gain > SEQUENCE else few.of(replace(encoder.settings, sequences=False))
+
+    def _without(self, rows: Batch, encoder: Encoder, left_out: list[Group]) -> Batch:
+        """Leave out groups of histories from rows of an encoder."""
+        if not left_out:
+            return rows
+        layout = select_histories(encoder, left_out).layout
+        return self.loader.hold(rows, layout, lambda some: select_history_rows(some, encoder, left_out))
+
+
+def _has(there: EncoderSettings, wanted: EncoderSettings) -> bool:
+    """Tell whether rows have all that is wanted."""
+    return there.target_encoding >= wanted.target_encoding and there.sequences >= wanted.sequences
 
 
 def distinct_presets(settings: Settings, schema: Schema) -> list[InputPreset]:
     """Return the presets that differ on this table and for this model.
 
-    Presets that leave out target encodings need some to leave out. For boosted trees, which have no network, only
-    changes of the encoder count.
+    Presets that leave out target encodings need some to leave out, and no histories, which hold the same. For boosted
+    trees, which have no network, only changes of the encoder count.
     """
     kept = list(settings.presets)
-    if not (schema.target_encoding and settings.encoder.target_encoding):
+    histories = schema.history if settings.encoder.history else False
+    if not (histories and histories.sequence and settings.encoder.sequences):
+        kept = [preset for preset in kept if set(preset.encoder) != {"sequences"}]
+    if histories or not (schema.target_encoding and settings.encoder.target_encoding):
         kept = [preset for preset in kept if set(preset.encoder) - {"target_encoding"} or not preset.encoder]
     if is_self_trained(settings.model):
         kept = [one for place, one in enumerate(kept) if one.encoder not in [before.encoder for before in kept[:place]]]

@@ -33,24 +33,27 @@ class Importance:
 
 
 def column_importance(
-    folder: Path | str, source: Any, *, repeats: int = 3, rows: int = 20_000, seed: int = 0
+    folder: Path | str, source: Any, *, history: Any = None, repeats: int = 3, rows: int = 20_000, seed: int = 0
 ) -> tuple[Importance, ...]:
     """Measure the importance of each column for each task of a saved model, the most important first.
 
     At most `rows` rows of the labelled table are drawn, by `seed`. A column is shuffled in the table, so everything
-    made of it (id, bins, target encoding, crosses) is shuffled together. Columns that carry the same information show
-    little importance, since each replaces the other.
+    made of it (id, bins, target encoding, crosses, histories) is shuffled together. Columns that carry the same
+    information show little importance, since each replaces the other. Where the model has histories, they come from
+    the log `history`, by default from the table itself.
     """
     predictor = Predictor.load(folder)
-    table = _sampled(read_table(source), rows, seed)
-    batch, tasks = predictor.encoder.encode(table), predictor.schema.tasks
+    whole = read_table(source)
+    log = None if predictor.encoder.histories is None else whole if history is None else read_table(history)
+    table = _sampled(whole, rows, seed)
+    batch, tasks = predictor.encode(table, log), predictor.schema.tasks
     predictor.compare_coverage(table, batch, allow_unknown=True)
     base = _values(predictor, batch, tasks)
     found = []
     for place, name in enumerate(predictor.schema.columns):
         if name in table.columns:
             shuffles = [np.random.default_rng([seed, place, one]).permutation(table.height) for one in range(repeats)]
-            changed = [_shuffled_values(predictor, table, name, order, batch) for order in shuffles]
+            changed = [_shuffled_values(predictor, table, log, name, order, batch) for order in shuffles]
             found += [_importance(name, *of_task) for of_task in zip(tasks, base, zip(*changed))]
     return tuple(sorted(found, key=lambda one: -(one.drop or 0.0)))
 
@@ -70,9 +73,9 @@ def _sampled(table: pl.DataFrame, rows: int, seed: int) -> pl.DataFrame:
 
 
 def _shuffled_values(
-    predictor: Predictor, table: pl.DataFrame, name: str, order: np.ndarray, batch: Batch
+    predictor: Predictor, table: pl.DataFrame, log: pl.DataFrame | None, name: str, order: np.ndarray, batch: Batch
 ) -> list[float | None]:
-    shuffled = predictor.encoder.encode(table.with_columns(table[name][order]), labels=False)
+    shuffled = predictor.encode(table.with_columns(table[name][order]), log, labels=False)
     return _values(predictor, Batch(shuffled.features, batch.labels, batch.mask, batch.weight), predictor.schema.tasks)
 
 

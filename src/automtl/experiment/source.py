@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
 from typing import Any, Protocol
 
+import numpy as np
 import polars as pl
 
 from automtl.config import Settings, changed_values
@@ -13,8 +15,9 @@ from automtl.dataset.prepared import PreparedFolder, is_prepared
 from automtl.dataset.store import DataLoader
 from automtl.errors import SettingsError
 from automtl.features.batch import Batch
-from automtl.features.column_selection import select_inputs
-from automtl.features.encoder import Encoder
+from automtl.features.column_selection import select_inputs, without_sequences
+from automtl.features.encoder import Encoder, with_histories
+from automtl.features.histories import FittedHistories, HistoryInputs, fit_histories
 from automtl.features.settings import EncoderSettings
 from automtl.system.progress import Callback
 from automtl.tables.columns import ColumnRoles, check_columns, of_some_tasks, resolve_schema
@@ -64,6 +67,7 @@ class TableSource:
     seed: int
     digest: str = ""
     dropped: tuple[str, ...] = ()
+    kept: dict[float, FittedHistories] = field(default_factory=dict, compare=False)
 
     @property
     def num_rows(self) -> dict[str, int]:
@@ -73,14 +77,45 @@ class TableSource:
         return check_quality(self.split, self.schema, seed, self.dropped)
 
     def encode(self, settings: EncoderSettings, loader: DataLoader) -> tuple[Encoder, Batch, Batch]:
-        encoder, train = Encoder.fit(self.split.train, self.schema, settings, self.seed)
+        log = self.log(settings.smoothing) if self.schema.history and settings.history else None
+        known = None if log is None else log.histories
+        encoder, train = Encoder.fit(self.split.train, self.schema, settings, self.seed, histories=known)
+        if log is not None:
+            whole = replace(encoder, histories=log.completed(encoder.vocabularies))
+            encoder = whole if settings.sequences else without_sequences(whole)
+            train = with_histories(train, self._inputs(encoder, 0))
         coverage = train.coverage  # of all rows
         train = sample_negatives(train, self.schema.tasks, self.schema.negative_share, self.seed)
         train = replace(loader.hold(train, encoder.layout), coverage=coverage)
-        return encoder, train, loader.encode(encoder, self.split.valid, like=train)
+        return encoder, train, loader.encode(encoder, self.split.valid, train, self._inputs(encoder, 1))
 
     def test(self, encoder: Encoder, loader: DataLoader, like: Batch) -> Batch:
-        return loader.encode(encoder, self.split.test, like)
+        return loader.encode(encoder, self.split.test, like, self._inputs(encoder, 2))
+
+    def _inputs(self, encoder: Encoder, part: int) -> HistoryInputs:
+        """Return the inputs of histories of a part's rows."""
+        if encoder.histories is None:
+            return HistoryInputs.nothing(self._tables[part].height)
+        found = self.log(encoder.settings.smoothing).inputs(encoder.vocabularies, self._rows[part])
+        return found if encoder.histories.sequences else replace(found, lists=())
+
+    @property
+    def _rows(self) -> list[slice]:
+        """The rows of each part in the log."""
+        edges = np.cumsum([0, *(part.height for part in self._tables)]).tolist()
+        return [slice(start, stop) for start, stop in pairwise(edges)]
+
+    @property
+    def _tables(self) -> tuple[pl.DataFrame, ...]:
+        return self.split.train, self.split.valid, self.split.test
+
+    def log(self, smoothing: float) -> FittedHistories:
+        """Return the histories of the log that all rows are; they are kept."""
+        if smoothing not in self.kept:
+            part = np.repeat(np.arange(3, dtype=np.uint8), [one.height for one in self._tables])
+            self.kept.clear()
+            self.kept[smoothing] = fit_histories(pl.concat(self._tables), part, self.schema, smoothing)
+        return self.kept[smoothing]
 
 
 @dataclass(frozen=True)
@@ -105,7 +140,7 @@ class FolderSource:
 
     def encode(self, settings: EncoderSettings, loader: DataLoader) -> tuple[Encoder, Batch, Batch]:
         self.check(settings)
-        encoder = select_inputs(self.folder.encoder, self.schema, settings.target_encoding)
+        encoder = select_inputs(self.folder.encoder, self.schema, settings)
         train, valid = (self.folder.rows_of(encoder, part, loader) for part in ("train", "valid"))
         return encoder, train, valid
 
@@ -113,11 +148,15 @@ class FolderSource:
         return self.folder.rows_of(encoder, "test", loader)
 
     def check(self, settings: EncoderSettings) -> None:
-        """Check that the rows fit the settings, which may leave out target encoding. Raises SettingsError."""
+        """Check that the rows fit the settings, which may leave out target encoding or histories.
+
+        Raises SettingsError.
+        """
         own = self.folder.encoder.settings
         for one in fields(EncoderSettings):
             wanted, there = getattr(settings, one.name), getattr(own, one.name)
-            if wanted != there and (one.name, wanted) != ("target_encoding", False):
+            left_out = one.name == "prune_histories" or (wanted is False and one.name in ("target_encoding", "history"))
+            if wanted != there and not left_out:
                 raise _again(self.folder, f"encoder.{one.name} is {wanted!r}", f"was prepared with {there!r}")
 
     def check_seed(self, seed: int) -> None:

@@ -40,6 +40,10 @@ class Features:
         """Return a view that has only the first numeric columns."""
         return self if columns == self.numeric.shape[1] else replace(self, numeric=self.numeric[:, :columns])
 
+    def with_lists(self, count: int) -> Features:
+        """Return a view that has only the first lists."""
+        return replace(self, multi=self.multi[:count])
+
     def to(self, device: str | torch.device) -> Features:
         """Copy the rows to another device."""
         return self.each(lambda tensor: tensor.to(device))
@@ -97,6 +101,10 @@ class Batch:
     def with_numeric(self, columns: int) -> Batch:
         """Return a view that has only the first numeric columns."""
         return replace(self, features=self.features.with_numeric(columns))
+
+    def with_lists(self, count: int) -> Batch:
+        """Return a view that has only the first lists."""
+        return replace(self, features=self.features.with_lists(count))
 
     def to(self, device: str | torch.device) -> Batch:
         """Copy the rows to another device."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
 from automtl.features.batch import Batch
 from automtl.features.encoder import Encoder
+from automtl.features.histories import Group
+from automtl.features.settings import EncoderSettings
 from automtl.features.target_encoding import TargetEncoding
 from automtl.tables.schema import Schema
 
@@ -17,6 +20,32 @@ def without_target_encoding(encoder: Encoder) -> Encoder:
     return replace(encoder, settings=replace(encoder.settings, target_encoding=False), target_encodings={})
 
 
+def without_histories(encoder: Encoder) -> Encoder:
+    """Return the encoder that the setting `history: false` gives; it keeps the first numeric columns and lists."""
+    return replace(encoder, settings=replace(encoder.settings, history=False), histories=None)
+
+
+def without_sequences(encoder: Encoder) -> Encoder:
+    """Return the encoder that the setting `sequences: false` gives; it keeps the first lists."""
+    histories = None if encoder.histories is None else encoder.histories.without_sequence()
+    return replace(encoder, settings=replace(encoder.settings, sequences=False), histories=histories)
+
+
+def select_histories(encoder: Encoder, left_out: Sequence[Group]) -> Encoder:
+    """Return the encoder without some groups of histories."""
+    assert encoder.histories is not None
+    return replace(encoder, histories=encoder.histories.without(left_out)[0])
+
+
+def select_history_rows(rows: Batch, encoder: Encoder, left_out: Sequence[Group]) -> Batch:
+    """Turn rows of `encoder` into rows as `select_histories(encoder, left_out)` encodes them; numbers are copied."""
+    assert encoder.histories is not None
+    first = rows.features.numeric.shape[1] - encoder.histories.width
+    kept = [first + place for place in encoder.histories.without(left_out)[1]]
+    numeric = rows.features.numeric.index_select(1, torch.tensor([*range(first), *kept]))
+    return replace(rows, features=replace(rows.features, numeric=numeric))
+
+
 def select_tasks(encoder: Encoder, schema: Schema) -> Encoder:
     """Return the encoder that a schema of some of the tasks gives, with target encodings of these tasks only."""
     places = _places(encoder, schema)
@@ -24,20 +53,24 @@ def select_tasks(encoder: Encoder, schema: Schema) -> Encoder:
     return replace(encoder, schema=schema, target_encodings=encodings)
 
 
-def select_inputs(encoder: Encoder, schema: Schema, target_encoding: bool) -> Encoder:
-    """Return the encoder of some of the tasks, with target encodings only if they are wanted."""
-    return select_tasks(encoder if target_encoding else without_target_encoding(encoder), schema)
+def select_inputs(encoder: Encoder, schema: Schema, settings: EncoderSettings) -> Encoder:
+    """Return the encoder of some of the tasks, with target encodings and histories only if they are wanted."""
+    encoder = encoder if settings.history else without_histories(encoder)
+    encoder = encoder if settings.sequences else without_sequences(encoder)
+    return select_tasks(encoder if settings.target_encoding else without_target_encoding(encoder), schema)
 
 
 def select_task_rows(rows: Batch, encoder: Encoder, schema: Schema) -> Batch:
     """Turn rows of `encoder` into rows as `select_tasks(encoder, schema)` encodes them.
 
-    Labels, mask and target encodings are copied.
+    Labels, mask and numbers are copied. Histories stay as they are.
     """
     places, width = _places(encoder, schema), len(encoder.schema.tasks) + 1
-    first = encoder.layout.num_numeric - width * len(encoder.target_encodings)
-    keys = range(first, encoder.layout.num_numeric, width)
-    columns = torch.tensor([*range(first), *(start + place for start in keys for place in (*places, width - 1))])
+    total = encoder.layout.num_numeric
+    last = total - (0 if encoder.histories is None else encoder.histories.width)
+    first = last - width * len(encoder.target_encodings)
+    kept = (start + place for start in range(first, last, width) for place in (*places, width - 1))
+    columns = torch.tensor([*range(first), *kept, *range(last, total)])
     numeric = rows.features.numeric.index_select(1, columns.to(torch.int64))
     labels, mask = (tensor.index_select(1, torch.tensor(places)) for tensor in (rows.labels, rows.mask))
     return replace(rows, features=replace(rows.features, numeric=numeric), labels=labels, mask=mask)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, field, replace
+from itertools import repeat
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from automtl.features.coverage import Counts, Coverage
 from automtl.features.fitting import Fitted, fit_rows
 from automtl.features.frame import FrameRows
 from automtl.features.hash_table import gathered
+from automtl.features.histories import Histories, HistoryInputs
 from automtl.features.layout import CategoricalLayout, Layout, MultiLayout, NumericLayout
 from automtl.features.piecewise import Piecewise
 from automtl.features.scaler import Scaler
@@ -49,7 +51,7 @@ class Filled:
 class Encoder:
     """Vocabularies, scalers and target encodings of one training table, after `derive`.
 
-    `newest`: by time field, the newest training time in days since 1970.
+    `newest`: by time field, the newest training time in days since 1970. `histories`: those of the log, if it has some.
 
     >>> from automtl.features.settings import EncoderSettings
     >>> log = automtl.synthetic_log(rows=500, seed=0)
@@ -65,19 +67,24 @@ class Encoder:
     scalers: dict[str, Scaler | Piecewise]
     target_encodings: dict[tuple[str, ...], TargetEncoding]
     newest: dict[str, float] = field(default_factory=dict)
+    histories: Histories | None = None
 
     @staticmethod
     @keep_freed_memory()
-    def fit(train: pl.DataFrame, schema: Schema, settings: EncoderSettings, seed: int) -> tuple[Encoder, Batch]:
+    def fit(
+        train: pl.DataFrame, schema: Schema, settings: EncoderSettings, seed: int, *,
+        histories: Histories | None = None,
+    ) -> tuple[Encoder, Batch]:  # fmt: skip
         """Return an encoder and the encoded training rows, whose target encodings are out of fold.
 
+        `histories`: those of a log with the training rows; the batch has room for their inputs (`with_histories`).
         Fields without a value are left out, with one warning. Raises SchemaError or EncodingError; it names the column.
         """
         require_columns(train, schema.columns, "field")
         check_rows(train, schema)
         rows = FrameRows(train, schema, settings, seed)
         fitted = fit_rows(rows)
-        encoder = Encoder.of(settings, fitted)
+        encoder = replace(Encoder.of(settings, fitted), histories=histories)
         ids = rows.ids(fitted)
         columns = len(encoder.layout.categorical)
         out = encoder.empty(train.height, rows.categorical[:, :columns])
@@ -95,19 +102,29 @@ class Encoder:
         """Return the encoder of what was learned."""
         return Encoder(fitted.schema, settings, fitted.vocabularies, fitted.scalers, fitted.encodings, fitted.newest)
 
-    def encode(self, table: pl.DataFrame, *, labels: bool = True) -> Batch:
-        """Encode new rows. Unseen ids never fail. Without `labels`, label columns need not exist and the mask is 0."""
+    def encode(self, table: pl.DataFrame, *, labels: bool = True, history: HistoryInputs | None = None) -> Batch:
+        """Encode new rows. Unseen ids never fail. Without `labels`, label columns need not exist and the mask is 0.
+
+        `history`: the inputs of histories; by default those of `Histories.of`, which continue the state.
+        """
         table = self._checked(table, labels)
         with keep_freed_memory(table.height > SLICE):
-            return self._encode(table, labels)
+            return self._encode(table, labels, self._history(table, history))
 
-    def encode_parts(self, table: pl.DataFrame, rows: int = 1 << 18, *, labels: bool = True) -> Iterator[Batch]:
-        """Encode new rows, `rows` at a time, so that memory does not grow with the table.
+    def encode_parts(
+        self, table: pl.DataFrame, rows: int = 1 << 18, *, labels: bool = True, history: HistoryInputs | None = None
+    ) -> Iterator[Batch]:
+        """Encode new rows, `rows` at a time, so that memory does not grow with the table; see `encode`.
 
         Multi-valued fields are as wide as the part needs.
         """
         table = self._checked(table, labels)
-        return (self._encode(part, labels) for part in table.iter_slices(rows))
+        known, places = self._history(table, history), range(0, table.height, rows)
+        parts = [None if known is None else known.take(slice(start, start + rows)) for start in places]
+        return (self._encode(*one) for one in zip(table.iter_slices(rows), repeat(labels), parts, strict=False))
+
+    def _history(self, table: pl.DataFrame, given: HistoryInputs | None) -> HistoryInputs | None:
+        return given if given is not None or self.histories is None else self.histories.of(table, self.vocabularies)
 
     @property
     def layout(self) -> Layout:
@@ -122,8 +139,9 @@ class Encoder:
         return Layout(
             tuple(categorical),
             tuple(self._list_layout(one) for one in self._of(*LISTS)),
-            (*self._numeric_groups(), *self._rate_groups()),
+            (*self._numeric_groups(), *self._rate_groups(), *(self.histories.groups if self.histories else ())),
             self.schema.tasks,
+            self.histories.sequences if self.histories else (),
         )
 
     def _list_layout(self, simple: Field) -> MultiLayout:
@@ -179,7 +197,8 @@ class Encoder:
         if categorical is None:
             columns = len(self._of(FieldKind.CATEGORICAL)) + len(self._binned)
             categorical = np.empty((rows, columns), np.int32)
-        numeric = np.empty((rows, self._key_columns(len(self.target_encodings)).start), np.float32)
+        width = self._key_columns(len(self.target_encodings)).start + (self.histories.width if self.histories else 0)
+        numeric = np.empty((rows, width), np.float32)
         labels, mask = (torch.from_numpy(np.zeros((rows, len(self.schema.tasks)), np.float32)) for _ in range(2))
         features = Features(torch.from_numpy(categorical), (), torch.from_numpy(numeric))
         return Batch(features, labels, mask, torch.ones(rows))
@@ -195,7 +214,7 @@ class Encoder:
         start = sum(scaler.width for scaler in self.scalers.values()) + place * width
         return slice(start, start + width)
 
-    def _encode(self, table: pl.DataFrame, labels: bool) -> Batch:
+    def _encode(self, table: pl.DataFrame, labels: bool, history: HistoryInputs | None) -> Batch:
         """Encode slice by slice, in parallel, right into the arrays of the result."""
         out, starts_of = self.empty(table.height), range(0, table.height, SLICE)
         if len(starts_of) > 1:  # make look-up tables once, before the threads meet there
@@ -207,7 +226,8 @@ class Encoder:
             return self.fill(own, out.take(slice(start, start + SLICE)), labels)
 
         filled = in_threads(fill, starts_of) or [self.fill(NewRows(self, table), out, labels)]
-        return completed_batch(out, filled, self.group_of(table))
+        batch = completed_batch(out, filled, self.group_of(table))
+        return batch if history is None else with_histories(batch, history)
 
     def fill(self, rows: NewRows | CodedRows, out: Batch, labels: bool) -> Filled:
         """Encode rows into a batch of as many rows; returns the rest of them."""
@@ -267,6 +287,9 @@ class Encoder:
             arrays |= {f"target_encoding.{place}.{name}": array for name, array in own.items()}
         for place, vocabulary in enumerate(self.vocabularies.values()):
             arrays |= {f"vocabularies.{place}.{name}": array for name, array in vocabulary.to_arrays().items()}
+        if self.histories is not None:
+            values["histories"], own = self.histories.to_state()
+            arrays |= {f"histories.{name}": array for name, array in own.items()}
         return values, arrays
 
     @staticmethod
@@ -283,7 +306,13 @@ class Encoder:
             for place, name in enumerate(values["vocabularies"])
         }
         settings = EncoderSettings(**values["settings"])
-        return Encoder(schema, settings, vocabularies, scalers, encodings, values["newest"])
+        histories = None
+        if "histories" in values:
+            own = {
+                name.removeprefix("histories."): one for name, one in arrays.items() if name.startswith("histories.")
+            }
+            histories = Histories.from_state(values["histories"], own)
+        return Encoder(schema, settings, vocabularies, scalers, encodings, values["newest"], histories)
 
 
 def _scaler(entry: dict[str, Any]) -> Scaler | Piecewise:
@@ -379,6 +408,14 @@ def completed_batch(out: Batch, filled: list[Filled], group: np.ndarray | None) 
     features = replace(out.features, categorical=categorical, multi=lists)
     groups = None if group is None else torch.from_numpy(group)
     return replace(out, features=features, group=groups, coverage=sum((one.coverage for one in filled), Coverage()))
+
+
+def with_histories(batch: Batch, inputs: HistoryInputs) -> Batch:
+    """Write the inputs of histories into a batch of the same rows: the last of its numbers, and further lists."""
+    numeric = batch.features.numeric.numpy()
+    numeric[:, numeric.shape[1] - inputs.numbers.shape[1] :] = inputs.numbers
+    lists = tuple(map(torch.from_numpy, inputs.lists))
+    return replace(batch, features=replace(batch.features, multi=(*batch.features.multi, *lists)))
 
 
 def padded(parts: list[Parts]) -> np.ndarray:

@@ -17,6 +17,11 @@ class EncoderSettings:
 
     min_count: int = Limit(default=3, ge=1, description="Training rows that make a value of an id known.")
     target_encoding: bool = Limit(default=True, description="Whether the keys of the schema are target-encoded.")
+    history: bool = Limit(default=True, description="Whether the schema's histories of earlier rows are inputs.")
+    sequences: bool = Limit(default=True, description="Whether the last events of histories are inputs one by one.")
+    prune_histories: bool = Limit(
+        default=True, description="Whether histories that do not pay on validation rows are left out."
+    )
     folds: int = Limit(default=5, ge=2, description="Folds of target encoding, where no time orders the rows.")
     smoothing: float = Limit(default=20.0, gt=0, description="Rows at the mean label that smooth each target encoding.")
     bins: int = Limit(default=32, ge=0, le=1024, description="Quantile bins of a number; 0: none.")

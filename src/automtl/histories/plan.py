@@ -86,6 +86,11 @@ class Plan:
         key, kinds = self.keys[place].key, self.keys[place].kinds
         return [("history", *key, *parts) for kind in kinds for parts in self.inputs_of(kind)]
 
+    @property
+    def every_name(self) -> list[tuple[str, ...]]:
+        """The names of all inputs, key by key."""
+        return [name for place in range(len(self.keys)) for name in self.names(place)]
+
     def inputs_of(self, kind: Kind) -> list[tuple[str, ...]]:
         """Return what the inputs of a kind say, in order."""
         rates = [("events",), *(("rate" if one.binary else "mean", one.name) for one in self.outcomes)]

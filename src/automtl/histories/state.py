@@ -69,6 +69,16 @@ class State:
         left = [int(np.count_nonzero(rows.event & one)) for one in (late, repeated)]
         return replace(state, newest=newest, pending=pending), Taken(len(new), left[0], left[1], dropped)
 
+    def narrowed(self, plan: Plan, narrow: Plan) -> State:
+        """Return what the state of a plan says for a plan of fewer keys, kinds or no sequence."""
+        places = [[one.key for one in plan.keys].index(one.key) for one in narrow.keys]
+        settled = tuple(
+            Settled(self.settled[old].keys, {name: self.settled[old].arrays[name] for name in shapes(narrow, new)})
+            for new, old in enumerate(places)
+        )
+        recent = self.recent if narrow.sequence is not None else Rows.empty(1, len(plan.outcomes))
+        return State(self.newest, settled, replace(self.pending, keys=self.pending.keys[places]), recent)
+
     def to_arrays(self) -> Arrays:
         """Return all that the state holds as arrays by name, for a file."""
         found = {"newest": np.array([self.newest])}
