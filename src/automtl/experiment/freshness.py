@@ -1,4 +1,4 @@
-"""What faster data would be worth to a saved model, or to models that are fitted for it."""
+"""The worth of faster data to a saved model, or to models that are fitted for it."""
 
 from __future__ import annotations
 
