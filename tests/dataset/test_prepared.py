@@ -106,7 +106,7 @@ def test_rows_without_rates_are_those_of_an_encoder_fitted_without(made: Made, l
     plain = without_target_encoding(found.encoder)
     assert plain.layout == fitted.encoder.layout and state(plain) == state(fitted.encoder)
     for name, rows in fitted.parts.items():
-        kept = found.rows(name, target_encoding=False)
+        kept = found.rows(name, settings=fitted.encoder.settings)
         assert equal(kept, rows)
         assert kept.features.numeric.shape[1] < found.rows(name).features.numeric.shape[1]
 

@@ -57,9 +57,9 @@ class HistoryInputs:
 
 @dataclass(frozen=True)
 class Histories:
-    """What an encoder knows of histories. `schema`: how a log is read; `spreads`: of the inputs of each key.
+    """The part of an encoder that makes inputs of earlier rows.
 
-    `state`: what is known at the end of the log that it was fitted on, or was updated with.
+    `schema`: how a log is read; `spreads`: of the inputs of each key; `state`: what is known at the end of the log that it was fitted on, or was updated with.
     """
 
     schema: Schema

@@ -55,7 +55,7 @@ class Past:
     at: np.ndarray | None
     into: np.ndarray
     settled: Settled
-    _by_delay: dict[tuple[str, int], np.ndarray] = field(default_factory=dict)
+    _found: dict[tuple[object, ...], tuple[np.ndarray, ...]] = field(default_factory=dict)
 
     @staticmethod
     def of(plan: Plan, rows: Rows, place: int, last: int, chosen: np.ndarray | None, settled: Settled) -> Past:
@@ -92,31 +92,36 @@ class Past:
         """Return what a state holds of the keys of the chosen rows, (c, ...). `index`: of an array's further axes."""
         return self.settled.array(name, self._slots, *index)
 
+    def once(self, find: Callable[..., tuple[np.ndarray, ...]], *given: int) -> tuple[np.ndarray, ...]:
+        """Return what a function finds for these numbers, which it is asked only once."""
+        name = (find.__qualname__, *given)
+        if name not in self._found:
+            self._found[name] = find(*given)
+        return self._found[name]
+
     def visible(self, delay: int) -> np.ndarray:
         """Return the ends, (c,), of what the chosen rows know after a delay: of the places first ... end - 1."""
-        return self._once("visible", delay, self._known if delay else self._before)
+        return self.once(self._known if delay else self._before, delay)[0]
 
-    def happened(self, delay: int) -> np.ndarray:
-        """Return how many events of the log each chosen row knows of after a delay, (c,)."""
-        return self._once("happened", delay, lambda delay: self.total(self.log.event, delay))
+    def _before(self, _: int) -> tuple[np.ndarray]:
+        return (self.chosen(latest(self.log.starts | changes(self.log.time))),)
 
-    def _once(self, name: str, delay: int, found: Callable[[int], np.ndarray]) -> np.ndarray:
-        if (name, delay) not in self._by_delay:
-            self._by_delay[name, delay] = found(delay)
-        return self._by_delay[name, delay]
-
-    def _before(self, _: int) -> np.ndarray:
-        return self.chosen(latest(self.log.starts | changes(self.log.time)))
-
-    def _known(self, delay: int) -> np.ndarray:
+    def _known(self, delay: int) -> tuple[np.ndarray]:
         """Search, within a row's key, the first place whose outcome is not known by its time."""
         log = self.log
         times = log.rows.time.take(log.rows.order)
         wanted = np.searchsorted(times, np.maximum(times, NO_TIME + delay) - delay).take(self.chosen(log.rank))
-        return np.asarray(np.searchsorted(log.first * (len(log) + 1) + log.rank, self.first * (len(log) + 1) + wanted))
+        size = len(log) + 1
+        return (np.searchsorted(log.first * size + log.rank, self.first * size + wanted),)
 
     def total(self, terms: np.ndarray, delay: int) -> np.ndarray:
-        """Sum the terms, (n,), that each chosen row knows of, (c,) int64."""
+        """Sum the terms, (n,), that each chosen row knows of, (c,) int64; those of events are summed only once."""
+        return self.once(self._events, delay)[0] if terms is self.log.event else self._sum(terms, delay)
+
+    def _events(self, delay: int) -> tuple[np.ndarray]:
+        return (self._sum(self.log.event, delay),)
+
+    def _sum(self, terms: np.ndarray, delay: int) -> np.ndarray:
         sums = running(terms)
         return np.asarray(sums.take(self.visible(delay)) - sums.take(self.first))
 
@@ -126,11 +131,6 @@ class Past:
         return np.where(places >= self.first, places, -1)
 
     @cached_property
-    def events(self) -> np.ndarray:
-        """Numbers of earlier events, (c,)."""
-        return np.asarray(self.happened(0) + self.held("count"))
-
-    @cached_property
     def means(self) -> list[np.ndarray]:
         """The smoothed means of each outcome over all time, (c,) each."""
         return [self._mean(column, outcome) for column, outcome in enumerate(self.plan.outcomes)]
@@ -138,15 +138,13 @@ class Past:
     def _mean(self, column: int, outcome: Outcome) -> np.ndarray:
         smoothing = self.plan.smoothing
         total = self.total(self.log.values(column), outcome.delay) + self.held("sums", column)
-        known = self.log.known(column)
-        number = self.happened(outcome.delay) if known is self.log.event else self.total(known, outcome.delay)
-        number = number + self.held("known", column)
+        number = self.total(self.log.known(column), outcome.delay) + self.held("known", column)
         return np.asarray((total / outcome.levels + smoothing * outcome.share) / (number + smoothing))
 
 
 def rates(past: Past) -> Iterator[np.ndarray]:
     """Yield the number of events, then the smoothed mean of each outcome."""
-    yield np.log1p(past.events)
+    yield np.log1p(past.total(past.log.event, 0) + past.held("count"))
     for outcome, mean in zip(past.plan.outcomes, past.means, strict=True):
         yield scored(mean, outcome)
 
@@ -196,13 +194,28 @@ class Blocks:
 
         column: where the state's sums of the same terms stand.
         """
-        past, sums, end = self.past, running(self.growths * terms), self.past.visible(delay)
-        edge = np.minimum(end, self.own)
-        own = sums.take(np.maximum(end, self.own)) - sums.take(self.own)
-        before = sums.take(np.maximum(edge, self.before)) - sums.take(self.before)
-        block, held = past.held("block", self.place), past.held("decayed", self.place, slice(None), column).T
-        more = shifted_blocks(block, held, past.chosen(self.block))
-        return decayed(own + more[0], before + more[1], past.chosen(self.growths))
+        past = self.past
+        own, before = (
+            past.once(self._events, self.place, delay) if terms is past.log.event else self._sums(terms, delay)
+        )
+        if len(past.settled.keys):
+            block, held = past.held("block", self.place), past.held("decayed", self.place, slice(None), column).T
+            more = shifted_blocks(block, held, past.chosen(self.block))
+            own, before = own + more[0], before + more[1]
+        return decayed(own, before, past.chosen(self.growths))
+
+    def _events(self, _: int, delay: int) -> tuple[np.ndarray, ...]:
+        return self._sums(self.past.log.event, delay)
+
+    def _sums(self, terms: np.ndarray, delay: int) -> tuple[np.ndarray, ...]:
+        sums = running(self.growths * terms)
+        ends, edges = self.past.once(self._spans, self.place, delay)
+        return sums.take(ends) - sums.take(self.own), sums.take(edges) - sums.take(self.before)
+
+    def _spans(self, _: int, delay: int) -> tuple[np.ndarray, ...]:
+        """Return the ends of what is known of a row's own block and of the one before, (c,) each."""
+        end = self.past.visible(delay)
+        return np.maximum(end, self.own), np.maximum(np.minimum(end, self.own), self.before)
 
 
 def gaps(past: Past) -> Iterator[np.ndarray]:
@@ -237,15 +250,16 @@ def last_shares(past: Past, column: int) -> list[np.ndarray]:
     """Return the last known shares of an outcome, less the prior, newest first, (c,) each."""
     outcome, known = past.plan.outcomes[column], past.log.known(column)
     before = running(known)
-    last = before.take(past.visible(outcome.delay)) - 1  # the number of the last known row among those of the log
-    given = last + 1 - before.take(past.first)
-    values = np.r_[past.log.values(column).compress(known), 0]
-    held = past.held("last", column)
-    found = []
-    for back in range(past.plan.last):
-        older = np.clip(back - given, 0, past.plan.last - 1)[:, None]
-        value = np.where(back < given, values.take(last - back, mode="clip"), np.take_along_axis(held, older, 1)[:, 0])
-        found.append(np.where(value >= 0, value / outcome.levels - outcome.share, 0.0))
+    end = before.take(past.visible(outcome.delay))  # among the known ones of the log
+    given = end - before.take(past.first)
+    shares = np.append(past.log.values(column).compress(known) / outcome.levels - outcome.share, 0.0)
+    found = [shares.take(np.where(back < given, end - 1 - back, -1)) for back in range(past.plan.last)]
+    if len(past.settled.keys):
+        held = past.held("last", column)
+        older = np.where(held >= 0, held / outcome.levels - outcome.share, 0.0)
+        for back, share in enumerate(found):
+            place = np.maximum(back - given, 0)[:, None]
+            share += np.where(back < given, 0.0, np.take_along_axis(older, place, axis=1)[:, 0])
     return found
 
 
