@@ -54,6 +54,8 @@ class EncodedRows:
             encoder = without_sequences(encoder)
         if not settings.target_encoding and encoder.settings.target_encoding:
             encoder = without_target_encoding(encoder)
+        if encoder is self.encoder:
+            return self
         layout = encoder.layout
         views = [
             part.with_numeric(layout.num_numeric).with_lists(len(layout.lists)) for part in (self.train, self.valid)

@@ -59,7 +59,8 @@ class HistoryInputs:
 class Histories:
     """The part of an encoder that makes inputs of earlier rows.
 
-    `schema`: how a log is read; `spreads`: of the inputs of each key; `state`: what is known at the end of the log that it was fitted on, or was updated with.
+    `schema`: how a log is read; `spreads`: of the inputs of each key; `state`: what is known at the end of the log that
+    it was fitted on, or was updated with.
     """
 
     schema: Schema
