@@ -1,4 +1,4 @@
-"""What histories are made of: how a log is read, and their plan, from the training rows. N rows, M outcomes."""
+"""The reading of a log, and the plan of its histories, from the training rows. N rows, M outcomes."""
 
 from __future__ import annotations
 
