@@ -113,3 +113,23 @@ def importance_command(
     found = column_importance(model, table, history=history, repeats=repeats, rows=rows, seed=seed)
     show_table("drop of AUC, or rise of RMSE, when a column is shuffled", *importance_rows(found))
     save(out, "importance", [asdict(one) for one in found])
+
+
+@app.command("freshness")
+def freshness_command(
+    model: ModelArgument,
+    table: TableArgument,
+    delay: Annotated[list[str] | None, typer.Option("--delay", help="A label delay, such as 1h; give some.")] = None,
+    fit: Annotated[
+        bool, typer.Option("--fit", help="Fit a model for each delay; else the model stays as it is.")
+    ] = False,
+    out: JsonOption = None,
+) -> None:
+    """Show what faster data would be worth: a model's metrics on test rows where labels arrive sooner or later."""
+    from automtl.experiment.freshness import freshness
+    from automtl.experiment.label_delays import DELAYS
+    from automtl.report.text import freshness_rows
+
+    curve = freshness(model, table, delays=delay or DELAYS, fitted=fit)
+    show_table("test rows, AUC or RMSE" + (", a model fitted for each delay" if fit else ""), *freshness_rows(curve))
+    save(out, "freshness", curve)

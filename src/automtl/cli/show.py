@@ -76,12 +76,14 @@ def show_metrics(metrics: dict[str, Any], title: str) -> None:
 
 def show_run(metrics: dict[str, Any], architecture: Any, tasks: tuple[str, ...]) -> None:
     """Print the architecture, metrics and cost of a run."""
-    from automtl.report.text import ensemble_lines
+    from automtl.report.text import ensemble_lines, freshness_rows
 
     if architecture is not None:
         typer.echo(architecture.draw(tasks))
     show_metrics(metrics["validation"], "validation rows")
     show_metrics(metrics["test"], "test rows")
+    if metrics.get("freshness"):
+        show_table("test rows by label delay, AUC or RMSE", *freshness_rows(metrics["freshness"]))
     if metrics.get("ensemble"):
         typer.echo("\n  ".join(ensemble_lines(metrics["ensemble"])))
     seconds = metrics["seconds"]

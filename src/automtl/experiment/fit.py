@@ -18,15 +18,17 @@ from automtl.ensemble.trees import TreeModel
 from automtl.errors import SettingsError
 from automtl.experiment.experiment import Experiment
 from automtl.experiment.inputs import EncodedSource, is_self_trained
-from automtl.experiment.source import open_source, tell_source
+from automtl.experiment.label_delays import Curve, freshness_curve
+from automtl.experiment.source import TableSource, open_source, tell_source
 from automtl.models.registry import EVERY_MODEL, MODELS, check_model
 from automtl.predictor import Predictor
 from automtl.report.folder import attempted, run_report
 from automtl.report.run import RunValues
+from automtl.report.text import delay_line
 from automtl.space import published_space
 from automtl.system.manifest import MODEL
 from automtl.system.memory import keep_freed_memory, peak_memory_bytes
-from automtl.system.progress import Callback, ignore
+from automtl.system.progress import Callback, Notice, ignore
 from automtl.tables.columns import ColumnRoles
 from automtl.tables.quality import Findings
 from automtl.tables.schema import Schema
@@ -99,11 +101,21 @@ def fit_table(
     with data_loader(settings.data_loader, out) as loader, Trackers(settings.trackers, tracked, callback) as trackers:
         encoded = EncodedSource(rows, loader, callback=trackers.callback)
         run = _run(Experiment(encoded, settings, seed, trackers.callback))
+        if run.predictor.encoder.histories is not None and isinstance(rows, TableSource):
+            run.metrics["freshness"] = freshness_curve(run.predictor, rows.split)
+            _tell_delay(callback, schema, run.metrics["freshness"])
         run.metrics["findings"] = [finding.to_dict() for finding in findings]
         run.metrics["seconds"]["total"] = time.perf_counter() - start
         found = run.predictor.spec.architecture
         trackers.finish(run.metrics, None if found is None else found.draw(schema.task_names))
     return run if out is None else run.save(out, overwrite=overwrite)
+
+
+def _tell_delay(callback: Callback, schema: Schema, curve: Curve) -> None:
+    """Tell what labels that come after one hour would cost, where nothing was said of their delay."""
+    line = delay_line(curve)
+    if schema.history and schema.history.label_delay is None and line is not None:
+        callback(Notice(line))
 
 
 def _run(experiment: Experiment) -> Run:

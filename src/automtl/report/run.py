@@ -19,7 +19,7 @@ from automtl.report.architecture import (
 )  # fmt: skip
 from automtl.report.charts import Line, Mark, band, heat, lines, square
 from automtl.report.picture import Picture
-from automtl.report.text import undefined, used_metrics
+from automtl.report.text import freshness_rows, undefined, used_metrics
 from automtl.report.words import METRIC_NAMES, amount, clean, known, percent, rounded, slug
 
 if TYPE_CHECKING:
@@ -248,6 +248,7 @@ def run_page(run: RunValues) -> dict[str, Any]:
         "pictures": run_pictures(run),
         "trials": _trials(run),
         "parts": [(name, metric_table(metrics[name])) for name in ("validation", "test")],
+        "freshness": _freshness(metrics.get("freshness")),
         "labels": _labels(run),
         "findings": metrics.get("findings"),
         "fields": fields_by_kind(run.schema),
@@ -255,6 +256,14 @@ def run_page(run: RunValues) -> dict[str, Any]:
         "stopped": _stopped(run),
         "settings": _settings(run.settings),
     }
+
+
+def _freshness(curve: Sequence[Mapping[str, Any]] | None) -> tuple[list[str], list[tuple[str, list[str]]]] | None:
+    """Make a table of the metrics by label delay, if they were measured."""
+    if not curve:
+        return None
+    header, rows = freshness_rows(curve)
+    return header, [(row[0], row[1:]) for row in rows]
 
 
 def metric_table(metrics: Mapping[str, Any]) -> dict[str, Any]:

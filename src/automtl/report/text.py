@@ -33,6 +33,28 @@ def gap_rows(gaps: Iterable[Values]) -> tuple[list[str], list[list[str]]]:
     return ["column", "values are", "now", "at fit"], cells
 
 
+def freshness_rows(curve: Iterable[Values]) -> tuple[list[str], list[list[str]]]:
+    """Return header and one row for each label delay: AUC, or RMSE, of each task on test rows."""
+    listed = list(curve)
+    cells = [[one["delay"], *(rounded(_main(values)) for values in one["tasks"].values())] for one in listed]
+    return ["labels after", *listed[0]["tasks"]], cells
+
+
+def delay_line(curve: Iterable[Values]) -> str | None:
+    """Say in one line what labels that come after one hour cost a model; None where that was not measured."""
+    tasks = {one["delay"]: one["tasks"] for one in curve}
+    if "0s" not in tasks or "1h" not in tasks:
+        return None
+    pairs = ((task, _main(values), _main(tasks["1h"][task])) for task, values in tasks["0s"].items())
+    changes = ", ".join(f"{clean(task)} {rounded(now)} to {rounded(then)}" for task, now, then in pairs)
+    return f"labels are taken to be known at once; known after one hour: {changes} (--label-delay says when they are)"
+
+
+def _main(metrics: Values) -> Any:
+    """Return the AUC of a task, or its RMSE."""
+    return metrics["auc"] if "auc" in metrics else metrics.get("rmse")
+
+
 def ensemble_lines(ensemble: Values) -> list[str]:
     """Write a line for each task with the weights of the ensemble's members, and what was missing."""
     lines = [
