@@ -30,7 +30,9 @@ TASKS = ["click", "like", "follow", "buy"]
 PRIOR, SMOOTHING = 0.2, 20.0
 USER = {"user": Field("user", FieldKind.CATEGORICAL)}
 RATES = Plan(
-    (KeyPlan(("user",), ("rates",)),), tuple(Outcome(task, True, prior=PRIOR) for task in TASKS), smoothing=SMOOTHING
+    (KeyPlan(("user",), ("rates",)),),
+    tuple(Outcome(task, True, prior=PRIOR) for task in TASKS),
+    smoothings=(SMOOTHING,),
 )
 EVERY = Plan(
     (KeyPlan(("user",), KINDS),),

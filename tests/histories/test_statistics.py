@@ -19,7 +19,9 @@ def log(seconds: list[float], clicks: list[int], keys: list[int] | None = None) 
 
 def plan(kind: Kind, delay: float = 0.0) -> Plan:
     outcome = Outcome("click", True, int(delay * SECOND), prior=0.5)
-    return Plan((KeyPlan(("user",), (kind,)),), (outcome,), (10 * SECOND,), last=2, session=30 * SECOND, smoothing=2.0)
+    return Plan(
+        (KeyPlan(("user",), (kind,)),), (outcome,), (10 * SECOND,), last=2, session=30 * SECOND, smoothings=(2.0,)
+    )
 
 
 def test_rates_count_earlier_events_and_smooth_their_outcomes() -> None:

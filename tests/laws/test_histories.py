@@ -50,8 +50,8 @@ def cases(draw: st.DrawFn) -> Case:
     plan = Plan(
         tuple(KeyPlan(key, KINDS) for key in KEYS), made,
         tuple(int(span * step * share) + 1 for share in draw(st.sampled_from([(), (0.02,), (0.1, 0.7, 3.0)]))),
-        last=draw(st.integers(1, 4)), session=span * step // 10, smoothing=draw(st.sampled_from([1.0, 20.0])),
-        sequence=(0, draw(st.integers(1, 5))), horizon=span * step * 3 // 2,
+        last=draw(st.integers(1, 4)), session=span * step // 10,
+        smoothings=draw(st.sampled_from([(1.0,), (20.0, 3.0)])), sequence=(0, draw(st.integers(1, 5))), horizon=span * step * 3 // 2,
     )  # fmt: skip
     values = [rng.integers(0, one.levels + 1, rows) for one in made]
     return Case(
@@ -108,17 +108,21 @@ def score(outcome: Outcome, mean: float) -> float:
 def expected(case: Case, place: int, row: int) -> list[float]:
     """Return the inputs of a row by the definitions, event by event."""
     plan, rows, now = case.plan, case.rows, int(case.rows.time[row])
-    events, smoothing = earlier(case, place, row), case.plan.smoothing
+    events, smoothing = earlier(case, place, row), case.plan.smoothings[0]
     of = [known(case, events, column, row) for column in range(len(plan.outcomes))]
     shares = [
         [int(rows.values[one, column]) / outcome.levels for one in of[column]]
         for column, outcome in enumerate(plan.outcomes)
     ]
-    means = [
-        (sum(share) + smoothing * outcome.prior) / (len(share) + smoothing)
-        for share, outcome in zip(shares, plan.outcomes, strict=True)
+    smoothed = [
+        [
+            (sum(share) + one * outcome.prior) / (len(share) + one)
+            for share, outcome in zip(shares, plan.outcomes, strict=True)
+        ]
+        for one in plan.smoothings
     ]
-    found = [log1p(len(events)), *(score(outcome, mean) for outcome, mean in zip(plan.outcomes, means, strict=True))]
+    means, found = smoothed[0], [log1p(len(events))]
+    found += [score(outcome, mean) for own in smoothed for outcome, mean in zip(plan.outcomes, own, strict=True)]
     for half_life in plan.half_lives:
         found.append(log1p(decayed(case, events, half_life, row, [1] * len(events))))
         for column, outcome in enumerate(plan.outcomes):

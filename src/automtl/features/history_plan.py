@@ -18,6 +18,7 @@ from automtl.tables.schema import Condition, FieldKind, Schema, TaskKind
 from automtl.tables.values.numbers import as_numbers
 from automtl.tables.values.times import NO_TIME
 
+SMOOTHINGS = (1.5, 0.15)  # of the setting: rare outcomes want more than frequent ones
 HALF_LIVES = (1 / 4, 1 / 32)  # of the span of the training rows
 RANGE = (0.001, 0.999)  # quantiles of a sample of the training rows at which quantities are cut
 EVERY: tuple[Kind, ...] = ("rates", "recent")
@@ -96,6 +97,7 @@ def fit_plan(schema: Schema, chunks: Sequence[Callable[[], Events]], smoothing: 
     history = schema.history
     assert isinstance(history, History)
     span = max(_span(chunks), SECOND)
+    smoothings = tuple(share * smoothing for share in SMOOTHINGS)
     seconds = history.half_lives or tuple(share * span / SECOND for share in HALF_LIVES)
     half_lives = tuple(max(int(one * SECOND), 1) for one in seconds)
     user = (history.sequence.key,) if history.sequence else (schema.group,)
@@ -105,7 +107,7 @@ def fit_plan(schema: Schema, chunks: Sequence[Callable[[], Events]], smoothing: 
         keys += [] if user in (history.keys or ()) else [KeyPlan((history.sequence.key,), ())]
         sequence = ([one.key for one in keys].index((history.sequence.key,)), history.sequence.length)
     return Plan(
-        tuple(keys), _outcomes(schema, chunks), half_lives, history.last, int(history.session * SECOND), smoothing,
+        tuple(keys), _outcomes(schema, chunks), half_lives, history.last, int(history.session * SECOND), smoothings,
         history.frozen, sequence, span, history.max_keys,
     )  # fmt: skip
 

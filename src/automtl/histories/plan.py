@@ -61,6 +61,7 @@ class KeyPlan:
 class Plan:
     """All that the statistics of a log depend on, beside the log.
 
+    `smoothings`: imagined events at the prior, by which means are smoothed; recent means start from those of the first.
     `last`: how many events enter one by one. `session`: a longer gap begins a new session. `horizon`: gaps are cut
     there, and one that never ends has this length. `sequence`: the key, by its place, and the length of sequences.
     """
@@ -70,7 +71,7 @@ class Plan:
     half_lives: tuple[int, ...] = ()
     last: int = 3
     session: int = 1800 * SECOND
-    smoothing: float = 20.0
+    smoothings: tuple[float, ...] = (20.0,)
     frozen: bool = False
     sequence: tuple[int, int] | None = None
     horizon: int = 365 * 86_400 * SECOND
@@ -93,11 +94,13 @@ class Plan:
 
     def inputs_of(self, kind: Kind) -> list[tuple[str, ...]]:
         """Return what the inputs of a kind say, in order."""
-        rates = [("events",), *(("rate" if one.binary else "mean", one.name) for one in self.outcomes)]
+        means = [("rate" if one.binary else "mean", one.name) for one in self.outcomes]
         if kind == "rates":
-            return rates
+            return [("events",), *((*mean, f"smoothed by {one:g}") for one in self.smoothings for mean in means)]
         if kind == "recent":
-            return [(*parts, f"half-life {duration(span)}") for span in self.half_lives for parts in rates]
+            return [
+                (*parts, f"half-life {duration(span)}") for span in self.half_lives for parts in [("events",), *means]
+            ]
         if kind == "gaps":
             return [("gap",), *(("gap", one.name) for one in self.outcomes if one.binary)]
         if kind == "last":
@@ -129,7 +132,8 @@ class Plan:
         keys = tuple(KeyPlan(tuple(one["key"]), tuple(one["kinds"])) for one in values["keys"])
         outcomes = tuple(Outcome(**one) for one in values["outcomes"])
         sequence = values["sequence"] and (values["sequence"][0], values["sequence"][1])
-        lists = {"keys": keys, "outcomes": outcomes, "half_lives": tuple(values["half_lives"]), "sequence": sequence}
+        lists = {"keys": keys, "outcomes": outcomes, "sequence": sequence}
+        lists |= {name: tuple(values[name]) for name in ("half_lives", "smoothings")}
         return Plan(**(values | lists))
 
 

@@ -131,22 +131,27 @@ class Past:
         return np.where(places >= self.first, places, -1)
 
     @cached_property
-    def means(self) -> list[np.ndarray]:
-        """The smoothed means of each outcome over all time, (c,) each."""
-        return [self._mean(column, outcome) for column, outcome in enumerate(self.plan.outcomes)]
+    def sums(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """The sum of each outcome over all time, and of how many events it is known, (c,) each."""
+        return [self._sums_of(column, outcome) for column, outcome in enumerate(self.plan.outcomes)]
 
-    def _mean(self, column: int, outcome: Outcome) -> np.ndarray:
-        smoothing = self.plan.smoothing
+    def _sums_of(self, column: int, outcome: Outcome) -> tuple[np.ndarray, np.ndarray]:
         total = self.total(self.log.values(column), outcome.delay) + self.held("sums", column)
         number = self.total(self.log.known(column), outcome.delay) + self.held("known", column)
-        return np.asarray((total / outcome.levels + smoothing * outcome.share) / (number + smoothing))
+        return total / outcome.levels, number
+
+    def mean(self, column: int, smoothing: float) -> np.ndarray:
+        """Return an outcome's smoothed mean over all time, (c,)."""
+        (total, number), share = self.sums[column], self.plan.outcomes[column].share
+        return np.asarray((total + smoothing * share) / (number + smoothing))
 
 
 def rates(past: Past) -> Iterator[np.ndarray]:
-    """Yield the number of events, then the smoothed mean of each outcome."""
+    """Yield the number of events, then the mean of each outcome, for each smoothing."""
     yield np.log1p(past.total(past.log.event, 0) + past.held("count"))
-    for outcome, mean in zip(past.plan.outcomes, past.means, strict=True):
-        yield scored(mean, outcome)
+    for smoothing in past.plan.smoothings:
+        for column, outcome in enumerate(past.plan.outcomes):
+            yield scored(past.mean(column, smoothing), outcome)
 
 
 def scored(mean: np.ndarray, outcome: Outcome) -> np.ndarray:
@@ -159,14 +164,14 @@ def scored(mean: np.ndarray, outcome: Outcome) -> np.ndarray:
 
 def recent(past: Past) -> Iterator[np.ndarray]:
     """Yield, for each half-life, the decayed number of events, then the means, smoothed towards those of all time."""
-    smoothing, size = past.plan.smoothing, len(past.plan.outcomes)
+    smoothing, size = past.plan.smoothings[0], len(past.plan.outcomes)
     for place in range(len(past.plan.half_lives)):
         blocks = Blocks.of(past, place)
         yield np.log1p(blocks.total(past.log.event, 0, 0))
         for column, outcome in enumerate(past.plan.outcomes):
             total = blocks.total(past.log.values(column), outcome.delay, 1 + column) / outcome.levels
             number = blocks.total(past.log.known(column), outcome.delay, 1 + size + column)
-            yield scored((total + smoothing * past.means[column]) / (number + smoothing), outcome)
+            yield scored((total + smoothing * past.mean(column, smoothing)) / (number + smoothing), outcome)
 
 
 @dataclass(frozen=True)
