@@ -138,11 +138,15 @@ class Histories:
 
         Raises EncodingError for rows that are older than what the state knows.
         """
+        if not self.plan.keys:
+            return HistoryInputs.nothing(table.height)
         labelled = not self.plan.frozen and all(name in table.columns for name in self.schema.task_names)
         return self.inputs(self.rows(table, vocabularies, happened=labelled), self.state)
 
     def replayed(self, table: pl.DataFrame, log: pl.DataFrame, vocabularies: Vocabularies) -> HistoryInputs:
         """Return the inputs of any rows as they were at their time, when all that is known comes from a log."""
+        if not self.plan.keys:
+            return HistoryInputs.nothing(table.height)
         known, asked = (self.rows(one, vocabularies, happened=one is log) for one in (log, table))
         chosen = np.arange(len(known), len(known) + len(asked))
         return self.inputs(Rows.joined([known, asked]), None, chosen)
@@ -236,7 +240,7 @@ def read_rows(
     used = {name for one in plan.keys for name in one.key}
     require_columns(table, [schema.time, *sorted(used)], "column of histories")
     derived = texts_alike(table, schema, used)
-    keys = np.stack([key_numbers(derived, one.key, fields) for one in plan.keys])
+    keys = np.array([key_numbers(derived, one.key, fields) for one in plan.keys], np.int64).reshape(-1, table.height)
     time = log_times(table[str(schema.time)], fields.get(str(schema.time)), _unit(schema))
     whole = [
         outcome.whole(np.ascontiguousarray(column)) for outcome, column in zip(plan.outcomes, values.T, strict=True)
@@ -247,6 +251,8 @@ def read_rows(
 def texts_alike(table: pl.DataFrame, schema: Schema, names: Collection[str]) -> pl.DataFrame:
     """Write the texts of some fields alike, as the encoder does."""
     fields = tuple(one for one in schema.fields if one.name in names)
+    if not fields:
+        return table
     return derive(table, replace(schema, fields=fields, history=False, outcomes=()), {})
 
 
