@@ -62,13 +62,19 @@ def one_row(module: FieldEmbedding, features: Features, row: int) -> list[Tensor
         events.append(table[7 + ids[0]] + table[13 + ids[1]] + table[4 + ids[2]] + table[16 + ids[3]])
     if not events:
         return [torch.zeros(DIM), torch.zeros(DIM)]
-    target = table[7 + item] + table[4 + tab]
-    return [attended(sequence.target_attention, events, target), state(sequence.self_attention, events)]  # type: ignore[union-attr, arg-type]
+    target, lists = table[7 + item] + table[4 + tab], [ids[row, : COUNTS[row]].tolist() for ids in features.multi]
+    same = [[float(i == item > 1), float(t == tab > 1)] for i, t in zip(lists[0], lists[2], strict=True)]
+    return [attended(sequence.target_attention, events, target, same), state(sequence.self_attention, events)]  # type: ignore[union-attr, arg-type]
 
 
-def attended(attention: TargetAttention, events: list[Tensor], target: Tensor) -> Tensor:
-    given = torch.ones(1, len(events), dtype=torch.bool)
-    return attention(torch.stack(events).unsqueeze(0), given, target.unsqueeze(0))[0]  # type: ignore[no-any-return]
+def attended(part: TargetAttention, events: list[Tensor], target: Tensor, same: list[list[float]]) -> Tensor:
+    total = torch.zeros(DIM)
+    for at, event in enumerate(events):
+        key = event + part.place[min(len(events) - 1 - at, 2)]
+        hidden = key @ part.of_value + target @ part.of_target + (key * target) @ part.of_product + part.bias
+        hidden = hidden + torch.tensor(same[at]) @ part.of_same  # type: ignore[operator]
+        total = total + (hidden.relu() @ part.score) * event
+    return total
 
 
 def state(part: SelfAttention, events: list[Tensor]) -> Tensor:
@@ -87,7 +93,7 @@ def test_they_are_what_loops_over_rows_and_events_give_with_their_gradients() ->
     for out in outs:
         (out * above).sum().backward()
     compared = [(mine, other) for mine, other in zip(fused.parameters(), plain.parameters()) if other.grad is not None]
-    assert len(compared) == 1 + 6 + 4  # the table, target attention, self-attention
+    assert len(compared) == 1 + 7 + 4  # the table, target attention, self-attention
     for mine, other in compared:
         torch.testing.assert_close(mine.grad, other.grad, rtol=1e-4, atol=1e-5)
 

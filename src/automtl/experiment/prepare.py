@@ -152,7 +152,7 @@ def _plan(source: TableFiles, schema: Schema, settings: Settings, seed: int, row
     """Describe a job; a job with another plan is another job."""
     return {
         "automtl": __version__,
-        "form of the working folder": 6,
+        "form of the working folder": 7,
         "files": [part.identity for part in source.parts],
         "schema": schema.to_dict(),
         "encoder": asdict(settings.encoder),

@@ -13,10 +13,12 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
+from automtl.features.history_plan import further_outcomes, moments_of
 from automtl.features.scaler import has_bins
 from automtl.features.settings import EncoderSettings
 from automtl.system.slices import SLICE
 from automtl.tables.derive import derive, id_column, key_column, part_name, simple_fields
+from automtl.tables.history import AnyHistory
 from automtl.tables.labels import label_columns
 from automtl.tables.roles import Chunk, TableRoles, training
 from automtl.tables.schema import Condition, Field, FieldKind, Schema, TaskKind
@@ -65,6 +67,8 @@ class ChunkColumns:
         schema = self.schema
         conditions = {Condition.parse(task.condition).column for task in schema.tasks if task.condition is not None}
         wanted: set[str | None] = {*schema.columns, *schema.task_names, *conditions}
+        if self.history:
+            wanted |= {schema.time, *schema.outcomes}
         wanted |= {schema.weight, schema.group, schema.split, schema.time if self.times else None}
         return [name for name in self.types if name in wanted]
 
@@ -124,12 +128,18 @@ class ChunkColumns:
         return self.schema.time is not None and (self.by_time or bool(self.keys))
 
     @property
+    def history(self) -> AnyHistory:
+        """Which histories the rows get; False or None for none."""
+        return self.schema.history if self.settings.history else False
+
+    @property
     def arrays(self) -> list[str]:
         """Names of the arrays of a chunk, without those of codes."""
         schema = self.schema
         found = [f"number.{place}" for place in range(len(self.numeric))]
         found += [f"days.{place}" for place in range(len(self.moments))]
         found += [name for name in ("weight", "group", "split") if getattr(schema, name) is not None]
+        found += ["moment", "outcomes"] if self.history else []
         return [*found, "labels", "mask", *(["time"] if self.times else [])]
 
     def derived(self, table: pl.DataFrame) -> pl.DataFrame:
@@ -176,6 +186,8 @@ class TableChunk:
             time = self.columns.moments[int(place)]
             days = days_of(as_moments(self.table[time.name], time))
             return days.fill_null(float("nan")).to_numpy()
+        if name in ("moment", "outcomes"):
+            return (moments_of if name == "moment" else further_outcomes)(self.table, self.columns.schema)
         return self._labels[name] if name in ("labels", "mask") else self._roles.array(name)
 
     @cached_property

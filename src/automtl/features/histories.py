@@ -10,11 +10,12 @@ import numpy as np
 import polars as pl
 
 from automtl.features.chunk import sliced
+from automtl.features.history_plan import Events, fit_plan, log_schema, moments_of
 from automtl.features.layout import AspectLayout, NumericLayout, SequenceLayout
 from automtl.features.target_encoding import Standardizer
 from automtl.features.vocabulary import Vocabulary
-from automtl.histories.plan import SECOND, KeyPlan, Kind, Outcome, Plan
-from automtl.histories.rows import Rows, key_numbers, log_times
+from automtl.histories.plan import Kind, Plan
+from automtl.histories.rows import Rows, key_numbers
 from automtl.histories.sequences import aspects, last_events
 from automtl.histories.state import State, Taken
 from automtl.histories.statistics import inputs
@@ -22,20 +23,13 @@ from automtl.system.slices import SLICE
 from automtl.tables.derive import derive, id_column
 from automtl.tables.history import History
 from automtl.tables.infer import require_columns
-from automtl.tables.labels import label_columns
 from automtl.tables.names import derived_name
 from automtl.tables.roles import TRAIN
-from automtl.tables.schema import Condition, FieldKind, Schema, TaskKind
+from automtl.tables.schema import Schema
 from automtl.tables.values.ids import as_ids
-from automtl.tables.values.numbers import as_numbers
-from automtl.tables.values.times import NO_TIME
 
 Vocabularies = Mapping[str, Vocabulary]
-HALF_LIVES = (1 / 4, 1 / 32)  # of the span of the training rows
-RANGE = (0.001, 0.999)  # quantiles of the training rows at which quantities are cut
 Group = tuple[tuple[str, ...], Kind]  # a kind of statistics of a key
-EVERY: tuple[Kind, ...] = ("rates", "recent")
-OF_USER: tuple[Kind, ...] = (*EVERY, "gaps", "last")
 
 
 @dataclass(frozen=True)
@@ -106,8 +100,8 @@ class Histories:
 
     def rows(self, table: pl.DataFrame, vocabularies: Vocabularies, *, happened: bool) -> Rows:
         """Read the rows of a table, all of them events that happened or none. Raises an AutomtlError."""
-        values, known = outcomes_of(table, self.schema) if happened else nothing_of(table, self.plan)
-        rows = read_rows(table, self.schema, self.plan, values, known, np.full(table.height, happened))
+        events = Events.of(table, self.schema) if happened else nothing_of(table, self.schema, self.plan)
+        rows = read_rows(table, self.schema, self.plan, events, np.full(table.height, happened))
         return self.with_items(rows, table, vocabularies)
 
     def with_items(self, rows: Rows, table: pl.DataFrame, vocabularies: Vocabularies) -> Rows:
@@ -213,39 +207,14 @@ def fit_spread(raw: Iterable[np.ndarray]) -> Standardizer:
     return Standardizer.fit(part.astype(np.float32).astype(np.float64) for part in sliced(raw))
 
 
-def log_schema(schema: Schema, train: pl.DataFrame) -> Schema:
-    """Return the part of a schema that a log is read by: key fields, those of conditions, tasks, outcomes, time.
-
-    Sequences leave out fields without a value in the training rows.
-    """
-    history = schema.history
-    assert isinstance(history, History)
-    if history.sequence:
-        empty = [name for name in history.sequence.fields if as_ids(train[name]).null_count() == train.height]
-        history = replace(history, sequence=history.sequence.without(empty))
-    names = {name for key in history.keys or () for name in key}
-    names |= {Condition.parse(task.condition).column for task in schema.tasks if task.condition is not None}
-    if history.sequence:
-        names |= {history.sequence.key, *history.sequence.fields}
-    names |= {one.name for one in schema.fields if one.kind is FieldKind.TIME and one.name == schema.time}
-    fields = tuple(one for one in schema.fields if one.name in names)
-    return Schema(fields, schema.tasks, time=schema.time, history=history, outcomes=schema.outcomes)
-
-
-def read_rows(
-    table: pl.DataFrame, schema: Schema, plan: Plan, values: np.ndarray, known: np.ndarray, event: np.ndarray
-) -> Rows:
-    """Read times and keys of a table. values, known: (N, M), what came of the rows."""
+def read_rows(table: pl.DataFrame, schema: Schema, plan: Plan, events: Events, event: np.ndarray) -> Rows:
+    """Read the keys of a table. events: its times, and what came of its rows; event: (N,), which ones happened."""
     fields = {one.name: one for one in schema.fields}
     used = {name for one in plan.keys for name in one.key}
-    require_columns(table, [schema.time, *sorted(used)], "column of histories")
+    require_columns(table, sorted(used), "column of histories")
     derived = texts_alike(table, schema, used)
     keys = np.array([key_numbers(derived, one.key, fields) for one in plan.keys], np.int64).reshape(-1, table.height)
-    time = log_times(table[str(schema.time)], fields.get(str(schema.time)), _unit(schema))
-    whole = [
-        outcome.whole(np.ascontiguousarray(column)) for outcome, column in zip(plan.outcomes, values.T, strict=True)
-    ]
-    return Rows(time, keys, np.stack(whole, axis=1) * known, known, event)
+    return Rows(events.time, keys, events.whole(plan.outcomes), events.known, event)
 
 
 def texts_alike(table: pl.DataFrame, schema: Schema, names: Collection[str]) -> pl.DataFrame:
@@ -256,68 +225,10 @@ def texts_alike(table: pl.DataFrame, schema: Schema, names: Collection[str]) -> 
     return derive(table, replace(schema, fields=fields, history=False, outcomes=()), {})
 
 
-def _unit(schema: Schema) -> str | None:
-    assert isinstance(schema.history, History)
-    return schema.history.unit
-
-
-def outcomes_of(table: pl.DataFrame, schema: Schema) -> tuple[np.ndarray, np.ndarray]:
-    """Return what came of the rows, (N, M) float64, and whether that is known, (N, M) bool: tasks, then outcomes."""
-    require_columns(table, schema.task_names, "task")
-    conditions = [Condition.parse(task.condition).column for task in schema.tasks if task.condition is not None]
-    require_columns(table, conditions, "column of a condition")
-    require_columns(table, schema.outcomes, "outcome column")
-    values, mask = label_columns(table, schema)
-    further = [as_numbers(table[name]).fill_null(np.nan).to_numpy() for name in schema.outcomes]
-    if not further:
-        return values, mask > 0
-    more = np.stack(further, axis=1)
-    return np.concatenate([values, more], axis=1), np.concatenate([mask > 0, ~np.isnan(more)], axis=1)
-
-
-def nothing_of(table: pl.DataFrame, plan: Plan) -> tuple[np.ndarray, np.ndarray]:
-    """Return that nothing is known of what came of the rows."""
+def nothing_of(table: pl.DataFrame, schema: Schema, plan: Plan) -> Events:
+    """Read the times of a table; nothing is known of what came of its rows."""
     shape = (table.height, len(plan.outcomes))
-    return np.zeros(shape), np.zeros(shape, np.bool_)
-
-
-def fit_plan(schema: Schema, times: np.ndarray, values: np.ndarray, known: np.ndarray, smoothing: float) -> Plan:
-    """Make the plan of a declaration from the training rows: times (n,), and what came of them, (n, M) each."""
-    history = schema.history
-    assert isinstance(history, History)
-    times = times[times != NO_TIME]
-    span = max(int(times.max() - times.min()) if len(times) else 0, SECOND)
-    names = [*schema.task_names, *schema.outcomes]
-    binary = [*(task.kind is TaskKind.BINARY for task in schema.tasks), *(False for _ in schema.outcomes)]
-    outcomes = tuple(
-        _outcome(name, kind, history.delay_of(name), values[known[:, place], place])
-        for place, (name, kind) in enumerate(zip(names, binary, strict=True))
-    )
-    seconds = history.half_lives or tuple(share * span / SECOND for share in HALF_LIVES)
-    half_lives = tuple(max(int(one * SECOND), 1) for one in seconds)
-    user = (history.sequence.key,) if history.sequence else (schema.group,)
-    keys = [KeyPlan(key, _kinds(key, user)) for key in history.keys or ()]
-    sequence = None
-    if history.sequence:
-        keys += [] if user in (history.keys or ()) else [KeyPlan((history.sequence.key,), ())]
-        sequence = ([one.key for one in keys].index((history.sequence.key,)), history.sequence.length)
-    return Plan(
-        tuple(keys), outcomes, half_lives, history.last, int(history.session * SECOND), smoothing, history.frozen,
-        sequence, span, history.max_keys,
-    )  # fmt: skip
-
-
-def _kinds(key: tuple[str, ...], user: tuple[str | None, ...]) -> tuple[Kind, ...]:
-    if key == user:
-        return (*OF_USER, "session")
-    return OF_USER if set(key) & set(user) else EVERY
-
-
-def _outcome(name: str, binary: bool, delay: float, values: np.ndarray) -> Outcome:
-    """Describe an outcome by its known values in the training rows."""
-    low, high = (0.0, 1.0) if binary or not len(values) else np.quantile(values, RANGE).tolist()
-    prior = float(np.clip(values, low, high).mean()) if len(values) else (low + high) / 2
-    return Outcome(name, binary, int(delay * SECOND), low, high, prior)
+    return Events(moments_of(table, schema), np.zeros(shape), np.zeros(shape, np.bool_))
 
 
 @dataclass(frozen=True)
@@ -347,11 +258,12 @@ def fit_histories(log: pl.DataFrame, part: np.ndarray, schema: Schema, smoothing
 
     Priors, ranges, half-lives and standardization are of the training rows alone.
     """
-    train, read = part == TRAIN, log_schema(schema, log.filter(pl.Series(part == TRAIN)))
-    values, known = outcomes_of(log, read)
-    time = log_times(log[str(read.time)], {one.name: one for one in read.fields}.get(str(read.time)), _unit(read))
-    plan = fit_plan(read, time[train], values[train], known[train], smoothing)
-    rows = read_rows(log, read, plan, values, known, train if plan.frozen else np.ones(log.height, np.bool_))
+    train = part == TRAIN
+    read = log_schema(schema, _empty(schema, log.filter(pl.Series(train))))
+    events = Events.of(log, read)
+    trained = events.take(train)
+    plan = fit_plan(read, [lambda: trained], smoothing)
+    rows = read_rows(log, read, plan, events, train if plan.frozen else np.ones(log.height, np.bool_))
     numbers, spreads, start = np.empty((log.height, len(plan.every_name)), np.float32), [], 0
     for place in range(len(plan.keys)):
         raw = inputs(plan, place, rows, None)
@@ -359,3 +271,10 @@ def fit_histories(log: pl.DataFrame, part: np.ndarray, schema: Schema, smoothing
         standardize(spreads[-1], raw, numbers[:, start : start + raw.shape[1]])
         start += raw.shape[1]
     return FittedHistories(Histories(read, plan, tuple(spreads), State.empty(plan)), log, rows, numbers)
+
+
+def _empty(schema: Schema, train: pl.DataFrame) -> list[str]:
+    """Return the fields of a sequence that have no value in the training rows."""
+    assert isinstance(schema.history, History)
+    fields = schema.history.sequence.fields if schema.history.sequence else ()
+    return [name for name in fields if as_ids(train[name]).null_count() == train.height]

@@ -5,9 +5,10 @@ C chunks, B buckets, N rows in all. What is found has the same bits as for all r
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Protocol
 
 import numpy as np
 
@@ -18,7 +19,16 @@ from automtl.histories.state import State
 from automtl.tables.values.times import NO_TIME
 
 ROW_BYTES = 250  # memory for a row that is worked on, about, beside what is found
-LogChunk = Callable[[Sequence[int]], Rows]  # gives the rows of a chunk, with some keys of the plan, by their places
+
+
+class LogChunk(Protocol):
+    """Rows of a log that are read when they are asked for, with some keys of a plan, by their places."""
+
+    def keys(self, place: int) -> np.ndarray:
+        """Return the numbers of one key, (n,)."""
+
+    def rows(self, places: Sequence[int]) -> Rows:
+        """Return the rows with these keys, in this order."""
 
 
 def bits_for(rows: int, width: int, memory_bytes: int) -> int:
@@ -50,7 +60,7 @@ class Buckets:
     @cached_property
     def starts(self) -> np.ndarray:
         """Where the results of a chunk's rows of a bucket begin, (C + 1, B)."""
-        keys = (chunk([self.place]).keys[0] for chunk in self.chunks)
+        keys = (chunk.keys(self.place) for chunk in self.chunks)
         counts = np.stack([np.bincount(self.of(one), minlength=len(self)) for one in keys])  # (C, B)
         before = np.cumsum(counts.sum(0)) - counts.sum(0)
         return np.asarray(np.concatenate([np.zeros((1, len(self)), np.int64), np.cumsum(counts, axis=0)]) + before)
@@ -59,7 +69,7 @@ class Buckets:
         """Gather the rows of a bucket, with this key alone."""
         parts = []
         for chunk in self.chunks:
-            rows = chunk([self.place])
+            rows = chunk.rows([self.place])
             parts.append(rows.take(np.flatnonzero(self.of(rows.keys[0]) == bucket)))
         return Rows.joined(parts)
 
@@ -67,11 +77,11 @@ class Buckets:
         """Write what was found, (n, ...), for the rows of a bucket to the results, (N, ...)."""
         results[self.starts[0, bucket] : self.starts[-1, bucket]] = found
 
-    def read(self, number: int, keys: np.ndarray, results: np.ndarray) -> np.ndarray:
-        """Return the results, (n, ...), of the rows of a chunk, given by its number; keys: (n,) of these rows."""
-        own, ends = self.of(keys), self.starts[number : number + 2].T
-        order = np.argsort(own, kind="stable")
-        found = np.empty((len(keys), *results.shape[1:]), results.dtype)
+    def read(self, number: int, results: np.ndarray) -> np.ndarray:
+        """Return the results, (n, ...), of the rows of a chunk, given by its number."""
+        order = np.argsort(self.of(self.chunks[number].keys(self.place)), kind="stable")
+        ends = self.starts[number : number + 2].T
+        found = np.empty((len(order), *results.shape[1:]), results.dtype)
         found[order] = np.concatenate([results[start:end] for start, end in ends])
         return found
 
@@ -79,8 +89,8 @@ class Buckets:
 def state_of(plan: Plan, chunks: Sequence[LogChunk], bits: int) -> State:
     """Return the state at the end of a log in chunks, as `State.update` finds it; keys go through memory by buckets."""
     places = range(len(plan.keys))
-    newest = max((int(chunk([]).events().time.max(initial=NO_TIME)) for chunk in chunks), default=NO_TIME)
-    events = (chunk(places).events() for chunk in chunks)
+    newest = max((int(chunk.rows([]).events().time.max(initial=NO_TIME)) for chunk in chunks), default=NO_TIME)
+    events = (chunk.rows(places).events() for chunk in chunks)
     pending = Rows.joined([State.empty(plan).pending, *(one.take(one.pending(newest, plan.delay)) for one in events)])
     found = [list(_settled(plan.only(place), Buckets(chunks, place, bits), newest)) for place in places]
     settled = tuple(Settled.joined([state.settled[0] for state in states]).newest(plan.max_keys) for states in found)

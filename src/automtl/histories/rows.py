@@ -148,10 +148,14 @@ def key_numbers(derived: pl.DataFrame, key: tuple[str, ...], fields: Mapping[str
     A number depends on the values alone, and 2, 2.0 and "2" have the same. `fields`: of the derived table, by name.
     Raises EncodingError for a column that cannot be read as its field says.
     """
-    parts = [_part_numbers(derived[name], fields[name]) for name in key]
+    return joined_keys([_part_numbers(derived[name], fields[name]) for name in key])
+
+
+def joined_keys(parts: Sequence[np.ndarray]) -> np.ndarray:
+    """Number a key, (N,) int64, by the numbers of its parts, (N,) each."""
     if len(parts) == 1:
         return parts[0]
-    found = np.zeros(derived.height, np.uint64)
+    found = np.zeros(len(parts[0]), np.uint64)
     for part in parts:
         found = mixed(found, part)
     present = np.logical_and.reduce([part != NO_KEY for part in parts])
@@ -161,9 +165,13 @@ def key_numbers(derived: pl.DataFrame, key: tuple[str, ...], fields: Mapping[str
 def _part_numbers(column: pl.Series, field: Field) -> np.ndarray:
     if field.kind is not FieldKind.NUMERIC:
         return group_ids(column)
-    numbers = as_numbers(column, field)
-    bits = (numbers.fill_null(0.0).to_numpy() + 0.0).view(np.int64)
-    return np.where(numbers.is_null().to_numpy(), NO_KEY, hash_integers(bits ^ LIKELY[0]).view(np.int64))
+    return float_keys(as_numbers(column, field).fill_null(np.nan).to_numpy())
+
+
+def float_keys(values: np.ndarray) -> np.ndarray:
+    """Number the values, (N,) float64, of a numeric field: NO_KEY for NaN."""
+    bits = (values + 0.0).view(np.int64)
+    return np.where(np.isnan(values), NO_KEY, hash_integers(bits ^ LIKELY[0]).view(np.int64))
 
 
 def log_times(column: pl.Series, field: Field | None, unit: str | None) -> np.ndarray:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from automtl.features.batch import Features
 from automtl.features.layout import Layout
+from automtl.features.vocabulary import FIRST
 from automtl.nn.event_sequence import EventSequence
 from automtl.nn.lists import list_pooling
 from automtl.nn.lookup import lookup, lookup_sums
@@ -53,9 +54,13 @@ class FieldEmbedding(nn.Module):
         self.projection = nn.Parameter(weight * fan_in * block)
         self.projection_bias = nn.Parameter(torch.zeros(len(columns) * dim))
         self.poolings = nn.ModuleList(list_pooling(field, dim, generator) for field in layout.multi)
-        self.sequences = nn.ModuleList(EventSequence(dim, one.positions, generator) for one in layout.sequences)
         ends = list(accumulate((len(one.aspects) for one in layout.sequences), initial=len(layout.multi)))
         self.spans = [slice(start, stop) for start, stop in pairwise(ends)]  # of each sequence's lists
+        shared = [sum(place is not None for place in self.targets[span]) for span in self.spans]
+        self.sequences = nn.ModuleList(
+            EventSequence(dim, one.positions, count, generator)
+            for one, count in zip(layout.sequences, shared, strict=True)
+        )
 
     @property
     def width(self) -> int:
@@ -81,9 +86,9 @@ class FieldEmbedding(nn.Module):
             target = None if place is None else rows[:, place]
             parts.append(pooling(values, ids > 0, target).unsqueeze(1))
         events = found[len(self.poolings) :]  # and targets, in turn
-        for index, sequence in enumerate(self.sequences):
-            given = lists[self.spans[index].stop - 1] > 0
-            parts.append(sequence(events[2 * index], given, events[2 * index + 1]))
+        for index, (sequence, span) in enumerate(zip(self.sequences, self.spans, strict=True)):
+            values, target = events[2 * index : 2 * index + 2]
+            parts.append(sequence(values, lists[span.stop - 1] > 0, target, self._same(features, span)))
         return torch.cat(parts if numeric is None else [*parts, numeric], dim=1)
 
     def _projected(self, numeric: Tensor) -> Tensor | None:
@@ -105,3 +110,11 @@ class FieldEmbedding(nn.Module):
             yield torch.stack(features.multi[span], dim=2) + self.list_offsets[span]
             targets = [place for place in self.targets[span] if place is not None]
             yield torch.stack([features.categorical[:, place] + self.offsets[place] for place in targets], dim=1)
+
+    def _same(self, features: Features, span: slice) -> Tensor:
+        """Tell which ids of events are those of this row, (B, L, A) of 0 and 1; what is missing or unknown is not."""
+        pairs = zip(features.multi[span], self.targets[span], strict=True)
+        same = [
+            (ids == features.categorical[:, place, None]) & (ids >= FIRST) for ids, place in pairs if place is not None
+        ]
+        return torch.stack(same, dim=2).to(self.table.dtype)

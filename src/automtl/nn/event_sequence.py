@@ -38,12 +38,16 @@ class SelfAttention(nn.Module):
 
 
 class EventSequence(nn.Module):
-    """Turns events (B, L, D) into two fields (B, 2, D): attention by a target (B, D), and self-attention."""
+    """Turns events (B, L, D) into two fields (B, 2, D): attention by a target (B, D), and self-attention.
 
-    def __init__(self, dim: int, positions: int, generator: torch.Generator) -> None:
+    same: (B, L, aspects), 1 where an aspect of the event has the target's id, else 0.
+    """
+
+    def __init__(self, dim: int, positions: int, aspects: int, generator: torch.Generator) -> None:
         super().__init__()
-        self.target_attention = TargetAttention(dim, positions, generator)
+        self.target_attention = TargetAttention(dim, positions, generator, aspects)
         self.self_attention = SelfAttention(dim, positions, generator)
 
-    def forward(self, events: Tensor, given: Tensor, target: Tensor) -> Tensor:
-        return torch.stack([self.target_attention(events, given, target), self.self_attention(events, given)], dim=1)
+    def forward(self, events: Tensor, given: Tensor, target: Tensor, same: Tensor) -> Tensor:
+        fields = self.target_attention(events, given, target, same), self.self_attention(events, given)
+        return torch.stack(fields, dim=1)

@@ -56,21 +56,26 @@ class TargetAttention(nn.Module):
     Each value e weighs a(e + p, t), a perceptron of the two vectors and their product; the weights are not normalised,
     so that many related values count more than few. p is an embedding of the value's place, counted from the newest
     one, the last: it enters the weight alone. The paper's perceptron also reads e - t, which a linear layer on e and t
-    contains; ReLU takes the place of its Dice.
+    contains; ReLU takes the place of its Dice. Where values have several ids, ours also reads which of these `aspects`
+    are those of the target: vectors of a new network are too short to tell.
     """
 
-    def __init__(self, dim: int, positions: int, generator: torch.Generator) -> None:
+    def __init__(self, dim: int, positions: int, generator: torch.Generator, aspects: int = 0) -> None:
         super().__init__()
         self.place = nn.Parameter(torch.empty(positions, dim).normal_(0, 0.01, generator=generator))
         self.of_value, self.of_target, self.of_product = (uniform((dim, HIDDEN), 3 * dim, generator) for _ in range(3))
         self.bias = nn.Parameter(torch.zeros(HIDDEN))
         self.score = uniform((HIDDEN,), HIDDEN, generator)
+        self.of_same = uniform((aspects, HIDDEN), aspects, generator) if aspects else None
 
-    def forward(self, values: Tensor, given: Tensor, target: Tensor | None) -> Tensor:
+    def forward(self, values: Tensor, given: Tensor, target: Tensor | None, same: Tensor | None = None) -> Tensor:
+        """Return (B, D); same: (B, L, aspects) of 0 and 1."""
         assert target is not None
         key = values + self.place[places(given, len(self.place))]  # (B, L, D)
         asked = torch.addmm(self.bias, target, self.of_target).unsqueeze(1)  # (B, 1, H)
         hidden = asked + key @ self.of_value + (key * target.unsqueeze(1)) @ self.of_product  # (B, L, H)
+        if self.of_same is not None and same is not None:
+            hidden = hidden + same @ self.of_same
         return torch.einsum("bl,bld->bd", (hidden.relu() @ self.score) * given, values)
 
 

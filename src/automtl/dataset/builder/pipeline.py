@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
+from itertools import count
 from typing import Any
 
 import numpy as np
 
 from automtl.dataset.builder.chunks import Reader
+from automtl.dataset.builder.histories import FileHistories, fit_histories
 from automtl.dataset.builder.report import describe_columns, describe_tasks
 from automtl.dataset.builder.rows import FileRows
 from automtl.dataset.builder.workdir import FileChunk, Work, write_about
@@ -19,7 +21,7 @@ from automtl.dataset.store import Store, noting
 from automtl.features.batch import Batch
 from automtl.features.chunk import ChunkColumns
 from automtl.features.coverage import Coverage
-from automtl.features.encoder import CodedRows, Encoder, completed_batch
+from automtl.features.encoder import CodedRows, Encoder, completed_batch, with_histories
 from automtl.features.fitting import Fitted, fit_rows
 from automtl.features.settings import EncoderSettings
 from automtl.system.files import remove_unfinished
@@ -32,6 +34,40 @@ from automtl.tables.split import SplitSettings, require_rows, split_rule
 
 ELEMENT_BYTES = 4  # of each element of an encoded row
 Thin = Callable[[Iterable[Batch], int], Iterable[Batch]]  # from the training rows and their number to those that stay
+
+
+@dataclass(frozen=True)
+class CodedTable:
+    """All rows, as codes in files, and all that turns them into encoded rows. `ids`: see `Fitted.ids`, or empty."""
+
+    rows: FileRows
+    fitted: Fitted
+    encoder: Encoder
+    histories: FileHistories | None
+    ids: dict[int, np.ndarray]
+
+    def with_ids(self) -> CodedTable:
+        """Return the table with the ids of codes."""
+        return self if self.ids else replace(self, ids=self.fitted.ids(self.rows))
+
+    def batches(self, part: int) -> Iterator[Batch]:
+        """Yield the encoded rows of a part in their order, chunk by chunk; several chunks are encoded at once."""
+        sizes = [int((chunk.part == part).sum()) for chunk in self.rows.chunks]
+        first = np.cumsum([0, *sizes])[:-1].tolist()
+        return in_order(partial(self._batch, part), zip(count(), first))
+
+    def _batch(self, part: int, given: tuple[int, int]) -> Batch:
+        """Encode the rows of a part from a chunk, given by its number, and by the rows of the part before it."""
+        number, start = given
+        encoder, chunk = self.encoder, self.rows.chunks[number]
+        chosen = np.flatnonzero(chunk.part == part)
+        out = encoder.empty(len(chosen))
+        own = CodedRows(
+            encoder, self.rows.columns, chunk, self.ids, self.fitted, start if part == TRAIN else None, chosen
+        )
+        filled = encoder.fill(own, out, labels=True)
+        batch = completed_batch(out, [filled], None if encoder.schema.group is None else own.role("group"))
+        return batch if self.histories is None else with_histories(batch, self.histories.inputs(number, chosen))
 
 
 @dataclass(frozen=True)
@@ -65,13 +101,17 @@ class Preparation:
         tasks = describe_tasks(self.work.chunks, self.schema)
         rows = self._file_rows(counts[TRAIN])
         fitted = fit_rows(rows)
-        encoder = Encoder.of(self.settings, fitted)
+        encoder, histories, ids = Encoder.of(self.settings, fitted), None, dict[int, np.ndarray]()
+        if self.columns.history:
+            ids = fitted.ids(rows)
+            histories = fit_histories(rows, fitted, ids)
+            encoder = replace(encoder, histories=histories.histories)
         encoded = self.work.folder / "encoded"
         encoded.mkdir(exist_ok=True)
         remove_unfinished(encoded)
         with ThreadPoolExecutor(1) as pool:  # writing large vocabularies takes as long as some millions of rows
             saved = pool.submit(write_encoder, encoded, encoder)
-            self._write(rows, fitted, encoder, counts)
+            self._write(CodedTable(rows, fitted, encoder, histories, ids), counts)
             saved.result()
         coverage = {part: Coverage.from_dict(self.work.done(_counted(part)) or {}) for part in PARTS}
         about = {
@@ -102,16 +142,16 @@ class Preparation:
             write_about(folder, {"rows": counts})
         return counts
 
-    def _write(self, rows: FileRows, fitted: Fitted, encoder: Encoder, counts: list[int]) -> None:
+    def _write(self, table: CodedTable, counts: list[int]) -> None:
         """Write the encoded rows of each part that is not there yet; rows larger than the memory leave it again."""
-        done, layout = 0, encoder.layout
+        done, layout = 0, table.encoder.layout
         width = len(layout.categorical) + layout.num_numeric + 2 * layout.num_tasks + 1  # and lists
         cached = sum(counts) * width * ELEMENT_BYTES <= self.memory_bytes
-        folders, ids = [self.work.folder / "encoded" / name for name in PARTS], dict[int, np.ndarray]()
+        folders = [self.work.folder / "encoded" / name for name in PARTS]
         for part, folder in enumerate(folders):
             if not folder.exists():
-                ids = ids or fitted.ids(rows)
-                every = self._counting(_batches(rows, fitted, encoder, ids, part), PARTS[part])
+                table = table.with_ids()
+                every = self._counting(table.batches(part), PARTS[part])
                 batches: Iterable[Batch] = self._reported(every, done, sum(counts))
                 if part == TRAIN:
                     batches = self.thin(batches, counts[TRAIN])
@@ -146,21 +186,3 @@ class Preparation:
 def _counted(part: str) -> str:
     """Name the step that leaves the coverage of a part."""
     return f"coverage.{part}"
-
-
-def _batches(
-    rows: FileRows, fitted: Fitted, encoder: Encoder, ids: dict[int, np.ndarray], part: int
-) -> Iterator[Batch]:
-    """Yield the encoded rows of a part in their order, chunk by chunk; several chunks are encoded at once."""
-    sizes = [int((chunk.part == part).sum()) for chunk in rows.chunks]
-    first = np.cumsum([0, *sizes])[:-1].tolist()
-
-    def encode(given: tuple[FileChunk, int]) -> Batch:
-        chunk, start = given
-        chosen = np.flatnonzero(chunk.part == part)
-        out = encoder.empty(len(chosen))
-        own = CodedRows(encoder, rows.columns, chunk, ids, fitted, start if part == TRAIN else None, chosen)
-        filled = encoder.fill(own, out, labels=True)
-        return completed_batch(out, [filled], None if encoder.schema.group is None else own.role("group"))
-
-    return in_order(encode, zip(rows.chunks, first, strict=True))

@@ -65,7 +65,7 @@ class FileRows:
         name = f"target_encoding.{key}"
         if self.work.done(name) is None:
             with self.work.step(name) as fresh:
-                encoding, _ = fit(partial(_array_in, fresh))
+                encoding, _ = fit(partial(array_in, fresh))
                 np.savez(fresh / "encoding.npz", **{one: getattr(encoding, one) for one in ENCODING_ARRAYS})
                 (fresh / "raw.npy").unlink()
                 write_about(fresh, {})
@@ -75,8 +75,9 @@ class FileRows:
         return found, np.load(folder / "inputs.npy", mmap_mode="r")
 
     def scratch(self, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
-        return _array_in(self.work.folder, name, shape, dtype)
+        return array_in(self.work.folder, name, shape, dtype)
 
 
-def _array_in(folder: Path, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+def array_in(folder: Path, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
+    """Make a file for an array to be filled."""
     return np.lib.format.open_memmap(folder / f"{name}.npy", "w+", dtype, shape)
