@@ -96,7 +96,7 @@ def test_a_model_without_histories_is_refused(log: pl.DataFrame, tmp_path: Path)
         settings=make_settings(QUICK | {"split": {}}),
         out=tmp_path / "m",
     )
-    with pytest.raises(SettingsError, match="without histories, so it does not matter when labels arrive"):
+    with pytest.raises(SettingsError, match="no inputs of histories, so it does not matter when labels arrive"):
         freshness(tmp_path / "m", log)
 
 

@@ -48,7 +48,7 @@ def fit_command(
             table, rows.tasks_of(table), roles=rows.roles, schema=rows.read_schema(), settings=settings, seed=seed,
             out=out, overwrite=overwrite, callback=live.callback,
         )  # fmt: skip
-    show_run(run.metrics, run.predictor.spec.architecture, run.predictor.schema.task_names)
+    show_run(run.metrics, run.history, run.predictor.spec.architecture, run.predictor.schema.task_names)
     typer.echo(f"files: {out}")
     if settings.trackers:
         typer.echo(f"tracked: {settings.tracking_uri or settings.tracker_folder}")

@@ -78,7 +78,8 @@ def inspect_command(model: ModelArgument) -> None:
 
     predictor = Predictor.load(model)
     if (model / "metrics.json").is_file():
-        show_run(read_part(model, "metrics"), predictor.spec.architecture, predictor.schema.task_names)
+        history = read_part(model, "history") if (model / "history.json").is_file() else {}
+        show_run(read_part(model, "metrics"), history, predictor.spec.architecture, predictor.schema.task_names)
     else:
         typer.echo(f"{predictor.spec.model}, {count_parameters(predictor.network):,} parameters")
 

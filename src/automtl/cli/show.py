@@ -74,12 +74,25 @@ def show_metrics(metrics: dict[str, Any], title: str) -> None:
         typer.echo(line)
 
 
-def show_run(metrics: dict[str, Any], architecture: Any, tasks: tuple[str, ...]) -> None:
-    """Print the architecture, metrics and cost of a run."""
+def show_histories(found: dict[str, Any] | None) -> None:
+    """Print which histories pay on validation rows and which were left out, if that was measured."""
+    from automtl.report.text import history_rows, sequence_line
+
+    if found is None:
+        return
+    if found["groups"]:
+        show_table("histories: standard errors by which a task's loss rises without them", *history_rows(found))
+    if line := sequence_line(found):
+        typer.echo(line)
+
+
+def show_run(metrics: dict[str, Any], history: dict[str, Any], architecture: Any, tasks: tuple[str, ...]) -> None:
+    """Print the architecture, histories, metrics and cost of a run. `history`: the content of history.json."""
     from automtl.report.text import ensemble_lines, freshness_rows
 
     if architecture is not None:
         typer.echo(architecture.draw(tasks))
+    show_histories(history.get("histories"))
     show_metrics(metrics["validation"], "validation rows")
     show_metrics(metrics["test"], "test rows")
     if metrics.get("freshness"):

@@ -28,6 +28,10 @@ ABLATIONS: dict[str, dict[str, Any]] = {
 ENSEMBLE_CONTROLS = {  # published models in an ensemble: they show what an ensemble gives without a search
     f"{name}-ensemble": {"model": name, "ensemble": True} for name in ("shared-bottom", "mmoe")
 }
+HISTORY_CONTROLS: dict[str, dict[str, Any]] = {  # they tell the gain of histories from the gain of the model
+    "no-history": DEFAULT | {"encoder": {"history": False}},
+    "lightgbm-no-history": {"model": "lightgbm", "encoder": {"history": False}},
+}
 
 
 @dataclass(frozen=True)
@@ -70,7 +74,7 @@ def _table() -> dict[str, dict[str, Any]]:
     }
     ablations = {name: DEFAULT | changes for name, changes in ABLATIONS.items()}
     rivals = {name: {"model": name} for name in MODELS}
-    return searched | schedules | ablations | rivals | ENSEMBLE_CONTROLS
+    return searched | schedules | ablations | rivals | ENSEMBLE_CONTROLS | HISTORY_CONTROLS
 
 
 CANDIDATES = {name: Candidate(name, changes) for name, changes in _table().items()}
@@ -95,8 +99,8 @@ class CandidateResult:
 
     @property
     def control(self) -> bool:
-        """Tell whether it is searched or in an ensemble, so that it is a rival only where no published model is."""
-        return self.entry["searched"] or self.name in ENSEMBLE_CONTROLS
+        """Tell whether it is searched or made to compare with, so that it is a rival only where no other model is."""
+        return self.entry["searched"] or self.name in ENSEMBLE_CONTROLS | HISTORY_CONTROLS
 
     def values(self, part: str, task: Task) -> list[float] | None:
         """Return the task's main metric by seed, on `validation` or `test` rows; None where it is undefined."""

@@ -18,7 +18,7 @@ from automtl.ensemble.trees import TreeModel
 from automtl.errors import SettingsError
 from automtl.experiment.experiment import Experiment
 from automtl.experiment.inputs import EncodedSource, is_self_trained
-from automtl.experiment.label_delays import Curve, freshness_curve
+from automtl.experiment.label_delays import Curve, freshness_curve, has_histories
 from automtl.experiment.source import TableSource, open_source, tell_source
 from automtl.models.registry import EVERY_MODEL, MODELS, check_model
 from automtl.predictor import Predictor
@@ -101,7 +101,7 @@ def fit_table(
     with data_loader(settings.data_loader, out) as loader, Trackers(settings.trackers, tracked, callback) as trackers:
         encoded = EncodedSource(rows, loader, callback=trackers.callback)
         run = _run(Experiment(encoded, settings, seed, trackers.callback))
-        if run.predictor.encoder.histories is not None and isinstance(rows, TableSource):
+        if isinstance(rows, TableSource) and has_histories(run.predictor):
             run.metrics["freshness"] = freshness_curve(run.predictor, rows.split)
             _tell_delay(callback, schema, run.metrics["freshness"])
         run.metrics["findings"] = [finding.to_dict() for finding in findings]

@@ -34,10 +34,15 @@ def freshness_curve(predictor: Predictor, split: Split, delays: Sequence[str] = 
     return [{"delay": delay, "tasks": predictor.evaluate_batch(batch)["tasks"]} for delay, batch in batches]
 
 
+def has_histories(predictor: Predictor) -> bool:
+    """Tell whether a model has inputs of histories: some may be declared, and none have paid."""
+    return predictor.encoder.histories is not None and bool(predictor.encoder.histories.plan.keys)
+
+
 def histories_of(predictor: Predictor) -> Histories:
     """Return the histories of a model. Raises SettingsError if it has none."""
-    if predictor.encoder.histories is None:
-        raise SettingsError("the model was fitted without histories, so it does not matter when labels arrive")
+    if predictor.encoder.histories is None or not has_histories(predictor):
+        raise SettingsError("the model has no inputs of histories, so it does not matter when labels arrive")
     return predictor.encoder.histories
 
 

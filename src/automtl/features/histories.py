@@ -132,11 +132,15 @@ class Histories:
 
         Raises EncodingError for rows that are older than what the state knows.
         """
+        if not self.plan.keys:
+            return HistoryInputs.nothing(table.height)
         labelled = not self.plan.frozen and all(name in table.columns for name in self.schema.task_names)
         return self.inputs(self.rows(table, vocabularies, happened=labelled), self.state)
 
     def replayed(self, table: pl.DataFrame, log: pl.DataFrame, vocabularies: Vocabularies) -> HistoryInputs:
         """Return the inputs of any rows as they were at their time, when all that is known comes from a log."""
+        if not self.plan.keys:
+            return HistoryInputs.nothing(table.height)
         known, asked = (self.rows(one, vocabularies, happened=one is log) for one in (log, table))
         chosen = np.arange(len(known), len(known) + len(asked))
         return self.inputs(Rows.joined([known, asked]), None, chosen)
@@ -209,13 +213,15 @@ def read_rows(table: pl.DataFrame, schema: Schema, plan: Plan, events: Events, e
     used = {name for one in plan.keys for name in one.key}
     require_columns(table, sorted(used), "column of histories")
     derived = texts_alike(table, schema, used)
-    keys = np.stack([key_numbers(derived, one.key, fields) for one in plan.keys])
+    keys = np.array([key_numbers(derived, one.key, fields) for one in plan.keys], np.int64).reshape(-1, table.height)
     return Rows(events.time, keys, events.whole(plan.outcomes), events.known, event)
 
 
 def texts_alike(table: pl.DataFrame, schema: Schema, names: Collection[str]) -> pl.DataFrame:
     """Write the texts of some fields alike, as the encoder does."""
     fields = tuple(one for one in schema.fields if one.name in names)
+    if not fields:
+        return table
     return derive(table, replace(schema, fields=fields, history=False, outcomes=()), {})
 
 

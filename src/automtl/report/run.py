@@ -19,13 +19,14 @@ from automtl.report.architecture import (
 )  # fmt: skip
 from automtl.report.charts import Line, Mark, band, heat, lines, square
 from automtl.report.picture import Picture
-from automtl.report.text import freshness_rows, undefined, used_metrics
+from automtl.report.text import freshness_rows, history_rows, undefined, used_metrics
 from automtl.report.words import METRIC_NAMES, amount, clean, known, percent, rounded, slug
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 KINDS = {"multi": "multi-valued"}  # kinds of fields in words, where the name is not clear
+Headed = tuple[list[str], list[tuple[str, list[str]]]]  # header, and rows with their heads
 STRONGEST = 4  # number of candidates that the picture of a choice names
 
 
@@ -98,7 +99,11 @@ def fields_by_kind(schema: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
         kinds.setdefault(KINDS.get(field["kind"], field["kind"]), []).append(field["name"])
     keys = [" × ".join(key) for key in schema.get("target_encoding", ())]
     counted = [(f"{len(names)} {kind}", names) for kind, names in kinds.items()]
-    return [*counted, *([(f"{len(keys)} target encodings", keys)] if keys else [])]
+    history = schema.get("history") or {}
+    histories = [" × ".join(key) for key in history.get("keys") or ()]
+    events = [", ".join(history["sequence"]["fields"])] if history.get("sequence") else []
+    derived = {"target encodings": keys, "histories": histories, "sequence of events": events}
+    return [*counted, *((f"{len(names)} {what}", names) for what, names in derived.items() if names)]
 
 
 def field_lines(schema: Mapping[str, Any]) -> list[str]:
@@ -248,6 +253,7 @@ def run_page(run: RunValues) -> dict[str, Any]:
         "pictures": run_pictures(run),
         "trials": _trials(run),
         "parts": [(name, metric_table(metrics[name])) for name in ("validation", "test")],
+        "histories": _histories(run.history.get("histories")),
         "freshness": _freshness(metrics.get("freshness")),
         "labels": _labels(run),
         "findings": metrics.get("findings"),
@@ -258,11 +264,17 @@ def run_page(run: RunValues) -> dict[str, Any]:
     }
 
 
-def _freshness(curve: Sequence[Mapping[str, Any]] | None) -> tuple[list[str], list[tuple[str, list[str]]]] | None:
+def _freshness(curve: Sequence[Mapping[str, Any]] | None) -> Headed | None:
     """Make a table of the metrics by label delay, if they were measured."""
-    if not curve:
-        return None
-    header, rows = freshness_rows(curve)
+    return _headed(*freshness_rows(curve)) if curve else None
+
+
+def _histories(found: Mapping[str, Any] | None) -> Headed | None:
+    """Make a table of what each history gives, if that was measured."""
+    return _headed(*history_rows(found)) if found and found["groups"] else None
+
+
+def _headed(header: list[str], rows: list[list[str]]) -> Headed:
     return header, [(row[0], row[1:]) for row in rows]
 
 

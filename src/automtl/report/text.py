@@ -40,6 +40,33 @@ def freshness_rows(curve: Iterable[Values]) -> tuple[list[str], list[list[str]]]
     return ["labels after", *listed[0]["tasks"]], cells
 
 
+def history_rows(found: Values) -> tuple[list[str], list[list[str]]]:
+    """Return header and a row for each key: by how many standard errors a task's loss rises without a statistic.
+
+    `found`: the part `histories` of history.json. The worst-hit task counts; statistics that were left out say so.
+    """
+    groups = {(tuple(one["key"]), one["kind"]): one for one in found["groups"]}
+    kinds, keys = (list(dict.fromkeys(part)) for part in zip(*((kind, key) for key, kind in groups), strict=True))
+    rows = [[" + ".join(map(clean, key)), *(_gain(groups.get((key, kind))) for kind in kinds)] for key in keys]
+    return ["history of", *kinds], rows
+
+
+def _gain(group: Values | None) -> str:
+    if group is None:
+        return ""
+    rise = f"{max(group['rises'].values()):+.1f}"
+    return rise if group["kept"] else f"left out ({rise})"
+
+
+def sequence_line(found: Values) -> str | None:
+    """Say what the events one by one give, and whether they are inputs; None where it was not measured."""
+    gain = found.get("sequence_gain")
+    if gain is None:
+        return None
+    kept = "they are inputs" if found["sequence"] else "they were left out"
+    return f"the last events one by one change a small network's validation loss by {-100 * gain:+.2f} %: {kept}"
+
+
 def delay_line(curve: Iterable[Values]) -> str | None:
     """Say in one line what labels that come after one hour cost a model; None where that was not measured."""
     tasks = {one["delay"]: one["tasks"] for one in curve}

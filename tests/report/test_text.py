@@ -1,0 +1,77 @@
+"""Histories and label delays in tables and lines of text."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from automtl.report.folder import run_report
+from automtl.report.run import fields_by_kind
+from automtl.report.text import delay_line, freshness_rows, history_rows, sequence_line
+from tests.report.values import run_values
+
+GROUPS = [
+    {"key": ["user"], "kind": "rates", "rises": {"click": 12.0, "buy": -0.5}, "kept": True},
+    {"key": ["user"], "kind": "gaps", "rises": {"click": 1.0, "buy": 0.25}, "kept": False},
+    {"key": ["user", "tag"], "kind": "rates", "rises": {"click": 0.0, "buy": 3.0}, "kept": True},
+]
+CURVE = [
+    {"delay": delay, "tasks": {"click": {"auc": auc}, "amount": {"rmse": 1.5}}}
+    for delay, auc in [("0s", 0.75), ("1h", 0.7), ("never", None)]
+]
+
+
+def test_each_statistic_shows_what_the_worst_hit_task_loses() -> None:
+    header, rows = history_rows({"groups": GROUPS})
+    assert header == ["history of", "rates", "gaps"]
+    assert rows == [["user", "+12.0", "left out (+1.0)"], ["user + tag", "+3.0", ""]]
+
+
+@pytest.mark.parametrize(
+    ("gain", "kept", "line"),
+    [
+        (None, True, None),
+        (
+            0.0123,
+            True,
+            "the last events one by one change a small network's validation loss by -1.23 %: they are inputs",
+        ),
+        (
+            -0.001,
+            False,
+            "the last events one by one change a small network's validation loss by +0.10 %: they were left out",
+        ),
+    ],
+)
+def test_the_gain_of_sequences_is_told(gain: float | None, kept: bool, line: str | None) -> None:
+    assert sequence_line({"sequence_gain": gain, "sequence": kept}) == line
+
+
+def test_label_delays_are_rows_of_a_table_and_an_hour_a_line() -> None:
+    header, rows = freshness_rows(CURVE)
+    assert header == ["labels after", "click", "amount"]
+    assert rows == [["0s", "0.7500", "1.5000"], ["1h", "0.7000", "1.5000"], ["never", "–", "1.5000"]]
+    assert "known after one hour: click 0.7500 to 0.7000, amount 1.5000 to 1.5000" in str(delay_line(CURVE))
+    assert delay_line(CURVE[:1]) is None
+
+
+def test_the_page_of_a_run_lists_histories_and_shows_their_gains() -> None:
+    run: Any = run_values()
+    assert "Histories and what they give" not in run_report(run)
+    history = {
+        "keys": [["user"], ["user", "tag"]],
+        "sequence": {"key": "user", "fields": ["item", "tag"], "length": 20},
+    }
+    schema = run.schema | {"history": history}
+    page = run_report(
+        replace(
+            run, schema=schema, history=run.history | {"histories": {"groups": GROUPS}},
+            metrics=run.metrics | {"freshness": CURVE},
+        )
+    )  # fmt: skip
+    for cell in ("left out (+1.0)", "What faster data would be worth", "0.7500", "2 histories", "user × tag"):
+        assert cell in page
+    kinds = dict(fields_by_kind(schema))
+    assert kinds["2 histories"] == ["user", "user × tag"] and kinds["1 sequence of events"] == ["item, tag"]
