@@ -24,8 +24,8 @@ def test_plans_go_through_json() -> None:
 def test_inputs_are_named_kind_by_kind() -> None:
     assert PLAN.names(1) == [
         ("history", "user", "tag", "events"),
-        ("history", "user", "tag", "rate", "click"),
-        ("history", "user", "tag", "mean", "seconds"),
+        ("history", "user", "tag", "rate", "click", "smoothed by 20"),
+        ("history", "user", "tag", "mean", "seconds", "smoothed by 20"),
         ("history", "user", "tag", "events", "half-life 1h"),
         ("history", "user", "tag", "rate", "click", "half-life 1h"),
         ("history", "user", "tag", "mean", "seconds", "half-life 1h"),

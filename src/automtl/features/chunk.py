@@ -88,8 +88,9 @@ class ChunkColumns:
 
     @property
     def keys(self) -> tuple[tuple[str, ...], ...]:
-        """Keys that are target-encoded."""
-        return self.schema.target_encoding if self.settings.target_encoding else ()
+        """Keys that are target-encoded: none where there are histories, which say more of them."""
+        histories = self.schema.history and self.settings.history
+        return self.schema.target_encoding if self.settings.target_encoding and not histories else ()
 
     def place(self, wanted: Field | tuple[str, ...]) -> int:
         """Find the place of a field or a key among `coded`."""

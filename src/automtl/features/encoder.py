@@ -77,11 +77,14 @@ class Encoder:
     ) -> tuple[Encoder, Batch]:  # fmt: skip
         """Return an encoder and the encoded training rows, whose target encodings are out of fold.
 
-        `histories`: those of a log with the training rows; the batch has room for their inputs (`with_histories`).
+        `histories`: those of a log with the training rows, which take the place of target encodings; the batch has room
+        for their inputs (`with_histories`).
         Fields without a value are left out, with one warning. Raises SchemaError or EncodingError; it names the column.
         """
         require_columns(train, schema.columns, "field")
         check_rows(train, schema)
+        if schema.history and histories is None:
+            settings = replace(settings, history=False)
         rows = FrameRows(train, schema, settings, seed)
         fitted = fit_rows(rows)
         encoder = replace(Encoder.of(settings, fitted), histories=histories)

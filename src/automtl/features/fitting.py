@@ -113,7 +113,7 @@ def fit_rows(rows: TrainingRows) -> Fitted:
     newest = newest_of(rows.chunks, columns)
     scalers, rankings = _count(rows, newest)
     schema = _schema_of_values(columns, scalers, rankings)
-    keys = schema.target_encoding if columns.settings.target_encoding else ()
+    keys = tuple(key for key in columns.keys if key in schema.target_encoding)
     vocabularies, known = _fit_vocabularies(rows, rankings, schema, keys)
     settings, by_time = columns.settings, columns.schema.time is not None
     terms = Terms(rows.chunks, columns.schema, rows.num_rows)

@@ -100,7 +100,7 @@ def fit_plan(schema: Schema, chunks: Sequence[Callable[[], Events]], smoothing: 
     smoothings = tuple(share * smoothing for share in SMOOTHINGS)
     seconds = history.half_lives or tuple(share * span / SECOND for share in HALF_LIVES)
     half_lives = tuple(max(int(one * SECOND), 1) for one in seconds)
-    user = (history.sequence.key,) if history.sequence else (schema.group,)
+    user = _user(history)
     keys = [KeyPlan(key, _kinds(key, user)) for key in history.keys or ()]
     sequence = None
     if history.sequence:
@@ -110,6 +110,13 @@ def fit_plan(schema: Schema, chunks: Sequence[Callable[[], Events]], smoothing: 
         tuple(keys), _outcomes(schema, chunks), half_lives, history.last, int(history.session * SECOND), smoothings,
         history.frozen, sequence, span, history.max_keys,
     )  # fmt: skip
+
+
+def _user(history: History) -> tuple[str | None, ...]:
+    """Return the key of users: that of the sequence, or else the first key of one field."""
+    if history.sequence:
+        return (history.sequence.key,)
+    return next((key for key in history.keys or () if len(key) == 1), (None,))
 
 
 def _span(chunks: Sequence[Callable[[], Events]]) -> int:
@@ -131,7 +138,8 @@ def _outcomes(schema: Schema, chunks: Sequence[Callable[[], Events]]) -> tuple[O
     assert isinstance(history, History)
     sample = _sample(chunks)
     names = [*schema.task_names, *schema.outcomes]
-    binary = [*(task.kind is TaskKind.BINARY for task in schema.tasks), *(False for _ in schema.outcomes)]
+    binary = [task.kind is TaskKind.BINARY for task in schema.tasks]
+    binary += [_holds_zeros_and_ones(chunks, place) for place in range(len(binary), len(names))]
     outcomes = []
     for place, (name, kind) in enumerate(zip(names, binary, strict=True)):
         values = sample.values[:, place].compress(sample.known[:, place])
@@ -151,6 +159,12 @@ def _outcomes(schema: Schema, chunks: Sequence[Callable[[], Events]]) -> tuple[O
         else replace(one, prior=(one.low + one.high) / 2)
         for one, share, count in zip(outcomes, shares, counts, strict=True)
     )
+
+
+def _holds_zeros_and_ones(chunks: Sequence[Callable[[], Events]], place: int) -> bool:
+    """Tell whether an outcome column, by its place, has no other values in the training rows."""
+    parts = (one.values[:, place].compress(one.known[:, place]) for one in (chunk() for chunk in chunks))
+    return all(bool(np.isin(part, (0.0, 1.0)).all()) for part in parts)
 
 
 def _sample(chunks: Sequence[Callable[[], Events]]) -> Events:

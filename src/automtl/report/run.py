@@ -97,7 +97,7 @@ def fields_by_kind(schema: Mapping[str, Any]) -> list[tuple[str, list[str]]]:
     kinds: dict[str, list[str]] = {}
     for field in schema["fields"]:
         kinds.setdefault(KINDS.get(field["kind"], field["kind"]), []).append(field["name"])
-    keys = [" × ".join(key) for key in schema.get("target_encoding", ())]
+    keys = [" × ".join(key) for key in schema.get("target_encoding", ()) if not schema.get("history")]
     counted = [(f"{len(names)} {kind}", names) for kind, names in kinds.items()]
     history = schema.get("history") or {}
     histories = [" × ".join(key) for key in history.get("keys") or ()]

@@ -120,7 +120,7 @@ def infer_schema(
     found = tuple(infer_task(table, name) for name in tasks)
     schema = Schema(fields, found, weight, group, time, split, outcomes=tuple(outcomes), history=history)
     schema = with_history(table, schema, [field.name for field in fields])
-    return schema if schema.history else replace(schema, target_encoding=choose_target_encoding(table, schema.fields))
+    return replace(schema, target_encoding=choose_target_encoding(table, schema.fields))
 
 
 def completed_schema(table: pl.DataFrame, schema: Schema) -> Schema:
