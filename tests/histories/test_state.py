@@ -53,7 +53,7 @@ def test_a_row_does_not_see_events_of_its_own_time() -> None:
 def test_keys_whose_last_events_are_oldest_go_first() -> None:
     plan = replace(PLAN, max_keys=2)
     state, taken = State.empty(plan).update(plan, log([1, 2, 3, 4, 90], [7, 8, 9, 7, 8], [1] * 5))
-    assert taken.dropped == 1 and set(state.settled[0].keys) == {7, 9} and set(state.recent.keys[0]) == {7, 9}
+    assert taken.dropped == 1 and set(state.settled[0].every_key) == {7, 9} and set(state.recent.keys[0]) == {7, 9}
     assert round(events(state, 8, 100)) == 1  # of the event that is not settled
 
 
@@ -65,7 +65,7 @@ def test_sequences_keep_the_last_settled_events() -> None:
 @pytest.mark.parametrize(
     ("name", "value"),
     [
-        ("0.keys", np.array([8, 7])), ("0.last", np.zeros((2, 1, 9), np.int16)),
+        ("0.keys", np.array([8, 7])), ("0.last", np.zeros((2, 1, 9), np.int16)), ("0.few.keys", np.array([[8, 7]])),
         ("pending.values", np.full((1, 1), 7)), ("pending.time", np.array([2**60])), ("newest", np.zeros(2, np.int64)),
     ],
 )  # fmt: skip

@@ -98,7 +98,7 @@ def state_of(plan: Plan, chunks: Sequence[LogChunk], bits: int) -> State:
     if plan.sequence is not None:
         place, _ = plan.sequence
         recent = Rows.joined([state.recent for state in found[place]])
-        recent = recent.take(np.flatnonzero(settled[place].find(recent.keys[0]) >= 0))
+        recent = recent.take(np.flatnonzero(np.isin(recent.keys[0], settled[place].every_key)))
     return State(newest, settled, pending.take(pending.sorted(pending.identity)), recent)
 
 

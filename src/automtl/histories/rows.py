@@ -26,7 +26,7 @@ FACTORS = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_0
 class Rows:
     """Rows of a log. `known`: the outcome is there, and its condition holds. `event`: the row happened.
 
-    time: (N,) int64; keys: (K, N) int64, NO_KEY where missing; values: (N, M) int64 whole numbers (`Outcome.whole`);
+    time: (N,) int64; keys: (K, N) int64, NO_KEY where missing; values: (N, M) whole numbers (`Outcome.whole`);
     known: (N, M) bool; event: (N,) bool; items: (A, N) int32, ids of the fields of a sequence, if there is one.
     """
 
@@ -138,8 +138,8 @@ class Rows:
 
 
 def mixed(hashes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
-    """Mix numbers, (N,) int64, into hashes, (N,) uint64."""
-    return hash_integers((hashes * ODD + hash_integers(numbers)).view(np.int64))
+    """Mix numbers, (N,), into hashes, (N,) uint64."""
+    return hash_integers((hashes * ODD + hash_integers(numbers.astype(np.int64, copy=False))).view(np.int64))
 
 
 def key_numbers(derived: pl.DataFrame, key: tuple[str, ...], fields: Mapping[str, Field]) -> np.ndarray:

@@ -7,7 +7,7 @@ one is earlier add up exactly, so that the pieces in which a log comes do not ma
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from automtl.tables.values.times import NO_TIME
 
 Arrays = dict[str, np.ndarray]
 SESSION = ("time", "begin", "length")  # what a session goes on from
+FEW = 8  # events of a key that are kept as they are
 NOTHING = {  # what an array holds of no events
     "time": NO_TIME, "count": 0, "sums": 0, "known": 0, "block": NO_TIME, "decayed": 0, "positive": NO_TIME,
     "begin": NO_TIME, "length": 0, "last": -1,
@@ -51,7 +52,10 @@ def kind_of(name: str) -> type:
 
 @dataclass(frozen=True)
 class Settled:
-    """Numbers of each value of a key. keys: (V,) int64, rising; arrays: (V, ...), by the names of `NOTHING`.
+    """What is settled of each value of a key: sums or, of those with few events, the events.
+
+    keys: (V,) int64, rising, of the sums; arrays: (V, ...), by the names of `NOTHING`; few: the events of the other
+    values, by key and time, at most FEW of each, which take less memory.
 
     `time`: of the last event; `count`: of events; `sums` and `known` of each outcome, and their number; `block`: of
     the last event, by half-life; `decayed`: sums of the growths of this block and of the one before, alone, times each
@@ -61,36 +65,43 @@ class Settled:
 
     keys: np.ndarray
     arrays: Arrays
-
-    @staticmethod
-    def nothing() -> Settled:
-        """Return no numbers of no values."""
-        return Settled(np.zeros(0, np.int64), {})
+    few: Rows
 
     @staticmethod
     def empty(plan: Plan, place: int) -> Settled:
-        """Return the numbers of no events."""
+        """Return what is settled of no events."""
         arrays: Arrays = {name: np.zeros((0, *shape), kind_of(name)) for name, shape in shapes(plan, place).items()}
-        return Settled(np.zeros(0, np.int64), arrays)
+        return Settled(np.zeros(0, np.int64), arrays, small(Rows.empty(1, len(plan.outcomes))))
 
     @staticmethod
-    def of(plan: Plan, rows: Rows) -> Settled:
-        """Sum up events by the one key of a plan. rows: events alone; those without the key do not count."""
-        log = Log.of(rows.take(np.flatnonzero(rows.keys[0] != NO_KEY)), 0)
+    def nothing() -> Settled:
+        """Return what is settled of no events of no outcome."""
+        return Settled(np.zeros(0, np.int64), {}, Rows.empty(1, 0))
+
+    @staticmethod
+    def summed(plan: Plan, rows: Rows) -> Settled:
+        """Sum up events, with the one key of a plan."""
+        log, empty = Log.of(rows, 0), Settled.empty(plan, 0)
         if len(log) == 0:
-            return Settled.empty(plan, 0)
+            return empty
         ends = Ends(plan, log, np.flatnonzero(log.starts))
         arrays: Arrays = {
             name: SUMS[name](ends).astype(kind_of(name)).reshape(len(ends.first), *shape)
             for name, shape in shapes(plan, 0).items()
         }
-        return Settled(log.key.take(ends.first), arrays)
+        return Settled(log.key.take(ends.first), arrays, empty.few)
 
     @staticmethod
     def joined(parts: Sequence[Settled]) -> Settled:
-        """Put numbers of rising keys one after the other."""
+        """Put what is settled of rising keys one after the other."""
         arrays = {name: np.concatenate([part.arrays[name] for part in parts]) for name in parts[0].arrays}
-        return Settled(np.concatenate([part.keys for part in parts]), arrays)
+        keys = np.concatenate([part.keys for part in parts])
+        return Settled(keys, arrays, Rows.joined([part.few for part in parts]))
+
+    @property
+    def every_key(self) -> np.ndarray:
+        """All values of the key, (V,), those of few events last."""
+        return np.append(self.keys, np.unique(self.few.keys[0]))
 
     def find(self, keys: np.ndarray) -> np.ndarray:
         """Return where keys stand, (c,); -1 for those that are not there."""
@@ -100,8 +111,9 @@ class Settled:
         return np.where(self.keys.take(places) == keys, places, -1)
 
     def take(self, places: np.ndarray) -> Settled:
-        """Select values of the key, by their places; what is at -1 has no events."""
-        return Settled(np.r_[self.keys, NO_KEY].take(places), {name: self.array(name, places) for name in self.arrays})
+        """Select sums, by their places; what is at -1 has no events."""
+        arrays = {name: self.array(name, places) for name in self.arrays}
+        return Settled(np.append(self.keys, NO_KEY).take(places), arrays, self.few)
 
     def array(self, name: str, places: np.ndarray, *index: int | slice) -> np.ndarray:
         """Return an array's rows, (c, ...), at places; at -1 they are those of no events. `index`: of further axes."""
@@ -113,21 +125,42 @@ class Settled:
         found[here] = given.take(places.take(here), axis=0)
         return found
 
-    def then(self, later: Settled, session: int) -> Settled:
-        """Add later events. `session`: the longest gap within a session."""
+    def then(self, plan: Plan, rows: Rows) -> Settled:
+        """Add later events, with the one key of a plan; those without the key do not count."""
+        new = small(replace(rows, items=None).take(np.flatnonzero(rows.keys[0] != NO_KEY)))
+        every = Rows.joined([self.few, new])
+        log = Log.of(every, 0)
+        sizes = np.diff(np.flatnonzero(log.starts), append=len(log))
+        many = (np.repeat(sizes, sizes) > FEW) | (self.find(log.key) >= 0)
+        added = Settled.summed(plan, every.take(log.order.compress(many)))
+        return replace(self._plus(added, plan.session), few=every.take(log.order.compress(~many)))
+
+    def _plus(self, later: Settled, session: int) -> Settled:
+        """Add sums of later events. `session`: the longest gap within a session."""
         keys = np.union1d(self.keys, later.keys)
         old, new = (one.take(one.find(keys)) for one in (self, later))
         joined = {name: JOINED[name](old.arrays, new.arrays, name) for name in self.arrays if name in JOINED}
         if "begin" in self.arrays:
             earlier, later_ones = [old.arrays[one] for one in SESSION], [new.arrays[one] for one in SESSION[1:]]
             joined["begin"], joined["length"] = joined_sessions(earlier, later_ones, session)
-        return Settled(keys, joined)
+        return Settled(keys, joined, self.few)
 
     def newest(self, most: int) -> Settled:
         """Keep the `most` values of the key whose last events are the newest; of equal ones those of larger keys."""
-        if len(self.keys) <= most:
+        few = self.few.keys[0]
+        last = np.append(few[1:] != few[:-1], True)[: len(few)]  # since they are sorted
+        keys = np.append(self.keys, few.compress(last))
+        if len(keys) <= most:
             return self
-        return self.take(np.sort(np.lexsort((self.keys, self.arrays["time"]))[len(self.keys) - most :]))
+        times = np.append(self.arrays["time"], self.few.time.compress(last))
+        kept = keys.take(np.lexsort((keys, times))[len(keys) - most :])
+        left = self.take(np.flatnonzero(np.isin(self.keys, kept)))
+        return replace(left, few=self.few.take(np.flatnonzero(np.isin(few, kept))))
+
+
+def small(rows: Rows) -> Rows:
+    """Hold values in a type that takes less memory."""
+    return replace(rows, values=rows.values.astype(np.int16, copy=False))
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from automtl.histories.settled import Settled, kind_of, shapes
 from automtl.tables.values.times import NO_TIME
 
 Arrays = dict[str, np.ndarray]
-ROWS = ("time", "keys", "values", "known", "event", "items")
+EVENTS = ("time", "keys", "values", "known", "items")  # arrays of rows that are all events
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class State:
         """Return what the state of a plan says for a plan of fewer keys, kinds or no sequence."""
         places = [[one.key for one in plan.keys].index(one.key) for one in narrow.keys]
         settled = tuple(
-            Settled(self.settled[old].keys, {name: self.settled[old].arrays[name] for name in shapes(narrow, new)})
+            replace(self.settled[old], arrays={name: self.settled[old].arrays[name] for name in shapes(narrow, new)})
             for new, old in enumerate(places)
         )
         recent = self.recent if narrow.sequence is not None else Rows.empty(1, len(plan.outcomes))
@@ -84,11 +84,8 @@ class State:
         found = {"newest": np.array([self.newest])}
         for place, one in enumerate(self.settled):
             found |= {f"{place}.{name}": array for name, array in {"keys": one.keys, **one.arrays}.items()}
-        for name, rows in (("pending", self.pending), ("recent", self.recent)):
-            found |= {
-                f"{name}.{part}": array for part, array in vars(rows).items() if part in ROWS and array is not None
-            }
-        return found
+            found |= _events(f"{place}.few", one.few)
+        return found | _events("pending", self.pending) | _events("recent", self.recent)
 
     @staticmethod
     def from_arrays(plan: Plan, arrays: Arrays) -> State:
@@ -101,7 +98,9 @@ class State:
             _require((np.diff(keys) > 0).all() and (keys != NO_KEY).all(), f"{place}.keys", "does not rise")
             names = {name: (len(keys), *shape) for name, shape in shapes(plan, place).items()}
             found = {name: _checked(left, f"{place}.{name}", kind_of(name), shape) for name, shape in names.items()}
-            settled.append(Settled(keys, found))
+            few = _rows(plan, left, f"{place}.few", 1, np.int16)
+            _require((np.diff(few.keys[0]) >= 0).all(), f"{place}.few.keys", "does not rise")
+            settled.append(Settled(keys, found, few))
         pending, recent = _rows(plan, left, "pending", len(plan.keys)), _rows(plan, left, "recent", 1)
         _require((pending.time <= newest[0]).all(), "pending.time", "is later than the newest event")
         for name in left:
@@ -109,10 +108,15 @@ class State:
         return State(int(newest[0]), tuple(settled), pending, recent)
 
     def before(self, plan: Plan, place: int, rows: Rows) -> Rows:
-        """Return the pending events of the keys of the rows, then the rows; those that are repeated are no events.
+        """Return the events of the keys of the rows that are not summed up, then the rows.
 
-        Raises EncodingError for a row that is older than the newest event.
+        Rows that are repeated are no events. Raises EncodingError for a row that is older than the newest event.
         """
+        few = _of_keys(self.settled[place].few, 0, rows.keys[place])
+        later = self._with_pending(plan, place, rows)
+        return Rows.joined([replace(few, keys=np.broadcast_to(few.keys, (len(rows.keys), len(few)))), later])
+
+    def _with_pending(self, plan: Plan, place: int, rows: Rows) -> Rows:
         self._require_later(rows)
         event = np.zeros(len(rows), bool) if plan.frozen else rows.event & ~self._repeated(rows)
         return Rows.joined([_of_keys(self.pending, place, rows.keys[place]), replace(rows, event=event)])
@@ -125,7 +129,7 @@ class State:
         assert plan.sequence is not None
         place, _ = plan.sequence
         recent = _of_keys(self.recent, 0, rows.keys[place])
-        return Rows.joined([recent, self.before(plan, place, rows).only(place)])
+        return Rows.joined([recent, self._with_pending(plan, place, rows).only(place)])
 
     def _require_later(self, rows: Rows) -> None:
         early = np.flatnonzero(self._late(rows))
@@ -147,17 +151,14 @@ class State:
 
     def settle(self, plan: Plan, rows: Rows) -> tuple[State, int]:
         """Add events, all of which are later than those that are settled; also returns how many keys were dropped."""
-        every = [
-            one.then(Settled.of(plan.only(place), rows.only(place)), plan.session)
-            for place, one in enumerate(self.settled)
-        ]
+        every = [one.then(plan.only(place), rows.only(place)) for place, one in enumerate(self.settled)]
         kept = tuple(one.newest(plan.max_keys) for one in every)
-        dropped = sum(len(one.keys) - len(left.keys) for one, left in zip(every, kept, strict=True))
+        dropped = sum(len(one.every_key) - len(left.every_key) for one, left in zip(every, kept, strict=True))
         if plan.sequence is None:
             return replace(self, settled=kept), dropped
         place, length = plan.sequence
         recent = Rows.joined([self.recent, rows.only(place)])
-        recent = recent.take(np.flatnonzero(kept[place].find(recent.keys[0]) >= 0))
+        recent = recent.take(np.flatnonzero(np.isin(recent.keys[0], kept[place].every_key)))
         return replace(self, settled=kept, recent=_last_of_each(recent, length)), dropped
 
 
@@ -177,10 +178,16 @@ def _checked(arrays: Arrays, name: str, kind: type, shape: tuple[int | None, ...
     return array
 
 
-def _rows(plan: Plan, arrays: Arrays, name: str, keys: int) -> Rows:
+def _events(name: str, rows: Rows) -> Arrays:
+    """Return the arrays of events."""
+    return {f"{name}.{part}": array for part, array in vars(rows).items() if part in EVENTS and array is not None}
+
+
+def _rows(plan: Plan, arrays: Arrays, name: str, keys: int, kind: type = np.int64) -> Rows:
+    """Take events from arrays. kind: the type of values."""
     time = _checked(arrays, f"{name}.time", np.int64, (None,))
     size, outcomes = len(time), len(plan.outcomes)
-    values = _checked(arrays, f"{name}.values", np.int64, (size, outcomes))
+    values = _checked(arrays, f"{name}.values", kind, (size, outcomes))
     levels = np.array([outcome.levels for outcome in plan.outcomes], np.int64)
     _require(((values >= 0) & (values <= levels)).all(), f"{name}.values", "is out of range")
     items = f"{name}.items"
@@ -189,7 +196,7 @@ def _rows(plan: Plan, arrays: Arrays, name: str, keys: int) -> Rows:
         _checked(arrays, f"{name}.keys", np.int64, (keys, size)),
         values,
         _checked(arrays, f"{name}.known", np.bool_, (size, outcomes)),
-        _checked(arrays, f"{name}.event", np.bool_, (size,)),
+        np.ones(size, np.bool_),
         _checked(arrays, items, np.int32, (None, size)) if items in arrays else None,
     )
 
