@@ -39,6 +39,7 @@ from automtl.training.metrics import Scores, Undefined, Value, evaluate, evaluat
 Precision = Literal["full", "auto"]
 PARTS = ("schema.yaml", "encoder.json", "encoder.safetensors", "architecture.json", "coverage.json")
 WEIGHTS = "weights.safetensors"
+SMALL_TREES = "small boosted trees"
 REASON = 300  # most characters of an error that is quoted, since torch's lists all weights
 
 
@@ -99,9 +100,14 @@ class ModelSpec:
 
 
 def tree_inputs(encoder: Encoder) -> dict[str, Layout]:
-    """Return the inputs of boosted trees by name: all, and those without target encodings, if these are all history."""
+    """Return the inputs of boosted trees by name: all, and those without target encodings, if there are any.
+
+    With histories, smaller trees have all inputs, too.
+    """
     every = {"boosted trees": encoder.layout}
-    if encoder.histories is not None or not encoder.target_encodings:
+    if encoder.histories is not None:
+        return every | {SMALL_TREES: encoder.layout}
+    if not encoder.target_encodings:
         return every
     return every | {"boosted trees without target encoding": without_target_encoding(encoder).layout}
 

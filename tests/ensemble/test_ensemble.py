@@ -114,7 +114,7 @@ def test_no_stage_of_a_funnel_is_more_probable_than_the_one_before() -> None:
 
 
 def trees_on(inputs: dict[str, Layout], settings: TreeSettings = SETTINGS) -> list[Member]:
-    return boosted(inputs, rows(), rows(seed=1), settings, 0, ignore)
+    return boosted({name: (layout, settings) for name, layout in inputs.items()}, rows(), rows(seed=1), 0, ignore)
 
 
 def test_members_that_help_are_kept_and_members_that_do_not_are_left_out() -> None:

@@ -204,7 +204,7 @@ def test_predictions_are_probabilities_of_all_rows_from_the_first_tree_on(
     layout = replace(LAYOUT, tasks=tasks)
     parts = [rare_clicks(seed, signal) for seed in (0, 1, 2)]
     train = sample_negatives(parts[0], tasks, None, 0)
-    (member,) = boosted({"trees": layout}, train, parts[1], SETTINGS, 0, ignore)
+    (member,) = boosted({"trees": (layout, SETTINGS)}, train, parts[1], 0, ignore)
     model, again = member.model, new_model(layout)
     assert isinstance(model, TreeModel)
     again.restore(model.texts())

@@ -137,7 +137,10 @@ def test_counts_and_rates_are_those_of_a_loop_over_the_table() -> None:
     raw, plan, click = found.numbers, found.histories.plan, log["click"].to_list()
     mean, std = found.histories.spreads[0].mean, found.histories.spreads[0].std
     names = plan.names(0)
-    events, rate = names.index(("history", "user", "events")), names.index(("history", "user", "rate", "click", "smoothed by 30"))
+    events, rate = (
+        names.index(("history", "user", "events")),
+        names.index(("history", "user", "rate", "click", "smoothed by 30")),
+    )
     user, time = log["user"].to_list(), log["ts"].to_list()
     for row in range(len(log)):
         before = [one for one in range(len(log)) if user[one] == user[row] is not None and time[one] < time[row]]

@@ -51,7 +51,8 @@ def cases(draw: st.DrawFn) -> Case:
         tuple(KeyPlan(key, KINDS) for key in KEYS), made,
         tuple(int(span * step * share) + 1 for share in draw(st.sampled_from([(), (0.02,), (0.1, 0.7, 3.0)]))),
         last=draw(st.integers(1, 4)), session=span * step // 10,
-        smoothings=draw(st.sampled_from([(1.0,), (20.0, 3.0)])), sequence=(0, draw(st.integers(1, 5))), horizon=span * step * 3 // 2,
+        smoothings=draw(st.sampled_from([(1.0,), (20.0, 3.0)])), sequence=(0, draw(st.integers(1, 5))),
+        horizon=span * step * 3 // 2,
     )  # fmt: skip
     values = [rng.integers(0, one.levels + 1, rows) for one in made]
     return Case(

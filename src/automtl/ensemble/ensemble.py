@@ -69,11 +69,11 @@ def trees_of(model: nn.Module) -> list[TreeModel]:
 
 
 def boosted(
-    inputs: Mapping[str, Layout], train: Batch, valid: Batch, settings: TreeSettings, seed: int, callback: Callback
+    inputs: Mapping[str, tuple[Layout, TreeSettings]], train: Batch, valid: Batch, seed: int, callback: Callback
 ) -> list[Member]:
     """Train boosted trees for each of these inputs, which are layouts of all or the first numeric columns."""
     found = []
-    for name, layout in inputs.items():
+    for name, (layout, settings) in inputs.items():
         trees, columns = TreeModel(layout, NetworkSettings(), torch.Generator(), settings), layout.num_numeric
         rows, checks = train.with_numeric(columns), valid.with_numeric(columns)
         fit(trees, rows, checks, layout.tasks, TrainingSettings(), seed, callback, f"training {name}")

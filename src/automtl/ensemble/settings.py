@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
@@ -27,3 +29,9 @@ class TreeSettings:
         ge=1,
         description="Training rows that are drawn, at most, and validation rows: all of them are held in memory.",
     )
+
+    @property
+    def small(self) -> TreeSettings:
+        """Settings of smaller trees that see fewer columns, which rare labels with many inputs are better for."""
+        leaves, share = min(self.leaves, 7), min(self.column_share, 0.4)
+        return replace(self, leaves=leaves, column_share=share, learning_rate=min(2 * self.learning_rate, 1.0))

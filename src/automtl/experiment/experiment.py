@@ -14,15 +14,17 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from automtl.config import InputPreset, Settings
 from automtl.ensemble.ensemble import Ensemble, Member, boosted, combine, trees_of
+from automtl.ensemble.settings import TreeSettings
 from automtl.ensemble.trees import LIGHTGBM_MISSING, TreeModel
 from automtl.errors import SettingsError
 from automtl.experiment.inputs import EncodedRows, EncodedSource, ModelInputs, distinct_presets, is_self_trained
 from automtl.features.batch import Batch
 from automtl.features.coverage import Coverage
+from automtl.features.layout import Layout
 from automtl.models.network import Network, count_parameters, mean_gate_weights
 from automtl.models.registry import EVERY_MODEL, check_logits
 from automtl.nn.embedding import FieldEmbedding
-from automtl.predictor import ModelSpec, Predictor, tree_inputs
+from automtl.predictor import SMALL_TREES, ModelSpec, Predictor, tree_inputs
 from automtl.search import STRATEGIES, SearchProblem, SearchResult
 from automtl.space import Architecture, published_space
 from automtl.system.progress import Callback, ignore
@@ -209,16 +211,16 @@ class Experiment:
     def ensemble(self) -> Predictor:
         """Make an ensemble of the network and others, if the settings say so and it is better on validation rows.
 
-        The others are the reference model on the same inputs, and boosted trees with and without target encodings.
+        The others are the reference model on the same inputs, and boosted trees with and without target encodings or,
+        on histories, of two sizes.
         """
         if not self.settings.uses_ensemble:
             return self.predictor
         start, alone, inputs = time.perf_counter(), self.predictor, self.inputs
-        trees = tree_inputs(inputs.all_rows.encoder) if TreeModel.available() else {}
-        rows = inputs.all_rows
-        members = [
-            *self._networks(), *boosted(trees, rows.train, rows.valid, inputs.trees, self.seed, self.callback)
-        ]  # fmt: skip
+        rows, trees = inputs.all_rows, dict[str, tuple[Layout, TreeSettings]]()
+        for name, layout in tree_inputs(rows.encoder).items() if TreeModel.available() else ():
+            trees[name] = layout, inputs.trees.small if name == SMALL_TREES else inputs.trees
+        members = [*self._networks(), *boosted(trees, rows.train, rows.valid, self.seed, self.callback)]
         found = combine(members, rows.valid, self.source.schema.tasks)
         if found is not None:
             encoder, kept = rows.encoder, found.names[1:]
