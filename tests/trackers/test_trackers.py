@@ -177,7 +177,7 @@ def test_a_tracker_of_a_users_module_is_used_by_its_import_path(
 def test_values_become_tags_and_texts() -> None:
     assert (
         tag("choosing inputs: all inputs, strong decay/auc/is_click")
-        == "choosing inputs target encoding strong decay/auc/is_click"
+        == "choosing inputs all inputs strong decay/auc/is_click"
     )
     assert curves(Progress("search", 3, 9)) == {}
     assert curves(Progress("search", 3, 9, 0.5, {"buy": 0.7})) == {"search/loss": 0.5, "search/auc/buy": 0.7}
