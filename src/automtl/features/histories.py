@@ -164,8 +164,8 @@ class Histories:
 
     def _narrowed(self, plan: Plan) -> tuple[Histories, list[int]]:
         """Return the histories of a plan of fewer inputs, and the places of these inputs."""
-        every, kept = self.plan.every_name, plan.every_name
-        columns = [every.index(name) for name in kept]
+        kept = {(one.key, kind) for one in plan.keys for kind in one.kinds}
+        columns = [place for group, places in self.columns_of_groups().items() if group in kept for place in places]
         flat = np.concatenate([[one.mean, one.std] for one in self.spreads], axis=1)[:, columns]
         edges = np.cumsum([len(plan.names(place)) for place in range(len(plan.keys))])[:-1]
         parts = zip(*(np.split(one, edges) for one in flat), strict=True)

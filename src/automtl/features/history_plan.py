@@ -11,12 +11,13 @@ import polars as pl
 from automtl.features.scaler import sampled_rows
 from automtl.histories.plan import SECOND, KeyPlan, Kind, Outcome, Plan
 from automtl.histories.rows import log_times
+from automtl.tables.durations import LONGEST
 from automtl.tables.history import History
 from automtl.tables.infer import require_columns
 from automtl.tables.labels import label_columns
 from automtl.tables.schema import Condition, FieldKind, Schema, TaskKind
 from automtl.tables.values.numbers import as_numbers
-from automtl.tables.values.times import NO_TIME
+from automtl.tables.values.times import LIKELY, NO_TIME
 
 SMOOTHINGS = (1.5, 0.15)  # of the setting: rare outcomes want more than frequent ones
 HALF_LIVES = (1 / 4, 1 / 32)  # of the span of the training rows
@@ -99,7 +100,7 @@ def fit_plan(schema: Schema, chunks: Sequence[Callable[[], Events]], smoothing: 
     span = max(_span(chunks), SECOND)
     smoothings = tuple(share * smoothing for share in SMOOTHINGS)
     seconds = history.half_lives or tuple(share * span / SECOND for share in HALF_LIVES)
-    half_lives = tuple(max(int(one * SECOND), 1) for one in seconds)
+    half_lives = tuple(max(int(min(one, LONGEST) * SECOND), 1) for one in seconds)
     user = _user(history)
     keys = [KeyPlan(key, _kinds(key, user)) for key in history.keys or ()]
     sequence = None
@@ -120,8 +121,13 @@ def _user(history: History) -> tuple[str | None, ...]:
 
 
 def _span(chunks: Sequence[Callable[[], Events]]) -> int:
-    """Return the time from the first to the last row, in microseconds."""
+    """Return the time from the first to the last row, in microseconds.
+
+    In a log of these years, times before 1971, such as zeros in place of missing times, do not count.
+    """
     times = [time[time != NO_TIME] for time in (chunk().time for chunk in chunks)]
+    later = [time[time >= LIKELY[0]] for time in times]
+    times = later if sum(map(len, later)) * 2 > sum(map(len, times)) else times
     ends = [int(end) for time in times if len(time) for end in (time.min(), time.max())]
     return max(ends) - min(ends) if ends else 0
 

@@ -86,7 +86,8 @@ class Past:
 
     @cached_property
     def _slots(self) -> np.ndarray:
-        return self.settled.find(self.chosen(self.log.key))
+        found = self.settled.find(self.chosen(self.log.key))
+        return np.where(self.now == NO_TIME, -1, found)  # a row without a time knows of no event
 
     def held(self, name: str, *index: int | slice) -> np.ndarray:
         """Return what a state holds of the keys of the chosen rows, (c, ...). `index`: of an array's further axes."""
