@@ -29,9 +29,10 @@ def freshness(
     Raises SettingsError for a model without histories.
 
     >>> log = automtl.synthetic_log(rows=500, seed=0).with_row_index("moment")
-    >>> quick = automtl.read_settings(None, {"model": "mmoe", "presets": [], "training": {"epochs": 1}})
+    >>> quick = {"model": "mmoe", "presets": [], "training": {"epochs": 1}, "encoder": {"prune_histories": False}}
+    >>> settings = automtl.read_settings(None, quick)
     >>> roles = automtl.ColumnRoles(time="moment")
-    >>> run = automtl.fit_table(log, ["click"], roles=roles, settings=quick, out="runs/timed")
+    >>> run = automtl.fit_table(log, ["click"], roles=roles, settings=settings, out="runs/timed")
     >>> [entry["delay"] for entry in automtl.freshness("runs/timed", log, delays=["0s", "1m"])]
     ['0s', '1m', 'never']
     """

@@ -20,9 +20,10 @@ def update_model(folder: Path | str, log: Any, *, out: Path | str | None = None)
     a model without histories, or whose histories end with the training rows.
 
     >>> log = automtl.synthetic_log(rows=500, seed=0).with_row_index("moment")
-    >>> quick = automtl.read_settings(None, {"model": "mmoe", "presets": [], "training": {"epochs": 1}})
+    >>> quick = {"model": "mmoe", "presets": [], "training": {"epochs": 1}, "encoder": {"prune_histories": False}}
+    >>> settings = automtl.read_settings(None, quick)
     >>> roles = automtl.ColumnRoles(time="moment")
-    >>> run = automtl.fit_table(log[:400], ["click"], roles=roles, settings=quick, out="runs/timed")
+    >>> run = automtl.fit_table(log[:400], ["click"], roles=roles, settings=settings, out="runs/timed")
     >>> automtl.update_model("runs/timed", log[400:]).events
     100
     """
