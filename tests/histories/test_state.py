@@ -76,3 +76,11 @@ def test_arrays_that_cannot_be_a_state_are_named(name: str, value: np.ndarray) -
         State.from_arrays(PLAN, arrays | {name: value})
     with pytest.raises(FileError, match=rf"array '{name}' of the model's histories is missing"):
         State.from_arrays(PLAN, {one: array for one, array in arrays.items() if one != name})
+
+
+@pytest.mark.parametrize("times", [2, 20])
+def test_states_of_keys_that_lie_far_apart_are_read_back(times: int) -> None:
+    users = [-(2**62) - 1, 2**62] * times
+    state, _ = State.empty(PLAN).update(PLAN, log([*range(2 * times), 99], [*users, 7], [1] * (2 * times + 1)))
+    found = State.from_arrays(PLAN, state.to_arrays())
+    assert set(found.settled[0].every_key) == {-(2**62) - 1, 2**62}
