@@ -48,8 +48,8 @@ class InputPreset:
 
 
 DEFAULT_PRESETS = (
-    InputPreset("target encoding, strong decay", training={"embedding_weight_decay": 1e-3}),
-    InputPreset("target encoding"),
+    InputPreset("all inputs, strong decay", training={"embedding_weight_decay": 1e-3}),
+    InputPreset("all inputs"),
     InputPreset("ids only", encoder={"target_encoding": False}),
 )
 

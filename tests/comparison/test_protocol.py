@@ -91,8 +91,8 @@ def test_the_search_is_done_under_default_settings_and_tests_under_the_best_poin
     result, (searches, inputs, further, tests) = play(Settings(), None, None, second_is_best)
     assert [trial.settings.presets[0].name for trial in inputs] == [
         "ids only",
-        "target encoding, strong decay",
-        "target encoding",
+        "all inputs, strong decay",
+        "all inputs",
     ]
     assert searches[0].settings == inputs[0].settings
     assert {trial.settings.presets[0].name for trial in further} == {"ids only"}  # the first of equal scores
@@ -110,7 +110,7 @@ def test_one_trial_is_the_default_settings_for_all() -> None:
 def test_trees_judge_their_inputs_themselves() -> None:
     presets, plan = (DEFAULT_PRESETS[0], IDS_ONLY), Plan((0,), 1)
     _, batches = play(make_settings({"model": "lightgbm"}), plan=plan, presets=presets)
-    assert [trial.settings.presets[0].name for trial in batches[0]] == ["ids only", "target encoding, strong decay"]
+    assert [trial.settings.presets[0].name for trial in batches[0]] == ["ids only", "all inputs, strong decay"]
 
 
 def test_a_failed_trial_is_reported_and_leaves_the_others() -> None:

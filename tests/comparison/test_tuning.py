@@ -20,9 +20,9 @@ def test_the_default_point_is_what_settings_and_preset_say() -> None:
     point = Hyperparameters.default(settings, STRONG)
     applied = point.apply(settings)
     assert point.to_dict() == {
-        "inputs": "target encoding, strong decay", "learning_rate": 0.004, "weight_decay": 1e-5, "dropout": 0.1,
+        "inputs": "all inputs, strong decay", "learning_rate": 0.004, "weight_decay": 1e-5, "dropout": 0.1,
     }  # fmt: skip
-    assert [preset.name for preset in applied.presets] == ["target encoding, strong decay"]
+    assert [preset.name for preset in applied.presets] == ["all inputs, strong decay"]
     assert applied.training == replace(settings.training, **STRONG.training)
     assert applied.network == settings.network
 

@@ -163,7 +163,7 @@ def test_the_whole_way_on_the_command_line(
     files = {path.name for path in run.iterdir()}
     assert {"trees.0.0.txt", "trees.0.1.txt"} <= files and "weights.safetensors" not in files
     history = json.loads((run / "history.json").read_text())
-    assert [preset["name"] for preset in history["presets"]] == ["target encoding, strong decay", "ids only"]
+    assert [preset["name"] for preset in history["presets"]] == ["all inputs, strong decay", "ids only"]
     for command in (["evaluate", run, log_file], ["inspect", run]):
         assert call(*command) == 0
     assert "parameters" in capsys.readouterr().out

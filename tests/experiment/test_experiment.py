@@ -98,5 +98,5 @@ def test_a_published_model_has_nothing_to_search(source: EncodedSource, small: S
 
 def test_a_preset_of_an_unknown_setting_is_named(source: EncodedSource, small: Settings) -> None:
     preset = replace(small.presets[0], network={"widht": 8})
-    with pytest.raises(SettingsError, match="preset 'target encoding, strong decay': unknown setting 'network.widht'"):
+    with pytest.raises(SettingsError, match="preset 'all inputs, strong decay': unknown setting 'network.widht'"):
         Experiment(source, replace(small, presets=(preset,)), 0).select_inputs()

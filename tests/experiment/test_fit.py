@@ -108,7 +108,7 @@ def test_regression_missing_labels_weights_and_an_outside_operation(log: pl.Data
 def test_historical_rates_are_left_out_where_validation_rows_say_so(log: pl.DataFrame, tiny: Settings) -> None:
     found = run(with_split(log), tiny)
     tried = found.history["presets"]
-    assert [entry["name"] for entry in tried] == ["target encoding, strong decay", "target encoding", "ids only"]
+    assert [entry["name"] for entry in tried] == ["all inputs, strong decay", "all inputs", "ids only"]
     best = min(tried, key=lambda entry: entry["score"])
     assert best["chosen"]
     assert found.metrics["preset"] == best["name"]

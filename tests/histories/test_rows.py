@@ -58,6 +58,16 @@ def test_the_unit_of_numbers_is_told_by_their_size() -> None:
     assert log_times(pl.Series("when", [3, 4]), None, None).tolist() == [3 * SECOND, 4 * SECOND]
 
 
+def test_numbers_of_no_unit_are_read_in_one_that_holds_them() -> None:
+    assert np.diff(log_times(pl.Series("when", [20240131123000, 20240131123001]), None, None)).tolist() == [1]
+
+
+def test_times_after_2200_are_missing() -> None:
+    assert log_times(pl.Series("when", ["9999-12-31", "0001-01-01", "1970-01-02"]), None, None).tolist() == [
+        NO_TIME, NO_TIME, 86_400 * SECOND,
+    ]  # fmt: skip
+
+
 def test_numbers_too_large_for_a_time_are_missing() -> None:
     assert log_times(pl.Series("when", [2**62, -(2**62)]), None, "s").tolist() == [NO_TIME] * 2
     assert log_times(pl.Series("when", [1e300, float("inf")]), None, "s").tolist() == [NO_TIME] * 2

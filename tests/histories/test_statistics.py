@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from automtl.histories.plan import SECOND, KeyPlan, Kind, Outcome, Plan
 from automtl.histories.rows import Rows
+from automtl.histories.state import State
 from automtl.histories.statistics import inputs
+from automtl.tables.values.times import NO_TIME
 
 
 def log(seconds: list[float], clicks: list[int], keys: list[int] | None = None) -> Rows:
@@ -43,7 +47,7 @@ def test_an_event_weighs_half_after_a_half_life() -> None:
 def test_gaps_are_seconds_and_end_at_the_horizon() -> None:
     found = inputs(plan("gaps"), 0, log([1, 4, 9], [0, 1, 0]))
     never = plan("gaps").horizon / SECOND
-    np.testing.assert_allclose(np.expm1(found), [[never, never], [3, never], [5, 5]])
+    np.testing.assert_allclose(np.expm1(found), [[never, never], [3, never], [5, 5]], rtol=1e-6)
 
 
 def test_last_outcomes_come_newest_first_less_the_prior() -> None:
@@ -61,3 +65,11 @@ def test_rows_without_a_key_or_of_other_keys_know_nothing(kind: Kind) -> None:
     alone = inputs(plan(kind), 0, log([5], [1]))
     found = inputs(plan(kind), 0, log([5, 6, 7], [1, 1, 1], [0, 0, 3]))
     np.testing.assert_array_equal(found, np.repeat(alone, 3, axis=0))
+
+
+@pytest.mark.parametrize("kind", ["rates", "recent", "gaps", "last", "session"])
+@pytest.mark.parametrize("begin", [0, -1000])
+def test_rows_without_a_time_know_nothing_of_a_state(kind: Kind, begin: int) -> None:
+    state, _ = State.empty(plan(kind)).update(plan(kind), log([begin + second for second in range(20)], [1] * 20))
+    asked = replace(log([0], [0]), time=np.array([NO_TIME]))
+    np.testing.assert_array_equal(inputs(plan(kind), 0, asked, state), inputs(plan(kind), 0, asked))

@@ -77,8 +77,8 @@ LOADERS = {
     ("loader", "preset", "model"),
     [
         ("in memory", "ids only", "automtl"),
-        ("by blocks", "target encoding", "automtl"),
-        ("in files", "target encoding", "mmoe"),
+        ("by blocks", "all inputs", "automtl"),
+        ("in files", "all inputs", "mmoe"),
         ("by blocks", "ids only", "mmoe"),
     ],
 )

@@ -176,14 +176,14 @@ def test_a_tracker_of_a_users_module_is_used_by_its_import_path(
 
 def test_values_become_tags_and_texts() -> None:
     assert (
-        tag("choosing inputs: target encoding, strong decay/auc/is_click")
-        == "choosing inputs target encoding strong decay/auc/is_click"
+        tag("choosing inputs: all inputs, strong decay/auc/is_click")
+        == "choosing inputs all inputs strong decay/auc/is_click"
     )
     assert curves(Progress("search", 3, 9)) == {}
     assert curves(Progress("search", 3, 9, 0.5, {"buy": 0.7})) == {"search/loss": 0.5, "search/auc/buy": 0.7}
     odd = {"*": 0.1, "^buy$": 0.2, "buy": 0.3, "..": 0.4, "n" * 300: 0.5}
     names = ["_", "buy", "buy 2", "_ 2", "n" * 60]
     assert list(curves(Progress("search", 3, 9, 0.5, odd)))[1:] == [f"search/auc/{name}" for name in names]
-    metrics = {"test": {"buy": {"auc": {"undefined": "one class"}, "rows": 3}}, "preset": "target encoding"}
+    metrics = {"test": {"buy": {"auc": {"undefined": "one class"}, "rows": 3}}, "preset": "all inputs"}
     assert numbers(metrics, "final") == {"final/test/buy/rows": 3.0}
     assert parameters({"a": {"b": (1, "x"), "c": None}, "d": "e"}) == {"a.b": '[1, "x"]', "a.c": "null", "d": "e"}

@@ -11,12 +11,13 @@ import polars as pl
 from automtl.features.scaler import sampled_rows
 from automtl.histories.plan import SECOND, KeyPlan, Kind, Outcome, Plan
 from automtl.histories.rows import log_times
+from automtl.tables.durations import LONGEST
 from automtl.tables.history import History
 from automtl.tables.infer import require_columns
 from automtl.tables.labels import label_columns
 from automtl.tables.schema import Condition, FieldKind, Schema, TaskKind
 from automtl.tables.values.numbers import as_numbers
-from automtl.tables.values.times import NO_TIME
+from automtl.tables.values.times import LIKELY, NO_TIME
 
 SMOOTHINGS = (1.5, 0.15)  # of the setting: rare outcomes want more than frequent ones
 HALF_LIVES = (1 / 4, 1 / 32)  # of the span of the training rows
@@ -53,9 +54,9 @@ class Events:
         return Events(*(one.compress(chosen, axis=0) for one in (self.time, self.values, self.known)))
 
     def whole(self, outcomes: Sequence[Outcome]) -> np.ndarray:
-        """Return the values as whole numbers, (n, M) int64, 0 where they do not count."""
+        """Return the values as whole numbers, (n, M) int16, 0 where they do not count."""
         columns = (np.ascontiguousarray(column) for column in self.values.T)
-        whole = [outcome.whole(column) for outcome, column in zip(outcomes, columns, strict=True)]
+        whole = [outcome.whole(column).astype(np.int16) for outcome, column in zip(outcomes, columns, strict=True)]
         return np.asarray(np.stack(whole, axis=1) * self.known)
 
 
@@ -99,7 +100,7 @@ def fit_plan(schema: Schema, chunks: Sequence[Callable[[], Events]], smoothing: 
     span = max(_span(chunks), SECOND)
     smoothings = tuple(share * smoothing for share in SMOOTHINGS)
     seconds = history.half_lives or tuple(share * span / SECOND for share in HALF_LIVES)
-    half_lives = tuple(max(int(one * SECOND), 1) for one in seconds)
+    half_lives = tuple(max(int(min(one, LONGEST) * SECOND), 1) for one in seconds)
     user = _user(history)
     keys = [KeyPlan(key, _kinds(key, user)) for key in history.keys or ()]
     sequence = None
@@ -120,8 +121,13 @@ def _user(history: History) -> tuple[str | None, ...]:
 
 
 def _span(chunks: Sequence[Callable[[], Events]]) -> int:
-    """Return the time from the first to the last row, in microseconds."""
+    """Return the time from the first to the last row, in microseconds.
+
+    In a log of these years, times before 1971, such as zeros in place of missing times, do not count.
+    """
     times = [time[time != NO_TIME] for time in (chunk().time for chunk in chunks)]
+    later = [time[time >= LIKELY[0]] for time in times]
+    times = later if sum(map(len, later)) * 2 > sum(map(len, times)) else times
     ends = [int(end) for time in times if len(time) for end in (time.min(), time.max())]
     return max(ends) - min(ends) if ends else 0
 
@@ -148,7 +154,7 @@ def _outcomes(schema: Schema, chunks: Sequence[Callable[[], Events]]) -> tuple[O
     sums, counts = np.zeros((2, len(outcomes)), np.int64)
     for chunk in chunks:
         events = chunk()
-        sums += events.whole(outcomes).sum(0)
+        sums += events.whole(outcomes).sum(0, np.int64)
         counts += events.known.sum(0)
     shares = [
         float(total / max(count, 1) / one.levels) for total, count, one in zip(sums, counts, outcomes, strict=True)

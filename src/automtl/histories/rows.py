@@ -15,7 +15,7 @@ from automtl.tables.roles import group_ids
 from automtl.tables.schema import Field, FieldKind
 from automtl.tables.values.ids import unnamed
 from automtl.tables.values.numbers import as_numbers
-from automtl.tables.values.times import LIKELY, NO_TIME, is_number, likely_unit, time_order
+from automtl.tables.values.times import LIKELY, NO_TIME, is_number, time_order, unit_of
 
 NO_KEY = 0  # of a row that lacks a part of the key
 ODD = np.uint64(0x9E3779B97F4A7C15)
@@ -62,7 +62,7 @@ class Rows:
     @staticmethod
     def empty(keys: int, outcomes: int) -> Rows:
         """Return no rows of some keys and outcomes."""
-        none = np.zeros((0, outcomes), np.int64)
+        none = np.zeros((0, outcomes), np.int16)
         return Rows(np.zeros(0, np.int64), np.zeros((keys, 0), np.int64), none, none > 0, np.zeros(0, bool))
 
     def only(self, place: int) -> Rows:
@@ -175,16 +175,21 @@ def float_keys(values: np.ndarray) -> np.ndarray:
 
 
 def log_times(column: pl.Series, field: Field | None, unit: str | None) -> np.ndarray:
-    """Return the times of a log, (N,) int64 microseconds since 1970, NO_TIME where missing.
+    """Return the times of a log, (N,) int64 microseconds since 1970, NO_TIME where missing or after 2200.
 
     `field`: the time field of the column, if it is one; `unit`: that of a column of plain numbers. Raises EncodingError
     that shows a value that is no time.
     """
+    times = _times(column, field, unit)
+    return np.where(np.abs(times) > LIKELY[1], NO_TIME, times)
+
+
+def _times(column: pl.Series, field: Field | None, unit: str | None) -> np.ndarray:
     if column.dtype in (pl.Time, pl.Duration):
         column, unit = unnamed(column).cast(pl.Duration("us")).to_physical(), "us"
     if field is not None or not is_number(column):
         return time_order(column, field)
-    return _counted(column, unit or likely_unit(column) or "s")
+    return _counted(column, unit or unit_of(column))
 
 
 def _counted(column: pl.Series, unit: str) -> np.ndarray:

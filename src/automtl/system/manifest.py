@@ -91,9 +91,9 @@ class FolderKind:
             raise FileError(f"'{folder}' holds no {self.name}, it is not overwritten; choose another --out")
 
 
-MODEL = FolderKind("saved model", 3, "fit again")
-PREPARED = FolderKind("prepared table", 2, "prepare the table again", native=True)
-ROWS = FolderKind("folder of encoded rows", 2, "prepare the table again", native=True)
+MODEL = FolderKind("saved model", 4, "fit again")
+PREPARED = FolderKind("prepared table", 3, "prepare the table again", native=True)
+ROWS = FolderKind("folder of encoded rows", 3, "prepare the table again", native=True)
 COMPARISON = FolderKind("comparison", 1, "compare again")
 KINDS = (MODEL, PREPARED, ROWS, COMPARISON)
 

@@ -65,7 +65,7 @@ class SequenceHistory:
 
     key: str
     fields: Annotated[Key, BeforeValidator(_names)]
-    length: int = Limit(default=20, ge=1)
+    length: int = Limit(default=20, ge=1, le=1000)
 
     def without(self, names: Collection[str]) -> SequenceHistory | Literal[False]:
         """Return the sequence without some fields; False if its key or all of its fields are gone."""
@@ -90,8 +90,8 @@ class History:
 
     keys: tuple[Annotated[Key, BeforeValidator(_names)], ...] | None = None
     label_delay: Delays = None
-    half_lives: tuple[Seconds, ...] | None = None
-    last: int = Limit(default=3, ge=0)
+    half_lives: Annotated[tuple[Seconds, ...], Limit(max_length=20)] | None = None
+    last: int = Limit(default=3, ge=0, le=100)
     session: Seconds = 1800.0
     frozen: bool = False
     max_keys: int = Limit(default=10_000_000, ge=1)

@@ -18,7 +18,7 @@ from automtl.tables.event_time import event_time, words_of
 from automtl.tables.history import History, SequenceHistory
 from automtl.tables.schema import SINGLE, FieldKind, Schema
 from automtl.tables.values.ids import unnamed
-from automtl.tables.values.times import NO_TIME, is_number, likely_unit, time_order
+from automtl.tables.values.times import NO_TIME, is_number, time_order, unit_of
 
 SAMPLE = 100_000  # rows, of all users or of some
 MANY = 50  # a column of more distinct values is a key by itself
@@ -76,7 +76,7 @@ def choose_history(table: pl.DataFrame, schema: Schema, history: History) -> His
     with ids and attributes of items. Raises EncodingError where the time column holds something else.
     """
     column = table[str(schema.time)]
-    unit = (likely_unit(column) or "s") if history.unit is None and is_number(column) else history.unit
+    unit = unit_of(column) if history.unit is None and is_number(column) else history.unit
     if history.keys is not None and history.sequence is not None:
         return replace(history, unit=unit)  # type: ignore[arg-type]
     columns = _Sample.of(table, schema)

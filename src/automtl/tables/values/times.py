@@ -216,6 +216,14 @@ def likely_unit(numbers: pl.Series) -> str | None:
     return next((unit for unit in SCALES if isinstance(middle, float) and _likely(middle, unit)), None)
 
 
+def unit_of(numbers: pl.Series) -> str:
+    """Return the likely unit of a column of times or, if they do not count from 1970, one that makes them fit."""
+    if (unit := likely_unit(numbers)) is not None:
+        return unit
+    size = as_numbers(numbers).abs().quantile(0.95)
+    return next((unit for unit in SCALES if size is None or size * SCALES[unit] <= LIKELY[1]), "ns")
+
+
 def _number_order(times: pl.Series) -> np.ndarray:
     """Order numbers by the bits of their floats; whole numbers that these do not tell apart by fours."""
     if times.dtype in (pl.Time, pl.Duration):
