@@ -9,7 +9,7 @@ given all earlier events of its user; that of the mood comes from the forward re
 Rows are in order of time; the last two tenths are validation and test rows. A model is trained on user, item and
 category without histories, with the statistics of histories, and with statistics and the user's last 20 events.
 
-    python benchmarks/sequences.py [--users 1000] [--events 100] [--seeds 3] [--model shared-bottom]
+    python benchmarks/sequences.py [--users 1000] [--events 100] [--seeds 3] [--first-seed 0] [--model shared-bottom]
 """
 
 from __future__ import annotations
@@ -132,14 +132,15 @@ def main() -> None:
     parser.add_argument("--users", type=int, default=1000)
     parser.add_argument("--events", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=3)
+    parser.add_argument("--first-seed", type=int, default=0)
     parser.add_argument("--model", default="shared-bottom")
     chosen = parser.parse_args()
     found = []
-    for seed in range(chosen.seeds):
+    for seed in range(chosen.first_seed, chosen.first_seed + chosen.seeds):
         found.append(compare(chosen.model, chosen.users, chosen.events, seed))
         print(f"seed {seed}: {found[-1]}", flush=True)
     mean = {name: np.mean([one[name] for one in found], axis=0).round(4).tolist() for name in found[0]}
-    settings = {name: getattr(chosen, name) for name in ("users", "events", "seeds", "model")}
+    settings = {name: getattr(chosen, name) for name in ("users", "events", "seeds", "first_seed", "model")}
     report("sequences", settings | {"tasks": TASKS, "auc": mean}, chosen.out)
 
 
