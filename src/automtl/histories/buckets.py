@@ -145,7 +145,7 @@ def state_of(plan: Plan, chunks: Sequence[LogChunk], newest: int, parts: Sequenc
     if plan.sequence is not None:
         place, _ = plan.sequence
         recent = Rows.joined([state.recent for state in parts[place]])
-        recent = recent.take(np.flatnonzero(np.isin(recent.keys[0], settled[place].every_key)))
+        recent = recent.take(np.flatnonzero(settled[place].holds(recent.keys[0])))
     return State(newest, settled, pending.take(pending.sorted(pending.identity)), recent)
 
 

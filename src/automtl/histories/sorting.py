@@ -44,6 +44,19 @@ def changes(values: np.ndarray) -> np.ndarray:
     return found
 
 
+def different(rising: np.ndarray) -> np.ndarray:
+    """Return the different numbers among rising ones."""
+    return rising.compress(changes(rising))
+
+
+def places_of(wanted: np.ndarray, rising: np.ndarray) -> np.ndarray:
+    """Return the places at which rising numbers, (n,), are one of the wanted ones."""
+    wanted = different(np.sort(wanted))
+    first, last = (np.searchsorted(rising, wanted, side) for side in ("left", "right"))
+    sizes = last - first
+    return np.repeat(first - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())
+
+
 def latest(marked: np.ndarray, none: int = 0) -> np.ndarray:
     """Return, for each place, the last place up to it that is marked, (n,); `none` without one."""
     places = np.flatnonzero(marked)
