@@ -15,6 +15,7 @@ from automtl.histories.buckets import (
     LogChunk,
     bits_for,
     bucket_of,
+    inputs_by_buckets,
     newest_of,
     settled_of,
     state_of,
@@ -84,6 +85,14 @@ def test_inputs_by_buckets_have_the_same_bits(bits: int, place: int) -> None:
     np.testing.assert_array_equal(np.concatenate(found), whole)
 
 
+@pytest.mark.parametrize("size", [7, 1000])
+def test_inputs_of_many_rows_have_the_same_bits(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("automtl.histories.buckets.ROWS", size)
+    rows = log(500, 20)
+    for place in range(len(PLAN.keys)):
+        np.testing.assert_array_equal(inputs_by_buckets(PLAN, place, rows), inputs(PLAN, place, rows))
+
+
 @pytest.mark.parametrize("bits", [0, 3])
 @pytest.mark.parametrize("max_keys", [5, 1000])
 def test_the_state_of_chunks_is_that_of_the_log(bits: int, max_keys: int) -> None:
@@ -118,5 +127,5 @@ def test_logs_that_are_sorted_by_digits_have_the_same_state_in_pieces() -> None:
 
 
 def test_smaller_memory_makes_more_buckets() -> None:
-    assert bits_for(1000, 5, 1 << 30) == 0
-    assert bits_for(20_000_000, 5, 1 << 29) < bits_for(20_000_000, 200, 1 << 29) < 8
+    assert bits_for(1000, 5, 1 << 30) == bits_for(1000, 5) == 0
+    assert bits_for(1_000_000, 5, 1 << 26) < bits_for(1_000_000, 200, 1 << 26) < 8

@@ -6,7 +6,7 @@ C chunks, B buckets, N rows in all, M outcomes. What is found has the same bits 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -16,10 +16,13 @@ from automtl.histories.plan import Plan
 from automtl.histories.rows import NO_KEY, Rows
 from automtl.histories.settled import Settled
 from automtl.histories.state import State
+from automtl.histories.statistics import inputs
+from automtl.system.threads import in_threads
 from automtl.tables.values.times import NO_TIME
 
 ROW_BYTES = 400  # memory for a row that is worked on, about, beside what is found
 MOST_BITS = 16
+ROWS = 1 << 17  # of a bucket, about
 Scratch = Callable[[str, tuple[int, ...], Any], np.ndarray]  # makes an array of a name, a shape and a type
 
 
@@ -33,9 +36,13 @@ class LogChunk(Protocol):
         """Return the rows with these keys, in this order."""
 
 
-def bits_for(rows: int, width: int, memory_bytes: int) -> int:
-    """Return how many upper bits of a key tell its bucket, so that a bucket of rows of `width` inputs has room."""
-    return min(int(rows * (ROW_BYTES + 8 * width) // memory_bytes).bit_length(), MOST_BITS)
+def bits_for(rows: int, width: int, memory_bytes: int | None = None) -> int:
+    """Return how many upper bits of a key tell its bucket.
+
+    A bucket of rows of `width` inputs has room then, mostly in the processor's cache, too, which is twice as fast.
+    """
+    buckets = max(rows // ROWS, 0 if memory_bytes is None else rows * (ROW_BYTES + 8 * width) // memory_bytes)
+    return min(buckets.bit_length(), MOST_BITS)
 
 
 def bucket_of(keys: np.ndarray, bits: int) -> np.ndarray:
@@ -45,6 +52,20 @@ def bucket_of(keys: np.ndarray, bits: int) -> np.ndarray:
     found = ((keys >> (64 - bits)) + (1 << bits - 1)).astype(np.uint16)
     missing = np.flatnonzero(keys == NO_KEY)
     found[missing] = missing & ((1 << bits) - 1)
+    return found
+
+
+def inputs_by_buckets(plan: Plan, place: int, rows: Rows) -> np.ndarray:
+    """Return the inputs, (N, W) float32, that `inputs` gives all rows; several buckets are worked on at once."""
+    bits, keys = bits_for(len(rows), 0), rows.keys[place]
+    numbers, own, alone = bucket_of(keys, bits), plan.only(place), replace(rows.only(place), items=None)
+    found = np.empty((len(rows), len(own.names(0))), np.float32)
+
+    def find(bucket: np.ndarray) -> None:
+        found[bucket] = inputs(own, 0, alone.take(bucket))
+
+    ends = np.cumsum(np.bincount(numbers, minlength=1 << bits))
+    in_threads(find, np.split(np.argsort(numbers, kind="stable"), ends[:-1]))
     return found
 
 

@@ -65,6 +65,7 @@ class State:
         new = rows.take(np.flatnonzero(~late & ~repeated)).events()
         newest = max(self.newest, int(new.time.max(initial=NO_TIME)))
         every = Rows.joined([self.pending, new])
+        every = every.take(every.order)  # once for all keys
         state, dropped = self.settle(plan, every.take(every.settled(newest, plan.delay)))
         pending = every.take(every.pending(newest, plan.delay))
         pending = small(pending.take(pending.sorted(pending.identity)))
