@@ -15,7 +15,7 @@ from automtl.features.layout import AspectLayout, NumericLayout, SequenceLayout,
 from automtl.features.scaler import sampled_rows
 from automtl.features.target_encoding import Standardizer
 from automtl.features.vocabulary import Vocabulary
-from automtl.histories.buckets import inputs_by_buckets
+from automtl.histories.buckets import inputs_by_buckets, state_by_buckets
 from automtl.histories.plan import Kind, Plan
 from automtl.histories.rows import Rows, key_numbers
 from automtl.histories.sequences import LastEvents, aspects, last_events
@@ -268,7 +268,7 @@ class FittedHistories:
     def completed(self, vocabularies: Vocabularies) -> Histories:
         """Return the histories with the state at the end of the log."""
         found, rows = self.histories, self._with_items(vocabularies)
-        return replace(found, state=found.state.update(found.plan, rows)[0])
+        return replace(found, state=state_by_buckets(found.plan, rows))
 
     def _with_items(self, vocabularies: Vocabularies) -> Rows:
         """Return the rows with the ids of items, and keep the last events by these vocabularies."""
