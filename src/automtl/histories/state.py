@@ -19,7 +19,7 @@ from automtl.histories.sorting import places_of
 from automtl.tables.values.times import NO_TIME
 
 Arrays = dict[str, np.ndarray]
-EVENTS = ("time", "keys", "values", "known", "items")  # arrays of rows that are all events
+MISSING = -1  # an outcome that is not known, in files
 
 
 @dataclass(frozen=True)
@@ -193,23 +193,29 @@ def _checked(arrays: Arrays, name: str, kind: type, shape: tuple[int | None, ...
 
 
 def _events(name: str, rows: Rows) -> Arrays:
-    """Return the arrays of events."""
-    return {f"{name}.{part}": array for part, array in vars(rows).items() if part in EVENTS and array is not None}
+    """Return the arrays of events; their outcomes have the narrower type that holds them."""
+    outcomes = np.where(rows.known, rows.values, MISSING)
+    outcomes = outcomes.astype(np.int8 if outcomes.max(initial=0) <= 1 else np.int16)
+    found = {"time": rows.time, "keys": rows.keys, "outcomes": outcomes}
+    found |= {} if rows.items is None else {"items": rows.items}
+    return {f"{name}.{part}": array for part, array in found.items()}
 
 
 def _rows(plan: Plan, arrays: Arrays, name: str, keys: int) -> Rows:
     """Take events from arrays."""
     time = _checked(arrays, f"{name}.time", np.int64, (None,))
     size, outcomes = len(time), len(plan.outcomes)
-    values = _checked(arrays, f"{name}.values", np.int16, (size, outcomes))
+    narrow = arrays.get(f"{name}.outcomes", time).dtype == np.int8
+    values = _checked(arrays, f"{name}.outcomes", np.int8 if narrow else np.int16, (size, outcomes))
     levels = np.array([outcome.levels for outcome in plan.outcomes], np.int64)
-    _require(((values >= 0) & (values <= levels)).all(), f"{name}.values", "is out of range")
+    _require(((values >= MISSING) & (values <= levels)).all(), f"{name}.outcomes", "is out of range")
+    known = values != MISSING
     items = f"{name}.items"
     return Rows(
         time,
         _checked(arrays, f"{name}.keys", np.int64, (keys, size)),
-        values,
-        _checked(arrays, f"{name}.known", np.bool_, (size, outcomes)),
+        np.where(known, values, 0).astype(np.int16),
+        known,
         np.ones(size, np.bool_),
         _checked(arrays, items, np.int32, (None, size)) if items in arrays else None,
     )
