@@ -17,7 +17,8 @@ PUBLIC = [
     "Architecture", "AutoMTL", "AutomtlError", "ColumnRoles", "ComparisonSettings", "Dataset", "Encoder", "Event",
     "Experiment", "Metric", "Operation", "Predictor", "Progress", "Schema", "SearchResult", "SearchSpace",
     "SearchStrategy", "Settings", "Task", "__version__", "check_table", "compare_table", "fit_table",
-    "infer_schema", "prepare_table", "read_settings", "read_table", "reproduce", "synthetic_log",
+    "freshness", "infer_schema", "prepare_table", "read_settings", "read_table", "reproduce", "synthetic_log",
+    "update_model",
 ]  # fmt: skip
 DOCUMENTED = [name for name in PUBLIC if name != "__version__"]
 

@@ -27,8 +27,8 @@ def blocks(language: str) -> list[str]:
 def here(log: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     table = log.drop("like", "cart").with_columns(timestamp=pl.int_range(pl.len()), dwell_ms=pl.col("hour") * 3.5)
-    for name in ("clicks", "tomorrow", "labelled"):
-        table.write_parquet(f"{name}.parquet")
+    for days, name in enumerate(("clicks", "tomorrow", "labelled")):
+        table.with_columns(pl.col("timestamp") + days * table.height).write_parquet(f"{name}.parquet")
     Path("tiny.yaml").write_text(yaml.safe_dump(TINY))
     return tmp_path
 
@@ -36,7 +36,8 @@ def here(log: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_commands_run(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("automtl ")]
     commands = [shlex.split(line, comments=True) for line in lines]
-    assert {command[1] for command in commands} == {"describe", "fit", "inspect", "predict", "evaluate", "importance"}
+    used = {"describe", "fit", "inspect", "predict", "evaluate", "importance", "freshness", "update"}
+    assert {command[1] for command in commands} == used
     for command in commands:
         small = ["--config", "tiny.yaml"] if command[1] == "fit" else []
         monkeypatch.setattr("sys.argv", [*command, *small])

@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from automtl.errors import AutomtlError
     from automtl.estimator import AutoMTL
     from automtl.experiment import Experiment, check_table, fit_table
+    from automtl.experiment.freshness import freshness
     from automtl.experiment.prepare import prepare_table
+    from automtl.experiment.update import update_model
     from automtl.features.encoder import Encoder
     from automtl.operations import Operation
     from automtl.paper import reproduce
@@ -61,19 +63,21 @@ _MODULES = {
     "check_table": "experiment",
     "compare_table": "comparison",
     "fit_table": "experiment",
+    "freshness": "experiment.freshness",
     "infer_schema": "tables.infer",
     "prepare_table": "experiment.prepare",
     "read_settings": "config",
     "read_table": "tables.table",
     "reproduce": "paper",
     "synthetic_log": "tables.synthetic",
+    "update_model": "experiment.update",
 }
 
 __all__ = [
     "Architecture", "AutoMTL", "AutomtlError", "ColumnRoles", "ComparisonSettings", "Dataset", "Encoder", "Event",
     "Experiment", "Metric", "Operation", "Predictor", "Progress", "Schema", "SearchResult", "SearchSpace",
-    "SearchStrategy", "Settings", "Task", "__version__", "check_table", "compare_table", "fit_table", "infer_schema",
-    "prepare_table", "read_settings", "read_table", "reproduce", "synthetic_log",
+    "SearchStrategy", "Settings", "Task", "__version__", "check_table", "compare_table", "fit_table", "freshness",
+    "infer_schema", "prepare_table", "read_settings", "read_table", "reproduce", "synthetic_log", "update_model",
 ]  # fmt: skip
 
 

@@ -81,9 +81,9 @@ class AutoMTL(BaseEstimator):  # type: ignore[misc]
         assert self.predictor_
         return self.run_.metrics
 
-    def predict(self, frame: Any, *, allow_unknown: bool = False) -> pl.DataFrame:
-        """Score a table: one column for each task. Warnings and errors are those of `Predictor.predict`."""
-        return self.predictor_.predict(frame, allow_unknown=allow_unknown)
+    def predict(self, frame: Any, *, history: Any = None, allow_unknown: bool = False) -> pl.DataFrame:
+        """Score a table: one column for each task. `history`, warnings and errors are those of `Predictor.predict`."""
+        return self.predictor_.predict(frame, history=history, allow_unknown=allow_unknown)
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> None:
         """Write the run folder."""

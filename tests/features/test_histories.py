@@ -222,7 +222,7 @@ def test_what_is_left_out_is_as_if_it_had_never_been_there() -> None:
     log = timed()
     found, encoder = fitted(log, schema_of(half_lives=[1000.0, 1000.4]))  # which are written alike
     left, columns = of(encoder).without([(("user",), "last"), (("user", "category"), "recent"), (("item",), "rates")])
-    assert np.array_equal(left.inputs(found.rows, None).numbers, found.numbers[:, columns])
+    assert np.array_equal(left.inputs(found.rows, encoder.vocabularies, None).numbers, found.numbers[:, columns])
     names = [name for place in range(len(left.plan.keys)) for name in left.plan.names(place)]
     assert [of(encoder).plan.every_name[column] for column in columns] == names
     gone = left.without([(one.key, kind) for one in left.plan.keys for kind in one.kinds])[0].without_sequence()

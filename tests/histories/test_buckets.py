@@ -9,12 +9,22 @@ from itertools import pairwise
 import numpy as np
 import pytest
 
-from automtl.histories.buckets import Buckets, LogChunk, bits_for, state_of
+from automtl.histories.buckets import (
+    BucketedLog,
+    Buckets,
+    LogChunk,
+    bits_for,
+    bucket_of,
+    newest_of,
+    settled_of,
+    state_of,
+)  # fmt: skip
 from automtl.histories.plan import KINDS, SECOND, KeyPlan, Outcome, Plan
 from automtl.histories.rows import Rows
 from automtl.histories.sorting import FEW
 from automtl.histories.state import State
 from automtl.histories.statistics import inputs
+from automtl.tables.values.times import NO_TIME
 
 PLAN = Plan(
     (KeyPlan(("user",), KINDS), KeyPlan(("item",), ("rates", "recent"))),
@@ -40,8 +50,8 @@ class Part:
 
     part: Rows
 
-    def keys(self, place: int) -> np.ndarray:
-        return np.asarray(self.part.keys[place])
+    def moments(self) -> np.ndarray:
+        return np.where(self.part.event, self.part.time, NO_TIME)
 
     def rows(self, places: Sequence[int]) -> Rows:
         return replace(self.part, keys=self.part.keys[list(places)])
@@ -51,16 +61,26 @@ def chunks(rows: Rows, number: int) -> list[LogChunk]:
     return [Part(rows.take(numbers)) for numbers in np.array_split(np.arange(len(rows)), number)]
 
 
+def bucketed(parts: Sequence[LogChunk], place: int, bits: int) -> BucketedLog:
+    rows = [part.rows([place]) for part in parts]
+    found = BucketedLog.empty(
+        Buckets([bucket_of(one.keys[0], bits) for one in rows], bits), rows[0], lambda _, *shape: np.empty(*shape)
+    )
+    for number, one in enumerate(rows):
+        found.add(number, one)
+    return found
+
+
 @pytest.mark.parametrize("bits", [0, 1, 3])
 @pytest.mark.parametrize("place", [0, 1])
 def test_inputs_by_buckets_have_the_same_bits(bits: int, place: int) -> None:
     rows, number = log(500, 20), 3
     whole = inputs(PLAN, place, rows)
-    buckets = Buckets(chunks(rows, number), place, bits)
+    parts = bucketed(chunks(rows, number), place, bits)
     results = np.full(whole.shape, np.nan)
-    for bucket in range(len(buckets)):
-        buckets.fill(bucket, inputs(PLAN.only(place), 0, buckets.rows(bucket)), results)
-    found = [buckets.read(one, results) for one in range(number)]
+    for bucket in range(len(parts.buckets)):
+        results[parts.buckets.span(bucket)] = inputs(PLAN.only(place), 0, parts.rows(bucket))
+    found = [results[parts.buckets.places(one)] for one in range(number)]
     np.testing.assert_array_equal(np.concatenate(found), whole)
 
 
@@ -68,10 +88,16 @@ def test_inputs_by_buckets_have_the_same_bits(bits: int, place: int) -> None:
 @pytest.mark.parametrize("max_keys", [5, 1000])
 def test_the_state_of_chunks_is_that_of_the_log(bits: int, max_keys: int) -> None:
     plan = Plan.from_dict(PLAN.to_dict() | {"max_keys": max_keys})
-    rows = log(500, 20)
+    rows, states = log(500, 20), []
+    parts = chunks(rows, 3)
+    for place in range(len(plan.keys)):
+        found = bucketed(parts, place, bits)
+        states.append(
+            [settled_of(plan.only(place), found.rows(one), newest_of(parts)) for one in range(len(found.buckets))]
+        )
     whole, found = (
         State.empty(plan).update(plan, rows)[0].to_arrays(),
-        state_of(plan, chunks(rows, 3), bits).to_arrays(),
+        state_of(plan, parts, newest_of(parts), states).to_arrays(),
     )
     assert whole.keys() == found.keys()
     for name, array in whole.items():
@@ -93,4 +119,4 @@ def test_logs_that_are_sorted_by_digits_have_the_same_state_in_pieces() -> None:
 
 def test_smaller_memory_makes_more_buckets() -> None:
     assert bits_for(1000, 5, 1 << 30) == 0
-    assert bits_for(20_000_000, 5, 1 << 29) < bits_for(20_000_000, 40, 1 << 29) < 8
+    assert bits_for(20_000_000, 5, 1 << 29) < bits_for(20_000_000, 200, 1 << 29) < 8

@@ -180,7 +180,7 @@ def test_every_statistic_is_what_a_loop_over_earlier_rows_finds(case: Case) -> N
         found = inputs(case.plan, place, case.rows)
         assert found.shape == (len(case.rows), len(case.plan.names(place)))
         for row in range(len(case.rows)):
-            np.testing.assert_allclose(found[row], expected(case, place, row), rtol=1e-12, atol=1e-12)
+            np.testing.assert_allclose(found[row], expected(case, place, row), rtol=1e-6, atol=1e-6)
 
 
 @given(cases())
@@ -188,7 +188,7 @@ def test_every_statistic_is_what_a_loop_over_earlier_rows_finds(case: Case) -> N
 def test_sequences_are_the_last_events_before_a_row(case: Case) -> None:
     found = last_events(case.plan, case.rows).ids()
     for row in range(len(case.rows)):
-        assert found[:, row].tolist() == expected_events(case, row)
+        assert [one[row].tolist() for one in found] == expected_events(case, row)
 
 
 def parts(case: Case, rng: np.random.Generator, pieces: int) -> list[Rows]:
@@ -220,9 +220,9 @@ def test_a_state_and_new_rows_say_what_the_whole_log_says(case: Case, seed: int)
     for place in range(len(KEYS)):
         whole = inputs(case.plan, place, every, None, chosen)
         np.testing.assert_array_equal(inputs(case.plan, place, new, state), whole)
-    np.testing.assert_array_equal(
-        last_events(case.plan, new, state).ids(), last_events(case.plan, every, None, chosen).ids()
-    )
+    whole = last_events(case.plan, every, None, chosen).ids()
+    for one, other in zip(last_events(case.plan, new, state).ids(), whole, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 @given(cases())

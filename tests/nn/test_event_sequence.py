@@ -59,22 +59,29 @@ def one_row(module: FieldEmbedding, features: Features, row: int) -> list[Tensor
     table, (_, tab, item), (sequence,) = module.table, features.categorical[row].tolist(), module.sequences
     events = []
     for ids in zip(*(each[row, : COUNTS[row]].tolist() for each in features.multi), strict=True):
-        events.append(table[7 + ids[0]] + table[13 + ids[1]] + table[4 + ids[2]] + table[16 + ids[3]])
+        events.append(long(table[7 + ids[0]] + table[13 + ids[1]] + table[4 + ids[2]] + table[16 + ids[3]]))
     if not events:
         return [torch.zeros(DIM), torch.zeros(DIM)]
-    target, lists = table[7 + item] + table[4 + tab], [ids[row, : COUNTS[row]].tolist() for ids in features.multi]
+    target, lists = long(table[7 + item] + table[4 + tab]), [ids[row, : COUNTS[row]].tolist() for ids in features.multi]
     same = [[float(i == item > 1), float(t == tab > 1)] for i, t in zip(lists[0], lists[2], strict=True)]
-    return [attended(sequence.target_attention, events, target, same), state(sequence.self_attention, events)]  # type: ignore[union-attr, arg-type]
+    fields = attended(sequence.target_attention, events, target, same), state(sequence.self_attention, events)  # type: ignore[union-attr, arg-type]
+    return [0.3 * field for field in fields]
+
+
+def long(vector: Tensor) -> Tensor:
+    """A vector of mean 0 and variance 1."""
+    apart = vector - vector.mean()
+    return apart / (apart.square().mean() + 1e-5).sqrt()
 
 
 def attended(part: TargetAttention, events: list[Tensor], target: Tensor, same: list[list[float]]) -> Tensor:
-    total = torch.zeros(DIM)
+    scores = []
     for at, event in enumerate(events):
         key = event + part.place[min(len(events) - 1 - at, 2)]
         hidden = key @ part.of_value + target @ part.of_target + (key * target) @ part.of_product + part.bias
         hidden = hidden + torch.tensor(same[at]) @ part.of_same  # type: ignore[operator]
-        total = total + (hidden.relu() @ part.score) * event
-    return total
+        scores.append(hidden.relu() @ part.score)
+    return sum(share * event for share, event in zip(torch.stack(scores).softmax(0), events, strict=True))  # type: ignore[return-value]
 
 
 def state(part: SelfAttention, events: list[Tensor]) -> Tensor:

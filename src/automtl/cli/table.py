@@ -38,7 +38,7 @@ def describe_command(
             typer.echo(note if note.startswith("column '") else f"column '{summary.name}': {note}")
     for line in history_lines(schema, inferred=columns.time is None):
         typer.echo(line)
-    if schema.target_encoding:
+    if schema.target_encoding and not schema.history:
         typer.echo(f"target encoding: {', '.join(' + '.join(key) for key in schema.target_encoding)}")
     save(out, "schema", schema.text())
     save(json, "columns", [asdict(summary) for summary in found])

@@ -36,13 +36,13 @@ from automtl.features.batch import Batch, Features, row_bytes
 from automtl.features.coverage import Coverage
 from automtl.features.encoder import Encoder
 from automtl.features.histories import HistoryInputs
-from automtl.features.layout import Layout
+from automtl.features.layout import ID_TYPES, Layout
 from automtl.system.files import LOCK, Syncing, folder_written_whole, locked
 from automtl.system.manifest import MANIFEST, ROWS
 from automtl.system.threads import in_threads
 from automtl.tables.entries import CONFIG
 
-DTYPES = {"int32": torch.int32, "int64": torch.int64, "float32": torch.float32}
+DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in (*ID_TYPES, "int64", "float32")}
 BUFFER_BYTES = 2**30  # the largest buffer of a shuffle by blocks
 MEMORY_SHARE = 4  # a quarter of the machine's memory is for encoded rows
 COPY_ROWS = 65_536
@@ -113,7 +113,7 @@ class Store:
 
     @staticmethod
     def write(folder: Path | str, parts: Iterable[Batch], layout: Layout, *, cached: bool = True) -> Store:
-        """Write parts one after another; the folder appears whole or not at all. Ids are int32 if all fit.
+        """Write parts one after another; the folder appears whole or not at all. Ids are int32 if all fit, or narrower.
 
         Unless they are `cached`, the system keeps none of the rows in memory (Linux). Raises FileError if the folder
         exists or cannot be written. Errors of `parts` pass through.
@@ -258,7 +258,9 @@ def _write_arrays(folder: Path, parts: Iterable[Batch], layout: Layout, cached: 
         for part in parts:
             named = _named(part)
             if not writers:
-                writers = {name: _Writer(folder / _file(name), _dtype(name, id_dtype), cached) for name in named}
+                types = dict.fromkeys(("categorical", "multi"), id_dtype) | {"group": "int64"}
+                types |= {f"multi.{len(layout.multi) + place}": one for place, one in enumerate(layout.event_types)}
+                writers = {name: _Writer(folder / _file(name), _dtype(name, types), cached) for name in named}
                 for writer in writers.values():
                     stack.callback(writer.close)
             assert named.keys() == writers.keys(), "parts of one table have the same arrays"
@@ -282,10 +284,9 @@ def _named(rows: Batch) -> dict[str, Tensor]:
     return {**named, "labels": rows.labels, "mask": rows.mask, "weight": rows.weight, **group}
 
 
-def _dtype(name: str, id_dtype: str) -> str:
-    if name == "group":
-        return "int64"
-    return id_dtype if name.split(".")[0] in ("categorical", "multi") else "float32"
+def _dtype(name: str, types: dict[str, str]) -> str:
+    """Return the type of an array, which is named itself or by its kind."""
+    return types.get(name) or types.get(name.split(".")[0], "float32")
 
 
 class _Writer:

@@ -27,6 +27,14 @@ def freshness(
     The table is the one that the model was fitted on; it is split in the same way. Each entry has the `delay`, as text,
     and the metrics by task (`tasks`): of the model as it is or, with `fitted`, of one that is fitted for the delay.
     Raises SettingsError for a model without histories.
+
+    >>> log = automtl.synthetic_log(rows=500, seed=0).with_row_index("moment")
+    >>> quick = {"model": "mmoe", "presets": [], "training": {"epochs": 1}, "encoder": {"prune_histories": False}}
+    >>> settings = automtl.read_settings(None, quick)
+    >>> roles = automtl.ColumnRoles(time="moment")
+    >>> run = automtl.fit_table(log, ["click"], roles=roles, settings=settings, out="runs/timed")
+    >>> [entry["delay"] for entry in automtl.freshness("runs/timed", log, delays=["0s", "1m"])]
+    ['0s', '1m', 'never']
     """
     predictor, table = Predictor.load(folder), read_table(source)
     histories_of(predictor)

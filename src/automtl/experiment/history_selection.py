@@ -2,7 +2,7 @@
 
 A judge (boosted trees where they can be loaded, else a small network) learns with all histories. Then each group,
 a kind of statistics of a key, is shuffled over the validation rows (permutation importance, Breiman 2001): a group that
-the loss of no task misses goes. A judge of what is left must not be worse than the first one, else everything stays.
+the loss of no task misses goes. Where a judge of what is left is worse by more than chance, everything stays.
 The events one by one stay where a small network is better with them, by more than another seed would change.
 """
 
@@ -26,13 +26,13 @@ from automtl.models.registry import new_model
 from automtl.models.settings import NetworkSettings
 from automtl.system.progress import Callback, ignore
 from automtl.tables.schema import Task
-from automtl.training.evaluation import Evaluator, predict_logits
+from automtl.training.evaluation import predict_logits
 from automtl.training.fit import fit
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.settings import TrainingSettings
 
-SURE = 2.0  # standard errors by which the loss of a task must rise without a group, so that it stays
-WORSE = 1e-3  # share of the loss by which a judge of what is left may be worse
+PAYS = 2.0  # standard errors by which the loss of a task must rise without a group, so that it stays
+WORSE = 2.0  # standard errors by which it may rise without all that goes
 SEQUENCE = 2e-3  # share of the small network's loss that the events must save; another seed changes it by 1e-3
 ROWS = 200_000  # of training and of validation rows, at most, that judge
 REFERENCE = "shared-bottom"
@@ -63,13 +63,14 @@ def judge_groups(encoder: Encoder, train: Batch, valid: Batch, callback: Callbac
     left_out = [one.group for one in found if not one.kept]
     if not left_out:
         return found
-    few = select_histories(encoder, left_out)
+    few, loss = select_histories(encoder, left_out), MultiTaskLoss(tasks)
     rows, checks = (select_history_rows(part, encoder, left_out) for part in (train, valid))
-    scores = [
-        Evaluator(part, tasks, MultiTaskLoss(tasks))(model, 0, 0, 0.0).score
+    losses = [
+        loss.per_row(predict_logits(model, part), part)
         for model, part in ((every, valid), (_judge(few.layout, rows, checks, callback), checks))
     ]
-    return found if scores[1] <= scores[0] * (1 + WORSE) else [replace(one, kept=True) for one in found]
+    worse = max(_in_errors(losses[1] - losses[0], valid.mask)) > WORSE
+    return [replace(one, kept=True) for one in found] if worse else found
 
 
 def sequence_gain(encoder: Encoder, train: Batch, valid: Batch, callback: Callback = ignore) -> float:
@@ -107,7 +108,7 @@ def rank_groups(model: nn.Module, encoder: Encoder, valid: Batch, tasks: Sequenc
         shuffled = numeric.index_copy(1, places, numeric[order].index_select(1, places))
         rows = replace(valid, features=replace(valid.features, numeric=shuffled))
         rises = _in_errors(loss.per_row(predict_logits(model, rows), rows) - before, valid.mask)
-        found.append(GroupGain(group, rises, max(rises) > SURE))
+        found.append(GroupGain(group, rises, max(rises) > PAYS))
     return found
 
 

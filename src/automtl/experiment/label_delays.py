@@ -56,7 +56,7 @@ def _inputs(
     for delay in (*delays, NEVER):
         rows = Rows.joined([*(parts[:1] if delay == NEVER else parts), asked])
         chosen = np.arange(len(rows) - len(asked), len(rows))
-        yield delay, replace(histories, plan=_with_delay(histories.plan, delay)).inputs(rows, None, chosen)
+        yield delay, replace(histories, plan=_with_delay(histories.plan, delay)).inputs(rows, ids, None, chosen)
 
 
 def _with_delay(plan: Plan, delay: str) -> Plan:

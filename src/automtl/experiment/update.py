@@ -18,6 +18,14 @@ def update_model(folder: Path | str, log: Any, *, out: Path | str | None = None)
     Events older than the newest one known are late, and events of that very time that are known already are repeated:
     both are left out and counted in the result. The folder changes completely or not at all. Raises SettingsError for
     a model without histories, or whose histories end with the training rows.
+
+    >>> log = automtl.synthetic_log(rows=500, seed=0).with_row_index("moment")
+    >>> quick = {"model": "mmoe", "presets": [], "training": {"epochs": 1}, "encoder": {"prune_histories": False}}
+    >>> settings = automtl.read_settings(None, quick)
+    >>> roles = automtl.ColumnRoles(time="moment")
+    >>> run = automtl.fit_table(log[:400], ["click"], roles=roles, settings=settings, out="runs/timed")
+    >>> automtl.update_model("runs/timed", log[400:]).events
+    100
     """
     predictor = Predictor.load(folder)
     histories = predictor.encoder.histories

@@ -21,7 +21,8 @@ BLOCKS = 64  # the least number of blocks that are mixed
 class Features:
     """Inputs of B rows. categorical: (B, C) ids; multi: (B, L) ids of each list field, padded with 0.
 
-    Lists of the aspects of sequences follow. Ids are int32 or int64; numeric: (B, N) float32.
+    Lists of the aspects of sequences follow, in types as narrow as their ids; others are int32 or int64.
+    numeric: (B, N) float32.
     """
 
     categorical: Tensor

@@ -42,7 +42,7 @@ def select_history_rows(rows: Batch, encoder: Encoder, left_out: Sequence[Group]
     assert encoder.histories is not None
     first = rows.features.numeric.shape[1] - encoder.histories.width
     kept = [first + place for place in encoder.histories.without(left_out)[1]]
-    numeric = rows.features.numeric.index_select(1, torch.tensor([*range(first), *kept]))
+    numeric = rows.features.numeric.index_select(1, torch.tensor([*range(first), *kept], dtype=torch.int64))
     return replace(rows, features=replace(rows.features, numeric=numeric))
 
 

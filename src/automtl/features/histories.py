@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import polars as pl
 
-from automtl.features.chunk import sliced
 from automtl.features.history_plan import Events, fit_plan, log_schema, moments_of
-from automtl.features.layout import AspectLayout, NumericLayout, SequenceLayout
+from automtl.features.layout import AspectLayout, NumericLayout, SequenceLayout, id_type
+from automtl.features.scaler import sampled_rows
 from automtl.features.target_encoding import Standardizer
 from automtl.features.vocabulary import Vocabulary
 from automtl.histories.plan import Kind, Plan
@@ -28,13 +28,15 @@ from automtl.tables.schema import Schema
 from automtl.tables.values.ids import as_ids
 from automtl.tables.values.times import LIKELY, require_unit
 
+SPREAD = 1 << 17  # training rows by which inputs are standardized, at most
+ROWS = 1 << 13  # that are standardized at a time, so that temporaries stay in the cache
 Vocabularies = Mapping[str, Vocabulary]
 Group = tuple[tuple[str, ...], Kind]  # a kind of statistics of a key
 
 
 @dataclass(frozen=True)
 class HistoryInputs:
-    """The inputs of N rows. numbers: (N, W) float32; lists: (N, L) int32 ids of each aspect of the events before."""
+    """The inputs of N rows. numbers: (N, W) float32; lists: (N, L) ids of each aspect of the events before."""
 
     numbers: np.ndarray
     lists: tuple[np.ndarray, ...] = ()
@@ -118,7 +120,9 @@ class Histories:
         ids = [vocabularies[name].encode(id_column(derived, name)) for name in self._items]
         return replace(rows, items=np.stack(ids).astype(np.int32, copy=False))
 
-    def inputs(self, rows: Rows, state: State | None, chosen: np.ndarray | None = None) -> HistoryInputs:
+    def inputs(
+        self, rows: Rows, vocabularies: Vocabularies, state: State | None, chosen: np.ndarray | None = None
+    ) -> HistoryInputs:
         """Return the inputs of all rows, or of the chosen ones, by what happened before among them and by a state."""
         numbers = np.empty((len(rows) if chosen is None else len(chosen), self.width), np.float32)
         start = 0
@@ -127,11 +131,15 @@ class Histories:
             if end > start:
                 standardize(spread, inputs(self.plan, place, rows, state, chosen), numbers[:, start:end])
             start = end
-        return HistoryInputs(numbers, self.lists(rows, state, chosen))
+        return HistoryInputs(numbers, self.lists(rows, vocabularies, state, chosen))
 
-    def lists(self, rows: Rows, state: State | None, chosen: np.ndarray | None = None) -> tuple[np.ndarray, ...]:
+    def lists(
+        self, rows: Rows, vocabularies: Vocabularies, state: State | None, chosen: np.ndarray | None = None
+    ) -> tuple[np.ndarray, ...]:
         """Return the ids of the last events before each row, an array for each aspect."""
-        return () if self.plan.sequence is None else tuple(last_events(self.plan, rows, state, chosen).ids())
+        if self.plan.sequence is None:
+            return ()
+        return tuple(last_events(self.plan, rows, state, chosen).ids(item_types(self._items, vocabularies)))
 
     def of(self, table: pl.DataFrame, vocabularies: Vocabularies) -> HistoryInputs:
         """Return the inputs of new rows by the state, and by their own earlier rows where the table has labels.
@@ -144,7 +152,8 @@ class Histories:
         needed = {*self.schema.task_names, *self.schema.condition_columns}
         labelled = not self.plan.frozen and needed <= set(table.columns)
         absent = [pl.lit(None).alias(name) for name in self.schema.outcomes if name not in table.columns]
-        return self.inputs(self.rows(table.with_columns(absent), vocabularies, happened=labelled), self.state)
+        rows = self.rows(table.with_columns(absent), vocabularies, happened=labelled)
+        return self.inputs(rows, vocabularies, self.state)
 
     def replayed(self, table: pl.DataFrame, log: pl.DataFrame, vocabularies: Vocabularies) -> HistoryInputs:
         """Return the inputs of any rows as they were at their time, when all that is known comes from a log."""
@@ -152,7 +161,7 @@ class Histories:
             return HistoryInputs.nothing(table.height)
         known, asked = (self.rows(one, vocabularies, happened=one is log) for one in (log, table))
         chosen = np.arange(len(known), len(known) + len(asked))
-        return self.inputs(Rows.joined([known, asked]), None, chosen)
+        return self.inputs(Rows.joined([known, asked]), vocabularies, None, chosen)
 
     def updated(self, log: pl.DataFrame, vocabularies: Vocabularies) -> tuple[Histories, Taken]:
         """Take in later events; returns the histories with the new state, and what became of the events."""
@@ -205,15 +214,28 @@ class Histories:
         return Histories(Schema.from_dict(values["schema"]), plan, spreads, State.from_arrays(plan, own))
 
 
-def standardize(spread: Standardizer, raw: np.ndarray, into: np.ndarray) -> None:
-    """Write standardized inputs, slice by slice; raw ones are rounded to float32, as files hold them."""
-    for start in range(0, len(raw), SLICE):
-        into[start : start + SLICE] = spread.standardized(raw[start : start + SLICE].astype(np.float32))
+def item_types(names: Sequence[str], vocabularies: Vocabularies) -> list[type]:
+    """Return the types of the ids of fields."""
+    return [np.dtype(id_type(len(vocabularies[name]))).type for name in names]
 
 
-def fit_spread(raw: Iterable[np.ndarray]) -> Standardizer:
-    """Fit the standardization of raw inputs of the training rows, which come in parts."""
-    return Standardizer.fit(part.astype(np.float32).astype(np.float64) for part in sliced(raw))
+def standardize(spread: Standardizer, raw: np.ndarray, into: np.ndarray, chosen: np.ndarray | None = None) -> None:
+    """Write the standardized inputs of all rows, or of the chosen ones, some rows at a time."""
+    for start in range(0, len(into), ROWS):
+        rows = slice(start, start + ROWS)
+        part = np.ascontiguousarray(raw[rows]) if chosen is None else raw.take(chosen[rows], axis=0)
+        into[rows] = spread.standardized(part)
+
+
+def spread_rows(part: np.ndarray) -> np.ndarray:
+    """Return the rows by which inputs are standardized: a sample of the training rows. part: (N,), TRAIN for these."""
+    train = np.flatnonzero(part == TRAIN)
+    return train.take(sampled_rows(len(train), SPREAD))
+
+
+def fit_spread(raw: np.ndarray) -> Standardizer:
+    """Fit the standardization of raw inputs of some training rows, (n, W)."""
+    return Standardizer.fit(raw[start : start + SLICE].astype(np.float64) for start in range(0, len(raw), SLICE))
 
 
 def read_rows(table: pl.DataFrame, schema: Schema, plan: Plan, events: Events, event: np.ndarray) -> Rows:
@@ -257,7 +279,7 @@ class FittedHistories:
         """Return the inputs of some of the rows."""
         rows = self.histories.with_items(self.rows, self.log, vocabularies)
         chosen = np.arange(len(rows))[part]
-        return HistoryInputs(self.numbers[part], self.histories.lists(rows, None, chosen))
+        return HistoryInputs(self.numbers[part], self.histories.lists(rows, vocabularies, None, chosen))
 
 
 def fit_histories(log: pl.DataFrame, part: np.ndarray, schema: Schema, smoothing: float) -> FittedHistories:
@@ -271,10 +293,11 @@ def fit_histories(log: pl.DataFrame, part: np.ndarray, schema: Schema, smoothing
     trained = events.take(train)
     plan = fit_plan(read, [lambda: trained], smoothing)
     rows = read_rows(log, read, plan, events, train if plan.frozen else np.ones(log.height, np.bool_))
+    sample = spread_rows(part)
     numbers, spreads, start = np.empty((log.height, len(plan.every_name)), np.float32), [], 0
     for place in range(len(plan.keys)):
         raw = inputs(plan, place, rows, None)
-        spreads.append(fit_spread([raw[train]]))
+        spreads.append(fit_spread(raw.take(sample, axis=0)))
         standardize(spreads[-1], raw, numbers[:, start : start + raw.shape[1]])
         start += raw.shape[1]
     return FittedHistories(Histories(read, plan, tuple(spreads), State.empty(plan)), log, rows, numbers)

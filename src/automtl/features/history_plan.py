@@ -55,9 +55,9 @@ class Events:
         return Events(*(one.compress(chosen, axis=0) for one in (self.time, self.values, self.known)))
 
     def whole(self, outcomes: Sequence[Outcome]) -> np.ndarray:
-        """Return the values as whole numbers, (n, M) int64, 0 where they do not count."""
+        """Return the values as whole numbers, (n, M) int16, 0 where they do not count."""
         columns = (np.ascontiguousarray(column) for column in self.values.T)
-        whole = [outcome.whole(column) for outcome, column in zip(outcomes, columns, strict=True)]
+        whole = [outcome.whole(column).astype(np.int16) for outcome, column in zip(outcomes, columns, strict=True)]
         return np.asarray(np.stack(whole, axis=1) * self.known)
 
 
@@ -156,7 +156,7 @@ def _outcomes(schema: Schema, chunks: Sequence[Callable[[], Events]]) -> tuple[O
     sums, counts = np.zeros((2, len(outcomes)), np.int64)
     for chunk in chunks:
         events = chunk()
-        sums += events.whole(outcomes).sum(0)
+        sums += events.whole(outcomes).sum(0, np.int64)
         counts += events.known.sum(0)
     shares = [
         float(total / max(count, 1) / one.levels) for total, count, one in zip(sums, counts, outcomes, strict=True)

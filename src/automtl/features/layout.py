@@ -9,6 +9,13 @@ from pydantic import TypeAdapter
 
 from automtl.tables.schema import Task
 
+ID_TYPES = {"uint8": 1 << 8, "int16": 1 << 15, "int32": 1 << 31}  # and the most ids that each one holds
+
+
+def id_type(size: int) -> str:
+    """Return the narrowest type that holds ids below a size."""
+    return next(name for name, most in ID_TYPES.items() if size <= most)
+
 
 @dataclass(frozen=True)
 class CategoricalLayout:
@@ -89,6 +96,13 @@ class Layout:
     def lists(self) -> tuple[MultiLayout | AspectLayout, ...]:
         """Sizes of all lists of ids, in order: multi-valued fields, then the aspects of each sequence."""
         return (*self.multi, *(aspect for sequence in self.sequences for aspect in sequence.aspects))
+
+    @property
+    def event_types(self) -> tuple[str, ...]:
+        """The types of the ids of all aspects of sequences, in order: the narrowest ones that hold them."""
+        sizes = {field.name: field.size for field in self.categorical}
+        aspects = (aspect for sequence in self.sequences for aspect in sequence.aspects)
+        return tuple(id_type(one.size if one.target is None else sizes[one.target]) for one in aspects)
 
     @property
     def num_tasks(self) -> int:

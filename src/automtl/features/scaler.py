@@ -140,9 +140,9 @@ def has_bins(form: NumericForm, bins: int) -> bool:
     return form == "quantile" or (form == "auto" and bins > 0)
 
 
-def sampled_rows(rows: int) -> np.ndarray:
+def sampled_rows(rows: int, most: int = SAMPLE) -> np.ndarray:
     """Sample row numbers, ascending: all, or a random one of each stretch of equal length (no period matters)."""
-    stretch = max(-(-rows // SAMPLE), 1)
+    stretch = max(-(-rows // most), 1)
     starts = np.arange(0, rows, stretch)
     within = np.random.default_rng(0).integers(0, stretch, len(starts))
     sampled: np.ndarray = np.minimum(starts + within, rows - 1)

@@ -133,9 +133,10 @@ class Standardizer:
         return Standardizer(np.array([column.mean for column in found]), np.where(std > 1e-9, std, 1.0))
 
     def standardized(self, raw: np.ndarray) -> np.ndarray:
-        """Return standardized inputs, (..., T + 1) float32, cut at LIMIT standard deviations."""
-        scaled: np.ndarray = np.clip((raw - self.mean) / self.std, -LIMIT, LIMIT).astype(np.float32)
-        return scaled
+        """Return standardized inputs, (..., T + 1) float32, cut at LIMIT standard deviations, by sums of raw's type."""
+        scaled: np.ndarray = raw - self.mean.astype(raw.dtype)
+        scaled /= self.std.astype(raw.dtype)
+        return np.clip(scaled, -LIMIT, LIMIT, out=scaled).astype(np.float32, copy=False)
 
 
 @dataclass(frozen=True)

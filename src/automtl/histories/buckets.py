@@ -1,14 +1,14 @@
 """Histories of logs that do not fit into memory: rows come in chunks, and are worked on some keys at a time.
 
-C chunks, B buckets, N rows in all. What is found has the same bits as for all rows at once.
+C chunks, B buckets, N rows in all, M outcomes. What is found has the same bits as for all rows at once.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -18,14 +18,16 @@ from automtl.histories.settled import Settled
 from automtl.histories.state import State
 from automtl.tables.values.times import NO_TIME
 
-ROW_BYTES = 250  # memory for a row that is worked on, about, beside what is found
+ROW_BYTES = 400  # memory for a row that is worked on, about, beside what is found
+MOST_BITS = 16
+Scratch = Callable[[str, tuple[int, ...], Any], np.ndarray]  # makes an array of a name, a shape and a type
 
 
 class LogChunk(Protocol):
     """Rows of a log that are read when they are asked for, with some keys of a plan, by their places."""
 
-    def keys(self, place: int) -> np.ndarray:
-        """Return the numbers of one key, (n,)."""
+    def moments(self) -> np.ndarray:
+        """Return the times of the rows, (n,), NO_TIME for those that are no events."""
 
     def rows(self, places: Sequence[int]) -> Rows:
         """Return the rows with these keys, in this order."""
@@ -33,77 +35,124 @@ class LogChunk(Protocol):
 
 def bits_for(rows: int, width: int, memory_bytes: int) -> int:
     """Return how many upper bits of a key tell its bucket, so that a bucket of rows of `width` inputs has room."""
-    return max(int(rows * (ROW_BYTES + 12 * width) // memory_bytes).bit_length(), 0)
+    return min(int(rows * (ROW_BYTES + 8 * width) // memory_bytes).bit_length(), MOST_BITS)
+
+
+def bucket_of(keys: np.ndarray, bits: int) -> np.ndarray:
+    """Return the bucket of each row, (n,) uint16: buckets are of rising keys; rows without a key are dealt out."""
+    if bits == 0:
+        return np.zeros(len(keys), np.uint16)
+    found = ((keys >> (64 - bits)) + (1 << bits - 1)).astype(np.uint16)
+    missing = np.flatnonzero(keys == NO_KEY)
+    found[missing] = missing & ((1 << bits) - 1)
+    return found
 
 
 @dataclass(frozen=True)
 class Buckets:
-    """The rows of chunks by buckets of one key, given by its place; buckets are of rising keys.
+    """Where the rows of chunks stand bucket by bucket and, in a bucket, chunk by chunk.
 
-    Results are written bucket by bucket and, in a bucket, chunk by chunk.
+    numbers: by chunk, the bucket of each row, (n,).
     """
 
-    chunks: Sequence[LogChunk]
-    place: int
+    numbers: Sequence[np.ndarray]
     bits: int
 
     def __len__(self) -> int:
         return 1 << self.bits
 
-    def of(self, keys: np.ndarray) -> np.ndarray:
-        """Return the bucket of each row of a chunk, (n,); rows without a key are dealt out."""
-        if self.bits == 0:
-            return np.zeros(len(keys), np.int64)
-        upper = (keys >> (64 - self.bits)) + (len(self) >> 1)
-        return np.where(keys == NO_KEY, np.arange(len(keys)) % len(self), upper)
-
     @cached_property
     def starts(self) -> np.ndarray:
-        """Where the results of a chunk's rows of a bucket begin, (C + 1, B)."""
-        keys = (chunk.keys(self.place) for chunk in self.chunks)
-        counts = np.stack([np.bincount(self.of(one), minlength=len(self)) for one in keys])  # (C, B)
+        """Where the rows of a chunk and of a bucket begin, (C + 1, B)."""
+        counts = np.stack([np.bincount(one, minlength=len(self)) for one in self.numbers])  # (C, B)
         before = np.cumsum(counts.sum(0)) - counts.sum(0)
         return np.asarray(np.concatenate([np.zeros((1, len(self)), np.int64), np.cumsum(counts, axis=0)]) + before)
 
-    def rows(self, bucket: int) -> Rows:
-        """Gather the rows of a bucket, with this key alone."""
-        parts = []
-        for chunk in self.chunks:
-            rows = chunk.rows([self.place])
-            parts.append(rows.take(np.flatnonzero(self.of(rows.keys[0]) == bucket)))
-        return Rows.joined(parts)
+    def span(self, bucket: int) -> slice:
+        """Return where all rows of a bucket stand."""
+        return slice(int(self.starts[0, bucket]), int(self.starts[-1, bucket]))
 
-    def fill(self, bucket: int, found: np.ndarray, results: np.ndarray) -> None:
-        """Write what was found, (n, ...), for the rows of a bucket to the results, (N, ...)."""
-        results[self.starts[0, bucket] : self.starts[-1, bucket]] = found
+    def parts(self, number: int) -> Iterator[tuple[slice, np.ndarray]]:
+        """Yield, for the buckets of a chunk, given by its number, where rows stand and which ones they are."""
+        order = np.argsort(self.numbers[number], kind="stable")
+        start = 0
+        for first, last in self.starts[number : number + 2].T.tolist():
+            if first < last:
+                yield slice(first, last), order[start : start + last - first]
+            start += last - first
 
-    def read(self, number: int, results: np.ndarray) -> np.ndarray:
-        """Return the results, (n, ...), of the rows of a chunk, given by its number."""
-        order = np.argsort(self.of(self.chunks[number].keys(self.place)), kind="stable")
-        ends = self.starts[number : number + 2].T
-        found = np.empty((len(order), *results.shape[1:]), results.dtype)
-        found[order] = np.concatenate([results[start:end] for start, end in ends])
+    def places(self, number: int) -> np.ndarray:
+        """Return where each row of a chunk, given by its number, stands, (n,)."""
+        found = np.empty(len(self.numbers[number]), np.int64)
+        for span, rows in self.parts(number):
+            found[rows] = np.arange(span.start, span.stop)
         return found
 
 
-def state_of(plan: Plan, chunks: Sequence[LogChunk], bits: int) -> State:
-    """Return the state at the end of a log in chunks, as `State.update` finds it; keys go through memory by buckets."""
-    places = range(len(plan.keys))
-    newest = max((int(chunk.rows([]).events().time.max(initial=NO_TIME)) for chunk in chunks), default=NO_TIME)
-    events = (chunk.rows(places).events() for chunk in chunks)
-    pending = Rows.joined([State.empty(plan).pending, *(one.take(one.pending(newest, plan.delay)) for one in events)])
-    found = [list(_settled(plan.only(place), Buckets(chunks, place, bits), newest)) for place in places]
-    settled = tuple(Settled.joined([state.settled[0] for state in states]).newest(plan.max_keys) for states in found)
+@dataclass(frozen=True)
+class BucketedLog:
+    """A log with one key in the order of buckets. arrays: (N, ...), those of `Rows`."""
+
+    buckets: Buckets
+    arrays: dict[str, np.ndarray]
+
+    @staticmethod
+    def empty(buckets: Buckets, like: Rows, scratch: Scratch) -> BucketedLog:
+        """Make room for the rows of all chunks. like: some of them."""
+        total = sum(map(len, buckets.numbers))
+        shapes = {name: ((total, *one.shape[1:]), one.dtype) for name, one in _arrays(like).items()}
+        return BucketedLog(buckets, {name: scratch(name, *shape) for name, shape in shapes.items()})
+
+    def add(self, number: int, rows: Rows) -> None:
+        """Put the rows of a chunk, given by its number, where they belong."""
+        own = _arrays(rows)
+        for span, chosen in self.buckets.parts(number):
+            for name, array in self.arrays.items():
+                array[span] = own[name].take(chosen, axis=0)
+
+    def rows(self, bucket: int) -> Rows:
+        """Return the rows of a bucket."""
+        own = {name: array[self.buckets.span(bucket)] for name, array in self.arrays.items()}
+        items = np.ascontiguousarray(own["items"].T) if "items" in own else None
+        return Rows(own["time"], own["key"][None], own["values"], own["known"], own["event"], items)
+
+
+def _arrays(rows: Rows) -> dict[str, np.ndarray]:
+    """Return the arrays of rows with one key, (n, ...) each."""
+    found = {"time": rows.time, "key": rows.keys[0], "values": rows.values, "known": rows.known, "event": rows.event}
+    return found if rows.items is None else found | {"items": rows.items.T}
+
+
+def newest_of(chunks: Sequence[LogChunk]) -> int:
+    """Return the time of the newest event of a log, NO_TIME without one."""
+    return max((int(chunk.moments().max(initial=NO_TIME)) for chunk in chunks), default=NO_TIME)
+
+
+def settled_of(plan: Plan, rows: Rows, newest: int) -> State:
+    """Return a state with the settled events, and no others, of a bucket of the plan's one key."""
+    events = rows.events()
+    return State.empty(plan).settle(plan, events.take(events.settled(newest, plan.delay)))[0]
+
+
+def state_of(plan: Plan, chunks: Sequence[LogChunk], newest: int, parts: Sequence[Sequence[State]]) -> State:
+    """Return the state at the end of a log in chunks, as `State.update` finds it.
+
+    newest: the time of the newest event; parts: by key of the plan, what `settled_of` found of each bucket.
+    """
+    pending = Rows.joined([State.empty(plan).pending, *(_pending(plan, chunk, newest) for chunk in chunks)])
+    settled = tuple(Settled.joined([state.settled[0] for state in own]).newest(plan.max_keys) for own in parts)
     recent = State.empty(plan).recent
     if plan.sequence is not None:
         place, _ = plan.sequence
-        recent = Rows.joined([state.recent for state in found[place]])
+        recent = Rows.joined([state.recent for state in parts[place]])
         recent = recent.take(np.flatnonzero(np.isin(recent.keys[0], settled[place].every_key)))
     return State(newest, settled, pending.take(pending.sorted(pending.identity)), recent)
 
 
-def _settled(plan: Plan, buckets: Buckets, newest: int) -> Iterator[State]:
-    """Yield a state with the settled events, and no others, of each bucket of the plan's one key."""
-    for bucket in range(len(buckets)):
-        rows = buckets.rows(bucket).events()
-        yield State.empty(plan).settle(plan, rows.take(rows.settled(newest, plan.delay)))[0]
+def _pending(plan: Plan, chunk: LogChunk, newest: int) -> Rows:
+    """Return the pending events of a chunk, whose keys are read only where it has some."""
+    moments = chunk.moments()
+    here = np.flatnonzero((moments != NO_TIME) & (moments >= newest - plan.delay))
+    if not len(here):
+        return Rows.empty(len(plan.keys), len(plan.outcomes))
+    return chunk.rows(range(len(plan.keys))).take(here).events()

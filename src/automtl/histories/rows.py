@@ -62,7 +62,7 @@ class Rows:
     @staticmethod
     def empty(keys: int, outcomes: int) -> Rows:
         """Return no rows of some keys and outcomes."""
-        none = np.zeros((0, outcomes), np.int64)
+        none = np.zeros((0, outcomes), np.int16)
         return Rows(np.zeros(0, np.int64), np.zeros((keys, 0), np.int64), none, none > 0, np.zeros(0, bool))
 
     def only(self, place: int) -> Rows:

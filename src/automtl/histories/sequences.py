@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import repeat
 
 import numpy as np
 
@@ -16,7 +18,7 @@ from automtl.histories.statistics import Past
 UNKNOWN = 1  # id of an outcome that is not known
 QUARTERS = 4
 AGES = 31  # the largest id of an age
-_AGE_EDGES = ((1 << np.arange(1, AGES)) - 1) * SECOND
+ROWS = 4096  # that are looked up at a time, so that temporaries stay in the cache
 
 
 def aspects(plan: Plan) -> list[tuple[str, int]]:
@@ -55,31 +57,44 @@ class LastEvents:
     end: np.ndarray
     now: np.ndarray
 
-    def ids(self, chosen: slice | np.ndarray = slice(None)) -> np.ndarray:
-        """Return the ids of some rows, (A + M + 1, b, L) int32, oldest first, the newest event in the last position.
+    def ids(self, kinds: Sequence[type] = ()) -> list[np.ndarray]:
+        """Return the ids of the rows, (c, L) of each aspect, oldest first, the newest event in the last position.
 
-        Ids are the items' own, then those of each outcome (UNKNOWN, else 2 and 3 for 0 and 1, or 2 to 5 for the
-        quarters of a quantity's range), then 1 + floor(log2(1 + seconds)) of the time since the event, at most AGES.
-        Where there is no event all are 0.
+        kinds: the types of the items' ids; int32 where nothing is said. Ids are the items' own, then, as uint8, those
+        of each outcome (UNKNOWN, else 2 and 3 for 0 and 1, or 2 to 5 for the quarters of a quantity's range), then 1 +
+        floor(log2(1 + seconds)) of the time since the event, at most AGES. Where there is no event all are 0.
         """
-        places = self.end[chosen][:, None] - np.arange(self.length, 0, -1)
-        given = places >= self.first[chosen][:, None]
-        places = np.where(given, places, 0)
-        items = np.zeros((0, len(self.events)), np.int32) if self.events.items is None else self.events.items
-        found = np.zeros((len(items) + len(self.plan.outcomes) + 1, *places.shape), np.int32)
-        if len(self.events):
-            age = self.now[chosen][:, None] - self.events.time.take(places)
-            parts = [*(item.take(places) for item in items), *self._outcomes(places, age)]
-            for into, part in zip(found, parts, strict=True):
-                np.copyto(into, part, where=given, casting="same_kind")
+        items = [] if self.events.items is None else list(self.events.items)
+        codes = map(self._codes, range(len(self.plan.outcomes)), self.plan.outcomes)
+        columns = [*(one.astype(kind) for one, kind in zip(items, kinds or repeat(np.int32), strict=False)), *codes]
+        ends = [np.append(one, one.dtype.type(0)) for one in columns]  # what is looked up where there is no event
+        found = [np.empty((len(self.now), self.length), kind) for kind in (*(one.dtype for one in ends), np.uint8)]
+        for start in range(0, len(self.now), ROWS):
+            part = slice(start, start + ROWS)
+            places = self.end[part, None] - np.arange(self.length, 0, -1)
+            places = np.where(places >= self.first[part, None], places, len(self.events))
+            self._fill(places, self.now[part], ends, [one[part] for one in found])
         return found
 
-    def _outcomes(self, places: np.ndarray, age: np.ndarray) -> list[np.ndarray]:
-        codes = [self._codes(column, outcome, places, age) for column, outcome in enumerate(self.plan.outcomes)]
-        return [*codes, 1 + np.searchsorted(_AGE_EDGES, age, side="right")]
+    def _fill(self, places: np.ndarray, now: np.ndarray, columns: Sequence[np.ndarray], into: list[np.ndarray]) -> None:
+        """Write the ids of all aspects of the events at some places, (b, L); that after the last is no event."""
+        for one, column in zip(into, columns, strict=False):
+            column.take(places, out=one, mode="clip")
+        age = now[:, None] - np.append(self.events.time, 0).take(places)
+        into[-1][:] = np.where(places < len(self.events), _age_ids(age), 0)
+        outcomes = into[len(columns) - len(self.plan.outcomes) :]
+        for one, outcome in zip(outcomes, self.plan.outcomes, strict=False):
+            if outcome.delay:
+                np.copyto(one, UNKNOWN, where=(age <= outcome.delay) & (one > 0))
 
-    def _codes(self, column: int, outcome: Outcome, places: np.ndarray, age: np.ndarray) -> np.ndarray:
-        levels = 2 if outcome.binary else QUARTERS
-        value = np.minimum(self.events.values[:, column] * levels // (outcome.levels + outcome.binary), levels - 1)
-        known = self.events.known[:, column].take(places) & (age > outcome.delay)
-        return np.where(known, UNKNOWN + 1 + value.take(places), UNKNOWN)
+    def _codes(self, column: int, outcome: Outcome) -> np.ndarray:
+        """Return an outcome's id of each event, (n,), once it is known."""
+        values, levels = self.events.values[:, column].astype(np.int64), 2 if outcome.binary else QUARTERS
+        code = np.minimum(values * levels // (outcome.levels + outcome.binary), levels - 1)
+        return np.where(self.events.known[:, column], UNKNOWN + 1 + code, UNKNOWN).astype(np.uint8)
+
+
+def _age_ids(age: np.ndarray) -> np.ndarray:
+    """Return the ids of ages in microseconds; the exponent of a number of 64 bits is the floor of its logarithm."""
+    exponent: np.ndarray = (age / SECOND + 1.0).view(np.int64) >> 52
+    return np.asarray(np.minimum(exponent - 1022, AGES))

@@ -71,7 +71,7 @@ class Settled:
     def empty(plan: Plan, place: int) -> Settled:
         """Return what is settled of no events."""
         arrays: Arrays = {name: np.zeros((0, *shape), kind_of(name)) for name, shape in shapes(plan, place).items()}
-        return Settled(np.zeros(0, np.int64), arrays, small(Rows.empty(1, len(plan.outcomes))))
+        return Settled(np.zeros(0, np.int64), arrays, Rows.empty(1, len(plan.outcomes)))
 
     @staticmethod
     def nothing() -> Settled:

@@ -14,7 +14,7 @@ from automtl.errors import EncodingError, FileError
 from automtl.histories.log import Log
 from automtl.histories.plan import Plan
 from automtl.histories.rows import NO_KEY, Rows
-from automtl.histories.settled import Settled, kind_of, shapes
+from automtl.histories.settled import Settled, kind_of, shapes, small
 from automtl.tables.values.times import NO_TIME
 
 Arrays = dict[str, np.ndarray]
@@ -65,7 +65,7 @@ class State:
         every = Rows.joined([self.pending, new])
         state, dropped = self.settle(plan, every.take(every.settled(newest, plan.delay)))
         pending = every.take(every.pending(newest, plan.delay))
-        pending = pending.take(pending.sorted(pending.identity))
+        pending = small(pending.take(pending.sorted(pending.identity)))
         left = [int(np.count_nonzero(rows.event & one)) for one in (late, repeated)]
         return replace(state, newest=newest, pending=pending), Taken(len(new), left[0], left[1], dropped)
 
@@ -98,7 +98,7 @@ class State:
             _require((keys[1:] > keys[:-1]).all() and (keys != NO_KEY).all(), f"{place}.keys", "does not rise")
             names = {name: (len(keys), *shape) for name, shape in shapes(plan, place).items()}
             found = {name: _checked(left, f"{place}.{name}", kind_of(name), shape) for name, shape in names.items()}
-            few = _rows(plan, left, f"{place}.few", 1, np.int16)
+            few = _rows(plan, left, f"{place}.few", 1)
             _require((few.keys[0][1:] >= few.keys[0][:-1]).all(), f"{place}.few.keys", "does not rise")
             settled.append(Settled(keys, found, few))
         pending, recent = _rows(plan, left, "pending", len(plan.keys)), _rows(plan, left, "recent", 1)
@@ -159,7 +159,7 @@ class State:
         place, length = plan.sequence
         recent = Rows.joined([self.recent, rows.only(place)])
         recent = recent.take(np.flatnonzero(np.isin(recent.keys[0], kept[place].every_key)))
-        return replace(self, settled=kept, recent=_last_of_each(recent, length)), dropped
+        return replace(self, settled=kept, recent=small(_last_of_each(recent, length))), dropped
 
 
 def _require(holds: bool | np.bool_, name: str, what: str) -> None:
@@ -183,11 +183,11 @@ def _events(name: str, rows: Rows) -> Arrays:
     return {f"{name}.{part}": array for part, array in vars(rows).items() if part in EVENTS and array is not None}
 
 
-def _rows(plan: Plan, arrays: Arrays, name: str, keys: int, kind: type = np.int64) -> Rows:
-    """Take events from arrays. kind: the type of values."""
+def _rows(plan: Plan, arrays: Arrays, name: str, keys: int) -> Rows:
+    """Take events from arrays."""
     time = _checked(arrays, f"{name}.time", np.int64, (None,))
     size, outcomes = len(time), len(plan.outcomes)
-    values = _checked(arrays, f"{name}.values", kind, (size, outcomes))
+    values = _checked(arrays, f"{name}.values", np.int16, (size, outcomes))
     levels = np.array([outcome.levels for outcome in plan.outcomes], np.int64)
     _require(((values >= 0) & (values <= levels)).all(), f"{name}.values", "is out of range")
     items = f"{name}.items"

@@ -26,7 +26,7 @@ from automtl.tables.values.times import NO_TIME
 def inputs(
     plan: Plan, place: int, rows: Rows, state: State | None = None, chosen: np.ndarray | None = None
 ) -> np.ndarray:
-    """Return the inputs, (c, W) float64, of a key, by its place in the plan, of all rows or of the chosen ones.
+    """Return the inputs, (c, W) float32, of a key, by its place in the plan, of all rows or of the chosen ones.
 
     state: what is known of events before the rows. chosen: (c,) numbers of different rows. Inputs are raw; `plan.names`
     tells what each is. A row's inputs depend on events of an earlier time alone. Raises EncodingError for a row that is
@@ -35,7 +35,7 @@ def inputs(
     every = rows if state is None else state.before(plan, place, rows)
     settled = Settled.empty(plan, place) if state is None else state.settled[place]
     past = Past.of(plan, every, place, len(rows), chosen, settled)
-    found = np.empty((len(plan.names(place)), len(past.into)))
+    found = np.empty((len(plan.names(place)), len(past.into)), np.float32)
     columns = (column for kind in plan.keys[place].kinds for column in STATISTICS[kind](past))
     for into, column in zip(found, columns, strict=True):
         into[past.into] = column

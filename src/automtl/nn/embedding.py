@@ -107,7 +107,7 @@ class FieldEmbedding(nn.Module):
         for ids, offset in zip(features.multi[: len(self.poolings)], self.list_offsets, strict=False):
             yield (ids + offset).unsqueeze(2)
         for span in self.spans:
-            yield torch.stack(features.multi[span], dim=2) + self.list_offsets[span]
+            yield torch.stack(features.multi[span], dim=2).to(self.list_offsets.dtype) + self.list_offsets[span]
             targets = [place for place in self.targets[span] if place is not None]
             yield torch.stack([features.categorical[:, place] + self.offsets[place] for place in targets], dim=1)
 

@@ -41,13 +41,17 @@ class AttentiveListPooling(nn.Module):
 
     def forward(self, values: Tensor, given: Tensor, target: Tensor | None) -> Tensor:
         score = torch.tanh(values @ self.hidden) @ self.score  # (B, L)
-        share = score.masked_fill(~given, torch.finfo(score.dtype).min).softmax(dim=1) * given
-        return torch.einsum("bl,bld->bd", share, values)
+        return torch.einsum("bl,bld->bd", shares(score, given), values)
 
 
 def places(given: Tensor, count: int) -> Tensor:
     """Count the places (B, L) of values from the newest one, which is the last given: 0, up to `count` - 1."""
     return (given.sum(dim=1, keepdim=True) - given.cumsum(dim=1)).clamp(max=count - 1)
+
+
+def shares(score: Tensor, given: Tensor) -> Tensor:
+    """Take the softmax of scores (B, L) over the values that are given; without any, all shares are 0."""
+    return score.masked_fill(~given, torch.finfo(score.dtype).min).softmax(dim=1) * given
 
 
 class TargetAttention(nn.Module):
@@ -60,23 +64,28 @@ class TargetAttention(nn.Module):
     are those of the target: vectors of a new network are too short to tell.
     """
 
-    def __init__(self, dim: int, positions: int, generator: torch.Generator, aspects: int = 0) -> None:
+    def __init__(
+        self, dim: int, positions: int, generator: torch.Generator, *, aspects: int = 0, std: float = 0.01
+    ) -> None:
         super().__init__()
-        self.place = nn.Parameter(torch.empty(positions, dim).normal_(0, 0.01, generator=generator))
+        self.place = nn.Parameter(torch.empty(positions, dim).normal_(0, std, generator=generator))
         self.of_value, self.of_target, self.of_product = (uniform((dim, HIDDEN), 3 * dim, generator) for _ in range(3))
         self.bias = nn.Parameter(torch.zeros(HIDDEN))
         self.score = uniform((HIDDEN,), HIDDEN, generator)
         self.of_same = uniform((aspects, HIDDEN), aspects, generator) if aspects else None
 
-    def forward(self, values: Tensor, given: Tensor, target: Tensor | None, same: Tensor | None = None) -> Tensor:
-        """Return (B, D); same: (B, L, aspects) of 0 and 1."""
+    def forward(self, values: Tensor, given: Tensor, target: Tensor | None) -> Tensor:
         assert target is not None
+        return torch.einsum("bl,bld->bd", self.scores(values, given, target) * given, values)
+
+    def scores(self, values: Tensor, given: Tensor, target: Tensor, same: Tensor | None = None) -> Tensor:
+        """Return the weights (B, L) of values; same: (B, L, aspects) of 0 and 1."""
         key = values + self.place[places(given, len(self.place))]  # (B, L, D)
         asked = torch.addmm(self.bias, target, self.of_target).unsqueeze(1)  # (B, 1, H)
         hidden = asked + key @ self.of_value + (key * target.unsqueeze(1)) @ self.of_product  # (B, L, H)
         if self.of_same is not None and same is not None:
             hidden = hidden + same @ self.of_same
-        return torch.einsum("bl,bld->bd", (hidden.relu() @ self.score) * given, values)
+        return hidden.relu() @ self.score
 
 
 def list_pooling(field: MultiLayout, dim: int, generator: torch.Generator) -> nn.Module:

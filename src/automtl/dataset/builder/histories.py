@@ -2,30 +2,49 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
+from pathlib import Path
 
 import numpy as np
+from safetensors.numpy import load_file, save_file
 
 from automtl.dataset.builder.rows import FileRows, array_in
 from automtl.dataset.builder.workdir import FileChunk, write_about
 from automtl.features.chunk import ChunkColumns
 from automtl.features.fitting import Fitted
-from automtl.features.histories import Histories, HistoryInputs, fit_spread
+from automtl.features.histories import (
+    ROWS,
+    Histories,
+    HistoryInputs,
+    fit_spread,
+    item_types,
+    spread_rows,
+    standardize,
+)  # fmt: skip
 from automtl.features.history_plan import Events, fit_plan, log_schema
-from automtl.features.target_encoding import Standardizer
-from automtl.histories.buckets import Buckets, bits_for, state_of
+from automtl.histories.buckets import (
+    BucketedLog,
+    Buckets,
+    Scratch,
+    bits_for,
+    bucket_of,
+    newest_of,
+    settled_of,
+    state_of,
+)  # fmt: skip
 from automtl.histories.plan import Plan
 from automtl.histories.rows import NO_KEY, Rows, float_keys, joined_keys
-from automtl.histories.sequences import last_events
+from automtl.histories.sequences import aspects, last_events
+from automtl.histories.state import State
 from automtl.histories.statistics import inputs
 from automtl.system.threads import in_threads
-from automtl.tables.roles import TRAIN, group_ids, training
+from automtl.tables.roles import TRAIN, group_ids
 from automtl.tables.schema import FieldKind, Schema
+from automtl.tables.values.times import NO_TIME
 
 VALUES, KNOWN = "history.values", "history.known"  # arrays that are added to the chunks
-Results = tuple[Buckets, np.ndarray]  # of all rows, and how they are read
 
 
 @dataclass(frozen=True)
@@ -72,37 +91,140 @@ class FileLogChunk:
     plan: Plan
     reader: KeyReader
 
+    @property
+    def happened(self) -> np.ndarray:
+        """Which rows are events, (n,) bool."""
+        return self.chunk.part == TRAIN if self.plan.frozen else np.ones(self.chunk.rows, np.bool_)
+
     def keys(self, place: int) -> np.ndarray:
+        """Return the numbers of one key, (n,)."""
         return self.reader.key(self.chunk, self.plan.keys[place].key)
+
+    def moments(self) -> np.ndarray:
+        return np.where(self.happened, self.chunk.array("moment"), NO_TIME)
 
     def rows(self, places: Sequence[int]) -> Rows:
         chunk = self.chunk
-        keys = np.stack([self.keys(place) for place in places]) if places else np.zeros((0, chunk.rows), np.int64)
-        event = chunk.part == TRAIN if self.plan.frozen else np.ones(chunk.rows, np.bool_)
-        values, known = chunk.array(VALUES).astype(np.int64), chunk.array(KNOWN)
-        return Rows(chunk.array("moment"), keys, values, known, event, self.reader.items(chunk))
+        items = self.reader.items(chunk) if self.plan.sequence and self.plan.sequence[0] in places else None
+        keys = np.stack([self.keys(place) for place in places])
+        return Rows(chunk.array("moment"), keys, chunk.array(VALUES), chunk.array(KNOWN), self.happened, items)
+
+
+@dataclass(frozen=True)
+class KeyWork:
+    """The work on one key. plan: of this key alone; types: of the ids of items."""
+
+    rows: FileRows
+    log: list[FileLogChunk]
+    plan: Plan
+    place: int
+    newest: int
+    types: list[type]
+
+    def results(self, bits: int) -> KeyResults:
+        """Find all in a step of the working folder, if that is not there yet; `bits` are those of its buckets then."""
+        work, name = self.rows.work, f"histories.{self.place}"
+        done = work.done(name)
+        buckets = self._buckets(bits if done is None else done["bits"])
+        if done is None:
+            with work.step(name) as fresh:
+                self._find(buckets, partial(array_in, fresh))
+                for one in fresh.glob("log.*"):
+                    one.unlink()
+                write_about(fresh, {"bits": bits})
+        folder = work.folder / name
+        raw = _read(folder / "raw.npy") if self.width else np.zeros((_total(self.rows), 0), np.float32)
+        lists = None if self.plan.sequence is None else _read(folder / "lists.npy")
+        arrays = [load_file(folder / f"state.{bucket}.safetensors") for bucket in range(len(buckets))]
+        states = [State.from_arrays(self.plan, one) for one in arrays]
+        return KeyResults(buckets, raw, lists, states)
+
+    @property
+    def width(self) -> int:
+        """W, the number of inputs."""
+        return len(self.plan.names(0))
+
+    def _buckets(self, bits: int) -> Buckets:
+        """Deal the rows of all chunks out."""
+        name = f"history.bucket.{self.place}"
+
+        def number(one: FileLogChunk) -> np.ndarray:
+            one.chunk.add(name, bucket_of(one.keys(self.place), bits))
+            return one.chunk.array(name)
+
+        return Buckets(in_threads(number, self.log), bits)
+
+    def _find(self, buckets: Buckets, scratch: Scratch) -> None:
+        """Work on one bucket after another: inputs, lists and the state at the end."""
+        total, folder = _total(self.rows), self.rows.work.folder / f"histories.{self.place}.new"
+        read = [partial(one.rows, [self.place]) for one in self.log]
+        log = BucketedLog.empty(buckets, read[0](), lambda name, *shape: scratch(f"log.{name}", *shape))
+        in_threads(lambda number: log.add(number, read[number]()), range(len(read)))
+        raw = scratch("raw", (total, self.width), np.float32) if self.width else None
+        lists = None if self.plan.sequence is None else scratch("lists", (total,), self._record)
+
+        def find(bucket: int) -> None:
+            rows, span = log.rows(bucket), buckets.span(bucket)
+            if raw is not None:
+                found = inputs(self.plan, 0, rows)
+                for start in range(0, len(found), ROWS):
+                    raw[span][start : start + ROWS] = found[start : start + ROWS]
+            if lists is not None:
+                ids = last_events(self.plan, rows).ids(self.types)
+                for name, one in zip(lists.dtype.names or (), ids, strict=True):
+                    lists[name][span] = one
+            arrays = settled_of(self.plan, rows, self.newest).to_arrays()
+            solid = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
+            save_file(solid, folder / f"state.{bucket}.safetensors")
+
+        self.rows.each("histories", find, range(len(buckets)))
+
+    @property
+    def _record(self) -> np.dtype[np.void]:
+        """The type of the ids of a row: (L,) of each aspect of its last events."""
+        assert self.plan.sequence is not None
+        kinds = [*self.types, *(np.uint8 for _ in aspects(self.plan))]
+        return np.dtype([(str(place), kind, (self.plan.sequence[1],)) for place, kind in enumerate(kinds)])
+
+
+def _read(path: Path) -> np.ndarray:
+    return np.asarray(np.load(path, mmap_mode="r"))
+
+
+@dataclass(frozen=True)
+class KeyResults:
+    """The inputs and states of one key. raw: (N, W) float32 in the order of buckets; lists: (N,) records, or None."""
+
+    buckets: Buckets
+    raw: np.ndarray
+    lists: np.ndarray | None
+    states: list[State]
+
+    def sampled(self, rows: Sequence[np.ndarray]) -> np.ndarray:
+        """Return the raw inputs of some rows of each chunk."""
+        places = [self.buckets.places(number).take(chosen) for number, chosen in enumerate(rows)]
+        return self.raw.take(np.concatenate(places), axis=0)
 
 
 @dataclass(frozen=True)
 class FileHistories:
-    """Histories of all rows. numbers: of each key, the raw inputs, (N, W) float32; lists: (N, A, L) int32, or None."""
+    """Histories of all rows, key by key."""
 
     histories: Histories
-    numbers: list[Results]
-    lists: Results | None
+    found: list[KeyResults]
 
     def inputs(self, number: int, chosen: np.ndarray) -> HistoryInputs:
         """Return the inputs of the chosen rows of a chunk, given by its number."""
-        parts = [
-            spread.standardized(buckets.read(number, raw).take(chosen, axis=0))
-            for spread, (buckets, raw) in zip(self.histories.spreads, self.numbers, strict=True)
-        ]
-        lists: tuple[np.ndarray, ...] = ()
-        if self.lists is not None:
-            buckets, ids = self.lists
-            read = buckets.read(number, ids).take(chosen, axis=0)
-            lists = tuple(np.ascontiguousarray(read[:, place]) for place in range(read.shape[1]))
-        return HistoryInputs(np.concatenate(parts, axis=1), lists)
+        numbers = np.empty((len(chosen), self.histories.width), np.float32)
+        start, lists = 0, list[np.ndarray]()
+        for spread, one in zip(self.histories.spreads, self.found, strict=True):
+            places, width = one.buckets.places(number).take(chosen), one.raw.shape[1]
+            standardize(spread, one.raw, numbers[:, start : start + width], places)
+            start += width
+            if one.lists is not None:
+                records = one.lists.take(places)
+                lists += [np.ascontiguousarray(records[name]) for name in records.dtype.names or ()]
+        return HistoryInputs(numbers, tuple(lists))
 
 
 def fit_histories(rows: FileRows, fitted: Fitted, ids: Mapping[int, np.ndarray]) -> FileHistories:
@@ -120,15 +242,17 @@ def fit_histories(rows: FileRows, fitted: Fitted, ids: Mapping[int, np.ndarray])
         reader = replace(reader, ids=_item_ids(columns, schema, ids))
     log = [FileLogChunk(chunk, plan, reader) for chunk in rows.chunks]
     width = max(len(plan.names(place)) for place in range(len(plan.keys)))
-    bits = bits_for(_total(rows), width, rows.memory_bytes[1])
-    found = [_numbers(rows, plan, Buckets(log, place, bits)) for place in range(len(plan.keys))]
-    histories = Histories(schema, plan, tuple(spread for _, spread in found), state_of(plan, log, bits))
-    lists = None
-    if plan.sequence is not None and columns.settings.sequences:
-        lists = _lists(rows, plan, Buckets(log, plan.sequence[0], bits), len(reader.ids))
-    else:
+    bits, newest = bits_for(_total(rows), width, rows.memory_bytes[1]), newest_of(log)
+    types = _item_types(schema, fitted)
+    work = [KeyWork(rows, log, plan.only(place), place, newest, types) for place in range(len(plan.keys))]
+    found = [one.results(bits) for one in work]
+    sample = _spread_rows(rows.chunks)
+    spreads = tuple(fit_spread(one.sampled(sample)) for one in found)
+    histories = Histories(schema, plan, spreads, state_of(plan, log, newest, [one.states for one in found]))
+    if not columns.settings.sequences:
         histories = histories.without_sequence()
-    return FileHistories(histories, [results for results, _ in found], lists)
+        found = [replace(one, lists=None) for one, key in zip(found, plan.keys, strict=True) if key.kinds]
+    return FileHistories(histories, [replace(one, states=[]) for one in found])
 
 
 def _total(rows: FileRows) -> int:
@@ -145,46 +269,26 @@ def _trained(chunk: FileChunk) -> Events:
 
 def _add_outcomes(plan: Plan, chunk: FileChunk) -> None:
     events = _events(chunk)
-    chunk.add(VALUES, events.whole(plan.outcomes).astype(np.int16))
+    chunk.add(VALUES, events.whole(plan.outcomes))
     chunk.add(KNOWN, events.known)
+
+
+def _item_types(schema: Schema, fitted: Fitted) -> list[type]:
+    """Return the types of the ids of the fields that sequences hold."""
+    assert schema.history
+    fields = schema.history.sequence.fields if schema.history.sequence else ()
+    return item_types(fields, fitted.vocabularies)
+
+
+def _spread_rows(chunks: Sequence[FileChunk]) -> list[np.ndarray]:
+    """Return the rows of each chunk by which inputs are standardized."""
+    chosen = spread_rows(np.concatenate([chunk.part for chunk in chunks]))
+    edges = np.cumsum([0, *(chunk.rows for chunk in chunks)])
+    cuts = np.searchsorted(chosen, edges)
+    return [chosen[first:last] - start for first, last, start in zip(cuts, cuts[1:], edges, strict=False)]
 
 
 def _item_ids(columns: ChunkColumns, schema: Schema, ids: Mapping[int, np.ndarray]) -> dict[int, np.ndarray]:
     """Return the id of each code of the fields that sequences hold, in their order."""
     assert schema.history and schema.history.sequence
     return {place: ids[place] for place in (columns.place((name,)) for name in schema.history.sequence.fields)}
-
-
-def _numbers(rows: FileRows, plan: Plan, buckets: Buckets) -> tuple[Results, Standardizer]:
-    """Write the raw inputs of a key, and fit their standardization."""
-    own = plan.only(buckets.place)
-    name, width = f"histories.{buckets.place}", (len(own.names(0)),)
-    raw = _filled(rows, name, buckets, width, np.float32, lambda log: inputs(own, 0, log))
-    trained = (training(chunk, buckets.read(number, raw)) for number, chunk in enumerate(rows.chunks))
-    return (buckets, raw), fit_spread(trained)
-
-
-def _lists(rows: FileRows, plan: Plan, buckets: Buckets, items: int) -> Results:
-    """Write the ids of the last events, (A + M + 1, L) of each row."""
-    own = plan.only(buckets.place)
-    assert own.sequence is not None
-    shape = (items + len(plan.outcomes) + 1, own.sequence[1])
-
-    def found(log: Rows) -> np.ndarray:
-        return last_events(own, log).ids().swapaxes(0, 1)
-
-    return buckets, _filled(rows, "histories.lists", buckets, shape, np.int32, found)
-
-
-def _filled(
-    rows: FileRows, name: str, buckets: Buckets, shape: tuple[int, ...], kind: type, find: Callable[[Rows], np.ndarray]
-) -> np.ndarray:
-    """Fill an array, (N, ...) in the order of buckets, in a step of the working folder, if that is not there yet."""
-    if 0 in shape:
-        return np.zeros((_total(rows), *shape), kind)
-    if rows.work.done(name) is None:
-        with rows.work.step(name) as fresh:
-            results = array_in(fresh, "results", (_total(rows), *shape), kind)
-            rows.each("histories", lambda one: buckets.fill(one, find(buckets.rows(one)), results), range(len(buckets)))
-            write_about(fresh, {})
-    return np.asarray(np.load(rows.work.folder / name / "results.npy", mmap_mode="r"))
