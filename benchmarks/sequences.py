@@ -1,4 +1,4 @@
-"""What sequences of events are worth where the truth is known: test AUC with them, without them, and of the truth.
+"""What histories and their sequences are worth where the truth is known: test AUC with them, without, and of the truth.
 
 Each user has a mood, one of the categories. An event shows the user an item, half of the time one of the mood's
 category. Items of the mood are clicked often, others seldom, and a click most often moves the mood to the category that
@@ -7,45 +7,35 @@ category is among those that the user clicked lately, whatever the mood is. The 
 given all earlier events of its user; that of the mood comes from the forward recursion of a hidden Markov model.
 
 Rows are in order of time; the last two tenths are validation and test rows. A model is trained on user, item and
-category, with the last 20 events of the user (item, category, both outcomes, how long ago) and without.
+category without histories, with the statistics of histories, and with statistics and the user's last 20 events.
 
-    python benchmarks/sequences.py [--users 300] [--events 150] [--seeds 3] [--model shared-bottom]
+    python benchmarks/sequences.py [--users 1000] [--events 100] [--seeds 3] [--model shared-bottom]
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from itertools import pairwise
+from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
-import torch
 from sklearn.metrics import roc_auc_score
-from torch import Tensor
 
-from automtl.features.batch import Batch
-from automtl.features.encoder import Encoder
-from automtl.features.layout import AspectLayout, Layout, SequenceLayout
-from automtl.features.settings import EncoderSettings
-from automtl.models.registry import MODELS
-from automtl.models.settings import NetworkSettings
+from automtl.config import make_settings
+from automtl.experiment import ColumnRoles, fit_table
 from automtl.system.memory import keep_freed_memory
-from automtl.tables.schema import Field, FieldKind, Schema, Task
-from automtl.training.evaluation import predict_logits
-from automtl.training.fit import fit
-from automtl.training.settings import TrainingSettings
 from common import arguments, report
 
-CATEGORIES, ITEMS, POSITIONS = 12, 240, 20
+CATEGORIES, ITEMS = 12, 240
 OFTEN, SELDOM = 0.8, 0.1  # clicks in the mood and out of it
 FOLLOWS, JUMPS = 0.7, 0.02  # a click moves the mood to what follows; an event moves it anywhere
 LATELY, AGAIN, ANEW = 10, 0.6, 0.1  # events that `again` looks back at, its probabilities
-TASKS = (Task("click"), Task("again"))
-SCHEMA = Schema(tuple(Field(name, FieldKind.CATEGORICAL) for name in ("user", "item", "category")), TASKS)
-ASPECTS = (
-    AspectLayout("item", 0, "item"), AspectLayout("category", 0, "category"),
-    AspectLayout("click", 3), AspectLayout("again", 3), AspectLayout("age", POSITIONS + 1),
-)  # fmt: skip
+TASKS = ("click", "again")
+INPUTS = {
+    "without": {"history": False},
+    "statistics": {"sequences": False, "prune_histories": False},
+    "sequences": {"prune_histories": False},
+}
+STRONG_DECAY = {"embedding_weight_decay": 1e-3}  # that of the first preset of a fit
 
 
 @dataclass
@@ -80,7 +70,14 @@ class Users:
         click = self.rng.random(len(everyone)) < np.where(wanted == self.mood, OFTEN, SELDOM)
         again = self.rng.random(len(everyone)) < truth[:, 1]
         self._move(wanted, click)
-        return {"user": everyone, "item": item, "category": wanted, "click": click, "again": again, "truth": truth}
+        return {
+            "user_id": everyone,
+            "item_id": item,
+            "category": wanted,
+            "click": click,
+            "again": again,
+            "truth": truth,
+        }
 
     def _believe(self, likelihood: np.ndarray) -> None:
         self.belief = self.belief * likelihood
@@ -100,90 +97,50 @@ class Users:
         self.clicked = np.concatenate([self.clicked[:, 1:], np.where(click, shown, -1)[:, None]], axis=1)
 
 
-@dataclass(frozen=True)
-class Log:
-    """Events in order of time, N in all: a table, the truth (N, T), and the user's last events before each (N, L).
-
-    The newest of the last events comes last; -1 is none.
-    """
-
-    table: pl.DataFrame
-    truth: np.ndarray
-    last: np.ndarray
-
-    @staticmethod
-    def draw(users: int, events: int, seed: int) -> Log:
-        """Draw a log in which every user has an event at each step."""
-        rng = np.random.default_rng(seed)
-        everyone, category_of = Users.of(users, rng), np.arange(ITEMS) % CATEGORIES
-        drawn = [everyone.event(category_of) for _ in range(events)]
-        columns = {name: np.concatenate([one[name] for one in drawn]) for name in drawn[0]}
-        step, truth = np.arange(events).repeat(users)[:, None], columns.pop("truth")
-        before = step - np.arange(POSITIONS, 0, -1)
-        last = np.where(before < 0, -1, before * users + columns["user"][:, None])
-        return Log(pl.DataFrame({name: values.astype(np.int64) for name, values in columns.items()}), truth, last)
-
-    def lists(self, encoder: Encoder) -> tuple[Tensor, ...]:
-        """The ids of each aspect of the last events."""
-        ids, names = (
-            encoder.encode(self.table).features.categorical.numpy(),
-            [field.name for field in encoder.schema.fields],
-        )
-        found = [ids[:, names.index(one.target)] for one in ASPECTS if one.target is not None]
-        found += [1 + self.table[task.name].to_numpy() for task in TASKS]
-        age = np.broadcast_to(np.arange(POSITIONS, 0, -1), self.last.shape)
-        every = [*(values[self.last] for values in found), age]
-        return tuple(torch.from_numpy(np.where(self.last < 0, 0, values)) for values in every)
+def draw(users: int, events: int, seed: int) -> tuple[pl.DataFrame, np.ndarray]:
+    """A log in which every user has an event an hour, in order of time, and the truth about its test rows, (n, T)."""
+    rng = np.random.default_rng(seed)
+    everyone, category_of = Users.of(users, rng), np.arange(ITEMS) % CATEGORIES
+    drawn = [everyone.event(category_of) for _ in range(events)]
+    columns = {name: np.concatenate([one[name] for one in drawn]) for name in drawn[0]}
+    step, truth = np.arange(events).repeat(users), columns.pop("truth")
+    part = np.digitize(step / events, [0.8, 0.9])
+    table = pl.DataFrame({name: values.astype(np.int64) for name, values in columns.items()})
+    time, split = (
+        pl.Series("time", 1_600_000_000 + 3600 * step),
+        pl.Series("split", np.array(["train", "val", "test"])[part]),
+    )
+    return table.with_columns(time, split), truth[part == 2]
 
 
-def trained(kind: str, layout: Layout, parts: list[Batch], seed: int) -> list[float]:
-    """Test AUC of each task."""
-    model = MODELS.find(kind)(layout, NetworkSettings(), torch.Generator().manual_seed(seed))
-    train, valid, test = parts
-    fit(model, train, valid, TASKS, TrainingSettings(), seed)
-    return aucs(test.labels.numpy(), predict_logits(model, test).numpy())
-
-
-def aucs(labels: np.ndarray, scores: np.ndarray) -> list[float]:
-    """AUC by task."""
-    return [round(float(roc_auc_score(labels[:, task], scores[:, task])), 4) for task in range(len(TASKS))]
-
-
-def compare(kind: str, log: Log, seed: int) -> dict[str, list[float]]:
-    """Test AUC of each task without sequences, with them, and of the truth."""
-    count = log.table.height
-    ends = [0, int(0.8 * count), int(0.9 * count), count]
-    spans = [slice(start, stop) for start, stop in pairwise(ends)]
-    encoder, train = Encoder.fit(log.table[spans[0]], SCHEMA, EncoderSettings(), seed)
-    parts = [train, *(encoder.encode(log.table[span]) for span in spans[1:])]
-    lists = log.lists(encoder)
-    events = [
-        replace(part, features=replace(part.features, multi=tuple(ids[span] for ids in lists)))
-        for part, span in zip(parts, spans, strict=True)
-    ]
-    layout = replace(encoder.layout, sequences=(SequenceLayout("events", ASPECTS, POSITIONS),))
-    return {
-        "without": trained(kind, encoder.layout, parts, seed),
-        "with": trained(kind, layout, events, seed),
-        "truth": aucs(parts[2].labels.numpy(), log.truth[spans[2]]),
-    }
+def compare(kind: str, users: int, events: int, seed: int) -> dict[str, list[float]]:
+    """Test AUC of each task with each kind of inputs, and of the truth."""
+    table, truth = draw(users, events, seed)
+    labels, found = table.filter(pl.col("split") == "test").select(TASKS).to_numpy(), {}
+    roles = ColumnRoles(time="time", split="split", label_delay="0s")
+    for name, encoder in INPUTS.items():
+        alone = {"model": kind, "presets": [], "ensemble": False, "encoder": encoder, "training": STRONG_DECAY}
+        run = fit_table(table, list(TASKS), roles=roles, settings=make_settings(alone), seed=seed)
+        found[name] = [round(run.metrics["test"]["tasks"][task]["auc"], 4) for task in TASKS]
+    found["truth"] = [round(float(roc_auc_score(labels[:, place], truth[:, place])), 4) for place in range(len(TASKS))]
+    return found
 
 
 @keep_freed_memory()
 def main() -> None:
     parser = arguments(__doc__)
-    parser.add_argument("--users", type=int, default=300)
-    parser.add_argument("--events", type=int, default=150)
+    parser.add_argument("--users", type=int, default=1000)
+    parser.add_argument("--events", type=int, default=100)
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--model", default="shared-bottom")
     chosen = parser.parse_args()
     found = []
     for seed in range(chosen.seeds):
-        found.append(compare(chosen.model, Log.draw(chosen.users, chosen.events, seed), seed))
+        found.append(compare(chosen.model, chosen.users, chosen.events, seed))
         print(f"seed {seed}: {found[-1]}", flush=True)
     mean = {name: np.mean([one[name] for one in found], axis=0).round(4).tolist() for name in found[0]}
     settings = {name: getattr(chosen, name) for name in ("users", "events", "seeds", "model")}
-    report("sequences", settings | {"tasks": [task.name for task in TASKS], "auc": mean}, chosen.out)
+    report("sequences", settings | {"tasks": TASKS, "auc": mean}, chosen.out)
 
 
 if __name__ == "__main__":
