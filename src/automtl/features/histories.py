@@ -22,13 +22,13 @@ from automtl.histories.sequences import LastEvents, aspects, last_events
 from automtl.histories.state import State, Taken
 from automtl.histories.statistics import inputs
 from automtl.system.slices import SLICE
-from automtl.tables.derive import derive, id_column
+from automtl.tables.derive import completed, derive, id_column
 from automtl.tables.history import History
-from automtl.tables.infer import require_columns
 from automtl.tables.names import derived_name
 from automtl.tables.roles import TRAIN
 from automtl.tables.schema import Schema
 from automtl.tables.values.ids import as_ids
+from automtl.tables.values.times import LIKELY, require_unit
 
 SPREAD = 1 << 17  # training rows by which inputs are standardized, at most
 ROWS = 1 << 13  # that are standardized at a time, so that temporaries stay in the cache
@@ -104,8 +104,14 @@ class Histories:
         return self.history.sequence.fields
 
     def rows(self, table: pl.DataFrame, vocabularies: Vocabularies, *, happened: bool) -> Rows:
-        """Read the rows of a table, all of them events that happened or none. Raises an AutomtlError."""
+        """Read the rows of a table, all of them events that happened or none. Raises an AutomtlError.
+
+        Numbers of another unit than the log's are refused where that counts from 1970.
+        """
+        table = completed(table, self.schema)
         events = Events.of(table, self.schema) if happened else nothing_of(table, self.schema, self.plan)
+        if self.state.newest >= LIKELY[0]:
+            require_unit(table[str(self.schema.time)], self.history.unit)
         rows = read_rows(table, self.schema, self.plan, events, np.full(table.height, happened))
         return self.with_items(rows, table, vocabularies)
 
@@ -141,12 +147,16 @@ class Histories:
     def of(self, table: pl.DataFrame, vocabularies: Vocabularies) -> HistoryInputs:
         """Return the inputs of new rows by the state, and by their own earlier rows where the table has labels.
 
-        Raises EncodingError for rows that are older than what the state knows.
+        Outcome columns that the table lacks are not known of its rows. Raises EncodingError for rows that are older
+        than what the state knows.
         """
         if not self.plan.keys:
             return HistoryInputs.nothing(table.height)
-        labelled = not self.plan.frozen and all(name in table.columns for name in self.schema.task_names)
-        return self.inputs(self.rows(table, vocabularies, happened=labelled), vocabularies, self.state)
+        needed = {*self.schema.task_names, *self.schema.condition_columns}
+        labelled = not self.plan.frozen and needed <= set(table.columns)
+        absent = [pl.lit(None).alias(name) for name in self.schema.outcomes if name not in table.columns]
+        rows = self.rows(table.with_columns(absent), vocabularies, happened=labelled)
+        return self.inputs(rows, vocabularies, self.state)
 
     def replayed(self, table: pl.DataFrame, log: pl.DataFrame, vocabularies: Vocabularies) -> HistoryInputs:
         """Return the inputs of any rows as they were at their time, when all that is known comes from a log."""
@@ -234,9 +244,7 @@ def fit_spread(raw: np.ndarray) -> Standardizer:
 def read_rows(table: pl.DataFrame, schema: Schema, plan: Plan, events: Events, event: np.ndarray) -> Rows:
     """Read the keys of a table. events: its times, and what came of its rows; event: (N,), which ones happened."""
     fields = {one.name: one for one in schema.fields}
-    used = {name for one in plan.keys for name in one.key}
-    require_columns(table, sorted(used), "column of histories")
-    derived = texts_alike(table, schema, used)
+    derived = texts_alike(table, schema, {name for one in plan.keys for name in one.key})
     keys = key_numbers(derived, [one.key for one in plan.keys], fields)
     return Rows(events.time, keys, events.whole(plan.outcomes), events.known, event)
 
