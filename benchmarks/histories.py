@@ -61,7 +61,7 @@ def by_polars(log: pl.DataFrame) -> np.ndarray:
 def as_rows(log: pl.DataFrame) -> Rows:
     values = np.stack([log[task].to_numpy().astype(np.int64) for task in TASKS], axis=1)
     known = np.ones(values.shape, bool)
-    keys = key_numbers(log, ("user",), USER)[None]
+    keys = key_numbers(log, [("user",)], USER)
     return Rows(log_times(log["time"], None, "ms"), keys, values, known, np.ones(log.height, bool))
 
 

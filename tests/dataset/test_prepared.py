@@ -137,7 +137,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "unfinished": (lambda folder: (folder / "manifest.json").unlink(), "writing it was interrupted"),
     "text": (lambda folder: (folder / "manifest.json").write_text("{"), "cannot be read .* prepare the table again"),
     "another kind": (change("manifest.json", kind="else"), "is not written by automtl"),
-    "another format": (change("manifest.json", format=99, automtl="9.9"), "has format 99.* reads 2; use automtl"),
+    "another format": (change("manifest.json", format=99, automtl="9.9"), "has format 99.* reads 3; use automtl"),
     "another byte order": (change("manifest.json", byte_order="odd"), "another byte order"),
     "no settings": (change("manifest.json", split={"method": "moon"}), "is damaged .* prepare the table again"),
     "no checksums": (change("manifest.json", files={}), "is damaged .* prepare the table again"),

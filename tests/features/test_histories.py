@@ -16,7 +16,7 @@ from sklearn.metrics import roc_auc_score
 
 from automtl.ensemble.settings import TreeSettings
 from automtl.ensemble.trees import TreeModel
-from automtl.errors import EncodingError, SchemaError
+from automtl.errors import EncodingError, RowError, SchemaError
 from automtl.features.encoder import Encoder, with_histories
 from automtl.features.histories import FittedHistories, Histories, HistoryInputs, fit_histories
 from automtl.features.settings import EncoderSettings
@@ -172,6 +172,39 @@ def test_rows_without_labels_are_no_events_and_old_rows_are_refused() -> None:
         of(encoder).of(log[:3], encoder.vocabularies)
     with pytest.raises(SchemaError, match="task 'click': no such column"):
         of(encoder).replayed(later, log.drop("click"), encoder.vocabularies)
+
+
+def test_outcome_columns_and_optional_fields_need_not_be_in_a_table_that_is_scored() -> None:
+    log, schema = timed(), schema_of()
+    optional = replace(schema, fields=tuple(replace(one, optional=one.name == "category") for one in schema.fields))
+    _, encoder = fitted(log, optional)
+    later = log.tail(50).with_columns(pl.col("ts") + 10**6)
+    null = pl.lit(None)
+    few = later.drop("watched", "category")
+    assert_same(
+        of(encoder).of(few, encoder.vocabularies),
+        of(encoder).of(few.with_columns(watched=null, category=null), encoder.vocabularies),
+    )
+    asked = of(encoder).replayed(few.drop("click"), log, encoder.vocabularies)
+    assert_same(asked, of(encoder).replayed(few.with_columns(category=null), log, encoder.vocabularies))
+    with pytest.raises(SchemaError, match="outcome column 'watched': no such column"):
+        of(encoder).updated(few, encoder.vocabularies)
+
+
+def test_times_of_another_unit_and_impossible_labels_of_a_log_are_refused() -> None:
+    log = timed()
+    _, encoder = fitted(log, schema_of())
+    with pytest.raises(EncodingError, match=r"'ts' holds 17.*, which is no time of these years in 's' but in 'ms'"):
+        of(encoder).replayed(log.with_columns(pl.col("ts") * 1000), log, encoder.vocabularies)
+    with pytest.raises(RowError, match="task 'click': labels must be 0 and 1, found 7"):
+        of(encoder).updated(log.with_columns(click=7), encoder.vocabularies)
+
+
+def test_outcomes_may_be_truths_in_words() -> None:
+    log = timed().with_columns(watched=pl.col("watched") > 30)
+    words = log.with_columns(watched=pl.when("watched").then(pl.lit("yes")).otherwise(pl.lit("no")))
+    found = [fitted(one, schema_of())[0].numbers for one in (log, words)]
+    assert np.array_equal(*found)
 
 
 def test_saved_histories_give_the_same_inputs(tmp_path: Path) -> None:

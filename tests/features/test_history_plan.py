@@ -38,3 +38,10 @@ def test_half_lives_are_shares_of_a_span_that_marks_of_missing_times_do_not_stre
 def test_half_lives_end_at_50_years() -> None:
     (longest, _) = fit_plan(schema_of(), [lambda: events([-80_000, 80_000])], 20.0).half_lives
     assert longest == 50 * 365 * DAY
+
+
+def test_the_range_of_the_largest_numbers_is_finite() -> None:
+    values = np.array([-1.7e308, 0.0, 1.7e308])[:, None]
+    schema = Schema.from_dict(schema_of().to_dict() | {"tasks": [{"name": "click", "kind": "regression"}]})
+    (outcome,) = fit_plan(schema, [lambda: Events(np.arange(3) * DAY, values, values == values)], 20.0).outcomes
+    assert np.isfinite(outcome.high - outcome.low) and outcome.whole(values[:, 0]).tolist() == [0, 1 << 13, 1 << 14]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
 from itertools import pairwise
 
 import numpy as np
@@ -13,10 +12,13 @@ from automtl.histories.buckets import (
     BucketedLog,
     Buckets,
     LogChunk,
+    WholeLog,
     bits_for,
     bucket_of,
+    inputs_by_buckets,
     newest_of,
     settled_of,
+    state_by_buckets,
     state_of,
 )  # fmt: skip
 from automtl.histories.plan import KINDS, SECOND, KeyPlan, Outcome, Plan
@@ -24,7 +26,6 @@ from automtl.histories.rows import Rows
 from automtl.histories.sorting import FEW
 from automtl.histories.state import State
 from automtl.histories.statistics import inputs
-from automtl.tables.values.times import NO_TIME
 
 PLAN = Plan(
     (KeyPlan(("user",), KINDS), KeyPlan(("item",), ("rates", "recent"))),
@@ -44,21 +45,8 @@ def log(rows: int, values: int) -> Rows:
     )  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Part:
-    """Rows in memory as a chunk."""
-
-    part: Rows
-
-    def moments(self) -> np.ndarray:
-        return np.where(self.part.event, self.part.time, NO_TIME)
-
-    def rows(self, places: Sequence[int]) -> Rows:
-        return replace(self.part, keys=self.part.keys[list(places)])
-
-
 def chunks(rows: Rows, number: int) -> list[LogChunk]:
-    return [Part(rows.take(numbers)) for numbers in np.array_split(np.arange(len(rows)), number)]
+    return [WholeLog(rows.take(numbers)) for numbers in np.array_split(np.arange(len(rows)), number)]
 
 
 def bucketed(parts: Sequence[LogChunk], place: int, bits: int) -> BucketedLog:
@@ -84,6 +72,23 @@ def test_inputs_by_buckets_have_the_same_bits(bits: int, place: int) -> None:
     np.testing.assert_array_equal(np.concatenate(found), whole)
 
 
+@pytest.mark.parametrize("size", [7, 1000])
+def test_inputs_of_many_rows_have_the_same_bits(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("automtl.histories.buckets.ROWS", size)
+    rows = log(500, 20)
+    for place in range(len(PLAN.keys)):
+        np.testing.assert_array_equal(inputs_by_buckets(PLAN, place, rows), inputs(PLAN, place, rows))
+    assert_same(state_by_buckets(PLAN, rows), State.empty(PLAN).update(PLAN, rows)[0])
+
+
+def assert_same(one: State, other: State) -> None:
+    first, second = one.to_arrays(), other.to_arrays()
+    assert first.keys() == second.keys()
+    for name, array in first.items():
+        assert array.dtype == second[name].dtype
+        np.testing.assert_array_equal(array, second[name], err_msg=name)
+
+
 @pytest.mark.parametrize("bits", [0, 3])
 @pytest.mark.parametrize("max_keys", [5, 1000])
 def test_the_state_of_chunks_is_that_of_the_log(bits: int, max_keys: int) -> None:
@@ -95,13 +100,7 @@ def test_the_state_of_chunks_is_that_of_the_log(bits: int, max_keys: int) -> Non
         states.append(
             [settled_of(plan.only(place), found.rows(one), newest_of(parts)) for one in range(len(found.buckets))]
         )
-    whole, found = (
-        State.empty(plan).update(plan, rows)[0].to_arrays(),
-        state_of(plan, parts, newest_of(parts), states).to_arrays(),
-    )
-    assert whole.keys() == found.keys()
-    for name, array in whole.items():
-        np.testing.assert_array_equal(found[name], array, err_msg=name)
+    assert_same(state_of(plan, parts, newest_of(parts), states), State.empty(plan).update(plan, rows)[0])
 
 
 def test_logs_that_are_sorted_by_digits_have_the_same_state_in_pieces() -> None:
@@ -118,5 +117,5 @@ def test_logs_that_are_sorted_by_digits_have_the_same_state_in_pieces() -> None:
 
 
 def test_smaller_memory_makes_more_buckets() -> None:
-    assert bits_for(1000, 5, 1 << 30) == 0
-    assert bits_for(20_000_000, 5, 1 << 29) < bits_for(20_000_000, 200, 1 << 29) < 8
+    assert bits_for(1000, 5, 1 << 30) == bits_for(1000, 5) == 0
+    assert bits_for(1_000_000, 5, 1 << 26) < bits_for(1_000_000, 200, 1 << 26) < 8

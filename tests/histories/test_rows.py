@@ -20,7 +20,7 @@ MOMENT = 1_704_105_000  # 2024-01-01 10:30, in seconds
 
 
 def numbers(key: tuple[str, ...], **columns: list[object]) -> np.ndarray:
-    return key_numbers(pl.DataFrame(columns, strict=False), key, FIELDS)
+    return key_numbers(pl.DataFrame(columns, strict=False), [key], FIELDS)[0]
 
 
 def test_every_form_of_a_value_has_the_same_number() -> None:

@@ -66,7 +66,8 @@ def test_sequences_keep_the_last_settled_events() -> None:
     ("name", "value"),
     [
         ("0.keys", np.array([8, 7])), ("0.last", np.zeros((2, 1, 9), np.int16)), ("0.few.keys", np.array([[8, 7]])),
-        ("pending.values", np.full((1, 1), 7)), ("pending.time", np.array([2**60])), ("newest", np.zeros(2, np.int64)),
+        ("pending.outcomes", np.full((1, 1), 7, np.int16)), ("pending.time", np.array([2**60])),
+        ("newest", np.zeros(2, np.int64)),
     ],
 )  # fmt: skip
 def test_arrays_that_cannot_be_a_state_are_named(name: str, value: np.ndarray) -> None:

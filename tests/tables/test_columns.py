@@ -75,6 +75,13 @@ def test_what_histories_need_is_said(roles: ColumnRoles, message: str) -> None:
         resolve(roles)
 
 
+@pytest.mark.parametrize(("absent", "message"), [("at", "time column 'at'"), ("user", "field 'user'")])
+def test_columns_of_a_schema_file_must_be_in_the_table(absent: str, message: str) -> None:
+    schema = replace(resolve(TIMED), history=History())
+    with pytest.raises(SchemaError, match=f"{message}: no such column in the table"):
+        resolve_schema(TABLE.drop(absent), ["click"], ColumnRoles(), schema)
+
+
 def test_a_table_without_a_time_has_no_histories() -> None:
     assert resolve(ColumnRoles()).history is False and resolve(ColumnRoles(history=False)).history is False
 

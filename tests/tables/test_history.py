@@ -28,7 +28,7 @@ last: 2
 session: 45m
 frozen: true
 max_keys: 1000
-sequence: {key: user, fields: [item, length], length: 10}
+sequence: {key: user, fields: [item, user], length: 10}
 unit: ms
 """
 
@@ -39,7 +39,7 @@ def schema_of(entry: Any, **others: Any) -> Schema:
 
 def test_every_entry_is_read() -> None:
     found = schema_of(yaml.safe_load(WHOLE), outcomes=["watched"]).history
-    sequence = SequenceHistory("user", ("item", "length"), 10)
+    sequence = SequenceHistory("user", ("item", "user"), 10)
     delays = {"click": 0.0, "watched": 86_400.0}
     assert found == History(
         (("user",), ("user", "item")), delays, (3600.0, 86_400.0), 2, 2700.0, True, 1000, sequence, "ms"
@@ -86,6 +86,9 @@ def test_a_whole_history_comes_back_from_a_schema_file() -> None:
         ({"keys": [["user", "tags"]]}, "history: key 'tags' is no field of one value"),
         ({"keys": [["user", "user"]]}, "names no field or one twice"),
         ({"keys": [[]]}, "names no field or one twice"),
+        ({"keys": ["user", ["user"]]}, "'keys' holds a key twice"),
+        ({"sequence": {"key": "user", "fields": []}}, r"fields \[\] name none or one twice"),
+        ({"sequence": {"key": "user", "fields": ["length"]}}, "history: sequence 'length' is no categorical field"),
         ({"label_delay": "-1h"}, "'-1h' is no duration"),
         ({"label_delay": {"clck": "1h"}}, "'clck' is neither a task nor an outcome; did you mean 'click'"),
         ({"half_lives": ["0s"]}, "must be above 0"),
@@ -96,7 +99,7 @@ def test_a_whole_history_comes_back_from_a_schema_file() -> None:
         ({"sequence": {"key": "user", "fields": "item", "length": 10**9}}, "history: sequence: entry 'length'"),
         ({"max_keys": 0}, "history: entry 'max_keys'"),
         ({"sequence": {"key": "user"}}, "history: sequence: entry 'fields'"),
-        ({"sequence": {"key": "user", "fields": ["tags"]}}, "history: sequence 'tags' is no field of one value"),
+        ({"sequence": {"key": "user", "fields": ["tags"]}}, "history: sequence 'tags' is no categorical field"),
         ({"sequence": {"key": "user", "fields": ["item"], "length": 0}}, "history: sequence: entry 'length'"),
     ],
 )
@@ -122,7 +125,7 @@ def test_an_outcome_is_nothing_else(others: dict[str, Any], message: str) -> Non
 def test_a_dropped_field_takes_its_keys_and_sequences_with_it() -> None:
     schema = schema_of(yaml.safe_load(WHOLE), outcomes=["watched"])
     item = schema.without(["item"]).history
-    assert item and item.keys == (("user",),) and item.sequence == SequenceHistory("user", ("length",), 10)
+    assert item and item.keys == (("user",),) and item.sequence == SequenceHistory("user", ("user",), 10)
     user = schema.without(["user"]).history
     assert user is False
     assert schema_of(False).without(["user"]).history is False and schema_of(None).without(["user"]).history is None

@@ -21,7 +21,7 @@ from automtl.tables.derive import derive, id_column, key_column, part_name, simp
 from automtl.tables.history import AnyHistory
 from automtl.tables.labels import label_columns
 from automtl.tables.roles import Chunk, TableRoles, training
-from automtl.tables.schema import Condition, Field, FieldKind, Schema, TaskKind
+from automtl.tables.schema import Field, FieldKind, Schema, TaskKind
 from automtl.tables.values.lists import as_parts
 from automtl.tables.values.numbers import as_numbers
 from automtl.tables.values.times import as_moments, days_of
@@ -65,8 +65,7 @@ class ChunkColumns:
     def needed(self) -> list[str]:
         """The columns that are read, in the order of the table."""
         schema = self.schema
-        conditions = {Condition.parse(task.condition).column for task in schema.tasks if task.condition is not None}
-        wanted: set[str | None] = {*schema.columns, *schema.task_names, *conditions}
+        wanted: set[str | None] = {*schema.columns, *schema.task_names, *schema.condition_columns}
         if self.history:
             wanted |= {schema.time, *schema.outcomes}
         wanted |= {schema.weight, schema.group, schema.split, schema.time if self.times else None}

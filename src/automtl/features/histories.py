@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from operator import is_not
 from typing import Any
 
 import numpy as np
@@ -14,19 +15,20 @@ from automtl.features.layout import AspectLayout, NumericLayout, SequenceLayout,
 from automtl.features.scaler import sampled_rows
 from automtl.features.target_encoding import Standardizer
 from automtl.features.vocabulary import Vocabulary
+from automtl.histories.buckets import inputs_by_buckets, state_by_buckets
 from automtl.histories.plan import Kind, Plan
 from automtl.histories.rows import Rows, key_numbers
-from automtl.histories.sequences import aspects, last_events
+from automtl.histories.sequences import LastEvents, aspects, last_events
 from automtl.histories.state import State, Taken
 from automtl.histories.statistics import inputs
 from automtl.system.slices import SLICE
-from automtl.tables.derive import derive, id_column
+from automtl.tables.derive import completed, derive, id_column
 from automtl.tables.history import History
-from automtl.tables.infer import require_columns
 from automtl.tables.names import derived_name
 from automtl.tables.roles import TRAIN
 from automtl.tables.schema import Schema
 from automtl.tables.values.ids import as_ids
+from automtl.tables.values.times import LIKELY, require_unit
 
 SPREAD = 1 << 17  # training rows by which inputs are standardized, at most
 ROWS = 1 << 13  # that are standardized at a time, so that temporaries stay in the cache
@@ -91,18 +93,25 @@ class Histories:
         if self.plan.sequence is None:
             return ()
         (key,) = self.plan.keys[self.plan.sequence[0]].key
-        items = [AspectLayout(derived_name("history", key, name), 0, name) for name in self._items]
+        items = [AspectLayout(derived_name("history", key, name), 0, name) for name in self.items]
         own = [AspectLayout(derived_name("history", key, name), size) for name, size in aspects(self.plan)]
         return (SequenceLayout(derived_name("history", key, "events"), (*items, *own), self.plan.sequence[1]),)
 
     @property
-    def _items(self) -> tuple[str, ...]:
+    def items(self) -> tuple[str, ...]:
+        """The fields that sequences hold."""
         assert self.history.sequence
         return self.history.sequence.fields
 
     def rows(self, table: pl.DataFrame, vocabularies: Vocabularies, *, happened: bool) -> Rows:
-        """Read the rows of a table, all of them events that happened or none. Raises an AutomtlError."""
+        """Read the rows of a table, all of them events that happened or none. Raises an AutomtlError.
+
+        Numbers of another unit than the log's are refused where that counts from 1970.
+        """
+        table = completed(table, self.schema)
         events = Events.of(table, self.schema) if happened else nothing_of(table, self.schema, self.plan)
+        if self.state.newest >= LIKELY[0]:
+            require_unit(table[str(self.schema.time)], self.history.unit)
         rows = read_rows(table, self.schema, self.plan, events, np.full(table.height, happened))
         return self.with_items(rows, table, vocabularies)
 
@@ -110,8 +119,8 @@ class Histories:
         """Add the ids of the fields that sequences hold."""
         if self.plan.sequence is None:
             return rows
-        derived = texts_alike(table, self.schema, self._items)
-        ids = [vocabularies[name].encode(id_column(derived, name)) for name in self._items]
+        derived = texts_alike(table, self.schema, self.items)
+        ids = [vocabularies[name].encode(id_column(derived, name)) for name in self.items]
         return replace(rows, items=np.stack(ids).astype(np.int32, copy=False))
 
     def inputs(
@@ -133,17 +142,21 @@ class Histories:
         """Return the ids of the last events before each row, an array for each aspect."""
         if self.plan.sequence is None:
             return ()
-        return tuple(last_events(self.plan, rows, state, chosen).ids(item_types(self._items, vocabularies)))
+        return tuple(last_events(self.plan, rows, state, chosen).ids(item_types(self.items, vocabularies)))
 
     def of(self, table: pl.DataFrame, vocabularies: Vocabularies) -> HistoryInputs:
         """Return the inputs of new rows by the state, and by their own earlier rows where the table has labels.
 
-        Raises EncodingError for rows that are older than what the state knows.
+        Outcome columns that the table lacks are not known of its rows. Raises EncodingError for rows that are older
+        than what the state knows.
         """
         if not self.plan.keys:
             return HistoryInputs.nothing(table.height)
-        labelled = not self.plan.frozen and all(name in table.columns for name in self.schema.task_names)
-        return self.inputs(self.rows(table, vocabularies, happened=labelled), vocabularies, self.state)
+        needed = {*self.schema.task_names, *self.schema.condition_columns}
+        labelled = not self.plan.frozen and needed <= set(table.columns)
+        absent = [pl.lit(None).alias(name) for name in self.schema.outcomes if name not in table.columns]
+        rows = self.rows(table.with_columns(absent), vocabularies, happened=labelled)
+        return self.inputs(rows, vocabularies, self.state)
 
     def replayed(self, table: pl.DataFrame, log: pl.DataFrame, vocabularies: Vocabularies) -> HistoryInputs:
         """Return the inputs of any rows as they were at their time, when all that is known comes from a log."""
@@ -231,10 +244,8 @@ def fit_spread(raw: np.ndarray) -> Standardizer:
 def read_rows(table: pl.DataFrame, schema: Schema, plan: Plan, events: Events, event: np.ndarray) -> Rows:
     """Read the keys of a table. events: its times, and what came of its rows; event: (N,), which ones happened."""
     fields = {one.name: one for one in schema.fields}
-    used = {name for one in plan.keys for name in one.key}
-    require_columns(table, sorted(used), "column of histories")
-    derived = texts_alike(table, schema, used)
-    keys = np.array([key_numbers(derived, one.key, fields) for one in plan.keys], np.int64).reshape(-1, table.height)
+    derived = texts_alike(table, schema, {name for one in plan.keys for name in one.key})
+    keys = key_numbers(derived, [one.key for one in plan.keys], fields)
     return Rows(events.time, keys, events.whole(plan.outcomes), events.known, event)
 
 
@@ -260,18 +271,29 @@ class FittedHistories:
     log: pl.DataFrame
     rows: Rows
     numbers: np.ndarray
+    _kept: list[tuple[list[Vocabulary], LastEvents]] = field(default_factory=list, compare=False)
 
     def completed(self, vocabularies: Vocabularies) -> Histories:
         """Return the histories with the state at the end of the log."""
+        found, rows = self.histories, self._with_items(vocabularies)
+        return replace(found, state=state_by_buckets(found.plan, rows))
+
+    def _with_items(self, vocabularies: Vocabularies) -> Rows:
+        """Return the rows with the ids of items, and keep the last events by these vocabularies."""
         found = self.histories
-        state, _ = found.state.update(found.plan, found.with_items(self.rows, self.log, vocabularies))
-        return replace(found, state=state)
+        rows = found.with_items(self.rows, self.log, vocabularies)
+        if found.plan.sequence is not None:
+            self._kept[:] = [([vocabularies[name] for name in found.items], last_events(found.plan, rows))]
+        return rows
 
     def inputs(self, vocabularies: Vocabularies, part: slice) -> HistoryInputs:
         """Return the inputs of some of the rows."""
-        rows = self.histories.with_items(self.rows, self.log, vocabularies)
-        chosen = np.arange(len(rows))[part]
-        return HistoryInputs(self.numbers[part], self.histories.lists(rows, vocabularies, None, chosen))
+        if self.histories.plan.sequence is None:
+            return HistoryInputs(self.numbers[part])
+        items = self.histories.items
+        if not self._kept or any(map(is_not, self._kept[0][0], (vocabularies[name] for name in items))):
+            self._with_items(vocabularies)
+        return HistoryInputs(self.numbers[part], tuple(self._kept[0][1].ids(item_types(items, vocabularies), part)))
 
 
 def fit_histories(log: pl.DataFrame, part: np.ndarray, schema: Schema, smoothing: float) -> FittedHistories:
@@ -288,7 +310,7 @@ def fit_histories(log: pl.DataFrame, part: np.ndarray, schema: Schema, smoothing
     sample = spread_rows(part)
     numbers, spreads, start = np.empty((log.height, len(plan.every_name)), np.float32), [], 0
     for place in range(len(plan.keys)):
-        raw = inputs(plan, place, rows, None)
+        raw = inputs_by_buckets(plan, place, rows)
         spreads.append(fit_spread(raw.take(sample, axis=0)))
         standardize(spreads[-1], raw, numbers[:, start : start + raw.shape[1]])
         start += raw.shape[1]

@@ -13,15 +13,17 @@ from automtl.histories.plan import SECOND, KeyPlan, Kind, Outcome, Plan
 from automtl.histories.rows import log_times
 from automtl.tables.durations import LONGEST
 from automtl.tables.history import History
-from automtl.tables.infer import require_columns
+from automtl.tables.infer import check_labels, require_columns
 from automtl.tables.labels import label_columns
-from automtl.tables.schema import Condition, FieldKind, Schema, TaskKind
-from automtl.tables.values.numbers import as_numbers
+from automtl.tables.schema import FieldKind, Schema, TaskKind
+from automtl.tables.values.ids import finite
+from automtl.tables.values.numbers import as_labels
 from automtl.tables.values.times import LIKELY, NO_TIME
 
 SMOOTHINGS = (1.5, 0.15)  # of the setting: rare outcomes want more than frequent ones
 HALF_LIVES = (1 / 4, 1 / 32)  # of the span of the training rows
 RANGE = (0.001, 0.999)  # quantiles of a sample of the training rows at which quantities are cut
+LARGEST = 1e300  # size of a quantity; twice of it is a float
 EVERY: tuple[Kind, ...] = ("rates", "recent")
 OF_USER: tuple[Kind, ...] = (*EVERY, "gaps", "last")
 
@@ -37,9 +39,8 @@ class Events:
     @staticmethod
     def of(table: pl.DataFrame, schema: Schema) -> Events:
         """Read a table: labels of tasks, then outcome columns. Raises an AutomtlError."""
-        require_columns(table, schema.task_names, "task")
-        conditions = [Condition.parse(task.condition).column for task in schema.tasks if task.condition is not None]
-        require_columns(table, conditions, "column of a condition")
+        for task in schema.tasks:
+            check_labels(table, task)
         values, mask = label_columns(table, schema)
         return Events.joined(moments_of(table, schema), values, mask, further_outcomes(table, schema))
 
@@ -71,7 +72,8 @@ def moments_of(table: pl.DataFrame, schema: Schema) -> np.ndarray:
 def further_outcomes(table: pl.DataFrame, schema: Schema) -> np.ndarray:
     """Return the outcome columns, (n, M - T) float64, NaN where missing."""
     require_columns(table, schema.outcomes, "outcome column")
-    columns = [as_numbers(table[name]).fill_null(np.nan).to_numpy() for name in schema.outcomes]
+    labels = (as_labels(table[name], "outcome").cast(pl.Float64) for name in schema.outcomes)
+    columns = [finite(one).fill_null(np.nan).to_numpy() for one in labels]
     return np.stack(columns, axis=1) if columns else np.zeros((table.height, 0))
 
 
@@ -85,7 +87,7 @@ def log_schema(schema: Schema, empty: Collection[str]) -> Schema:
     if history.sequence:
         history = replace(history, sequence=history.sequence.without(set(empty) & {*history.sequence.fields}))
     names = {name for key in history.keys or () for name in key}
-    names |= {Condition.parse(task.condition).column for task in schema.tasks if task.condition is not None}
+    names |= schema.condition_columns
     if history.sequence:
         names |= {history.sequence.key, *history.sequence.fields}
     names |= {one.name for one in schema.fields if one.kind is FieldKind.TIME and one.name == schema.time}
@@ -148,7 +150,7 @@ def _outcomes(schema: Schema, chunks: Sequence[Callable[[], Events]]) -> tuple[O
     binary += [_holds_zeros_and_ones(chunks, place) for place in range(len(binary), len(names))]
     outcomes = []
     for place, (name, kind) in enumerate(zip(names, binary, strict=True)):
-        values = sample.values[:, place].compress(sample.known[:, place])
+        values = np.clip(sample.values[:, place].compress(sample.known[:, place]), -LARGEST, LARGEST)
         low, high = (0.0, 1.0) if kind or not len(values) else np.quantile(values, RANGE).tolist()
         outcomes.append(Outcome(name, kind, int(history.delay_of(name) * SECOND), low, high))
     sums, counts = np.zeros((2, len(outcomes)), np.int64)

@@ -6,20 +6,23 @@ C chunks, B buckets, N rows in all, M outcomes. What is found has the same bits 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from typing import Any, Protocol
 
 import numpy as np
 
 from automtl.histories.plan import Plan
 from automtl.histories.rows import NO_KEY, Rows
-from automtl.histories.settled import Settled
+from automtl.histories.settled import Settled, small
 from automtl.histories.state import State
+from automtl.histories.statistics import inputs
+from automtl.system.threads import in_threads
 from automtl.tables.values.times import NO_TIME
 
 ROW_BYTES = 400  # memory for a row that is worked on, about, beside what is found
 MOST_BITS = 16
+ROWS = 1 << 17  # of a bucket, about
 Scratch = Callable[[str, tuple[int, ...], Any], np.ndarray]  # makes an array of a name, a shape and a type
 
 
@@ -33,9 +36,13 @@ class LogChunk(Protocol):
         """Return the rows with these keys, in this order."""
 
 
-def bits_for(rows: int, width: int, memory_bytes: int) -> int:
-    """Return how many upper bits of a key tell its bucket, so that a bucket of rows of `width` inputs has room."""
-    return min(int(rows * (ROW_BYTES + 8 * width) // memory_bytes).bit_length(), MOST_BITS)
+def bits_for(rows: int, width: int, memory_bytes: int | None = None) -> int:
+    """Return how many upper bits of a key tell its bucket.
+
+    A bucket of rows of `width` inputs has room then, mostly in the processor's cache, too, which is twice as fast.
+    """
+    buckets = max(rows // ROWS, 0 if memory_bytes is None else rows * (ROW_BYTES + 8 * width) // memory_bytes)
+    return min(buckets.bit_length(), MOST_BITS)
 
 
 def bucket_of(keys: np.ndarray, bits: int) -> np.ndarray:
@@ -46,6 +53,55 @@ def bucket_of(keys: np.ndarray, bits: int) -> np.ndarray:
     missing = np.flatnonzero(keys == NO_KEY)
     found[missing] = missing & ((1 << bits) - 1)
     return found
+
+
+def inputs_by_buckets(plan: Plan, place: int, rows: Rows) -> np.ndarray:
+    """Return the inputs, (N, W) float32, that `inputs` gives all rows; several buckets are worked on at once."""
+    own, alone = plan.only(place), replace(rows.only(place), items=None)
+    found = np.empty((len(rows), len(own.names(0))), np.float32)
+
+    def find(bucket: np.ndarray) -> None:
+        found[bucket] = inputs(own, 0, alone.take(bucket))
+
+    in_threads(find, _buckets_of(rows, place))
+    return found
+
+
+def _buckets_of(rows: Rows, place: int) -> list[np.ndarray]:
+    """Return the rows of each bucket of a key."""
+    bits = bits_for(len(rows), 0)
+    numbers = bucket_of(rows.keys[place], bits)
+    ends = np.cumsum(np.bincount(numbers, minlength=1 << bits))
+    return np.split(np.argsort(numbers, kind="stable"), ends[:-1])
+
+
+@dataclass(frozen=True)
+class WholeLog:
+    """A log in memory as one chunk."""
+
+    every: Rows
+
+    def moments(self) -> np.ndarray:
+        return np.where(self.every.event, self.every.time, NO_TIME)
+
+    def rows(self, places: Sequence[int]) -> Rows:
+        return replace(self.every, keys=self.every.keys[list(places)])
+
+
+def state_by_buckets(plan: Plan, rows: Rows) -> State:
+    """Return the state that `State.update` makes of rows and an empty one; several buckets are worked on at once."""
+    log: list[LogChunk] = [WholeLog(rows)]
+    newest, parts = newest_of(log), []
+    for place in range(len(plan.keys)):
+        own, alone = plan.only(place), rows.only(place)
+        alone = alone if own.sequence is not None else replace(alone, items=None)
+        settle = partial(_settled_part, own, alone, newest)
+        parts.append(in_threads(settle, _buckets_of(rows, place)))
+    return state_of(plan, log, newest, parts)
+
+
+def _settled_part(plan: Plan, rows: Rows, newest: int, chosen: np.ndarray) -> State:
+    return settled_of(plan, rows.take(chosen), newest)
 
 
 @dataclass(frozen=True)
@@ -145,8 +201,8 @@ def state_of(plan: Plan, chunks: Sequence[LogChunk], newest: int, parts: Sequenc
     if plan.sequence is not None:
         place, _ = plan.sequence
         recent = Rows.joined([state.recent for state in parts[place]])
-        recent = recent.take(np.flatnonzero(np.isin(recent.keys[0], settled[place].every_key)))
-    return State(newest, settled, pending.take(pending.sorted(pending.identity)), recent)
+        recent = recent.take(np.flatnonzero(settled[place].holds(recent.keys[0])))
+    return State(newest, settled, small(pending.take(pending.sorted(pending.identity))), recent)
 
 
 def _pending(plan: Plan, chunk: LogChunk, newest: int) -> Rows:

@@ -15,12 +15,11 @@ from automtl.histories.sorting import changes, hashes_order, latest
 class Log:
     """Rows in the order of a key, then of `Rows.order`. A row without the key stands for a key of its own.
 
-    order: (n,) the row at each place; rank: (n,) its place in `Rows.order`; key: (n,).
+    order: (n,) the row at each place; key: (n,).
     """
 
     rows: Rows
     order: np.ndarray
-    rank: np.ndarray
     key: np.ndarray
     _known: dict[int, np.ndarray] = field(default_factory=dict)
 
@@ -29,10 +28,22 @@ class Log:
         """Sort rows by a key, given by its place."""
         key = rows.keys[place].take(rows.order)
         rank = hashes_order(key)
-        return Log(rows, rows.order.take(rank), rank, key.take(rank))
+        return Log(rows, rows.order.take(rank), key.take(rank))
+
+    def part(self, chosen: np.ndarray) -> Log:
+        """Return a log of all rows of some keys. chosen: (n,), at which places these are."""
+        rows = self.rows.take(self.order.compress(chosen))
+        return Log(rows, np.arange(len(rows)), self.key.compress(chosen))
 
     def __len__(self) -> int:
         return len(self.order)
+
+    @cached_property
+    def rank(self) -> np.ndarray:
+        """The place of each row in `Rows.order`, (n,)."""
+        found = np.empty(len(self), np.int64)
+        found[self.rows.order] = np.arange(len(self))
+        return found.take(self.order)
 
     @cached_property
     def time(self) -> np.ndarray:

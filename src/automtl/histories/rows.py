@@ -9,7 +9,7 @@ from functools import cached_property
 import numpy as np
 import polars as pl
 
-from automtl.histories.sorting import changes, sorted_order
+from automtl.histories.sorting import changes, refine, sorted_order, tied_places
 from automtl.system.hashing import hash_integers
 from automtl.tables.roles import group_ids
 from automtl.tables.schema import Field, FieldKind
@@ -18,6 +18,7 @@ from automtl.tables.values.numbers import as_numbers
 from automtl.tables.values.times import LIKELY, NO_TIME, is_number, time_order, unit_of
 
 NO_KEY = 0  # of a row that lacks a part of the key
+HALF, LOWER = np.uint64(32), np.uint64(2**32 - 1)  # of a hash
 ODD = np.uint64(0x9E3779B97F4A7C15)
 FACTORS = {"us": 1, "ms": 1_000, "s": 1_000_000, "min": 60_000_000, "h": 3_600_000_000, "d": 86_400_000_000}
 
@@ -72,11 +73,7 @@ class Rows:
     @cached_property
     def fingerprint(self) -> np.ndarray:
         """Hashes, (N,) uint64, of what came of each row; they order rows of equal time, wherever they stand."""
-        found = np.zeros(len(self), np.uint64)
-        for column in range(self.values.shape[1]):
-            known = self.known[:, column]
-            found = mixed(found, np.where(known, self.values[:, column] + 1, 0))
-        return found
+        return fingerprint(self.values, self.known)
 
     @cached_property
     def identity(self) -> np.ndarray:
@@ -123,12 +120,13 @@ class Rows:
     def order(self) -> np.ndarray:
         """The rows, (N,), by time, fingerprint and items."""
         order = sorted_order(self.time)
-        time = self.time.take(order)
-        new = np.append(changes(time), True)
-        tied = np.flatnonzero(~(new[:-1] & new[1:]))  # places of rows that share their time with others
+        new = changes(self.time.take(order))
+        tied = order.take(tied_places(new))
         if len(tied):
-            rows = self.take(order.take(tied))
-            order[tied] = order.take(tied).take(rows.sorted(rows.fingerprint))
+            content = np.zeros(len(self), np.uint64)
+            content[tied] = fingerprint(self.values.take(tied, axis=0), self.known.take(tied, axis=0))
+            for column in (content >> HALF, content & LOWER, *(() if self.items is None else self.items)):
+                refine(order, new, column)
         return order
 
     def sorted(self, hashes: np.ndarray) -> np.ndarray:
@@ -137,18 +135,28 @@ class Rows:
         return np.lexsort((*items, hashes, self.time))
 
 
+def fingerprint(values: np.ndarray, known: np.ndarray) -> np.ndarray:
+    """Hash the outcomes of rows, (N, M), where they are known, to (N,) uint64."""
+    found = np.zeros(len(values), np.uint64)
+    for column in range(values.shape[1]):
+        found = mixed(found, np.where(known[:, column], values[:, column] + 1, 0))
+    return found
+
+
 def mixed(hashes: np.ndarray, numbers: np.ndarray) -> np.ndarray:
     """Mix numbers, (N,), into hashes, (N,) uint64."""
     return hash_integers((hashes * ODD + hash_integers(numbers.astype(np.int64, copy=False))).view(np.int64))
 
 
-def key_numbers(derived: pl.DataFrame, key: tuple[str, ...], fields: Mapping[str, Field]) -> np.ndarray:
-    """Number the values of a key, (N,) int64: NO_KEY where a part is missing; equal values have equal numbers.
+def key_numbers(derived: pl.DataFrame, keys: Sequence[tuple[str, ...]], fields: Mapping[str, Field]) -> np.ndarray:
+    """Number the values of keys, (K, N) int64: NO_KEY where a part is missing; equal values have equal numbers.
 
     A number depends on the values alone, and 2, 2.0 and "2" have the same. `fields`: of the derived table, by name.
     Raises EncodingError for a column that cannot be read as its field says.
     """
-    return joined_keys([_part_numbers(derived[name], fields[name]) for name in key])
+    parts = {name: _part_numbers(derived[name], fields[name]) for key in keys for name in key}
+    found = [joined_keys([parts[name] for name in key]) for key in keys]
+    return np.array(found, np.int64).reshape(-1, derived.height)
 
 
 def joined_keys(parts: Sequence[np.ndarray]) -> np.ndarray:

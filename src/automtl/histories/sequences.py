@@ -57,7 +57,7 @@ class LastEvents:
     end: np.ndarray
     now: np.ndarray
 
-    def ids(self, kinds: Sequence[type] = ()) -> list[np.ndarray]:
+    def ids(self, kinds: Sequence[type] = (), part: slice = slice(None)) -> list[np.ndarray]:
         """Return the ids of the rows, (c, L) of each aspect, oldest first, the newest event in the last position.
 
         kinds: the types of the items' ids; int32 where nothing is said. Ids are the items' own, then, as uint8, those
@@ -67,20 +67,21 @@ class LastEvents:
         items = [] if self.events.items is None else list(self.events.items)
         codes = map(self._codes, range(len(self.plan.outcomes)), self.plan.outcomes)
         columns = [*(one.astype(kind) for one, kind in zip(items, kinds or repeat(np.int32), strict=False)), *codes]
-        ends = [np.append(one, one.dtype.type(0)) for one in columns]  # what is looked up where there is no event
-        found = [np.empty((len(self.now), self.length), kind) for kind in (*(one.dtype for one in ends), np.uint8)]
-        for start in range(0, len(self.now), ROWS):
-            part = slice(start, start + ROWS)
-            places = self.end[part, None] - np.arange(self.length, 0, -1)
-            places = np.where(places >= self.first[part, None], places, len(self.events))
-            self._fill(places, self.now[part], ends, [one[part] for one in found])
+        # What is looked up where there is no event follows the events.
+        ends, times = [np.append(one, one.dtype.type(0)) for one in columns], np.append(self.events.time, 0)
+        first, end, now = (one[part] for one in (self.first, self.end, self.now))
+        found = [np.empty((len(now), self.length), kind) for kind in (*(one.dtype for one in ends), np.uint8)]
+        for start in range(0, len(now), ROWS):
+            some = slice(start, start + ROWS)
+            places = end[some, None] - np.arange(self.length, 0, -1)
+            places = np.where(places >= first[some, None], places, len(self.events))
+            self._fill(places, now[some, None] - times.take(places), ends, [one[some] for one in found])
         return found
 
-    def _fill(self, places: np.ndarray, now: np.ndarray, columns: Sequence[np.ndarray], into: list[np.ndarray]) -> None:
-        """Write the ids of all aspects of the events at some places, (b, L); that after the last is no event."""
+    def _fill(self, places: np.ndarray, age: np.ndarray, columns: Sequence[np.ndarray], into: list[np.ndarray]) -> None:
+        """Write the ids of all aspects of events at some places and of some ages, (b, L)."""
         for one, column in zip(into, columns, strict=False):
             column.take(places, out=one, mode="clip")
-        age = now[:, None] - np.append(self.events.time, 0).take(places)
         into[-1][:] = np.where(places < len(self.events), _age_ids(age), 0)
         outcomes = into[len(columns) - len(self.plan.outcomes) :]
         for one, outcome in zip(outcomes, self.plan.outcomes, strict=False):

@@ -15,6 +15,7 @@ from automtl.histories.decay import growth
 from automtl.histories.log import Log, session_begins
 from automtl.histories.plan import Kind, Plan
 from automtl.histories.rows import NO_KEY, Rows
+from automtl.histories.sorting import different
 from automtl.tables.values.times import NO_TIME
 
 Arrays = dict[str, np.ndarray]
@@ -79,9 +80,9 @@ class Settled:
         return Settled(np.zeros(0, np.int64), {}, Rows.empty(1, 0))
 
     @staticmethod
-    def summed(plan: Plan, rows: Rows) -> Settled:
-        """Sum up events, with the one key of a plan."""
-        log, empty = Log.of(rows, 0), Settled.empty(plan, 0)
+    def summed(plan: Plan, log: Log) -> Settled:
+        """Sum up the events of a log, with the one key of a plan."""
+        empty = Settled.empty(plan, 0)
         if len(log) == 0:
             return empty
         ends = Ends(plan, log, np.flatnonzero(log.starts))
@@ -101,7 +102,14 @@ class Settled:
     @property
     def every_key(self) -> np.ndarray:
         """All values of the key, (V,), those of few events last."""
-        return np.append(self.keys, np.unique(self.few.keys[0]))
+        return np.append(self.keys, different(self.few.keys[0]))
+
+    def holds(self, keys: np.ndarray) -> np.ndarray:
+        """Tell which keys, (c,), have events."""
+        few = self.few.keys[0]
+        places = np.searchsorted(few, keys)
+        in_few = (np.append(few, NO_KEY).take(places) == keys) & (keys != NO_KEY)
+        return np.asarray((self.find(keys) >= 0) | in_few)
 
     def find(self, keys: np.ndarray) -> np.ndarray:
         """Return where keys stand, (c,); -1 for those that are not there."""
@@ -122,7 +130,7 @@ class Settled:
         if len(here) == 0:
             return np.broadcast_to(np.array(NOTHING[name], given.dtype), shape)
         found = np.full(shape, NOTHING[name], given.dtype)
-        found[here] = given.take(places.take(here), axis=0)
+        found[here] = given[places.take(here)]  # `take` would copy all of a view
         return found
 
     def then(self, plan: Plan, rows: Rows) -> Settled:
@@ -132,12 +140,12 @@ class Settled:
         log = Log.of(every, 0)
         sizes = np.diff(np.flatnonzero(log.starts), append=len(log))
         many = (np.repeat(sizes, sizes) > FEW) | (self.find(log.key) >= 0)
-        added = Settled.summed(plan, every.take(log.order.compress(many)))
+        added = Settled.summed(plan, log.part(many))
         return replace(self._plus(added, plan.session), few=every.take(log.order.compress(~many)))
 
     def _plus(self, later: Settled, session: int) -> Settled:
         """Add sums of later events. `session`: the longest gap within a session."""
-        keys = np.union1d(self.keys, later.keys)
+        keys = different(np.sort(np.append(self.keys, later.keys), kind="stable"))
         old, new = (one.take(one.find(keys)) for one in (self, later))
         joined = {name: JOINED[name](old.arrays, new.arrays, name) for name in self.arrays if name in JOINED}
         if "begin" in self.arrays:

@@ -44,6 +44,35 @@ def changes(values: np.ndarray) -> np.ndarray:
     return found
 
 
+def tied_places(new: np.ndarray) -> np.ndarray:
+    """Return the places of what is equal to a neighbour. new: (n,), what differs from the one before it."""
+    return np.flatnonzero(~(new & np.append(new[1:], True)[: len(new)]))
+
+
+def refine(order: np.ndarray, new: np.ndarray, column: np.ndarray) -> None:
+    """Sort equal rows by a column, (N,) of 32 bits, in place. order: (n,), rows in order; new: as of `tied_places`."""
+    tied = tied_places(new)
+    rows = order.take(tied)
+    numbers = (running(new.take(tied))[1:] << 32) | column.take(rows).astype(np.int64)
+    if (numbers[1:] < numbers[:-1]).any():
+        by_number = sorted_order(numbers)
+        order[tied], numbers = rows.take(by_number), numbers.take(by_number)
+    new[tied] = changes(numbers)
+
+
+def different(rising: np.ndarray) -> np.ndarray:
+    """Return the different numbers among rising ones."""
+    return rising.compress(changes(rising))
+
+
+def places_of(wanted: np.ndarray, rising: np.ndarray) -> np.ndarray:
+    """Return the places at which rising numbers, (n,), are one of the wanted ones."""
+    wanted = different(np.sort(wanted))
+    first, last = (np.searchsorted(rising, wanted, side) for side in ("left", "right"))
+    sizes = last - first
+    return np.repeat(first - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())
+
+
 def latest(marked: np.ndarray, none: int = 0) -> np.ndarray:
     """Return, for each place, the last place up to it that is marked, (n,); `none` without one."""
     places = np.flatnonzero(marked)

@@ -6,7 +6,7 @@ longest delay. Until then it is pending and kept as it came.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -15,10 +15,11 @@ from automtl.histories.log import Log
 from automtl.histories.plan import Plan
 from automtl.histories.rows import NO_KEY, Rows
 from automtl.histories.settled import Settled, kind_of, shapes, small
+from automtl.histories.sorting import places_of
 from automtl.tables.values.times import NO_TIME
 
 Arrays = dict[str, np.ndarray]
-EVENTS = ("time", "keys", "values", "known", "items")  # arrays of rows that are all events
+MISSING = -1  # an outcome that is not known, in files
 
 
 @dataclass(frozen=True)
@@ -46,6 +47,7 @@ class State:
     settled: tuple[Settled, ...]
     pending: Rows
     recent: Rows
+    _orders: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, compare=False)
 
     @staticmethod
     def empty(plan: Plan) -> State:
@@ -63,11 +65,13 @@ class State:
         new = rows.take(np.flatnonzero(~late & ~repeated)).events()
         newest = max(self.newest, int(new.time.max(initial=NO_TIME)))
         every = Rows.joined([self.pending, new])
+        every = every.take(every.order)  # once for all keys
         state, dropped = self.settle(plan, every.take(every.settled(newest, plan.delay)))
         pending = every.take(every.pending(newest, plan.delay))
         pending = small(pending.take(pending.sorted(pending.identity)))
         left = [int(np.count_nonzero(rows.event & one)) for one in (late, repeated)]
-        return replace(state, newest=newest, pending=pending), Taken(len(new), left[0], left[1], dropped)
+        state = State(newest, state.settled, pending, state.recent)
+        return state, Taken(len(new), left[0], left[1], dropped)
 
     def narrowed(self, plan: Plan, narrow: Plan) -> State:
         """Return what the state of a plan says for a plan of fewer keys, kinds or no sequence."""
@@ -112,14 +116,24 @@ class State:
 
         Rows that are repeated are no events. Raises EncodingError for a row that is older than the newest event.
         """
-        few = _of_keys(self.settled[place].few, 0, rows.keys[place])
+        few = self.settled[place].few
+        few = few.take(places_of(rows.keys[place], few.keys[0]))
         later = self._with_pending(plan, place, rows)
         return Rows.joined([replace(few, keys=np.broadcast_to(few.keys, (len(rows.keys), len(few)))), later])
 
     def _with_pending(self, plan: Plan, place: int, rows: Rows) -> Rows:
         self._require_later(rows)
         event = np.zeros(len(rows), bool) if plan.frozen else rows.event & ~self._repeated(rows)
-        return Rows.joined([_of_keys(self.pending, place, rows.keys[place]), replace(rows, event=event)])
+        order, keys = self._pending_by_key(place)
+        pending = self.pending.take(order.take(places_of(rows.keys[place], keys)))
+        return Rows.joined([pending, replace(rows, event=event)])
+
+    def _pending_by_key(self, place: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the order of the pending events by a key, and this key; it is kept."""
+        if place not in self._orders:
+            order = np.argsort(self.pending.keys[place], kind="stable")
+            self._orders[place] = order, self.pending.keys[place].take(order)
+        return self._orders[place]
 
     def recently(self, plan: Plan, rows: Rows) -> Rows:
         """Return the events that the sequences of the rows may hold, then the rows, with the sequence's key alone.
@@ -128,7 +142,7 @@ class State:
         """
         assert plan.sequence is not None
         place, _ = plan.sequence
-        recent = _of_keys(self.recent, 0, rows.keys[place])
+        recent = self.recent.take(places_of(rows.keys[place], self.recent.keys[0]))
         return Rows.joined([recent, self._with_pending(plan, place, rows).only(place)])
 
     def _require_later(self, rows: Rows) -> None:
@@ -158,7 +172,7 @@ class State:
             return replace(self, settled=kept), dropped
         place, length = plan.sequence
         recent = Rows.joined([self.recent, rows.only(place)])
-        recent = recent.take(np.flatnonzero(np.isin(recent.keys[0], kept[place].every_key)))
+        recent = recent.take(np.flatnonzero(kept[place].holds(recent.keys[0])))
         return replace(self, settled=kept, recent=small(_last_of_each(recent, length))), dropped
 
 
@@ -179,30 +193,32 @@ def _checked(arrays: Arrays, name: str, kind: type, shape: tuple[int | None, ...
 
 
 def _events(name: str, rows: Rows) -> Arrays:
-    """Return the arrays of events."""
-    return {f"{name}.{part}": array for part, array in vars(rows).items() if part in EVENTS and array is not None}
+    """Return the arrays of events; their outcomes have the narrower type that holds them."""
+    outcomes = np.where(rows.known, rows.values, MISSING)
+    outcomes = outcomes.astype(np.int8 if outcomes.max(initial=0) <= 1 else np.int16)
+    found = {"time": rows.time, "keys": rows.keys, "outcomes": outcomes}
+    found |= {} if rows.items is None else {"items": rows.items}
+    return {f"{name}.{part}": array for part, array in found.items()}
 
 
 def _rows(plan: Plan, arrays: Arrays, name: str, keys: int) -> Rows:
     """Take events from arrays."""
     time = _checked(arrays, f"{name}.time", np.int64, (None,))
     size, outcomes = len(time), len(plan.outcomes)
-    values = _checked(arrays, f"{name}.values", np.int16, (size, outcomes))
+    narrow = arrays.get(f"{name}.outcomes", time).dtype == np.int8
+    values = _checked(arrays, f"{name}.outcomes", np.int8 if narrow else np.int16, (size, outcomes))
     levels = np.array([outcome.levels for outcome in plan.outcomes], np.int64)
-    _require(((values >= 0) & (values <= levels)).all(), f"{name}.values", "is out of range")
+    _require(((values >= MISSING) & (values <= levels)).all(), f"{name}.outcomes", "is out of range")
+    known = values != MISSING
     items = f"{name}.items"
     return Rows(
         time,
         _checked(arrays, f"{name}.keys", np.int64, (keys, size)),
-        values,
-        _checked(arrays, f"{name}.known", np.bool_, (size, outcomes)),
+        np.where(known, values, 0).astype(np.int16),
+        known,
         np.ones(size, np.bool_),
         _checked(arrays, items, np.int32, (None, size)) if items in arrays else None,
     )
-
-
-def _of_keys(events: Rows, place: int, keys: np.ndarray) -> Rows:
-    return events.take(np.flatnonzero(np.isin(events.keys[place], keys)))
 
 
 def _last_of_each(events: Rows, length: int) -> Rows:

@@ -67,6 +67,10 @@ class SequenceHistory:
     fields: Annotated[Key, BeforeValidator(_names)]
     length: int = Limit(default=20, ge=1, le=1000)
 
+    def __post_init__(self) -> None:
+        if not self.fields or len(set(self.fields)) < len(self.fields):
+            raise SchemaError(f"history: sequence: fields {list(self.fields)} name none or one twice; correct them")
+
     def without(self, names: Collection[str]) -> SequenceHistory | Literal[False]:
         """Return the sequence without some fields; False if its key or all of its fields are gone."""
         kept = tuple(name for name in self.fields if name not in names)
@@ -104,6 +108,8 @@ class History:
         for key in self.keys or ():
             if not key or len(set(key)) < len(key):
                 raise SchemaError(f"history: key {list(key)} names no field or one twice; correct it")
+        if len(set(self.keys or ())) < len(self.keys or ()):
+            raise SchemaError("history: 'keys' holds a key twice; leave one out")
 
     def delay_of(self, name: str) -> float:
         """Return the seconds after which the label of a task, or an outcome column, is known."""
@@ -111,14 +117,15 @@ class History:
             return self.label_delay.get(name, self.label_delay.get(OTHERS, 0.0))
         return self.label_delay or 0.0
 
-    def check(self, fields: Collection[str], outcomes: Collection[str]) -> None:
-        """Raise SchemaError for what is none of the `fields` of one value, or no task or outcome column."""
-        sequence = self.sequence or None
-        named = [name for key in self.keys or () for name in key]
-        for what, names in (("key", named), ("sequence", (sequence.key, *sequence.fields) if sequence else ())):
-            for name in names:
-                if name not in fields:
-                    raise SchemaError(f"history: {what} '{name}' is no field of one value{suggestion(name, fields)}")
+    def check(self, fields: Collection[str], ids: Collection[str], outcomes: Collection[str]) -> None:
+        """Raise SchemaError for what is none of the `fields` of one value, no id, or no task or outcome column."""
+        keys = [*(self.keys or ()), *([(self.sequence.key,)] if self.sequence else [])]
+        named = [("key", name, fields, "field of one value") for key in keys for name in key]
+        if self.sequence:
+            named += [("sequence", name, ids, "categorical field") for name in self.sequence.fields]
+        for what, name, known, kind in named:
+            if name not in known:
+                raise SchemaError(f"history: {what} '{name}' is no {kind}{suggestion(name, known)}")
         for name in self.label_delay if isinstance(self.label_delay, dict) else ():
             if name not in (OTHERS, *outcomes):
                 raise SchemaError(

@@ -126,8 +126,10 @@ def infer_schema(
 def completed_schema(table: pl.DataFrame, schema: Schema) -> Schema:
     """Return the schema with what the table says: zones of times, separators of numbers that are text, histories.
 
-    Raises SchemaError for histories or outcomes without a time column.
+    Raises SchemaError for a column that is not there, and for histories or outcomes without a time column.
     """
+    require_columns(table, schema.columns, "field")
+    require_columns(table, [schema.time], "time column")
 
     def completed(field: Field) -> Field:
         column = table[field.name] if field.name in table.columns else pl.Series(field.name, [], dtype=pl.Null)

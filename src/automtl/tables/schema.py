@@ -244,7 +244,7 @@ class Schema:
                     raise SchemaError(f"target_encoding key '{name}' is no field of one value{suggestion(name, known)}")
         self._check_outcomes()
         if self.history:
-            self.history.check(known, (*self.task_names, *self.outcomes))
+            self.history.check(known, ids, (*self.task_names, *self.outcomes))
 
     def _check_outcomes(self) -> None:
         """Raise SchemaError for an outcome column that is twice in the schema."""
@@ -314,6 +314,11 @@ class Schema:
     def task_names(self) -> tuple[str, ...]:
         """Names of the label columns, in order."""
         return tuple(task.name for task in self.tasks)
+
+    @property
+    def condition_columns(self) -> set[str]:
+        """The columns that the conditions of tasks read."""
+        return {Condition.parse(task.condition).column for task in self.tasks if task.condition is not None}
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for YAML or JSON."""

@@ -77,15 +77,20 @@ def _stamps(column: pl.Series, field: Field) -> pl.Series:
     """Convert numbers of the field's unit to Datetime. Raises EncodingError if they are times of another unit."""
     numbers = as_numbers(column)
     stamps = numbers * SCALES[str(field.unit)]
-    middle = numbers.median()
-    unit = likely_unit(numbers)
-    if isinstance(middle, float) and unit is not None and not _likely(middle, str(field.unit)):
-        raise EncodingError(
-            f"column '{column.name}' holds {middle:.0f}, which is no time of these years in '{field.unit}' "
-            f"but in '{unit}'; say 'unit: {unit}' in the schema, or give the unit as at fit"
-        )
+    require_unit(numbers.alias(column.name), str(field.unit))
     stamps = stamps.set((stamps.abs() > 2.0**62).fill_null(False), None)
     return stamps.floor().cast(pl.Int64).cast(pl.Datetime("us"))
+
+
+def require_unit(column: pl.Series, unit: str | None) -> None:
+    """Raise EncodingError if a column holds plain numbers that are times of these years, but in another unit."""
+    likely = likely_unit(column) if unit in SCALES and is_number(column) else None
+    middle = None if likely is None else as_numbers(column).median()
+    if isinstance(middle, float) and not _likely(middle, str(unit)):
+        raise EncodingError(
+            f"column '{own_name(column)}' holds {middle:.0f}, which is no time of these years in '{unit}' "
+            f"but in '{likely}'; say 'unit: {likely}' in the schema, or give the unit as at fit"
+        )
 
 
 def _likely(number: float, unit: str) -> bool:
