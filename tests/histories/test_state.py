@@ -67,9 +67,9 @@ def test_sequences_keep_the_last_settled_events() -> None:
     [
         ("0.keys", np.array([8, 7])), ("0.last", np.zeros((2, 1, 9), np.int16)), ("0.few.keys", np.array([[8, 7]])),
         ("pending.outcomes", np.full((1, 1), 7, np.int16)), ("pending.time", np.array([2**60])),
-        ("newest", np.zeros(2, np.int64)), ("0.few.time", np.array([2**60])), ("recent.time", np.array([2**60])),
-        ("0.count", np.array([-1])), ("0.sums", np.array([[2**63 - 1]])), ("0.last", np.array([[[1, 1, -2]]], np.int16)),
-        ("0.time", np.array([100 * SECOND])),
+        ("newest", np.zeros(2, np.int64)), ("0.few.time", np.array([2**60])), ("recent.time", np.full(3, 2**60)),
+        ("0.count", np.array([-1])), ("0.sums", np.array([[2**63 - 1]])),
+        ("0.last", np.array([[[1, 1, -2]]], np.int16)), ("0.time", np.array([100 * SECOND])),
     ],
 )  # fmt: skip
 def test_arrays_that_cannot_be_a_state_are_named(name: str, value: np.ndarray) -> None:
