@@ -6,7 +6,7 @@ C chunks, B buckets, N rows in all, M outcomes. What is found has the same bits 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, replace, replace
 from functools import cached_property, partial
 from typing import Any, Protocol
 
@@ -187,7 +187,8 @@ def newest_of(chunks: Sequence[LogChunk]) -> int:
 def settled_of(plan: Plan, rows: Rows, newest: int) -> State:
     """Return a state with the settled events, and no others, of a bucket of the plan's one key."""
     events = rows.events()
-    return State.empty(plan).settle(plan, events.take(events.settled(newest, plan.delay)))[0]
+    state, _ = State.empty(plan).settle(plan, events.take(events.settled(newest, plan.delay)))
+    return replace(state, newest=newest)
 
 
 def state_of(plan: Plan, chunks: Sequence[LogChunk], newest: int, parts: Sequence[Sequence[State]]) -> State:
