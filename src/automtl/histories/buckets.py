@@ -6,7 +6,7 @@ C chunks, B buckets, N rows in all, M outcomes. What is found has the same bits 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace, replace
+from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from typing import Any, Protocol
 
