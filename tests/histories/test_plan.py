@@ -21,6 +21,22 @@ def test_plans_go_through_json() -> None:
     assert Plan.from_dict(json.loads(json.dumps(PLAN.to_dict()))) == PLAN
 
 
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("half_lives", [0]), ("half_lives", [10**30]), ("half_lives", [float("nan")]), ("last", 10**9), ("session", -1),
+        ("smoothings", [float("nan")]), ("smoothings", [0]), ("sequence", [0, 10**9]), ("sequence", [-1, 4]),
+        ("horizon", 10**30), ("max_keys", 0), ("keys", [{"key": [], "kinds": []}]), ("frozen", "x"), ("odd", 1),
+        ("keys", [{"key": ["user"], "kinds": ["odd"]}]), ("outcomes", [{"name": "click", "binary": [0]}]),
+        ("outcomes", [{"name": "click", "binary": True, "delay": -1}]),
+        ("outcomes", [{"name": "click", "binary": False, "low": float("inf")}]),
+    ],
+)  # fmt: skip
+def test_plans_that_cannot_be_are_refused(name: str, value: object) -> None:
+    with pytest.raises(ValueError, match=name):
+        Plan.from_dict(PLAN.to_dict() | {name: value})
+
+
 def test_inputs_are_named_kind_by_kind() -> None:
     assert PLAN.names(1) == [
         ("history", "user", "tag", "events"),

@@ -67,11 +67,14 @@ def test_sequences_keep_the_last_settled_events() -> None:
     [
         ("0.keys", np.array([8, 7])), ("0.last", np.zeros((2, 1, 9), np.int16)), ("0.few.keys", np.array([[8, 7]])),
         ("pending.outcomes", np.full((1, 1), 7, np.int16)), ("pending.time", np.array([2**60])),
-        ("newest", np.zeros(2, np.int64)),
+        ("newest", np.zeros(2, np.int64)), ("0.few.time", np.array([2**60])), ("recent.time", np.full(3, 2**60)),
+        ("0.count", np.array([-1])), ("0.sums", np.array([[2**63 - 1]])),
+        ("0.last", np.array([[[1, 1, -2]]], np.int16)), ("0.time", np.array([100 * SECOND])),
     ],
 )  # fmt: skip
 def test_arrays_that_cannot_be_a_state_are_named(name: str, value: np.ndarray) -> None:
-    arrays = State.empty(PLAN).update(PLAN, log([1, 2, 99], [7, 8, 8], [1, 0, 1]))[0].to_arrays()
+    seconds, users = [1, *range(2, 22), 99], [7, *[8] * 20, 8]
+    arrays = State.empty(PLAN).update(PLAN, log(seconds, users, [1] * 22))[0].to_arrays()
     State.from_arrays(PLAN, arrays)
     with pytest.raises(FileError, match=rf"array '{name}' of the model's histories .*; restore"):
         State.from_arrays(PLAN, arrays | {name: value})

@@ -18,6 +18,7 @@ from automtl.features.fitting import Fitted, fit_rows
 from automtl.features.frame import FrameRows
 from automtl.features.hash_table import gathered
 from automtl.features.histories import Histories, HistoryInputs
+from automtl.features.history_check import check_histories
 from automtl.features.layout import CategoricalLayout, Layout, MultiLayout, NumericLayout
 from automtl.features.piecewise import Piecewise
 from automtl.features.scaler import Scaler
@@ -315,6 +316,7 @@ class Encoder:
                 name.removeprefix("histories."): one for name, one in arrays.items() if name.startswith("histories.")
             }
             histories = Histories.from_state(values["histories"], own)
+            check_histories(histories, vocabularies)
         return Encoder(schema, settings, vocabularies, scalers, encodings, values["newest"], histories)
 
 

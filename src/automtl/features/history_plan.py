@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from automtl.features.scaler import sampled_rows
-from automtl.histories.plan import SECOND, KeyPlan, Kind, Outcome, Plan
+from automtl.histories.plan import LARGEST, SECOND, KeyPlan, Kind, Outcome, Plan
 from automtl.histories.rows import log_times
 from automtl.tables.durations import LONGEST
 from automtl.tables.history import History
@@ -23,7 +23,6 @@ from automtl.tables.values.times import LIKELY, NO_TIME
 SMOOTHINGS = (1.5, 0.15)  # of the setting: rare outcomes want more than frequent ones
 HALF_LIVES = (1 / 4, 1 / 32)  # of the span of the training rows
 RANGE = (0.001, 0.999)  # quantiles of a sample of the training rows at which quantities are cut
-LARGEST = 1e300  # size of a quantity; twice of it is a float
 EVERY: tuple[Kind, ...] = ("rates", "recent")
 OF_USER: tuple[Kind, ...] = (*EVERY, "gaps", "last")
 

@@ -187,7 +187,8 @@ def newest_of(chunks: Sequence[LogChunk]) -> int:
 def settled_of(plan: Plan, rows: Rows, newest: int) -> State:
     """Return a state with the settled events, and no others, of a bucket of the plan's one key."""
     events = rows.events()
-    return State.empty(plan).settle(plan, events.take(events.settled(newest, plan.delay)))[0]
+    state, _ = State.empty(plan).settle(plan, events.take(events.settled(newest, plan.delay)))
+    return replace(state, newest=newest)
 
 
 def joined_states(parts: Sequence[State]) -> State:

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import asdict, dataclass, replace
-from typing import Any, Literal, get_args
+from dataclasses import asdict, replace
+from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
+from pydantic import Field as Limit
+from pydantic import TypeAdapter
+from pydantic.dataclasses import dataclass as checked_dataclass
+
+from automtl.tables.durations import LONGEST
+from automtl.tables.entries import CONFIG
 
 Kind = Literal["rates", "recent", "gaps", "last", "session"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
 LEVELS = 1 << 14  # whole steps of a quantity's range
 SECOND = 1_000_000
+LARGEST = 1e300  # size of a quantity; twice of it is a float
 UNITS = (("d", 86_400 * SECOND), ("h", 3_600 * SECOND), ("min", 60 * SECOND), ("s", SECOND), ("ms", 1_000), ("us", 1))
 
+Duration = Annotated[int, Limit(ge=0, le=int(LONGEST * SECOND))]  # microseconds
+Quantity = Annotated[float, Limit(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 
-@dataclass(frozen=True)
+
+@checked_dataclass(frozen=True, config=CONFIG)
 class Outcome:
     """A thing that comes of an event: a task's label or an outcome column, known `delay` after it.
 
@@ -24,10 +34,10 @@ class Outcome:
 
     name: str
     binary: bool
-    delay: int = 0
-    low: float = 0.0
-    high: float = 1.0
-    prior: float = 0.0
+    delay: Duration = 0
+    low: Quantity = 0.0
+    high: Quantity = 1.0
+    prior: Quantity = 0.0
 
     @property
     def levels(self) -> int:
@@ -49,17 +59,17 @@ class Outcome:
         return np.asarray(np.rint(self.shares(np.nan_to_num(values)) * self.levels).astype(np.int64))
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=CONFIG)
 class KeyPlan:
     """A key, one field or a pair, and the kinds of statistics of its earlier events."""
 
-    key: tuple[str, ...]
+    key: Annotated[tuple[str, ...], Limit(min_length=1)]
     kinds: tuple[Kind, ...]
 
 
-@dataclass(frozen=True)
+@checked_dataclass(frozen=True, config=CONFIG)
 class Plan:
-    """All that the statistics of a log depend on, beside the log.
+    """All that the statistics of a log depend on, beside the log. Values that cannot be are refused.
 
     `smoothings`: imagined events at the prior, by which means are smoothed; recent means start from those of the first.
     `last`: how many events enter one by one. `session`: a longer gap begins a new session. `horizon`: gaps are cut
@@ -68,14 +78,14 @@ class Plan:
 
     keys: tuple[KeyPlan, ...]
     outcomes: tuple[Outcome, ...]
-    half_lives: tuple[int, ...] = ()
-    last: int = 3
-    session: int = 1800 * SECOND
-    smoothings: tuple[float, ...] = (20.0,)
+    half_lives: tuple[Annotated[Duration, Limit(ge=1)], ...] = ()
+    last: int = Limit(default=3, ge=0, le=100)
+    session: Duration = 1800 * SECOND
+    smoothings: tuple[Annotated[Quantity, Limit(gt=0)], ...] = (20.0,)
     frozen: bool = False
-    sequence: tuple[int, int] | None = None
-    horizon: int = 365 * 86_400 * SECOND
-    max_keys: int = 10_000_000
+    sequence: tuple[Annotated[int, Limit(ge=0)], Annotated[int, Limit(ge=1, le=1000)]] | None = None
+    horizon: int = Limit(default=365 * 86_400 * SECOND, ge=0, le=1 << 62)
+    max_keys: int = Limit(default=10_000_000, ge=1, le=1 << 62)
 
     @property
     def delay(self) -> int:
@@ -128,13 +138,8 @@ class Plan:
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> Plan:
-        """Read what `to_dict` returned, also after it went through JSON."""
-        keys = tuple(KeyPlan(tuple(one["key"]), tuple(one["kinds"])) for one in values["keys"])
-        outcomes = tuple(Outcome(**one) for one in values["outcomes"])
-        sequence = values["sequence"] and (values["sequence"][0], values["sequence"][1])
-        lists = {"keys": keys, "outcomes": outcomes, "sequence": sequence}
-        lists |= {name: tuple(values[name]) for name in ("half_lives", "smoothings")}
-        return Plan(**(values | lists))
+        """Read what `to_dict` returned, also after it went through JSON. Raises ValueError for what cannot be."""
+        return TypeAdapter(Plan).validate_python(values)
 
 
 def duration(microseconds: int) -> str:

@@ -20,6 +20,7 @@ from automtl.tables.values.times import NO_TIME
 
 Arrays = dict[str, np.ndarray]
 SESSION = ("time", "begin", "length")  # what a session goes on from
+LARGEST = 1 << 62  # number that a state may hold
 FEW = 8  # events of a key that are kept as they are
 NOTHING = {  # what an array holds of no events
     "time": NO_TIME, "count": 0, "sums": 0, "known": 0, "block": NO_TIME, "decayed": 0, "positive": NO_TIME,
@@ -49,6 +50,15 @@ def shapes(plan: Plan, place: int) -> dict[str, tuple[int, ...]]:
 def kind_of(name: str) -> type:
     """Return the type of an array."""
     return np.int16 if name == "last" else np.int64
+
+
+def may_be(name: str, array: np.ndarray, newest: int) -> bool:
+    """Tell whether an array holds what it may in a state whose newest event is of this time."""
+    if name == "block":
+        return True
+    if name in ("time", "positive", "begin"):
+        return bool((((array >= -LARGEST) & (array <= newest)) | (array == NO_TIME)).all())
+    return bool(((array >= (-1 if name == "last" else 0)) & (array <= LARGEST)).all())
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from automtl.errors import EncodingError, FileError
 from automtl.histories.log import Log
 from automtl.histories.plan import Plan
 from automtl.histories.rows import NO_KEY, Rows
-from automtl.histories.settled import Settled, kind_of, shapes, small
+from automtl.histories.settled import Settled, kind_of, may_be, shapes, small
 from automtl.histories.sorting import places_of
 from automtl.tables.values.times import NO_TIME
 
@@ -102,11 +102,15 @@ class State:
             _require((keys[1:] > keys[:-1]).all() and (keys != NO_KEY).all(), f"{place}.keys", "does not rise")
             names = {name: (len(keys), *shape) for name, shape in shapes(plan, place).items()}
             found = {name: _checked(left, f"{place}.{name}", kind_of(name), shape) for name, shape in names.items()}
+            for name, array in found.items():
+                _require(may_be(name, array, int(newest[0])), f"{place}.{name}", "is out of range")
             few = _rows(plan, left, f"{place}.few", 1)
             _require((few.keys[0][1:] >= few.keys[0][:-1]).all(), f"{place}.few.keys", "does not rise")
             settled.append(Settled(keys, found, few))
         pending, recent = _rows(plan, left, "pending", len(plan.keys)), _rows(plan, left, "recent", 1)
-        _require((pending.time <= newest[0]).all(), "pending.time", "is later than the newest event")
+        every = {"pending": pending, "recent": recent, **{f"{at}.few": one.few for at, one in enumerate(settled)}}
+        for name, rows in every.items():
+            _require(may_be("time", rows.time, int(newest[0])), f"{name}.time", "is out of range")
         for name in left:
             _require(False, name, "is unknown")
         return State(int(newest[0]), tuple(settled), pending, recent)
