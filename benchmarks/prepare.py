@@ -10,6 +10,11 @@ column that says train, val or test. Each run has its own process; imports are n
   numbers, and saves the same arrays, not synced; of all rows at once, since LabelEncoder fails on values it has not
   seen. The second turns texts to Python objects first, as pandas 2 reads them.
 
+With `--log`, parts are logs of a million rows: 5 ids, 4 tasks, the time; as many users as a twentieth of all rows.
+
+- `histories`: histories of six keys (three ids and three pairs) and the user's last 20 events, of three ids each.
+- `target_encoding`: time-ordered target encodings of the same keys.
+
 `processor_seconds`: of the process, that of the system for it included.
 `anonymous_megabytes`: the highest memory of the process that is its own, without pages of files, which the system takes
 back when it needs them; sampled every 20 ms. `pandas`, the ratios: rows a second, against 5 million rows, of each run,
@@ -37,6 +42,7 @@ import polars as pl
 from common import arguments, report
 
 PART, DISTINCT = 5_000_000, 1_000_000
+LOG_START, LOG_SPAN, LOG_TASKS = 1_700_000_000_000, 14 * 86_400_000, ("click", "like", "follow", "buy")  # milliseconds
 ROW_BYTES = 500  # of disk that a row takes, at most, with the working folder
 DENSE, SCATTERED, TEXTS, SHORT, NUMBERS, LABELS = (
     [f"{kind}_{i}" for i in range(count)]
@@ -97,6 +103,41 @@ def run_prepare(paths: list[Path], folder: Path) -> dict[str, Any]:
     return {"until": stages}
 
 
+def make_log(place: int, rows: int, parts: int) -> pl.DataFrame:
+    """A part of a log, in order of time."""
+    rng, total = np.random.default_rng([2, place]), rows * parts
+    values = {"user": total // 20, "item": total // 50, "author": total // 200, "tag": 60, "tab": 8}
+    columns: dict[str, Any] = {name: (rng.random(rows) ** 2 * count).astype(int) for name, count in values.items()}
+    columns["at"] = LOG_START + np.sort(rng.integers(0, LOG_SPAN // parts, rows)) + place * (LOG_SPAN // parts)
+    columns |= {name: (rng.random(rows) < 0.2).astype(np.int8) for name in LOG_TASKS}
+    return pl.DataFrame(columns)
+
+
+def run_log(paths: list[Path], folder: Path, histories: bool) -> dict[str, Any]:
+    from automtl.config import make_settings
+    from automtl.experiment.prepare import prepare_table
+    from automtl.tables.schema import Schema
+
+    pairs = [["user", name] for name in ("author", "tag", "tab")]
+    keys = [["user"], ["item"], ["author"], *pairs]
+    sequence = {"key": "user", "fields": ["item", "author", "tag"]}
+    values: dict[str, Any] = {
+        "fields": [{"name": name, "kind": "categorical"} for name in ("user", "item", "author", "tag", "tab")],
+        "tasks": [{"name": name} for name in LOG_TASKS], "time": "at",
+    }  # fmt: skip
+    values |= {"history": {"keys": keys, "sequence": sequence, "unit": "ms"}} if histories else {"history": False}
+    schema = Schema.from_dict(values | ({} if histories else {"target_encoding": keys}))
+    settings = make_settings({"split": {"method": "time"}})
+    source, made_in = str(paths[0].parent), folder / "prepared"
+    made = prepare_table(source, out=made_in, schema=schema, settings=settings, memory_bytes=4 * 2**30)
+    sizes = [path.stat().st_size for path in made_in.rglob("*") if path.is_file()]
+    state = (made_in / "encoder.safetensors").stat().st_size
+    return {
+        "inputs": made.encoder.layout.num_numeric, "prepared_megabytes": round(sum(sizes) / 2**20),
+        "encoder_megabytes": round(state / 2**20),
+    }  # fmt: skip
+
+
 def run_open(folder: Path) -> dict[str, Any]:
     import torch
 
@@ -128,6 +169,8 @@ def run_pandas(path: Path, folder: Path, objects: bool) -> dict[str, Any]:
 
 RUNS: dict[str, Callable[[list[Path], Path], dict[str, Any]]] = {
     "prepare": run_prepare,
+    "histories": lambda paths, folder: run_log(paths, folder, histories=True),
+    "target_encoding": lambda paths, folder: run_log(paths, folder, histories=False),
     "open": lambda paths, folder: run_open(folder),
     "pandas": lambda paths, folder: run_pandas(paths[0], folder, objects=False),
     "pandas_objects": lambda paths, folder: run_pandas(paths[0], folder, objects=True),
@@ -191,6 +234,25 @@ def sizes_of(folder: Path, paths: list[Path], sizes: list[int], part: int) -> di
     return found
 
 
+def logs_of(folder: Path, given: list[int], millions: int = 1_000_000) -> dict[str, Any]:
+    """Prepare logs of so many million rows, with histories and with target encodings."""
+    found: dict[str, Any] = {}
+    for parts in given:
+        log = folder / "log"
+        log.mkdir()
+        paths = [log / f"part-{place:03d}.parquet" for place in range(parts)]
+        for place, path in enumerate(paths):
+            make_log(place, millions, parts).write_parquet(path)
+        own = {}
+        for run in ("target_encoding", "histories"):
+            own[run] = in_process(run, paths, folder)
+            shutil.rmtree(folder / "prepared")
+        shutil.rmtree(log)
+        times = {run: one["processor_seconds"] for run, one in own.items()}
+        found[str(parts * millions)] = own | {"ratio": round(times["histories"] / times["target_encoding"], 2)}
+    return found
+
+
 def projection(found: dict[str, Any], rows: int = 100_000_000) -> dict[str, float]:
     """Seconds that so many rows take, by the last two sizes: what more rows cost goes on."""
     (one, first), (two, last) = list(found.items())[-2:]
@@ -216,6 +278,9 @@ def main() -> None:
     parser.add_argument("--against", nargs="*", default=["pandas", "pandas_objects"], help="other sides to run")
     parser.add_argument("--where", type=Path, help="a folder for temporary files")
     parser.add_argument("--parts", type=Path, help="a folder for the parts, which stay there, and are not made twice")
+    parser.add_argument(
+        "--log", type=int, nargs="+", help="prepare logs of so many million rows with histories instead"
+    )
     parser.add_argument("--run", choices=RUNS, help="run one side here and print its figures (used by the parent)")
     parser.add_argument("--paths", type=Path, nargs="*", default=[])
     parser.add_argument("--folder", type=Path)
@@ -226,6 +291,10 @@ def main() -> None:
             ("pandas", "sklearn.preprocessing") if given.run.startswith("pandas") else ("automtl.experiment.prepare",)
         )
         print(json.dumps(measured(lambda: RUNS[given.run](given.paths, given.folder), modules)))
+        return
+    if given.log:
+        with tempfile.TemporaryDirectory(dir=given.where) as name:
+            report("prepare-histories", {"prepare": logs_of(Path(name), given.log)}, given.out, ["polars", "numpy"])
         return
     with tempfile.TemporaryDirectory(dir=given.where) as name:
         folder, needed = Path(name), max(given.sizes) * given.rows * ROW_BYTES

@@ -16,6 +16,7 @@ from automtl.histories.buckets import (
     bits_for,
     bucket_of,
     inputs_by_buckets,
+    joined_states,
     newest_of,
     settled_of,
     state_by_buckets,
@@ -97,9 +98,8 @@ def test_the_state_of_chunks_is_that_of_the_log(bits: int, max_keys: int) -> Non
     parts = chunks(rows, 3)
     for place in range(len(plan.keys)):
         found = bucketed(parts, place, bits)
-        states.append(
-            [settled_of(plan.only(place), found.rows(one), newest_of(parts)) for one in range(len(found.buckets))]
-        )
+        own, newest = plan.only(place), newest_of(parts)
+        states.append(joined_states([settled_of(own, found.rows(one), newest) for one in range(len(found.buckets))]))
     assert_same(state_of(plan, parts, newest_of(parts), states), State.empty(plan).update(plan, rows)[0])
 
 

@@ -23,7 +23,8 @@ from automtl.features.column_selection import select_inputs, select_task_rows
 from automtl.features.coverage import Coverage
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
-from automtl.system.files import folder_written_whole, json_bytes, move_whole, require_free, write_whole
+from automtl.system.arrays import write_arrays
+from automtl.system.files import folder_written_whole, json_bytes, move_whole, require_free, write_whole, written_whole
 from automtl.system.manifest import MANIFEST, PREPARED, ROWS, checksum, checksums
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings
@@ -176,8 +177,9 @@ def write_encoder(folder: Path, encoder: Encoder) -> None:
     if all((folder / name).is_file() for name in names):
         return
     values, arrays = encoder.to_state()
-    for name, content in zip(names, (json_bytes(values), safe_numpy.save(arrays)), strict=True):
-        write_whole(folder / name, content)
+    write_whole(folder / names[0], json_bytes(values))
+    with written_whole(folder / names[1]) as part:
+        write_arrays(part, arrays)
 
 
 def _write_small(folder: Path, encoder: Encoder, origin: Origin, report: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field, replace
 from itertools import repeat
 from typing import Any
@@ -417,10 +417,20 @@ def completed_batch(out: Batch, filled: list[Filled], group: np.ndarray | None) 
 
 def with_histories(batch: Batch, inputs: HistoryInputs) -> Batch:
     """Write the inputs of histories into a batch of the same rows: the last of its numbers, and further lists."""
-    numeric = batch.features.numeric.numpy()
-    numeric[:, numeric.shape[1] - inputs.numbers.shape[1] :] = inputs.numbers
-    lists = tuple(map(torch.from_numpy, inputs.lists))
-    return replace(batch, features=replace(batch.features, multi=(*batch.features.multi, *lists)))
+    history_numbers(batch, inputs.numbers.shape[1])[:] = inputs.numbers
+    return with_events(batch, inputs.lists)
+
+
+def history_numbers(batch: Batch, width: int) -> np.ndarray:
+    """Return the numbers of a batch, (N, width), that histories write: the last ones."""
+    numeric: np.ndarray = batch.features.numeric.numpy()
+    return numeric[:, numeric.shape[1] - width :]
+
+
+def with_events(batch: Batch, lists: Iterable[np.ndarray]) -> Batch:
+    """Add the ids of the events of sequences to a batch of the same rows."""
+    events = map(torch.from_numpy, lists)
+    return replace(batch, features=replace(batch.features, multi=(*batch.features.multi, *events)))
 
 
 def padded(parts: list[Parts]) -> np.ndarray:

@@ -91,13 +91,13 @@ class WholeLog:
 def state_by_buckets(plan: Plan, rows: Rows) -> State:
     """Return the state that `State.update` makes of rows and an empty one; several buckets are worked on at once."""
     log: list[LogChunk] = [WholeLog(rows)]
-    newest, parts = newest_of(log), []
+    newest, states = newest_of(log), []
     for place in range(len(plan.keys)):
         own, alone = plan.only(place), rows.only(place)
         alone = alone if own.sequence is not None else replace(alone, items=None)
         settle = partial(_settled_part, own, alone, newest)
-        parts.append(in_threads(settle, _buckets_of(rows, place)))
-    return state_of(plan, log, newest, parts)
+        states.append(joined_states(in_threads(settle, _buckets_of(rows, place))))
+    return state_of(plan, log, newest, states)
 
 
 def _settled_part(plan: Plan, rows: Rows, newest: int, chosen: np.ndarray) -> State:
@@ -191,18 +191,25 @@ def settled_of(plan: Plan, rows: Rows, newest: int) -> State:
     return replace(state, newest=newest)
 
 
-def state_of(plan: Plan, chunks: Sequence[LogChunk], newest: int, parts: Sequence[Sequence[State]]) -> State:
+def joined_states(parts: Sequence[State]) -> State:
+    """Join what `settled_of` found of each bucket."""
+    settled = Settled.joined([part.settled[0] for part in parts])
+    return replace(parts[0], settled=(settled,), recent=Rows.joined([part.recent for part in parts]))
+
+
+def state_of(plan: Plan, chunks: Sequence[LogChunk], newest: int, states: Sequence[State]) -> State:
     """Return the state at the end of a log in chunks, as `State.update` finds it.
 
-    newest: the time of the newest event; parts: by key of the plan, what `settled_of` found of each bucket.
+    newest: the time of the newest event; states: by key of the plan, the settled events.
     """
     pending = Rows.joined([State.empty(plan).pending, *(_pending(plan, chunk, newest) for chunk in chunks)])
-    settled = tuple(Settled.joined([state.settled[0] for state in own]).newest(plan.max_keys) for own in parts)
+    settled = tuple(one.settled[0].newest(plan.max_keys) for one in states)
     recent = State.empty(plan).recent
     if plan.sequence is not None:
         place, _ = plan.sequence
-        recent = Rows.joined([state.recent for state in parts[place]])
-        recent = recent.take(np.flatnonzero(settled[place].holds(recent.keys[0])))
+        recent = states[place].recent
+        if settled[place] is not states[place].settled[0]:
+            recent = recent.take(np.flatnonzero(settled[place].holds(recent.keys[0])))
     return State(newest, settled, small(pending.take(pending.sorted(pending.identity))), recent)
 
 

@@ -6,18 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
 
-from automtl.dataset.builder.rows import FileRows, array_in
+from automtl.dataset.builder.rows import FileRows, RecordFile, array_in
 from automtl.dataset.builder.workdir import FileChunk, write_about
 from automtl.features.chunk import ChunkColumns
 from automtl.features.fitting import Fitted
 from automtl.features.histories import (
-    ROWS,
     Histories,
-    HistoryInputs,
     fit_spread,
     item_types,
     spread_rows,
@@ -39,11 +37,13 @@ from automtl.histories.rows import NO_KEY, Rows, float_keys, joined_keys
 from automtl.histories.sequences import aspects, last_events
 from automtl.histories.state import State
 from automtl.histories.statistics import inputs
+from automtl.system.arrays import mapped_arrays, write_arrays
 from automtl.system.threads import in_threads
 from automtl.tables.roles import TRAIN, group_ids
 from automtl.tables.schema import FieldKind, Schema
 from automtl.tables.values.times import NO_TIME
 
+STATE = "state.safetensors"
 VALUES, KNOWN = "history.values", "history.known"  # arrays that are added to the chunks
 
 
@@ -128,21 +128,24 @@ class KeyWork:
         buckets = self._buckets(bits if done is None else done["bits"])
         if done is None:
             with work.step(name) as fresh:
-                self._find(buckets, partial(array_in, fresh))
+                self._find(buckets, fresh)
                 for one in fresh.glob("log.*"):
                     one.unlink()
                 write_about(fresh, {"bits": bits})
         folder = work.folder / name
-        raw = _read(folder / "raw.npy") if self.width else np.zeros((_total(self.rows), 0), np.float32)
-        lists = None if self.plan.sequence is None else _read(folder / "lists.npy")
-        arrays = [load_file(folder / f"state.{bucket}.safetensors") for bucket in range(len(buckets))]
-        states = [State.from_arrays(self.plan, one) for one in arrays]
-        return KeyResults(buckets, raw, lists, states)
+        raw, lists = self._files(folder)
+        state = State.from_arrays(self.plan, mapped_arrays(folder / STATE))
+        return KeyResults(buckets, raw.read(), None if lists is None else lists.read(), state)
 
-    @property
-    def width(self) -> int:
-        """W, the number of inputs."""
-        return len(self.plan.names(0))
+    def _files(self, folder: Path) -> tuple[RecordFile, RecordFile | None]:
+        """Return the files of raw inputs, (W,) float32 each, and of ids: (L,) of each aspect of the last events."""
+        total = _total(self.rows)
+        raw = RecordFile(folder / "raw", total, np.dtype((np.float32, (len(self.plan.names(0)),))))
+        if self.plan.sequence is None:
+            return raw, None
+        kinds = enumerate([*self.types, *(np.uint8 for _ in aspects(self.plan))])
+        record = np.dtype([(str(place), kind, (self.plan.sequence[1],)) for place, kind in kinds])
+        return raw, RecordFile(folder / "lists", total, record)
 
     def _buckets(self, bits: int) -> Buckets:
         """Deal the rows of all chunks out."""
@@ -154,41 +157,59 @@ class KeyWork:
 
         return Buckets(in_threads(number, self.log), bits)
 
-    def _find(self, buckets: Buckets, scratch: Scratch) -> None:
+    def _find(self, buckets: Buckets, folder: Path) -> None:
         """Work on one bucket after another: inputs, lists and the state at the end."""
-        total, folder = _total(self.rows), self.rows.work.folder / f"histories.{self.place}.new"
+        scratch = partial(_scratch, folder)
         read = [partial(one.rows, [self.place]) for one in self.log]
-        log = BucketedLog.empty(buckets, read[0](), lambda name, *shape: scratch(f"log.{name}", *shape))
+        log = BucketedLog.empty(buckets, read[0](), scratch)
         in_threads(lambda number: log.add(number, read[number]()), range(len(read)))
-        raw = scratch("raw", (total, self.width), np.float32) if self.width else None
-        lists = None if self.plan.sequence is None else scratch("lists", (total,), self._record)
+        raw, lists = self._files(folder)
+        raw.begin()
+        if lists is not None:
+            lists.begin()
 
         def find(bucket: int) -> None:
-            rows, span = log.rows(bucket), buckets.span(bucket)
-            if raw is not None:
-                found = inputs(self.plan, 0, rows)
-                for start in range(0, len(found), ROWS):
-                    raw[span][start : start + ROWS] = found[start : start + ROWS]
+            rows, start = log.rows(bucket), buckets.span(bucket).start
+            raw.write(start, inputs(self.plan, 0, rows))
             if lists is not None:
-                ids = last_events(self.plan, rows).ids(self.types)
-                for name, one in zip(lists.dtype.names or (), ids, strict=True):
-                    lists[name][span] = one
-            arrays = settled_of(self.plan, rows, self.newest).to_arrays()
-            solid = {name: np.ascontiguousarray(array) for name, array in arrays.items()}
-            save_file(solid, folder / f"state.{bucket}.safetensors")
+                lists.write(start, _records(last_events(self.plan, rows).ids(self.types), lists.kind))
+            write_arrays(_part(folder, bucket), settled_of(self.plan, rows, self.newest).to_arrays())
 
         self.rows.each("histories", find, range(len(buckets)))
-
-    @property
-    def _record(self) -> np.dtype[np.void]:
-        """The type of the ids of a row: (L,) of each aspect of its last events."""
-        assert self.plan.sequence is not None
-        kinds = [*self.types, *(np.uint8 for _ in aspects(self.plan))]
-        return np.dtype([(str(place), kind, (self.plan.sequence[1],)) for place, kind in enumerate(kinds)])
+        parts = [mapped_arrays(_part(folder, bucket)) for bucket in range(len(buckets))]
+        write_arrays(folder / STATE, _joined(parts, scratch))
 
 
-def _read(path: Path) -> np.ndarray:
-    return np.asarray(np.load(path, mmap_mode="r"))
+def _scratch(folder: Path, name: str, shape: tuple[int, ...], kind: Any) -> np.ndarray:
+    """Make an array in a file that goes at the end of the step."""
+    return array_in(folder, f"log.{name}", shape, kind)
+
+
+def _part(folder: Path, bucket: int) -> Path:
+    """Name the file of the state of a bucket."""
+    return folder / f"log.state.{bucket}"
+
+
+def _records(arrays: Sequence[np.ndarray], kind: np.dtype[np.void]) -> np.ndarray:
+    """Put arrays, (n, ...) each, side by side as (n,) records."""
+    found = np.empty(len(arrays[0]), kind)
+    for name, array in zip(kind.names or (), arrays, strict=True):
+        found[name] = array
+    return found
+
+
+def _joined(parts: Sequence[dict[str, np.ndarray]], scratch: Scratch) -> dict[str, np.ndarray]:
+    """Join the arrays of states of rising keys; all have the same newest event."""
+    found = {"newest": parts[0]["newest"]}
+    for name in parts[0].keys() - found.keys():
+        own = [part[name] for part in parts]
+        axis = int(own[0].ndim == 2 and name.endswith((".keys", ".items")))  # of the events
+        shape = np.array(own[0].shape)
+        shape[axis] = sum(one.shape[axis] for one in own)
+        make = scratch if shape.all() else lambda _, *given: np.empty(*given)  # an empty file cannot be mapped
+        into = make(name, tuple(shape.tolist()), np.result_type(*own))
+        found[name] = np.concatenate(own, axis=axis, out=into)
+    return found
 
 
 @dataclass(frozen=True)
@@ -198,7 +219,7 @@ class KeyResults:
     buckets: Buckets
     raw: np.ndarray
     lists: np.ndarray | None
-    states: list[State]
+    state: State
 
     def sampled(self, rows: Sequence[np.ndarray]) -> np.ndarray:
         """Return the raw inputs of some rows of each chunk."""
@@ -213,9 +234,8 @@ class FileHistories:
     histories: Histories
     found: list[KeyResults]
 
-    def inputs(self, number: int, chosen: np.ndarray) -> HistoryInputs:
-        """Return the inputs of the chosen rows of a chunk, given by its number."""
-        numbers = np.empty((len(chosen), self.histories.width), np.float32)
+    def fill(self, number: int, chosen: np.ndarray, numbers: np.ndarray) -> list[np.ndarray]:
+        """Write the numbers, (n, W), of the chosen rows of a chunk, given by its number; returns their lists."""
         start, lists = 0, list[np.ndarray]()
         for spread, one in zip(self.histories.spreads, self.found, strict=True):
             places, width = one.buckets.places(number).take(chosen), one.raw.shape[1]
@@ -224,7 +244,7 @@ class FileHistories:
             if one.lists is not None:
                 records = one.lists.take(places)
                 lists += [np.ascontiguousarray(records[name]) for name in records.dtype.names or ()]
-        return HistoryInputs(numbers, tuple(lists))
+        return lists
 
 
 def fit_histories(rows: FileRows, fitted: Fitted, ids: Mapping[int, np.ndarray]) -> FileHistories:
@@ -248,11 +268,11 @@ def fit_histories(rows: FileRows, fitted: Fitted, ids: Mapping[int, np.ndarray])
     found = [one.results(bits) for one in work]
     sample = _spread_rows(rows.chunks)
     spreads = tuple(fit_spread(one.sampled(sample)) for one in found)
-    histories = Histories(schema, plan, spreads, state_of(plan, log, newest, [one.states for one in found]))
+    histories = Histories(schema, plan, spreads, state_of(plan, log, newest, [one.state for one in found]))
     if not columns.settings.sequences:
         histories = histories.without_sequence()
         found = [replace(one, lists=None) for one, key in zip(found, plan.keys, strict=True) if key.kinds]
-    return FileHistories(histories, [replace(one, states=[]) for one in found])
+    return FileHistories(histories, found)
 
 
 def _total(rows: FileRows) -> int:

@@ -21,7 +21,7 @@ from automtl.dataset.store import Store, noting
 from automtl.features.batch import Batch
 from automtl.features.chunk import ChunkColumns
 from automtl.features.coverage import Coverage
-from automtl.features.encoder import CodedRows, Encoder, completed_batch, with_histories
+from automtl.features.encoder import CodedRows, Encoder, completed_batch, history_numbers, with_events
 from automtl.features.fitting import Fitted, fit_rows
 from automtl.features.settings import EncoderSettings
 from automtl.system.files import remove_unfinished
@@ -67,7 +67,10 @@ class CodedTable:
         )
         filled = encoder.fill(own, out, labels=True)
         batch = completed_batch(out, [filled], None if encoder.schema.group is None else own.role("group"))
-        return batch if self.histories is None else with_histories(batch, self.histories.inputs(number, chosen))
+        if self.histories is None:
+            return batch
+        numbers = history_numbers(batch, self.histories.histories.width)
+        return with_events(batch, self.histories.fill(number, chosen, numbers))
 
 
 @dataclass(frozen=True)

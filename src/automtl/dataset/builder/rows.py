@@ -24,6 +24,7 @@ from automtl.system.threads import in_order
 
 # A quarter of the memory is for vocabularies, an eighth for each column that is counted, an eighth for each key.
 VALUES, COUNTED, KEYS = 4, 8, 8
+ROWS = 1 << 13  # that are written at a time, so that temporaries stay in the cache
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,33 @@ class FileRows:
 
     def scratch(self, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
         return array_in(self.work.folder, name, shape, dtype)
+
+
+@dataclass(frozen=True)
+class RecordFile:
+    """A file of N records of one type, which are written at any place, and mapped into memory when read."""
+
+    path: Path
+    rows: int
+    kind: np.dtype[Any]
+
+    def begin(self) -> None:
+        """Make the file, whose content is still to come."""
+        with self.path.open("wb") as file:
+            file.truncate(self.rows * self.kind.itemsize)
+
+    def write(self, start: int, records: np.ndarray) -> None:
+        """Write records from a place on; a mapped file would take twice the time."""
+        with self.path.open("r+b") as file:
+            file.seek(start * self.kind.itemsize)
+            for first in range(0, len(records), ROWS):
+                file.write(np.ascontiguousarray(records[first : first + ROWS]).view(np.uint8).data)
+
+    def read(self) -> np.ndarray:
+        """Return all records, (N, ...)."""
+        if self.rows * self.kind.itemsize == 0:
+            return np.zeros(self.rows, self.kind)
+        return np.asarray(np.memmap(self.path, self.kind, "r", shape=(self.rows,)))
 
 
 def array_in(folder: Path, name: str, shape: tuple[int, ...], dtype: type) -> np.ndarray:
