@@ -272,7 +272,7 @@ def test_an_existing_folder_is_kept(
             lambda f: (f / "manifest.json").write_text(
                 f'{{"kind": "saved model", "format": 1, "automtl": "{__version__}"}}'
             ),
-            "reads 3; fit again",
+            "reads 4; fit again",
         ),
         (lambda f: (f / "manifest.json").write_text("{"), "cannot be read"),
     ],

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from automtl.config import make_settings
-from automtl.errors import AutomtlError, FileError, SchemaError, SettingsError
+from automtl.errors import AutomtlError, EncodingError, FileError, SchemaError, SettingsError
 from automtl.experiment import ColumnRoles, fit_table
 from automtl.experiment.update import update_model
 from automtl.predictor import Predictor
@@ -73,7 +73,7 @@ def test_mistakes_are_named_and_nothing_changes(log: pl.DataFrame, model: Path, 
     wrong: list[tuple[pl.DataFrame, type[AutomtlError], str]] = [
         (log[1000:].drop("click"), SchemaError, "task 'click'"),
         (log[1000:].drop("moment"), SchemaError, "'moment'"),
-        (log[1000:].drop("shop"), SchemaError, "'shop'"),
+        (log[1000:].drop("shop"), EncodingError, "'shop'"),
     ]
     for table, kind, named in wrong:
         with pytest.raises(kind, match=named):

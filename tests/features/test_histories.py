@@ -210,7 +210,8 @@ def test_outcomes_may_be_truths_in_words() -> None:
 def test_saved_histories_give_the_same_inputs(tmp_path: Path) -> None:
     log = timed()
     _, encoder = fitted(log, schema_of(label_delay="2m"))
-    for histories in (of(encoder), of(encoder).without([(("user",), "last"), (("item",), "rates")])[0]):
+    few = of(encoder).without([(("user",), "last"), (("item",), "rates")])[0]
+    for histories in (of(encoder), few, few.without_sequence()):
         values, arrays = histories.to_state()
         loaded = Histories.from_state(values, safe_numpy.load(safe_numpy.save(arrays)))
         assert loaded.schema == histories.schema and loaded.plan == histories.plan

@@ -530,13 +530,13 @@ def test_a_name_is_never_a_pattern_nor_a_derived_one(tmp_path: Path) -> None:
         **odd,
     )  # fmt: skip
     run = fit(rows, settings=make_settings(QUICK | {"model": "mmoe"}), out=tmp_path / "run")
-    scores = run.predictor.predict(rows)
+    scores = run.predictor.predict(rows, history=rows)
     assert scores.columns == ["click"]
     for name in ODD_NAMES:
         changed = pl.DataFrame({**dict(zip(rows.columns, rows.get_columns(), strict=True)), name: odd[name].reverse()})
-        assert not scores.equals(run.predictor.predict(changed)), name
+        assert not scores.equals(run.predictor.predict(changed, history=rows)), name
     rows.write_csv(tmp_path / "a.csv")
-    assert run.predictor.predict(tmp_path / "a.csv").equals(scores)
+    assert run.predictor.predict(tmp_path / "a.csv", history=rows).equals(scores)
     check_table(rows, ["click"])
 
 

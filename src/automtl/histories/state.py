@@ -80,8 +80,10 @@ class State:
             replace(self.settled[old], arrays={name: self.settled[old].arrays[name] for name in shapes(narrow, new)})
             for new, old in enumerate(places)
         )
-        recent = self.recent if narrow.sequence is not None else Rows.empty(1, len(plan.outcomes))
-        return State(self.newest, settled, replace(self.pending, keys=self.pending.keys[places]), recent)
+        recent, pending = self.recent, replace(self.pending, keys=self.pending.keys[places])
+        if narrow.sequence is None:
+            recent, pending = Rows.empty(1, len(plan.outcomes)), replace(pending, items=None)
+        return State(self.newest, settled, pending, recent)
 
     def to_arrays(self) -> Arrays:
         """Return all that the state holds as arrays by name, for a file."""
