@@ -19,8 +19,10 @@ import numpy as np
 import polars as pl
 
 from automtl.config import Settings
+from automtl.dataset.store import data_loader
 from automtl.errors import AutomtlError
 from automtl.experiment.prepare import prepare_table
+from automtl.experiment.source import TableSource
 from automtl.features.batch import Batch
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
@@ -450,11 +452,11 @@ def _compare_parts(table: Table, chosen: Sequence[Chosen], whole: Chosen, folder
         schema = Schema.from_dict(table.schema)
         with quietly():
             tables = [read_table(given), read_table(folder / "parts")]
-            found = [_split_and_encoded(one, schema, settings) for one in tables]
             prepared = prepare_table(
                 str(folder / "parts"), out=folder / "out", schema=schema, settings=settings,
                 chunk_rows=rng.choice([1, 3, 7, 1000]),
             )  # fmt: skip
+            found = [_split_and_encoded(one, prepared.schema, settings) for one in tables]
             ready = {}
             for part in ("train", "valid", "test"):
                 bits = encoded(prepared.rows(part), prepared.encoder)
@@ -472,9 +474,10 @@ def _compare_parts(table: Table, chosen: Sequence[Chosen], whole: Chosen, folder
 
 
 def _split_and_encoded(table: pl.DataFrame, schema: Schema, settings: Settings) -> Bits:
-    split = split_table(table, schema, settings.split, 0)
-    encoder, train = Encoder.fit(split.train, schema, settings.encoder, 0)
-    found: Bits = {}
-    for part, batch in (("train", train), ("valid", encoder.encode(split.valid)), ("test", encoder.encode(split.test))):
+    source, found = TableSource(split_table(table, schema, settings.split, 0), schema, 0), dict[str, Any]()
+    with data_loader(settings.data_loader) as loader:
+        encoder, train, valid = source.encode(settings.encoder, loader)
+        test = source.test(encoder, loader, train)
+    for part, batch in (("train", train), ("valid", valid), ("test", test)):
         found |= {f"{name} ({part})": values for name, values in encoded(batch, encoder).items()}
     return found
