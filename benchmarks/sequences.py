@@ -1,4 +1,4 @@
-"""What histories and their sequences are worth where the truth is known: test AUC with them, without, and of the truth.
+"""Measures what histories and sequences of events add to a model on a log whose truth is known, by test AUC.
 
 Each user has a mood, one of the categories. An event shows the user an item, half of the time one of the mood's
 category. Items of the mood are clicked often, others seldom, and a click most often moves the mood to the category that
