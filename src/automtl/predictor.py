@@ -265,6 +265,8 @@ def rewrite_encoder(folder: Path, encoder: Encoder, out: Path) -> None:
     values, arrays = encoder.to_state()
     changed = {"encoder.json": json_bytes(values), "encoder.safetensors": safe_numpy.save(arrays)}
     same = out.resolve() == folder.resolve()
+    if not same and out.is_dir() and any(out.iterdir()):
+        raise FileError(f"'{out}' exists and is not empty; choose another --out, or none to change the model itself")
     MODEL.require_free(out, overwrite=same)
     with folder_written_whole(out, overwrite=same) as fresh:
         for name in names:

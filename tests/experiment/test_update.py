@@ -80,7 +80,7 @@ def test_mistakes_are_named_and_nothing_changes(log: pl.DataFrame, model: Path, 
             update_model(model, table)
     (tmp_path / "full").mkdir()
     (tmp_path / "full" / "mine.txt").write_text("mine")
-    with pytest.raises(FileError, match="not empty"):
+    with pytest.raises(FileError, match="not empty; choose another --out, or none to change"):
         update_model(model, log[1000:], out=tmp_path / "full")
     assert contents(model) == before
 
