@@ -4,7 +4,7 @@ Draws architectures from the space of the settings, trains each with several see
 alone: the variance of the normalised loss that is the architectures' and that is the seeds' (components of a one-way
 analysis of variance), the gain of a perfect picker over the mean architecture, the gain of mean logits over single
 networks, and Kendall's rank correlation of cheap signals with the full trainings: scores in a supernet, a short trial,
-the learning curve after each epoch (of one seed, against the other seeds), gradient norm, SynFlow, number of parameters.
+the learning curve after each epoch (of one seed, against the other seeds), gradient norm, SynFlow, parameters.
 
     python benchmarks/headroom.py TABLE --task NAME ... --records FILE.jsonl [--drop NAME ...] [--split-column NAME]
         [--config FILE] [--rows 30000] [--architectures 12] [--seeds 2]
@@ -43,7 +43,7 @@ from automtl.search.algorithm_one import AlgorithmOne
 from automtl.search.differentiable import DifferentiableStrategy
 from automtl.search.progressive import Progressive, ProgressiveSettings
 from automtl.search.settings import RegularizedSettings
-from automtl.space import Architecture, published_space
+from automtl.space import Architecture, make_space
 from automtl.system.progress import ignore
 from automtl.training.evaluation import Evaluator, predict_logits
 from automtl.training.fit import fit
@@ -297,7 +297,7 @@ def problem_of(given: argparse.Namespace, settings: Settings) -> SearchProblem:
     with data_loader(settings.data_loader) as loader:
         rows = EncodedSource(source, loader).inputs(settings, InputPreset("all inputs")).rows
     layout = rows.encoder.layout
-    space = published_space(settings.space, layout.num_tasks)
+    space = make_space(settings.space, layout.num_tasks)
     train = subset(rows.train, given.rows, 0)
     return SearchProblem(space, layout, train, rows.valid, settings.network, settings.training)
 

@@ -54,7 +54,7 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = FieldEmbedding(layout, settings.embedding_size, generator)
-        self.shape = BlockShape(layout.num_fields, settings.embedding_size, settings.width)
+        self.shape = BlockShape(layout.num_fields, settings.embedding_size, settings.width, layout.kinds)
         self.choices = nn.ModuleDict(
             {name: ChoiceBlock(block_of(name), choice, self.shape, generator) for name, choice in space.choices.items()}
         )
@@ -100,8 +100,10 @@ class Network(nn.Module):
     def copy_from(self, wide: Network, experts: list[int]) -> None:
         """Copy the parameters' values from a network of a wider space; `experts`: those that are left, in order.
 
-        Gates stay as they are: the wide network has none.
+        Gates stay as they are where the wide network has none.
         """
+        if self.gate is not None and wide.gate is not None:
+            self.gate.copy_from(wide.gate, experts)
         self.embedding.load_state_dict(wide.embedding.state_dict())
         self.towers.load_state_dict(wide.towers.state_dict())
         for name, block in self.blocks.items():
