@@ -16,9 +16,7 @@ from automtl.testing.operations import make_block
 
 BY_BLOCK = {
     Block.INTERACTION: [
-        text
-        for preset in PRESETS.values()
-        for text in (*preset.interactions, *preset.inputs, *preset.expert_interactions)
+        text for preset in PRESETS.values() for text in (*preset.interactions, *preset.expert_interactions)
     ],
     Block.POOLING: [text for preset in PRESETS.values() for text in preset.poolings],
     Block.LAYER: [text for preset in PRESETS.values() for text in preset.layers],

@@ -152,20 +152,22 @@ def test_an_architecture_of_another_space_is_refused() -> None:
         other.mutate(before, random.Random(0))
 
 
-def test_the_wide_space_chooses_inputs_interactions_and_the_number_of_experts() -> None:
+def test_the_wide_space_chooses_what_experts_read_and_how_many_there_are() -> None:
     space = make_space(SpaceSettings(preset="wide", experts=4, layers=1), 2)
     drawn = [space.sample(random.Random(seed)) for seed in range(60)]
     assert {one.num_experts for one in drawn} == {2, 3, 4}
     assert all(one.selection == (tuple(range(one.num_experts)),) * 2 for one in drawn)
     for name in space.choices:
         assert {option for one in drawn for option in one[name]} == set(space[name].options)
-    shared, own, rest = 7, 4 * 4 * 3 * 6, (2, 3, 4)
+    shared, own, rest = 7, 7 * 3 * 6, (2, 3, 4)
     assert space.size() == shared * sum(own**number for number in rest)
 
 
 def test_settings_change_the_wide_space_and_keep_its_other_parts() -> None:
-    space = make_space(SpaceSettings(preset="wide", poolings=("linear",), inputs=(), experts=3, selection=True), 2)
-    assert list(space.choices) == ["interaction", "expert_interaction", "pooling", "layer_1", "layer_2", "layer_3"]
+    space = make_space(
+        SpaceSettings(preset="wide", poolings=("linear",), expert_interaction=False, experts=3, selection=True), 2
+    )
+    assert list(space.choices) == ["interaction", "pooling", "layer_1", "layer_2", "layer_3"]
     assert (space.fewest, space.gated, space.keep) == (None, False, 3)
     assert [str(option) for option in space["pooling"].options] == ["linear"]
 

@@ -171,23 +171,16 @@ class ChoiceBlock(nn.Module):
         if len(self.groups) == 1:
             (block,) = self.blocks
             return _run(block, x, weights)
+        stacked = self.block is Block.LAYER or x.dim() == 4  # x has a copy for each cell
+        copies = x.unbind(0) if stacked else ()
         parts = [
-            _run(block, given, None if weights is None else weights.of(cells))
-            for block, given, cells in zip(self.blocks, self._inputs(x), self.groups, strict=True)
+            _run(block, _stack(copies, cells) if stacked else x, None if weights is None else weights.of(cells))
+            for block, cells in zip(self.blocks, self.groups, strict=True)
         ]
         if self.block is Block.INTERACTION:
             return torch.stack(parts)
         outs = [copy for part in parts for copy in part.unbind(0)]
         return torch.stack([outs[place] for place in self.order])
-
-    def _inputs(self, x: Tensor) -> list[Tensor]:
-        """Return the input of each block: x, or of an x that has a copy for each cell those of the block's cells."""
-        if self.block is not Block.LAYER and x.dim() == 3:
-            return [x] * len(self.groups)
-        copies = x.unbind(0)
-        if self.block is Block.INTERACTION:
-            return [copies[cell] for (cell,) in self.groups]
-        return [_stack(copies, cells) for cells in self.groups]
 
     def prune(self, places: Sequence[int]) -> None:
         """Rebuild all blocks with the options at these places alone, which keep their parameters.

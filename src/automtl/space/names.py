@@ -7,9 +7,8 @@ from collections.abc import Iterable
 from automtl.errors import SpaceError
 from automtl.operations import Block
 
-INTERACTION, INPUTS, EXPERT_INTERACTION, POOLING = "interaction", "inputs", "expert_interaction", "pooling"
-_OPTIONAL = (INPUTS, EXPERT_INTERACTION)
-_BLOCKS = dict.fromkeys((INTERACTION, *_OPTIONAL), Block.INTERACTION) | {POOLING: Block.POOLING}
+INTERACTION, EXPERT_INTERACTION, POOLING = "interaction", "expert_interaction", "pooling"
+_BLOCKS = {INTERACTION: Block.INTERACTION, EXPERT_INTERACTION: Block.INTERACTION, POOLING: Block.POOLING}
 
 
 def layer_name(depth: int) -> str:
@@ -23,9 +22,9 @@ def block_of(name: str) -> Block:
 
 
 def check_names(names: Iterable[str]) -> None:
-    """Raise SpaceError unless these are all names of a space, in order; those of _OPTIONAL may be missing."""
+    """Raise SpaceError unless these are all names of a space, in order; an interaction inside experts is optional."""
     found = list(names)
-    first = [INTERACTION, *(name for name in _OPTIONAL if name in found), POOLING]
+    first = [INTERACTION, *([EXPERT_INTERACTION] if EXPERT_INTERACTION in found else []), POOLING]
     expected = [*first, *map(layer_name, range(max(len(found) - len(first), 0)))]
     if found != expected:
         raise SpaceError(

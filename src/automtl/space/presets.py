@@ -9,7 +9,7 @@ from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.operations import operation
-from automtl.space.names import EXPERT_INTERACTION, INPUTS, INTERACTION, POOLING, layer_name
+from automtl.space.names import EXPERT_INTERACTION, INTERACTION, POOLING, layer_name
 from automtl.space.space import Cell, Choice, SearchSpace
 from automtl.tables.entries import CONFIG
 
@@ -35,7 +35,6 @@ class Preset:
     interactions: tuple[str, ...]
     poolings: tuple[str, ...]
     layers: tuple[str, ...]
-    inputs: tuple[str, ...] = ()
     expert_interactions: tuple[str, ...] = ()
     selection: bool = True
     fewest: int | None = None
@@ -47,8 +46,15 @@ PRESETS = {
         ("skip", "scaled-inner-product", "scaled-outer-product", "bit-gate", "cross-1", "cross-3", "attention-2"),
         ("linear", "multi-head-4", "bilinear"),
         ("skip", "hidden-gate", "mlp-64", "mlp-256", "glu-64", "glu-256"),
-        inputs=("skip", "without-ids", "without-lists", "without-numbers"),
-        expert_interactions=("skip", "bit-gate", "vector-gate", "scaled-outer-product"),
+        expert_interactions=(
+            "skip",
+            "without-ids",
+            "without-lists",
+            "without-numbers",
+            "bit-gate",
+            "vector-gate",
+            "scaled-outer-product",
+        ),
         selection=False,
         fewest=2,
     ),
@@ -71,8 +77,9 @@ class SpaceSettings:
     expert_layers: tuple[str, ...] | None = Limit(
         default=None, description="Candidates of each layer of an expert; unset: those of the preset."
     )
-    inputs: tuple[str, ...] | None = Limit(
-        default=None, description="Candidates of the inputs that an expert reads; unset: those of the preset."
+    expert_interactions: tuple[str, ...] | None = Limit(
+        default=None,
+        description="Candidates of each expert's own interaction or inputs; unset: those of the preset, or of all.",
     )
     experts: int = Limit(default=8, ge=1, description="Number of experts (E), the greatest where it is chosen.")
     fewest_experts: int | None = Limit(
@@ -101,7 +108,8 @@ class SpaceSettings:
     @property
     def has_expert_interaction(self) -> bool:
         """Whether each expert has an interaction block."""
-        return _first_given(self.expert_interaction, bool(PRESETS[self.preset].expert_interactions))
+        own = PRESETS[self.preset].expert_interactions or self.expert_interactions
+        return _first_given(self.expert_interaction, bool(own))
 
     @property
     def fewest(self) -> int | None:
@@ -122,16 +130,14 @@ def make_space(settings: SpaceSettings, num_tasks: int) -> SearchSpace:
 
     >>> from automtl.space import SpaceSettings, make_space
     >>> list(make_space(SpaceSettings(preset="wide", layers=1), num_tasks=2).choices)
-    ['interaction', 'inputs', 'expert_interaction', 'pooling', 'layer_1']
+    ['interaction', 'expert_interaction', 'pooling', 'layer_1']
     """
     preset, experts = PRESETS[settings.preset], settings.experts
     interactions = _first_given(settings.interactions, preset.interactions) if settings.interaction else ("skip",)
     choices = {INTERACTION: Choice((_cell(interactions),))}
-    inputs = _first_given(settings.inputs, preset.inputs)
-    if inputs:
-        choices[INPUTS] = Choice((_cell(inputs),) * experts)
     if settings.has_expert_interaction:
-        choices[EXPERT_INTERACTION] = Choice((_cell(preset.expert_interactions or interactions),) * experts)
+        own = _first_given(settings.expert_interactions, preset.expert_interactions or interactions)
+        choices[EXPERT_INTERACTION] = Choice((_cell(own),) * experts)
     choices[POOLING] = Choice((_cell(_first_given(settings.poolings, preset.poolings)),) * experts)
     for depth in range(settings.layers):
         choices[layer_name(depth)] = Choice((_cell(_first_given(settings.expert_layers, preset.layers)),) * experts)

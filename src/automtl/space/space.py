@@ -34,11 +34,10 @@ class Choice:
 class SearchSpace:
     """Named choices; `selection`: for each task the experts it may use, of which it keeps `keep` (all, if fewer).
 
-    "interaction" is shared by all experts, which go on with "inputs" (the fields that an expert reads) and
-    "expert_interaction" (paper, 3.3.2), which are optional, "pooling", "layer_1", "layer_2" ... `homogeneous`: all
-    experts decide alike (an ablation). `gated`: tasks gate all their experts by the input in the supernet too, nothing
-    is selected. `fewest`: an architecture of a gated space has at least so many experts, the same for all tasks (None:
-    all experts); a supernet has all of them.
+    "interaction" is shared by all experts, which go on with "expert_interaction" (paper, 3.3.2; not in the published
+    space), "pooling", "layer_1", "layer_2" ... `homogeneous`: all experts decide alike (an ablation). `gated`: tasks
+    gate all their experts by the input in the supernet too, nothing is selected. `fewest`: an architecture of a gated
+    space has at least so many experts, the same for all tasks (None: all experts); a supernet has all of them.
 
     >>> import random
     >>> from automtl.space import SpaceSettings, published_space
