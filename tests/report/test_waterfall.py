@@ -14,7 +14,10 @@ STEPS: list[dict[str, Any]] = [
     {"name": "base network", "what": "mmoe", "test": {"click": 0.7, "amount": 2.0}, "gain": None},
     {
         "name": "ensemble", "what": "", "test": {"click": 0.71, "amount": 1.5},
-        "gain": {"click": {"mean": 0.01, "low": -0.002, "high": 0.022}, "amount": {"mean": 0.5, "low": 0.4, "high": 0.6}},
+        "gain": {
+            "click": {"mean": 0.01, "low": -0.002, "high": 0.022},
+            "amount": {"mean": 0.5, "low": 0.4, "high": 0.6},
+        },
     },
 ]  # fmt: skip
 TASKS = [{"name": "click", "kind": "binary"}, {"name": "amount", "kind": "regression"}]
