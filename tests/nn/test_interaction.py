@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from automtl.nn import interaction
 from automtl.features.input_kind import InputKind
+from automtl.nn import interaction
 from automtl.nn.interaction import (
     AttentionMixture,
     CrossMixture,

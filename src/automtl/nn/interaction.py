@@ -13,7 +13,7 @@ from automtl.nn.shape import BlockShape
 from automtl.nn.stacked import joined, uniform
 
 CROSS_RANK = 32  # of the low-rank maps in a cross network
-TINY = 1e-8  # under the root of a mean square, whose gradient at 0 would be infinite
+TINY = 1e-12  # under the root of a mean square, whose gradient at 0 would be infinite
 FUSED_FIELDS = 128  # of more fields, attention keeps no scores: those of 1,024 rows and 8 heads take 0.3 GB in bf16
 
 
