@@ -34,11 +34,15 @@ class Gate(nn.Module):
 
     @torch.no_grad()
     def copy_from(self, wide: Gate, experts: Sequence[int]) -> None:
-        """Copy the scores of some experts, in order, from a gate of the same targets and more experts."""
+        """Copy the scores of some experts, in order, from a gate of more experts and the same targets.
+
+        A gate that has the targets several times over gets copies.
+        """
         num_targets, num_experts = wide.closed.shape
+        copies = len(self.closed) // num_targets
         scores = wide.weight.view(-1, num_targets, num_experts)[:, :, list(experts)]
-        self.weight.copy_(scores.flatten(1))
-        self.bias.copy_(wide.bias[:, list(experts)])
+        self.weight.copy_(scores.repeat(1, copies, 1).flatten(1))
+        self.bias.copy_(wide.bias[:, list(experts)].repeat(copies, 1))
 
     def forward(self, x: Tensor, experts: Tensor) -> Tensor:
         shares = self.shares(x).contiguous()
