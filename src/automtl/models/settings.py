@@ -19,5 +19,6 @@ class NetworkSettings:
     towers: tuple[int, ...] = Limit(default=(128, 64), description="Hidden units of each layer of a task's tower.")
     dropout: float = Limit(default=0.2, ge=0, lt=1, description="Share of hidden units dropped in training.")
     normalization: Literal["none", "layer"] = Limit(
-        default="layer", description="Normalization where experts begin and end; only the searched network has it."
+        default="layer",
+        description="Normalization of the outputs of experts; of the searched network's inputs of layers, too.",
     )
