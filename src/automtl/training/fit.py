@@ -19,6 +19,7 @@ from automtl.system.progress import Callback, Progress, ignore
 from automtl.system.randomness import seeded
 from automtl.tables.schema import Task
 from automtl.training.balancing import find_balancing
+from automtl.training.best_weights import BestWeights
 from automtl.training.evaluation import Evaluation, Evaluator
 from automtl.training.hooks import HasMembers
 from automtl.training.losses import MultiTaskLoss
@@ -76,25 +77,28 @@ def _descend(
     model: nn.Module, train: Batch, evaluate: Evaluator, settings: TrainingSettings, seed: int,
     callback: Callback, stage: str,
 ) -> tuple[list[Evaluation], int]:  # fmt: skip
-    """Train by gradients until the epochs or the patience end; return the evaluations and the index of the best."""
+    """Train by gradients until the epochs or the patience end; return the evaluations and the index of the best.
+
+    Where independent parts of the model were best at different evaluations, one more evaluates them together.
+    """
     model.to(find_device(settings.device))
     found: list[Evaluation] = []
-    best, weights = 0, {}
+    kept = BestWeights(model, evaluate.loss.weights)
     loss = MultiTaskLoss(evaluate.tasks, sampled=True)
     with updating(model, train, settings) as updates:
         for epoch, rows, train_loss in _train(model, train, loss, updates, settings, seed):
             with updates.averaging.in_place():
                 found.append(evaluate(model, epoch, rows, train_loss))
-                if len(found) == 1 or found[-1].score < found[best].score:
-                    best = len(found) - 1
-                    weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
+                kept.look(found[-1])
             last = found[-1]
             callback(Progress(stage, last.rows, settings.epochs * len(train), last.loss, last.auc))
-            if len(found) - 1 - best >= settings.patience:
+            if kept.waited >= settings.patience:
                 break
-    model.load_state_dict(weights)
+    kept.restore()
     model.eval().cpu()
-    return found, best
+    if kept.best is None:
+        found.append(evaluate(model, last.epoch, last.rows, last.train_loss))
+    return found, len(found) - 1 if kept.best is None else kept.best
 
 
 def _train(
