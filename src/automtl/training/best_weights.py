@@ -58,3 +58,4 @@ class BestWeights:
         """Give the model its best weights."""
         for part in self.parts:
             part.module.load_state_dict(part.values)
+            part.values = {}
