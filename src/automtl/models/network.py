@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
@@ -16,6 +16,7 @@ from automtl.nn.dropout import Dropout
 from automtl.nn.embedding import FieldEmbedding
 from automtl.nn.funnel import Funnel
 from automtl.nn.gate import Gate
+from automtl.nn.normalization import NORMALIZATIONS
 from automtl.nn.shape import BlockShape
 from automtl.nn.tower import Towers
 from automtl.operations import Block
@@ -24,11 +25,6 @@ from automtl.space.names import INTERACTION, block_of
 from automtl.space.space import SearchSpace
 from automtl.tables.schema import stages
 from automtl.training.fit import SelfTrained
-
-NORMALIZATIONS: dict[str, Callable[[int], nn.Module]] = {
-    "none": lambda width: nn.Identity(),
-    "layer": lambda width: nn.LayerNorm(width, elementwise_affine=False),
-}
 
 
 @dataclass(frozen=True)

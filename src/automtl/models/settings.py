@@ -25,5 +25,6 @@ class NetworkSettings:
         "of its own; scores are their mean.",
     )
     normalization: Literal["none", "layer"] = Limit(
-        default="layer", description="Normalization where experts begin and end; only the searched network has it."
+        default="layer",
+        description="Normalization of the outputs of experts; of the searched network's inputs of layers, too.",
     )
