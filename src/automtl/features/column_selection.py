@@ -31,6 +31,16 @@ def without_sequences(encoder: Encoder) -> Encoder:
     return replace(encoder, settings=replace(encoder.settings, sequences=False), histories=histories)
 
 
+def narrow_inputs(encoder: Encoder, target_encoding: bool, history: bool, sequences: bool) -> Encoder:
+    """Return the encoder without target encodings, histories or the events of sequences, where these are not wanted.
+
+    Its inputs are the first numeric columns and lists of the given encoder's.
+    """
+    encoder = encoder if history else without_histories(encoder)
+    encoder = encoder if sequences else without_sequences(encoder)
+    return encoder if target_encoding else without_target_encoding(encoder)
+
+
 def select_histories(encoder: Encoder, left_out: Sequence[Group]) -> Encoder:
     """Return the encoder without some groups of histories."""
     assert encoder.histories is not None
@@ -55,9 +65,8 @@ def select_tasks(encoder: Encoder, schema: Schema) -> Encoder:
 
 def select_inputs(encoder: Encoder, schema: Schema, settings: EncoderSettings) -> Encoder:
     """Return the encoder of some of the tasks, with target encodings and histories only if they are wanted."""
-    encoder = encoder if settings.history else without_histories(encoder)
-    encoder = encoder if settings.sequences else without_sequences(encoder)
-    return select_tasks(encoder if settings.target_encoding else without_target_encoding(encoder), schema)
+    wanted = narrow_inputs(encoder, settings.target_encoding, settings.history, settings.sequences)
+    return select_tasks(wanted, schema)
 
 
 def select_task_rows(rows: Batch, encoder: Encoder, schema: Schema) -> Batch:

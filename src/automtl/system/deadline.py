@@ -1,0 +1,50 @@
+"""The moment at which long work ends with what it has: a limit of time, or a request such as Ctrl-C."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+
+class Deadline:
+    """Passes after `seconds` (None: never), or when `stop` is called, from a signal handler, too."""
+
+    def __init__(self, seconds: float | None = None) -> None:
+        self.end = math.inf if seconds is None else time.monotonic() + seconds
+        self.stopped = False
+
+    def stop(self) -> None:
+        """Let the deadline pass now."""
+        self.stopped = True
+
+    @property
+    def passed(self) -> bool:
+        """Tell whether work should end."""
+        return self.stopped or time.monotonic() >= self.end
+
+    @property
+    def seconds_left(self) -> float:
+        """The seconds until it passes; infinite where there is no limit."""
+        return 0.0 if self.stopped else max(self.end - time.monotonic(), 0.0)
+
+
+NO_DEADLINE = Deadline()
+_current: ContextVar[Deadline] = ContextVar("deadline", default=NO_DEADLINE)
+
+
+@contextmanager
+def ending(deadline: Deadline) -> Iterator[None]:
+    """Let the work inside the block look at this deadline: trainings, searches and boosted trees."""
+    token = _current.set(deadline)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def current_deadline() -> Deadline:
+    """Return the deadline of the block that this work is in; one that never passes outside of such blocks."""
+    return _current.get()
