@@ -1,9 +1,9 @@
 """Prediction: the latency of one encoded row, the rows a second of many, and a table from end to end.
 
 One row: the wide MMoE of `peers.sizes`, and architectures drawn from the published space, which stand for what a search
-finds, each saved and loaded again by `Predictor`, are given one encoded row by `predict_logits`. Median and 99th
-percentile. `ensemble` is what a fit hands over by default: the first of these architectures with a Shared-Bottom and
-boosted trees (of 300 rounds) beside it.
+finds, each saved and loaded again by `Predictor`, are given one encoded row by `predict_logits`, in one thread. Median
+and 99th percentile. `ensemble` is what a fit hands over by default: the first of these architectures with a
+Shared-Bottom and boosted trees (of 300 rounds) beside it.
 
 A table: `Predictor.predict` on a data frame, checks, encoding and all.
 
@@ -21,7 +21,6 @@ import argparse
 import random
 import statistics
 import tempfile
-import time
 from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
@@ -43,6 +42,7 @@ from automtl.space import SpaceSettings, published_space
 from automtl.system.progress import ignore
 from automtl.tables.schema import Field, FieldKind, Schema
 from automtl.training.evaluation import predict_logits, to_scores
+from automtl.training.latency import row_latencies_ms
 from common import Seconds, arguments, in_turns, matrix_ceiling, ratio, report
 from models import tasks
 from peers.host import Peer
@@ -131,14 +131,8 @@ def with_ensemble(predictor: Predictor, rows: Batch) -> Predictor:
 
 
 def latency(predictor: Predictor, rows: Batch, calls: int) -> dict[str, float]:
-    """Milliseconds of scoring one encoded row, after some to warm up."""
-    ones = [rows.take(slice(index, index + 1)) for index in range(100)]
-    found = []
-    for call in range(calls + 200):
-        start = time.perf_counter()
-        predict_logits(predictor.network, ones[call % 100])
-        found.append((time.perf_counter() - start) * 1000)
-    cuts = statistics.quantiles(found[200:], n=100)
+    """Milliseconds of scoring one encoded row, in one thread."""
+    cuts = statistics.quantiles(row_latencies_ms(predictor.network, rows, calls=calls, seconds=60), n=100)
     return {"median": round(cuts[49], 3), "percentile_99": round(cuts[98], 3)}
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import TypeVar
 
 Item = TypeVar("Item")
@@ -16,6 +17,19 @@ def num_threads() -> int:
     from torch import get_num_threads
 
     return get_num_threads()
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Let torch, and what asks `num_threads`, use one thread inside the block."""
+    from torch import get_num_threads, set_num_threads
+
+    before = get_num_threads()
+    set_num_threads(1)
+    try:
+        yield
+    finally:
+        set_num_threads(before)
 
 
 def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> list[Result]:

@@ -20,6 +20,7 @@ from automtl.system.randomness import seeded
 from automtl.tables.schema import Task
 from automtl.training.balancing import find_balancing
 from automtl.training.evaluation import Evaluation, Evaluator
+from automtl.training.hooks import HasMembers
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.settings import TrainingSettings
 from automtl.training.updates import Updates, updating
@@ -127,7 +128,8 @@ def _losses(
     model: nn.Module, loss: MultiTaskLoss, settings: TrainingSettings, device: torch.device
 ) -> Callable[[Batch], Tensor]:
     """Make a function from a batch to its losses (T,), in the precision of the settings."""
-    run: Callable[[Features], Tensor] = torch.compile(model) if settings.compile else model
+    called: Callable[[Features], Tensor] = model.member_logits if isinstance(model, HasMembers) else model
+    run = torch.compile(called) if settings.compile else called
     numbers = precision(settings.precision, device)
 
     def losses(batch: Batch) -> Tensor:

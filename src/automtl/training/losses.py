@@ -58,9 +58,10 @@ class MultiTaskLoss(nn.Module):
         self.all_binary = bool(binary.all())
 
     def per_row(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Return the losses (B, T) of all rows, also of those on which a task does not hold."""
+        """Return the losses (B, T) of all rows, also of those on which a task does not hold; of K members (K, B, T)."""
         judged = logits + self.offset if self.sampled else logits
-        entropy = nn.functional.binary_cross_entropy_with_logits(judged, batch.labels, reduction="none")
+        labels = batch.labels.expand_as(judged)
+        entropy = nn.functional.binary_cross_entropy_with_logits(judged, labels, reduction="none")
         if self.sampled:
             entropy = entropy * torch.where(batch.labels > 0, self.positive, 1.0)
         if self.all_binary:
@@ -68,9 +69,13 @@ class MultiTaskLoss(nn.Module):
         return torch.where(self.binary, entropy, (logits - self.targets(batch.labels)).square())
 
     def per_task(self, logits: Tensor, batch: Batch) -> Tensor:
-        """Return weighted means (T,) of a batch; 0 for a task without rows in it."""
+        """Return weighted means (T,) of a batch; 0 for a task without rows in it.
+
+        Of logits of K members, (K, B, T), it is the mean of the members' losses, not the loss of their mean.
+        """
         weight = batch.mask * batch.weight.unsqueeze(1)
-        return (self.per_row(logits, batch) * weight).sum(0) / weight.sum(0).clamp(min=1e-12)
+        losses = (self.per_row(logits, batch) * weight).sum(-2) / weight.sum(0).clamp(min=1e-12)
+        return losses if logits.dim() == 2 else losses.mean(0)
 
     def over(self, logits: Tensor, rows: Batch) -> Tensor:
         """Return weighted means (T,) over many rows, computed in little memory."""
