@@ -12,11 +12,12 @@ import torch
 from torch import Tensor, nn
 
 from automtl.features.batch import Batch, Features, iterate
+from automtl.system.deadline import current_deadline
 from automtl.system.denormal import ignore_denormals
 from automtl.system.hardware import device_of, find_device, precision
 from automtl.system.memory import keep_freed_memory
 from automtl.system.progress import Callback, Progress, ignore
-from automtl.system.randomness import seeded
+from automtl.system.randomness import RandomStream, seeded
 from automtl.tables.schema import Task
 from automtl.training.balancing import find_balancing
 from automtl.training.evaluation import Evaluation, Evaluator
@@ -61,40 +62,81 @@ def fit(
 
     It is trained on the device of the settings, and left on the processor. Raises SettingsError.
     """
-    start = time.perf_counter()
-    with ignore_denormals(), keep_freed_memory(), seeded(seed):
-        evaluate = Evaluator(valid, tasks, MultiTaskLoss(tasks))
+    with keep_freed_memory():
         if isinstance(model, SelfTrained):
-            losses = torch.tensor(model.learn(train, valid, seed, callback, stage), dtype=torch.float32)
-            found, best = [evaluate(model, 0, len(train), float(losses @ evaluate.loss.weights))], 0
-        else:
-            found, best = _descend(model, train, evaluate, settings, seed, callback, stage)
-    return FitResult(tuple(found), best, time.perf_counter() - start)
+            return _learn(model, train, valid, tasks, seed, callback, stage)
+        training = Training(model, train, valid, tasks, settings, seed, callback, stage)
+        while training.advance() is not None:
+            pass
+        return training.finish()
 
 
-def _descend(
-    model: nn.Module, train: Batch, evaluate: Evaluator, settings: TrainingSettings, seed: int,
-    callback: Callback, stage: str,
-) -> tuple[list[Evaluation], int]:  # fmt: skip
-    """Train by gradients until the epochs or the patience end; return the evaluations and the index of the best."""
-    model.to(find_device(settings.device))
-    found: list[Evaluation] = []
-    best, weights = 0, {}
-    loss = MultiTaskLoss(evaluate.tasks, sampled=True)
-    with updating(model, train, settings) as updates:
-        for epoch, rows, train_loss in _train(model, train, loss, updates, settings, seed):
-            with updates.averaging.in_place():
-                found.append(evaluate(model, epoch, rows, train_loss))
-                if len(found) == 1 or found[-1].score < found[best].score:
-                    best = len(found) - 1
-                    weights = {name: value.detach().clone() for name, value in model.state_dict().items()}
-            last = found[-1]
-            callback(Progress(stage, last.rows, settings.epochs * len(train), last.loss, last.auc))
-            if len(found) - 1 - best >= settings.patience:
-                break
-    model.load_state_dict(weights)
-    model.eval().cpu()
-    return found, best
+def _learn(
+    model: SelfTrained, train: Batch, valid: Batch, tasks: Sequence[Task], seed: int, callback: Callback, stage: str
+) -> FitResult:
+    """Let a model train itself, and evaluate it."""
+    start, evaluate = time.perf_counter(), Evaluator(valid, tasks, MultiTaskLoss(tasks))
+    with ignore_denormals(), seeded(seed):
+        losses = torch.tensor(model.learn(train, valid, seed, callback, stage), dtype=torch.float32)
+        found = evaluate(model, 0, len(train), float(losses @ evaluate.loss.weights))
+    return FitResult((found,), 0, time.perf_counter() - start)
+
+
+class Training:
+    """The training of a model by gradients, which may pause after each of its evaluations on validation rows.
+
+    It ends after the epochs of the settings, after `patience` evaluations without a better one, or where the current
+    deadline passes. `finish` ends it, too, and leaves the model with its best weights.
+    """
+
+    def __init__(
+        self, model: nn.Module, train: Batch, valid: Batch, tasks: Sequence[Task], settings: TrainingSettings,
+        seed: int, callback: Callback = ignore, stage: str = "training",
+    ) -> None:  # fmt: skip
+        self.model, self.train, self.settings, self.seed = model, train, settings, seed
+        self.callback, self.stage = callback, stage
+        self.evaluate = Evaluator(valid, tasks, MultiTaskLoss(tasks))
+        self.evaluations: list[Evaluation] = []
+        self.best, self.seconds = 0, 0.0
+        self.weights: dict[str, Tensor] = {}
+        self.random, self.work = RandomStream(seed), self._work()
+
+    def advance(self) -> Evaluation | None:
+        """Train until the next evaluation, and return it; None where the training has ended."""
+        start = time.perf_counter()
+        with ignore_denormals(), self.random.drawing():
+            found = next(self.work, None)
+        self.seconds += time.perf_counter() - start
+        return found
+
+    def finish(self) -> FitResult:
+        """End the training. The model is left with its best weights, on the processor."""
+        self.work.close()
+        self.model.load_state_dict(self.weights)
+        self.weights = {}
+        self.model.eval().cpu()
+        return FitResult(tuple(self.evaluations), self.best, self.seconds)
+
+    def _work(self) -> Iterator[Evaluation]:
+        model, settings = self.model.to(find_device(self.settings.device)), self.settings
+        loss = MultiTaskLoss(self.evaluate.tasks, sampled=True)
+        with updating(model, self.train, settings) as updates:
+            for epoch, rows, train_loss in _train(model, self.train, loss, updates, settings, self.seed):
+                with updates.averaging.in_place():
+                    last = self._evaluated(epoch, rows, train_loss)
+                self.callback(Progress(self.stage, rows, settings.epochs * len(self.train), last.loss, last.auc))
+                yield last
+                if len(self.evaluations) - 1 - self.best >= settings.patience:
+                    break
+
+    def _evaluated(self, epoch: int, rows: int, train_loss: float) -> Evaluation:
+        """Evaluate the model, and keep its weights if none were better."""
+        found = self.evaluate(self.model, epoch, rows, train_loss)
+        self.evaluations.append(found)
+        if len(self.evaluations) == 1 or found.score < self.evaluations[self.best].score:
+            self.best = len(self.evaluations) - 1
+            self.weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        return found
 
 
 def _train(
@@ -105,7 +147,7 @@ def _train(
     loss.to(device)
     losses_of = _losses(model, loss, settings, device)
     balancing = find_balancing(settings, model, loss.weights)
-    rows = 0
+    rows, deadline = 0, current_deadline()
     for epoch in range(settings.epochs):
         start, end = rows, rows + len(train)
         due, total, steps = start + settings.evaluate_every, torch.zeros_like(loss.weights), 0
@@ -117,11 +159,15 @@ def _train(
             balancing.after_step(again)
             total += losses.detach()
             steps, rows = steps + 1, rows + len(batch)
+            if deadline.passed:
+                break
             if due <= rows < end - settings.evaluate_every // 2:
                 yield epoch, rows, float(total @ loss.weights) / steps
                 due, total, steps = rows + settings.evaluate_every, torch.zeros_like(loss.weights), 0
         balancing.after_epoch()
         yield epoch, rows, float(total @ loss.weights) / max(steps, 1)
+        if deadline.passed:
+            break
 
 
 def _losses(
