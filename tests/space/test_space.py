@@ -9,7 +9,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from automtl.errors import SpaceError
-from automtl.space import Architecture, SpaceSettings, published_space
+from automtl.space import Architecture, SearchSpace, SpaceSettings, published_space
 
 
 def test_the_published_space_has_the_papers_counts() -> None:
@@ -88,3 +88,63 @@ def test_a_drawing_names_every_expert_and_who_uses_it() -> None:
     for index in range(architecture.num_experts):
         assert f"expert {index}: " + " → ".join(map(str, architecture.expert(index))) in drawing
     assert "click: gate over experts" in drawing
+
+
+MUTATED = {
+    "published": SpaceSettings(experts=4, layers=2, keep=2),
+    "an interaction in each expert": SpaceSettings(experts=4, layers=2, keep=2, expert_interaction=True),
+    "experts alike": SpaceSettings(experts=4, layers=2, keep=2, homogeneous=True),
+    "all experts": SpaceSettings(experts=4, layers=2, selection=False),
+}
+
+
+def changed(before: Architecture, after: Architecture) -> set[int]:
+    """Return the experts that differ between two architectures of equally many; -1: the interaction of all."""
+    experts = {index for index in range(after.num_experts) if before.expert(index) != after.expert(index)}
+    return experts | ({-1} if before["interaction"] != after["interaction"] else set())
+
+
+@pytest.mark.parametrize("settings", MUTATED.values(), ids=MUTATED)
+@pytest.mark.parametrize("seed", range(4))
+def test_a_mutation_changes_one_decision_and_stays_in_the_space(settings: SpaceSettings, seed: int) -> None:
+    space, rng = published_space(settings, 3), random.Random(seed)
+    before, seen = space.sample(rng), set()
+    for _ in range(100):
+        after = space.mutate(before, rng)
+        assert after != before or settings.homogeneous
+        assert after == after.without_idle_experts()
+        assert all(len(chosen) == space.keep for chosen in after.selection)
+        assert all(option in space[name].options for name in after.choices for option in after[name])
+        if settings.homogeneous:
+            assert len({after.expert(index) for index in range(after.num_experts)}) == 1
+        elif after.num_experts == before.num_experts and after.selection == before.selection:
+            assert len(changed(before, after)) == 1
+        seen.add(after)
+        before = after
+    assert len(seen) > 70
+
+
+def test_mutations_reach_every_option_of_a_cell_and_every_expert() -> None:
+    space, rng = published_space(SpaceSettings(experts=3, layers=1, keep=1), 1), random.Random(0)
+    before = space.sample(rng)
+    found = [space.mutate(before, rng) for _ in range(3000)]
+    for name in before.choices:
+        assert {option for one in found for option in one[name]} == set(space[name].options)
+
+
+def test_mutation_is_decided_by_the_generator_given() -> None:
+    space = published_space(SpaceSettings(), 4)
+    before = space.sample(random.Random(0))
+    assert space.mutate(before, random.Random(1)) == space.mutate(before, random.Random(1))
+
+
+def test_nothing_to_decide_leaves_an_architecture_as_it_is() -> None:
+    before = published_space(SpaceSettings(), 4).sample(random.Random(0))
+    assert SearchSpace.of(before).mutate(before, random.Random(1)) == before
+
+
+def test_an_architecture_of_another_space_is_refused() -> None:
+    before = published_space(SpaceSettings(), 4).sample(random.Random(0))
+    other = published_space(SpaceSettings(poolings=("sum",), expert_layers=("mlp-8",)), 4)
+    with pytest.raises(SpaceError, match="not of this space"):
+        other.mutate(before, random.Random(0))

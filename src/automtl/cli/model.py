@@ -84,6 +84,18 @@ def inspect_command(model: ModelArgument) -> None:
         typer.echo(f"{predictor.spec.model}, {count_parameters(predictor.network):,} parameters")
 
 
+@app.command("leaderboard")
+def leaderboard_command(model: ModelArgument, out: JsonOption = None) -> None:
+    """List every model that a fit trained: its metrics, cost and share in the final scores."""
+    from automtl.experiment.leaderboard import read_leaderboard
+    from automtl.report.leaderboard import leaderboard_tables
+
+    found = read_leaderboard(model)
+    for title, header, rows in leaderboard_tables(found):
+        show_table(title, header, rows)
+    save(out, "leaderboard", found)
+
+
 @app.command("report")
 def report_command(
     folder: Annotated[Path, typer.Argument(help="A folder written by fit or compare.", show_default=False)],

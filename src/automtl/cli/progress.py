@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 import typer
 
-from automtl.cli.show import show_findings
+from automtl.cli.show import show_findings, text_table
+
+STAGES = 4  # the last ones, which are shown
+CANDIDATES = 8  # the best ones, which are shown
 
 
 class Display(ABC):
@@ -44,26 +47,51 @@ class Display(ABC):
 
 
 class Live(Display):
-    """Shows stage, time left, loss, AUC by task and strongest candidates on a terminal, and nothing elsewhere."""
+    """Shows the last stages, with time left, loss and AUC by task, and the best models so far, on a terminal alone."""
 
     def __init__(self) -> None:
         from rich.console import Console
+        from rich.live import Live as LiveDisplay
         from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
         console = Console(stderr=True)
-        self.live = Progress(
+        self.progress = Progress(
             TextColumn("{task.description}"), BarColumn(), TimeRemainingColumn(), TextColumn("{task.fields[news]}"),
-            console=console, disable=not console.is_terminal, transient=True,
+            console=console, disable=not console.is_terminal,
         )  # fmt: skip
+        self.live = LiveDisplay(self.progress, console=console, transient=True)
         self.stages: dict[str, Any] = {}
 
     def show(self, progress: Any) -> None:
+        from rich.console import Group
+
+        from automtl.experiment.leaderboard import Ranked
+
+        if isinstance(progress, Ranked):
+            self.live.update(Group(leaderboard(progress.rows), self.progress))
+            return
         if progress.stage not in self.stages:
-            self.stages[progress.stage] = self.live.add_task(progress.stage, total=progress.total, news="")
+            self.stages[progress.stage] = self.progress.add_task(progress.stage, total=progress.total, news="")
+            for stage in list(self.stages)[:-STAGES]:
+                self.progress.remove_task(self.stages.pop(stage))
         task = self.stages[progress.stage]
-        self.live.update(task, completed=progress.step)
+        self.progress.update(task, completed=progress.step)
         if progress.loss is not None:
-            self.live.update(task, news=_news(progress))
+            self.progress.update(task, news=_news(progress))
+
+
+def leaderboard(rows: Sequence[Any], shown: int = CANDIDATES) -> Any:
+    """Make the table of the best models so far: loss and metrics on validation rows, training time and shares."""
+    from automtl.report.leaderboard import quality_table, share_of, task_names
+    from automtl.report.words import seconds
+
+    best = rows[:shown]
+    title, header, cells = quality_table([{**row, "test": None} for row in best])
+    tasks = task_names(best)
+    more = [[seconds(row.get("seconds")), " ".join(share_of(row, task) or "–" for task in tasks)] for row in best]
+    left = f", {len(best)} of {len(rows)} models" if len(rows) > len(best) else ""
+    full = [one + two for one, two in zip(cells, more, strict=True)]
+    return text_table(f"best so far, {title}{left}", [*header, "training", "share"], full)
 
 
 def _news(progress: Any) -> str:

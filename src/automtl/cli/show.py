@@ -49,6 +49,15 @@ def show_table(
 ) -> None:
     """Print a table with its title; `justify`: how all columns but the first are aligned."""
     from rich.console import Console
+
+    table = text_table(title, header, rows, justify)
+    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(table)
+
+
+def text_table(
+    title: str, header: list[str], rows: list[list[str]], justify: Literal["left", "right"] = "right"
+) -> Any:
+    """Make the table of rich that `show_table` prints."""
     from rich.table import Table
     from rich.text import Text
 
@@ -57,7 +66,7 @@ def show_table(
         table.add_column(name, justify="left" if index == 0 else justify, overflow="fold")
     for row in rows:
         table.add_row(*map(Text, row))  # names are shown as they are, not as markup
-    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(table)
+    return table
 
 
 def show_metrics(metrics: dict[str, Any], title: str) -> None:

@@ -11,11 +11,10 @@ from typing import Any, TypeAlias
 
 import numpy as np
 
-from automtl.comparison.bootstrap import Interval, Statistic, auc_of_draws, paired_bootstrap, rmse_of_draws
 from automtl.comparison.candidates import CandidateResult
 from automtl.comparison.p_values import holm, paired_t
-from automtl.tables.roles import NO_GROUP
-from automtl.tables.schema import Task, TaskKind
+from automtl.tables.schema import Task
+from automtl.training.bootstrap import Interval, Statistic, drawn_units, main_metric_of_draws, paired_bootstrap
 from automtl.training.metrics import METRICS, primary_metric
 
 LEVEL = 0.05
@@ -82,13 +81,7 @@ class ScoredRows:
     @cached_property
     def units(self) -> np.ndarray:
         """Number of each row's unit in a draw, (N,): its group where there are groups, else the row itself."""
-        if "group" in self.arrays:
-            groups = self.arrays["group"]
-            alone = np.flatnonzero(groups == NO_GROUP)
-            number = np.unique(groups, return_inverse=True)[1]
-            number[alone] = len(groups) + np.arange(len(alone))
-            return np.unique(number, return_inverse=True)[1]
-        return np.arange(len(self.arrays["weight"]))
+        return drawn_units(len(self.arrays["weight"]), self.arrays.get("group"))
 
     def intervals(self, pairs: Mapping[int, Pair]) -> dict[int, Interval | None]:
         """Bootstrap the differences of pairs, by the place of the task; the same draws serve all tasks."""
@@ -109,10 +102,9 @@ class ScoredRows:
     def _by_seed(self, index: int, tests: Sequence[str]) -> list[Statistic]:
         """Return one model's metric of a task as a function of a draw, for each seed."""
         keep = self.arrays["mask"][:, index] > 0
-        labels, weights = self.arrays["labels"][keep, index], self.arrays["weight"][keep].astype(np.float64)
-        made = auc_of_draws if self.tasks[index].kind is TaskKind.BINARY else rmse_of_draws
-        units = self.units[keep]
-        return [made(labels, self.scores(name)[keep, index].astype(np.float64), weights, units) for name in tests]
+        labels, weights, units = self.arrays["labels"][keep, index], self.arrays["weight"][keep], self.units[keep]
+        task = self.tasks[index]
+        return [main_metric_of_draws(task, labels, self.scores(name)[keep, index], weights, units) for name in tests]
 
 
 def significance(reference: str, results: Sequence[CandidateResult], rows: ScoredRows) -> dict[str, dict[str, Any]]:

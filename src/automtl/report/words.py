@@ -91,6 +91,11 @@ def seconds(value: Any) -> str:
     return f"{value / 60:.0f} min" if value < 7200 else f"{value / 3600:.1f} h"
 
 
+def milliseconds(value: Any) -> str:
+    """Write a latency with three significant digits, or a dash."""
+    return f"{value:.3g} ms" if isinstance(value, int | float) else "–"
+
+
 def size(value: Any) -> str:
     """Write bytes as GiB, or a dash."""
     return f"{value / 2**30:.2f} GiB" if isinstance(value, int | float) else "–"

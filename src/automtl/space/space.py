@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from automtl.errors import SpaceError
@@ -95,6 +95,62 @@ class SearchSpace:
         if self.homogeneous:
             return (rng.choice(choice.cells[0]),) * len(choice.cells)
         return tuple(rng.choice(cell) for cell in choice.cells)
+
+    def mutate(self, architecture: Architecture, rng: random.Random) -> Architecture:
+        """Change one decision, drawn uniformly: the operation of a cell, or one of the experts that a task keeps.
+
+        A task may take an expert that no task had, whose operations are drawn; experts that become idle are removed.
+        What is returned equals the architecture where nothing is left to decide, or where the new expert is like the
+        one that it replaces. Raises SpaceError if the architecture is not of this space.
+        """
+        full = self._with_idle_experts(architecture, rng)
+        decisions = [*self._cells_to_change(architecture.num_experts), *self._tasks_to_change(full)]
+        if not decisions:
+            return architecture
+        name, place = rng.choice(decisions)
+        if name is None:
+            return self._exchange_expert(full, place, rng).without_idle_experts()
+        made = list(full[name])
+        others = [option for option in self[name].cells[place] if option != made[place]]
+        made[place] = rng.choice(others)
+        if self.homogeneous:
+            made = [made[place]] * len(made)
+        return Architecture({**full.choices, name: tuple(made)}, full.selection).without_idle_experts()
+
+    def _with_idle_experts(self, architecture: Architecture, rng: random.Random) -> Architecture:
+        """Draw the experts that an architecture lacks, which no task uses."""
+        choices = {}
+        for name, choice in self.choices.items():
+            if name not in architecture.choices or len(architecture[name]) > len(choice.cells):
+                raise SpaceError(f"the architecture is not of this space: it differs in the cells of '{name}'")
+            made = architecture[name]
+            for option, cell in zip(made, choice.cells, strict=False):
+                if option not in cell:
+                    raise SpaceError(f"the architecture is not of this space: '{option}' is no candidate of '{name}'")
+            choices[name] = (
+                made[:1] * len(choice.cells) if self.homogeneous else made + self._draw(choice, rng)[len(made) :]
+            )
+        return Architecture(choices, architecture.selection)
+
+    def _cells_to_change(self, num_experts: int) -> Iterator[tuple[str | None, int]]:
+        """Yield the cells of these experts that have more than one option, by choice; homogeneous cells are one."""
+        for name, choice in self.choices.items():
+            count = 1 if name == INTERACTION or self.homogeneous else num_experts
+            yield from ((name, place) for place in range(count) if len(choice.cells[place]) > 1)
+
+    def _tasks_to_change(self, architecture: Architecture) -> Iterator[tuple[str | None, int]]:
+        """Yield the tasks that may use more experts than they keep."""
+        for task, (chosen, allowed) in enumerate(zip(architecture.selection, self.selection, strict=True)):
+            if set(allowed) - set(chosen):
+                yield None, task
+
+    def _exchange_expert(self, architecture: Architecture, task: int, rng: random.Random) -> Architecture:
+        """Replace one of a task's experts by another that it may use."""
+        chosen = list(architecture.selection[task])
+        chosen[rng.randrange(len(chosen))] = rng.choice(sorted(set(self.selection[task]) - set(chosen)))
+        selection = list(architecture.selection)
+        selection[task] = tuple(sorted(chosen))
+        return Architecture(architecture.choices, tuple(selection))
 
     def narrow(self, architecture: Architecture) -> SearchSpace:
         """Keep this architecture as the only one. Raises SpaceError if it is for another number of tasks."""

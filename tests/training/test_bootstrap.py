@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score, root_mean_squared_error
 
-from automtl.comparison.bootstrap import Interval, Statistic, auc_of_draws, paired_bootstrap, rmse_of_draws
+from automtl.training.bootstrap import Interval, Statistic, auc_of_draws, paired_bootstrap, rmse_of_draws
 
 
 @settings(max_examples=30)

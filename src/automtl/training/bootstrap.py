@@ -14,6 +14,9 @@ from typing import TypeAlias
 
 import numpy as np
 
+from automtl.tables.roles import NO_GROUP
+from automtl.tables.schema import Task, TaskKind
+
 Statistic: TypeAlias = Callable[[np.ndarray], float]
 
 
@@ -52,6 +55,24 @@ def paired_bootstrap(
 
     with ThreadPoolExecutor(threads) as pool:  # numpy lets go of the interpreter's lock
         return np.array(list(pool.map(one, range(draws))))
+
+
+def drawn_units(rows: int, group: np.ndarray | None) -> np.ndarray:
+    """Return the number of each row's unit in a draw, (N,): its group where there are groups, else the row itself."""
+    if group is None:
+        return np.arange(rows)
+    alone = np.flatnonzero(group == NO_GROUP)
+    number = np.unique(group, return_inverse=True)[1]
+    number[alone] = rows + np.arange(len(alone))
+    return np.unique(number, return_inverse=True)[1]
+
+
+def main_metric_of_draws(
+    task: Task, labels: np.ndarray, scores: np.ndarray, weights: np.ndarray, units: np.ndarray
+) -> Statistic:
+    """Return a task's main metric of N rows as a function of the counts: AUC, or RMSE of a regression task."""
+    made = auc_of_draws if task.kind is TaskKind.BINARY else rmse_of_draws
+    return made(labels, scores.astype(np.float64), weights.astype(np.float64), units)
 
 
 def auc_of_draws(labels: np.ndarray, scores: np.ndarray, weights: np.ndarray, units: np.ndarray) -> Statistic:

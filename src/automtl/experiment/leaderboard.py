@@ -1,0 +1,29 @@
+"""The leaderboard of a fit: every trained model with its quality, its cost and its share in the final scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from automtl.errors import FileError
+from automtl.predictor import read_part
+from automtl.system.progress import Event
+
+Row = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Ranked(Event):
+    """What a fit has trained so far, best first. `rows`: those of `history.json["leaderboard"]`, without test rows."""
+
+    rows: Sequence[Row]
+
+
+def read_leaderboard(folder: Path | str) -> list[dict[str, Any]]:
+    """Read the leaderboard of a run folder, best first. Raises FileError where the fit wrote none."""
+    found: list[dict[str, Any]] | None = read_part(folder, "history").get("leaderboard")
+    if not found:
+        raise FileError(f"run '{folder}' has no leaderboard: an earlier version of automtl wrote it; fit again")
+    return found

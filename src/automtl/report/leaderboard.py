@@ -1,0 +1,66 @@
+"""The leaderboard of a fit as tables of text, for the terminal and for pages."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from automtl.report.text import Table
+from automtl.report.words import amount, clean, milliseconds, percent, plain, rounded, seconds
+
+Row = Mapping[str, Any]
+
+
+def leaderboard_tables(rows: Sequence[Row]) -> list[Table]:
+    """Make a table of each candidate's metrics, and one of its cost and its share in the final scores.
+
+    `rows`: the part `leaderboard` of history.json.
+    """
+    return [quality_table(rows), cost_table(rows)]
+
+
+def quality_table(rows: Sequence[Row]) -> Table:
+    """Make a table of the main metric of each task on validation and test rows, a candidate a row."""
+    tasks = task_names(rows)
+    tested = any(row.get("test") for row in rows)
+    shown = "validation / test rows" if tested else "validation rows"
+    cells = [
+        [clean(row["name"]), rounded(row["score"]), *(_metrics(row, task, tested) for task in tasks)] for row in rows
+    ]
+    return f"AUC or RMSE, {shown}", ["candidate", "loss", *map(clean, tasks)], cells
+
+
+def _metrics(row: Row, task: str, tested: bool) -> str:
+    parts = [rounded((row.get(part) or {}).get(task)) for part in ("validation", *(("test",) if tested else ()))]
+    return " / ".join(parts)
+
+
+def cost_table(rows: Sequence[Row]) -> Table:
+    """Make a table of stage, training time, latency and size, and of the weight in each task's score."""
+    tasks = task_names(rows)
+    cells = [
+        [
+            clean(row["name"]), clean(row.get("stage") or ""), seconds(row.get("seconds")),
+            milliseconds(row.get("latency_ms")), amount(row.get("parameters")),
+            *(share_of(row, task) for task in tasks),
+        ]
+        for row in rows
+    ]  # fmt: skip
+    header = ["candidate", "stage", "training", "latency", "parameters", *(f"share of {clean(task)}" for task in tasks)]
+    return "cost, and share in the final scores", header, cells
+
+
+def share_of(row: Row, task: str) -> str:
+    """Write the weight of a candidate in the score of a task, or nothing if it has none."""
+    share = (row.get("share") or {}).get(task)
+    return percent(share) if share else ""
+
+
+def settings_of(row: Row) -> str:
+    """Write the settings in which a candidate differs from those of the fit."""
+    return ", ".join(f"{clean(name)} {clean(plain(value))}" for name, value in (row.get("settings") or {}).items())
+
+
+def task_names(rows: Sequence[Row]) -> list[str]:
+    """Return the names of the tasks, in order."""
+    return list(rows[0]["validation"]) if rows else []
