@@ -14,7 +14,7 @@ from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.dataset.store import DataLoaderSettings
-from automtl.ensemble.settings import TreeSettings
+from automtl.ensemble.settings import SelectionSettings, TreeSettings
 from automtl.errors import SettingsError, suggestion
 from automtl.features.settings import EncoderSettings
 from automtl.models.registry import SEARCHED
@@ -89,6 +89,7 @@ class Settings:
     search: SearchSettings = Limit(default_factory=lambda: SearchSettings(), validate_default=True)
     training: TrainingSettings = field(default_factory=lambda: TrainingSettings())
     trees: TreeSettings = field(default_factory=lambda: TreeSettings())
+    selection: SelectionSettings = field(default_factory=lambda: SelectionSettings())
 
     @field_validator("search", mode="plain")
     @classmethod

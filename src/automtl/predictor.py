@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import polars as pl
-import torch
 from safetensors import numpy as safe_numpy
 from safetensors import torch as safe_torch
 from torch import nn
@@ -19,12 +20,12 @@ from automtl.dataset.store import DataLoaderSettings, data_loader
 from automtl.ensemble.ensemble import Ensemble, Member, trees_of
 from automtl.errors import AutomtlError, FileError, SettingsError
 from automtl.features.batch import Batch
-from automtl.features.column_selection import narrow_inputs
+from automtl.features.column_selection import EVERY_GROUP, InputGroups
 from automtl.features.coverage import Coverage
 from automtl.features.encoder import Encoder
 from automtl.features.gaps import Gap, find_gaps, require_known_keys, warn_of_gaps
 from automtl.models.network import build
-from automtl.models.registry import EVERY_MODEL, MODELS, new_model
+from automtl.models.registry import EVERY_MODEL, new_model
 from automtl.models.settings import NetworkSettings
 from automtl.space import Architecture, SearchSpace
 from automtl.system.files import folder_written_whole, json_bytes, read_json
@@ -44,20 +45,18 @@ REASON = 300  # most characters of an error that is quoted, since torch's lists 
 class MemberSpec:
     """All that is needed to rebuild one model: its name or import path, sizes and, for 'automtl', the architecture.
 
-    `name`: what it is called beside others. The rest says which inputs of the encoder are its inputs.
+    `name`: what it is called beside others.
     """
 
     name: str
     model: str
     network: NetworkSettings
     architecture: Architecture | None = None
-    target_encoding: bool = True
-    history: bool = True
-    sequences: bool = True
+    inputs: InputGroups = EVERY_GROUP
 
     def encoder(self, encoder: Encoder) -> Encoder:
         """Return the encoder of its inputs alone, which are the first numeric columns and lists of all."""
-        return narrow_inputs(encoder, self.target_encoding, self.history, self.sequences)
+        return self.inputs.select(encoder)
 
     def build(self, encoder: Encoder, seed: int) -> nn.Module:
         """Build a new model for its inputs. Raises SettingsError where it cannot be imported or made."""
@@ -78,9 +77,8 @@ class MemberSpec:
         """Read the values that `to_dict` returned. Raises SpaceError for an operation that cannot be imported."""
         found = values["architecture"]
         architecture = None if found is None else Architecture.from_dict(found)
-        return MemberSpec(
-            **values | {"network": NetworkSettings(**values["network"]), "architecture": architecture}
-        )
+        network, inputs = NetworkSettings(**values["network"]), InputGroups(**values["inputs"])
+        return MemberSpec(**values | {"network": network, "architecture": architecture, "inputs": inputs})
 
 
 @dataclass(frozen=True)
@@ -103,6 +101,10 @@ class ModelSpec:
     def architecture(self) -> Architecture | None:
         """The architecture of the first member that has one."""
         return next((member.architecture for member in self.members if member.architecture is not None), None)
+
+    def encoder(self, encoder: Encoder) -> Encoder:
+        """Return the encoder of the inputs that some member has."""
+        return reduce(or_, (one.inputs for one in self.members)).select(encoder)
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for `architecture.json`."""

@@ -44,10 +44,15 @@ class Ensemble(nn.Module):
 
     def forward(self, features: Features) -> Tensor:
         parts = zip(self.members, self.inputs, self.weights, strict=True)
-        logits = torch.stack([member(features.first(*inputs)) * weight for member, inputs, weight in parts]).sum(0)
-        if self.stages:
-            logits[:, self.stages] = logits[:, self.stages].cummin(dim=1).values
-        return logits
+        mixed = torch.stack([member(features.first(*inputs)) * weight for member, inputs, weight in parts]).sum(0)
+        return in_order(mixed, self.stages)
+
+
+def in_order(logits: Tensor, places: Sequence[int]) -> Tensor:
+    """Keep stages of a funnel, the logits (B, T) at these places, from being more probable than the one before."""
+    if places:
+        logits[:, places] = logits[:, places].cummin(dim=1).values
+    return logits
 
 
 def trees_of(model: nn.Module) -> list[TreeModel]:

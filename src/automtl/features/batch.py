@@ -99,7 +99,7 @@ class Batch:
         return replace(rows, buffer_rows=self.buffer_rows, release=self.release)
 
     def for_layout(self, layout: Layout) -> Batch:
-        """Return a view that has only the inputs of a layout, which are the first numeric columns and lists of these."""
+        """Return a view that has only the inputs of a layout, the first numeric columns and lists of these."""
         return replace(self, features=self.features.first(layout.num_numeric, len(layout.lists)))
 
     def to(self, device: str | torch.device) -> Batch:

@@ -101,9 +101,7 @@ class Halving(SearchStrategy):
         start = time.perf_counter()
         run = HalvingRun(problem, self.settings, seed, callback)
         best = run.trained()
-        return SearchResult(
-            best.architecture, time.perf_counter() - start, {"trials": run.records}, trained=best
-        )
+        return SearchResult(best.architecture, time.perf_counter() - start, {"trials": run.records}, trained=best)
 
 
 class HalvingRun:
