@@ -50,9 +50,8 @@ def test_ids_are_unique_and_every_reference_has_its_target(page: str) -> None:
 
 def test_every_drawing_has_a_title_and_a_description(page: str) -> None:
     drawings = [attributes for tag, attributes in Page(page).seen if tag == "svg"]
-    assert (
-        len(drawings) == 26
-    )  # architecture, 5 selections, 5 choices, 4 of the search, 2 of training, 4 + 5 + 2 of test
+    # 4 of steps, the leaderboard, architecture, 5 selections, 5 choices, 4 of the search, 2 of training, 4 + 5 of test
+    assert len(drawings) == 31
     assert all(drawing["role"] == "img" and drawing["aria-labelledby"] for drawing in drawings)
 
 

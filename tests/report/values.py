@@ -12,6 +12,7 @@ from automtl.paper import REPRODUCTIONS
 from automtl.report.folder import reproduction_files
 from automtl.report.run import RunValues
 from automtl.report.style import drawing
+from tests.report.leaderboard import leaderboard_rows
 
 NAMES = ("<script>alert(1)</script>", '$\\frac{1}{2}$ & "quotes"', "点击率" * 12, "line\nbreak\x00\x1b", "a_very_" * 12)
 OPERATIONS = ("skip", "mlp-1024", "my_package.some_module.layers:AnOperationOfMine", "conv-7")
@@ -47,9 +48,10 @@ def run_values(tasks: tuple[str, ...] = NAMES, looks: int = 16, num_experts: int
             "test": {"tasks": test, "mtl_loss": {"undefined": f"task '{tasks[-1]}': every label is 0"}},
             "rows": {"train": 14000, "validation": 2000, "test": 4000}, "parameters": 243152,
             "preset": "all inputs", "seed": 0, "seconds": {"search": 48.6, "training": 7.0, "total": 61.2},
-            "peak_memory_bytes": 861614080, "findings": findings(),
+            "peak_memory_bytes": 861614080, "findings": findings(), "waterfall": {"steps": waterfall_steps(tasks)},
         },
-        history={"search": _search(found, looks, len(tasks), num_experts), "training": _training(tasks)},
+        history={"search": _search(found, looks, len(tasks), num_experts), "training": _training(tasks),
+                 "leaderboard": leaderboard_rows(tasks, [*NAMES, *(f"automtl-{place}" for place in range(9))])},
         settings={"seed": 0, "space": {"experts": num_experts}, "search": {"stop_threshold": 0.5}, "presets": []},
         curves={
             "gates": [[0.0 if e not in chosen else 1 / len(chosen) for e in range(num_experts)]
@@ -59,6 +61,18 @@ def run_values(tasks: tuple[str, ...] = NAMES, looks: int = 16, num_experts: int
         },
         version="0.1.0",
     )  # fmt: skip
+
+
+def waterfall_steps(tasks: tuple[str, ...]) -> list[dict[str, Any]]:
+    """Steps that are better, worse, and within noise; the last task's metric is undefined."""
+    undefined, found, value = {tasks[-1]: {"undefined": "every label is 0"}}, [], 0.71
+    for place, name in enumerate(("base network", "histories", NAMES[0], "ensemble", "distillation")):
+        mean = (0.0, 0.021, 0.0002, 0.004, -0.0015)[place]
+        value += mean
+        gain = {task: {"mean": mean, "low": mean - 0.001, "high": mean + 0.001} for task in tasks[:-1]}
+        test = dict.fromkeys(tasks, value) | undefined
+        found.append({"name": name, "what": NAMES[1], "test": test, "gain": gain if place else None})
+    return found
 
 
 def findings() -> list[dict[str, Any]]:

@@ -292,3 +292,44 @@ def gains(rows: Sequence[tuple[str, float, float, float, str]], x_label: str) ->
     axes.set(xlabel=x_label, ylim=(len(rows) - 0.4, -0.8))
     axes.locator_params(axis="x", nbins=4)
     return figure
+
+
+@dataclass(frozen=True)
+class Stair:
+    """A step from a value of a metric, `before`, to another; the first step starts where it ends, and has no `gain`.
+
+    `interval`: of the value, given the one before. `sure`: the interval of the gain holds no 0.
+    """
+
+    name: str
+    value: float
+    before: float
+    gain: float | None = None
+    interval: tuple[float, float] | None = None
+    sure: bool = False
+
+
+def stairs(rows: Sequence[Stair], x_label: str) -> Figure:
+    """Draw each step as a bar from the value before to the value after it, with its interval, and write the gain.
+
+    A sure step is a triangle that points to where the metric went; others are diamonds.
+    """
+    figure, axes = _rows([row.name for row in rows], 34, 62, right=24)
+    for place, row in enumerate(rows):
+        tint = MUTED if not row.sure or row.gain is None else colour(0 if row.gain > 0 else 1)
+        marker = "D" if not row.sure else ">" if row.value > row.before else "<"
+        axes.barh(place, row.value - row.before, 0.4, row.before, color=tint, alpha=0.3, linewidth=0)
+        if row.interval is not None:
+            axes.plot(row.interval, [place, place], color=tint, linewidth=1.8)
+        if place:
+            axes.plot([row.before] * 2, [place - 1, place], color=MUTED, linewidth=0.8, linestyle=(0, (2, 2)), zorder=1)
+        axes.plot([row.value], [place], marker, color=tint, markersize=6.5, zorder=3)
+        axes.text(
+            row.value, place - 0.26, f"{row.value:.4f}" if row.gain is None else signed(row.gain), ha="center",
+            va="bottom", fontsize=10, zorder=4, bbox={"facecolor": GROUND, "edgecolor": "none", "pad": 0.5},
+        )  # fmt: skip
+    axes.set(xlabel=x_label, ylim=(len(rows) - 0.4, -0.8))
+    axes.use_sticky_edges = False  # bars, too, keep off the edges
+    axes.margins(x=0.16)
+    axes.locator_params(axis="x", nbins=4)
+    return figure

@@ -1,14 +1,17 @@
-"""The leaderboard of a fit as tables of text, for the terminal and for pages."""
+"""The leaderboard of a fit as tables of text, for the terminal and for pages, and as a drawing."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from automtl.report.charts import scatter
+from automtl.report.picture import Picture
 from automtl.report.text import Table
-from automtl.report.words import amount, clean, milliseconds, percent, plain, rounded, seconds
+from automtl.report.words import amount, clean, known, milliseconds, percent, plain, rounded, seconds
 
 Row = Mapping[str, Any]
+DRAWN = 10  # the best candidates, which are drawn
 
 
 def leaderboard_tables(rows: Sequence[Row]) -> list[Table]:
@@ -64,3 +67,17 @@ def settings_of(row: Row) -> str:
 def task_names(rows: Sequence[Row]) -> list[str]:
     """Return the names of the tasks, in order."""
     return list(rows[0]["validation"]) if rows else []
+
+
+def leaderboard_picture(rows: Sequence[Row]) -> list[Picture]:
+    """Draw the loss of the best candidates on validation rows over their latency; nothing of fewer than three."""
+    points = [
+        (clean(row["name"]), float(row["latency_ms"]), float(row["score"]))
+        for row in rows[:DRAWN]
+        if known(row.get("latency_ms")) and row["latency_ms"] > 0 and known(row["score"])
+    ]
+    if len(points) < 3:
+        return []
+    words = ", ".join(f"{name} {rounded(score)} at {milliseconds(latency)}" for name, latency, score in points)
+    figure = scatter(points, "milliseconds a row", "loss on validation rows", outlined=points[0][0])
+    return [Picture("leaderboard", "Loss and latency of the best candidates", f"{words}.", figure)]

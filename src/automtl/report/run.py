@@ -18,8 +18,10 @@ from automtl.report.architecture import (
     skips,
 )  # fmt: skip
 from automtl.report.charts import Line, Mark, band, heat, lines, square
+from automtl.report.leaderboard import cost_table, leaderboard_picture, quality_table, settings_of
 from automtl.report.picture import Picture
 from automtl.report.text import freshness_rows, history_rows, undefined, used_metrics
+from automtl.report.waterfall import waterfall_pictures, waterfall_table
 from automtl.report.words import METRIC_NAMES, amount, clean, known, percent, rounded, slug
 
 if TYPE_CHECKING:
@@ -48,6 +50,16 @@ class RunValues:
         return [task["name"] for task in self.schema["tasks"]]
 
     @property
+    def steps(self) -> list[Mapping[str, Any]]:
+        """What each step of the fit gave; empty where that was not measured."""
+        return list((self.metrics.get("waterfall") or {}).get("steps", ()))
+
+    @property
+    def leaderboard(self) -> list[Mapping[str, Any]]:
+        """All trained models, best first; empty where there were none to choose from."""
+        return list(self.history.get("leaderboard") or ())
+
+    @property
     def search(self) -> Mapping[str, Any]:
         """The history of the search; empty for a model that was not searched."""
         return self.history.get("search") or {}
@@ -65,6 +77,8 @@ def run_pictures(run: RunValues) -> dict[str, list[Picture]]:
         architecture, run.tasks, field_lines(run.schema), run.curves.get("gates")
     )
     groups = {
+        "waterfall": waterfall_pictures(run.steps, run.schema["tasks"]) if run.steps else (),
+        "leaderboard": leaderboard_picture(run.leaderboard),
         "architecture": [drawn] if drawn else [],
         "selection": selection_pictures(run.records, run.tasks),
         "strength": _strength(run) if run.records else (),
@@ -253,6 +267,8 @@ def run_page(run: RunValues) -> dict[str, Any]:
         "pictures": run_pictures(run),
         "trials": _trials(run),
         "parts": [(name, metric_table(metrics[name])) for name in ("validation", "test")],
+        "waterfall": waterfall_table(run.steps, run.tasks) if run.steps else None,
+        "leaderboard": leaderboard_parts(run.leaderboard),
         "histories": _histories(run.history.get("histories")),
         "freshness": _freshness(metrics.get("freshness")),
         "labels": _labels(run),
@@ -262,6 +278,16 @@ def run_page(run: RunValues) -> dict[str, Any]:
         "stopped": _stopped(run),
         "settings": _settings(run.settings),
     }
+
+
+def leaderboard_parts(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, Headed]]:
+    """Make the tables of a leaderboard, with their titles; the second has the settings of each candidate, too."""
+    if not rows:
+        return []
+    quality, names, metrics = quality_table(rows)
+    cost, header, cells = cost_table(rows)
+    told = [[*line, settings_of(row)] for line, row in zip(cells, rows, strict=True)]
+    return [(quality, _headed(names, metrics)), (cost, _headed([*header, "settings"], told))]
 
 
 def _freshness(curve: Sequence[Mapping[str, Any]] | None) -> Headed | None:
