@@ -24,7 +24,7 @@ LEAST_WEIGHT = 0.01  # smaller weights become 0
 
 @dataclass(frozen=True)
 class Cost:
-    """What a model costs when it is served: milliseconds to score a row, and parameters."""
+    """What a model costs when it is served: seconds to score a row, and parameters."""
 
     latency: float = 0.0
     parameters: float = 0.0

@@ -8,6 +8,7 @@ from typing import Literal
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
+from automtl.tables.durations import Seconds
 from automtl.tables.entries import CONFIG
 
 
@@ -47,8 +48,8 @@ class SelectionSettings:
     boosted_trees: Literal["all", "one"] = Limit(
         default="all", description="Which boosted trees are trained: of all kinds and inputs, or one alone."
     )
-    max_latency: float | None = Limit(
-        default=None, gt=0, description="Milliseconds in which all models together may score one row; unset: no bound."
+    max_latency: Seconds | None = Limit(
+        default=None, description="Time in which all models together score one row, at most; unset: no bound."
     )
     max_parameters: int | None = Limit(
         default=None, ge=1, description="Parameters that all models together may have; unset: no bound."

@@ -17,7 +17,7 @@ from automtl.ensemble.settings import TreeSettings
 from automtl.ensemble.trees import LIGHTGBM_MISSING, TreeModel
 from automtl.errors import SettingsError
 from automtl.experiment.inputs import EncodedRows, EncodedSource, ModelInputs, distinct_presets, is_self_trained
-from automtl.experiment.library import Library, TrainedModel
+from automtl.experiment.library import INPUTS, SEARCH, TRAINING, TREES, Library, TrainedModel
 from automtl.experiment.tree_candidates import tree_candidates
 from automtl.features.batch import Batch
 from automtl.features.coverage import Coverage
@@ -129,6 +129,8 @@ class Experiment:
             for inputs, trained in self.references:
                 if inputs.encoding == self.inputs.encoding:
                     self._library.add(trained)
+            if rows.encoder.histories is not None and self.settings.budget.base_network:
+                self._library.add(self._without_histories())
         return self._library
 
     def select_inputs(self) -> ModelInputs:
@@ -176,9 +178,15 @@ class Experiment:
     def _reference(self, model: str, inputs: ModelInputs, name: str) -> TrainedModel:
         """Train a published model on these inputs."""
         spec = MemberSpec(name, model, inputs.network, inputs=inputs.groups)
-        trained = self._train(spec, inputs, "inputs", f"choosing inputs: {inputs.preset}")
+        trained = self._train(spec, inputs, INPUTS, f"choosing inputs: {inputs.preset}")
         self.seconds["reference"] += trained.result.seconds
         return trained
+
+    def _without_histories(self) -> TrainedModel:
+        """Train the reference model without histories, which shows what they give."""
+        name, inputs = self.settings.reference, self.inputs
+        groups = replace(inputs.groups, history=False, sequences=False)
+        return self._reference(name, replace(inputs, groups=groups), f"{name}: no histories")
 
     def _train(
         self, spec: MemberSpec, inputs: ModelInputs, stage: str, said: str, *, trees: TreeSettings | None = None,
@@ -207,7 +215,7 @@ class Experiment:
         kinds = tree_candidates(inputs, one=self.settings.selection.boosted_trees == "one")
         with ending(current_deadline().part(TREES_SHARE)):
             for spec, settings in kinds:
-                self.library.add(self._train(spec, inputs, "boosted trees", f"training {spec.name}", trees=settings))
+                self.library.add(self._train(spec, inputs, TREES, f"training {spec.name}", trees=settings))
         self._boosted = True
         self.seconds["ensemble"] += time.perf_counter() - start
 
@@ -252,11 +260,11 @@ class Experiment:
         if known := next((one for one in kept if one.model is found.model), None):
             return known
         inputs = next((inputs for inputs, _ in self.references if inputs.preset == found.inputs), self.inputs)
-        name, number = self.settings.model, sum(one.stage == "search" for one in kept) + 1
+        name, number = self.settings.model, sum(one.stage == SEARCH for one in kept) + 1
         spec = MemberSpec(f"{name} {number}", name, found.network, found.architecture, inputs=inputs.groups)
         logits = predict_logits(found.model, inputs.rows.valid)
         changed = {"inputs": found.inputs} | changes_of(self.settings, found.network, found.training)
-        return TrainedModel(spec, found.model, found.result, logits, "search", changed)
+        return TrainedModel(spec, found.model, found.result, logits, SEARCH, changed)
 
     def train(self) -> FitResult:
         """Train the model on training rows until it gets no better on validation rows.
@@ -271,7 +279,7 @@ class Experiment:
         else:
             spec = MemberSpec(mine.model, mine.model, inputs.network, self.architecture, inputs=inputs.groups)
             start = self._start_from_supernet if mine.warm_start and self.found is not None else None
-            trained = self._train(spec, inputs, "training", f"training {mine.model}", start=start)
+            trained = self._train(spec, inputs, TRAINING, f"training {mine.model}", start=start)
             self.seconds["training"] = trained.result.seconds
             if mine.uses_ensemble:
                 self.library.add(trained)
@@ -295,7 +303,7 @@ class Experiment:
         if not self.settings.uses_ensemble:
             return self.predictor
         name = self.settings.reference
-        if not (self.trained.stage == "search" or self.references or name == self.settings.model):
+        if not (self.trained.stage == SEARCH or self.references or name == self.settings.model):
             self.library.add(self._reference(name, self.inputs, name))
         self.boost()
         self._predictor = self.library.predictor()

@@ -25,7 +25,7 @@ from automtl.training.latency import row_latency_ms
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.metrics import primary_metric, task_rows
 
-ENSEMBLE = "ensemble"
+INPUTS, TREES, SEARCH, TRAINING, ENSEMBLE = "inputs", "boosted trees", "search", "training", "ensemble"  # stages
 
 
 @dataclass(frozen=True)
@@ -63,7 +63,7 @@ class Library:
         """
         self.models.append(trained)
         if self.settings.bounded:
-            self.costs.append(Cost(self.latency(trained), count_parameters(trained.model)))
+            self.costs.append(Cost(self.latency(trained) / 1000, count_parameters(trained.model)))
         self.weights = select(
             [one.logits for one in self.models], self.valid, self.tasks, self.settings, self.costs, self.seed
         )
@@ -112,9 +112,13 @@ class Library:
             for index, task in enumerate(self.tasks)
         }
 
+    def encoder_of(self, trained: TrainedModel) -> Encoder:
+        """Return the encoder of a model's inputs."""
+        return trained.spec.encoder(self.encoder)
+
     def latency(self, trained: TrainedModel) -> float:
         """Measure the milliseconds in which a model scores one row."""
-        return row_latency_ms(trained.model, self.valid.for_layout(trained.spec.encoder(self.encoder).layout))
+        return row_latency_ms(trained.model, self.valid.for_layout(self.encoder_of(trained).layout))
 
     def rows(self) -> list[dict[str, Any]]:
         """Describe all models in plain values, the best first, without what takes long to know."""
@@ -140,7 +144,7 @@ class Library:
 
     def tested(self, test: Batch) -> list[Tensor]:
         """Predict the logits (N, T) of test rows by each model."""
-        layouts = (one.spec.encoder(self.encoder).layout for one in self.models)
+        layouts = (self.encoder_of(one).layout for one in self.models)
         return [
             predict_logits(one.model, test.for_layout(layout)) for one, layout in zip(self.models, layouts, strict=True)
         ]

@@ -6,15 +6,14 @@ N test rows, T tasks, S steps, B draws.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from torch import Tensor
 
-from automtl.experiment.library import Library, TrainedModel
+from automtl.experiment.library import ENSEMBLE, INPUTS, SEARCH, TRAINING, Library, TrainedModel
 from automtl.features.batch import Batch
-from automtl.features.column_selection import InputGroups
 from automtl.predictor import plain
 from automtl.tables.schema import Task
 from automtl.training.bootstrap import Interval, drawn_units, main_metric_of_draws, paired_bootstrap
@@ -29,41 +28,31 @@ Step = tuple[str, str, Tensor]  # name, what it adds, and logits (N, T) after it
 
 
 def library_steps(library: Library, logits: Sequence[Tensor]) -> list[Step]:
-    """Return the steps that a fit took from its models: each has the best model on validation rows up to there.
+    """Return the steps that a fit took: the best model on validation rows of those that had come by then.
 
-    logits: (N, T) of each model on test rows. A base network of the plainest inputs comes first, then what other inputs,
-    histories, the search and the ensemble add; a step that was not taken is absent.
+    logits: (N, T) of each model on test rows. First comes a small network on the columns of the row alone, then what
+    target encodings, histories, the search and the ensemble add. A step that was not taken is absent.
     """
     models = list(zip(library.models, logits, strict=True))
-
-    def best(of: Callable[[TrainedModel], bool]) -> tuple[TrainedModel, Tensor] | None:
-        fitting = [one for one in models if of(one[0])]
-        return min(fitting, key=lambda one: one[0].result.score, default=None)
-
-    whole = library.encoder
-    plain_inputs, given = InputGroups(False, False, False), InputGroups(True, False, True)
-    networks = {"inputs", "search", "training"}
-    taken = {
-        ("base network", "a small network on the columns of the row"): lambda one: (
-            one.stage == "inputs" and one.spec.encoder(whole).layout == plain_inputs.select(whole).layout
-        ),
-        ("inputs", "the inputs that are best for it"): lambda one: (
-            one.stage == "inputs" and one.spec.encoder(whole).layout == given.select(one.spec.encoder(whole)).layout
-        ),
-        ("histories", "what the log knows of earlier rows"): lambda one: (
-            one.stage == "inputs" and whole.histories is not None
-        ),
-        ("search", "the best network of the search"): lambda one: one.stage in networks,
-    }
+    small = [one for one in models if one[0].stage == INPUTS]
+    networks = [one for one in models if one[0].stage in (INPUTS, SEARCH, TRAINING)]
+    without_history = [one for one in small if library.encoder_of(one[0]).histories is None]
+    on_the_row = [one for one in without_history if not library.encoder_of(one[0]).target_encodings]
+    taken = (
+        ("base network", "a small network on the columns of the row", on_the_row),
+        ("inputs", "target encodings or other settings", without_history),
+        ("histories", "what the log knows of earlier rows", small if library.encoder.histories else []),
+        ("search", "the best network of the search", networks),
+    )
     steps: list[Step] = []
     last: TrainedModel | None = None
-    for (name, what), of in taken.items():
-        found = best(of)
-        if found is not None and found[0] is not last:
-            last = found[0]
-            steps.append((name, f"{what}: {last.spec.name}", found[1]))
+    for name, what, some in taken:
+        best = min(some, key=lambda one: one[0].result.score, default=None)
+        if best is not None and best[0] is not last:
+            last = best[0]
+            steps.append((name, f"{what}: {last.spec.name}", best[1]))
     if len(library.selected) > 1:
-        steps.append(("ensemble", f"{len(library.selected)} models together", library.mixed(logits)))
+        steps.append((ENSEMBLE, f"{len(library.selected)} models together", library.mixed(logits)))
     return steps
 
 
