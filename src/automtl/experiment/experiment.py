@@ -334,9 +334,15 @@ class Experiment:
 
     @property
     def gates(self) -> list[list[float]] | None:
-        """Mean weights of the network's gates on validation rows, (T, E); None for a model without such gates."""
-        layout = self.trained.spec.encoder(self.rows.encoder).layout
-        return mean_gate_weights(self.network, self.rows.valid.for_layout(layout))
+        """Mean weights on validation rows of the gates of the network that is drawn, (T, E); None without such gates.
+
+        That is the first member of an ensemble with an architecture, or the trained model.
+        """
+        members = self.library.models if self._library is not None else []
+        shown = next((one for one in self.predictor.spec.members if one.architecture is not None), self.trained.spec)
+        one = next((one for one in members if one.spec == shown), self.trained)
+        layout = one.spec.encoder(self.rows.encoder).layout
+        return mean_gate_weights(one.model, self.rows.valid.for_layout(layout))
 
     @torch.inference_mode()
     def flops_per_row(self) -> int | None:

@@ -129,7 +129,6 @@ def _run(experiment: Experiment) -> Run:
     source, settings, seed = experiment.source, experiment.settings, experiment.seed
     experiment.boost()
     experiment.train()
-    gates = experiment.gates
     experiment.ensemble()
     tested, tasks = experiment.evaluate(), source.schema.tasks
     metrics = {
@@ -149,7 +148,7 @@ def _run(experiment: Experiment) -> Run:
         metrics["waterfall"] = waterfall(library_steps(experiment.library, logits), test, tasks, seed)
     parts = {"train": rows.train, "validation": rows.valid, "test": test}
     curves = {
-        "gates": gates,
+        "gates": experiment.gates,
         "labels": {name: label_summary(part, tasks) for name, part in parts.items()},
         "tasks": task_curves(experiment.scores["test"], test, tasks),
     }
