@@ -28,7 +28,7 @@ from automtl.nn.embedding import FieldEmbedding
 from automtl.predictor import MemberSpec, ModelSpec, Predictor
 from automtl.search import STRATEGIES, SearchProblem, SearchResult, TrainedNetwork
 from automtl.search.base import keep_nothing
-from automtl.space import Architecture, published_space
+from automtl.space import Architecture, make_space
 from automtl.system.deadline import current_deadline, ending
 from automtl.system.progress import Callback, ignore
 from automtl.training.evaluation import predict_logits
@@ -245,7 +245,7 @@ class Experiment:
         embedding = getattr(reference, "embedding", None)
         layout = inputs.rows.encoder.layout
         return SearchProblem(
-            published_space(self.settings.space, layout.num_tasks), layout, inputs.rows.train, inputs.rows.valid,
+            make_space(self.settings.space, layout.num_tasks), layout, inputs.rows.train, inputs.rows.valid,
             inputs.network, inputs.training, embedding if isinstance(embedding, FieldEmbedding) else None,
             self.settings.warm_start, inputs.preset,
         )  # fmt: skip
