@@ -134,6 +134,12 @@ class Settings:
         return replace(self, strategy=name, search=search_settings(name, kept))
 
     @property
+    def searched_space(self) -> SpaceSettings:
+        """The settings of the space with their preset: if they name none, the wide one for a search that trains."""
+        wide = self.space.preset is None and STRATEGIES.find(self.strategy).trains
+        return replace(self.space, preset="wide") if wide else self.space
+
+    @property
     def is_searched(self) -> bool:
         """Tell whether the model's architecture is searched."""
         return self.model == SEARCHED

@@ -60,10 +60,10 @@ class Selector:
 
     def losses(self, logits: Tensor) -> Tensor:
         """Return the losses (..., T) of logits (..., N, T): cross-entropy, or squared error."""
-        found = nn.functional.softplus(logits) - self.labels * logits
+        found: Tensor = nn.functional.softplus(logits) - self.labels * logits
         if not self.loss.all_binary:
             found = torch.where(self.loss.binary, found, (logits - self.labels).square())
-        return (found * self.weight).sum(-2)
+        return (found * self.weight).sum(dim=-2)
 
     def total(self, logits: Tensor) -> Tensor:
         """Return the mean of the tasks' losses, each in units of the best model's: (...) of logits (..., N, T)."""
@@ -99,7 +99,7 @@ class Selector:
         kinds: dict[str, list[int]] = {}
         for place in models:
             kinds.setdefault(self.choices[place].kind, []).append(place)
-        shares = torch.stack([self.bagged(some) for some in kinds.values()])  # (K, M)
+        shares = torch.stack([self.bagged(kinds[kind]) for kind in sorted(kinds)])  # (K, M)
         mixed = torch.einsum("km,mnt->knt", shares, self.logits)
         return shares.T @ self._best_weights(mixed)
 

@@ -245,7 +245,7 @@ class Experiment:
         embedding = getattr(reference, "embedding", None)
         layout = inputs.rows.encoder.layout
         return SearchProblem(
-            make_space(self.settings.space, layout.num_tasks), layout, inputs.rows.train, inputs.rows.valid,
+            make_space(self.settings.searched_space, layout.num_tasks), layout, inputs.rows.train, inputs.rows.valid,
             inputs.network, inputs.training, embedding if isinstance(embedding, FieldEmbedding) else None,
             self.settings.warm_start, inputs.preset,
         )  # fmt: skip
@@ -298,14 +298,14 @@ class Experiment:
     def ensemble(self) -> Predictor:
         """Make an ensemble of the best of all trained models, if the settings want one.
 
-        Boosted trees are trained first, and the reference model where no inputs had to be tried.
+        Boosted trees are trained, too, and the reference model where no inputs had to be tried.
         """
         if not self.settings.uses_ensemble:
             return self.predictor
+        self.boost()
         name = self.settings.reference
         if not (self.trained.stage == SEARCH or self.references or name == self.settings.model):
             self.library.add(self._reference(name, self.inputs, name))
-        self.boost()
         self._predictor = self.library.predictor()
         return self.predictor
 

@@ -97,7 +97,7 @@ def fit_table(
     schema = rows.schema
     for model in {settings.model, settings.reference}:
         check_model(model, schema.tasks)
-    make_space(settings.space, len(schema.tasks))  # raises an error here, before anything is trained
+    make_space(settings.searched_space, len(schema.tasks))  # raises an error here, before anything is trained
     findings = rows.findings(seed)
     callback(Findings(findings))
     name = f"{settings.model}-{seed}" if out is None else Path(out).name

@@ -181,7 +181,7 @@ def _search(run: RunValues) -> Iterator[Picture]:
     words = f"Validation loss from {losses[0]:.4f} to {losses[-1]:.4f} over {steps[-1]} steps."
     figure = _losses(records, "valid_loss", steps, "search step", start)
     yield Picture("search-loss", "Loss of the supernet", words, figure)
-    seen, final = [record["skips"] for record in records], skips(run.architecture or {})
+    seen, final = [record["skips"] for record in records], skips(run.architecture or records[-1]["architecture"])
     taken = ", taken by the trials after the search," if _trials(run) else ""
     yield Picture(
         "skips", "Skip connections",
