@@ -276,17 +276,23 @@ def tau(signal: Sequence[float] | np.ndarray, full: np.ndarray) -> float:
     return 0.0 if np.isnan(found) else found
 
 
-def parsed() -> argparse.Namespace:
-    parser = arguments(__doc__)
+def options(description: str | None) -> argparse.ArgumentParser:
+    """A parser of what a benchmark of many trainings on one table needs."""
+    parser = arguments(description)
     parser.add_argument("table")
     parser.add_argument("--task", action="append", required=True)
     parser.add_argument("--drop", action="append", default=[])
     parser.add_argument("--split-column")
-    parser.add_argument("--config", help="settings as TOML or YAML; the space is theirs")
+    parser.add_argument("--config", help="settings as TOML or YAML")
     parser.add_argument("--rows", type=int, default=30_000, help="training rows, drawn once")
-    parser.add_argument("--architectures", type=int, default=12)
     parser.add_argument("--seeds", type=int, default=2)
     parser.add_argument("--records", type=Path, required=True)
+    return parser
+
+
+def parsed() -> argparse.Namespace:
+    parser = options(__doc__)
+    parser.add_argument("--architectures", type=int, default=12)
     return parser.parse_args()
 
 

@@ -22,9 +22,11 @@ from automtl.models.baselines.adatt import Fusion
 from automtl.models.baselines.aitm import Transfer
 from automtl.models.baselines.base import HIDDEN, GroupedExperts, make_experts
 from automtl.models.baselines.cross_stitch import CrossStitch
+from automtl.models.baselines.deep_cross import DeepCross
 from automtl.models.baselines.esmm import ESMM
 from automtl.models.baselines.home import task_groups
 from automtl.models.baselines.stem import STEM
+from automtl.models.baselines.tabm import TabM
 from automtl.models.registry import EVERY_MODEL, MODELS, check_model
 from automtl.models.settings import NetworkSettings
 from automtl.nn.funnel import chain
@@ -176,6 +178,31 @@ def test_a_task_hears_the_embeddings_of_other_tasks() -> None:
     with torch.no_grad():
         model.embeddings.table[:, :4] += 1.0  # type: ignore[index, union-attr]
     assert (model(features) != before).any(dim=0).all()
+
+
+# TabM
+
+
+def test_members_have_the_mean_of_their_logits_and_differ() -> None:
+    model, features = build("tabm").eval(), small_batch().features
+    assert isinstance(model, TabM)
+    members = model.member_logits(features)
+    assert members.shape == (8, *model(features).shape)
+    torch.testing.assert_close(members.mean(0), model(features))
+    assert (members.std(0) > 0).all()
+
+
+# Deep and cross
+
+
+def test_crosses_without_weights_leave_a_shared_bottom() -> None:
+    crossed, plain = build("deep-cross").eval(), build("shared-bottom").eval()
+    assert isinstance(crossed, DeepCross)
+    with torch.no_grad():
+        for up in crossed.cross.up:
+            up.zero_()
+    plain.load_state_dict({name: one for name, one in crossed.state_dict().items() if not name.startswith("cross")})
+    torch.testing.assert_close(crossed(small_batch().features), plain(small_batch().features))
 
 
 # AdaTT

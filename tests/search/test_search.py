@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 import math
 import random
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
-from dataclasses import fields
 from typing import Any
 
 import pytest

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from automtl.ensemble.trees import TreeModel
+from automtl.ensemble.boosted_trees import BoostedTrees
 from automtl.features.batch import Features
 from automtl.features.layout import Layout
 from automtl.tables.schema import Task, stages
@@ -55,6 +55,6 @@ def in_order(logits: Tensor, places: Sequence[int]) -> Tensor:
     return logits
 
 
-def trees_of(model: nn.Module) -> list[TreeModel]:
+def trees_of(model: nn.Module) -> list[BoostedTrees]:
     """Return the boosted trees in a model."""
-    return [module for module in model.modules() if isinstance(module, TreeModel)]
+    return [module for module in model.modules() if isinstance(module, BoostedTrees)]
