@@ -16,6 +16,7 @@ from torch import nn
 
 from automtl.dataset.prepared import PreparedFolder, is_prepared
 from automtl.dataset.store import DataLoaderSettings, data_loader
+from automtl.ensemble.boosted_trees import BoostedTrees
 from automtl.ensemble.ensemble import Ensemble, Member, trees_of
 from automtl.ensemble.trees import TreeModel
 from automtl.errors import AutomtlError, FileError, SettingsError
@@ -290,9 +291,9 @@ def _learned(network: nn.Module) -> dict[str, bytes]:
     """Return the files that hold the parameters and trees of a model, by name."""
     weights = network.state_dict()
     files = {
-        _tree_file(place, task): text.encode()
+        _tree_file(trees, place, task): file
         for place, trees in enumerate(trees_of(network))
-        for task, text in enumerate(trees.texts())
+        for task, file in enumerate(trees.files())
     }
     if weights:
         files[WEIGHTS] = safe_torch.save({name: value.contiguous() for name, value in weights.items()})
@@ -302,14 +303,13 @@ def _learned(network: nn.Module) -> dict[str, bytes]:
 def _restore(network: nn.Module, folder: Path) -> None:
     """Load the files that `_learned` made into a model."""
     for place, trees in enumerate(trees_of(network)):
-        files = [folder / _tree_file(place, task) for task in range(len(trees.tasks))]
-        trees.restore([file.read_text(encoding="utf-8") for file in files])
+        trees.restore([(folder / _tree_file(trees, place, task)).read_bytes() for task in range(len(trees.tasks))])
     if network.state_dict():
         network.load_state_dict(safe_torch.load_file(folder / WEIGHTS))
 
 
-def _tree_file(place: int, task: int) -> str:
-    return f"trees.{place}.{task}.txt"
+def _tree_file(trees: BoostedTrees, place: int, task: int) -> str:
+    return f"trees.{place}.{task}.{trees.suffix}"
 
 
 def _plain_tasks(found: dict[str, dict[str, Value]]) -> dict[str, Any]:

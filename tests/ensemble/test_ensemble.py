@@ -142,8 +142,10 @@ def test_trees_of_fewer_inputs_see_the_first_numeric_columns_alone() -> None:
 def test_rows_beyond_the_bound_are_not_read() -> None:
     model = new_model(settings=replace(SETTINGS, max_rows=200))
     model.learn(rows(), rows(seed=1), 0, lambda event: None, "trees")
-    assert model.texts() != trained(rows()).texts()
-    counts = [line.split("=")[1] for line in model.texts()[0].splitlines() if line.startswith("internal_count=")]
+    assert model.files() != trained(rows()).files()
+    counts = [
+        line.split("=")[1] for line in model.files()[0].decode().splitlines() if line.startswith("internal_count=")
+    ]
     assert counts and max(int(count.split()[0]) for count in counts) <= 200
 
 

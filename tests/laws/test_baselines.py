@@ -22,9 +22,11 @@ from automtl.models.baselines.adatt import Fusion
 from automtl.models.baselines.aitm import Transfer
 from automtl.models.baselines.base import HIDDEN, GroupedExperts, make_experts
 from automtl.models.baselines.cross_stitch import CrossStitch
+from automtl.models.baselines.deep_cross import DeepCross
 from automtl.models.baselines.esmm import ESMM
 from automtl.models.baselines.home import task_groups
 from automtl.models.baselines.stem import STEM
+from automtl.models.baselines.tabm import TabM
 from automtl.models.registry import EVERY_MODEL, MODELS, check_model
 from automtl.models.settings import NetworkSettings
 from automtl.nn.funnel import chain
@@ -62,6 +64,17 @@ def test_rows_without_a_label_of_a_task_teach_it_nothing(name: str) -> None:
     gradients = [p.grad for p in towers.parameters()]  # type: ignore[union-attr]
     assert all(not gradient[-1].any() for gradient in gradients)  # type: ignore[index]
     assert name == "single-task" or all(gradient[0].any() for gradient in gradients)  # type: ignore[index]
+
+
+@pytest.mark.parametrize("name", BASELINES)
+def test_it_is_normalized_and_has_dropout_as_the_settings_say(name: str) -> None:
+    features, made = small_batch().features, {}
+    for normalization in ("none", "layer"):
+        settings = replace(SETTINGS, normalization=normalization, dropout=0.5, towers=())  # dropout of experts alone
+        model = MODELS.find(name)(small_layout(), settings, torch.Generator().manual_seed(0))
+        made[normalization] = model.eval()(features)
+        assert not torch.allclose(model.train()(features), made[normalization])
+    assert not torch.allclose(made["none"], made["layer"])
 
 
 @pytest.fixture(scope="module")
@@ -130,25 +143,11 @@ def test_tasks_that_are_no_step_of_a_chain_are_refused(task: Task, message: str)
     check_model("mmoe", tasks)
 
 
-# Shared-Bottom
-
-
-def test_what_is_dropped_of_the_shared_bottom_is_each_tasks_own() -> None:
-    settings = replace(SETTINGS, dropout=0.5)
-    model, features = MODELS.find("shared-bottom")(small_layout(), settings, torch.Generator()), small_batch().features
-    with torch.no_grad():
-        for parameter in model.towers.parameters():
-            parameter.copy_(parameter[:1].expand_as(parameter))  # towers alike
-    apart, alike = model.train()(features), model.eval()(features)
-    assert not torch.allclose(apart[:, 0], apart[:, 1])
-    torch.testing.assert_close(alike[:, 0], alike[:, 1])
-
-
 # Cross-stitch
 
 
 def test_units_of_identity_leave_single_task_bottoms() -> None:
-    model = build("cross-stitch")
+    model = build("cross-stitch").eval()
     assert isinstance(model, CrossStitch)
     with torch.no_grad():
         model.units.copy_(torch.eye(3).repeat(2, 1, 1))
@@ -157,7 +156,7 @@ def test_units_of_identity_leave_single_task_bottoms() -> None:
         hidden = x
         for linear in model.layers:
             hidden = (hidden @ linear.weight[task] + linear.bias[task]).relu()  # type: ignore[index, operator]
-        torch.testing.assert_close(gathered, hidden)
+        torch.testing.assert_close(gathered, nn.functional.layer_norm(hidden, (8,)))
 
 
 # STEM
@@ -181,11 +180,36 @@ def test_a_task_hears_the_embeddings_of_other_tasks() -> None:
     assert (model(features) != before).any(dim=0).all()
 
 
+# TabM
+
+
+def test_members_have_the_mean_of_their_logits_and_differ() -> None:
+    model, features = build("tabm").eval(), small_batch().features
+    assert isinstance(model, TabM)
+    members = model.member_logits(features)
+    assert members.shape == (8, *model(features).shape)
+    torch.testing.assert_close(members.mean(0), model(features))
+    assert (members.std(0) > 0).all()
+
+
+# Deep and cross
+
+
+def test_crosses_without_weights_leave_a_shared_bottom() -> None:
+    crossed, plain = build("deep-cross").eval(), build("shared-bottom").eval()
+    assert isinstance(crossed, DeepCross)
+    with torch.no_grad():
+        for up in crossed.cross.up:
+            up.zero_()
+    plain.load_state_dict({name: one for name, one in crossed.state_dict().items() if not name.startswith("cross")})
+    torch.testing.assert_close(crossed(small_batch().features), plain(small_batch().features))
+
+
 # AdaTT
 
 
 def test_fusion_with_closed_gates_is_the_native_combination() -> None:
-    part, x = Fusion(3, 5, 4, torch.Generator().manual_seed(0)), torch.randn(3, 6, 5)
+    part, x = Fusion(3, 5, 4, nn.Identity(), torch.Generator().manual_seed(0)), torch.randn(3, 6, 5)
     with torch.no_grad():
         part.native.copy_(torch.arange(12.0).view(3, 1, 4))
     experts = part.experts(x).view(3, 4, 6, 4)

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from automtl.ensemble.boosted_trees import BoostedTrees
 from automtl.ensemble.settings import TreeSettings
 from automtl.ensemble.trees import TreeModel
 from automtl.features.batch import SLICE_ROWS, Batch, Features
@@ -63,9 +64,9 @@ class Ensemble(nn.Module):
         return logits
 
 
-def trees_of(model: nn.Module) -> list[TreeModel]:
+def trees_of(model: nn.Module) -> list[BoostedTrees]:
     """Return the boosted trees in a model."""
-    return [module for module in model.modules() if isinstance(module, TreeModel)]
+    return [module for module in model.modules() if isinstance(module, BoostedTrees)]
 
 
 def boosted(

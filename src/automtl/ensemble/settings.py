@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import field, replace
 
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
@@ -11,8 +11,21 @@ from automtl.tables.entries import CONFIG
 
 
 @settings_dataclass(frozen=True, config=CONFIG)
+class CatBoostSettings:
+    """Parameters that CatBoost's trees have in place of LightGBM's."""
+
+    learning_rate: float = Limit(default=0.05, gt=0, description="Share of each tree's output that is added.")
+    depth: int = Limit(default=6, ge=1, le=16, description="Depth of a tree, whose splits are alike on each level.")
+    column_share: float = Limit(default=0.3, gt=0, le=1, description="Share of the columns that each level sees.")
+    l2: float = Limit(default=3.0, ge=0, description="L2 penalty of the values of the leaves.")
+    one_hot: int = Limit(
+        default=64, ge=2, le=255, description="Fields of at most this many ids are split by single ids, too."
+    )
+
+
+@settings_dataclass(frozen=True, config=CONFIG)
 class TreeSettings:
-    """Parameters of LightGBM, one booster a task."""
+    """Parameters of boosted trees, one booster a task; all but three are LightGBM's alone."""
 
     rounds: int = Limit(default=2000, ge=1, description="Trees of a booster, at most.")
     patience: int = Limit(
@@ -29,6 +42,7 @@ class TreeSettings:
         ge=1,
         description="Training rows that are drawn, at most, and validation rows: all of them are held in memory.",
     )
+    catboost: CatBoostSettings = field(default_factory=lambda: CatBoostSettings())
 
     @property
     def small(self) -> TreeSettings:

@@ -26,7 +26,7 @@ from automtl.models.registry import EVERY_MODEL, check_logits
 from automtl.nn.embedding import FieldEmbedding
 from automtl.predictor import SMALL_TREES, ModelSpec, Predictor, tree_inputs
 from automtl.search import STRATEGIES, SearchProblem, SearchResult
-from automtl.space import Architecture, published_space
+from automtl.space import Architecture, make_space
 from automtl.system.progress import Callback, ignore
 from automtl.training.fit import FitResult, SelfTrained, fit
 from automtl.training.metrics import Scores
@@ -180,7 +180,7 @@ class Experiment:
         inputs, embedding = self.inputs, getattr(self.reference, "embedding", None)
         layout = inputs.rows.encoder.layout
         return SearchProblem(
-            published_space(self.settings.space, layout.num_tasks), layout, inputs.rows.train, inputs.rows.valid,
+            make_space(self.settings.space, layout.num_tasks), layout, inputs.rows.train, inputs.rows.valid,
             inputs.network, inputs.training, embedding if isinstance(embedding, FieldEmbedding) else None,
             self.settings.warm_start,
         )  # fmt: skip

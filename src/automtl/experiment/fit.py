@@ -25,7 +25,7 @@ from automtl.predictor import Predictor
 from automtl.report.folder import attempted, run_report
 from automtl.report.run import RunValues
 from automtl.report.text import delay_line
-from automtl.space import published_space
+from automtl.space import make_space
 from automtl.system.manifest import MODEL
 from automtl.system.memory import keep_freed_memory, peak_memory_bytes
 from automtl.system.progress import Callback, Notice, ignore
@@ -93,7 +93,7 @@ def fit_table(
     schema = rows.schema
     for model in {settings.model, settings.reference}:
         check_model(model, schema.tasks)
-    published_space(settings.space, len(schema.tasks))  # raises an error here, before anything is trained
+    make_space(settings.space, len(schema.tasks))  # raises an error here, before anything is trained
     findings = rows.findings(seed)
     callback(Findings(findings))
     name = f"{settings.model}-{seed}" if out is None else Path(out).name

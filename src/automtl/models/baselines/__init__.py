@@ -14,4 +14,6 @@ BASELINES = {
     "stem": "automtl.models.baselines.stem:STEM",
     "adatt": "automtl.models.baselines.adatt:AdaTT",
     "home": "automtl.models.baselines.home:HoME",
+    "deep-cross": "automtl.models.baselines.deep_cross:DeepCross",
+    "tabm": "automtl.models.baselines.tabm:TabM",
 }
