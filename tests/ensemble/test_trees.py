@@ -17,7 +17,6 @@ from sklearn.metrics import roc_auc_score
 
 from automtl.cli import main
 from automtl.config import read_settings
-from automtl.ensemble.ensemble import boosted
 from automtl.ensemble.settings import TreeSettings
 from automtl.ensemble.tree_inputs import CATEGORIES, TreeInputs
 from automtl.ensemble.trees import TreeModel
@@ -29,7 +28,7 @@ from automtl.models.network import count_parameters
 from automtl.models.registry import check_model
 from automtl.models.settings import NetworkSettings
 from automtl.predictor import Predictor
-from automtl.system.progress import Progress, ignore
+from automtl.system.progress import Progress
 from automtl.tables.schema import Field, FieldKind, Schema, Task, TaskKind
 from automtl.training.evaluation import predict_logits
 from automtl.training.fit import fit
@@ -65,9 +64,9 @@ def new_model(layout: Layout = LAYOUT, settings: TreeSettings = SETTINGS) -> Tre
     return TreeModel(layout, NetworkSettings(), torch.Generator(), settings)
 
 
-def trained(train: Batch, valid: Batch | None = None, seed: int = 0) -> TreeModel:
-    model = new_model()
-    fit(model, train, rows(seed=1) if valid is None else valid, TASKS, TrainingSettings(), seed)
+def trained(train: Batch, valid: Batch | None = None, seed: int = 0, layout: Layout = LAYOUT) -> TreeModel:
+    model, checks = new_model(layout), rows(seed=1) if valid is None else valid
+    fit(model, train, checks.for_layout(layout), TASKS, TrainingSettings(), seed)
     return model
 
 
@@ -205,9 +204,8 @@ def test_predictions_are_probabilities_of_all_rows_from_the_first_tree_on(
     layout = replace(LAYOUT, tasks=tasks)
     parts = [rare_clicks(seed, signal) for seed in (0, 1, 2)]
     train = sample_negatives(parts[0], tasks, None, 0)
-    (member,) = boosted({"trees": (layout, SETTINGS)}, train, parts[1], 0, ignore)
-    model, again = member.model, new_model(layout)
-    assert isinstance(model, TreeModel)
+    model, again = new_model(layout), new_model(layout)
+    fit(model, train, parts[1], tasks, TrainingSettings(), 0)
     again.restore(model.files())
     scores = predict_logits(again, parts[2]).sigmoid()
     assert torch.equal(scores, predict_logits(model, parts[2]).sigmoid())
