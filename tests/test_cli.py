@@ -218,9 +218,9 @@ def test_mistakes_get_one_message_and_leave_nothing(
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("serach: {max_steps: 3}", "unknown setting 'serach'; did you mean 'search'"),
-        ("search: {max_step: 3}", "unknown setting 'search.max_step'; did you mean 'max_steps'"),
-        ("search: {max_steps: -1}", "setting 'search.max_steps'"),
+        ("serach: {trainings: 3}", "unknown setting 'serach'; did you mean 'search'"),
+        ("search: {training: 3}", "unknown setting 'search.training'; did you mean 'trainings'"),
+        ("search: {trainings: -1}", "setting 'search.trainings'"),
         ("space: {expert_layers: [mlp-x]}", "operation 'mlp-x' is unknown"),
         ("space: {expert_layers: [conv-4]}", "the kernel must be odd"),
         ("space: {expert_layers: ['nowhere.module:Name']}", "cannot be imported"),

@@ -11,11 +11,11 @@ from automtl.errors import SettingsError
 
 
 @pytest.mark.parametrize(
-    ("name", "text"), [("s.yaml", "search: {max_steps: 7}"), ("s.toml", "[search]\nmax_steps = 7\n")]
+    ("name", "text"), [("s.yaml", "search: {trainings: 7}"), ("s.toml", "[search]\ntrainings = 7\n")]
 )
 def test_toml_and_yaml_give_the_same_settings(tmp_path: Path, name: str, text: str) -> None:
     (tmp_path / name).write_text(text)
-    assert read_settings(tmp_path / name) == make_settings({"search": {"max_steps": 7}})
+    assert read_settings(tmp_path / name) == make_settings({"search": {"trainings": 7}})
 
 
 def test_resolved_settings_read_back_as_the_same_settings() -> None:
@@ -26,8 +26,8 @@ def test_resolved_settings_read_back_as_the_same_settings() -> None:
     ("values", "message"),
     [
         ({"serch": {}}, "unknown setting 'serch'; did you mean 'search'"),
-        ({"search": {"max_step": 3}}, "unknown setting 'search.max_step'; did you mean 'max_steps'"),
-        ({"search": {"max_steps": 0}}, "setting 'search.max_steps'.*found 0"),
+        ({"search": {"training": 3}}, "unknown setting 'search.training'; did you mean 'trainings'"),
+        ({"search": {"trainings": 0}}, "setting 'search.trainings'.*found 0"),
         ({"network": {"normalization": "batch"}}, "'none' or 'layer'"),
         ({"training": "fast"}, "setting 'training'"),
     ],

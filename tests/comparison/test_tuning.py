@@ -65,3 +65,14 @@ def test_trees_are_tuned_by_their_own_settings() -> None:
     assert {tree.learning_rate for tree in trees} == {0.0125, 0.025, 0.05}
     assert {tree.column_share for tree in trees} == {1.0, 0.8, 0.6}
     assert {tree.min_leaf_rows for tree in trees} == {20}
+
+
+def test_catboost_is_tuned_by_its_own_settings() -> None:
+    settings = make_settings({"model": "catboost"})
+    trees = [point.apply(settings).trees.catboost for point in draw_hyperparameters(settings, RATES, 26)]
+    assert {tree.depth for tree in trees} == {5, 6, 7}
+    assert {tree.learning_rate for tree in trees} == {0.025, 0.05, 0.1}
+    assert {tree.column_share for tree in trees} == {0.15, 0.3, 0.6}
+    assert draw_hyperparameters(settings, RATES, 1)[0].to_dict().keys() == {
+        "inputs", "learning_rate", "depth", "column_share",
+    }  # fmt: skip

@@ -17,9 +17,9 @@ from sklearn.metrics import roc_auc_score
 
 from automtl.cli import main
 from automtl.config import read_settings
-from automtl.ensemble.ensemble import boosted
 from automtl.ensemble.settings import TreeSettings
-from automtl.ensemble.trees import CATEGORIES, TreeInputs, TreeModel
+from automtl.ensemble.tree_inputs import CATEGORIES, TreeInputs
+from automtl.ensemble.trees import TreeModel
 from automtl.errors import FileError, SettingsError
 from automtl.experiment.fit import fit_table
 from automtl.features.batch import Batch, Features
@@ -28,7 +28,7 @@ from automtl.models.network import count_parameters
 from automtl.models.registry import check_model
 from automtl.models.settings import NetworkSettings
 from automtl.predictor import Predictor
-from automtl.system.progress import Progress, ignore
+from automtl.system.progress import Progress
 from automtl.tables.schema import Field, FieldKind, Schema, Task, TaskKind
 from automtl.training.evaluation import predict_logits
 from automtl.training.fit import fit
@@ -64,9 +64,9 @@ def new_model(layout: Layout = LAYOUT, settings: TreeSettings = SETTINGS) -> Tre
     return TreeModel(layout, NetworkSettings(), torch.Generator(), settings)
 
 
-def trained(train: Batch, valid: Batch | None = None, seed: int = 0) -> TreeModel:
-    model = new_model()
-    fit(model, train, rows(seed=1) if valid is None else valid, TASKS, TrainingSettings(), seed)
+def trained(train: Batch, valid: Batch | None = None, seed: int = 0, layout: Layout = LAYOUT) -> TreeModel:
+    model, checks = new_model(layout), rows(seed=1) if valid is None else valid
+    fit(model, train, checks.for_layout(layout), TASKS, TrainingSettings(), seed)
     return model
 
 
@@ -112,7 +112,7 @@ def test_both_kinds_of_task_are_learned_and_heard_of() -> None:
 
 def test_the_seed_decides_the_trees() -> None:
     first, second, other = trained(rows()), trained(rows()), trained(rows(), seed=1)
-    assert first.texts() == second.texts() != other.texts()
+    assert first.files() == second.files() != other.files()
 
 
 @pytest.mark.parametrize("role", ["mask", "weight"])
@@ -121,7 +121,7 @@ def test_rows_without_a_label_or_weight_teach_nothing(role: str) -> None:
     wrong = replace(batch, labels=torch.where(half.unsqueeze(1), 1 - batch.labels, batch.labels))
     hidden = torch.where(half, 0.0, 1.0)
     part = {"mask": hidden.unsqueeze(1).expand(-1, 2).contiguous()} if role == "mask" else {"weight": hidden}
-    assert trained(replace(wrong, **part)).texts() == trained(batch.take(~half)).texts()
+    assert trained(replace(wrong, **part)).files() == trained(batch.take(~half)).files()
 
 
 def test_weights_of_rows_count() -> None:
@@ -181,7 +181,7 @@ def test_the_whole_way_on_the_command_line(
 def test_tasks_learn_together_what_each_learns_alone(missing: int) -> None:
     train, valid = rows(), rows(seed=1)
     train.mask[:missing, 1] = 0  # where no label is missing, rows are binned once
-    together = trained(train, valid).texts()
+    together = trained(train, valid).files()
     for index, task in enumerate(TASKS):
         alone = new_model(replace(LAYOUT, tasks=(task,)))
         own = [
@@ -189,7 +189,7 @@ def test_tasks_learn_together_what_each_learns_alone(missing: int) -> None:
             for batch in (train, valid)
         ]
         fit(alone, own[0], own[1], (task,), TrainingSettings(), 0)
-        assert alone.texts() == [together[index]]
+        assert alone.files() == [together[index]]
 
 
 OPTIONS: list[dict[str, Any]] = [{}, {"positive_weight": 10.0}, {"negative_share": 0.2}]
@@ -204,10 +204,9 @@ def test_predictions_are_probabilities_of_all_rows_from_the_first_tree_on(
     layout = replace(LAYOUT, tasks=tasks)
     parts = [rare_clicks(seed, signal) for seed in (0, 1, 2)]
     train = sample_negatives(parts[0], tasks, None, 0)
-    (member,) = boosted({"trees": (layout, SETTINGS)}, train, parts[1], 0, ignore)
-    model, again = member.model, new_model(layout)
-    assert isinstance(model, TreeModel)
-    again.restore(model.texts())
+    model, again = new_model(layout), new_model(layout)
+    fit(model, train, parts[1], tasks, TrainingSettings(), 0)
+    again.restore(model.files())
     scores = predict_logits(again, parts[2]).sigmoid()
     assert torch.equal(scores, predict_logits(model, parts[2]).sigmoid())
     assert scores.mean(0).tolist() == pytest.approx(parts[2].labels.mean(0).tolist(), abs=0.015)
@@ -243,7 +242,7 @@ def test_a_task_without_options_does_not_start_from_what_another_one_needs() -> 
     train, valid = rows(), rows(seed=1)
     model = new_model(replace(LAYOUT, tasks=(replace(TASKS[0], positive_weight=5.0), TASKS[1])))
     fit(model, train, valid, model.tasks, TrainingSettings(), 0)
-    assert model.texts()[1] == trained(train, valid).texts()[1] and model.texts()[0] != trained(train, valid).texts()[0]
+    assert model.files()[1] == trained(train, valid).files()[1] and model.files()[0] != trained(train, valid).files()[0]
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)

@@ -40,11 +40,13 @@ def test_a_step_runs_those_before_it_and_a_fit_is_all_of_them(
     events: list[Event] = []
     experiment = Experiment(source, small, 0, events.append)
     experiment.ensemble()
-    steps = ["choosing inputs", "search", "training automtl", "training boosted trees"]
+    steps = ["choosing inputs", "training boosted trees", "search", "training automtl"]
     assert [stage for stage in stages(events) if stage in steps] == steps
     found, run = experiment.evaluate(), fit_table(log, ["click", "buy"], roles=ROLES, settings=small)
     assert {part: run.metrics[part] for part in found} == found
-    assert run.history == experiment.history and run.predictor.spec == experiment.predictor.spec
+    assert {
+        name: run.history[name] for name in experiment.history
+    } == experiment.history and run.predictor.spec == experiment.predictor.spec
     assert (experiment.parameters == run.metrics["parameters"] and experiment.flops_per_row()) or 0 > 0
 
 
@@ -57,7 +59,7 @@ def test_a_given_architecture_is_trained_without_search_or_reference(source: Enc
     assert stages(events) == ["training automtl"] and given.seconds["search"] == given.seconds["reference"] == 0
 
 
-def test_test_rows_are_not_read_for_validation_metrics_and_are_read_anew_for_an_ensemble(
+def test_test_rows_are_not_read_for_validation_metrics_and_are_read_once(
     source: EncodedSource, small: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     read: list[int] = []
@@ -66,11 +68,12 @@ def test_test_rows_are_not_read_for_validation_metrics_and_are_read_anew_for_an_
     ids_only = replace(small, model="mmoe", ensemble=True, presets=(Settings().presets[2],))
     experiment = Experiment(source, ids_only, 0)
     assert set(experiment.evaluate(["validation"])) == {"validation"} and not read
-    alone = experiment.test_rows.features.numeric.shape[1]
-    assert experiment.test_rows is experiment.test_rows and len(read) == 1
+    experiment.evaluate(["test"])
     experiment.ensemble()
     experiment.evaluate(["test"])
-    assert experiment.test_rows.features.numeric.shape[1] > alone and len(read) == 2
+    every = experiment.rows.encoder.layout.num_numeric
+    assert experiment.test_rows.features.numeric.shape[1] == every and len(read) == 1
+    assert experiment.trained.spec.encoder(experiment.rows.encoder).layout.num_numeric < every
 
 
 def test_experiments_share_encoded_rows_with_and_without_target_encoding(

@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 import yaml
 
-from automtl.ensemble.trees import TreeInputs
+from automtl.ensemble.tree_inputs import TreeInputs
 from automtl.errors import SchemaError
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings

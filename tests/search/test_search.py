@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from dataclasses import replace
+from dataclasses import fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -22,7 +22,7 @@ from automtl.search.differentiable import DifferentiableStrategy
 from automtl.search.procedure import Procedure, Schedule
 from automtl.search.progressive import ProgressiveSettings
 from automtl.search.search_run import SearchRun, diversity
-from automtl.search.settings import DifferentiableSettings, RegularizedSettings
+from automtl.search.settings import DifferentiableSettings, RegularizedSettings, SteppedSettings
 from automtl.space import SpaceSettings, published_space
 from automtl.system.hardware import has_bf16
 from automtl.system.progress import ignore
@@ -55,7 +55,10 @@ def run_of(settings: DifferentiableSettings, given: SearchProblem | None = None,
 
 
 def small_settings(name: str, **changes: Any) -> Any:
-    return STRATEGIES.find(name).settings_class()(**BUDGET, **changes)
+    kind = STRATEGIES.find(name).settings_class()
+    known = {field.name for field in fields(kind)}
+    budget = {setting: value for setting, value in (BUDGET | {"trainings": 2}).items() if setting in known}
+    return kind(**budget, **changes)
 
 
 def completed(run: SearchRun) -> SearchRun:
@@ -207,19 +210,19 @@ def test_the_budget_bounds_steps_and_rows() -> None:
 
 @pytest.mark.parametrize(("rows", "steps"), [(1000, 200), (60_000, 200), (80_000, 234), (10_000_000, 300)])
 def test_small_tables_get_the_least_number_of_steps_and_large_ones_a_sample(rows: int, steps: int) -> None:
-    assert steps_of(SearchSettings(), rows) == pytest.approx(steps, abs=1)
+    assert steps_of(SteppedSettings(), rows) == pytest.approx(steps, abs=1)
 
 
 @pytest.mark.parametrize(
     ("max_steps", "epochs"), [(400, 0.75), (600, 0.75), (7, 0.7), (400, 1), (400, 3.5), (100, 1 / 3)]
 )
 def test_the_most_steps_are_reached_where_there_are_rows_enough(max_steps: int, epochs: float) -> None:
-    settings = SearchSettings(max_steps=max_steps, epochs=epochs, min_steps=1)
+    settings = SteppedSettings(max_steps=max_steps, epochs=epochs, min_steps=1)
     assert steps_of(settings, 1_000_000) == max_steps
     assert settings.num_rows <= math.ceil(max_steps / min(epochs, 1)) * 256
 
 
-def steps_of(settings: SearchSettings, rows: int) -> int:
+def steps_of(settings: SteppedSettings, rows: int) -> int:
     drawn = min(rows, settings.num_rows)
     return settings.num_steps(max(drawn // settings.batch_size, 1))
 

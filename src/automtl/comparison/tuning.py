@@ -12,7 +12,9 @@ from sklearn.model_selection import ParameterGrid
 
 from automtl.comparison.candidates import changed
 from automtl.config import InputPreset, Settings
+from automtl.ensemble.catboost_trees import CatBoostTrees
 from automtl.experiment.inputs import is_self_trained
+from automtl.models.registry import EVERY_MODEL
 
 SECTIONS = ("network", "training", "trees")  # sections of settings that tuning and presets change
 Point = dict[str, Any]
@@ -35,6 +37,11 @@ LIGHTGBM: SearchSpace = {
     "trees.learning_rate": lambda value, point: value * point["learning_rate"],
     "trees.leaves": lambda value, point: max(round(value / 2 ** point["regularized"]), 2),
     "trees.column_share": lambda value, point: 1 - point["dropped"],
+}
+CATBOOST: SearchSpace = {
+    "trees.catboost.learning_rate": lambda value, point: value * point["learning_rate"],
+    "trees.catboost.depth": lambda value, point: max(value - point["regularized"], 1),
+    "trees.catboost.column_share": lambda value, point: min(value * 2 ** (1 - 5 * point["dropped"]), 1.0),
 }
 
 
@@ -103,4 +110,6 @@ def _under(settings: Settings, inputs: InputPreset) -> Settings:
 
 
 def _space(settings: Settings) -> SearchSpace:
-    return LIGHTGBM if is_self_trained(settings.model) else NETWORK
+    if not is_self_trained(settings.model):
+        return NETWORK
+    return CATBOOST if issubclass(EVERY_MODEL.find(settings.model), CatBoostTrees) else LIGHTGBM

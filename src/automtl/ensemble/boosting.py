@@ -2,47 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 
+from automtl.ensemble.examples import REPORT_ROUNDS, UNCHECKED_ROUNDS, Examples
 from automtl.ensemble.settings import TreeSettings
-from automtl.features.batch import Batch
+from automtl.system.deadline import current_deadline
 from automtl.system.progress import Callback, Progress
 from automtl.tables.schema import Task, TaskKind
 from automtl.training.losses import log_odds_offset
-
-REPORT_ROUNDS = 10  # rounds between two reports of progress
-UNCHECKED_ROUNDS = 100  # most rounds where a task has no validation rows, which end the training elsewhere
-
-
-@dataclass(frozen=True)
-class Examples:
-    """Rows of one task. inputs: (N, C) float32; labels, weights: (N,) float32."""
-
-    inputs: np.ndarray
-    labels: np.ndarray
-    weights: np.ndarray
-
-    @staticmethod
-    def of(inputs: np.ndarray, batch: Batch, task: int) -> Examples:
-        """Select the rows that have a label of the task and a weight above 0."""
-        keep = (batch.mask[:, task].numpy() > 0) & (batch.weight.numpy() > 0)
-        everything = bool(keep.all())
-        return Examples(
-            inputs if everything else inputs[keep],
-            np.ascontiguousarray(batch.labels[:, task].numpy()[keep]),
-            np.ascontiguousarray(batch.weight.numpy()[keep]),
-        )
-
-
-def with_positive_weight(rows: Examples, task: Task) -> Examples:
-    """Multiply the weights of positives by the task's `positive_weight`."""
-    if task.positive_weight is None:
-        return rows
-    return replace(rows, weights=rows.weights * np.where(rows.labels > 0, task.positive_weight, 1.0).astype(np.float32))
 
 
 class BinnedRows:
@@ -56,7 +26,9 @@ class BinnedRows:
         self.inputs: tuple[np.ndarray, ...] = ()
         self.binned: tuple[Any, ...] = ()
 
-    def datasets(self, train: Examples, valid: Examples, offset: float, parameters: dict[str, Any]) -> tuple[Any, ...]:
+    def datasets(
+        self, train: Examples[np.ndarray], valid: Examples[np.ndarray], offset: float, parameters: dict[str, Any]
+    ) -> tuple[Any, ...]:
         """Return both as LightGBM's datasets with their labels and weights.
 
         Log-odds of training rows are larger by `offset`, which is taken from the scores of validation rows.
@@ -74,7 +46,7 @@ class BinnedRows:
         return self.binned
 
 
-def _set_rows(data: Any, examples: Examples, start: float) -> None:
+def _set_rows(data: Any, examples: Examples[np.ndarray], start: float) -> None:
     """Set labels, weights and the scores to start from; those of another task, which `set_weight` keeps, are gone."""
     data.set_label(examples.labels).construct()
     data.set_field("weight", None if (examples.weights == 1).all() else examples.weights)
@@ -82,10 +54,10 @@ def _set_rows(data: Any, examples: Examples, start: float) -> None:
 
 
 def boost(
-    task: Task, train: Examples, valid: Examples, binned: BinnedRows, settings: TreeSettings, seed: int,
-    callback: Callback, stage: str,
-) -> tuple[str, float]:  # fmt: skip
-    """Boost the trees of one task; return LightGBM's text of those up to the best round, and the training loss there.
+    task: Task, train: Examples[np.ndarray], valid: Examples[np.ndarray], stage: str, *,
+    binned: BinnedRows, settings: TreeSettings, seed: int, callback: Callback,
+) -> tuple[bytes, float]:  # fmt: skip
+    """Boost the trees of one task; return LightGBM's file of those up to the best round, and the training loss there.
 
     LightGBM starts from the mean of the training labels, which is part of the first tree. The weights and sampling of
     training rows raise their log-odds; what they add is taken out of that tree. The result depends on `seed` and the
@@ -94,7 +66,7 @@ def boost(
     import lightgbm
 
     parameters, offset = _parameters(task.kind, settings, seed), log_odds_offset(task)
-    rows, checks = binned.datasets(with_positive_weight(train, task), valid, offset, parameters)
+    rows, checks = binned.datasets(train.with_positive_weight(task), valid, offset, parameters)
     checked = len(valid.labels) > 0
     judges = [rows, checks] if checked else [rows]
     rounds = settings.rounds if checked else min(settings.rounds, UNCHECKED_ROUNDS)
@@ -109,7 +81,7 @@ def boost(
     (curve,) = losses["training"].values()
     if offset:
         _lower(booster, offset)
-    return booster.model_to_string(), curve[booster.best_iteration - 1]
+    return booster.model_to_string().encode(), curve[booster.best_iteration - 1]
 
 
 def _lower(booster: Any, offset: float) -> None:
@@ -139,7 +111,13 @@ def _parameters(kind: TaskKind, settings: TreeSettings, seed: int) -> dict[str, 
 
 
 def _reporter(callback: Callback, stage: str, rounds: int) -> Any:
+    import lightgbm
+
+    deadline = current_deadline()
+
     def report(state: Any) -> None:
+        if deadline.passed:
+            raise lightgbm.callback.EarlyStopException(state.iteration, state.evaluation_result_list)
         if state.iteration % REPORT_ROUNDS == 0:
             callback(Progress(stage, state.iteration, rounds, state.evaluation_result_list[-1][2], {}))
 

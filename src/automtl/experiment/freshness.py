@@ -7,10 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from automtl.config import make_settings
 from automtl.experiment.fit import fit_table
 from automtl.experiment.label_delays import DELAYS, NEVER, Curve, freshness_curve, histories_of
-from automtl.predictor import Predictor, read_part
+from automtl.experiment.recorded import RecordedFit
+from automtl.predictor import Predictor
 from automtl.tables.columns import check_columns
 from automtl.tables.durations import as_seconds, duration_text
 from automtl.tables.history import History
@@ -38,8 +38,8 @@ def freshness(
     """
     predictor, table = Predictor.load(folder), read_table(source)
     histories_of(predictor)
-    values = dict(read_part(Path(folder), "settings"))
-    seed, settings = int(values.pop("seed")), make_settings(values)
+    recorded = RecordedFit.read(folder)
+    settings, seed = recorded.settings, recorded.seed
     check_columns(table, predictor.schema)
     wanted = [duration_text(as_seconds(delay)) for delay in delays]
     if not fitted:

@@ -37,7 +37,11 @@ class ModelClass(Protocol):
 
 MODELS: Registry[ModelClass] = Registry(
     "model",
-    {**BASELINES, "lightgbm": "automtl.ensemble.trees:TreeModel"},
+    {
+        **BASELINES,
+        "lightgbm": "automtl.ensemble.trees:TreeModel",
+        "catboost": "automtl.ensemble.catboost_trees:CatBoostTrees",
+    },
     subclass_of("torch.nn:Module"),
     "a subclass of torch.nn.Module",
     SettingsError,

@@ -65,8 +65,10 @@ PRESETS = {
 class SpaceSettings:
     """The candidates of each kind of block, the number of experts and layers, and switches for ablations."""
 
-    preset: Literal["published", "wide"] = Limit(
-        default="published", description="What is chosen where nothing else is set: the paper's space, or a wider one."
+    preset: Literal["published", "wide"] | None = Limit(
+        default=None,
+        description="What is chosen where nothing else is set: the paper's space, or a wider one; unset: wide where a "
+        "search trains networks, else published.",
     )
     interactions: tuple[str, ...] | None = Limit(
         default=None, description="Candidates of feature interaction; unset: those of the preset."
@@ -101,14 +103,19 @@ class SpaceSettings:
     )
 
     @property
+    def filled(self) -> Preset:
+        """What is left unset: that of the preset, the published one if none is named."""
+        return PRESETS[self.preset or "published"]
+
+    @property
     def selects(self) -> bool:
         """Whether a task keeps some of the experts."""
-        return _first_given(self.selection, PRESETS[self.preset].selection)
+        return _first_given(self.selection, self.filled.selection)
 
     @property
     def has_expert_interaction(self) -> bool:
         """Whether each expert has an interaction block."""
-        own = PRESETS[self.preset].expert_interactions or self.expert_interactions
+        own = self.filled.expert_interactions or self.expert_interactions
         return _first_given(self.expert_interaction, bool(own))
 
     @property
@@ -116,7 +123,7 @@ class SpaceSettings:
         """The least number of experts that an architecture may have, or None for all."""
         if self.fewest_experts is not None:
             return self.fewest_experts
-        fewest = PRESETS[self.preset].fewest
+        fewest = self.filled.fewest
         return min(fewest, self.experts) if fewest is not None and not self.selects else None
 
     def keep_for(self, num_tasks: int) -> int:
@@ -132,7 +139,7 @@ def make_space(settings: SpaceSettings, num_tasks: int) -> SearchSpace:
     >>> list(make_space(SpaceSettings(preset="wide", layers=1), num_tasks=2).choices)
     ['interaction', 'expert_interaction', 'pooling', 'layer_1']
     """
-    preset, experts = PRESETS[settings.preset], settings.experts
+    preset, experts = settings.filled, settings.experts
     interactions = _first_given(settings.interactions, preset.interactions) if settings.interaction else ("skip",)
     choices = {INTERACTION: Choice((_cell(interactions),))}
     if settings.has_expert_interaction:

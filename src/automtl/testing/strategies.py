@@ -19,7 +19,7 @@ SPACE = SpaceSettings(
     experts=3, layers=2, keep=2, interactions=("skip", "bit-gate", "cross-1"),
     expert_layers=("skip", "mlp-16", "conv-3"),
 )  # fmt: skip
-BUDGET = {"max_steps": 6, "batch_size": 32, "max_rows": 200, "trials": 2}
+BUDGET = {"max_steps": 6, "batch_size": 32, "max_rows": 200, "trials": 2, "trainings": 3}
 Strategy = type[SearchStrategy]
 
 

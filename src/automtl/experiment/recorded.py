@@ -1,0 +1,47 @@
+"""What a run folder records of its fit, so that its rows can be opened again."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from automtl.config import Settings, make_settings
+from automtl.errors import FileError, SettingsError
+from automtl.experiment.source import Source, open_again
+from automtl.predictor import read_part
+from automtl.tables.schema import Schema
+
+
+@dataclass(frozen=True)
+class RecordedFit:
+    """The settings and seed of a fit, and its table: where it was (`path`) and a digest of its content."""
+
+    folder: Path
+    settings: Settings
+    seed: int
+    table: Mapping[str, Any]
+
+    @staticmethod
+    def read(folder: Path | str) -> RecordedFit:
+        """Read the settings of a run folder. Raises FileError."""
+        values = dict(read_part(folder, "settings"))
+        seed, table = int(values.pop("seed")), values.pop("table", None) or {}
+        return RecordedFit(Path(folder), make_settings(values), seed, table)
+
+    def open(self, given: Any, schema: Schema) -> Source:
+        """Open the rows of the fit, in the same parts. `given`: the table; None where it is where it was.
+
+        Raises SettingsError where no table is given or recorded, or where its content is another one.
+        """
+        path = self.table.get("path") if given is None else given
+        if path is None:
+            raise SettingsError(f"run '{self.folder}' does not record its table; give the table that it was fitted on")
+        if given is None and not Path(path).exists():
+            raise FileError(f"the table of run '{self.folder}', '{path}', is gone; give the table")
+        source = open_again(path, schema, self.settings.split, self.seed)
+        digest = self.table.get("digest")
+        if digest and source.digest and source.digest != digest:
+            raise SettingsError(f"'{path}' is not the table that run '{self.folder}' was fitted on; give that one")
+        return source
