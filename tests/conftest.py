@@ -18,6 +18,7 @@ settings.load_profile("automtl")
 
 TASKS = ("click", "like", "buy", "cart")
 TINY = {
+    "strategy": "progressive",
     "search": {"max_steps": 6, "batch_size": 64, "stop_every": 2, "max_rows": 1000},
     "space": {"experts": 4, "layers": 2, "expert_layers": ["skip", "hidden-gate", "mlp-16", "conv-3"], "keep": 2},
     "training": {"epochs": 2, "batch_size": 128},

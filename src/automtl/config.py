@@ -6,7 +6,7 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import yaml
 from pydantic import AliasChoices, TypeAdapter, ValidationError, ValidationInfo, field_validator
@@ -14,13 +14,14 @@ from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.dataset.store import DataLoaderSettings
-from automtl.ensemble.settings import TreeSettings
+from automtl.ensemble.settings import SelectionSettings, TreeSettings
 from automtl.errors import SettingsError, suggestion
 from automtl.features.settings import EncoderSettings
 from automtl.models.registry import SEARCHED
 from automtl.models.settings import NetworkSettings
 from automtl.search import STRATEGIES, SearchSettings, published
 from automtl.space.presets import SpaceSettings
+from automtl.tables.durations import Seconds
 from automtl.tables.entries import CONFIG
 from automtl.tables.split import SplitSettings
 from automtl.training.settings import TrainingSettings
@@ -54,6 +55,31 @@ DEFAULT_PRESETS = (
 )
 
 
+BUDGETS: dict[str, dict[str, Any]] = {  # changes of the defaults by `budget.preset`
+    "fast": {
+        "presets": DEFAULT_PRESETS[:1], "search": {"trainings": 1, "promoted": 1.0},
+        "selection": {"boosted_trees": "one"}, "trees": {"learning_rate": 0.1}, "budget": {"base_network": False},
+    },
+    "balanced": {},
+    "best": {"search": {"trainings": 1_000, "patience": 12}},
+}  # fmt: skip
+
+
+@settings_dataclass(frozen=True, config=CONFIG)
+class BudgetSettings:
+    """How much work a fit does."""
+
+    preset: Literal["fast", "balanced", "best"] = Limit(
+        default="balanced", description="fast: one network and trees; best: as long as the ensemble improves."
+    )
+    time_limit: Seconds | None = Limit(
+        default=None, description="Time after which training ends with what there is; unset: no limit."
+    )
+    base_network: bool = Limit(
+        default=True, description="Whether a small network without histories is trained, to show what they give."
+    )
+
+
 @settings_dataclass(frozen=True, config=CONFIG)
 class Settings:
     """All settings of a run. `variants` is read as another name of `presets`, `blended` of `ensemble`.
@@ -63,7 +89,7 @@ class Settings:
     """
 
     model: str = Limit(default="automtl", description="automtl (searched), a published model, or one of your own.")
-    strategy: str = Limit(default="progressive", description="How the architecture is searched.")
+    strategy: str = Limit(default="halving", description="How the architecture is searched.")
     reference: str = Limit(default="shared-bottom", description="The small model that judges the presets of inputs.")
     warm_start: bool = Limit(default=False, description="Whether the network starts from the supernet's weights.")
     ensemble: bool | None = Limit(
@@ -89,6 +115,8 @@ class Settings:
     search: SearchSettings = Limit(default_factory=lambda: SearchSettings(), validate_default=True)
     training: TrainingSettings = field(default_factory=lambda: TrainingSettings())
     trees: TreeSettings = field(default_factory=lambda: TreeSettings())
+    selection: SelectionSettings = field(default_factory=lambda: SelectionSettings())
+    budget: BudgetSettings = field(default_factory=lambda: BudgetSettings())
 
     @field_validator("search", mode="plain")
     @classmethod
@@ -123,8 +151,8 @@ class Settings:
 def read_settings(path: Path | str | None, changes: Mapping[str, Any] | None = None) -> Settings:
     """Read settings from a TOML or YAML file, or the defaults, and apply `changes`. Raises SettingsError.
 
-    >>> automtl.read_settings(None, {"search": {"max_steps": 100}}).search.max_steps
-    100
+    >>> automtl.read_settings(None, {"search": {"trainings": 4}}).search.trainings
+    4
     """
     if path is None:
         return make_settings(dict(changes or {}))
@@ -136,17 +164,36 @@ def read_settings(path: Path | str | None, changes: Mapping[str, Any] | None = N
         raise SettingsError(f"settings file '{path}' does not exist") from None
     except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError, OSError) as error:
         raise SettingsError(f"settings file '{path}' cannot be read: {str(error).splitlines()[0]}") from None
-    return make_settings(values | dict(changes or {}) if isinstance(values, dict) else values, f"'{path}'")
+    return make_settings(_merged(values, dict(changes or {})) if isinstance(values, dict) else values, f"'{path}'")
 
 
 def make_settings(values: dict[str, Any], where: str = "settings") -> Settings:
-    """Make settings from plain values. Raises SettingsError that names the setting and what was expected."""
+    """Make settings from plain values, which change those of their `budget.preset`.
+
+    Raises SettingsError that names the setting and what was expected.
+    """
     try:
-        return TypeAdapter(Settings).validate_python(values)
+        return TypeAdapter(Settings).validate_python(_with_preset(values))
     except ValidationError as error:
         raise SettingsError(f"{where}: {_problem(error)}") from None
     except SettingsError as error:
         raise SettingsError(f"{where}: {error}") from None
+
+
+def _with_preset(values: Any) -> Any:
+    """Fill in the values of the preset that plain values name; a search of another strategy has none of them."""
+    budget = values.get("budget") if isinstance(values, dict) else None
+    base = BUDGETS.get(budget.get("preset", "")) if isinstance(budget, dict) else None
+    if base is None:
+        return values
+    kept = {name: value for name, value in base.items() if name != "search" or "strategy" not in values}
+    return _merged({**kept, **({} if "variants" not in values else {"presets": values["variants"]})}, values)
+
+
+def _merged(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Change nested plain values."""
+    nested = {name for name in base if isinstance(base[name], dict) and isinstance(values.get(name), dict)}
+    return base | values | {name: _merged(base[name], values[name]) for name in nested}
 
 
 def search_settings(strategy: str, given: Any) -> SearchSettings:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
+from functools import reduce
+from operator import or_
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import polars as pl
-import torch
 from safetensors import numpy as safe_numpy
 from safetensors import torch as safe_torch
 from torch import nn
@@ -17,16 +18,14 @@ from torch import nn
 from automtl.dataset.prepared import PreparedFolder, is_prepared
 from automtl.dataset.store import DataLoaderSettings, data_loader
 from automtl.ensemble.ensemble import Ensemble, Member, trees_of
-from automtl.ensemble.trees import TreeModel
 from automtl.errors import AutomtlError, FileError, SettingsError
 from automtl.features.batch import Batch
-from automtl.features.column_selection import without_target_encoding
+from automtl.features.column_selection import EVERY_GROUP, InputGroups
 from automtl.features.coverage import Coverage
 from automtl.features.encoder import Encoder
 from automtl.features.gaps import Gap, find_gaps, require_known_keys, warn_of_gaps
-from automtl.features.layout import Layout
 from automtl.models.network import build
-from automtl.models.registry import EVERY_MODEL, MODELS, new_model
+from automtl.models.registry import EVERY_MODEL, new_model
 from automtl.models.settings import NetworkSettings
 from automtl.space import Architecture, SearchSpace
 from automtl.system.files import folder_written_whole, json_bytes, read_json
@@ -39,77 +38,93 @@ from automtl.training.metrics import Scores, Undefined, Value, evaluate, evaluat
 Precision = Literal["full", "auto"]
 PARTS = ("schema.yaml", "encoder.json", "encoder.safetensors", "architecture.json", "coverage.json")
 WEIGHTS = "weights.safetensors"
-SMALL_TREES = "small boosted trees"
 REASON = 300  # most characters of an error that is quoted, since torch's lists all weights
 
 
 @dataclass(frozen=True)
-class ModelSpec:
-    """All that is needed to rebuild a model: its name or import path and, for 'automtl', the architecture.
+class MemberSpec:
+    """All that is needed to rebuild one model: its name or import path, sizes and, for 'automtl', the architecture.
 
-    `target_encoding`: whether its inputs include target encodings. Other members of an ensemble: `reference`, a model
-    with the same inputs, and `trees`, boosted trees by the names of their inputs (`tree_inputs`).
+    `name`: what it is called beside others.
     """
 
+    name: str
     model: str
     network: NetworkSettings
     architecture: Architecture | None = None
-    target_encoding: bool = True
-    reference: str | None = None
-    trees: tuple[str, ...] = ()
+    inputs: InputGroups = EVERY_GROUP
 
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for `architecture.json`. Models have names by which a new process finds them."""
-        return {
-            "model": EVERY_MODEL.name_of(EVERY_MODEL.find(self.model)),
-            "network": asdict(self.network),
-            "architecture": None if self.architecture is None else self.architecture.to_dict(),
-            "target_encoding": self.target_encoding,
-            "reference": None if self.reference is None else MODELS.name_of(MODELS.find(self.reference)),
-            "trees": list(self.trees),
-        }
-
-    @staticmethod
-    def from_dict(values: dict[str, Any]) -> ModelSpec:
-        """Read the values that `to_dict` returned. Raises SpaceError for an operation that cannot be imported."""
-        found = values["architecture"]
-        architecture = None if found is None else Architecture.from_dict(found)
-        changed = {"network": NetworkSettings(**values["network"]), "architecture": architecture}
-        return ModelSpec(**values | changed | {"trees": tuple(values["trees"])})
+    def encoder(self, encoder: Encoder) -> Encoder:
+        """Return the encoder of its inputs alone, which are the first numeric columns and lists of all."""
+        return self.inputs.select(encoder)
 
     def build(self, encoder: Encoder, seed: int) -> nn.Module:
-        """Build a new model. Raises SettingsError where a model cannot be imported or made."""
-        layout = encoder.layout if self.target_encoding else without_target_encoding(encoder).layout
-        network = self._network(layout, seed)
-        if self.reference is None and not self.trees:
-            return network
-        members = [Member(self.model, network, layout.num_numeric)]
-        if self.reference is not None:
-            reference = new_model(self.reference, layout, self.network, seed)
-            members.append(Member(self.reference, reference, layout.num_numeric))
-        inputs = tree_inputs(encoder)
-        for name in self.trees:
-            trees = TreeModel(inputs[name], self.network, torch.Generator())
-            members.append(Member(name, trees, inputs[name].num_numeric))
-        return Ensemble(members, layout.tasks)
-
-    def _network(self, layout: Layout, seed: int) -> nn.Module:
+        """Build a new model for its inputs. Raises SettingsError where it cannot be imported or made."""
+        layout = self.encoder(encoder).layout
         if self.architecture is None:
             return new_model(self.model, layout, self.network, seed)
         return build(SearchSpace.of(self.architecture), layout, self.network, seed)
 
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values. Models have names by which a new process finds them."""
+        architecture = None if self.architecture is None else self.architecture.to_dict()
+        return asdict(self) | {
+            "model": EVERY_MODEL.name_of(EVERY_MODEL.find(self.model)), "architecture": architecture,
+        }  # fmt: skip
 
-def tree_inputs(encoder: Encoder) -> dict[str, Layout]:
-    """Return the inputs of boosted trees by name: all, and those without target encodings, if there are any.
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> MemberSpec:
+        """Read the values that `to_dict` returned. Raises SpaceError for an operation that cannot be imported."""
+        found = values["architecture"]
+        architecture = None if found is None else Architecture.from_dict(found)
+        network, inputs = NetworkSettings(**values["network"]), InputGroups(**values["inputs"])
+        return MemberSpec(**values | {"network": network, "architecture": architecture, "inputs": inputs})
 
-    With histories, smaller trees have all inputs, too.
-    """
-    every = {"boosted trees": encoder.layout}
-    if encoder.histories is not None:
-        return every | {SMALL_TREES: encoder.layout}
-    if not encoder.target_encodings:
-        return every
-    return every | {"boosted trees without target encoding": without_target_encoding(encoder).layout}
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """All that is needed to rebuild a model, which is one alone or an ensemble of members."""
+
+    members: tuple[MemberSpec, ...]
+
+    @staticmethod
+    def of(model: str, network: NetworkSettings, architecture: Architecture | None = None) -> ModelSpec:
+        """Specify one model of all inputs, which bears the name of its kind."""
+        return ModelSpec((MemberSpec(model, model, network, architecture),))
+
+    @property
+    def model(self) -> str:
+        """The model by itself, or the first member's."""
+        return self.members[0].model
+
+    @property
+    def architecture(self) -> Architecture | None:
+        """The architecture of the first member that has one."""
+        return next((member.architecture for member in self.members if member.architecture is not None), None)
+
+    def encoder(self, encoder: Encoder) -> Encoder:
+        """Return the encoder of the inputs that some member has."""
+        return reduce(or_, (one.inputs for one in self.members)).select(encoder)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for `architecture.json`."""
+        return {"members": [member.to_dict() for member in self.members]}
+
+    @staticmethod
+    def from_dict(values: dict[str, Any]) -> ModelSpec:
+        """Read the values that `to_dict` returned. Raises SpaceError for an operation that cannot be imported."""
+        return ModelSpec(tuple(map(MemberSpec.from_dict, values["members"])))
+
+    def build(self, encoder: Encoder, seed: int) -> nn.Module:
+        """Build a new model. Raises SettingsError where a model cannot be imported or made."""
+        models = [member.build(encoder, seed) for member in self.members]
+        return models[0] if len(models) == 1 else self.joined(models, encoder)
+
+    def joined(self, models: Sequence[nn.Module], encoder: Encoder) -> Ensemble:
+        """Make an ensemble of the members' models."""
+        layouts = (member.encoder(encoder).layout for member in self.members)
+        names = (member.name for member in self.members)
+        return Ensemble([Member(*one) for one in zip(names, models, layouts, strict=True)], encoder.schema.tasks)
 
 
 @dataclass(frozen=True)

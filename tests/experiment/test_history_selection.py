@@ -97,7 +97,8 @@ def test_events_one_by_one_stay_only_where_they_save_something() -> None:
     bare = alone.without([(one.key, kind) for one in alone.plan.keys for kind in one.kinds])[0]
     first = whole.train.features.numeric.shape[1] - alone.width
     encoder: Encoder = replace(whole.encoder, histories=bare)
-    gain = sequence_gain(encoder, whole.train.with_numeric(first), whole.valid.with_numeric(first))
+    assert encoder.layout.num_numeric == first
+    gain = sequence_gain(encoder, whole.train.for_layout(encoder.layout), whole.valid.for_layout(encoder.layout))
     assert gain > 0.02  # the last click is in the sequence alone
     rows = encoded(make_settings(QUICK), moody_schema(sequence))  # the last outcome is among the numbers already
     assert rows.sequence_gain is not None and rows.sequence_gain < gain

@@ -109,7 +109,7 @@ def test_plain_values_give_the_coverage_back() -> None:
 def test_only_all_rows_together_have_coverage(encoder: Encoder) -> None:
     batch = encoder.encode(new_rows(), labels=False)
     assert batch.take(slice(0, 2)).coverage is None
-    assert batch.with_numeric(1).coverage == batch.coverage
+    assert batch.for_layout(encoder.layout).coverage == batch.coverage
 
 
 @pytest.mark.parametrize("loader", [{}, {"mapped": True, "part_rows": 50}])

@@ -8,8 +8,8 @@ from typing import Annotated
 import typer
 
 from automtl.cli.app import app
-from automtl.cli.options import Rows, TableArgument, sharing
-from automtl.cli.progress import Live
+from automtl.cli.options import Rows, TableArgument, given, sharing
+from automtl.cli.progress import Live, stopping
 from automtl.cli.show import show_run
 from automtl.errors import SettingsError
 from automtl.models.registry import EVERY_MODEL
@@ -25,6 +25,12 @@ def fit_command(
     model: Annotated[str | None, typer.Option(help=f"{EVERY_MODEL.choices}.")] = None,
     strategy: Annotated[str | None, typer.Option(help=f"{STRATEGIES.choices}.")] = None,
     schedule: Annotated[str, typer.Option(help="bounded, or published: the paper's schedule.")] = "bounded",
+    preset: Annotated[str | None, typer.Option(help="fast, balanced or best: how much is trained.")] = None,
+    time_limit: Annotated[
+        str | None, typer.Option(help="Such as 10m: then the model is made of what is trained.")
+    ] = None,
+    max_latency: Annotated[str | None, typer.Option(help="Such as 1ms: of one row, by all models together.")] = None,
+    max_parameters: Annotated[int | None, typer.Option(min=1, help="Of all models together.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/automtl"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run there.")] = False,
@@ -34,19 +40,22 @@ def fit_command(
 ) -> None:
     """Search an architecture for a table, train it, test it, save it."""
     from automtl.experiment import fit_table
+    from automtl.system.deadline import Deadline
 
+    budget = given(preset=preset, time_limit=time_limit)
+    selection = given(max_latency=max_latency, max_parameters=max_parameters)
     settings = rows.settings(
-        model=model, strategy=strategy, trackers=tracker, tracking_uri=tracking_uri,
+        budget=budget, selection=selection, model=model, strategy=strategy, trackers=tracker, tracking_uri=tracking_uri,
         tracker_folder=None if tracker_folder is None else str(tracker_folder),
     )  # fmt: skip
     if schedule not in ("bounded", "published"):
         raise SettingsError(f"--schedule '{schedule}': expected 'bounded' or 'published'")
     if schedule == "published":
         settings = settings.with_published_search()
-    with Live() as live:
+    with Live() as live, stopping(Deadline(settings.budget.time_limit)) as deadline:
         run = fit_table(
             table, rows.tasks_of(table), roles=rows.roles, schema=rows.read_schema(), settings=settings, seed=seed,
-            out=out, overwrite=overwrite, callback=live.callback,
+            out=out, overwrite=overwrite, callback=live.callback, deadline=deadline,
         )  # fmt: skip
     show_run(run.metrics, run.history, run.predictor.spec.architecture, run.predictor.schema.task_names)
     typer.echo(f"files: {out}")

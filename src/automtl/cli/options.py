@@ -107,11 +107,11 @@ class Rows(Columns):
 
         return None if self.schema is None else Schema.read(self.schema)
 
-    def settings(self, **changes: str | list[str] | None) -> Settings:
+    def settings(self, **changes: Any) -> Settings:
         """Read the settings file and apply the options of the command line; None means no change."""
         from automtl.config import make_settings, read_settings
 
-        settings = read_settings(self.config, {name: value for name, value in changes.items() if value is not None})
+        settings = read_settings(self.config, given(**changes))
         if self.split is None:
             return settings
         return replace(settings, split=make_settings({"split": {"method": self.split}}, "--split").split)
@@ -135,6 +135,11 @@ class ComparisonOptions(Rows):
             self.roles, self.read_schema(), self.settings(), self.seeds, self.trials, self.jobs, self.split_seed,
             self.overwrite,
         )  # fmt: skip
+
+
+def given(**options: Any) -> dict[str, Any]:
+    """Return the options that were given."""
+    return {name: value for name, value in options.items() if value not in (None, {})}
 
 
 def sharing(command: Callable[..., None]) -> Callable[..., None]:

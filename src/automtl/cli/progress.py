@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import typer
 
@@ -14,6 +14,9 @@ from automtl.cli.show import show_findings, text_table
 
 STAGES = 4  # the last ones, which are shown
 CANDIDATES = 8  # the best ones, which are shown
+
+if TYPE_CHECKING:
+    from automtl.system.deadline import Deadline
 
 
 class Display(ABC):
@@ -127,6 +130,25 @@ class ComparisonLine(Display):
             return "no trial is done"
         left = "" if self.last.seconds_left is None else f", about {seconds(self.last.seconds_left)} left"
         return f"{self.last.done} of {self.last.total} trials are done{left}"
+
+
+@contextmanager
+def stopping(deadline: Deadline) -> Iterator[Deadline]:
+    """Let the first Ctrl-C or request to terminate stop a deadline in this block, and the second end the command."""
+    import signal
+
+    def stop(number: int, frame: Any) -> None:
+        deadline.stop()
+        typer.echo("stopping: the model is made of what is trained; once more ends at once", err=True)
+        for one in before:
+            signal.signal(one, before[one])
+
+    before: dict[int, Any] = {one: signal.signal(one, stop) for one in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield deadline
+    finally:
+        for one in before:
+            signal.signal(one, before[one])
 
 
 @contextmanager

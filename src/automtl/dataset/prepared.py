@@ -101,7 +101,7 @@ class PreparedFolder:
         """
         rows = replace(self.stores[part].rows(), coverage=self.coverage.get(part))
         layout = select_inputs(self.encoder, self.schema, settings or self.encoder.settings).layout
-        return with_buffer(rows.with_numeric(layout.num_numeric).with_lists(len(layout.lists)), memory_bytes)
+        return with_buffer(rows.for_layout(layout), memory_bytes)
 
     def rows_of(self, encoder: Encoder, part: str, loader: DataLoader) -> Batch:
         """Return rows as `encoder` encodes them, which `select_inputs` has made from the encoder of this folder.

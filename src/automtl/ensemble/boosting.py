@@ -10,6 +10,7 @@ import torch
 
 from automtl.ensemble.settings import TreeSettings
 from automtl.features.batch import Batch
+from automtl.system.deadline import current_deadline
 from automtl.system.progress import Callback, Progress
 from automtl.tables.schema import Task, TaskKind
 from automtl.training.losses import log_odds_offset
@@ -139,7 +140,13 @@ def _parameters(kind: TaskKind, settings: TreeSettings, seed: int) -> dict[str, 
 
 
 def _reporter(callback: Callback, stage: str, rounds: int) -> Any:
+    import lightgbm
+
+    deadline = current_deadline()
+
     def report(state: Any) -> None:
+        if deadline.passed:
+            raise lightgbm.callback.EarlyStopException(state.iteration, state.evaluation_result_list)
         if state.iteration % REPORT_ROUNDS == 0:
             callback(Progress(stage, state.iteration, rounds, state.evaluation_result_list[-1][2], {}))
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Literal
 
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
+from automtl.tables.durations import Seconds
 from automtl.tables.entries import CONFIG
 
 
@@ -35,3 +37,25 @@ class TreeSettings:
         """Settings of smaller trees that see fewer columns, which rare labels with many inputs are better for."""
         leaves, share = min(self.leaves, 7), min(self.column_share, 0.4)
         return replace(self, leaves=leaves, column_share=share, learning_rate=min(2 * self.learning_rate, 1.0))
+
+
+@settings_dataclass(frozen=True, config=CONFIG)
+class SelectionSettings:
+    """Ensemble selection on validation rows, and bounds that the selected models keep to together."""
+
+    bags: int = Limit(default=20, ge=0, description="Random halves of the models to select from; 0: only from all.")
+    steps: int = Limit(default=30, ge=1, description="Models that a selection adds, at most, with repetition.")
+    boosted_trees: Literal["all", "one"] = Limit(
+        default="all", description="Which boosted trees are trained: of all kinds and inputs, or one alone."
+    )
+    max_latency: Seconds | None = Limit(
+        default=None, description="Time in which all models together score one row, at most; unset: no bound."
+    )
+    max_parameters: int | None = Limit(
+        default=None, ge=1, description="Parameters that all models together may have; unset: no bound."
+    )
+
+    @property
+    def bounded(self) -> bool:
+        """Tell whether there are bounds."""
+        return self.max_latency is not None or self.max_parameters is not None

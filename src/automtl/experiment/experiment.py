@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import time
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Callable, Sequence
+from dataclasses import fields, replace
 from typing import Any, Literal
 
 import torch
@@ -13,27 +12,34 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from automtl.config import InputPreset, Settings
-from automtl.ensemble.ensemble import Ensemble, Member, boosted, combine, trees_of
+from automtl.ensemble.ensemble import Ensemble, trees_of
 from automtl.ensemble.settings import TreeSettings
 from automtl.ensemble.trees import LIGHTGBM_MISSING, TreeModel
 from automtl.errors import SettingsError
 from automtl.experiment.inputs import EncodedRows, EncodedSource, ModelInputs, distinct_presets, is_self_trained
+from automtl.experiment.library import INPUTS, SEARCH, TRAINING, TREES, Library, TrainedModel
+from automtl.experiment.tree_candidates import tree_candidates
 from automtl.features.batch import Batch
 from automtl.features.coverage import Coverage
-from automtl.features.layout import Layout
 from automtl.models.network import Network, count_parameters, mean_gate_weights
 from automtl.models.registry import EVERY_MODEL, check_logits
+from automtl.models.settings import NetworkSettings
 from automtl.nn.embedding import FieldEmbedding
-from automtl.predictor import SMALL_TREES, ModelSpec, Predictor, tree_inputs
-from automtl.search import STRATEGIES, SearchProblem, SearchResult
+from automtl.predictor import MemberSpec, ModelSpec, Predictor
+from automtl.search import STRATEGIES, SearchProblem, SearchResult, TrainedNetwork
+from automtl.search.base import keep_nothing
 from automtl.space import Architecture, published_space
+from automtl.system.deadline import current_deadline, ending
 from automtl.system.progress import Callback, ignore
+from automtl.training.evaluation import predict_logits
 from automtl.training.fit import FitResult, SelfTrained, fit
 from automtl.training.metrics import Scores
+from automtl.training.settings import TrainingSettings
 
 Part = Literal["validation", "test"]
 PARTS: tuple[Part, ...] = ("validation", "test")
 FLOP_ROWS = 1024  # rows over which operations are averaged
+INPUTS_SHARE, TREES_SHARE = 0.25, 0.4  # of the time that is left, for the choice of inputs and for boosted trees
 
 
 class Experiment:
@@ -66,14 +72,15 @@ class Experiment:
         self.searches = settings.is_searched and architecture is None
         self.history: dict[str, Any] = {"presets": [], "search": None, "training": None}
         self.seconds = {"reference": 0.0, "search": 0.0, "training": 0.0, "ensemble": 0.0}
-        self.reference: nn.Module | None = None
         self.found: SearchResult | None = None
         self.scores: dict[Part, Scores] = {}
+        self.references: list[tuple[ModelInputs, TrainedModel]] = []  # that tried inputs, the best one first
         self._inputs: ModelInputs | None = None
-        self._best_score = math.inf
-        self._network: nn.Module | None = None
+        self._library: Library | None = None
+        self._trained: TrainedModel | None = None
         self._predictor: Predictor | None = None
         self._test_rows: Batch | None = None
+        self._boosted = False
 
     @property
     def inputs(self) -> ModelInputs:
@@ -81,30 +88,50 @@ class Experiment:
         return self._inputs or self.select_inputs()
 
     @property
+    def trained(self) -> TrainedModel:
+        """The trained model by itself, not its ensemble."""
+        if self._trained is None:
+            self.train()
+        assert self._trained is not None
+        return self._trained
+
+    @property
     def network(self) -> nn.Module:
         """The trained model by itself, not its ensemble."""
-        if self._network is None:
-            self.train()
-        assert self._network is not None
-        return self._network
+        return self.trained.model
 
     @property
     def predictor(self) -> Predictor:
         """The trained model, or the ensemble once there is one, with its encoder."""
-        assert self.network is not None and self._predictor is not None
+        if self._predictor is None:
+            spec = ModelSpec((self.trained.spec,))
+            encoder = spec.encoder(self.rows.encoder)
+            self._predictor = Predictor(encoder.schema, encoder, spec, self.network)
         return replace(self._predictor, at_fit=self._coverage)
 
     @property
     def _coverage(self) -> dict[str, Coverage]:
         """The coverage of the rows of each part, that of test rows once they are read."""
-        parts = {"train": self.inputs.rows.train, "valid": self.inputs.rows.valid, "test": self._test_rows}
+        parts = {"train": self.rows.train, "valid": self.rows.valid, "test": self._test_rows}
         return {name: rows.coverage for name, rows in parts.items() if rows is not None and rows.coverage is not None}
 
     @property
     def rows(self) -> EncodedRows:
-        """Training and validation rows, encoded as the predictor needs them."""
-        ensemble = isinstance(self.predictor.network, Ensemble)
-        return self.inputs.all_rows if ensemble else self.inputs.rows
+        """Training and validation rows with every input that a model of the experiment may have."""
+        return self.inputs.all_rows
+
+    @property
+    def library(self) -> Library:
+        """The models that were trained so far, of which the ensemble is made."""
+        if self._library is None:
+            rows, selection = self.rows, self.settings.selection
+            self._library = Library(rows.encoder, rows.valid, selection, self.seed, self.callback)
+            for inputs, trained in self.references:
+                if inputs.encoding == self.inputs.encoding:
+                    self._library.add(trained)
+            if rows.encoder.histories is not None and self.settings.budget.base_network:
+                self._library.add(self._without_histories())
+        return self._library
 
     def select_inputs(self) -> ModelInputs:
         """Choose the preset under which a small reference model is best on validation rows.
@@ -117,11 +144,16 @@ class Experiment:
             self._inputs = self.source.inputs(self.settings, presets[0])
             self._note_histories()
             return self._inputs
-        scores = [self._try(preset) for preset in presets]
-        assert self._inputs is not None
+        tried: dict[str, float] = {}
+        with ending(current_deadline().part(INPUTS_SHARE)) as deadline:
+            for preset in presets:
+                if not tried or not deadline.passed:
+                    tried[preset.name] = self._try(preset, alone=len(presets) == 1)
+        self.references.sort(key=lambda one: one[1].result.score)
+        best = min(tried, key=lambda name: tried[name])
+        self._inputs = next(inputs for inputs, _ in self.references if inputs.preset == best)
         self.history["presets"] = [
-            {"name": preset.name, "score": score, "chosen": preset.name == self._inputs.preset}
-            for preset, score in zip(presets, scores, strict=True)
+            {"name": name, "score": score, "chosen": name == best} for name, score in tried.items()
         ]
         self._note_histories()
         return self._inputs
@@ -135,128 +167,162 @@ class Experiment:
                 "sequence_gain": rows.sequence_gain, "sequence": bool(rows.encoder.histories.sequences),
             }  # fmt: skip
 
-    def _try(self, preset: InputPreset) -> float:
-        """Train the reference model under a preset; keep both if no earlier one was better."""
-        inputs = self.source.inputs(self.settings, preset)
-        judge = self.settings.model if is_self_trained(self.settings.model) else self.settings.reference
-        model, score = self._train_reference(judge, inputs)
-        if self._inputs is None or score < self._best_score:
-            self._inputs, self._best_score = inputs, score
-            self.reference = None if isinstance(model, SelfTrained) else model
-        return score
+    def _try(self, preset: InputPreset, *, alone: bool) -> float:
+        """Train the model that judges inputs under a preset, and return its score on validation rows."""
+        inputs, mine = self.source.inputs(self.settings, preset), self.settings
+        judge = mine.model if is_self_trained(mine.model) else mine.reference
+        trained = self._reference(judge, inputs, judge if alone else f"{judge}: {preset.name}")
+        self.references.append((inputs, trained))
+        return trained.result.score
 
-    def _train_reference(self, name: str, inputs: ModelInputs) -> tuple[nn.Module, float]:
-        """Train a published model on these inputs; return it and its loss on validation rows."""
-        start, model = time.perf_counter(), self._build(ModelSpec(name, inputs.network), inputs)
-        score = self._fit(model, inputs, f"choosing inputs: {inputs.preset}").score
-        self.seconds["reference"] += time.perf_counter() - start
-        return model, score
+    def _reference(self, model: str, inputs: ModelInputs, name: str) -> TrainedModel:
+        """Train a published model on these inputs."""
+        spec = MemberSpec(name, model, inputs.network, inputs=inputs.groups)
+        trained = self._train(spec, inputs, INPUTS, f"choosing inputs: {inputs.preset}")
+        self.seconds["reference"] += trained.result.seconds
+        return trained
 
-    def _build(self, spec: ModelSpec, inputs: ModelInputs) -> nn.Module:
-        """Make an untrained model for these inputs."""
-        model = spec.build(inputs.rows.encoder, self.seed)
-        for trees in trees_of(model):
-            trees.settings = inputs.trees
+    def _without_histories(self) -> TrainedModel:
+        """Train the reference model without histories, which shows what they give."""
+        name, inputs = self.settings.reference, self.inputs
+        groups = replace(inputs.groups, history=False, sequences=False)
+        return self._reference(name, replace(inputs, groups=groups), f"{name}: no histories")
+
+    def _train(
+        self, spec: MemberSpec, inputs: ModelInputs, stage: str, said: str, *, trees: TreeSettings | None = None,
+        start: Callable[[nn.Module], None] | None = None,
+    ) -> TrainedModel:  # fmt: skip
+        """Train a new model of these inputs. `start`: changes its first weights."""
+        rows, tasks = inputs.all_rows, self.source.schema.tasks
+        layout = spec.encoder(rows.encoder).layout
+        train, valid = rows.train.for_layout(layout), rows.valid.for_layout(layout)
+        model = spec.build(rows.encoder, self.seed)
+        for one in trees_of(model):
+            one.settings = inputs.trees if trees is None else trees
         if spec.model not in EVERY_MODEL:
-            check_logits(spec.model, model, inputs.rows.train.take(slice(0, 2)))
-        return model
+            check_logits(spec.model, model, train.take(slice(0, 2)))
+        if start is not None:
+            start(model)
+        result = fit(model, train, valid, tasks, inputs.training, self.seed, self.callback, said)
+        changed = changes_of(self.settings, inputs.network, inputs.training)
+        return TrainedModel(spec, model, result, predict_logits(model, valid), stage, changed)
 
-    def _fit(self, model: nn.Module, inputs: ModelInputs, stage: str) -> FitResult:
-        rows, tasks = inputs.rows, self.source.schema.tasks
-        return fit(model, rows.train, rows.valid, tasks, inputs.training, self.seed, self.callback, stage)
+    def boost(self) -> None:
+        """Train the boosted trees that may join the ensemble, once."""
+        if self._boosted or not self.settings.uses_ensemble:
+            return
+        start, inputs = time.perf_counter(), self.inputs
+        kinds = tree_candidates(inputs, one=self.settings.selection.boosted_trees == "one")
+        with ending(current_deadline().part(TREES_SHARE)):
+            for spec, settings in kinds:
+                self.library.add(self._train(spec, inputs, TREES, f"training {spec.name}", trees=settings))
+        self._boosted = True
+        self.seconds["ensemble"] += time.perf_counter() - start
 
     def search(self) -> SearchResult:
         """Find an architecture by the strategy of the settings. Raises SettingsError for a published model."""
         if not self.settings.is_searched:
             raise SettingsError(f"model '{self.settings.model}' has no architecture to search; only 'automtl' has one")
+        problem = self.search_problem()
         start, strategy = time.perf_counter(), STRATEGIES.find(self.settings.strategy)(self.settings.search)
-        self.found = strategy.search(self.search_problem(), self.seed, self.callback)
+        self.found = strategy.search(problem, self.seed, self.callback)
         self.architecture, self.history["search"] = self.found.architecture, self.found.history
         self.seconds["search"] = time.perf_counter() - start
         return self.found
 
     def search_problem(self) -> SearchProblem:
-        """Return what a strategy may use: training and validation rows, and the reference model's embedding."""
-        inputs, embedding = self.inputs, getattr(self.reference, "embedding", None)
+        """Return what a strategy may use: training and validation rows, and the reference model's embedding.
+
+        Other inputs that were tried, and are encoded alike, are alternatives.
+        """
+        others = [inputs for inputs, _ in self.references if inputs is not self.inputs]
+        alternatives = tuple(self._problem(one) for one in others if one.encoding == self.inputs.encoding)
+        keep = self._keep if self.settings.uses_ensemble else keep_nothing
+        return replace(self._problem(self.inputs), alternatives=alternatives, keep=keep)
+
+    def _problem(self, inputs: ModelInputs) -> SearchProblem:
+        reference = next((trained.model for tried, trained in self.references if tried is inputs), None)
+        embedding = getattr(reference, "embedding", None)
         layout = inputs.rows.encoder.layout
         return SearchProblem(
             published_space(self.settings.space, layout.num_tasks), layout, inputs.rows.train, inputs.rows.valid,
             inputs.network, inputs.training, embedding if isinstance(embedding, FieldEmbedding) else None,
-            self.settings.warm_start,
+            self.settings.warm_start, inputs.preset,
         )  # fmt: skip
 
+    def _keep(self, found: TrainedNetwork) -> float:
+        """Keep a network that the search has trained."""
+        return self.library.add(self._of(found))
+
+    def _of(self, found: TrainedNetwork) -> TrainedModel:
+        """Describe a network that the search has trained, or return it if it is kept."""
+        kept = [] if self._library is None else self._library.models
+        if known := next((one for one in kept if one.model is found.model), None):
+            return known
+        inputs = next((inputs for inputs, _ in self.references if inputs.preset == found.inputs), self.inputs)
+        name, number = self.settings.model, sum(one.stage == SEARCH for one in kept) + 1
+        spec = MemberSpec(f"{name} {number}", name, found.network, found.architecture, inputs=inputs.groups)
+        logits = predict_logits(found.model, inputs.rows.valid)
+        changed = {"inputs": found.inputs} | changes_of(self.settings, found.network, found.training)
+        return TrainedModel(spec, found.model, found.result, logits, SEARCH, changed)
+
     def train(self) -> FitResult:
-        """Train the model on training rows until it gets no better on validation rows."""
-        inputs, encoder = self.inputs, self.inputs.rows.encoder
+        """Train the model on training rows until it gets no better on validation rows.
+
+        A network that the search has trained to the end is not trained again.
+        """
+        inputs, mine = self.inputs, self.settings
         if self.searches and self.architecture is None:
             self.search()
-        spec = ModelSpec(self.settings.model, inputs.network, self.architecture)
-        network = self._build(spec, inputs)
-        if self.settings.warm_start and self.found is not None:
-            self._start_from_supernet(network, self.found)
-        trained = self._fit(network, inputs, f"training {self.settings.model}")
-        self._network, self._predictor = network, Predictor(encoder.schema, encoder, spec, network)
-        self.history["training"] = {"best": trained.best, "evaluations": [one.to_dict() for one in trained.evaluations]}
-        self.seconds["training"] = trained.seconds
-        return trained
+        if self.found is not None and self.found.trained is not None:
+            trained = self._of(self.found.trained)
+        else:
+            spec = MemberSpec(mine.model, mine.model, inputs.network, self.architecture, inputs=inputs.groups)
+            start = self._start_from_supernet if mine.warm_start and self.found is not None else None
+            trained = self._train(spec, inputs, TRAINING, f"training {mine.model}", start=start)
+            self.seconds["training"] = trained.result.seconds
+            if mine.uses_ensemble:
+                self.library.add(trained)
+        self._trained, result = trained, trained.result
+        self.history["training"] = {"best": result.best, "evaluations": [one.to_dict() for one in result.evaluations]}
+        return result
 
-    def _start_from_supernet(self, network: nn.Module, found: SearchResult) -> None:
-        if found.supernet is None:
+    def _start_from_supernet(self, network: nn.Module) -> None:
+        assert isinstance(network, Network) and self.found is not None
+        if self.found.supernet is None:
             raise SettingsError(
                 f"warm_start: strategy '{self.settings.strategy}' has no supernet to start from; set it to false"
             )
-        assert isinstance(network, Network)
-        found.supernet.copy_weights(network)
+        self.found.supernet.copy_weights(network)
 
     def ensemble(self) -> Predictor:
-        """Make an ensemble of the network and others, if the settings say so and it is better on validation rows.
+        """Make an ensemble of the best of all trained models, if the settings want one.
 
-        The others are the reference model on the same inputs, and boosted trees with and without target encodings or,
-        on histories, of two sizes.
+        Boosted trees are trained first, and the reference model where no inputs had to be tried.
         """
         if not self.settings.uses_ensemble:
             return self.predictor
-        start, alone, inputs = time.perf_counter(), self.predictor, self.inputs
-        rows, trees = inputs.all_rows, dict[str, tuple[Layout, TreeSettings]]()
-        for name, layout in tree_inputs(rows.encoder).items() if TreeModel.available() else ():
-            trees[name] = layout, inputs.trees.small if name == SMALL_TREES else inputs.trees
-        members = [*self._networks(), *boosted(trees, rows.train, rows.valid, self.seed, self.callback)]
-        found = combine(members, rows.valid, self.source.schema.tasks)
-        if found is not None:
-            encoder, kept = rows.encoder, found.names[1:]
-            spec = replace(
-                alone.spec,
-                target_encoding=inputs.rows.encoder.layout.num_numeric == encoder.layout.num_numeric,
-                reference=self.settings.reference if self.settings.reference in kept else None,
-                trees=tuple(name for name in kept if name in trees),
-            )
-            self._predictor, self._test_rows = Predictor(encoder.schema, encoder, spec, found), None
-        self.seconds["ensemble"] = time.perf_counter() - start
+        name = self.settings.reference
+        if not (self.trained.stage == SEARCH or self.references or name == self.settings.model):
+            self.library.add(self._reference(name, self.inputs, name))
+        self.boost()
+        self._predictor = self.library.predictor()
         return self.predictor
-
-    def _networks(self) -> list[Member]:
-        """Return the trained network, and the reference model if it is another one."""
-        inputs, name = self.inputs, self.settings.reference
-        columns = inputs.rows.encoder.layout.num_numeric
-        members = [Member(self.settings.model, self.network, columns)]
-        if name != self.settings.model and not is_self_trained(name):
-            if self.reference is None:
-                self.reference, _ = self._train_reference(name, inputs)
-            members.append(Member(name, self.reference, columns))
-        return members
 
     def evaluate(self, parts: Sequence[Part] = PARTS) -> dict[str, dict[str, Any]]:
         """Return metrics of the predictor by part of the rows, as plain values, and keep its `scores`."""
         found: dict[str, dict[str, Any]] = {}
         for part in parts:
-            rows = self.rows.valid if part == "validation" else self.test_rows
+            rows = (self.rows.valid if part == "validation" else self.test_rows).for_layout(
+                self.predictor.encoder.layout
+            )
             self.scores[part] = self.predictor.scores(rows)
             found[part] = self.predictor.evaluate_batch(rows, self.scores[part])
         return found
 
     @property
     def test_rows(self) -> Batch:
-        """Test rows, encoded as the predictor needs them; read them only when nothing is left to choose."""
+        """Test rows, encoded with every input; read them only when nothing is left to choose."""
         if self._test_rows is None:
             self._test_rows = self.source.test(self.rows)
         return self._test_rows
@@ -269,14 +335,15 @@ class Experiment:
     @property
     def gates(self) -> list[list[float]] | None:
         """Mean weights of the network's gates on validation rows, (T, E); None for a model without such gates."""
-        return mean_gate_weights(self.network, self.inputs.rows.valid)
+        layout = self.trained.spec.encoder(self.rows.encoder).layout
+        return mean_gate_weights(self.network, self.rows.valid.for_layout(layout))
 
     @torch.inference_mode()
     def flops_per_row(self) -> int | None:
         """Count operations of one prediction, two per multiply-add of matrix products; None for boosted trees."""
         if isinstance(self.predictor.network, SelfTrained):
             return None
-        rows = self.test_rows.take(slice(0, FLOP_ROWS))
+        rows = self.test_rows.take(slice(0, FLOP_ROWS)).for_layout(self.predictor.encoder.layout)
         with FlopCounterMode(display=False) as counter:
             self.predictor.network(rows.features)
         return round(int(counter.get_total_flops()) / len(rows))
@@ -285,12 +352,17 @@ class Experiment:
         """Return the weight of each member by task, and what was missing; None where no ensemble was wanted."""
         if not self.settings.uses_ensemble:
             return None
-        model, tasks = self.predictor.network, self.source.schema.task_names
         missing = None if TreeModel.available() else LIGHTGBM_MISSING
-        if not isinstance(model, Ensemble):
-            return {"weights": {}, "missing": missing}
-        weights = {
-            task: {name: round(weight, 4) for name, weight in zip(model.names, column, strict=True)}
-            for task, column in zip(tasks, model.weights.T.tolist(), strict=True)
-        }
-        return {"weights": weights, "missing": missing}
+        several = isinstance(self.predictor.network, Ensemble)
+        return {"weights": self.library.shares() if several else {}, "missing": missing}
+
+
+def changes_of(settings: Settings, network: NetworkSettings, training: TrainingSettings) -> dict[str, Any]:
+    """Return the settings of a network and its training that differ from those of the experiment."""
+    sections = ((settings.network, network), (settings.training, training))
+    return {
+        one.name: getattr(made, one.name)
+        for given, made in sections
+        for one in fields(given)
+        if getattr(made, one.name) != getattr(given, one.name)
+    }

@@ -20,12 +20,14 @@ from automtl.experiment.experiment import Experiment
 from automtl.experiment.inputs import EncodedSource, is_self_trained
 from automtl.experiment.label_delays import Curve, freshness_curve, has_histories
 from automtl.experiment.source import TableSource, open_source, tell_source
+from automtl.experiment.waterfall import library_steps, waterfall
 from automtl.models.registry import EVERY_MODEL, MODELS, check_model
 from automtl.predictor import Predictor
 from automtl.report.folder import attempted, run_report
 from automtl.report.run import RunValues
 from automtl.report.text import delay_line
 from automtl.space import published_space
+from automtl.system.deadline import Deadline, ending
 from automtl.system.manifest import MODEL
 from automtl.system.memory import keep_freed_memory, peak_memory_bytes
 from automtl.system.progress import Callback, Notice, ignore
@@ -70,12 +72,14 @@ def fit_table(
     out: Path | str | None = None,
     overwrite: bool = False,
     callback: Callback = ignore,
+    deadline: Deadline | None = None,
 ) -> Run:
     """Search, train and test a model for a table; write the run folder if `out` is given.
 
     `callback` gets a `Notice` of histories and `Findings` of the data checks before anything is trained, then
     `Progress`. The encoder is fitted on training rows, choices are made on validation rows, and test rows are encoded
-    and read once, at the end.
+    and read once, at the end. Training ends at the time limit of the settings, or where a `deadline` is stopped, as by
+    a signal handler: the model is then made of what was trained so far.
 
     >>> log = automtl.synthetic_log(rows=500, seed=0)
     >>> quick = {"model": "mmoe", "presets": [], "training": {"epochs": 1}}
@@ -100,7 +104,9 @@ def fit_table(
     tracked = Tracked(name, settings.to_dict() | {"seed": seed}, Path(settings.tracker_folder), settings.tracking_uri)
     with data_loader(settings.data_loader, out) as loader, Trackers(settings.trackers, tracked, callback) as trackers:
         encoded = EncodedSource(rows, loader, callback=trackers.callback)
-        run = _run(Experiment(encoded, settings, seed, trackers.callback))
+        with ending(deadline or Deadline(settings.budget.time_limit)) as given:
+            run = _run(Experiment(encoded, settings, seed, trackers.callback))
+        run.metrics["ended_early"] = given.passed
         if isinstance(rows, TableSource) and has_histories(run.predictor):
             run.metrics["freshness"] = freshness_curve(run.predictor, rows.split)
             _tell_delay(callback, schema, run.metrics["freshness"])
@@ -121,6 +127,7 @@ def _tell_delay(callback: Callback, schema: Schema, curve: Curve) -> None:
 def _run(experiment: Experiment) -> Run:
     """Run all steps of an experiment."""
     source, settings, seed = experiment.source, experiment.settings, experiment.seed
+    experiment.boost()
     experiment.train()
     gates = experiment.gates
     experiment.ensemble()
@@ -136,6 +143,10 @@ def _run(experiment: Experiment) -> Run:
         "peak_memory_bytes": peak_memory_bytes(),
     }
     rows, test = experiment.rows, experiment.test_rows
+    if settings.uses_ensemble:
+        logits = experiment.library.tested(test)
+        experiment.history["leaderboard"] = experiment.library.leaderboard(test, logits)
+        metrics["waterfall"] = waterfall(library_steps(experiment.library, logits), test, tasks, seed)
     parts = {"train": rows.train, "validation": rows.valid, "test": test}
     curves = {
         "gates": gates,

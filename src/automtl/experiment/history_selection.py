@@ -78,7 +78,7 @@ def sequence_gain(encoder: Encoder, train: Batch, valid: Batch, callback: Callba
     few, tasks, losses = without_sequences(encoder).layout, encoder.schema.tasks, []
     train, valid = subset(train, ROWS, 0), subset(valid, ROWS, 0)
     for layout in (encoder.layout, few):
-        rows, checks = (part.with_lists(len(layout.lists)) for part in (train, valid))
+        rows, checks = (part.for_layout(layout) for part in (train, valid))
         model = new_model(REFERENCE, layout, NetworkSettings(), 0)
         losses.append(fit(model, rows, checks, tasks, SMALL, 0, callback, "choosing histories: events").score)
     return losses[1] / losses[0] - 1

@@ -11,6 +11,7 @@ from automtl.experiment.history_selection import SEQUENCE, GroupGain, judge_grou
 from automtl.experiment.source import Source
 from automtl.features.batch import Batch
 from automtl.features.column_selection import (
+    InputGroups,
     select_histories,
     select_history_rows,
     without_sequences,
@@ -57,9 +58,7 @@ class EncodedRows:
         if encoder is self.encoder:
             return self
         layout = encoder.layout
-        views = [
-            part.with_numeric(layout.num_numeric).with_lists(len(layout.lists)) for part in (self.train, self.valid)
-        ]
+        views = [part.for_layout(layout) for part in (self.train, self.valid)]
         return replace(self, encoder=encoder, train=views[0], valid=views[1])
 
 
@@ -67,7 +66,8 @@ class EncodedRows:
 class ModelInputs:
     """Rows and settings with which a model is trained under one input preset.
 
-    `all_rows`: the rows with every encoded column, for boosted trees in an ensemble.
+    `all_rows`: the rows with every input that other models of an ensemble may have. `encoding`: inputs whose `encoding`
+    is equal are parts of the same encoded rows. `groups`: those that `rows` have of these.
     """
 
     preset: str
@@ -76,6 +76,8 @@ class ModelInputs:
     network: NetworkSettings
     training: TrainingSettings
     trees: TreeSettings
+    encoding: EncoderSettings
+    groups: InputGroups
 
 
 class EncodedSource:
@@ -101,9 +103,11 @@ class EncodedSource:
         encoding = made.encoder
         for_trees = settings.encoder.target_encoding and settings.uses_ensemble
         wanted = replace(encoding, target_encoding=encoding.target_encoding or for_trees)
-        every = self._encoded(replace(wanted, sequences=encoding.sequences or settings.encoder.sequences))
+        wanted = replace(wanted, sequences=encoding.sequences or settings.encoder.sequences)
+        every = self._encoded(wanted)
+        groups = InputGroups.of(encoding)
         return ModelInputs(
-            preset.name, every.of(encoding), every.of(wanted), made.network, made.training, made.trees
+            preset.name, every.of(encoding), every.of(wanted), made.network, made.training, made.trees, wanted, groups
         )  # fmt: skip
 
     def test(self, rows: EncodedRows) -> Batch:

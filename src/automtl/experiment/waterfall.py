@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 from torch import Tensor
 
+from automtl.experiment.library import ENSEMBLE, INPUTS, SEARCH, TRAINING, Library, TrainedModel
 from automtl.features.batch import Batch
 from automtl.predictor import plain
 from automtl.tables.schema import Task
@@ -24,6 +25,35 @@ LEAST_DRAWS = 200
 WORK = 400_000_000  # scores of a task that all draws together read, as long as there are LEAST_DRAWS
 
 Step = tuple[str, str, Tensor]  # name, what it adds, and logits (N, T) after it
+
+
+def library_steps(library: Library, logits: Sequence[Tensor]) -> list[Step]:
+    """Return the steps that a fit took: the best model on validation rows of those that had come by then.
+
+    logits: (N, T) of each model on test rows. First comes a small network on the columns of the row alone, then what
+    target encodings, histories, the search and the ensemble add. A step that was not taken is absent.
+    """
+    models = list(zip(library.models, logits, strict=True))
+    small = [one for one in models if one[0].stage == INPUTS]
+    networks = [one for one in models if one[0].stage in (INPUTS, SEARCH, TRAINING)]
+    without_history = [one for one in small if library.encoder_of(one[0]).histories is None]
+    on_the_row = [one for one in without_history if not library.encoder_of(one[0]).target_encodings]
+    taken = (
+        ("base network", "a small network on the columns of the row", on_the_row),
+        ("inputs", "target encodings or other settings", without_history),
+        ("histories", "what the log knows of earlier rows", small if library.encoder.histories else []),
+        ("search", "the best network of the search", networks),
+    )
+    steps: list[Step] = []
+    last: TrainedModel | None = None
+    for name, what, some in taken:
+        best = min(some, key=lambda one: one[0].result.score, default=None)
+        if best is not None and best[0] is not last:
+            last = best[0]
+            steps.append((name, f"{what}: {last.spec.name}", best[1]))
+    if len(library.selected) > 1:
+        steps.append((ENSEMBLE, f"{len(library.selected)} models together", library.mixed(logits)))
+    return steps
 
 
 def waterfall(steps: Sequence[Step], test: Batch, tasks: Sequence[Task], seed: int = 0) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from automtl.features.coverage import Coverage
+from automtl.features.layout import Layout
 
 GATHER_BYTES = 8 * 2**20  # shuffled rows that are gathered together
 BLOCK_BYTES = 2**20  # adjacent rows that are read together where rows do not fit in memory
@@ -37,13 +38,11 @@ class Features:
         """Take rows by an index tensor (a copy) or a slice (a view)."""
         return self.each(_chosen(index))
 
-    def with_numeric(self, columns: int) -> Features:
-        """Return a view that has only the first numeric columns."""
-        return self if columns == self.numeric.shape[1] else replace(self, numeric=self.numeric[:, :columns])
-
-    def with_lists(self, count: int) -> Features:
-        """Return a view that has only the first lists."""
-        return replace(self, multi=self.multi[:count])
+    def first(self, columns: int, lists: int) -> Features:
+        """Return a view that has only the first numeric columns and the first lists."""
+        if (columns, lists) == (self.numeric.shape[1], len(self.multi)):
+            return self
+        return replace(self, numeric=self.numeric[:, :columns], multi=self.multi[:lists])
 
     def to(self, device: str | torch.device) -> Features:
         """Copy the rows to another device."""
@@ -99,13 +98,9 @@ class Batch:
             return rows
         return replace(rows, buffer_rows=self.buffer_rows, release=self.release)
 
-    def with_numeric(self, columns: int) -> Batch:
-        """Return a view that has only the first numeric columns."""
-        return replace(self, features=self.features.with_numeric(columns))
-
-    def with_lists(self, count: int) -> Batch:
-        """Return a view that has only the first lists."""
-        return replace(self, features=self.features.with_lists(count))
+    def for_layout(self, layout: Layout) -> Batch:
+        """Return a view that has only the inputs of a layout, the first numeric columns and lists of these."""
+        return replace(self, features=self.features.first(layout.num_numeric, len(layout.lists)))
 
     def to(self, device: str | torch.device) -> Batch:
         """Copy the rows to another device."""

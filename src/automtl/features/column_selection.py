@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, fields, replace
 
 import torch
 
@@ -31,6 +31,33 @@ def without_sequences(encoder: Encoder) -> Encoder:
     return replace(encoder, settings=replace(encoder.settings, sequences=False), histories=histories)
 
 
+@dataclass(frozen=True)
+class InputGroups:
+    """The groups of inputs that a model has besides those of the row itself, as far as its encoder makes them."""
+
+    target_encoding: bool = True
+    history: bool = True
+    sequences: bool = True
+
+    @staticmethod
+    def of(settings: EncoderSettings) -> InputGroups:
+        """Return the groups that an encoder of these settings makes."""
+        return InputGroups(settings.target_encoding, settings.history, settings.sequences)
+
+    def __or__(self, other: InputGroups) -> InputGroups:
+        """Return the groups that one or the other has."""
+        return InputGroups(*(getattr(self, one.name) or getattr(other, one.name) for one in fields(self)))
+
+    def select(self, encoder: Encoder) -> Encoder:
+        """Return the encoder of these groups alone: its inputs are the first numeric columns and lists of all."""
+        encoder = encoder if self.history else without_histories(encoder)
+        encoder = encoder if self.sequences else without_sequences(encoder)
+        return encoder if self.target_encoding else without_target_encoding(encoder)
+
+
+EVERY_GROUP = InputGroups()
+
+
 def select_histories(encoder: Encoder, left_out: Sequence[Group]) -> Encoder:
     """Return the encoder without some groups of histories."""
     assert encoder.histories is not None
@@ -55,9 +82,7 @@ def select_tasks(encoder: Encoder, schema: Schema) -> Encoder:
 
 def select_inputs(encoder: Encoder, schema: Schema, settings: EncoderSettings) -> Encoder:
     """Return the encoder of some of the tasks, with target encodings and histories only if they are wanted."""
-    encoder = encoder if settings.history else without_histories(encoder)
-    encoder = encoder if settings.sequences else without_sequences(encoder)
-    return select_tasks(encoder if settings.target_encoding else without_target_encoding(encoder), schema)
+    return select_tasks(InputGroups.of(settings).select(encoder), schema)
 
 
 def select_task_rows(rows: Batch, encoder: Encoder, schema: Schema) -> Batch:

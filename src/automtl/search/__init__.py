@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from automtl.errors import SettingsError
-from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
+from automtl.search.base import SearchProblem, SearchResult, SearchStrategy, TrainedNetwork
 from automtl.search.settings import SearchSettings, published
 from automtl.system.registry import Registry, subclass_of
 
 STRATEGIES: Registry[type[SearchStrategy]] = Registry(
     "strategy",
     {
+        "halving": "automtl.search.halving:Halving",
         "progressive": "automtl.search.progressive:Progressive",
         "automtl": "automtl.search.algorithm_one:AlgorithmOne",
         "darts": "automtl.search.darts:Darts",
@@ -21,4 +22,12 @@ STRATEGIES: Registry[type[SearchStrategy]] = Registry(
     SettingsError,
 )
 
-__all__ = ["STRATEGIES", "SearchProblem", "SearchResult", "SearchSettings", "SearchStrategy", "published"]
+__all__ = [
+    "STRATEGIES",
+    "SearchProblem",
+    "SearchResult",
+    "SearchSettings",
+    "SearchStrategy",
+    "TrainedNetwork",
+    "published",
+]

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, get_type_hints
+from typing import TYPE_CHECKING, Any, ClassVar, get_type_hints
 
 from automtl.models.settings import NetworkSettings
 from automtl.search.settings import SearchSettings
@@ -13,16 +14,36 @@ from automtl.space.space import SearchSpace
 from automtl.system.progress import Callback
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from automtl.features.batch import Batch
     from automtl.features.layout import Layout
     from automtl.models.supernet import Supernet
     from automtl.nn.embedding import FieldEmbedding
+    from automtl.training.fit import FitResult
     from automtl.training.settings import TrainingSettings
+
+
+@dataclass(frozen=True)
+class TrainedNetwork:
+    """A derived network that a search has trained on the training rows under some settings.
+
+    `inputs`: the name of the inputs that it was trained on, which is that of its SearchProblem.
+    """
+
+    architecture: Architecture
+    model: nn.Module
+    network: NetworkSettings
+    training: TrainingSettings
+    inputs: str
+    result: FitResult
 
 
 @dataclass(frozen=True)
 class SearchResult:
     """The result of a search. `history`: plain values for JSON; `supernet`: the trained one, if there is one.
+
+    `trained`: the network of the architecture, where the search has trained it to the end.
 
     >>> from automtl.operations import operation
     >>> choices = {"interaction": (operation("skip"),), "pooling": (operation("sum"),), "layer_1": (operation("skip"),)}
@@ -34,6 +55,12 @@ class SearchResult:
     seconds: float
     history: dict[str, Any] = field(default_factory=dict)
     supernet: Supernet | None = None
+    trained: TrainedNetwork | None = None
+
+
+def keep_nothing(trained: TrainedNetwork) -> float:
+    """Keep nothing of a finished training, and return its score on validation rows."""
+    return trained.result.score
 
 
 @dataclass(frozen=True)
@@ -41,7 +68,10 @@ class SearchProblem:
     """The data of a search: training and validation rows, never test rows.
 
     `embedding`: one that a smaller model has learned on the training rows, if there is one. `warm_start`: the network
-    found is to start from the supernet's weights, so that only the architecture of the supernet counts.
+    found is to start from the supernet's weights, so that only the architecture of the supernet counts. `inputs`: the
+    name of the inputs; `alternatives`: the same problem on other inputs, which were tried and are not as good alone.
+    `keep`: is given every network that the search has trained, and returns the score of the best ensemble of all that
+    were kept so far (the smaller the better).
     """
 
     space: SearchSpace
@@ -52,11 +82,16 @@ class SearchProblem:
     training: TrainingSettings
     embedding: FieldEmbedding | None = None
     warm_start: bool = False
+    inputs: str = "default"
+    alternatives: tuple[SearchProblem, ...] = ()
+    keep: Callable[[TrainedNetwork], float] = keep_nothing
 
 
 @dataclass(frozen=True)
 class SearchStrategy(ABC):
     """A way to search; the annotation of `settings` names the class of its settings.
+
+    `trains`: whether it judges by whole trainings and tunes hyperparameters, so that nothing is left to tune.
 
     >>> from automtl.search import STRATEGIES
     >>> all(issubclass(STRATEGIES.find(name), automtl.SearchStrategy) for name in STRATEGIES)
@@ -64,6 +99,7 @@ class SearchStrategy(ABC):
     """
 
     settings: SearchSettings
+    trains: ClassVar[bool] = False
 
     @abstractmethod
     def search(self, problem: SearchProblem, seed: int, callback: Callback) -> SearchResult:

@@ -13,7 +13,7 @@ from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.search.algorithm_one import AlgorithmOne
 from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
-from automtl.search.settings import RegularizedSettings, SearchSettings
+from automtl.search.settings import RegularizedSettings, SteppedSettings
 from automtl.space.architecture import Architecture
 from automtl.space.names import INTERACTION
 from automtl.system.progress import Callback, Progress, ignore
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 @settings_dataclass(frozen=True, config=CONFIG)
-class RandomSettings(SearchSettings):
+class RandomSettings(SteppedSettings):
     """Settings of the strategy `random`; without `trials` its budget is that of an `automtl` search."""
 
     trials: int | None = Limit(
@@ -86,9 +86,9 @@ def _train(
     return result, row * (result.evaluations[-1].rows + checked)
 
 
-def search_flops(problem: SearchProblem, settings: SearchSettings, seed: int) -> float:
+def search_flops(problem: SearchProblem, settings: SteppedSettings, seed: int) -> float:
     """Count the operations of an `automtl` search of the same budget: its first step is run and counted."""
-    budget = {field.name: getattr(settings, field.name) for field in fields(SearchSettings)}
+    budget = {field.name: getattr(settings, field.name) for field in fields(SteppedSettings)}
     run = AlgorithmOne(RegularizedSettings(**budget)).begin(problem, seed)
     return float(_count(lambda: run.advance(ignore)) * run.schedule.total)
 

@@ -16,7 +16,17 @@ UNBOUNDED = 1_000_000_000
 
 @settings_dataclass(frozen=True, config=CONFIG)
 class SearchSettings:
-    """The budget of a search, which every strategy has; the base of each strategy's settings."""
+    """The base of each strategy's settings."""
+
+    @property
+    def uses_embedding(self) -> bool:
+        """Tell whether the search starts from a pretrained embedding, for which not all strategies have a setting."""
+        return bool(getattr(self, "pretrained_embedding", False))
+
+
+@settings_dataclass(frozen=True, config=CONFIG)
+class SteppedSettings(SearchSettings):
+    """The budget of a search that is counted in steps."""
 
     epochs: float = Limit(
         default=0.75, gt=0, description="Passes over the rows that the search draws; may be a fraction."
@@ -37,14 +47,9 @@ class SearchSettings:
         """Return the steps of `epochs` epochs, but at least `min_steps` and at most `max_steps`."""
         return min(self.max_steps, max(self.min_steps, round(self.epochs * steps_per_epoch)))
 
-    @property
-    def uses_embedding(self) -> bool:
-        """Tell whether the search starts from a pretrained embedding, for which not all strategies have a setting."""
-        return bool(getattr(self, "pretrained_embedding", False))
-
 
 @settings_dataclass(frozen=True, config=CONFIG)
-class DifferentiableSettings(SearchSettings):
+class DifferentiableSettings(SteppedSettings):
     """Settings of all searches by gradients.
 
     Learning rates are larger than the published ones, and Adam moves the supernet's weights, since a bounded search

@@ -12,13 +12,22 @@ from contextvars import ContextVar
 class Deadline:
     """Passes after `seconds` (None: never), or when `stop` is called, from a signal handler, too."""
 
-    def __init__(self, seconds: float | None = None) -> None:
+    def __init__(self, seconds: float | None = None, of: Deadline | None = None) -> None:
         self.end = math.inf if seconds is None else time.monotonic() + seconds
-        self.stopped = False
+        self.of, self._stopped = of, False
 
     def stop(self) -> None:
         """Let the deadline pass now."""
-        self.stopped = True
+        self._stopped = True
+
+    @property
+    def stopped(self) -> bool:
+        """Tell whether it was asked to stop, or the deadline that it is a part of."""
+        return self._stopped or (self.of is not None and self.of.stopped)
+
+    def part(self, share: float) -> Deadline:
+        """Return a deadline after a share of the seconds that are left; it stops when this one does."""
+        return Deadline(None if math.isinf(self.end) else share * self.seconds_left, self)
 
     @property
     def passed(self) -> bool:
@@ -36,11 +45,11 @@ _current: ContextVar[Deadline] = ContextVar("deadline", default=NO_DEADLINE)
 
 
 @contextmanager
-def ending(deadline: Deadline) -> Iterator[None]:
+def ending(deadline: Deadline) -> Iterator[Deadline]:
     """Let the work inside the block look at this deadline: trainings, searches and boosted trees."""
     token = _current.set(deadline)
     try:
-        yield
+        yield deadline
     finally:
         _current.reset(token)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -117,7 +117,7 @@ class Training:
         self.model.eval().cpu()
         return FitResult(tuple(self.evaluations), self.best, self.seconds)
 
-    def _work(self) -> Iterator[Evaluation]:
+    def _work(self) -> Generator[Evaluation]:
         model, settings = self.model.to(find_device(self.settings.device)), self.settings
         loss = MultiTaskLoss(self.evaluate.tasks, sampled=True)
         with updating(model, self.train, settings) as updates:

@@ -1,0 +1,177 @@
+"""The models that an experiment has trained, and the ensemble of the best of them. N rows, T tasks, M models."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from automtl.ensemble.ensemble import in_order
+from automtl.ensemble.selection import Cost, select
+from automtl.ensemble.settings import SelectionSettings
+from automtl.experiment.leaderboard import Ranked
+from automtl.features.batch import Batch
+from automtl.features.encoder import Encoder
+from automtl.models.network import count_parameters
+from automtl.predictor import MemberSpec, ModelSpec, Predictor, plain
+from automtl.system.progress import Callback
+from automtl.tables.schema import Task, stages
+from automtl.training.evaluation import Evaluator, predict_logits, scores_of
+from automtl.training.fit import FitResult
+from automtl.training.latency import row_latency_ms
+from automtl.training.losses import MultiTaskLoss
+from automtl.training.metrics import primary_metric, task_rows
+
+INPUTS, TREES, SEARCH, TRAINING, ENSEMBLE = "inputs", "boosted trees", "search", "training", "ensemble"  # stages
+
+
+@dataclass(frozen=True)
+class TrainedModel:
+    """A finished training. `stage`: the step of the fit that it is of; `settings`: what differs from the defaults.
+
+    `logits`: (N, T) of validation rows. `seconds`: of the training.
+    """
+
+    spec: MemberSpec
+    model: nn.Module
+    result: FitResult
+    logits: Tensor
+    stage: str
+    settings: dict[str, Any] = field(default_factory=dict)
+
+
+class Library:
+    """Keeps every trained model of the same encoded rows, which `encoder` makes, and selects the final ensemble."""
+
+    def __init__(
+        self, encoder: Encoder, valid: Batch, settings: SelectionSettings, seed: int, callback: Callback
+    ) -> None:
+        self.encoder, self.valid, self.settings, self.seed, self.callback = encoder, valid, settings, seed, callback
+        self.tasks: tuple[Task, ...] = encoder.schema.tasks
+        self.evaluate = Evaluator(valid, self.tasks, MultiTaskLoss(self.tasks))
+        self.models: list[TrainedModel] = []
+        self.costs: list[Cost] = []
+        self.weights = torch.zeros(0, len(self.tasks))
+
+    def add(self, trained: TrainedModel) -> float:
+        """Keep a model, and return the score on validation rows of the best ensemble of all that are kept.
+
+        The callback is told how they rank.
+        """
+        self.models.append(trained)
+        if self.settings.bounded:
+            self.costs.append(Cost(self.latency(trained) / 1000, count_parameters(trained.model)))
+        self.weights = select(
+            [one.logits for one in self.models], self.valid, self.tasks, self.settings, self.costs, self.seed
+        )
+        self.callback(Ranked(self.rows()))
+        return self.score
+
+    @property
+    def logits(self) -> Tensor:
+        """The logits (N, T) of the ensemble on validation rows."""
+        return self.mixed([one.logits for one in self.models])
+
+    def mixed(self, logits: Sequence[Tensor]) -> Tensor:
+        """Mix the logits (N, T) of all models as the ensemble does."""
+        mixed = torch.stack([logits[place] * self.weights[place] for place in self.selected]).sum(0)
+        return in_order(mixed, stages(self.tasks))
+
+    @property
+    def score(self) -> float:
+        """The score of the ensemble on validation rows; the smaller the better."""
+        losses = self.evaluate.loss.over(self.logits, self.valid)
+        return float((losses / self.evaluate.base) @ self.evaluate.loss.weights)
+
+    @property
+    def selected(self) -> list[int]:
+        """The places of the models that have a weight, the greatest first."""
+        total = self.weights.sum(1)
+        return [place for place in total.argsort(descending=True, stable=True).tolist() if total[place] > 0]
+
+    def predictor(self) -> Predictor:
+        """Return the ensemble, or the model that has all the weight, with the encoder of what it needs."""
+        members = [self.models[place] for place in self.selected]
+        spec = ModelSpec(tuple(one.spec for one in members))
+        encoder = spec.encoder(self.encoder)
+        if len(members) == 1:
+            return Predictor(encoder.schema, encoder, spec, members[0].model)
+        ensemble = spec.joined([one.model for one in members], encoder)
+        ensemble.weights = self.weights[self.selected]
+        return Predictor(encoder.schema, encoder, spec, ensemble.eval())
+
+    def shares(self) -> dict[str, dict[str, float]]:
+        """Return the weight of each selected model by task."""
+        return {
+            task.name: {
+                self.models[place].spec.name: round(float(self.weights[place, index]), 4) for place in self.selected
+            }
+            for index, task in enumerate(self.tasks)
+        }
+
+    def encoder_of(self, trained: TrainedModel) -> Encoder:
+        """Return the encoder of a model's inputs."""
+        return trained.spec.encoder(self.encoder)
+
+    def latency(self, trained: TrainedModel) -> float:
+        """Measure the milliseconds in which a model scores one row."""
+        return row_latency_ms(trained.model, self.valid.for_layout(self.encoder_of(trained).layout))
+
+    def rows(self) -> list[dict[str, Any]]:
+        """Describe all models in plain values, the best first, without what takes long to know."""
+        ranked = sorted(range(len(self.models)), key=lambda place: self.models[place].result.score)
+        return [self._row(place) for place in ranked]
+
+    def _row(self, place: int) -> dict[str, Any]:
+        trained, names = self.models[place], [task.name for task in self.tasks]
+        return {
+            "name": trained.spec.name, "model": trained.spec.model, "stage": trained.stage,
+            "score": trained.result.score, "validation": self.metrics(trained.logits, self.valid), "test": None,
+            "seconds": trained.result.seconds, "parameters": count_parameters(trained.model),
+            "share": dict(zip(names, map(float, self.weights[place]), strict=True)), "settings": trained.settings,
+        }  # fmt: skip
+
+    def metrics(self, logits: Tensor, rows: Batch) -> dict[str, Any]:
+        """Return the main metric of each task as plain values."""
+        scores = scores_of(logits, self.tasks)
+        return {
+            task.name: plain(primary_metric(task)(task_rows(scores(index), rows, index)))
+            for index, task in enumerate(self.tasks)
+        }
+
+    def tested(self, test: Batch) -> list[Tensor]:
+        """Predict the logits (N, T) of test rows by each model."""
+        layouts = (self.encoder_of(one).layout for one in self.models)
+        return [
+            predict_logits(one.model, test.for_layout(layout)) for one, layout in zip(self.models, layouts, strict=True)
+        ]
+
+    def leaderboard(self, test: Batch, logits: Sequence[Tensor]) -> list[dict[str, Any]]:
+        """Describe the ensemble and all models in plain values, the best first, with metrics on test rows.
+
+        logits: those of `tested`.
+        """
+        found = []
+        for place in sorted(range(len(self.models)), key=lambda place: self.models[place].result.score):
+            row = self._row(place)
+            found.append(row | {
+                "test": self.metrics(logits[place], test), "latency_ms": self.latency(self.models[place]),
+            })  # fmt: skip
+        if len(self.selected) > 1:
+            found.insert(0, self._ensemble_row(test, logits, found))
+        return found
+
+    def _ensemble_row(self, test: Batch, logits: Sequence[Tensor], rows: list[dict[str, Any]]) -> dict[str, Any]:
+        kept = {self.models[place].spec.name for place in self.selected}
+        own = self.predictor()
+        return {
+            "name": ENSEMBLE, "model": ENSEMBLE, "stage": ENSEMBLE, "score": self.score,
+            "validation": self.metrics(self.logits, self.valid), "test": self.metrics(self.mixed(logits), test),
+            "seconds": sum(row["seconds"] for row in rows if row["name"] in kept),
+            "latency_ms": row_latency_ms(own.network, self.valid.for_layout(own.encoder.layout)),
+            "parameters": count_parameters(own.network), "share": {task.name: 1.0 for task in self.tasks},
+            "settings": {},
+        }  # fmt: skip
