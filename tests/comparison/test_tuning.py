@@ -20,7 +20,8 @@ def test_the_default_point_is_what_settings_and_preset_say() -> None:
     point = Hyperparameters.default(settings, STRONG)
     applied = point.apply(settings)
     assert point.to_dict() == {
-        "inputs": "all inputs, strong decay", "learning_rate": 0.004, "weight_decay": 1e-5, "dropout": 0.1,
+        "inputs": "all inputs, strong decay", "learning_rate": 0.004, "weight_decay": 1e-5,
+        "embedding_weight_decay": 1e-3, "dropout": 0.1, "normalization": "layer",
     }  # fmt: skip
     assert [preset.name for preset in applied.presets] == ["all inputs, strong decay"]
     assert applied.training == replace(settings.training, **STRONG.training)
@@ -30,15 +31,17 @@ def test_the_default_point_is_what_settings_and_preset_say() -> None:
 def test_drawn_points_differ_from_each_other_and_from_the_default_and_start_alike() -> None:
     few, many = draw_hyperparameters(Settings(), RATES, 3), draw_hyperparameters(Settings(), RATES, 100)
     assert few == many[:3]
-    assert len(many) == 26  # of 27 points, without the default
-    assert len({tuple(point.values.items()) for point in many}) == 26
+    assert len(many) == 53  # of 54 points, without the default
+    assert len({tuple(point.values.items()) for point in many}) == 53
     assert draw_hyperparameters(Settings(), RATES, 0) == []
 
 
 def test_the_points_come_in_the_order_that_published_results_were_made_with() -> None:
     points = [point.to_dict() for point in draw_hyperparameters(Settings(), RATES, 3)]
-    assert [tuple(point.values())[1:] for point in points] == [
-        (0.0005, pytest.approx(1e-4), 0.0), (0.002, pytest.approx(1e-6), 0.4), (0.001, pytest.approx(1e-4), 0.2),
+    names = ("learning_rate", "weight_decay", "dropout", "normalization")
+    assert [tuple(point[name] for name in names) for point in points] == [
+        (0.0005, pytest.approx(1e-4), 0.0, "layer"), (0.002, pytest.approx(1e-6), 0.4, "none"),
+        (0.001, pytest.approx(1e-4), 0.2, "layer"),
     ]  # fmt: skip
 
 

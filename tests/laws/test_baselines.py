@@ -64,6 +64,17 @@ def test_rows_without_a_label_of_a_task_teach_it_nothing(name: str) -> None:
     assert name == "single-task" or all(gradient[0].any() for gradient in gradients)  # type: ignore[index]
 
 
+@pytest.mark.parametrize("name", BASELINES)
+def test_it_is_normalized_and_has_dropout_as_the_settings_say(name: str) -> None:
+    features, made = small_batch().features, {}
+    for normalization in ("none", "layer"):
+        settings = replace(SETTINGS, normalization=normalization, dropout=0.5, towers=())  # dropout of experts alone
+        model = MODELS.find(name)(small_layout(), settings, torch.Generator().manual_seed(0))
+        made[normalization] = model.eval()(features)
+        assert not torch.allclose(model.train()(features), made[normalization])
+    assert not torch.allclose(made["none"], made["layer"])
+
+
 @pytest.fixture(scope="module")
 def easy() -> pl.DataFrame:
     return synthetic_log(4000, users=40, items=30, noise=0.0, seed=3)
@@ -130,25 +141,11 @@ def test_tasks_that_are_no_step_of_a_chain_are_refused(task: Task, message: str)
     check_model("mmoe", tasks)
 
 
-# Shared-Bottom
-
-
-def test_what_is_dropped_of_the_shared_bottom_is_each_tasks_own() -> None:
-    settings = replace(SETTINGS, dropout=0.5)
-    model, features = MODELS.find("shared-bottom")(small_layout(), settings, torch.Generator()), small_batch().features
-    with torch.no_grad():
-        for parameter in model.towers.parameters():
-            parameter.copy_(parameter[:1].expand_as(parameter))  # towers alike
-    apart, alike = model.train()(features), model.eval()(features)
-    assert not torch.allclose(apart[:, 0], apart[:, 1])
-    torch.testing.assert_close(alike[:, 0], alike[:, 1])
-
-
 # Cross-stitch
 
 
 def test_units_of_identity_leave_single_task_bottoms() -> None:
-    model = build("cross-stitch")
+    model = build("cross-stitch").eval()
     assert isinstance(model, CrossStitch)
     with torch.no_grad():
         model.units.copy_(torch.eye(3).repeat(2, 1, 1))
@@ -157,7 +154,7 @@ def test_units_of_identity_leave_single_task_bottoms() -> None:
         hidden = x
         for linear in model.layers:
             hidden = (hidden @ linear.weight[task] + linear.bias[task]).relu()  # type: ignore[index, operator]
-        torch.testing.assert_close(gathered, hidden)
+        torch.testing.assert_close(gathered, nn.functional.layer_norm(hidden, (8,)))
 
 
 # STEM
@@ -185,7 +182,7 @@ def test_a_task_hears_the_embeddings_of_other_tasks() -> None:
 
 
 def test_fusion_with_closed_gates_is_the_native_combination() -> None:
-    part, x = Fusion(3, 5, 4, torch.Generator().manual_seed(0)), torch.randn(3, 6, 5)
+    part, x = Fusion(3, 5, 4, nn.Identity(), torch.Generator().manual_seed(0)), torch.randn(3, 6, 5)
     with torch.no_grad():
         part.native.copy_(torch.arange(12.0).view(3, 1, 4))
     experts = part.experts(x).view(3, 4, 6, 4)

@@ -13,13 +13,14 @@ from automtl.models.block import CandidateWeights
 from automtl.models.network import Network, RelaxedArchitecture, build
 from automtl.models.settings import NetworkSettings
 from automtl.models.supernet import Supernet
-from automtl.space import Architecture, SearchSpace, SpaceSettings, published_space
+from automtl.space import Architecture, SearchSpace, SpaceSettings, make_space, published_space
 from tests.conftest import small_batch, small_layout
 
 SETTINGS = NetworkSettings(embedding_size=8, width=12, towers=(6,))
 SPACE = published_space(SpaceSettings(experts=4, layers=2, keep=2), 3)
 OWN = published_space(SpaceSettings(experts=4, layers=2, keep=2, expert_interaction=True), 3)
-SPACES = {"published": SPACE, "an interaction in each expert": OWN}
+WIDE = make_space(SpaceSettings(preset="wide", experts=4, layers=2, keep=2, selection=True), 3)
+SPACES = {"published": SPACE, "an interaction in each expert": OWN, "wide": WIDE}
 
 
 @pytest.mark.parametrize("normalization", ["none", "layer"])
@@ -54,6 +55,29 @@ def test_a_one_hot_supernet_equals_the_derived_network(
     wide.eval()
     derived.eval()
     torch.testing.assert_close(wide(batch.features, relaxed), derived(batch.features), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_a_one_hot_supernet_with_gates_equals_the_derived_network(seed: int) -> None:
+    """The gates of the experts that an architecture lacks are closed."""
+    space = make_space(SpaceSettings(preset="wide", experts=4, layers=2, fewest_experts=2), 3)
+    rng, layout, batch = random.Random(seed), small_layout(), small_batch(seed=seed)
+    supernet = Supernet(space, layout, SETTINGS, torch.Generator().manual_seed(seed))
+    architecture = space.sample(rng)
+    count = architecture.num_experts
+    derived = build(space.narrow(architecture), layout, SETTINGS, seed + 50)
+    derived.copy_from(supernet.network, list(range(count)))
+    one_hot = {
+        name: CandidateWeights(
+            torch.tensor([[float(o == pick) for o in cell] for cell, pick in zip(choice.cells, made + made[:1] * 3)])
+        )
+        for (name, choice), made in zip(space.choices.items(), architecture.choices.values(), strict=True)
+    }
+    assert supernet.network.gate is not None
+    with torch.no_grad():
+        supernet.network.gate.bias[:, count:] = float("-inf")
+    found = supernet.eval().network(batch.features, RelaxedArchitecture(one_hot, None))
+    torch.testing.assert_close(found, derived.eval()(batch.features), rtol=1e-4, atol=1e-5)
 
 
 def test_a_derived_network_holds_no_absent_candidate_and_no_idle_expert() -> None:

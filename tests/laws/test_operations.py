@@ -10,15 +10,22 @@ from automtl.models.cost import multiply_adds
 from automtl.nn.interaction import CROSS_RANK
 from automtl.nn.shape import BlockShape
 from automtl.operations import OPERATIONS, Block, Operation, operation
-from automtl.space.presets import INTERACTIONS, LAYERS, POOLINGS
+from automtl.space.presets import PRESETS
 from automtl.testing import OPERATION_LAWS
 from automtl.testing.operations import make_block
 
-BY_BLOCK = {Block.INTERACTION: INTERACTIONS, Block.POOLING: POOLINGS, Block.LAYER: LAYERS}
+BY_BLOCK = {
+    Block.INTERACTION: [
+        text for preset in PRESETS.values() for text in (*preset.interactions, *preset.expert_interactions)
+    ],
+    Block.POOLING: [text for preset in PRESETS.values() for text in preset.poolings],
+    Block.LAYER: [text for preset in PRESETS.values() for text in preset.layers],
+}
+BY_BLOCK = {block: list(dict.fromkeys(texts)) for block, texts in BY_BLOCK.items()}
 CASES = [(block, operation(text)) for block, texts in BY_BLOCK.items() for text in texts]
 
 
-def test_every_registered_operation_is_in_the_published_space() -> None:
+def test_every_registered_operation_is_in_a_preset() -> None:
     assert {type(option) for _, option in CASES} == set(OPERATIONS.members().values())
 
 
@@ -50,7 +57,12 @@ def test_multiply_adds_are_those_of_the_formulas(block: Block, option: Operation
         "bit-gate": fields * dim**2, "vector-gate": 0, "cross": number * 2 * fields * dim * CROSS_RANK,
         "attention": fields * dim * (4 * size + dim) + 2 * fields**2 * size,
         "sum": mapped, "average": mapped, "attentive": mapped + fields * (dim**2 + 2 * dim),
-        "linear": fields * dim * width, "hidden-gate": width**2, "mlp": 2 * width * number, "conv": width**2,
+        "linear": fields * dim * width, "hidden-gate": width**2,
+        "scaled-inner-product": 2 * fields**2 * dim, "scaled-outer-product": fields * dim + dim**2,
+        "without-ids": 0, "without-lists": 0, "without-numbers": 0,
+        "multi-head": fields * dim * (dim + 2 * number) + number * dim * width,
+        "bilinear": fields * dim**2 / 3 + dim**2 * width,  # one sum of pairs for the three experts
+        "glu": 3 * width * number, "mlp": 2 * width * number, "conv": width**2,
     }  # fmt: skip
     stacked = make_block(block, [option], shape)
     assert multiply_adds(stacked, block, shape, 0) == expected[OPERATIONS.name_of(type(option))]

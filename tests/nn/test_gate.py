@@ -48,3 +48,11 @@ def test_a_gates_gradients_equal_those_of_the_loop() -> None:
     wanted = torch.autograd.grad(torch.stack(plain), values, above)
     for found, gradient in zip(torch.autograd.grad(gate(x, experts), values, above), wanted, strict=True):
         torch.testing.assert_close(found, gradient)
+
+
+def test_a_gate_of_some_experts_scores_them_as_the_gate_of_all_did() -> None:
+    wide, few = (Gate(5, count, [range(count)] * 2, torch.Generator().manual_seed(count)) for count in (3, 2))
+    few.copy_from(wide, [2, 0])
+    x = torch.randn(7, 5)
+    shares = wide.shares(x)[:, :, [2, 0]]
+    torch.testing.assert_close(few.shares(x), shares / shares.sum(2, keepdim=True))

@@ -5,7 +5,12 @@ from __future__ import annotations
 import pytest
 import torch
 
-from automtl.nn.pooling import FieldPoolingMixture, LinearPoolingMixture
+from automtl.nn.pooling import (
+    FieldPoolingMixture,
+    LinearPoolingMixture,
+    StackedBilinearPooling,
+    StackedMultiHeadPooling,
+)
 from automtl.nn.shape import BlockShape
 
 NAMES = ("sum", "average", "attentive")
@@ -40,3 +45,26 @@ def test_own_fields_of_each_expert_equal_shared_ones_where_they_are_the_same(kin
         torch.testing.assert_close(
             apart[expert], mixture(own[expert], weights, range(weights.shape[1]))[expert], rtol=1e-4, atol=1e-5
         )
+
+
+def test_heads_of_attention_stand_side_by_side_before_the_map() -> None:
+    shape, x = BlockShape(5, 4, 8), torch.randn(6, 5, 4)
+    pooling = StackedMultiHeadPooling(3, 2, shape, torch.Generator().manual_seed(0))
+    for copy in range(2):
+        score = torch.tanh(x @ pooling.hidden.weight[copy]) @ pooling.score[copy]  # (B, F, heads)
+        heads = [(score[:, :, [head]].softmax(1) * x).sum(1) for head in range(3)]
+        expected = torch.cat(heads, 1) @ pooling.map.weight[copy]
+        torch.testing.assert_close(pooling(x)[copy], expected)
+        torch.testing.assert_close(pooling(x.expand(2, -1, -1, -1))[copy], expected)
+
+
+def test_bilinear_pooling_maps_the_sum_over_pairs_of_fields() -> None:
+    shape, x = BlockShape(5, 4, 8), torch.randn(6, 5, 4)
+    pooling = StackedBilinearPooling(2, shape, torch.Generator().manual_seed(0))
+    unit = x / x.square().mean(2, keepdim=True).sqrt()
+    pairs = sum(torch.einsum("ba,bc->bac", unit[:, i], unit[:, j]) for i in range(5) for j in range(5) if i != j) / 5
+    assert isinstance(pairs, torch.Tensor)
+    for copy in range(2):
+        expected = pairs.flatten(1) @ pooling.map.weight[copy]
+        torch.testing.assert_close(pooling(x)[copy], expected)
+        torch.testing.assert_close(pooling(x.expand(2, -1, -1, -1))[copy], expected)

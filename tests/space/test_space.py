@@ -9,7 +9,7 @@ from dataclasses import FrozenInstanceError
 import pytest
 
 from automtl.errors import SpaceError
-from automtl.space import Architecture, SearchSpace, SpaceSettings, published_space
+from automtl.space import Architecture, SearchSpace, SpaceSettings, make_space, published_space
 
 
 def test_the_published_space_has_the_papers_counts() -> None:
@@ -95,6 +95,7 @@ MUTATED = {
     "an interaction in each expert": SpaceSettings(experts=4, layers=2, keep=2, expert_interaction=True),
     "experts alike": SpaceSettings(experts=4, layers=2, keep=2, homogeneous=True),
     "all experts": SpaceSettings(experts=4, layers=2, selection=False),
+    "wide": SpaceSettings(preset="wide", experts=4, layers=2),
 }
 
 
@@ -107,13 +108,14 @@ def changed(before: Architecture, after: Architecture) -> set[int]:
 @pytest.mark.parametrize("settings", MUTATED.values(), ids=MUTATED)
 @pytest.mark.parametrize("seed", range(4))
 def test_a_mutation_changes_one_decision_and_stays_in_the_space(settings: SpaceSettings, seed: int) -> None:
-    space, rng = published_space(settings, 3), random.Random(seed)
+    space, rng = make_space(settings, 3), random.Random(seed)
     before, seen = space.sample(rng), set()
     for _ in range(100):
         after = space.mutate(before, rng)
         assert after != before or settings.homogeneous
         assert after == after.without_idle_experts()
-        assert all(len(chosen) == space.keep for chosen in after.selection)
+        assert all(len(chosen) == space.keep or space.fewest for chosen in after.selection)
+        assert abs(after.num_experts - before.num_experts) <= 1
         assert all(option in space[name].options for name in after.choices for option in after[name])
         if settings.homogeneous:
             assert len({after.expert(index) for index in range(after.num_experts)}) == 1
@@ -148,3 +150,31 @@ def test_an_architecture_of_another_space_is_refused() -> None:
     other = published_space(SpaceSettings(poolings=("sum",), expert_layers=("mlp-8",)), 4)
     with pytest.raises(SpaceError, match="not of this space"):
         other.mutate(before, random.Random(0))
+
+
+def test_the_wide_space_chooses_what_experts_read_and_how_many_there_are() -> None:
+    space = make_space(SpaceSettings(preset="wide", experts=4, layers=1), 2)
+    drawn = [space.sample(random.Random(seed)) for seed in range(60)]
+    assert {one.num_experts for one in drawn} == {2, 3, 4}
+    assert all(one.selection == (tuple(range(one.num_experts)),) * 2 for one in drawn)
+    for name in space.choices:
+        assert {option for one in drawn for option in one[name]} == set(space[name].options)
+    shared, own, rest = 7, 7 * 3 * 6, (2, 3, 4)
+    assert space.size() == shared * sum(own**number for number in rest)
+
+
+def test_settings_change_the_wide_space_and_keep_its_other_parts() -> None:
+    space = make_space(
+        SpaceSettings(preset="wide", poolings=("linear",), expert_interaction=False, experts=3, selection=True), 2
+    )
+    assert list(space.choices) == ["interaction", "pooling", "layer_1", "layer_2", "layer_3"]
+    assert (space.fewest, space.gated, space.keep) == (None, False, 3)
+    assert [str(option) for option in space["pooling"].options] == ["linear"]
+
+
+@pytest.mark.parametrize(
+    "settings", [SpaceSettings(fewest_experts=2), SpaceSettings(selection=False, fewest_experts=9)]
+)
+def test_an_impossible_number_of_experts_is_refused(settings: SpaceSettings) -> None:
+    with pytest.raises(SpaceError, match="fewest_experts"):
+        make_space(settings, 2)

@@ -43,8 +43,8 @@ class TreeSettings:
 class SelectionSettings:
     """Ensemble selection on validation rows, and bounds that the selected models keep to together."""
 
-    bags: int = Limit(default=20, ge=0, description="Random halves of the models to select from; 0: only from all.")
-    steps: int = Limit(default=30, ge=1, description="Models that a selection adds, at most, with repetition.")
+    bags: int = Limit(default=10, ge=0, description="Random halves of the networks to select from; 0: only from all.")
+    steps: int = Limit(default=12, ge=1, description="Models that a selection adds, at most, with repetition.")
     boosted_trees: Literal["all", "one"] = Limit(
         default="all", description="Which boosted trees are trained: of all kinds and inputs, or one alone."
     )

@@ -28,7 +28,7 @@ from automtl.nn.embedding import FieldEmbedding
 from automtl.predictor import MemberSpec, ModelSpec, Predictor
 from automtl.search import STRATEGIES, SearchProblem, SearchResult, TrainedNetwork
 from automtl.search.base import keep_nothing
-from automtl.space import Architecture, published_space
+from automtl.space import Architecture, make_space
 from automtl.system.deadline import current_deadline, ending
 from automtl.system.progress import Callback, ignore
 from automtl.training.evaluation import predict_logits
@@ -245,7 +245,7 @@ class Experiment:
         embedding = getattr(reference, "embedding", None)
         layout = inputs.rows.encoder.layout
         return SearchProblem(
-            published_space(self.settings.space, layout.num_tasks), layout, inputs.rows.train, inputs.rows.valid,
+            make_space(self.settings.space, layout.num_tasks), layout, inputs.rows.train, inputs.rows.valid,
             inputs.network, inputs.training, embedding if isinstance(embedding, FieldEmbedding) else None,
             self.settings.warm_start, inputs.preset,
         )  # fmt: skip
@@ -334,9 +334,15 @@ class Experiment:
 
     @property
     def gates(self) -> list[list[float]] | None:
-        """Mean weights of the network's gates on validation rows, (T, E); None for a model without such gates."""
-        layout = self.trained.spec.encoder(self.rows.encoder).layout
-        return mean_gate_weights(self.network, self.rows.valid.for_layout(layout))
+        """Mean weights on validation rows of the gates of the network that is drawn, (T, E); None without such gates.
+
+        That is the first member of an ensemble with an architecture, or the trained model.
+        """
+        members = self.library.models if self._library is not None else []
+        shown = next((one for one in self.predictor.spec.members if one.architecture is not None), self.trained.spec)
+        one = next((one for one in members if one.spec == shown), self.trained)
+        layout = one.spec.encoder(self.rows.encoder).layout
+        return mean_gate_weights(one.model, self.rows.valid.for_layout(layout))
 
     @torch.inference_mode()
     def flops_per_row(self) -> int | None:

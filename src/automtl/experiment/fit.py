@@ -26,7 +26,7 @@ from automtl.predictor import Predictor
 from automtl.report.folder import attempted, run_report
 from automtl.report.run import RunValues
 from automtl.report.text import delay_line
-from automtl.space import published_space
+from automtl.space import make_space
 from automtl.system.deadline import Deadline, ending
 from automtl.system.manifest import MODEL
 from automtl.system.memory import keep_freed_memory, peak_memory_bytes
@@ -97,7 +97,7 @@ def fit_table(
     schema = rows.schema
     for model in {settings.model, settings.reference}:
         check_model(model, schema.tasks)
-    published_space(settings.space, len(schema.tasks))  # raises an error here, before anything is trained
+    make_space(settings.space, len(schema.tasks))  # raises an error here, before anything is trained
     findings = rows.findings(seed)
     callback(Findings(findings))
     name = f"{settings.model}-{seed}" if out is None else Path(out).name
@@ -129,7 +129,6 @@ def _run(experiment: Experiment) -> Run:
     source, settings, seed = experiment.source, experiment.settings, experiment.seed
     experiment.boost()
     experiment.train()
-    gates = experiment.gates
     experiment.ensemble()
     tested, tasks = experiment.evaluate(), source.schema.tasks
     metrics = {
@@ -149,7 +148,7 @@ def _run(experiment: Experiment) -> Run:
         metrics["waterfall"] = waterfall(library_steps(experiment.library, logits), test, tasks, seed)
     parts = {"train": rows.train, "validation": rows.valid, "test": test}
     curves = {
-        "gates": gates,
+        "gates": experiment.gates,
         "labels": {name: label_summary(part, tasks) for name, part in parts.items()},
         "tasks": task_curves(experiment.scores["test"], test, tasks),
     }

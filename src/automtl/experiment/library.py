@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from automtl.ensemble.ensemble import in_order
-from automtl.ensemble.selection import Cost, select
+from automtl.ensemble.selection import ROWS, Choice, select
 from automtl.ensemble.settings import SelectionSettings
 from automtl.experiment.leaderboard import Ranked
 from automtl.features.batch import Batch
@@ -20,11 +20,12 @@ from automtl.predictor import MemberSpec, ModelSpec, Predictor, plain
 from automtl.system.progress import Callback
 from automtl.tables.schema import Task, stages
 from automtl.training.evaluation import Evaluator, predict_logits, scores_of
-from automtl.training.fit import FitResult
+from automtl.training.fit import FitResult, SelfTrained
 from automtl.training.latency import row_latency_ms
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.metrics import primary_metric, task_rows
 
+INTERIM_ROWS = 1 << 15  # validation rows of selections while models are still trained
 INPUTS, TREES, SEARCH, TRAINING, ENSEMBLE = "inputs", "boosted trees", "search", "training", "ensemble"  # stages
 
 
@@ -53,7 +54,7 @@ class Library:
         self.tasks: tuple[Task, ...] = encoder.schema.tasks
         self.evaluate = Evaluator(valid, self.tasks, MultiTaskLoss(self.tasks))
         self.models: list[TrainedModel] = []
-        self.costs: list[Cost] = []
+        self.choices: list[Choice] = []
         self.weights = torch.zeros(0, len(self.tasks))
 
     def add(self, trained: TrainedModel) -> float:
@@ -62,13 +63,20 @@ class Library:
         The callback is told how they rank.
         """
         self.models.append(trained)
-        if self.settings.bounded:
-            self.costs.append(Cost(self.latency(trained) / 1000, count_parameters(trained.model)))
-        self.weights = select(
-            [one.logits for one in self.models], self.valid, self.tasks, self.settings, self.costs, self.seed
-        )
+        self.choices.append(self._choice(trained))
+        self._select(INTERIM_ROWS)
         self.callback(Ranked(self.rows()))
         return self.score
+
+    def _choice(self, trained: TrainedModel) -> Choice:
+        """Describe a model as one to select; what it costs is measured only where there are bounds."""
+        kind = trained.spec.name if isinstance(trained.model, SelfTrained) else "network"
+        if not self.settings.bounded:
+            return Choice(kind, trained.logits)
+        return Choice(kind, trained.logits, self.latency(trained) / 1000, count_parameters(trained.model))
+
+    def _select(self, rows: int) -> None:
+        self.weights = select(self.choices, self.valid, self.tasks, self.settings, self.seed, rows)
 
     @property
     def logits(self) -> Tensor:
@@ -94,6 +102,7 @@ class Library:
 
     def predictor(self) -> Predictor:
         """Return the ensemble, or the model that has all the weight, with the encoder of what it needs."""
+        self._select(ROWS)
         members = [self.models[place] for place in self.selected]
         spec = ModelSpec(tuple(one.spec for one in members))
         encoder = spec.encoder(self.encoder)

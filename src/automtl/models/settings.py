@@ -18,6 +18,13 @@ class NetworkSettings:
     width: int = Limit(default=64, ge=1, description="Hidden units between layers of experts (H).")
     towers: tuple[int, ...] = Limit(default=(128, 64), description="Hidden units of each layer of a task's tower.")
     dropout: float = Limit(default=0.2, ge=0, lt=1, description="Share of hidden units dropped in training.")
+    members: int = Limit(
+        default=1,
+        ge=1,
+        description="Members of the searched network: each has its share of the experts, and gates, towers and a loss "
+        "of its own; scores are their mean.",
+    )
     normalization: Literal["none", "layer"] = Limit(
-        default="layer", description="Normalization where experts begin and end; only the searched network has it."
+        default="layer",
+        description="Normalization of the outputs of experts; of the searched network's inputs of layers, too.",
     )

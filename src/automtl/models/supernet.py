@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import torch
 from torch import Tensor, nn
@@ -55,7 +56,7 @@ class SelectionLogits(nn.Module):
 
 
 class Supernet(nn.Module):
-    """A network with logits of its candidates (`logits`) and of its experts (`selection`).
+    """A network of one member with logits of its candidates (`logits`) and of its experts (`selection`).
 
     `skips`: the current weight of a skip connection beside each block of a kind, in searches that add them.
     """
@@ -65,7 +66,8 @@ class Supernet(nn.Module):
     ) -> None:
         super().__init__()
         self.space = space
-        self.network = Network(space, layout, settings, gated=space.gated, generator=generator)
+        one_member = replace(settings, members=1)
+        self.network = Network(space, layout, one_member, gated=space.gated, generator=generator)
         self.logits = ArchitectureLogits(space, generator)
         self.selection = SelectionLogits(space, generator)
         self.cost = Cost(space, self.network)

@@ -32,6 +32,18 @@ class Gate(nn.Module):
             score = score.masked_fill(self.closed.unsqueeze(2), float("-inf"))
         return score.softmax(dim=1).permute(2, 0, 1)
 
+    @torch.no_grad()
+    def copy_from(self, wide: Gate, experts: Sequence[int]) -> None:
+        """Copy the scores of some experts, in order, from a gate of more experts and the same targets.
+
+        A gate that has the targets several times over gets copies.
+        """
+        num_targets, num_experts = wide.closed.shape
+        copies = len(self.closed) // num_targets
+        scores = wide.weight.view(-1, num_targets, num_experts)[:, :, list(experts)]
+        self.weight.copy_(scores.repeat(1, copies, 1).flatten(1))
+        self.bias.copy_(wide.bias[:, list(experts)].repeat(copies, 1))
+
     def forward(self, x: Tensor, experts: Tensor) -> Tensor:
         shares = self.shares(x).contiguous()
         mixed = torch.bmm(shares, experts.transpose(0, 1).to(shares.dtype))  # (B, T, H)

@@ -50,6 +50,20 @@ class StackedHiddenGate(nn.Module):
         return x * torch.sigmoid(self.gate(x))
 
 
+class StackedGatedLinearUnit(nn.Module):
+    """Gated linear unit: (silu(x G) * (x V)) W (Shazeer 2020, eq. 6, with biases)."""
+
+    def __init__(self, hidden: int, stack: int, shape: BlockShape, generator: torch.Generator) -> None:
+        super().__init__()
+        self.expand = StackedLinear(stack, shape.width, 2 * hidden, generator)
+        self.contract = StackedLinear(stack, hidden, shape.width, generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        gate, value = self.expand(x).chunk(2, dim=2)  # (S, B, hidden) each
+        mapped: Tensor = self.contract(nn.functional.silu(gate) * value)
+        return mapped
+
+
 class ConvolutionMixture(Mixture):
     """Convolutions, of which the weighted sum of the kernels, padded to one size, is the mixture.
 

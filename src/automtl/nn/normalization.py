@@ -1,11 +1,20 @@
-"""Batch normalisation of many copies at once. S copies, B rows, H width."""
+"""Normalisations of hidden vectors. S copies, B rows, H width."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 import torch
 from torch import Tensor, nn
 
 MOMENTUM, EPSILON = 0.1, 1e-5
+
+NORMALIZATIONS: dict[
+    str, Callable[[int], nn.Module]
+] = {  # by the name in the settings: of vectors (..., H), row by row
+    "none": lambda width: nn.Identity(),
+    "layer": lambda width: nn.LayerNorm(width, elementwise_affine=False),
+}
 
 
 class StackedBatchNorm(nn.Module):

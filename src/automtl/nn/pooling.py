@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from automtl.nn.interaction import root_mean_square
 from automtl.nn.mixture import Mixture
 from automtl.nn.shape import BlockShape
 from automtl.nn.stacked import StackedLinear, layer, uniform
@@ -94,3 +95,49 @@ class LinearPoolingMixture(Mixture):
 
     def parameters_of(self, candidate: int) -> list[nn.Parameter]:
         return [self.weight, self.bias]
+
+
+class StackedMultiHeadPooling(nn.Module):
+    """Heads of attentive pooling: the sums over fields by softmax(v_h tanh(W e)) of all heads h, then a linear map.
+
+    Lin et al., ICLR 2017, eq. 5-6. As many numbers as heads times D reach the map, where one head passes only D.
+    """
+
+    def __init__(self, heads: int, stack: int, shape: BlockShape, generator: torch.Generator) -> None:
+        super().__init__()
+        self.hidden = StackedLinear(stack, shape.dim, shape.dim, generator)
+        self.score = uniform((stack, shape.dim, heads), shape.dim, generator)
+        self.map = StackedLinear(stack, heads * shape.dim, shape.width, generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        fields, dim = x.shape[-2:]
+        stack, _, heads = self.score.shape
+        hidden = torch.tanh(self.hidden(x.flatten(-3, -2)))  # (S, B F, D)
+        share = torch.bmm(hidden, self.score).view(stack, -1, fields, heads).softmax(dim=2)  # (S, B, F, heads)
+        if x.dim() == 4:
+            pooled = share.transpose(2, 3) @ x  # (S, B, heads, D)
+        else:
+            rows = share.permute(1, 0, 3, 2).reshape(len(x), stack * heads, fields)
+            pooled = torch.bmm(rows, x).view(-1, stack, heads, dim).transpose(0, 1)
+        mapped: Tensor = self.map(pooled.flatten(2))
+        return mapped
+
+
+class StackedBilinearPooling(nn.Module):
+    """Second-order pooling: a linear map of sum over i < j of u_i u_j^T, u_i = e_i over its root mean square.
+
+    The sum of pairs is half of (s s^T - X^T X), s the sum of fields, as in the bi-interaction of He and Chua (SIGIR
+    2017), which is its diagonal. It is symmetric, and divided by F, which keeps its variance.
+    """
+
+    def __init__(self, stack: int, shape: BlockShape, generator: torch.Generator) -> None:
+        super().__init__()
+        self.map = StackedLinear(stack, shape.dim**2, shape.width, generator)
+
+    def forward(self, x: Tensor) -> Tensor:
+        unit = x / root_mean_square(x)
+        total = unit.sum(dim=-2)  # (B, D) or (S, B, D)
+        squares = unit.transpose(-1, -2) @ unit  # (B, D, D) or (S, B, D, D)
+        pairs = (total.unsqueeze(-1) * total.unsqueeze(-2) - squares) / x.shape[-2]
+        mapped: Tensor = self.map(pairs.flatten(-2))
+        return mapped

@@ -55,3 +55,31 @@ class LinearPooling(Operation):
         from automtl.nn.pooling import LinearPoolingMixture
 
         return LinearPoolingMixture(stack, shape, generator)
+
+
+@dataclass(frozen=True)
+class MultiHeadPooling(Operation):
+    """Attentive pooling of `heads` heads side by side, then a linear map, so that the rank is not that of one field."""
+
+    blocks = (Block.POOLING,)
+
+    heads: int
+
+    @staticmethod
+    def mixture(candidates: Sequence[MultiHeadPooling], stack: int, shape: BlockShape, generator: Generator) -> Modules:
+        from automtl.nn.pooling import StackedMultiHeadPooling
+
+        return [StackedMultiHeadPooling(c.heads, stack, shape, generator) for c in candidates]
+
+
+@dataclass(frozen=True)
+class BilinearPooling(Operation):
+    """A linear map of the outer products of all pairs of fields, summed over the pairs."""
+
+    blocks = (Block.POOLING,)
+
+    @staticmethod
+    def mixture(candidates: Sequence[BilinearPooling], stack: int, shape: BlockShape, generator: Generator) -> Modules:
+        from automtl.nn.pooling import StackedBilinearPooling
+
+        return [StackedBilinearPooling(stack, shape, generator)]

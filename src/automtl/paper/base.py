@@ -46,7 +46,7 @@ def selecting(made: Callable[[Settings], list[Candidate]]) -> Callable[[Settings
     """Add a check to a function of candidates: SettingsError where the settings select no experts."""
 
     def candidates(settings: Settings) -> list[Candidate]:
-        if not settings.space.selection:
+        if not settings.space.selects:
             raise SettingsError("space.selection is off, so there is no selection of experts to show; set it to true")
         return made(settings)
 

@@ -50,6 +50,11 @@ class RunValues:
         return [task["name"] for task in self.schema["tasks"]]
 
     @property
+    def architecture(self) -> Mapping[str, Any] | None:
+        """The architecture of the first member that has one, the one with the greatest weight."""
+        return next((one["architecture"] for one in self.model["members"] if one["architecture"]), None)
+
+    @property
     def steps(self) -> list[Mapping[str, Any]]:
         """What each step of the fit gave; empty where that was not measured."""
         return list((self.metrics.get("waterfall") or {}).get("steps", ()))
@@ -72,7 +77,7 @@ class RunValues:
 
 def run_pictures(run: RunValues) -> dict[str, list[Picture]]:
     """Draw all pictures that the values allow, by section."""
-    architecture = run.model.get("architecture")
+    architecture = run.architecture
     drawn = architecture and architecture_picture(
         architecture, run.tasks, field_lines(run.schema), run.curves.get("gates")
     )
@@ -176,7 +181,7 @@ def _search(run: RunValues) -> Iterator[Picture]:
     words = f"Validation loss from {losses[0]:.4f} to {losses[-1]:.4f} over {steps[-1]} steps."
     figure = _losses(records, "valid_loss", steps, "search step", start)
     yield Picture("search-loss", "Loss of the supernet", words, figure)
-    seen, final = [record["skips"] for record in records], skips(run.model["architecture"])
+    seen, final = [record["skips"] for record in records], skips(run.architecture or {})
     taken = ", taken by the trials after the search," if _trials(run) else ""
     yield Picture(
         "skips", "Skip connections",
@@ -260,9 +265,9 @@ def _trials(run: RunValues) -> list[tuple[str, list[str]]]:
 
 def run_page(run: RunValues) -> dict[str, Any]:
     """Collect the pictures and tables for the template of a run."""
-    metrics, found = run.metrics, run.model.get("architecture")
+    metrics, found = run.metrics, run.architecture
     return {
-        "title": f"automtl: {run.model['model']}",
+        "title": f"automtl: {run.settings['model']}",
         "run": run,
         "pictures": run_pictures(run),
         "trials": _trials(run),

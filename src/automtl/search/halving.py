@@ -58,7 +58,7 @@ class HalvingSettings(SearchSettings):
         default="evolution", description="Where networks come from: all are drawn, or half are changes of good ones."
     )
     pretrained_embedding: bool = Limit(
-        default=False, description="Whether networks start from the embedding of the model that tried their inputs."
+        default=True, description="Whether networks start from the embedding of the model that tried their inputs."
     )
 
 

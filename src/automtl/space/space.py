@@ -6,6 +6,7 @@ import math
 import random
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 
 from automtl.errors import SpaceError
 from automtl.operations import Operation
@@ -33,9 +34,10 @@ class Choice:
 class SearchSpace:
     """Named choices; `selection`: for each task the experts it may use, of which it keeps `keep` (all, if fewer).
 
-    "interaction" is shared by all experts, which go on with "expert_interaction" (paper, 3.3.2; usually there is
-    none), "pooling", "layer_1", "layer_2" ... `homogeneous`: all experts decide alike (an ablation). `gated`: tasks
-    gate all their experts by the input in the supernet too, nothing is selected (an ablation).
+    "interaction" is shared by all experts, which go on with "expert_interaction" (paper, 3.3.2; not in the published
+    space), "pooling", "layer_1", "layer_2" ... `homogeneous`: all experts decide alike (an ablation). `gated`: tasks
+    gate all their experts by the input in the supernet too, nothing is selected. `fewest`: an architecture of a gated
+    space has at least so many experts, the same for all tasks (None: all experts); a supernet has all of them.
 
     >>> import random
     >>> from automtl.space import SpaceSettings, published_space
@@ -51,6 +53,7 @@ class SearchSpace:
     keep: int
     homogeneous: bool = False
     gated: bool = False
+    fewest: int | None = None
 
     def __post_init__(self) -> None:
         check_names(self.choices)
@@ -61,6 +64,11 @@ class SearchSpace:
                 raise SpaceError("a task's experts must be some of those that exist")
         if self.keep < 1:
             raise SpaceError(f"space.keep is {self.keep}; a task needs at least one expert")
+        if self.fewest is not None and not (self.gated and 1 <= self.fewest <= self.num_experts):
+            raise SpaceError(
+                f"space.fewest_experts is {self.fewest}; give a number from 1 to space.experts ({self.num_experts}), "
+                "and no space.selection"
+            )
 
     def __getitem__(self, name: str) -> Choice:
         return self.choices[name]
@@ -78,17 +86,30 @@ class SearchSpace:
     def size(self) -> int:
         """Count the architectures."""
         count = math.prod(math.comb(len(allowed), min(self.keep, len(allowed))) for allowed in self.selection)
+        return count * sum(self._operations(number) for number in self.numbers_of_experts)
+
+    @property
+    def numbers_of_experts(self) -> range:
+        """The numbers of experts that an architecture may have before idle ones are removed."""
+        return range(self.num_experts if self.fewest is None else self.fewest, self.num_experts + 1)
+
+    def _operations(self, num_experts: int) -> int:
+        """Count the ways to choose the operations of the first experts."""
+        count = 1
         for choice in self.choices.values():
-            cells = choice.cells[:1] if self.homogeneous else choice.cells
+            cells = choice.cells[:1] if self.homogeneous else choice.cells[:num_experts]
             count *= math.prod(len(cell) for cell in cells)
         return count
 
     def sample(self, rng: random.Random) -> Architecture:
-        """Draw an architecture uniformly, and remove its idle experts."""
+        """Draw an architecture, and remove its idle experts; options, experts and their number are drawn uniformly."""
         choices = {name: self._draw(choice, rng) for name, choice in self.choices.items()}
-        selection = tuple(
-            tuple(sorted(rng.sample(allowed, min(self.keep, len(allowed))))) for allowed in self.selection
-        )
+        if self.fewest is None:
+            selection = tuple(
+                tuple(sorted(rng.sample(allowed, min(self.keep, len(allowed))))) for allowed in self.selection
+            )
+        else:
+            selection = (tuple(range(rng.choice(self.numbers_of_experts))),) * self.num_tasks
         return Architecture(choices, selection).without_idle_experts()
 
     def _draw(self, choice: Choice, rng: random.Random) -> tuple[Operation, ...]:
@@ -97,25 +118,19 @@ class SearchSpace:
         return tuple(rng.choice(cell) for cell in choice.cells)
 
     def mutate(self, architecture: Architecture, rng: random.Random) -> Architecture:
-        """Change one decision, drawn uniformly: the operation of a cell, or one of the experts that a task keeps.
+        """Change one decision, drawn uniformly: the operation of a cell, an expert that a task keeps, or their number.
 
         A task may take an expert that no task had, whose operations are drawn; experts that become idle are removed.
         What is returned equals the architecture where nothing is left to decide, or where the new expert is like the
         one that it replaces. Raises SpaceError if the architecture is not of this space.
         """
-        full = self._with_idle_experts(architecture, rng)
-        decisions = [*self._cells_to_change(architecture.num_experts), *self._tasks_to_change(full)]
-        if not decisions:
-            return architecture
-        name, place = rng.choice(decisions)
-        if name is None:
-            return self._exchange_expert(full, place, rng).without_idle_experts()
-        made = list(full[name])
-        others = [option for option in self[name].cells[place] if option != made[place]]
-        made[place] = rng.choice(others)
-        if self.homogeneous:
-            made = [made[place]] * len(made)
-        return Architecture({**full.choices, name: tuple(made)}, full.selection).without_idle_experts()
+        full, count = self._with_idle_experts(architecture, rng), architecture.num_experts
+        changes = [partial(self._exchange_operation, full, name, place, rng) for name, place in self._open_cells(count)]
+        if self.fewest is None:
+            changes += [partial(self._exchange_expert, full, task, rng) for task in self._open_tasks(full)]
+        elif len(self.numbers_of_experts) > 1:
+            changes.append(partial(self._change_number, full, count, rng))
+        return rng.choice(changes)().without_idle_experts() if changes else architecture
 
     def _with_idle_experts(self, architecture: Architecture, rng: random.Random) -> Architecture:
         """Draw the experts that an architecture lacks, which no task uses."""
@@ -132,17 +147,36 @@ class SearchSpace:
             )
         return Architecture(choices, architecture.selection)
 
-    def _cells_to_change(self, num_experts: int) -> Iterator[tuple[str | None, int]]:
+    def _open_cells(self, num_experts: int) -> Iterator[tuple[str, int]]:
         """Yield the cells of these experts that have more than one option, by choice; homogeneous cells are one."""
         for name, choice in self.choices.items():
             count = 1 if name == INTERACTION or self.homogeneous else num_experts
             yield from ((name, place) for place in range(count) if len(choice.cells[place]) > 1)
 
-    def _tasks_to_change(self, architecture: Architecture) -> Iterator[tuple[str | None, int]]:
+    def _open_tasks(self, architecture: Architecture) -> Iterator[int]:
         """Yield the tasks that may use more experts than they keep."""
         for task, (chosen, allowed) in enumerate(zip(architecture.selection, self.selection, strict=True)):
             if set(allowed) - set(chosen):
-                yield None, task
+                yield task
+
+    def _exchange_operation(
+        self, architecture: Architecture, name: str, place: int, rng: random.Random
+    ) -> Architecture:
+        """Replace the operation of a cell by another of its options, in all cells if these are homogeneous."""
+        made = list(architecture[name])
+        made[place] = rng.choice([option for option in self[name].cells[place] if option != made[place]])
+        if self.homogeneous:
+            made = [made[place]] * len(made)
+        return Architecture({**architecture.choices, name: tuple(made)}, architecture.selection)
+
+    def _change_number(self, architecture: Architecture, num_experts: int, rng: random.Random) -> Architecture:
+        """Give all tasks one expert more, the first idle one, or one less."""
+        experts, numbers = list(range(num_experts)), self.numbers_of_experts
+        if num_experts + 1 in numbers and (num_experts - 1 not in numbers or rng.random() < 1 / 2):
+            experts.append(num_experts)
+        else:
+            del experts[rng.randrange(num_experts)]
+        return Architecture(architecture.choices, (tuple(experts),) * self.num_tasks)
 
     def _exchange_expert(self, architecture: Architecture, task: int, rng: random.Random) -> Architecture:
         """Replace one of a task's experts by another that it may use."""
@@ -157,7 +191,7 @@ class SearchSpace:
         if len(architecture.selection) != self.num_tasks:
             raise SpaceError(f"the architecture is for {len(architecture.selection)} tasks, not {self.num_tasks}")
         narrow = SearchSpace.of(architecture)
-        return replace(self, choices=narrow.choices, selection=narrow.selection, keep=narrow.keep)
+        return replace(self, choices=narrow.choices, selection=narrow.selection, keep=narrow.keep, fewest=None)
 
     @staticmethod
     def of(architecture: Architecture) -> SearchSpace:

@@ -25,8 +25,8 @@ PREDICT_ROWS = 2048  # a batch of prediction: its hidden units stay in cache
 class Evaluation:
     """The values of a model on the validation rows after some rows of training.
 
-    `score`: the mean of the tasks' losses, each over that of its base rate. `loss`: MTL-Loss. `auc`: that of the binary
-    tasks for which it is defined.
+    `score`: the mean of the tasks' losses, each over that of its base rate, which are the `task_scores`. `loss`:
+    MTL-Loss. `auc`: that of the binary tasks for which it is defined.
     """
 
     epoch: int
@@ -35,6 +35,7 @@ class Evaluation:
     score: float
     loss: float
     auc: dict[str, float]
+    task_scores: dict[str, float]
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
@@ -54,8 +55,11 @@ class Evaluator:
         """Evaluate `model`, which has been trained on so many rows with this mean loss."""
         logits = predict_logits(model, self.valid)
         losses = self.loss.over(logits, self.valid)
-        score = float((losses / self.base) @ self.loss.weights)
-        return Evaluation(epoch, rows, train_loss, score, float(losses @ self.loss.weights), self._auc(logits.numpy()))
+        scores = losses / self.base
+        return Evaluation(
+            epoch, rows, train_loss, float(scores @ self.loss.weights), float(losses @ self.loss.weights),
+            self._auc(logits.numpy()), dict(zip([task.name for task in self.tasks], scores.tolist(), strict=True)),
+        )  # fmt: skip
 
     def _auc(self, logits: np.ndarray) -> dict[str, float]:
         binary = [(index, task.name) for index, task in enumerate(self.tasks) if task.kind is TaskKind.BINARY]

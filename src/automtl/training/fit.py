@@ -20,6 +20,7 @@ from automtl.system.progress import Callback, Progress, ignore
 from automtl.system.randomness import RandomStream, seeded
 from automtl.tables.schema import Task
 from automtl.training.balancing import find_balancing
+from automtl.training.best_weights import BestWeights
 from automtl.training.evaluation import Evaluation, Evaluator
 from automtl.training.hooks import HasMembers
 from automtl.training.losses import MultiTaskLoss
@@ -86,7 +87,8 @@ class Training:
     """The training of a model by gradients, which may pause after each of its evaluations on validation rows.
 
     It ends after the epochs of the settings, after `patience` evaluations without a better one, or where the current
-    deadline passes. `finish` ends it, too, and leaves the model with its best weights.
+    deadline passes. `finish` ends it, too, and leaves the model with its best weights. Independent parts of a model are
+    each best at an evaluation of their own.
     """
 
     def __init__(
@@ -97,8 +99,7 @@ class Training:
         self.callback, self.stage = callback, stage
         self.evaluate = Evaluator(valid, tasks, MultiTaskLoss(tasks))
         self.evaluations: list[Evaluation] = []
-        self.best, self.seconds = 0, 0.0
-        self.weights: dict[str, Tensor] = {}
+        self.kept, self.seconds = BestWeights(model, self.evaluate.loss.weights), 0.0
         self.random, self.work = RandomStream(seed), self._work()
 
     def advance(self) -> Evaluation | None:
@@ -109,13 +110,24 @@ class Training:
         self.seconds += time.perf_counter() - start
         return found
 
+    @property
+    def best(self) -> int:
+        """Index of the best evaluation so far."""
+        return min(range(len(self.evaluations)), key=lambda place: self.evaluations[place].score)
+
     def finish(self) -> FitResult:
-        """End the training. The model is left with its best weights, on the processor."""
+        """End the training. The model is left with its best weights, on the processor.
+
+        Where its parts were best at different evaluations, one more evaluates them together.
+        """
         self.work.close()
-        self.model.load_state_dict(self.weights)
-        self.weights = {}
+        self.kept.restore()
         self.model.eval().cpu()
-        return FitResult(tuple(self.evaluations), self.best, self.seconds)
+        best = self.kept.best
+        if best is None:
+            last, best = self.evaluations[-1], len(self.evaluations)
+            self.evaluations.append(self.evaluate(self.model, last.epoch, last.rows, last.train_loss))
+        return FitResult(tuple(self.evaluations), best, self.seconds)
 
     def _work(self) -> Generator[Evaluation]:
         model, settings = self.model.to(find_device(self.settings.device)), self.settings
@@ -126,16 +138,14 @@ class Training:
                     last = self._evaluated(epoch, rows, train_loss)
                 self.callback(Progress(self.stage, rows, settings.epochs * len(self.train), last.loss, last.auc))
                 yield last
-                if len(self.evaluations) - 1 - self.best >= settings.patience:
+                if self.kept.waited >= settings.patience:
                     break
 
     def _evaluated(self, epoch: int, rows: int, train_loss: float) -> Evaluation:
-        """Evaluate the model, and keep its weights if none were better."""
+        """Evaluate the model, and keep the weights of its parts for which none were better."""
         found = self.evaluate(self.model, epoch, rows, train_loss)
         self.evaluations.append(found)
-        if len(self.evaluations) == 1 or found.score < self.evaluations[self.best].score:
-            self.best = len(self.evaluations) - 1
-            self.weights = {name: value.detach().clone() for name, value in self.model.state_dict().items()}
+        self.kept.look(found)
         return found
 
 

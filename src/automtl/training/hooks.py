@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Protocol, runtime_checkable
 
-from torch import Tensor
+from torch import Tensor, nn
 
 from automtl.features.batch import Features
 
@@ -18,3 +20,19 @@ class HasMembers(Protocol):
 
     def member_logits(self, features: Features) -> Tensor:
         """Return the logits (K, B, T) of all members."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a model from which the logits of some tasks, and no others, come. `tasks`: their places."""
+
+    module: nn.Module
+    tasks: tuple[int, ...]
+
+
+@runtime_checkable
+class HasParts(Protocol):
+    """A model of parts that learn apart, each stopped where its own tasks are best."""
+
+    def independent_parts(self) -> Sequence[Part]:
+        """Return parts that together hold all that is learned."""

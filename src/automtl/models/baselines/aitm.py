@@ -40,7 +40,7 @@ class AITM(Baseline):
         self.transfers = nn.ModuleList(Transfer(width, generator) for _ in range(tasks - 1))
 
     def gather(self, x: Tensor) -> Tensor:
-        first, *others = self.bottoms(x)  # (B, H) a task
+        first, *others = self.finish(self.bottoms(x))  # (B, H) a task
         gathered = [first]
         for transfer, own in zip(self.transfers, others, strict=True):
             gathered.append(transfer(gathered[-1], own))

@@ -14,6 +14,7 @@ from automtl.models.settings import NetworkSettings
 from automtl.nn.dropout import Dropout
 from automtl.nn.embedding import FieldEmbedding
 from automtl.nn.funnel import Funnel
+from automtl.nn.normalization import NORMALIZATIONS
 from automtl.nn.stacked import StackedLinear, StackedPerceptron, layer
 from automtl.nn.tower import Towers
 from automtl.tables.schema import Task, stages
@@ -21,15 +22,35 @@ from automtl.tables.schema import Task, stages
 HIDDEN = 128  # of an expert, before its output of the settings' width
 
 
+class Finish(nn.Module):
+    """Normalizes the outputs of experts (E, B, H) as the settings say, and drops some of their units in training.
+
+    Every published model has it where ours has: on the last experts, before gates and towers. `normalize` alone is
+    for the levels before.
+    """
+
+    def __init__(self, width: int, settings: NetworkSettings) -> None:
+        super().__init__()
+        self.normalize = NORMALIZATIONS[settings.normalization](width)
+        self.dropout = Dropout(settings.dropout)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.dropout(self.normalize(x))
+        return out
+
+
 class Baseline(nn.Module, ABC):
-    """Maps features to logits (B, T): the fields are embedded and flattened, `gather` makes each task's input."""
+    """Maps features to logits (B, T): the fields are embedded and flattened, `gather` makes each task's input.
+
+    `gather` lets the outputs of its experts go through `finish`.
+    """
 
     embedding: FieldEmbedding
 
     def __init__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> None:
         super().__init__()
         self.embedding = FieldEmbedding(layout, settings.embedding_size, generator)
-        self.dropout = Dropout(settings.dropout)
+        self.finish = Finish(settings.width, settings)
         self.towers = Towers(layout.num_tasks, settings.width, settings.towers, generator, settings.dropout)
         self.funnel = Funnel(stages(layout.tasks))
 
@@ -43,9 +64,7 @@ class Baseline(nn.Module, ABC):
 
     def forward(self, features: Features) -> Tensor:
         found = self.gather(self.embedding(features, for_products=True).flatten(1))
-        if found.dim() == 2 and self.dropout.active:
-            found = found.expand(self.towers.num_tasks, -1, -1)  # each task drops its own units
-        logits: Tensor = self.funnel(self.towers(self.dropout(found)))
+        logits: Tensor = self.funnel(self.towers(found))
         return logits
 
 

@@ -29,5 +29,5 @@ class CGC(Baseline):
         self.gate = Gate(self.embedding.width, count, task_experts(layout.num_tasks), generator)
 
     def gather(self, x: Tensor) -> Tensor:
-        out: Tensor = self.gate(x, self.experts(x))
+        out: Tensor = self.gate(x, self.finish(self.experts(x)))
         return out

@@ -35,4 +35,5 @@ class CrossStitch(Baseline):
             assert isinstance(linear, StackedLinear)
             hidden = layer(x, linear.weight, linear.bias, activate=True)  # (T, B, H)
             x = (unit @ hidden.flatten(1)).view_as(hidden)
-        return x
+        out: Tensor = self.finish(x)
+        return out

@@ -42,5 +42,5 @@ class ESMM(Baseline):
                 )
 
     def gather(self, x: Tensor) -> Tensor:
-        out: Tensor = self.bottoms(x)
+        out: Tensor = self.finish(self.bottoms(x))
         return out

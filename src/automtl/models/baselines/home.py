@@ -74,8 +74,8 @@ class HoME(Baseline):
         self.gate = StackedGate(width, owners * EACH, [*seen, *own[:tasks]], generator)
 
     def gather(self, x: Tensor) -> Tensor:
-        level = _with_self(self.first_gate(x, self.first(x)))  # (G + 1, B, H)
-        experts = self.second(level[self.inputs])
+        level = _with_self(self.first_gate(x, self.finish.normalize(self.first(x))))  # (G + 1, B, H)
+        experts = self.finish(self.second(level[self.inputs]))
         return _with_self(self.gate(level[self.gate_inputs], experts))
 
 

@@ -21,5 +21,5 @@ class MMoE(Baseline):
         self.gate = Gate(self.embedding.width, count, [range(count)] * layout.num_tasks, generator)
 
     def gather(self, x: Tensor) -> Tensor:
-        out: Tensor = self.gate(x, self.experts(x))
+        out: Tensor = self.gate(x, self.finish(self.experts(x)))
         return out

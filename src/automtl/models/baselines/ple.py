@@ -27,7 +27,7 @@ class PLE(Baseline):
         self.gate = StackedGate(width, count, allowed, generator)
 
     def gather(self, x: Tensor) -> Tensor:
-        level = self.first_gate(x, self.first(x))  # (T + 1, B, H), the shared one last
-        experts = self.second(level[self.owner])  # (E, B, H)
+        level = self.first_gate(x, self.finish.normalize(self.first(x)))  # (T + 1, B, H), the shared one last
+        experts = self.finish(self.second(level[self.owner]))  # (E, B, H)
         out: Tensor = self.gate(level[:-1], experts)
         return out

@@ -18,5 +18,5 @@ class SharedBottom(Baseline):
         self.bottom = make_experts(1, self.embedding.width, settings.width, generator)
 
     def gather(self, x: Tensor) -> Tensor:
-        out: Tensor = self.bottom(x)  # (1, B, H)
+        out: Tensor = self.finish(self.bottom(x))  # (1, B, H)
         return out.squeeze(0)

@@ -7,10 +7,9 @@ from torch import Tensor, nn
 
 from automtl.features.batch import Features
 from automtl.features.layout import Layout
-from automtl.models.baselines.base import HIDDEN, GroupedExperts, group_experts
+from automtl.models.baselines.base import HIDDEN, Finish, GroupedExperts, group_experts
 from automtl.models.baselines.cgc import OWN
 from automtl.models.settings import NetworkSettings
-from automtl.nn.dropout import Dropout
 from automtl.nn.embedding import FieldEmbedding
 from automtl.nn.funnel import Funnel
 from automtl.nn.gate import StackedGate
@@ -41,7 +40,7 @@ class STEM(nn.Module):
         for task in range(tasks):
             learned[task, :, list(group_experts(task, OWN))] = 1.0
         self.register_buffer("learned", learned, persistent=False)
-        self.dropout = Dropout(settings.dropout)
+        self.finish = Finish(settings.width, settings)
         self.funnel = Funnel(stages(layout.tasks))
         self.towers = Towers(tasks, settings.width, settings.towers, generator, settings.dropout)
 
@@ -49,10 +48,10 @@ class STEM(nn.Module):
         owners = len(self.learned) + 1
         apart = self.embeddings(features).unflatten(2, (owners, -1))  # (B, F, T + 1, D)
         x = apart.permute(2, 0, 1, 3).flatten(2)  # (T + 1, B, F D)
-        experts = self.experts(x)  # (E, B, H)
+        experts = self.finish(self.experts(x))  # (E, B, H)
         shares = self.gate.shares(x[:-1])  # (T, B, E)
         gathered = _mixed(shares * self.learned, experts) + _mixed(shares * (1 - self.learned), experts.detach())
-        logits: Tensor = self.funnel(self.towers(self.dropout(gathered)))
+        logits: Tensor = self.funnel(self.towers(gathered))
         return logits
 
 
