@@ -50,7 +50,7 @@ def test_the_result_is_an_ordinary_run_of_one_network(distilled: Run, folder: Pa
     assert distilled.folder is not None
     loaded = Predictor.load(distilled.folder)
     assert [member.name for member in loaded.spec.members] == [DISTILLED]
-    assert loaded.predict(timed.tail(5)).shape == (5, 2)
+    assert loaded.predict(timed.tail(5), history=timed).shape == (5, 2)
     assert (distilled.folder / "report.html").is_file()
     settings = json.loads((distilled.folder / "settings.json").read_text())
     assert settings["ensemble"] is False and settings["seed"] == 0
