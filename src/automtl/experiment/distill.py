@@ -39,7 +39,7 @@ from automtl.training.metrics import primary_metric, task_rows
 from automtl.training.settings import TrainingSettings
 from automtl.training.soft_labels import with_soft_labels
 
-SOFT_WEIGHTS = (0.5, 0.8, 1.0)  # of the scores among what is learned; the best one on validation rows is taken
+SOFT_WEIGHTS = (1.0, 0.8)  # of the scores among what is learned; the best one on validation rows is taken
 ENSEMBLE, SINGLE, DISTILLED = "ensemble", "single network", "distilled network"
 
 
