@@ -124,8 +124,9 @@ class Settings:
         return search_settings(info.data.get("strategy", cls.strategy), given)
 
     def with_published_search(self) -> Settings:
-        """Return the settings with the paper's schedule for the search."""
-        return replace(self, search=published(type(self.search)))
+        """Return the settings with the schedule of the paper's search, by Algorithm 1 where none is by gradients."""
+        own = self.for_strategy("automtl") if self.tunes_itself else self
+        return replace(own, search=published(type(own.search)))
 
     def for_strategy(self, name: str) -> Settings:
         """Return the settings for another strategy, without those that only the present strategy has."""
@@ -138,6 +139,11 @@ class Settings:
         """The settings of the space with their preset: if they name none, the wide one for a search that trains."""
         wide = self.space.preset is None and STRATEGIES.find(self.strategy).trains
         return replace(self.space, preset="wide") if wide else self.space
+
+    @property
+    def tunes_itself(self) -> bool:
+        """Tell whether a search by whole trainings tunes the model, so that nothing is left to tune."""
+        return self.is_searched and STRATEGIES.find(self.strategy).trains
 
     @property
     def is_searched(self) -> bool:

@@ -12,14 +12,18 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
+from sklearn.metrics import roc_auc_score
 
 from automtl.comparison import ComparisonSettings, compare_table
-from automtl.comparison.compare import PAPER, _complete, resolve_models
+from automtl.comparison.compare import PAPER, STRONG, _complete, resolve_models
+from automtl.comparison.result_store import ResultStore
 from automtl.config import make_settings
 from automtl.errors import ComparisonError, SettingsError
 from automtl.experiment import ColumnRoles
+from automtl.tables.synthetic import synthetic_log
 from tests.conftest import TINY
 from tests.test_cli import call
 
@@ -109,8 +113,14 @@ def test_a_comparison_runs_in_a_notebook_too_where_an_event_loop_runs_already() 
 def test_names_of_models_are_told_apart(tmp_path: Path) -> None:
     assert resolve_models(["paper", "mmoe"]) == PAPER
     assert set(PAPER) < set(resolve_models(["all"]))
+    assert resolve_models(["strong"]) == STRONG
     with pytest.raises(SettingsError, match="'mmoo' is unknown; did you mean 'mmoe'"):
         resolve_models(["mmoo"])
+
+
+def test_a_strong_rival_whose_library_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "catboost", None)
+    assert resolve_models(["strong", "ple"]) == STRONG[:-1]
 
 
 @pytest.mark.parametrize(
@@ -134,3 +144,22 @@ def test_mistakes_are_told_before_any_work(
     with pytest.raises((SettingsError, ComparisonError), match=message):
         compare_table(log_file, ["click"], **(given | changed))
     assert not (tmp_path / "out").exists()
+
+
+def test_gauc_of_every_model_is_that_of_each_users_rows(tmp_path: Path) -> None:
+    quick = make_settings({"presets": [], "training": {"epochs": 1}, "trees": {"rounds": 10}})
+    roles = ColumnRoles(("like", "buy", "cart"), group="user_id")
+    settings = ComparisonSettings(roles, settings=quick, seeds=1, trials=1, jobs=1)
+    log = synthetic_log(2000, seed=0)
+    found = compare_table(log, ["click"], models=["mmoe", "lightgbm"], settings=settings, out=tmp_path / "out")
+    store = ResultStore(tmp_path / "out" / "results")
+    labels, users = store.rows()["labels"][:, 0], store.rows()["group"]
+    for path in store.folder.glob("test-*.json"):
+        scores, total, count = store.scores(path.stem)[:, 0], 0.0, 0
+        for user in np.unique(users):
+            own = users == user
+            if len(np.unique(labels[own])) == 2:
+                total += own.sum() * roc_auc_score(labels[own], scores[own])
+                count += own.sum()
+        model = found["models"][json.loads(path.read_text())["candidate"]]
+        assert model["seeds"][0]["test"]["tasks"]["click"]["gauc"] == pytest.approx(total / count)

@@ -19,7 +19,7 @@ from automtl.experiment import ColumnRoles, fit_table
 from automtl.features.layout import Layout
 from automtl.models.baselines import BASELINES
 from automtl.models.baselines.adatt import Fusion
-from automtl.models.baselines.aitm import Transfer
+from automtl.models.baselines.aitm import AITM, Transfer
 from automtl.models.baselines.base import HIDDEN, GroupedExperts, make_experts
 from automtl.models.baselines.cross_stitch import CrossStitch
 from automtl.models.baselines.deep_cross import DeepCross
@@ -34,7 +34,9 @@ from automtl.predictor import Predictor
 from automtl.tables.schema import Task, TaskKind
 from automtl.tables.synthetic import synthetic_log
 from automtl.testing import MODEL_LAWS
+from automtl.training.fit import fit
 from automtl.training.losses import MultiTaskLoss
+from automtl.training.settings import TrainingSettings
 from tests.conftest import TINY, small_batch, small_layout
 
 SETTINGS = NetworkSettings(embedding_size=4, width=8, towers=(6,))
@@ -103,6 +105,33 @@ def test_transfer_is_the_attention_of_the_paper() -> None:
     weights = torch.stack([(k * q).sum(1) / 2 for _, k, q in heads]).exp()  # the root of 4 is 2
     expected = sum(w.unsqueeze(1) * h[0] for w, h in zip(weights / weights.sum(0), heads, strict=True))
     torch.testing.assert_close(part(before, own), expected)
+
+
+def test_the_calibrator_is_for_labels_that_imply_the_label_before() -> None:
+    model, batch = build("aitm"), small_batch()
+    assert isinstance(model, AITM)
+    chained = batch.labels.clone()
+    chained[:, 1] *= chained[:, 0]
+    model.look(replace(batch, labels=chained))
+    assert model.implied.tolist() == [1.0, 0.0]  # the last one is positive where the second is not
+    logits = torch.randn(9, 3, generator=torch.Generator().manual_seed(0))
+    rise = (logits[:, 1].sigmoid() - logits[:, 0].sigmoid()).clamp(min=0).mean()
+    torch.testing.assert_close(model.penalty(logits), torch.stack([rise * 0, 0.6 * rise, rise * 0]))
+    model.look(batch)
+    assert not model.penalty(logits).any()
+
+
+def test_training_descends_the_calibrator_too() -> None:
+    settings, tasks = replace(SETTINGS, dropout=0.0), small_layout().tasks
+    model, plain = (AITM(small_layout(), settings, torch.Generator().manual_seed(0)) for _ in range(2))
+    batch = small_batch(200)
+    chained = replace(batch, labels=batch.labels.cumprod(dim=1))
+    plain.look(chained)
+    loss, logits = MultiTaskLoss(tasks), plain(chained.features).detach()
+    expected = (loss.per_task(logits, chained) + plain.penalty(logits)) @ loss.weights
+    result = fit(model, chained, chained, tasks, TrainingSettings(epochs=1, batch_size=200), 0)
+    assert plain.penalty(logits).sum() > 0
+    assert result.evaluations[0].train_loss == pytest.approx(float(expected), rel=1e-4)
 
 
 # ESMM

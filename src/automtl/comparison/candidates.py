@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any, TypeVar
 
 from automtl.comparison.result_store import Result
-from automtl.config import Settings
+from automtl.config import BUDGETS, Settings
 from automtl.errors import SettingsError, suggestion
 from automtl.models.registry import MODELS
 from automtl.search import STRATEGIES, published
@@ -16,14 +16,19 @@ from automtl.training.metrics import primary_metric
 
 Values = TypeVar("Values")
 DEFAULT = {"model": "automtl", "strategy": Settings().strategy}
-ABLATIONS: dict[str, dict[str, Any]] = {
+ABLATIONS: dict[str, dict[str, Any]] = {  # of the search by gradients
     "no-interaction": {"space": {"interaction": False}},
     "homogeneous": {"space": {"homogeneous": True}},
     "no-selection": {"space": {"selection": False}},
     "no-auxiliary-loss": {"search": {"auxiliary_loss": False}},
     "no-oles": {"search": {"early_stopping": False}},
     "no-trials": {"search": {"trial_rows": 0}},
+}
+DEFAULT_CONTROLS: dict[str, dict[str, Any]] = {  # what parts of the default give
     "network-alone": {"ensemble": False},
+    "drawn": {"search": {"sampler": "random"}},  # random search on the same budget, in the same ensemble
+    "fast": BUDGETS["fast"],
+    "best": BUDGETS["best"],
 }
 ENSEMBLE_CONTROLS = {  # published models in an ensemble: they show what an ensemble gives without a search
     f"{name}-ensemble": {"model": name, "ensemble": True} for name in ("shared-bottom", "mmoe")
@@ -72,9 +77,10 @@ def _table() -> dict[str, dict[str, Any]]:
         "darts-second-order": searched["darts"] | {"search": {"second_order": True}},
         "published": searched["automtl"] | {"search": asdict(published(STRATEGIES.find("automtl").settings_class()))},
     }
-    ablations = {name: DEFAULT | changes for name, changes in ABLATIONS.items()}
+    ablations = {name: searched["progressive"] | changes for name, changes in ABLATIONS.items()}
+    controls = {name: DEFAULT | changes for name, changes in DEFAULT_CONTROLS.items()} | HISTORY_CONTROLS
     rivals = {name: {"model": name} for name in MODELS}
-    return searched | schedules | ablations | rivals | ENSEMBLE_CONTROLS | HISTORY_CONTROLS
+    return searched | schedules | ablations | controls | rivals | ENSEMBLE_CONTROLS
 
 
 CANDIDATES = {name: Candidate(name, changes) for name, changes in _table().items()}

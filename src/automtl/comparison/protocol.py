@@ -54,6 +54,8 @@ class Protocol:
         """Number of trials of each kind, unless one fails."""
         seeds, trials = len(self.plan.seeds), self.tuning_trials if self.tuning_trials > 1 else 0
         trained = {Kind.TUNING: trials, Kind.TEST: seeds} if self.plan.trains else {}
+        if self.settings.tunes_itself:
+            return Counter({Kind.TEST: seeds})
         return Counter({Kind.SEARCH: seeds * self.settings.is_searched} | trained)
 
     async def choose_inputs(self) -> InputPreset:
@@ -70,12 +72,19 @@ class Protocol:
         return self.presets[_best(outcomes)]
 
     async def complete(self, inputs: InputPreset) -> CandidateResult:
-        """Search, tune and test. `inputs`: the preset chosen for all candidates, with which tuning begins."""
+        """Search, tune and test; a candidate that tunes itself is only tested.
+
+        `inputs`: the preset chosen for all candidates, with which tuning begins.
+        """
         inputs = min(self.presets, key=lambda preset: (preset != inputs, preset.encoder != inputs.encoder))
         presets = [inputs, *(preset for preset in self.presets if preset != inputs)]
         searches: list[Result] = [{} for _ in self.plan.seeds]
         tuning, tests, seeds, failed = _tuning([], []), list[Trial](), list[Result](), None
         try:
+            if self.settings.tunes_itself:
+                tests = [Trial(Kind.TEST, self.settings, seed, None, self.candidate) for seed in self.plan.seeds]
+                seeds = list(map(_of_seed, _needed(await self.run(tests)), searches))
+                return self._result(seeds, tuning, None, tests, searches)
             if self.settings.is_searched:
                 searches = await self._search(inputs)
             if self.plan.trains:
@@ -85,6 +94,11 @@ class Protocol:
                 seeds = list(map(_of_seed, _needed(await self.run(tests)), searches))
         except _TrialFailedError as error:
             failed = str(error)
+        return self._result(seeds, tuning, failed, tests, searches)
+
+    def _result(
+        self, seeds: list[Result], tuning: Result, failed: str | None, tests: Sequence[Trial], searches: list[Result]
+    ) -> CandidateResult:
         entry = {"searched": self.settings.is_searched, "seeds": seeds, "tuning": tuning, "failed": failed}
         return CandidateResult(self.candidate, entry, tuple(test.name for test in tests), tuple(searches))
 
@@ -164,7 +178,7 @@ def _of_seed(test: Result, search: Result) -> Result:
     return {name: test[name] for name in kept} | {
         "seconds": {"search": search.get("seconds", 0.0), "training": test["seconds"]},
         "peak_memory_bytes": max(test["peak_memory_bytes"], search.get("peak_memory_bytes", 0)),
-        "architecture": search.get("architecture"),
+        "architecture": search.get("architecture", test.get("architecture")),
         "ensemble": test.get("ensemble"),
         "gates": test.get("gates"),
     }

@@ -135,11 +135,14 @@ def _train(experiment: Experiment) -> Result:
 
 def _test(experiment: Experiment) -> Result:
     """Train and test; return metrics and cost of the model, or of its ensemble where the settings want one."""
+    experiment.boost()
     result = _train(experiment)
     experiment.ensemble()
+    own, found = experiment.seconds, experiment.predictor.spec.architecture
     return {
         "score": result["score"],
-        "seconds": result["seconds"] + experiment.seconds["ensemble"],
+        "seconds": sum(own.values()) if experiment.settings.tunes_itself else own["training"] + own["ensemble"],
+        "architecture": None if found is None else found.to_dict(),
         **experiment.evaluate(),
         "parameters": experiment.parameters,
         "flops_per_row": experiment.flops_per_row(),

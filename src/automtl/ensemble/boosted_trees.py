@@ -1,4 +1,4 @@
-"""What models of boosted trees have in common, whichever library boosts them. B rows, T tasks."""
+"""The base class of models of boosted trees, whichever library boosts them. B rows, T tasks."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ from automtl.tables.schema import Task
 from automtl.training.balancing import find_balancing
 from automtl.training.best_weights import BestWeights
 from automtl.training.evaluation import Evaluation, Evaluator
-from automtl.training.hooks import HasMembers
+from automtl.training.hooks import HasMembers, HasPenalty
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.settings import TrainingSettings
 from automtl.training.updates import Updates, updating
@@ -132,6 +132,8 @@ class Training:
     def _work(self) -> Generator[Evaluation]:
         model, settings = self.model.to(find_device(self.settings.device)), self.settings
         loss = MultiTaskLoss(self.evaluate.tasks, sampled=True)
+        if isinstance(model, HasPenalty):
+            model.look(self.train)
         with updating(model, self.train, settings) as updates:
             for epoch, rows, train_loss in _train(model, self.train, loss, updates, settings, self.seed):
                 with updates.averaging.in_place():
@@ -191,6 +193,7 @@ def _losses(
     def losses(batch: Batch) -> Tensor:
         with numbers:
             logits = run(batch.features)
-        return loss.per_task(logits.float(), batch)
+        found = loss.per_task(logits.float(), batch)
+        return found + model.penalty(logits.float()) if isinstance(model, HasPenalty) else found
 
     return losses

@@ -1,4 +1,4 @@
-"""What a model may offer to its training besides `forward`. B rows, K members, T tasks."""
+"""Hooks that a model may offer to its training besides `forward`. B rows, K members, T tasks."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor, nn
 
-from automtl.features.batch import Features
+from automtl.features.batch import Batch, Features
 
 
 @runtime_checkable
@@ -36,3 +36,14 @@ class HasParts(Protocol):
 
     def independent_parts(self) -> Sequence[Part]:
         """Return parts that together hold all that is learned."""
+
+
+@runtime_checkable
+class HasPenalty(Protocol):
+    """A model that learns from more than the losses of its tasks, where its training rows allow it."""
+
+    def look(self, train: Batch) -> None:
+        """Look at the training rows before the first step."""
+
+    def penalty(self, logits: Tensor) -> Tensor:
+        """Return what the logits (B, T) of a batch add to the losses of the tasks, (T,)."""
