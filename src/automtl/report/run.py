@@ -50,6 +50,11 @@ class RunValues:
         return [task["name"] for task in self.schema["tasks"]]
 
     @property
+    def name(self) -> str:
+        """Name of the model that was fitted; of a folder without settings, of its first member."""
+        return str(self.settings.get("model") or self.model["members"][0]["model"])
+
+    @property
     def architecture(self) -> Mapping[str, Any] | None:
         """The architecture of the first member that has one, the one with the greatest weight."""
         return next((one["architecture"] for one in self.model["members"] if one["architecture"]), None)
@@ -267,7 +272,7 @@ def run_page(run: RunValues) -> dict[str, Any]:
     """Collect the pictures and tables for the template of a run."""
     metrics, found = run.metrics, run.architecture
     return {
-        "title": f"automtl: {run.settings['model']}",
+        "title": f"automtl: {run.name}",
         "run": run,
         "pictures": run_pictures(run),
         "trials": _trials(run),
