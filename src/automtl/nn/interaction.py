@@ -42,16 +42,15 @@ class FieldOuterProduct(nn.Module):
         return x + along * (total @ self.weight[0])
 
 
-def root_mean_square(x: Tensor) -> Tensor:
-    """Return the root of the mean square along the last dimension, which stays as 1."""
-    return x.square().mean(dim=-1, keepdim=True).add(TINY).sqrt()
+def normalized(x: Tensor) -> Tensor:
+    """Divide the fields of a row, (..., F, D), by their common root mean square."""
+    return x * x.square().mean(dim=(-2, -1), keepdim=True).add(TINY).rsqrt()
 
 
 class FieldScaledInnerProduct(nn.Module):
-    """Inner products of normalised fields: e_i + r_i P_i W with P_ij = (e_i / r_i) . (e_j / r_j) / sqrt(D).
+    """Inner products with the fields of a normalised row: e_i + P_i W with P_ij = e_i . u_j / sqrt(D), W: (F, D).
 
-    r_i is the root mean square of e_i, W: (F, D). Products of fields whose sizes differ by orders, as new embeddings
-    and numbers do, would be lost or would drown the rest; here what is added is of the size of the field.
+    u_j = e_j / r, r the root mean square of all fields of the row. What is added to a field is of its own size.
     """
 
     def __init__(self, shape: BlockShape, generator: torch.Generator) -> None:
@@ -59,16 +58,14 @@ class FieldScaledInnerProduct(nn.Module):
         self.weight = uniform((1, shape.fields, shape.dim), shape.fields, generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        size = root_mean_square(x)  # (B, F, 1)
-        unit = x / size
-        products = torch.bmm(unit, unit.transpose(1, 2)) * x.shape[2] ** -0.5  # (B, F, F)
-        return torch.addcmul(x, size, products @ self.weight[0])
+        products = torch.bmm(x, normalized(x).transpose(1, 2)) * x.shape[2] ** -0.5  # (B, F, F)
+        return torch.add(x, products @ self.weight[0])
 
 
 class FieldScaledOuterProduct(nn.Module):
-    """Outer products of normalised fields: e_i + r_i (u_i . s / sqrt(D)) (s W).
+    """Outer product with the normalised sum of the fields: e_i + (e_i . s / sqrt(D)) (s W), W: (D, D).
 
-    r_i is the root mean square of e_i, u_i = e_i / r_i, s the sum of the u_i over its own root mean square, W: (D, D).
+    s is the sum of the fields over its own root mean square. What is added to a field is of its own size.
     """
 
     def __init__(self, shape: BlockShape, generator: torch.Generator) -> None:
@@ -76,12 +73,9 @@ class FieldScaledOuterProduct(nn.Module):
         self.weight = uniform((1, shape.dim, shape.dim), shape.dim, generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        size = root_mean_square(x)  # (B, F, 1)
-        unit = x / size
-        total = unit.sum(dim=1, keepdim=True)  # (B, 1, D)
-        total = total / root_mean_square(total)
-        along = torch.bmm(unit, total.transpose(1, 2)) * x.shape[2] ** -0.5  # (B, F, 1)
-        return torch.addcmul(x, size * along, total @ self.weight[0])
+        total = normalized(x.sum(dim=1, keepdim=True))  # (B, 1, D)
+        along = torch.bmm(x, total.transpose(1, 2)) * x.shape[2] ** -0.5  # (B, F, 1)
+        return torch.addcmul(x, along, total @ self.weight[0])
 
 
 class FieldMaskMixture(Mixture):

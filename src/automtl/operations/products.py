@@ -36,7 +36,7 @@ class OuterProduct(Operation):
 
 @dataclass(frozen=True)
 class ScaledInnerProduct(Operation):
-    """Inner products of normalised fields, mapped as those of `InnerProduct` and scaled to the field's own size."""
+    """Inner products with the fields of a normalised row, mapped and added as those of `InnerProduct`."""
 
     blocks = (Block.INTERACTION,)
 
@@ -51,7 +51,7 @@ class ScaledInnerProduct(Operation):
 
 @dataclass(frozen=True)
 class ScaledOuterProduct(Operation):
-    """Outer product of normalised fields, mapped as that of `OuterProduct` and scaled to the field's own size."""
+    """Outer product with the normalised sum of the fields, mapped and added as that of `OuterProduct`."""
 
     blocks = (Block.INTERACTION,)
 
