@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from automtl.features.input_kind import InputKind
 from automtl.nn.mixture import Mixture
 from automtl.nn.shape import BlockShape
 from automtl.nn.stacked import joined, uniform
@@ -60,44 +59,6 @@ class FieldScaledInnerProduct(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         products = torch.bmm(x, normalized(x).transpose(1, 2)) * x.shape[2] ** -0.5  # (B, F, F)
         return torch.add(x, products @ self.weight[0])
-
-
-class FieldScaledOuterProduct(nn.Module):
-    """Outer product with the normalised sum of the fields: e_i + (e_i . s / sqrt(D)) (s W), W: (D, D).
-
-    s is the sum of the fields over its own root mean square. What is added to a field is of its own size.
-    """
-
-    def __init__(self, shape: BlockShape, generator: torch.Generator) -> None:
-        super().__init__()
-        self.weight = uniform((1, shape.dim, shape.dim), shape.dim, generator)
-
-    def forward(self, x: Tensor) -> Tensor:
-        total = normalized(x.sum(dim=1, keepdim=True))  # (B, 1, D)
-        along = torch.bmm(x, total.transpose(1, 2)) * x.shape[2] ** -0.5  # (B, F, 1)
-        return torch.addcmul(x, along, total @ self.weight[0])
-
-
-class FieldMaskMixture(Mixture):
-    """Fields without those of one kind, as one product with the weighted sum of the masks (K, F)."""
-
-    masks: Tensor
-
-    def __init__(self, left_out: Sequence[InputKind], shape: BlockShape) -> None:
-        super().__init__()
-        kinds = shape.kinds or (None,) * shape.fields
-        masks = torch.tensor([[float(kind is not one) for kind in kinds] for one in left_out])
-        masks[masks.sum(dim=1) == 0] = 1.0
-        self.register_buffer("masks", masks, persistent=False)
-
-    def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
-        return x * (weights[0] @ self.masks[list(active)]).unsqueeze(1)
-
-    def single(self, x: Tensor, candidate: int) -> Tensor:
-        return x * self.masks[candidate].unsqueeze(1)
-
-    def parameters_of(self, candidate: int) -> list[nn.Parameter]:
-        return []
 
 
 class FieldBitGate(nn.Module):

@@ -47,18 +47,3 @@ class ScaledInnerProduct(Operation):
         from automtl.nn.interaction import FieldScaledInnerProduct
 
         return [FieldScaledInnerProduct(shape, generator)]
-
-
-@dataclass(frozen=True)
-class ScaledOuterProduct(Operation):
-    """Outer product with the normalised sum of the fields, mapped and added as that of `OuterProduct`."""
-
-    blocks = (Block.INTERACTION,)
-
-    @staticmethod
-    def mixture(
-        candidates: Sequence[ScaledOuterProduct], stack: int, shape: BlockShape, generator: Generator
-    ) -> Modules:
-        from automtl.nn.interaction import FieldScaledOuterProduct
-
-        return [FieldScaledOuterProduct(shape, generator)]
