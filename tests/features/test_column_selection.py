@@ -20,7 +20,7 @@ EVERY = [InputGroups(*some) for some in product((True, False), repeat=3)]
 
 @pytest.fixture(scope="module")
 def with_histories() -> tuple[Encoder, pl.DataFrame]:
-    """An encoder, and rows that are newer than what its histories know. Histories take the place of target encodings."""
+    """An encoder, whose histories take the place of target encodings, and rows that are newer."""
     return fitted(timed(), schema_of())[1], timed(seed=1).with_columns(pl.col("ts") + 1_000_000)
 
 
