@@ -8,6 +8,7 @@ the learning curve after each epoch (of one seed, against the other seeds), grad
 
     python benchmarks/headroom.py TABLE --task NAME ... --records FILE.jsonl [--drop NAME ...] [--split-column NAME]
         [--config FILE] [--rows 30000] [--architectures 12] [--seeds 2]
+        [--supernet all-candidates drawn-pairs]
 
 `--records` keeps a line of JSON for each finished training, with validation logits in a folder beside it, and a run
 goes on where an earlier one stopped.
@@ -53,8 +54,8 @@ from common import arguments, report, run
 Record = dict[str, Any]
 SHORT_SEED, SHORT_SHARE = 1000, 0.5  # of a short trial: its seed and the share of the rows that it sees in one epoch
 SUPERNETS: dict[str, DifferentiableStrategy] = {
-    "one-shot, all candidates": AlgorithmOne(RegularizedSettings()),
-    "one-shot, drawn pairs": Progressive(ProgressiveSettings(prune_at=(), trial_rows=0)),
+    "all-candidates": AlgorithmOne(RegularizedSettings()),
+    "drawn-pairs": Progressive(ProgressiveSettings(prune_at=(), trial_rows=0)),
 }
 
 
@@ -151,11 +152,11 @@ class Bench:
             },
         )
 
-    def one_shot(self, title: str, strategy: DifferentiableStrategy, count: int) -> Record:
-        """Train a supernet by a strategy, and score every architecture with its weights."""
+    def one_shot(self, name: str, count: int) -> Record:
+        """Train a supernet, and score every architecture with its weights."""
 
         def make() -> Record:
-            search = strategy.begin(self.problem, SHORT_SEED)
+            search = SUPERNETS[name].begin(self.problem, SHORT_SEED)
             while search.state.step < search.schedule.total:
                 search.advance(ignore)
             supernet = search.state.supernet
@@ -163,7 +164,7 @@ class Bench:
                 "scores": [self.evaluator(self.inherited(index, supernet), 0, 0, 0.0).score for index in range(count)]
             }
 
-        return self.records.get(f"{title} {count}", make)
+        return self.records.get(f"one-shot, {name} {count}", make)
 
     def inherited(self, index: int, supernet: Supernet) -> Network:
         """Build an architecture's network with a supernet's weights, and its expert weights where that has no gates."""
@@ -246,13 +247,11 @@ def ensembles(bench: Bench, count: int, seeds: int) -> dict[str, float]:
     }
 
 
-def correlations(bench: Bench, scores: np.ndarray) -> dict[str, float]:
+def correlations(bench: Bench, scores: np.ndarray, supernets: Sequence[str]) -> dict[str, float]:
     """Return Kendall's tau of each signal with the mean scores (architectures, seeds) of the full trainings."""
     count, seeds = scores.shape
     full = scores.mean(axis=1)
-    found = {
-        title: tau(bench.one_shot(title, strategy, count)["scores"], full) for title, strategy in SUPERNETS.items()
-    }
+    found = {f"one-shot, {name}": tau(bench.one_shot(name, count)["scores"], full) for name in supernets}
     found["short trial"] = tau([bench.short_trial(index)["score"] for index in range(count)], full)
     proxies = [bench.zero_cost(index) for index in range(count)]
     for name in ("gradient norm", "synflow"):
@@ -293,6 +292,7 @@ def options(description: str | None) -> argparse.ArgumentParser:
 def parsed() -> argparse.Namespace:
     parser = options(__doc__)
     parser.add_argument("--architectures", type=int, default=12)
+    parser.add_argument("--supernet", nargs="*", choices=list(SUPERNETS), default=list(SUPERNETS))
     return parser.parse_args()
 
 
@@ -331,7 +331,7 @@ def main() -> None:
         "all": rounded(components(scores), 5),
         "without outliers": {"architectures": len(usual)} | rounded(components(usual), 5),
         "ensembles": rounded(ensembles(bench, given.architectures, given.seeds), 5),
-        "correlations": rounded(correlations(bench, scores), 2),
+        "correlations": rounded(correlations(bench, scores, given.supernet), 2),
     }, given.out)  # fmt: skip
 
 

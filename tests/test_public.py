@@ -16,7 +16,7 @@ import automtl
 PUBLIC = [
     "Architecture", "AutoMTL", "AutomtlError", "ColumnRoles", "ComparisonSettings", "Dataset", "Encoder", "Event",
     "Experiment", "Metric", "Operation", "Predictor", "Progress", "Schema", "SearchResult", "SearchSpace",
-    "SearchStrategy", "Settings", "Task", "__version__", "check_table", "compare_table", "fit_table",
+    "SearchStrategy", "Settings", "Task", "__version__", "check_table", "compare_table", "distill", "fit_table",
     "freshness", "infer_schema", "prepare_table", "read_settings", "read_table", "reproduce", "synthetic_log",
     "update_model",
 ]  # fmt: skip

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from automtl.errors import AutomtlError
     from automtl.estimator import AutoMTL
     from automtl.experiment import Experiment, check_table, fit_table
+    from automtl.experiment.distill import distill
     from automtl.experiment.freshness import freshness
     from automtl.experiment.prepare import prepare_table
     from automtl.experiment.update import update_model
@@ -62,6 +63,7 @@ _MODULES = {
     "Task": "tables.schema",
     "check_table": "experiment",
     "compare_table": "comparison",
+    "distill": "experiment.distill",
     "fit_table": "experiment",
     "freshness": "experiment.freshness",
     "infer_schema": "tables.infer",
@@ -76,8 +78,9 @@ _MODULES = {
 __all__ = [
     "Architecture", "AutoMTL", "AutomtlError", "ColumnRoles", "ComparisonSettings", "Dataset", "Encoder", "Event",
     "Experiment", "Metric", "Operation", "Predictor", "Progress", "Schema", "SearchResult", "SearchSpace",
-    "SearchStrategy", "Settings", "Task", "__version__", "check_table", "compare_table", "fit_table", "freshness",
-    "infer_schema", "prepare_table", "read_settings", "read_table", "reproduce", "synthetic_log", "update_model",
+    "SearchStrategy", "Settings", "Task", "__version__", "check_table", "compare_table", "distill", "fit_table",
+    "freshness", "infer_schema", "prepare_table", "read_settings", "read_table", "reproduce", "synthetic_log",
+    "update_model",
 ]  # fmt: skip
 
 

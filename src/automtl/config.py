@@ -124,7 +124,7 @@ class Settings:
         return search_settings(info.data.get("strategy", cls.strategy), given)
 
     def with_published_search(self) -> Settings:
-        """Return the settings with the paper's schedule for the search, and Algorithm 1 where none is by gradients."""
+        """Return the settings with the schedule of the paper's search, by Algorithm 1 where none is by gradients."""
         own = self.for_strategy("automtl") if self.tunes_itself else self
         return replace(own, search=published(type(own.search)))
 

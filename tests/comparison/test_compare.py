@@ -18,7 +18,7 @@ import yaml
 from sklearn.metrics import roc_auc_score
 
 from automtl.comparison import ComparisonSettings, compare_table
-from automtl.comparison.compare import PAPER, _complete, resolve_models
+from automtl.comparison.compare import PAPER, STRONG, _complete, resolve_models
 from automtl.comparison.result_store import ResultStore
 from automtl.config import make_settings
 from automtl.errors import ComparisonError, SettingsError
@@ -113,8 +113,14 @@ def test_a_comparison_runs_in_a_notebook_too_where_an_event_loop_runs_already() 
 def test_names_of_models_are_told_apart(tmp_path: Path) -> None:
     assert resolve_models(["paper", "mmoe"]) == PAPER
     assert set(PAPER) < set(resolve_models(["all"]))
+    assert resolve_models(["strong"]) == STRONG
     with pytest.raises(SettingsError, match="'mmoo' is unknown; did you mean 'mmoe'"):
         resolve_models(["mmoo"])
+
+
+def test_a_strong_rival_whose_library_is_not_installed_is_left_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "catboost", None)
+    assert resolve_models(["strong", "ple"]) == STRONG[:-1]
 
 
 @pytest.mark.parametrize(

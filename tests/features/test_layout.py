@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 
-from automtl.features.input_kind import InputKind
 from automtl.features.layout import AspectLayout, Layout, SequenceLayout
 from tests.conftest import small_layout
 
@@ -23,12 +22,3 @@ def test_it_round_trips_through_json(layout: Layout) -> None:
 def test_a_sequence_is_two_fields_and_a_list_for_each_aspect() -> None:
     assert LAYOUT.num_fields == 2 + 1 + 2 * 2 + 2
     assert [one.name for one in LAYOUT.lists] == ["m", "a", "b", "outcome", "age", "item", "age"]
-
-
-def test_each_embedded_field_has_a_kind() -> None:
-    layout = small_layout()
-    found = [kind.value for kind in layout.kinds]
-    assert found == ["id", "id", "list", "list", "list", "number", "number"]
-    assert len(found) == layout.num_fields
-    binned = replace(layout, categorical=(replace(layout.categorical[0], bins=True), layout.categorical[1]))
-    assert binned.kinds[:2] == (InputKind.NUMBER, InputKind.ID)

@@ -15,9 +15,7 @@ from automtl.testing import OPERATION_LAWS
 from automtl.testing.operations import make_block
 
 BY_BLOCK = {
-    Block.INTERACTION: [
-        text for preset in PRESETS.values() for text in (*preset.interactions, *preset.expert_interactions)
-    ],
+    Block.INTERACTION: [text for preset in PRESETS.values() for text in preset.interactions],
     Block.POOLING: [text for preset in PRESETS.values() for text in preset.poolings],
     Block.LAYER: [text for preset in PRESETS.values() for text in preset.layers],
 }
@@ -58,8 +56,7 @@ def test_multiply_adds_are_those_of_the_formulas(block: Block, option: Operation
         "attention": fields * dim * (4 * size + dim) + 2 * fields**2 * size,
         "sum": mapped, "average": mapped, "attentive": mapped + fields * (dim**2 + 2 * dim),
         "linear": fields * dim * width, "hidden-gate": width**2,
-        "scaled-inner-product": 2 * fields**2 * dim, "scaled-outer-product": fields * dim + dim**2,
-        "without-ids": 0, "without-lists": 0, "without-numbers": 0,
+        "scaled-inner-product": 2 * fields**2 * dim,
         "multi-head": fields * dim * (dim + 2 * number) + number * dim * width,
         "bilinear": fields * dim**2 / 3 + dim**2 * width,  # one sum of pairs for the three experts
         "glu": 3 * width * number, "mlp": 2 * width * number, "conv": width**2,

@@ -61,7 +61,7 @@ def test_heads_of_attention_stand_side_by_side_before_the_map() -> None:
 def test_bilinear_pooling_maps_the_sum_over_pairs_of_fields() -> None:
     shape, x = BlockShape(5, 4, 8), torch.randn(6, 5, 4)
     pooling = StackedBilinearPooling(2, shape, torch.Generator().manual_seed(0))
-    unit = x / x.square().mean(2, keepdim=True).sqrt()
+    unit = x / x.square().mean((1, 2), keepdim=True).sqrt()
     pairs = sum(torch.einsum("ba,bc->bac", unit[:, i], unit[:, j]) for i in range(5) for j in range(5) if i != j) / 5
     assert isinstance(pairs, torch.Tensor)
     for copy in range(2):

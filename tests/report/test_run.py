@@ -95,7 +95,7 @@ def test_a_published_model_and_an_old_folder_say_what_is_missing() -> None:
     run = run_values(tasks=("click",), looks=2)
     published = replace(
         run,
-        model={"model": "mmoe", "architecture": None},
+        model={"members": [{"name": "mmoe", "model": "mmoe", "architecture": None}]},
         history={**run.history, "search": None},
         curves={},
         settings={},

@@ -9,7 +9,7 @@ import pytest
 
 from automtl.report.folder import run_report
 from automtl.report.run import fields_by_kind
-from automtl.report.text import delay_line, freshness_rows, history_rows, sequence_line
+from automtl.report.text import delay_line, freshness_rows, history_rows, kept_lines, sequence_line
 from tests.report.values import run_values
 
 GROUPS = [
@@ -75,3 +75,12 @@ def test_the_page_of_a_run_lists_histories_and_shows_their_gains() -> None:
         assert cell in page
     kinds = dict(fields_by_kind(schema))
     assert kinds["2 histories"] == ["user", "user × tag"] and kinds["1 sequence of events"] == ["item, tag"]
+
+
+def test_what_a_distilled_network_keeps_is_told_on_the_terminal_and_the_page() -> None:
+    told = {"from": "runs/clicks", "kept": {"validation": {"click": 0.663, "buy": 0.5}, "test": {}}}
+    line = "of the ensemble's gain over the single network, it keeps on validation rows: click 66%, buy 50%"
+    assert kept_lines(told) == [line]
+    run: Any = run_values()
+    page = run_report(replace(run, history=run.history | {"distillation": told}))
+    assert "Distilled from the ensemble in runs/clicks." in page and "click 66%, buy 50%." in page

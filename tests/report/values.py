@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from automtl.paper import REPRODUCTIONS
+from automtl.paper.base import SEARCHED
 from automtl.report.folder import reproduction_files
 from automtl.report.run import RunValues
 from automtl.report.style import drawing
@@ -41,7 +42,7 @@ def run_values(tasks: tuple[str, ...] = NAMES, looks: int = 16, num_experts: int
     curve = [[index / 19, math.sqrt(index / 19)] for index in range(20)]
     binary = [{"name": task, "kind": "binary"} for task in tasks]
     return RunValues(
-        model={"model": "automtl", "network": {}, "architecture": found},
+        model={"members": [{"name": "automtl 1", "model": "automtl", "network": {}, "architecture": found}]},
         schema={"fields": fields, "tasks": binary, "target_encoding": [[NAMES[0]]]},
         metrics={
             "validation": {"tasks": dict.fromkeys(tasks, metrics), "mtl_loss": 0.5},
@@ -192,12 +193,12 @@ def reproduction_report() -> str:
     """One page of tables and pictures of several reproductions."""
     compared, records = comparison_values(), _search(architecture(), 16, 5, 8)["records"]
     tasks = [{"name": name, "kind": "binary"} for name in NAMES]
-    searches = {name: [{"seed": 0, "records": records}] for name in ("automtl", "no-auxiliary-loss", "darts")}
+    searches = {name: [{"seed": 0, "records": records}] for name in (SEARCHED, "no-auxiliary-loss", "darts")}
     kept = {name: place for place, name in enumerate(compared["models"], start=1) if name != NAMES[0]}
     values: dict[str, dict[str, Any]] = {
         "TABLE3": compared,
         "FIGURE3": {"tasks": tasks, "summary": {}, "searches": {n: searches[n] for n in list(searches)[:2]}},
-        "FIGURE4": {"summary": {}, "threshold": 0.5, "searches": {n: searches[n] for n in ("darts", "automtl")}},
+        "FIGURE4": {"summary": {}, "threshold": 0.5, "searches": {n: searches[n] for n in ("darts", SEARCHED)}},
         "FIGURE5": compared | {"kept": kept},
         "FIGURE6": {"tasks": compared["tasks"], "fields": ["3 categorical"], "operations": {"layer": {NAMES[0]: 3}},
                     "architectures": compared["models"]["automtl"]["seeds"]},

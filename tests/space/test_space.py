@@ -95,7 +95,7 @@ MUTATED = {
     "an interaction in each expert": SpaceSettings(experts=4, layers=2, keep=2, expert_interaction=True),
     "experts alike": SpaceSettings(experts=4, layers=2, keep=2, homogeneous=True),
     "all experts": SpaceSettings(experts=4, layers=2, selection=False),
-    "wide": SpaceSettings(preset="wide", experts=4, layers=2),
+    "wide": SpaceSettings(preset="wide", experts=4, fewest_experts=2, layers=2),
 }
 
 
@@ -152,21 +152,19 @@ def test_an_architecture_of_another_space_is_refused() -> None:
         other.mutate(before, random.Random(0))
 
 
-def test_the_wide_space_chooses_what_experts_read_and_how_many_there_are() -> None:
-    space = make_space(SpaceSettings(preset="wide", experts=4, layers=1), 2)
+def test_the_wide_space_chooses_the_number_of_experts() -> None:
+    space = make_space(SpaceSettings(preset="wide", experts=6, layers=1), 2)
     drawn = [space.sample(random.Random(seed)) for seed in range(60)]
-    assert {one.num_experts for one in drawn} == {2, 3, 4}
+    assert {one.num_experts for one in drawn} == {4, 5, 6}
     assert all(one.selection == (tuple(range(one.num_experts)),) * 2 for one in drawn)
     for name in space.choices:
         assert {option for one in drawn for option in one[name]} == set(space[name].options)
-    shared, own, rest = 7, 7 * 3 * 6, (2, 3, 4)
+    shared, own, rest = 6, 5 * 5, (4, 5, 6)
     assert space.size() == shared * sum(own**number for number in rest)
 
 
 def test_settings_change_the_wide_space_and_keep_its_other_parts() -> None:
-    space = make_space(
-        SpaceSettings(preset="wide", poolings=("linear",), expert_interaction=False, experts=3, selection=True), 2
-    )
+    space = make_space(SpaceSettings(preset="wide", poolings=("linear",), experts=3, selection=True), 2)
     assert list(space.choices) == ["interaction", "pooling", "layer_1", "layer_2", "layer_3"]
     assert (space.fewest, space.gated, space.keep) == (None, False, 3)
     assert [str(option) for option in space["pooling"].options] == ["linear"]

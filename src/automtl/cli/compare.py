@@ -12,7 +12,7 @@ from automtl.cli.options import ComparisonOptions, TableArgument, sharing
 from automtl.cli.progress import comparison_progress
 from automtl.cli.show import show_comparison, show_table
 
-COMPARED = "automtl,shared-bottom,mmoe,ple"
+COMPARED = "strong"
 
 
 @app.command("compare")
@@ -20,7 +20,7 @@ COMPARED = "automtl,shared-bottom,mmoe,ple"
 def compare_command(
     table: TableArgument,
     options: ComparisonOptions,
-    models: Annotated[str, typer.Option(help="Names, separated by commas; or paper, or all.")] = COMPARED,
+    models: Annotated[str, typer.Option(help="Names, separated by commas; or strong, paper or all.")] = COMPARED,
     reference_model: Annotated[str | None, typer.Option(help="Compared with its rivals; else the searched.")] = None,
     out: Annotated[Path, typer.Option(help="The folder of the comparison.")] = Path("runs/comparison"),
 ) -> None:

@@ -18,6 +18,7 @@ from automtl.cli.options import (
     TableOut,
     UnknownOption,
 )
+from automtl.cli.progress import Live
 from automtl.cli.show import save, show_metrics, show_run, show_table
 
 
@@ -94,6 +95,28 @@ def leaderboard_command(model: ModelArgument, out: JsonOption = None) -> None:
     for title, header, rows in leaderboard_tables(found):
         show_table(title, header, rows)
     save(out, "leaderboard", found)
+
+
+@app.command("distill")
+def distill_command(
+    model: ModelArgument,
+    table: Annotated[str | None, typer.Argument(help="The table of the fit; else it is where it was.")] = None,
+    out: Annotated[Path | None, typer.Option(help="The run folder; else the model's, with '-distilled'.")] = None,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run there.")] = False,
+) -> None:
+    """Train one network on the scores of a saved ensemble, to serve it at the price of one."""
+    from automtl.experiment.distill import distill
+    from automtl.report.leaderboard import leaderboard_tables
+    from automtl.report.text import kept_lines
+
+    out = model.with_name(f"{model.resolve().name}-distilled") if out is None else out
+    with Live() as live:
+        run = distill(model, table, out=out, overwrite=overwrite, callback=live.callback)
+    for title, header, rows in leaderboard_tables(run.history["leaderboard"]):
+        show_table(title, header, rows)
+    for line in kept_lines(run.history["distillation"]):
+        typer.echo(line)
+    typer.echo(f"files: {out}")
 
 
 @app.command("report")

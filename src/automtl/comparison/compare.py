@@ -25,6 +25,7 @@ from automtl.errors import SettingsError, suggestion
 from automtl.experiment.fit import check_settings
 from automtl.experiment.inputs import distinct_presets
 from automtl.experiment.source import FolderSource, Source, open_source, tell_source
+from automtl.models.registry import EVERY_MODEL
 from automtl.report.folder import attempted, comparison_report
 from automtl.report.run import field_lines
 from automtl.system.files import json_bytes, locked, write_whole
@@ -36,7 +37,8 @@ from automtl.tables.schema import Schema
 from automtl.tables.table import read_table
 
 PAPER = ("automtl", "single-task", "shared-bottom", "mmoe", "cgc", "ple")
-DEFAULT_MODELS = ("automtl", "shared-bottom", "mmoe", "ple")
+STRONG = ("automtl", "shared-bottom", "mmoe", "ple", "deep-cross", "tabm", "lightgbm", "catboost")
+DEFAULT_MODELS = ("strong",)
 Value = TypeVar("Value")
 
 
@@ -137,12 +139,21 @@ def run_comparison(
 
 
 def resolve_models(names: Sequence[str]) -> tuple[str, ...]:
-    """Return names of candidates; 'paper' stands for the paper's models, 'all' for all. Raises SettingsError."""
-    groups = {"paper": PAPER, "all": tuple(CANDIDATES)}
+    """Return names of candidates, of which groups stand for several. Raises SettingsError.
+
+    'strong': ours and the strongest rivals of each kind whose library is installed; 'paper': the paper's models; 'all'.
+    """
+    groups = {"strong": tuple(filter(_installed, STRONG)), "paper": PAPER, "all": tuple(CANDIDATES)}
     found = dict.fromkeys(single for name in names for single in groups.get(name, (name,)))
     for name in found:
         find_candidate(name)
     return tuple(found)
+
+
+def _installed(model: str) -> bool:
+    """Tell whether the library that a model needs is installed; most models need none."""
+    available = getattr(EVERY_MODEL.find(model), "available", None)
+    return available is None or available()
 
 
 def _check(candidates: Sequence[Candidate], settings: Settings, plan: Plan) -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from automtl.config import InputPreset, Settings
 from automtl.dataset.store import DataLoader
 from automtl.ensemble.settings import TreeSettings
+from automtl.errors import SettingsError
 from automtl.experiment.history_selection import SEQUENCE, GroupGain, judge_groups, sequence_gain
 from automtl.experiment.source import Source
 from automtl.features.batch import Batch
@@ -117,6 +118,25 @@ class EncodedSource:
             encoder = replace(encoder, histories=whole if encoder.layout.sequences else whole.without_sequence())
         return self._without(self.source.test(encoder, self.loader, like=rows.train), encoder, rows.left_out)
 
+    def like(self, encoder: Encoder, settings: EncoderSettings) -> EncodedRows:
+        """Encode the rows that a saved encoder was fitted on as they were then, under these settings.
+
+        Rates of training rows leave out their own labels, which the encoder alone cannot do. Raises SettingsError for
+        rows that give other inputs.
+        """
+        own = encoder.settings
+        switches = ("target_encoding", "history", "sequences")
+        wanted = replace(own, **{name: getattr(own, name) or getattr(settings, name) for name in switches})
+        rows = EncodedRows(*self.source.encode(wanted, self.loader))
+        if rows.encoder.histories is not None:
+            kept = {} if encoder.histories is None else encoder.histories.columns_of_groups()
+            groups = rows.encoder.histories.columns_of_groups()
+            gains = tuple(GroupGain(group, (), group in kept) for group in groups)
+            rows = self._pruned(rows.encoder, rows.train, rows.valid, gains)
+        if InputGroups.of(own).select(rows.encoder).layout != encoder.layout:
+            raise SettingsError("the rows are not those that the model was fitted on; give the table of the fit")
+        return rows
+
     def _encoded(self, wanted: EncoderSettings) -> EncodedRows:
         """Return rows encoded as wanted, or kept rows that have target encodings and sequences besides."""
         every = replace(wanted, target_encoding=True, sequences=True)
@@ -133,15 +153,18 @@ class EncodedSource:
         """Leave out the histories that do not pay on validation rows; for all models the same ones."""
         if encoder.histories is None or not encoder.settings.prune_histories:
             return EncodedRows(encoder, train, valid)
-        gains = tuple(judge_groups(encoder, train, valid, self.callback))
-        rows = EncodedRows(encoder, train, valid, gains, encoder.histories)
-        parts = [self._without(part, encoder, rows.left_out) for part in (train, valid)]
-        few = replace(rows, encoder=select_histories(encoder, rows.left_out), train=parts[0], valid=parts[1])
+        few = self._pruned(encoder, train, valid, tuple(judge_groups(encoder, train, valid, self.callback)))
         if not few.encoder.layout.sequences:
             return few
         gain = sequence_gain(few.encoder, few.train, few.valid, self.callback)
         few = replace(few, sequence_gain=gain)
         return few if gain > SEQUENCE else few.of(replace(encoder.settings, sequences=False))
+
+    def _pruned(self, encoder: Encoder, train: Batch, valid: Batch, gains: tuple[GroupGain, ...]) -> EncodedRows:
+        """Leave out the histories that these gains do not keep."""
+        rows = EncodedRows(encoder, train, valid, gains, encoder.histories)
+        parts = [self._without(part, encoder, rows.left_out) for part in (train, valid)]
+        return replace(rows, encoder=select_histories(encoder, rows.left_out), train=parts[0], valid=parts[1])
 
     def _without(self, rows: Batch, encoder: Encoder, left_out: list[Group]) -> Batch:
         """Leave out groups of histories from rows of an encoder."""

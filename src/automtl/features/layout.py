@@ -7,7 +7,6 @@ from typing import Any
 
 from pydantic import TypeAdapter
 
-from automtl.features.input_kind import InputKind
 from automtl.tables.schema import Task
 
 ID_TYPES = {"uint8": 1 << 8, "int16": 1 << 15, "int32": 1 << 31}  # and the most ids that each one holds
@@ -92,13 +91,6 @@ class Layout:
     def num_fields(self) -> int:
         """F, the number of embedded fields: two of each sequence, one of each other."""
         return len(self.categorical) + len(self.multi) + 2 * len(self.sequences) + len(self.numeric)
-
-    @property
-    def kinds(self) -> tuple[InputKind, ...]:
-        """The kind of each of the F fields."""
-        single = [InputKind.NUMBER if field.bins else InputKind.ID for field in self.categorical]
-        lists = [InputKind.LIST] * (len(self.multi) + 2 * len(self.sequences))
-        return (*single, *lists, *[InputKind.NUMBER] * len(self.numeric))
 
     @property
     def lists(self) -> tuple[MultiLayout | AspectLayout, ...]:

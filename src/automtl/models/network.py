@@ -56,7 +56,7 @@ class Network(nn.Module):
     ) -> None:
         super().__init__()
         self.embedding = FieldEmbedding(layout, settings.embedding_size, generator)
-        self.shape = BlockShape(layout.num_fields, settings.embedding_size, settings.width, layout.kinds)
+        self.shape = BlockShape(layout.num_fields, settings.embedding_size, settings.width)
         self.choices = nn.ModuleDict(
             {name: ChoiceBlock(block_of(name), choice, self.shape, generator) for name, choice in space.choices.items()}
         )

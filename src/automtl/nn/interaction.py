@@ -7,7 +7,6 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from automtl.features.input_kind import InputKind
 from automtl.nn.mixture import Mixture
 from automtl.nn.shape import BlockShape
 from automtl.nn.stacked import joined, uniform
@@ -42,16 +41,15 @@ class FieldOuterProduct(nn.Module):
         return x + along * (total @ self.weight[0])
 
 
-def root_mean_square(x: Tensor) -> Tensor:
-    """Return the root of the mean square along the last dimension, which stays as 1."""
-    return x.square().mean(dim=-1, keepdim=True).add(TINY).sqrt()
+def normalized(x: Tensor) -> Tensor:
+    """Divide the fields of a row, (..., F, D), by their common root mean square."""
+    return x * x.square().mean(dim=(-2, -1), keepdim=True).add(TINY).rsqrt()
 
 
 class FieldScaledInnerProduct(nn.Module):
-    """Inner products of normalised fields: e_i + r_i P_i W with P_ij = (e_i / r_i) . (e_j / r_j) / sqrt(D).
+    """Inner products with the fields of a normalised row: e_i + P_i W with P_ij = e_i . u_j / sqrt(D), W: (F, D).
 
-    r_i is the root mean square of e_i, W: (F, D). Products of fields whose sizes differ by orders, as new embeddings
-    and numbers do, would be lost or would drown the rest; here what is added is of the size of the field.
+    u_j = e_j / r, r the root mean square of all fields of the row. What is added to a field is of its own size.
     """
 
     def __init__(self, shape: BlockShape, generator: torch.Generator) -> None:
@@ -59,51 +57,8 @@ class FieldScaledInnerProduct(nn.Module):
         self.weight = uniform((1, shape.fields, shape.dim), shape.fields, generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        size = root_mean_square(x)  # (B, F, 1)
-        unit = x / size
-        products = torch.bmm(unit, unit.transpose(1, 2)) * x.shape[2] ** -0.5  # (B, F, F)
-        return torch.addcmul(x, size, products @ self.weight[0])
-
-
-class FieldScaledOuterProduct(nn.Module):
-    """Outer products of normalised fields: e_i + r_i (u_i . s / sqrt(D)) (s W).
-
-    r_i is the root mean square of e_i, u_i = e_i / r_i, s the sum of the u_i over its own root mean square, W: (D, D).
-    """
-
-    def __init__(self, shape: BlockShape, generator: torch.Generator) -> None:
-        super().__init__()
-        self.weight = uniform((1, shape.dim, shape.dim), shape.dim, generator)
-
-    def forward(self, x: Tensor) -> Tensor:
-        size = root_mean_square(x)  # (B, F, 1)
-        unit = x / size
-        total = unit.sum(dim=1, keepdim=True)  # (B, 1, D)
-        total = total / root_mean_square(total)
-        along = torch.bmm(unit, total.transpose(1, 2)) * x.shape[2] ** -0.5  # (B, F, 1)
-        return torch.addcmul(x, size * along, total @ self.weight[0])
-
-
-class FieldMaskMixture(Mixture):
-    """Fields without those of one kind, as one product with the weighted sum of the masks (K, F)."""
-
-    masks: Tensor
-
-    def __init__(self, left_out: Sequence[InputKind], shape: BlockShape) -> None:
-        super().__init__()
-        kinds = shape.kinds or (None,) * shape.fields
-        masks = torch.tensor([[float(kind is not one) for kind in kinds] for one in left_out])
-        masks[masks.sum(dim=1) == 0] = 1.0
-        self.register_buffer("masks", masks, persistent=False)
-
-    def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
-        return x * (weights[0] @ self.masks[list(active)]).unsqueeze(1)
-
-    def single(self, x: Tensor, candidate: int) -> Tensor:
-        return x * self.masks[candidate].unsqueeze(1)
-
-    def parameters_of(self, candidate: int) -> list[nn.Parameter]:
-        return []
+        products = torch.bmm(x, normalized(x).transpose(1, 2)) * x.shape[2] ** -0.5  # (B, F, F)
+        return torch.add(x, products @ self.weight[0])
 
 
 class FieldBitGate(nn.Module):

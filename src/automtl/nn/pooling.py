@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
-from automtl.nn.interaction import root_mean_square
+from automtl.nn.interaction import normalized
 from automtl.nn.mixture import Mixture
 from automtl.nn.shape import BlockShape
 from automtl.nn.stacked import StackedLinear, layer, uniform
@@ -124,7 +124,7 @@ class StackedMultiHeadPooling(nn.Module):
 
 
 class StackedBilinearPooling(nn.Module):
-    """Second-order pooling: a linear map of sum over i < j of u_i u_j^T, u_i = e_i over its root mean square.
+    """Second-order pooling: a linear map of the sum over i < j of u_i u_j^T, u the fields of the normalised row.
 
     The sum of pairs is half of (s s^T - X^T X), s the sum of fields, as in the bi-interaction of He and Chua (SIGIR
     2017), which is its diagonal. It is symmetric, and divided by F, which keeps its variance.
@@ -135,7 +135,7 @@ class StackedBilinearPooling(nn.Module):
         self.map = StackedLinear(stack, shape.dim**2, shape.width, generator)
 
     def forward(self, x: Tensor) -> Tensor:
-        unit = x / root_mean_square(x)
+        unit = normalized(x)
         total = unit.sum(dim=-2)  # (B, D) or (S, B, D)
         squares = unit.transpose(-1, -2) @ unit  # (B, D, D) or (S, B, D, D)
         pairs = (total.unsqueeze(-1) * total.unsqueeze(-2) - squares) / x.shape[-2]

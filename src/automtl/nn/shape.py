@@ -4,14 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from automtl.features.input_kind import InputKind
-
 
 @dataclass(frozen=True)
 class BlockShape:
-    """Sizes a candidate may need: fields F, embedding D, expert width H; `kinds`: of the F fields, or none."""
+    """Sizes a candidate may need: fields F, embedding D, expert width H."""
 
     fields: int
     dim: int
     width: int
-    kinds: tuple[InputKind, ...] = ()

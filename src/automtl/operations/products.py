@@ -36,7 +36,7 @@ class OuterProduct(Operation):
 
 @dataclass(frozen=True)
 class ScaledInnerProduct(Operation):
-    """Inner products of normalised fields, mapped as those of `InnerProduct` and scaled to the field's own size."""
+    """Inner products with the fields of a normalised row, mapped and added as those of `InnerProduct`."""
 
     blocks = (Block.INTERACTION,)
 
@@ -47,18 +47,3 @@ class ScaledInnerProduct(Operation):
         from automtl.nn.interaction import FieldScaledInnerProduct
 
         return [FieldScaledInnerProduct(shape, generator)]
-
-
-@dataclass(frozen=True)
-class ScaledOuterProduct(Operation):
-    """Outer product of normalised fields, mapped as that of `OuterProduct` and scaled to the field's own size."""
-
-    blocks = (Block.INTERACTION,)
-
-    @staticmethod
-    def mixture(
-        candidates: Sequence[ScaledOuterProduct], stack: int, shape: BlockShape, generator: Generator
-    ) -> Modules:
-        from automtl.nn.interaction import FieldScaledOuterProduct
-
-        return [FieldScaledOuterProduct(shape, generator)]

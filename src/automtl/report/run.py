@@ -20,7 +20,7 @@ from automtl.report.architecture import (
 from automtl.report.charts import Line, Mark, band, heat, lines, square
 from automtl.report.leaderboard import cost_table, leaderboard_picture, quality_table, settings_of
 from automtl.report.picture import Picture
-from automtl.report.text import freshness_rows, history_rows, undefined, used_metrics
+from automtl.report.text import freshness_rows, history_rows, kept_lines, undefined, used_metrics
 from automtl.report.waterfall import waterfall_pictures, waterfall_table
 from automtl.report.words import METRIC_NAMES, amount, clean, known, percent, rounded, slug
 
@@ -48,6 +48,11 @@ class RunValues:
     def tasks(self) -> list[str]:
         """Names of the tasks, in order."""
         return [task["name"] for task in self.schema["tasks"]]
+
+    @property
+    def name(self) -> str:
+        """Name of the model that was fitted; of a folder without settings, of its first member."""
+        return str(self.settings.get("model") or self.model["members"][0]["model"])
 
     @property
     def architecture(self) -> Mapping[str, Any] | None:
@@ -267,11 +272,12 @@ def run_page(run: RunValues) -> dict[str, Any]:
     """Collect the pictures and tables for the template of a run."""
     metrics, found = run.metrics, run.architecture
     return {
-        "title": f"automtl: {run.settings['model']}",
+        "title": f"automtl: {run.name}",
         "run": run,
         "pictures": run_pictures(run),
         "trials": _trials(run),
         "parts": [(name, metric_table(metrics[name])) for name in ("validation", "test")],
+        "distilled": _distilled(run.history.get("distillation")),
         "waterfall": waterfall_table(run.steps, run.tasks) if run.steps else None,
         "leaderboard": leaderboard_parts(run.leaderboard),
         "histories": _histories(run.history.get("histories")),
@@ -283,6 +289,11 @@ def run_page(run: RunValues) -> dict[str, Any]:
         "stopped": _stopped(run),
         "settings": _settings(run.settings),
     }
+
+
+def _distilled(found: Mapping[str, Any] | None) -> list[str]:
+    """Say what a network was distilled from, and what it keeps; nothing of other models."""
+    return [f"Distilled from the ensemble in {found['from']}", *kept_lines(found)] if found else []
 
 
 def leaderboard_parts(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, Headed]]:

@@ -92,6 +92,16 @@ def ensemble_lines(ensemble: Values) -> list[str]:
     return (["scores by"] if lines else ["the network alone: no other model improves it"]) + lines + missing
 
 
+def kept_lines(found: Values) -> list[str]:
+    """Say which share of an ensemble's gain a distilled network keeps. `found`: `distillation` of history.json."""
+    return [
+        f"of the ensemble's gain over the single network, it keeps on {part} rows: "
+        + ", ".join(f"{clean(task)} {share:.0%}" for task, share in shares.items())
+        for part, shares in found["kept"].items()
+        if shares
+    ]
+
+
 def undefined(metrics: Values) -> list[str]:
     """Write a line for each undefined metric of a task; those that a missing group column explains are left out."""
     shown = {*used_metrics(metrics["tasks"].values()), *NEEDED}

@@ -35,7 +35,6 @@ class Preset:
     interactions: tuple[str, ...]
     poolings: tuple[str, ...]
     layers: tuple[str, ...]
-    expert_interactions: tuple[str, ...] = ()
     selection: bool = True
     fewest: int | None = None
 
@@ -43,20 +42,11 @@ class Preset:
 PRESETS = {
     "published": Preset(INTERACTIONS, POOLINGS, LAYERS),
     "wide": Preset(
-        ("skip", "scaled-inner-product", "scaled-outer-product", "bit-gate", "cross-1", "cross-3", "attention-2"),
-        ("linear", "multi-head-4", "bilinear"),
-        ("skip", "hidden-gate", "mlp-64", "mlp-256", "glu-64", "glu-256"),
-        expert_interactions=(
-            "skip",
-            "without-ids",
-            "without-lists",
-            "without-numbers",
-            "bit-gate",
-            "vector-gate",
-            "scaled-outer-product",
-        ),
+        ("skip", "scaled-inner-product", "bit-gate", "vector-gate", "cross-1", "attention-2"),
+        ("linear", "multi-head-2", "multi-head-4", "multi-head-8", "bilinear"),
+        ("skip", "hidden-gate", "mlp-64", "mlp-256", "glu-64"),
         selection=False,
-        fewest=2,
+        fewest=4,
     ),
 }
 
@@ -79,10 +69,6 @@ class SpaceSettings:
     expert_layers: tuple[str, ...] | None = Limit(
         default=None, description="Candidates of each layer of an expert; unset: those of the preset."
     )
-    expert_interactions: tuple[str, ...] | None = Limit(
-        default=None,
-        description="Candidates of each expert's own interaction or inputs; unset: those of the preset, or of all.",
-    )
     experts: int = Limit(default=8, ge=1, description="Number of experts (E), the greatest where it is chosen.")
     fewest_experts: int | None = Limit(
         default=None, ge=1, description="Least number of experts; unset: that of the preset, or all."
@@ -92,9 +78,8 @@ class SpaceSettings:
         default=None, ge=1, description="Experts a task keeps (K); unset: 6 for up to two tasks, 4 for three, else 3."
     )
     interaction: bool = Limit(default=True, description="Whether there is a block of feature interaction.")
-    expert_interaction: bool | None = Limit(
-        default=None,
-        description="Whether each expert has an interaction block, too (paper, 3.3.2); unset: as the preset has it.",
+    expert_interaction: bool = Limit(
+        default=False, description="Whether each expert has an interaction block, too (paper, 3.3.2)."
     )
     homogeneous: bool = Limit(default=False, description="Whether all experts have the same architecture.")
     selection: bool | None = Limit(
@@ -111,12 +96,6 @@ class SpaceSettings:
     def selects(self) -> bool:
         """Whether a task keeps some of the experts."""
         return _first_given(self.selection, self.filled.selection)
-
-    @property
-    def has_expert_interaction(self) -> bool:
-        """Whether each expert has an interaction block."""
-        own = self.filled.expert_interactions or self.expert_interactions
-        return _first_given(self.expert_interaction, bool(own))
 
     @property
     def fewest(self) -> int | None:
@@ -137,14 +116,13 @@ def make_space(settings: SpaceSettings, num_tasks: int) -> SearchSpace:
 
     >>> from automtl.space import SpaceSettings, make_space
     >>> list(make_space(SpaceSettings(preset="wide", layers=1), num_tasks=2).choices)
-    ['interaction', 'expert_interaction', 'pooling', 'layer_1']
+    ['interaction', 'pooling', 'layer_1']
     """
     preset, experts = settings.filled, settings.experts
     interactions = _first_given(settings.interactions, preset.interactions) if settings.interaction else ("skip",)
     choices = {INTERACTION: Choice((_cell(interactions),))}
-    if settings.has_expert_interaction:
-        own = _first_given(settings.expert_interactions, preset.expert_interactions or interactions)
-        choices[EXPERT_INTERACTION] = Choice((_cell(own),) * experts)
+    if settings.expert_interaction:
+        choices[EXPERT_INTERACTION] = Choice((_cell(interactions),) * experts)
     choices[POOLING] = Choice((_cell(_first_given(settings.poolings, preset.poolings)),) * experts)
     for depth in range(settings.layers):
         choices[layer_name(depth)] = Choice((_cell(_first_given(settings.expert_layers, preset.layers)),) * experts)

@@ -22,7 +22,7 @@ class DeepCross(Baseline):
 
     def __init__(self, layout: Layout, settings: NetworkSettings, generator: torch.Generator) -> None:
         super().__init__(layout, settings, generator)
-        shape = BlockShape(layout.num_fields, settings.embedding_size, settings.width, layout.kinds)
+        shape = BlockShape(layout.num_fields, settings.embedding_size, settings.width)
         self.cross = CrossMixture([LAYERS], shape, generator)
         self.bottom = make_experts(1, self.embedding.width, settings.width, generator)
 

@@ -1,0 +1,131 @@
+"""One network in place of an ensemble."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from automtl.config import make_settings
+from automtl.errors import FileError, SettingsError
+from automtl.experiment.distill import DISTILLED, ENSEMBLE, SINGLE, SOFT_WEIGHTS, distill, kept_shares
+from automtl.experiment.fit import Run, fit_table
+from automtl.predictor import Predictor
+from automtl.tables.columns import ColumnRoles
+from automtl.tables.schema import Task, TaskKind
+from automtl.tables.table import table_digest
+
+QUICK = {
+    "model": "mmoe", "ensemble": True, "presets": [], "trees": {"rounds": 20},
+    "training": {"epochs": 3, "batch_size": 128, "learning_rate": 0.01},
+    "network": {"embedding_size": 8, "width": 16, "towers": [8]},
+}  # fmt: skip
+TASKS = ["click", "buy"]
+
+
+@pytest.fixture(scope="module")
+def timed(log: pl.DataFrame) -> pl.DataFrame:
+    return log.with_row_index("moment")
+
+
+@pytest.fixture(scope="module")
+def folder(timed: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """An ensemble with histories of which some were left out."""
+    out = tmp_path_factory.mktemp("runs") / "ensemble"
+    roles = ColumnRoles(drop=("like", "cart"), time="moment")
+    run = fit_table(timed, TASKS, roles=roles, settings=make_settings(QUICK), out=out)
+    assert len(run.predictor.spec.members) > 1
+    return out
+
+
+@pytest.fixture(scope="module")
+def distilled(folder: Path, timed: pl.DataFrame) -> Run:
+    return distill(folder, timed, out=folder.parent / "distilled")
+
+
+def test_the_result_is_an_ordinary_run_of_one_network(distilled: Run, folder: Path, timed: pl.DataFrame) -> None:
+    assert distilled.folder is not None
+    loaded = Predictor.load(distilled.folder)
+    assert [member.name for member in loaded.spec.members] == [DISTILLED]
+    assert loaded.predict(timed.tail(5), history=timed).shape == (5, 2)
+    assert (distilled.folder / "report.html").is_file()
+    settings = json.loads((distilled.folder / "settings.json").read_text())
+    assert settings["ensemble"] is False and settings["seed"] == 0
+    with pytest.raises(SettingsError, match="one model already"):
+        distill(distilled.folder, timed)
+
+
+def test_its_leaderboard_holds_it_against_the_ensemble_and_the_network_as_it_was(distilled: Run) -> None:
+    ensemble, single, student = distilled.history["leaderboard"]
+    assert [row["name"] for row in (ensemble, single, student)] == [ENSEMBLE, SINGLE, DISTILLED]
+    assert student["parameters"] < ensemble["parameters"]
+    for part in ("validation", "test"):
+        for task in TASKS:
+            assert student[part][task] == distilled.metrics[part]["tasks"][task]["auc"]
+    assert student["latency_ms"] > 0 and student["seconds"] > 0
+
+
+def test_the_rows_are_those_of_the_fit(distilled: Run, folder: Path) -> None:
+    """The ensemble has the metrics that its own fit measured, on validation and on test rows."""
+    measured = json.loads((folder / "metrics.json").read_text())
+    ensemble, *_ = distilled.history["leaderboard"]
+    for part in ("validation", "test"):
+        for task in TASKS:
+            assert ensemble[part][task] == pytest.approx(measured[part]["tasks"][task]["auc"], abs=1e-6)
+    assert distilled.metrics["rows"] == measured["rows"]
+
+
+def test_the_weight_of_the_scores_is_chosen_on_validation_rows(distilled: Run) -> None:
+    told = distilled.history["distillation"]
+    assert {trial["soft_weight"] for trial in told["trials"]} == set(SOFT_WEIGHTS)
+    assert told["chosen"] == min(range(len(told["trials"])), key=lambda place: told["trials"][place]["score"])
+
+
+def test_the_steps_go_on_from_those_of_the_fit(distilled: Run, folder: Path) -> None:
+    before = json.loads((folder / "metrics.json").read_text())["waterfall"]["steps"]
+    steps = distilled.metrics["waterfall"]["steps"]
+    assert steps[:-1] == before and steps[-1]["name"] == "distillation"
+    for task in TASKS:
+        expected = steps[-1]["test"][task] - steps[-2]["test"][task]
+        assert steps[-1]["gain"][task]["mean"] == pytest.approx(expected, abs=1e-6)
+
+
+def test_another_table_is_refused(folder: Path, timed: pl.DataFrame) -> None:
+    with pytest.raises(SettingsError, match="not those that the model was fitted on"):
+        distill(folder, timed.head(700))
+
+
+def test_the_recorded_table_is_read_or_its_absence_is_told(
+    folder: Path, timed: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from automtl.experiment import recorded
+
+    path, settings = tmp_path / "log.parquet", json.loads((folder / "settings.json").read_text())
+    timed.write_parquet(path)
+
+    def told(table: Any) -> recorded.RecordedFit:
+        monkeypatch.setattr(recorded, "read_part", lambda *_: {**settings, "table": table})
+        return recorded.RecordedFit.read(folder)
+
+    schema = Predictor.load(folder).schema
+    with pytest.raises(SettingsError, match="does not record its table"):
+        told(None).open(None, schema)
+    with pytest.raises(FileError, match="is gone"):
+        told({"path": str(tmp_path / "none.parquet"), "digest": ""}).open(None, schema)
+    with pytest.raises(SettingsError, match="not the table"):
+        told({"path": str(path), "digest": "other"}).open(None, schema)
+    source = told({"path": str(path), "digest": table_digest(timed)}).open(None, schema)
+    assert sum(source.num_rows.values()) == timed.height
+
+
+def test_the_share_that_is_kept_is_of_the_ensembles_gain() -> None:
+    tasks = (Task("click"), Task("amount", kind=TaskKind.REGRESSION), Task("buy"))
+    values = [{"click": 0.8, "amount": 1.0, "buy": 0.5}, {"click": 0.7, "amount": 2.0, "buy": 0.6}]
+    student = {"click": 0.75, "amount": 1.25, "buy": 0.7}
+    rows = [{"validation": one, "test": one} for one in (*values, student)]
+    kept = kept_shares(rows, tasks)
+    assert kept["validation"] == pytest.approx({"click": 0.5, "amount": 0.75})  # the ensemble is no better on buy
+    assert kept_shares([rows[0], rows[2]], tasks) == {"validation": {}, "test": {}}
