@@ -163,7 +163,7 @@ def test_the_command_takes_a_preset_with_another_strategy_and_bounds(
     assert settings["budget"] == {"preset": "fast", "time_limit": 600.0, "base_network": False}
     assert settings["selection"]["max_parameters"] == 1_000_000
     capsys.readouterr()
-    assert called(monkeypatch, *command, "--overwrite", "--time-limit", "soon") == 2
+    assert called(monkeypatch, *command, "--strategy", "darts", "--overwrite", "--time-limit", "soon") == 2
     assert "'soon' is no duration" in capsys.readouterr().err
 
 

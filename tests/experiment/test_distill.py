@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 import pytest
@@ -94,31 +93,26 @@ def test_the_steps_go_on_from_those_of_the_fit(distilled: Run, folder: Path) -> 
 
 
 def test_another_table_is_refused(folder: Path, timed: pl.DataFrame) -> None:
-    with pytest.raises(SettingsError, match="not those that the model was fitted on"):
+    with pytest.raises(SettingsError, match="not the table"):
         distill(folder, timed.head(700))
 
 
-def test_the_recorded_table_is_read_or_its_absence_is_told(
-    folder: Path, timed: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from automtl.experiment import recorded
-
-    path, settings = tmp_path / "log.parquet", json.loads((folder / "settings.json").read_text())
-    timed.write_parquet(path)
-
-    def told(table: Any) -> recorded.RecordedFit:
-        monkeypatch.setattr(recorded, "read_part", lambda *_: {**settings, "table": table})
-        return recorded.RecordedFit.read(folder)
-
-    schema = Predictor.load(folder).schema
-    with pytest.raises(SettingsError, match="does not record its table"):
-        told(None).open(None, schema)
+def test_the_table_is_found_where_it_was(timed: pl.DataFrame, tmp_path: Path) -> None:
+    timed.write_parquet(tmp_path / "log.parquet")
+    settings, out = make_settings(QUICK | {"training": {"epochs": 1}}), tmp_path / "run"
+    roles = ColumnRoles(drop=("like", "cart", "moment"))
+    fit_table(tmp_path / "log.parquet", TASKS, roles=roles, settings=settings, out=out)
+    assert distill(out).settings["table"] == {
+        "path": str(tmp_path / "log.parquet"), "digest": table_digest(timed)
+    }  # fmt: skip
+    (tmp_path / "log.parquet").unlink()
     with pytest.raises(FileError, match="is gone"):
-        told({"path": str(tmp_path / "none.parquet"), "digest": ""}).open(None, schema)
-    with pytest.raises(SettingsError, match="not the table"):
-        told({"path": str(path), "digest": "other"}).open(None, schema)
-    source = told({"path": str(path), "digest": table_digest(timed)}).open(None, schema)
-    assert sum(source.num_rows.values()) == timed.height
+        distill(out)
+
+
+def test_a_table_that_was_no_file_must_be_given(folder: Path) -> None:
+    with pytest.raises(SettingsError, match="does not record its table"):
+        distill(folder)
 
 
 def test_the_share_that_is_kept_is_of_the_ensembles_gain() -> None:

@@ -84,7 +84,7 @@ def test_figure_5_has_a_candidate_for_every_number_of_experts() -> None:
 def test_the_published_schedule_searches_by_algorithm_1_and_leaves_the_others_what_they_are() -> None:
     made = {one.name: as_published(one).changes for one in REPRODUCTIONS["FIGURE4"].candidates(Settings())}
     assert {name: changes["strategy"] for name, changes in made.items()} == {
-        "darts": "darts", "darts-minus": "darts-minus", "algorithm-1": "automtl", "progressive": "progressive",
+        "darts": "darts", "darts-minus": "darts-minus", "algorithm-1": "automtl", "progressive": "automtl",
     }  # fmt: skip
     (ablation,) = [one for one in REPRODUCTIONS["TABLE5"].candidates(Settings()) if one.name == "no-oles"]
     assert as_published(ablation).changes["search"] == {"early_stopping": False}
@@ -92,7 +92,9 @@ def test_the_published_schedule_searches_by_algorithm_1_and_leaves_the_others_wh
 
 def test_tasks_that_choose_different_experts_are_the_root_of_two_apart(tmp_path: Path) -> None:
     apart, alike = [record(1, beta=[[1.0, 0.0], [0.0, 1.0]])], [record(1, beta=[[0.5, 0.5], [0.5, 0.5]])]
-    made = shown("FIGURE3", [searched("progressive", apart, apart), searched("no-auxiliary-loss", alike, alike)], tmp_path)
+    made = shown(
+        "FIGURE3", [searched("progressive", apart, apart), searched("no-auxiliary-loss", alike, alike)], tmp_path
+    )
     summary = made.values["summary"]
     assert summary["progressive"]["distance"]["mean"] == pytest.approx(math.sqrt(2))
     assert summary["no-auxiliary-loss"]["distance"]["mean"] == 0

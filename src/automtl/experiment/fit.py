@@ -19,6 +19,7 @@ from automtl.errors import SettingsError
 from automtl.experiment.experiment import Experiment
 from automtl.experiment.inputs import EncodedSource, is_self_trained
 from automtl.experiment.label_delays import Curve, freshness_curve, has_histories
+from automtl.experiment.recorded import describe_table
 from automtl.experiment.source import TableSource, open_source, tell_source
 from automtl.experiment.waterfall import library_steps, waterfall
 from automtl.models.registry import EVERY_MODEL, MODELS, check_model
@@ -92,7 +93,7 @@ def fit_table(
     if out is not None:
         MODEL.require_free(Path(out), overwrite)
     roles = roles or ColumnRoles()
-    rows, settings = open_source(source, tasks, roles, schema, settings, seed)
+    rows, settings = open_source(source, tasks, roles, schema, settings, seed, identify=out is not None)
     tell_source(callback, rows, roles, schema)
     schema = rows.schema
     for model in {settings.model, settings.reference}:
@@ -106,6 +107,7 @@ def fit_table(
         encoded = EncodedSource(rows, loader, callback=trackers.callback)
         with ending(deadline or Deadline(settings.budget.time_limit)) as given:
             run = _run(Experiment(encoded, settings, seed, trackers.callback))
+        run.settings["table"] = describe_table(source, rows.digest)
         run.metrics["ended_early"] = given.passed
         if isinstance(rows, TableSource) and has_histories(run.predictor):
             run.metrics["freshness"] = freshness_curve(run.predictor, rows.split)

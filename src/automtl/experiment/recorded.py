@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from glob import glob
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,11 @@ from automtl.errors import FileError, SettingsError
 from automtl.experiment.source import Source, open_again
 from automtl.predictor import read_part
 from automtl.tables.schema import Schema
+
+
+def describe_table(source: Any, digest: str) -> dict[str, str | None]:
+    """Return what a fit records of its table: where it is, if it is in files, and the digest of its content."""
+    return {"path": str(Path(source).absolute()) if isinstance(source, str | Path) else None, "digest": digest}
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,7 @@ class RecordedFit:
         path = self.table.get("path") if given is None else given
         if path is None:
             raise SettingsError(f"run '{self.folder}' does not record its table; give the table that it was fitted on")
-        if given is None and not Path(path).exists():
+        if given is None and not glob(str(path)):
             raise FileError(f"the table of run '{self.folder}', '{path}', is gone; give the table")
         source = open_again(path, schema, self.settings.split, self.seed)
         digest = self.table.get("digest")

@@ -26,7 +26,7 @@ def _gather(comparison: Comparison) -> Result:
     space = comparison.settings.space
     final = {one.name: [search["architecture"] for search in one.searches] for one in comparison.results}
     summary = {name: _summary([search["records"] for search in of], final[name]) for name, of in searches.items()}
-    places = int(space.interaction) + space.experts * (space.layers + space.has_expert_interaction)
+    places = int(space.interaction) + space.experts * (space.layers + space.expert_interaction)
     return {
         "places": places, "threshold": getattr(comparison.settings.search, "stop_threshold", None),
         "searches": searches, "summary": summary, "sentences": _sentences(summary, places),
