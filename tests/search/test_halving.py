@@ -137,7 +137,7 @@ def test_the_seed_decides_networks_and_weights() -> None:
     for one, same in zip(first, second, strict=True):
         assert (one.architecture, one.network, one.training) == (same.architecture, same.network, same.training)
         assert torch.equal(predict_logits(one.model, given), predict_logits(same.model, given))
-    assert [one.architecture for one in first] != [one.architecture for one in other]
+    assert [one.training for one in first] != [one.training for one in other]
 
 
 @pytest.mark.parametrize("sampler", ["random", "evolution"])
@@ -159,8 +159,9 @@ def test_networks_are_of_the_space_and_their_values_of_those_that_are_drawn(
         assert WIDE.narrow(one.architecture).size() == 1
         assert all(value in DRAWN[name] for name, value in one.values.items())
     assert {one.inputs for one in made} == {0, 1, 2}
-    changed = [one for place, one in enumerate(made) if any(_is_change(one, before) for before in made[:place])]
-    assert (len(changed) > 5) == (sampler == "evolution")
+    drawn = [one for one in made if one.architecture != made[0].architecture]
+    changed = [one for place, one in enumerate(drawn) if any(_is_change(one, before) for before in drawn[:place])]
+    assert (len(changed) > 2) == (sampler == "evolution")  # two draws are never so alike
 
 
 def _is_change(one: Configuration, other: Configuration) -> bool:
