@@ -108,6 +108,14 @@ def show_run(metrics: dict[str, Any], history: dict[str, Any], architecture: Any
         show_table("test rows by label delay, AUC or RMSE", *freshness_rows(metrics["freshness"]))
     if metrics.get("ensemble"):
         typer.echo("\n  ".join(ensemble_lines(metrics["ensemble"])))
+    if history.get("leaderboard"):
+        typer.echo(
+            f"{len(history['leaderboard'])} models were trained or made of others: automtl leaderboard lists them"
+        )
+    if metrics.get("ended_early"):
+        typer.echo(
+            "training ended early, at the time limit or when it was stopped: the model is made of what there was"
+        )
     seconds = metrics["seconds"]
     typer.echo(
         f"inputs: {metrics['preset']}; {metrics['parameters']:,} parameters; search {seconds['search']:.0f} s, "

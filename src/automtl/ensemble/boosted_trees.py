@@ -16,6 +16,7 @@ from automtl.errors import SettingsError
 from automtl.features.batch import Batch, Features, subset
 from automtl.features.layout import Layout
 from automtl.models.settings import NetworkSettings
+from automtl.system.deadline import current_deadline, ending
 from automtl.system.progress import Callback
 from automtl.tables.schema import Task
 from automtl.training.fit import SelfTrained
@@ -71,7 +72,8 @@ class BoostedTrees(SelfTrained):
         boosted, boost = [], self.booster(seed, callback)
         for index, task in enumerate(self.tasks):
             fitted, checked = Examples.of(inputs, train, index), Examples.of(checks, valid, index)
-            boosted.append(boost(task, fitted, checked, f"{stage}: {task.name}"))
+            with ending(current_deadline().part(1 / (len(self.tasks) - index))):
+                boosted.append(boost(task, fitted, checked, f"{stage}: {task.name}"))
         self.restore([file for file, _ in boosted])
         return [train_loss for _, train_loss in boosted]
 

@@ -146,8 +146,10 @@ class Experiment:
             return self._inputs
         tried: dict[str, float] = {}
         with ending(current_deadline().part(INPUTS_SHARE)) as deadline:
-            for preset in presets:
-                if not tried or not deadline.passed:
+            for place, preset in enumerate(presets):
+                if place and deadline.passed:
+                    break
+                with ending(deadline.part(1 / (len(presets) - place))):
                     tried[preset.name] = self._try(preset, alone=len(presets) == 1)
         self.references.sort(key=lambda one: one[1].result.score)
         best = min(tried, key=lambda name: tried[name])
@@ -213,9 +215,12 @@ class Experiment:
             return
         start, inputs = time.perf_counter(), self.inputs
         kinds = tree_candidates(inputs, one=self.settings.selection.boosted_trees == "one")
-        with ending(current_deadline().part(TREES_SHARE)):
-            for spec, settings in kinds:
-                self.library.add(self._train(spec, inputs, TREES, f"training {spec.name}", trees=settings))
+        with ending(current_deadline().part(TREES_SHARE)) as deadline:
+            for place, (spec, settings) in enumerate(kinds):
+                if place and deadline.passed:
+                    break
+                with ending(deadline.part(1 / (len(kinds) - place))):
+                    self.library.add(self._train(spec, inputs, TREES, f"training {spec.name}", trees=settings))
         self._boosted = True
         self.seconds["ensemble"] += time.perf_counter() - start
 

@@ -38,9 +38,11 @@ DRAWN: dict[str, tuple[float, ...]] = {
     "training.learning_rate": (0.5, 1.0, 2.0),
     "training.embedding_weight_decay": (0.3, 1.0, 3.0),
     "network.dropout": (0.1, 0.2, 0.3, 0.4),
+    "network.members": (1, 1, 2),
 }
 PARENTS = 3  # networks of which the best one is changed
 BEST_INPUTS = 0.7  # share of the drawn networks that have the inputs which are best alone
+BY_HAND = 0.5  # share of the drawn networks that have the architecture made by hand
 IMPROVES = 2e-4  # share of the ensemble's loss that a training must save
 
 
@@ -164,7 +166,9 @@ class HalvingRun:
         values = {name: self.random.choice(choices) for name, choices in DRAWN.items()}
         others = len(self.problems) - 1
         place = 0 if not others or self.random.random() < BEST_INPUTS else 1 + self.random.randrange(others)
-        return Configuration(self.space.sample(self.random), place, values)
+        by_hand = self.random.random() < BY_HAND
+        architecture = baseline_architecture(self.space) if by_hand else self.space.sample(self.random)
+        return Configuration(architecture, place, values)
 
     def _changed(self, parent: Configuration) -> Configuration:
         """Change one decision: one of the architecture in half of the cases, else a hyperparameter."""
