@@ -236,7 +236,7 @@ class HalvingRun:
         )  # fmt: skip
         if architecture is not None and (self.best is None or result.score < self.best.result.score):
             self.best = kept
-        ensemble = problem.keep(kept)
+        ensemble = self.problems[0].keep(kept)
         self.useless = 0 if ensemble < self.ensemble * (1 - IMPROVES) else self.useless + 1
         self.ensemble = min(ensemble, self.ensemble)
         self.records.append({
