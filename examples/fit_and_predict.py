@@ -6,7 +6,7 @@ from tempfile import TemporaryDirectory
 from automtl import AutoMTL, Predictor, synthetic_log
 
 QUICK = {
-    "search": {"max_steps": 20, "batch_size": 128, "max_rows": 2000},
+    "search": {"trainings": 2},
     "training": {"epochs": 2},
     "ensemble": False,
 }

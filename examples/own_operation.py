@@ -6,6 +6,7 @@ from my_package.operation import GatedMLP
 
 SETTINGS = {
     "space": {"expert_layers": ["skip", "mlp-16", "my_package.operation:GatedMLP-16"]},
+    "strategy": "progressive",
     "search": {"max_steps": 20, "batch_size": 128},
     "training": {"epochs": 2},
     "ensemble": False,

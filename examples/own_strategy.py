@@ -4,7 +4,7 @@ from automtl import AutoMTL, synthetic_log
 
 QUICK: dict[str, object] = {"training": {"epochs": 2}, "ensemble": False}
 SEARCHES: dict[str, dict[str, object]] = {
-    "default strategy, 20 steps": {"search": {"max_steps": 20, "batch_size": 128}},
+    "default strategy, 2 trainings": {"search": {"trainings": 2}},
     "own strategy": {"strategy": "my_package.strategy:Cheapest", "search": {"draws": 10}},
 }
 

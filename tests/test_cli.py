@@ -17,6 +17,8 @@ from automtl._version import __version__
 from automtl.cli import main
 from tests.conftest import TASKS, TINY
 
+TREE_FILES = {"lightgbm": "txt", "catboost": "cbm"}  # how the names of their files end
+
 
 @pytest.fixture(scope="module")
 def settings_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -50,11 +52,14 @@ def call(*arguments: object) -> int:
 
 def test_a_run_folder_holds_everything_and_no_pickle(run_folder: Path) -> None:
     names = {path.name for path in run_folder.iterdir()}
+    members = json.loads((run_folder / "architecture.json").read_text())["members"]
+    trees = [TREE_FILES[one["model"]] for one in members if one["model"] in TREE_FILES]
     assert names == {
         "architecture.json", "coverage.json", "curves.json", "encoder.json", "encoder.safetensors", "history.json",
         "manifest.json", "metrics.json", "report.html", "schema.yaml", "settings.json", "weights.safetensors",
-        *(f"trees.{place}.{task}.txt" for place in range(2) for task in range(len(TASKS))),
+        *(f"trees.{place}.{task}.{ending}" for place, ending in enumerate(trees) for task in range(len(TASKS))),
     }  # fmt: skip
+    assert trees  # some are in the ensemble
     history = json.loads((run_folder / "history.json").read_text())
     assert {"alpha", "beta", "valid_auc", "stopped", "gradient_difference"} <= set(history["search"]["records"][0])
     assert [path.name for path in run_folder.parent.iterdir()] == ["run"]
@@ -117,7 +122,8 @@ def test_random_search_and_ablations_fit(log_file: Path, tmp_path: Path) -> None
     (tmp_path / "s.yaml").write_text(yaml.safe_dump(changed))
     common = ["fit", log_file, "--task", "click", "--task", "buy", "--config", tmp_path / "s.yaml"]
     assert call(*common, "--out", tmp_path / "a") == 0
-    architecture = json.loads((tmp_path / "a" / "architecture.json").read_text())["architecture"]
+    members = json.loads((tmp_path / "a" / "architecture.json").read_text())["members"]
+    (architecture,) = [one["architecture"] for one in members if one["architecture"] is not None]
     assert architecture["choices"]["interaction"] == ["skip"]
     assert all(len(set(made)) == 1 for made in architecture["choices"].values())
     assert architecture["selection"] == [[0, 1, 2, 3]] * 2
@@ -272,7 +278,7 @@ def test_an_existing_folder_is_kept(
             lambda f: (f / "manifest.json").write_text(
                 f'{{"kind": "saved model", "format": 1, "automtl": "{__version__}"}}'
             ),
-            "reads 4; fit again",
+            "reads 5; fit again",
         ),
         (lambda f: (f / "manifest.json").write_text("{"), "cannot be read"),
     ],

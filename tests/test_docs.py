@@ -44,7 +44,7 @@ def test_the_drawing_of_the_errors_is_that_of_the_classes() -> None:
 def test_the_reference_has_every_section_and_default() -> None:
     page = settings_reference.page()
     for line in (
-        "## search (every strategy)",
+        "## search (strategy halving)",
         "| `search.prune_at` | ",
         "| `training.learning_rate` | `float, > 0` | `0.001` |",
         "| `model` | `str` | `automtl` |",

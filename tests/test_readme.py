@@ -63,4 +63,5 @@ def test_the_python_code_runs(here: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_the_settings_are_known() -> None:
     (text,) = blocks("yaml")
     values = yaml.safe_load(text)
-    assert make_settings(values).search.max_steps == values["search"]["max_steps"]
+    settings = make_settings(values)
+    assert settings.to_dict()["search"] == make_settings({}).to_dict()["search"] | values["search"]

@@ -18,7 +18,7 @@ from automtl.system.progress import Callback, Progress
 
 @settings_dataclass(frozen=True)
 class CheapestSettings(SearchSettings):
-    """Settings of `Cheapest`, beside those that every strategy has."""
+    """Settings of `Cheapest`."""
 
     draws: int = Limit(default=20, ge=1, description="Architectures that are drawn.")
 

@@ -195,11 +195,14 @@ def make_settings(values: dict[str, Any], where: str = "settings") -> Settings:
 def _with_preset(values: Any) -> Any:
     """Fill in the values of the preset that plain values name; a search of another strategy has none of them."""
     budget = values.get("budget") if isinstance(values, dict) else None
-    base = BUDGETS.get(budget.get("preset", "")) if isinstance(budget, dict) else None
-    if base is None:
+    name = budget.get("preset") if isinstance(budget, dict) else None
+    if not isinstance(name, str) or name not in BUDGETS:
         return values
-    kept = {name: value for name, value in base.items() if name != "search" or "strategy" not in values}
-    return _merged({**kept, **({} if "variants" not in values else {"presets": values["variants"]})}, values)
+    has_search = values.get("strategy", Settings.strategy) == Settings.strategy
+    base = {key: value for key, value in BUDGETS[name].items() if key != "search" or has_search}
+    if "variants" in values:
+        base.pop("presets", None)
+    return _merged(base, values)
 
 
 def _merged(base: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from automtl.tables.schema import Schema
 class AutoMTL(BaseEstimator):  # type: ignore[misc]
     """Fits and applies a model with the interface of scikit-learn.
 
-    `settings`: a Settings object or nested plain values such as `{"search": {"max_steps": 100}}`. `schema`: a Schema,
+    `settings`: a Settings object or nested plain values such as `{"search": {"trainings": 4}}`. `schema`: a Schema,
     plain values or a file, in place of an inferred schema; with it, no `tasks` means all of its tasks. `outcomes`,
     `label_delay` and `history` are those of `ColumnRoles`.
 

@@ -71,7 +71,7 @@ def test_without_selection_there_is_no_selection_to_show(name: str) -> None:
 
 
 def test_ablations_are_all_candidates_of_table_5() -> None:
-    assert [one.name for one in REPRODUCTIONS["TABLE5"].candidates(Settings())] == ["automtl", *ABLATIONS]
+    assert [one.name for one in REPRODUCTIONS["TABLE5"].candidates(Settings())] == ["progressive", *ABLATIONS]
 
 
 def test_figure_5_has_a_candidate_for_every_number_of_experts() -> None:
@@ -84,7 +84,7 @@ def test_figure_5_has_a_candidate_for_every_number_of_experts() -> None:
 def test_the_published_schedule_searches_by_algorithm_1_and_leaves_the_others_what_they_are() -> None:
     made = {one.name: as_published(one).changes for one in REPRODUCTIONS["FIGURE4"].candidates(Settings())}
     assert {name: changes["strategy"] for name, changes in made.items()} == {
-        "darts": "darts", "darts-minus": "darts-minus", "algorithm-1": "automtl", "automtl": "automtl",
+        "darts": "darts", "darts-minus": "darts-minus", "algorithm-1": "automtl", "progressive": "automtl",
     }  # fmt: skip
     (ablation,) = [one for one in REPRODUCTIONS["TABLE5"].candidates(Settings()) if one.name == "no-oles"]
     assert as_published(ablation).changes["search"] == {"early_stopping": False}
@@ -92,9 +92,11 @@ def test_the_published_schedule_searches_by_algorithm_1_and_leaves_the_others_wh
 
 def test_tasks_that_choose_different_experts_are_the_root_of_two_apart(tmp_path: Path) -> None:
     apart, alike = [record(1, beta=[[1.0, 0.0], [0.0, 1.0]])], [record(1, beta=[[0.5, 0.5], [0.5, 0.5]])]
-    made = shown("FIGURE3", [searched("automtl", apart, apart), searched("no-auxiliary-loss", alike, alike)], tmp_path)
+    made = shown(
+        "FIGURE3", [searched("progressive", apart, apart), searched("no-auxiliary-loss", alike, alike)], tmp_path
+    )
     summary = made.values["summary"]
-    assert summary["automtl"]["distance"]["mean"] == pytest.approx(math.sqrt(2))
+    assert summary["progressive"]["distance"]["mean"] == pytest.approx(math.sqrt(2))
     assert summary["no-auxiliary-loss"]["distance"]["mean"] == 0
     assert "1.414 with auxiliary loss and 0.000 without" in made.values["sentences"][0]
 
@@ -112,19 +114,19 @@ def test_skips_are_means_over_seeds_and_a_search_that_ended_early_rests(tmp_path
 
 
 def test_skips_of_the_search_and_of_the_final_architecture_are_told_apart(tmp_path: Path) -> None:
-    made = shown("FIGURE4", [searched("automtl", [record(1, skips=1)], [record(1, skips=2)])], tmp_path)
+    made = shown("FIGURE4", [searched("progressive", [record(1, skips=1)], [record(1, skips=2)])], tmp_path)
     ((_, header, (row,)),) = made.tables
     cells = dict(zip(header, row, strict=True))
     assert cells["skips at last evaluation"] == "1.5 ±0.7"
     assert cells["in the final architecture"] == "3.0 ±0.0"  # as `record` makes them
-    assert "default search 1.5 (3.0 after its trials)" in made.values["sentences"][0]
+    assert "progressive search 1.5 (3.0 after its trials)" in made.values["sentences"][0]
 
 
 def test_a_failed_candidate_leaves_the_figure_of_the_others(tmp_path: Path) -> None:
     failed = {"searched": True, "seeds": [], "tuning": {"chosen": None, "trials": []}, "failed": "no memory"}
-    results = [searched("darts", [record(1)], [record(1)]), CandidateResult("automtl", failed)]
+    results = [searched("darts", [record(1)], [record(1)]), CandidateResult("progressive", failed)]
     made = shown("FIGURE4", results, tmp_path)
-    assert made.values["failed"] == {"automtl": "no memory"}
+    assert made.values["failed"] == {"progressive": "no memory"}
     assert [row[0] for _, _, rows in made.tables for row in rows] == ["DARTS"]
 
 
@@ -147,7 +149,7 @@ def test_figure_5_chooses_on_validation_rows(tmp_path: Path) -> None:
 
 
 def test_figure_6_begins_with_the_best_architecture_on_validation_rows(tmp_path: Path) -> None:
-    made = shown("FIGURE6", [trained("automtl", 0.4, 0.3, first_loss=0.5)], tmp_path)
+    made = shown("FIGURE6", [trained("progressive", 0.4, 0.3, first_loss=0.5)], tmp_path)
     assert [seed["seed"] for seed in made.values["architectures"]] == [1, 0]
     assert made.values["operations"] == {"interaction": {"skip": 2}, "pooling": {"sum": 4}, "layer": {"skip": 4}}
     assert made.values["sentences"] == [

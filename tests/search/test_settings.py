@@ -14,6 +14,7 @@ from automtl.config import Settings, make_settings
 from automtl.errors import SettingsError
 from automtl.search import STRATEGIES, SearchProblem, SearchResult, SearchSettings, SearchStrategy, published
 from automtl.search.darts import DartsSettings
+from automtl.search.halving import HalvingSettings
 from automtl.search.settings import PUBLISHED
 from automtl.system.progress import Callback
 from automtl.tables.entries import CONFIG
@@ -87,17 +88,18 @@ def test_a_wrong_setting_is_named(values: dict[str, object], message: str) -> No
 
 
 def test_a_strategy_from_outside_has_settings_of_its_own() -> None:
-    settings = make_settings({"strategy": OWN, "search": {"tries": 5, "max_steps": 7}})
-    assert settings.search == FirstSettings(max_steps=7, tries=5)
+    settings = make_settings({"strategy": OWN, "search": {"tries": 5}})
+    assert settings.search == FirstSettings(tries=5)
     assert make_settings(settings.to_dict()) == settings
 
 
 def test_other_settings_of_a_strategy_are_kept_where_both_have_them() -> None:
-    settings = make_settings({"search": {"max_steps": 7, "patience": 2}})
+    settings = make_settings({"strategy": "progressive", "search": {"max_steps": 7, "patience": 2}})
     assert settings.for_strategy("darts").search == DartsSettings(max_steps=7)
     assert settings.for_strategy("progressive") == settings
+    assert settings.for_strategy("halving").search == HalvingSettings(patience=2)
     assert replace(Settings(), strategy="darts").search == DartsSettings()
-    with pytest.raises(SettingsError, match=r"'search\.patience' belongs to strategy 'progressive'"):
+    with pytest.raises(SettingsError, match=r"'search\.patience' belongs to strategy 'halving', 'progressive'"):
         replace(settings, strategy="darts")
 
 

@@ -118,7 +118,8 @@ def test_a_model_is_fitted_saved_and_loaded_in_a_new_process(outside: Outside, s
     outside.automtl(
         "fit", "log.parquet", "--schema", schema, "--model", model, "--config", "settings.yaml", "--out", "modelled"
     )
-    assert json.loads((outside.folder / "modelled" / "architecture.json").read_text())["model"] == model
+    (member,) = json.loads((outside.folder / "modelled" / "architecture.json").read_text())["members"]
+    assert member["model"] == model
     outside.automtl("predict", "modelled", "log.parquet", "--out", "scores.csv")
     said = outside.automtl("predict", "modelled", "log.parquet", "--out", "none.csv", packages=False, code=2)
     assert "my_package.model" in said and "PYTHONPATH" in said and len(said.strip().splitlines()) == 1

@@ -9,10 +9,11 @@ import torch
 
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
+from automtl.system.deadline import Deadline, ending
 from automtl.system.randomness import seeded
 from automtl.tables.schema import Task
 from automtl.training.evaluation import Evaluator, predict_logits
-from automtl.training.fit import fit
+from automtl.training.fit import Training, fit
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.settings import TrainingSettings
 from automtl.training.updates import parameter_groups
@@ -55,6 +56,49 @@ def test_the_same_seed_gives_the_same_weights_and_leaves_the_global_state_alone(
     fit(second, small_batch(100), small_batch(60, seed=2), TASKS, SETTINGS, 5)
     for a, b in zip(first.parameters(), second.parameters(), strict=True):
         assert torch.equal(a, b)
+
+
+def training(net: torch.nn.Module, seed: int = 5) -> Training:
+    return Training(net, small_batch(100), small_batch(60, seed=2), TASKS, SETTINGS, seed)
+
+
+def test_trainings_that_pause_in_turn_end_as_those_at_once() -> None:
+    nets, at_once = [model(1), model(2)], [model(1), model(2)]
+    results = [fit(net, small_batch(100), small_batch(60, seed=2), TASKS, SETTINGS, 5) for net in at_once]
+    state, paused = torch.get_rng_state(), [training(net) for net in nets]
+    going = list(paused)
+    while going:
+        going = [one for one in going if one.advance() is not None]
+        assert torch.equal(torch.get_rng_state(), state)
+    for one, net, result, other in zip(paused, nets, results, at_once, strict=True):
+        found = one.finish()
+        assert (found.evaluations, found.best) == (result.evaluations, result.best)
+        for a, b in zip(net.parameters(), other.parameters(), strict=True):
+            assert torch.equal(a, b)
+
+
+def test_a_training_that_is_ended_early_has_the_best_weights_so_far() -> None:
+    net = model()
+    paused = training(net)
+    seen = [paused.advance() for _ in range(3)]
+    result = paused.finish()
+    assert list(result.evaluations) == seen and paused.advance() is None and not net.training
+    valid = small_batch(60, seed=2)
+    again = Evaluator(valid, TASKS, MultiTaskLoss(TASKS))(net, 0, 0, 0.0)
+    assert again.score == result.score == min(one.score for one in result.evaluations)
+
+
+def test_a_training_ends_with_an_evaluation_where_the_deadline_passes() -> None:
+    net, deadline = model(), Deadline()
+    with ending(deadline):
+        paused = training(net)
+        first = paused.advance()
+        deadline.stop()
+        last = paused.advance()
+        assert paused.advance() is None
+    assert first is not None and last is not None
+    assert last.rows == first.rows + SETTINGS.batch_size  # the batch that it was about to take
+    assert len(paused.finish().evaluations) == 2
 
 
 def test_embedding_tables_have_their_own_weight_decay() -> None:

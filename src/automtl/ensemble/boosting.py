@@ -111,6 +111,7 @@ def _parameters(kind: TaskKind, settings: TreeSettings, seed: int) -> dict[str, 
 
 
 def _reporter(callback: Callback, stage: str, rounds: int) -> Any:
+    """Make a callback of LightGBM that reports progress, and ends a training whose deadline has passed."""
     import lightgbm
 
     deadline = current_deadline()
@@ -121,4 +122,5 @@ def _reporter(callback: Callback, stage: str, rounds: int) -> Any:
         if state.iteration % REPORT_ROUNDS == 0:
             callback(Progress(stage, state.iteration, rounds, state.evaluation_result_list[-1][2], {}))
 
+    report.order = 25  # type: ignore[attr-defined]  # after the losses of the round are recorded
     return report

@@ -265,8 +265,8 @@ class Experiment:
         if known := next((one for one in kept if one.model is found.model), None):
             return known
         inputs = next((inputs for inputs, _ in self.references if inputs.preset == found.inputs), self.inputs)
-        name, number = self.settings.model, sum(one.stage == SEARCH for one in kept) + 1
-        spec = MemberSpec(f"{name} {number}", name, found.network, found.architecture, inputs=inputs.groups)
+        number = sum(one.stage == SEARCH and one.spec.model == found.name for one in kept) + 1
+        spec = MemberSpec(f"{found.name} {number}", found.name, found.network, found.architecture, inputs=inputs.groups)
         logits = predict_logits(found.model, inputs.rows.valid)
         changed = {"inputs": found.inputs} | changes_of(self.settings, found.network, found.training)
         return TrainedModel(spec, found.model, found.result, logits, SEARCH, changed)

@@ -17,16 +17,18 @@ def tree_candidates(inputs: ModelInputs, *, one: bool = False) -> list[tuple[Mem
     """List the trees to train: of all inputs and, unless there is to be `one` alone, others that err otherwise.
 
     With histories smaller trees have all inputs, too; without them trees do without target encodings, if there are any.
-    CatBoost, which encodes ids by targets in its own way, does without them, too. What is not installed is left out.
+    What is not installed is left out.
     """
-    encoder, trees, plain = inputs.all_rows.encoder, inputs.trees, InputGroups(target_encoding=False)
+    encoder, trees = inputs.all_rows.encoder, inputs.trees
     found = []
     if TreeModel.available():
         found.append((MemberSpec(TREES, "lightgbm", inputs.network), trees))
         if encoder.histories is not None:
             found.append((MemberSpec(SMALL_TREES, "lightgbm", inputs.network), trees.small))
         elif encoder.target_encodings:
-            found.append((MemberSpec(PLAIN_TREES, "lightgbm", inputs.network, inputs=plain), trees))
+            found.append(
+                (MemberSpec(PLAIN_TREES, "lightgbm", inputs.network, inputs=InputGroups(target_encoding=False)), trees)
+            )
     if CatBoostTrees.available():
-        found.append((MemberSpec(CATBOOST, "catboost", inputs.network, inputs=plain), trees))
+        found.append((MemberSpec(CATBOOST, "catboost", inputs.network), trees))
     return found[:1] if one else found

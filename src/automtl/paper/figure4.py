@@ -16,7 +16,7 @@ from automtl.report.run import difference_pictures
 from automtl.report.text import Table, spread_text
 
 TITLES = {
-    "darts": "DARTS", "darts-minus": "DARTS-", "algorithm-1": "early stopping", SEARCHED: "default search",
+    "darts": "DARTS", "darts-minus": "DARTS-", "algorithm-1": "early stopping", SEARCHED: "progressive search",
 }  # fmt: skip
 MEDIAN = 2  # place among minimum, quartiles and maximum
 
@@ -93,7 +93,7 @@ FIGURE4 = Reproduction(
     named(*TITLES), _gather, _tables, _pictures,
     "The difference is 1 − cosine of an operation's gradients on a training and on a validation batch, over all "
     "watched operations; pictures of it show the first seed. Early stopping is Algorithm 1 of the paper. "
-    "An evaluation shows the architecture that is strongest at that step of the search; the default search then "
+    "An evaluation shows the architecture that is strongest at that step of the search; the progressive search then "
     "compares it with plain layers in short trials, so its final architecture may have other skips.",
     trains=False,
 )  # fmt: skip

@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from automtl.comparison.candidates import DEFAULT, Candidate, find_candidate
+from automtl.comparison.candidates import Candidate, find_candidate
 from automtl.comparison.compare import DEFAULT_SETTINGS, ComparisonSettings, run_comparison
 from automtl.comparison.summary import Comparison
-from automtl.paper.base import Reproduction
+from automtl.paper.base import SEARCHED, Reproduction
 from automtl.report.folder import reproduction_files
 from automtl.report.style import drawing
 from automtl.report.text import Table
@@ -60,9 +60,9 @@ def reproduce(
 
 
 def as_published(candidate: Candidate) -> Candidate:
-    """Return the candidate with Algorithm 1 of the paper in place of the default search."""
-    default = candidate.changes.get("strategy") == DEFAULT["strategy"]
-    changes = find_candidate("algorithm-1").changes if default else {}
+    """Return the candidate with Algorithm 1 of the paper in place of its cheaper form."""
+    cheaper = candidate.changes.get("strategy") == SEARCHED
+    changes = find_candidate("algorithm-1").changes if cheaper else {}
     return replace(candidate, changes=candidate.changes | changes)
 
 

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrainedNetwork:
-    """A derived network that a search has trained on the training rows under some settings.
+    """A network that a search has trained on the training rows under some settings.
 
-    `inputs`: the name of the inputs that it was trained on, which is that of its SearchProblem.
+    `name`: of the model; `architecture`: None for a published one. `inputs`: the name of the inputs that it was trained
+    on, which is that of its SearchProblem.
     """
 
-    architecture: Architecture
+    name: str
+    architecture: Architecture | None
     model: nn.Module
     network: NetworkSettings
     training: TrainingSettings

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
+from automtl.models.registry import SEARCHED
 from automtl.operations import operation
 from automtl.search.base import SearchProblem, SearchResult, SearchStrategy, TrainedNetwork
 from automtl.search.settings import SearchSettings
@@ -28,10 +29,13 @@ from automtl.system.progress import Callback, Progress
 from automtl.tables.entries import CONFIG
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from automtl.models.settings import NetworkSettings
     from automtl.training.fit import Training
     from automtl.training.settings import TrainingSettings
 
+PUBLISHED = "tabm"  # the published model that is trained, too: it is the best of them alone
 BASELINE = {INTERACTION: "skip", POOLING: "linear", layer_name(0): "mlp-64", layer_name(1): "mlp-64"}
 # Values that are drawn: of some settings by section and name. Those of the training are factors of what is set.
 DRAWN: dict[str, tuple[float, ...]] = {
@@ -66,9 +70,11 @@ class HalvingSettings(SearchSettings):
 
 @dataclass(frozen=True)
 class Configuration:
-    """A network to train: its architecture, the place of its inputs among all, and drawn values by setting."""
+    """A network to train: its architecture (None: it is the published model), the place of its inputs among all, and
+    drawn values by setting.
+    """
 
-    architecture: Architecture
+    architecture: Architecture | None
     inputs: int = 0
     values: Mapping[str, float] = field(default_factory=dict)
 
@@ -94,7 +100,10 @@ class Trial:
 
 @dataclass(frozen=True)
 class Halving(SearchStrategy):
-    """Trains a network made by hand and others that are drawn or changed, and returns the best on validation rows."""
+    """Trains a network made by hand, a published one, and others that are drawn or changed.
+
+    It returns the best one on validation rows that has an architecture.
+    """
 
     settings: HalvingSettings
     trains = True
@@ -103,6 +112,7 @@ class Halving(SearchStrategy):
         start = time.perf_counter()
         run = HalvingRun(problem, self.settings, seed, callback)
         best = run.trained()
+        assert best.architecture is not None
         return SearchResult(best.architecture, time.perf_counter() - start, {"trials": run.records}, trained=best)
 
 
@@ -154,9 +164,9 @@ class HalvingRun:
 
     def _next(self) -> Configuration:
         """Return the next network to train: the one made by hand, then drawn ones and changes of good ones."""
-        if not self.trials:
-            return Configuration(baseline_architecture(self.space))
         known = len(self.trials)
+        if known < 2:
+            return Configuration(None if known else baseline_architecture(self.space))
         if self.settings.sampler == "evolution" and known > PARENTS and self.random.random() < 0.5:
             parents = self.random.sample(self.trials, PARENTS)
             return self._changed(min(parents, key=lambda trial: trial.score).configuration)
@@ -172,21 +182,28 @@ class HalvingRun:
 
     def _changed(self, parent: Configuration) -> Configuration:
         """Change one decision: one of the architecture in half of the cases, else a hyperparameter."""
-        if self.random.random() < 0.5:
+        if parent.architecture is not None and self.random.random() < 0.5:
             return replace(parent, architecture=self.space.mutate(parent.architecture, self.random))
         name = self.random.choice(list(DRAWN))
         return replace(parent, values={**parent.values, name: self.random.choice(DRAWN[name])})
 
     def _start(self, configuration: Configuration) -> Trial:
         from automtl.models.network import build
+        from automtl.models.registry import new_model
+        from automtl.nn.embedding import FieldEmbedding
         from automtl.training.fit import Training
 
         problem, seed = self.problems[configuration.inputs], self.seed * 1_000 + len(self.trials)
         network, training = self._settings(configuration)
-        space = SearchSpace.of(configuration.architecture)
-        model = build(space, problem.layout, network, seed)
+        model: nn.Module
+        if configuration.architecture is None:
+            model = new_model(PUBLISHED, problem.layout, network, seed)
+        else:
+            model = build(SearchSpace.of(configuration.architecture), problem.layout, network, seed)
+        embedding = getattr(model, "embedding", None)
         if self.settings.pretrained_embedding and problem.embedding is not None:
-            model.embedding.load_state_dict(problem.embedding.state_dict())
+            assert isinstance(embedding, FieldEmbedding)
+            embedding.load_state_dict(problem.embedding.state_dict())
         number = len(self.trials) + 1
         made = Training(
             model, problem.train, problem.valid, problem.layout.tasks, training, seed, self.callback,
@@ -212,18 +229,20 @@ class HalvingRun:
         problem, configuration = self.problems[trial.configuration.inputs], trial.configuration
         result = trial.training.finish()
         network, training = self._settings(configuration)
+        architecture = configuration.architecture
         kept = TrainedNetwork(
-            configuration.architecture, trial.training.model, network, training, problem.inputs, result
-        )
-        if self.best is None or result.score < self.best.result.score:
+            PUBLISHED if architecture is None else SEARCHED, architecture, trial.training.model, network, training,
+            problem.inputs, result,
+        )  # fmt: skip
+        if architecture is not None and (self.best is None or result.score < self.best.result.score):
             self.best = kept
-        ensemble = problem.keep(kept)
+        ensemble = self.problems[0].keep(kept)
         self.useless = 0 if ensemble < self.ensemble * (1 - IMPROVES) else self.useless + 1
         self.ensemble = min(ensemble, self.ensemble)
         self.records.append({
             "score": result.score, "evaluations": [one.score for one in result.evaluations],
             "inputs": problem.inputs, "settings": dict(configuration.values),
-            "architecture": configuration.architecture.to_dict(),
+            "architecture": None if architecture is None else architecture.to_dict(),
         })  # fmt: skip
         last = result.evaluations[result.best]
         self.callback(Progress("search", len(self.records), self.settings.trainings, last.loss, last.auc))
