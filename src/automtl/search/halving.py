@@ -44,6 +44,7 @@ DRAWN: dict[str, tuple[float, ...]] = {
     "network.dropout": (0.1, 0.2, 0.3, 0.4),
     "network.members": (1, 1, 2),
 }
+FIRST = {"training.learning_rate": 2.0}  # of the network made by hand and of the published one
 PARENTS = 3  # networks of which the best one is changed
 BEST_INPUTS = 0.7  # share of the drawn networks that have the inputs which are best alone
 BY_HAND = 0.5  # share of the drawn networks that have the architecture made by hand
@@ -54,7 +55,7 @@ IMPROVES = 2e-4  # share of the ensemble's loss that a training must save
 class HalvingSettings(SearchSettings):
     """Settings of the strategy `halving`."""
 
-    trainings: int = Limit(default=8, ge=1, description="Networks that are trained, at least until they pause.")
+    trainings: int = Limit(default=5, ge=1, description="Networks that are trained, at least until they pause.")
     patience: int | None = Limit(
         default=None, ge=1, description="Trainings in a row that do not improve the ensemble, which end the search."
     )
@@ -166,7 +167,7 @@ class HalvingRun:
         """Return the next network to train: the one made by hand, then drawn ones and changes of good ones."""
         known = len(self.trials)
         if known < 2:
-            return Configuration(None if known else baseline_architecture(self.space))
+            return Configuration(None if known else baseline_architecture(self.space), values=FIRST)
         if self.settings.sampler == "evolution" and known > PARENTS and self.random.random() < 0.5:
             parents = self.random.sample(self.trials, PARENTS)
             return self._changed(min(parents, key=lambda trial: trial.score).configuration)
