@@ -57,7 +57,7 @@ DEFAULT_PRESETS = (
 
 BUDGETS: dict[str, dict[str, Any]] = {  # changes of the defaults by `budget.preset`
     "fast": {
-        "presets": DEFAULT_PRESETS[:1], "search": {"trainings": 1, "promoted": 1.0},
+        "presets": DEFAULT_PRESETS[:1], "search": {"trainings": 1, "promoted": 1.0, "pretrained_embedding": False},
         "selection": {"boosted_trees": "one"}, "trees": {"learning_rate": 0.1}, "budget": {"base_network": False},
     },
     "balanced": {},
@@ -73,7 +73,7 @@ class BudgetSettings:
         default="balanced", description="fast: one network and trees; best: as long as the ensemble improves."
     )
     time_limit: Seconds | None = Limit(
-        default=None, description="Time after which training ends with what there is; unset: no limit."
+        default=None, gt=0, description="Time after which training ends with what there is; unset: no limit."
     )
     base_network: bool = Limit(
         default=True, description="Whether a small network without histories is trained, to show what they give."

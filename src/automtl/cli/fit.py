@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from automtl.cli.app import app
-from automtl.cli.options import Rows, TableArgument, given, sharing
+from automtl.cli.options import Rows, TableArgument, duration_of, given, sharing
 from automtl.cli.progress import Live, stopping
 from automtl.cli.show import show_run
 from automtl.errors import SettingsError
@@ -42,8 +42,8 @@ def fit_command(
     from automtl.experiment import fit_table
     from automtl.system.deadline import Deadline
 
-    budget = given(preset=preset, time_limit=time_limit)
-    selection = given(max_latency=max_latency, max_parameters=max_parameters)
+    budget = given(preset=preset, time_limit=duration_of("--time-limit", time_limit))
+    selection = given(max_latency=duration_of("--max-latency", max_latency), max_parameters=max_parameters)
     settings = rows.settings(
         budget=budget, selection=selection, model=model, strategy=strategy, trackers=tracker, tracking_uri=tracking_uri,
         tracker_folder=None if tracker_folder is None else str(tracker_folder),

@@ -137,6 +137,20 @@ class ComparisonOptions(Rows):
         )  # fmt: skip
 
 
+def duration_of(option: str, text: str | None) -> float | None:
+    """Read the duration of an option. Raises SettingsError that names the option."""
+    from automtl.errors import SchemaError
+    from automtl.tables.durations import as_seconds
+
+    try:
+        seconds = None if text is None else as_seconds(text)
+    except SchemaError as error:
+        raise SettingsError(f"{option}: {error}") from None
+    if seconds == 0:
+        raise SettingsError(f"{option} {text}: nothing can be done in no time; give a duration above 0, such as 10m")
+    return seconds
+
+
 def given(**options: Any) -> dict[str, Any]:
     """Return the options that were given."""
     return {name: value for name, value in options.items() if value not in (None, {})}

@@ -3,7 +3,7 @@
 Models of one kind, such as all networks, become one by greedy selection with replacement, bagged over the models
 (Caruana et al., ICML 2004, sections 2.1 to 2.3), by the loss of all tasks together. Then each task weighs the kinds by
 its own loss. Validation rows are few and positives fewer: a selection for every task of every model follows their
-chance (docs/decisions/0027).
+chance (docs/decisions/0018).
 """
 
 from __future__ import annotations

@@ -63,7 +63,7 @@ class SelectionSettings:
         default="all", description="Which boosted trees are trained: of all kinds and inputs, or one alone."
     )
     max_latency: Seconds | None = Limit(
-        default=None, description="Time in which all models together score one row, at most; unset: no bound."
+        default=None, gt=0, description="Time in which all models together score one row, at most; unset: no bound."
     )
     max_parameters: int | None = Limit(
         default=None, ge=1, description="Parameters that all models together may have; unset: no bound."
