@@ -23,6 +23,7 @@ TINY = {
     "space": {"experts": 4, "layers": 2, "expert_layers": ["skip", "hidden-gate", "mlp-16", "conv-3"], "keep": 2},
     "training": {"epochs": 2, "batch_size": 128},
     "network": {"embedding_size": 8, "width": 16, "towers": [8]},
+    "trees": {"rounds": 40, "learning_rate": 0.1},
 }
 
 

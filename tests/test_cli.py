@@ -119,6 +119,7 @@ def test_published_models_fit(log_file: Path, settings_file: Path, tmp_path: Pat
 
 def test_random_search_and_ablations_fit(log_file: Path, tmp_path: Path) -> None:
     changed = {**TINY, "space": {**TINY["space"], "homogeneous": True, "selection": False, "interaction": False}}
+    changed["ensemble"] = False
     (tmp_path / "s.yaml").write_text(yaml.safe_dump(changed))
     common = ["fit", log_file, "--task", "click", "--task", "buy", "--config", tmp_path / "s.yaml"]
     assert call(*common, "--out", tmp_path / "a") == 0

@@ -21,10 +21,11 @@ from automtl.config import Settings
 from automtl.ensemble.ensemble import Ensemble
 from automtl.errors import FileError, SettingsError
 from automtl.experiment import ColumnRoles, fit_table
-from automtl.predictor import Predictor
+from automtl.predictor import ModelSpec, Predictor
 from automtl.system.hardware import has_bf16
 from automtl.system.manifest import MODEL as MODEL_FOLDER
 from automtl.system.manifest import checksums
+from automtl.training.fit import SelfTrained
 from tests.conftest import TINY
 
 
@@ -46,7 +47,9 @@ def test_one_row_and_many_rows_are_scored_alike(predictor: Predictor, log: pl.Da
 
 def test_products_in_16_bits_move_scores_a_little_and_only_where_asked(predictor: Predictor, log: pl.DataFrame) -> None:
     assert isinstance(predictor.network, Ensemble)
-    network = replace(predictor, network=predictor.network.members[0])  # without the others beside it
+    members = zip(predictor.spec.members, predictor.network.members, strict=True)
+    spec, model = next(one for one in members if not isinstance(one[1], SelfTrained))  # without the others beside it
+    network = replace(predictor, spec=ModelSpec((spec,)), encoder=spec.encoder(predictor.encoder), network=model)
     whole = network.predict(log)["click"]
     moved = (replace(network, precision="auto").predict(log)["click"] - whole).abs().max()
     assert (moved > 0) == has_bf16(torch.device("cpu"))  # type: ignore[operator]

@@ -57,29 +57,40 @@ def play(
     return asyncio.run(made.complete(IDS_ONLY)), batches
 
 
+PROGRESSIVE = make_settings({"strategy": "progressive"})
 MMOE, REFERENCE = make_settings({"model": "mmoe"}), make_settings({"model": "shared-bottom"})
 
 
 def test_a_searched_model_is_searched_for_each_seed_tuned_at_the_first_and_tested_once_for_each() -> None:
-    result, batches = play(Settings())
+    result, batches = play(PROGRESSIVE)
     assert [[(trial.kind, trial.seed) for trial in batch] for batch in batches] == [
         [(Kind.SEARCH, 0), (Kind.SEARCH, 1)],
         [(Kind.TUNING, 0)] * 3,
         [(Kind.TUNING, 0)] * 2,
         [(Kind.TEST, 0), (Kind.TEST, 1)],
     ]
-    assert protocol(Settings())[0].planned == Counter(trial.kind for batch in batches for trial in batch)
+    assert protocol(PROGRESSIVE)[0].planned == Counter(trial.kind for batch in batches for trial in batch)
     assert [trial.architecture for trial in batches[3]] == [{"of": 0}, {"of": 1}]
     assert len({trial.name for batch in batches for trial in batch}) == 9
     assert not result.failed and result.tests == tuple(trial.name for trial in batches[3])
     assert [seed["seconds"] for seed in result.entry["seeds"]] == [{"search": 2.0, "training": 2.0}] * 2
 
 
+def test_a_model_that_tunes_itself_is_only_tested() -> None:
+    result, batches = play(Settings())
+    assert [[(trial.kind, trial.seed) for trial in batch] for batch in batches] == [[(Kind.TEST, 0), (Kind.TEST, 1)]]
+    assert protocol(Settings())[0].planned == Counter({Kind.TEST: 2})
+    assert all(trial.architecture is None and trial.settings.presets == DEFAULT_PRESETS for trial in batches[0])
+    assert not result.failed and result.tests == tuple(trial.name for trial in batches[0])
+    alone = play(make_settings({"ensemble": False}))[1]
+    assert not {trial.name for trial in batches[0]} & {trial.name for trial in alone[0]}
+
+
 def test_without_training_a_model_is_searched_alone_by_the_same_trials() -> None:
     plan = Plan((0, 1), 1, trains=False)
-    result, batches = play(Settings(), plan=plan)
-    assert [[trial.name for trial in batch] for batch in batches] == [[trial.name for trial in play(Settings())[1][0]]]
-    assert protocol(Settings(), plan=plan)[0].planned == Counter({Kind.SEARCH: 2})
+    result, batches = play(PROGRESSIVE, plan=plan)
+    assert [[trial.name for trial in batch] for batch in batches] == [[trial.name for trial in play(PROGRESSIVE)[1][0]]]
+    assert protocol(PROGRESSIVE, plan=plan)[0].planned == Counter({Kind.SEARCH: 2})
     assert [search["architecture"] for search in result.searches] == [{"of": 0}, {"of": 1}]
     assert result.tests == () and not result.failed
 
@@ -88,7 +99,7 @@ def test_the_search_is_done_under_default_settings_and_tests_under_the_best_poin
     def second_is_best(trials: Sequence[Trial]) -> list[Outcome]:
         return [outcome(trial, score) for trial, score in zip(trials, (0.9, 0.1), strict=True)]
 
-    result, (searches, inputs, further, tests) = play(Settings(), None, None, second_is_best)
+    result, (searches, inputs, further, tests) = play(PROGRESSIVE, None, None, second_is_best)
     assert [trial.settings.presets[0].name for trial in inputs] == [
         "ids only",
         "all inputs, strong decay",
@@ -156,7 +167,7 @@ def test_trials_of_the_reference_model_are_those_that_chose_the_inputs() -> None
 
 
 def test_trees_beside_a_network_change_its_tests_alone() -> None:
-    plain, beside = (play(make_settings({"ensemble": value}))[1] for value in (False, None))
+    plain, beside = (play(make_settings({"strategy": "progressive", "ensemble": value}))[1] for value in (False, None))
     names = [[{trial.name for trial in batch} for batch in batches] for batches in (plain, beside)]
     assert names[0][:3] == names[1][:3]
     assert not names[0][3] & names[1][3]

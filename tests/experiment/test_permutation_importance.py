@@ -8,14 +8,12 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-import torch
 from typer.testing import CliRunner
 
 from automtl.cli import app
 from automtl.experiment.permutation_importance import Importance, column_importance, importance_rows
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
-from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.predictor import ModelSpec, Predictor
 from automtl.tables.schema import Schema
@@ -47,8 +45,8 @@ def folder(table: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Pat
     tasks = [{"name": "click"}, {"name": "spent", "kind": "regression"}]
     schema = Schema.from_dict({"fields": fields, "tasks": tasks, "target_encoding": [["city"]]})
     encoder, batch = Encoder.fit(table, schema, EncoderSettings(), 0)
-    spec = ModelSpec("shared-bottom", NetworkSettings(8, 16, (8,), dropout=0.0))
-    model = MODELS.find(spec.model)(encoder.layout, spec.network, torch.Generator().manual_seed(0))
+    spec = ModelSpec.of("shared-bottom", NetworkSettings(8, 16, (8,), dropout=0.0))
+    model = spec.build(encoder, seed=0)
     fit(model, batch, batch, schema.tasks, TrainingSettings(epochs=8, batch_size=100, learning_rate=5e-3), 0)
     path = tmp_path_factory.mktemp("importance") / "run"
     Predictor(schema, encoder, spec, model).save(path)

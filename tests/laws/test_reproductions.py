@@ -29,6 +29,8 @@ SMALL: dict[str, Any] = TINY | {
     "training": {"epochs": 1, "batch_size": 256},
     "search": {**TINY["search"], "min_steps": 6, "pretrained_embedding": False},
     "presets": [{"name": "ids only", "encoder": {"target_encoding": False}}],
+    "selection": {"boosted_trees": "one"},
+    "trees": {"rounds": 5},
 }  # fmt: skip
 KEYS = {
     "format", "automtl", "table", "seeds", "trials", "reproduction", "title", "paper", "note", "failed", "sentences",

@@ -14,6 +14,7 @@ from automtl.operations import operation
 from automtl.search import SearchProblem, TrainedNetwork
 from automtl.search.halving import (
     DRAWN,
+    PUBLISHED,
     Configuration,
     Halving,
     HalvingRun,
@@ -118,7 +119,8 @@ def test_every_training_is_kept_once_and_the_best_one_is_returned() -> None:
     found = Halving(HalvingSettings(trainings=5, pause_after=1)).search(given, 0, events.append)
     assert len({id(one.model) for one in kept}) == len(kept) == 5
     assert [one.result.score for one in kept] == [trial["score"] for trial in found.history["trials"]]
-    best = min(kept, key=lambda one: one.result.score)
+    assert [one.name for one in kept if one.architecture is None] == [PUBLISHED]
+    best = min((one for one in kept if one.architecture is not None), key=lambda one: one.result.score)
     assert found.trained is best and found.architecture == best.architecture
     lengths = sorted(len(one.result.evaluations) for one in kept)
     assert lengths[0] == 1 < lengths[-1] == QUICK.epochs  # some pause for ever, some go on to the end
@@ -154,12 +156,12 @@ def test_networks_are_of_the_space_and_their_values_of_those_that_are_drawn(
     monkeypatch.setattr(HalvingRun, "_start", start)
     given = replace(problem(), space=WIDE, alternatives=(problem(), problem()))
     HalvingRun(given, HalvingSettings(trainings=60, sampler=sampler), 0, ignore).trained()
-    assert made[0] == Configuration(baseline_architecture(WIDE))
+    assert made[:2] == [Configuration(baseline_architecture(WIDE)), Configuration(None)]  # None: a published model
     for one in made:
-        assert WIDE.narrow(one.architecture).size() == 1
+        assert one.architecture is None or WIDE.narrow(one.architecture).size() == 1
         assert all(value in DRAWN[name] for name, value in one.values.items())
     assert {one.inputs for one in made} == {0, 1, 2}
-    drawn = [one for one in made if one.architecture != made[0].architecture]
+    drawn = [one for one in made if one.architecture not in (None, made[0].architecture)]
     changed = [one for place, one in enumerate(drawn) if any(_is_change(one, before) for before in drawn[:place])]
     assert (len(changed) > 2) == (sampler == "evolution")  # two draws are never so alike
 

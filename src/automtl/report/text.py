@@ -137,7 +137,8 @@ def chosen_settings(comparison: Values) -> tuple[list[str], list[tuple[str, list
     chosen = {name: model["tuning"]["chosen"] or {} for name, model in comparison["models"].items()}
     names = list(dict.fromkeys(name for values in chosen.values() for name in values))
     rows = [(model, [plain(values.get(name)) for name in names]) for model, values in chosen.items()]
-    return [name.replace("_", " ") for name in names], rows
+    titles = {"embedding_weight_decay": "embedding decay"}  # so that the table fits into 100 columns
+    return [titles.get(name, name.replace("_", " ")) for name in names], rows
 
 
 def mean_cost(model: Values, name: str) -> float | None:
