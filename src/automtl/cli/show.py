@@ -109,9 +109,8 @@ def show_run(metrics: dict[str, Any], history: dict[str, Any], architecture: Any
     if metrics.get("ensemble"):
         typer.echo("\n  ".join(ensemble_lines(metrics["ensemble"])))
     if history.get("leaderboard"):
-        typer.echo(
-            f"{len(history['leaderboard'])} models were trained or made of others: automtl leaderboard lists them"
-        )
+        count = sum(row["stage"] != "ensemble" for row in history["leaderboard"])
+        typer.echo(f"{count} models were trained: automtl leaderboard lists them")
     if metrics.get("ended_early"):
         typer.echo(
             "training ended early, at the time limit or when it was stopped: the model is made of what there was"
