@@ -213,14 +213,15 @@ class Experiment:
         """Train the boosted trees that may join the ensemble, once."""
         if self._boosted or not self.settings.uses_ensemble:
             return
-        start, inputs = time.perf_counter(), self.inputs
+        inputs, library = self.inputs, self.library
+        start = time.perf_counter()
         kinds = tree_candidates(inputs, one=self.settings.selection.boosted_trees == "one")
         with ending(current_deadline().part(TREES_SHARE)) as deadline:
             for place, (spec, settings) in enumerate(kinds):
                 if place and deadline.passed:
                     break
                 with ending(deadline.part(1 / (len(kinds) - place))):
-                    self.library.add(self._train(spec, inputs, TREES, f"training {spec.name}", trees=settings))
+                    library.add(self._train(spec, inputs, TREES, f"training {spec.name}", trees=settings))
         self._boosted = True
         self.seconds["ensemble"] += time.perf_counter() - start
 
