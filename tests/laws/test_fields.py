@@ -153,8 +153,8 @@ def test_the_state_round_trips_as_json(name: str) -> None:
 @quietly
 @every_case
 def test_a_saved_model_predicts_the_same(name: str, tmp_path: Path) -> None:
-    encoder, spec = fitted(name), ModelSpec("shared-bottom", NetworkSettings(4, 4, (4,)))
-    model = MODELS.find("shared-bottom")(encoder.layout, spec.network, torch.Generator().manual_seed(0))
+    encoder, spec = fitted(name), ModelSpec.of("shared-bottom", NetworkSettings(4, 4, (4,)))
+    model = spec.build(encoder, seed=0)
     predictor = Predictor(encoder.schema, encoder, spec, model.eval())
     predictor.save(tmp_path / "run")
     odd = table(name, CASES[name][2], 11).drop("y")

@@ -16,7 +16,7 @@ Row = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Ranked(Event):
-    """What a fit has trained so far, best first. `rows`: those of `history.json["leaderboard"]`, without test rows."""
+    """The models that a fit has trained so far. `rows`: those of `history.json["leaderboard"]`, without test rows."""
 
     rows: Sequence[Row]
 

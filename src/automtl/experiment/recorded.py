@@ -1,4 +1,4 @@
-"""What a run folder records of its fit, so that its rows can be opened again."""
+"""The record of a fit in its run folder, so that its rows can be opened again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each step of a fit gave: the test metrics after it, and the gain over the step before, with its interval.
+"""The steps of a fit: test metrics after each, and its gain over the step before, with an interval.
 
 N test rows, T tasks, S steps, B draws.
 """

@@ -61,7 +61,7 @@ class RunValues:
 
     @property
     def steps(self) -> list[Mapping[str, Any]]:
-        """What each step of the fit gave; empty where that was not measured."""
+        """The steps of the fit with what each gave; empty where that was not measured."""
         return list((self.metrics.get("waterfall") or {}).get("steps", ()))
 
     @property

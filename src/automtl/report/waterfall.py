@@ -1,4 +1,4 @@
-"""What each step of a fit gave, as a table and as drawings."""
+"""The gains of the steps of a fit, as a table and as drawings."""
 
 from __future__ import annotations
 

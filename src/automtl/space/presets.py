@@ -27,7 +27,7 @@ LAYERS = (
 
 @dataclass(frozen=True)
 class Preset:
-    """What settings of a space leave unset: candidates of each kind of block, and what is chosen at all.
+    """The values that settings of a space leave unset: candidates of each kind of block, and what is chosen at all.
 
     `fewest`: the least number of experts that an architecture may have (None: all).
     """
@@ -89,7 +89,7 @@ class SpaceSettings:
 
     @property
     def filled(self) -> Preset:
-        """What is left unset: that of the preset, the published one if none is named."""
+        """The values of the preset, the published one if none is named."""
         return PRESETS[self.preset or "published"]
 
     @property
