@@ -161,8 +161,8 @@ class OncePerTask(nn.Module):
     def forward(self, features: object) -> Tensor:
         x = self.mmoe.embedding(features).flatten(1)
         tasks = range(work.SIZES.tasks)
-        gathered = torch.stack([self.mmoe.gate(x, self.mmoe.experts(x))[task] for task in tasks])
-        return self.mmoe.towers(self.mmoe.dropout(gathered))
+        gathered = torch.stack([self.mmoe.gather(x)[task] for task in tasks])
+        return self.mmoe.towers(gathered)
 
 
 class Looping(nn.Module):

@@ -139,7 +139,9 @@ def test_the_setting_decides_who_gets_an_ensemble(log: pl.DataFrame, tiny: Setti
     published = replace(small, model="shared-bottom")
     assert not isinstance(fitted(log, published).predictor.network, Ensemble)
     model = fitted(log, replace(published, ensemble=True)).predictor.network
-    assert isinstance(model, Ensemble) and all("trees" in name or "shared-bottom" in name for name in model.names)
+    assert isinstance(model, Ensemble) and all(
+        "trees" in name or name == "catboost" or "shared-bottom" in name for name in model.names
+    )
     with pytest.raises(SettingsError, match="is trees already"):
         fitted(log, replace(small, model="lightgbm", ensemble=True))
 

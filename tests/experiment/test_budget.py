@@ -89,14 +89,14 @@ def test_a_time_limit_ends_a_fit(log: pl.DataFrame) -> None:
 def test_fast_trains_one_network_and_trees(log: pl.DataFrame) -> None:
     run = fit_table(log, ["click", "buy"], roles=ROLES, settings=make_settings({**SMALL, "budget": {"preset": "fast"}}))
     stages = [row["stage"] for row in run.history["leaderboard"] if row["name"] != "ensemble"]
-    assert sorted(stages) == ["boosted trees", "inputs", "search"]
+    assert sorted(stages) == ["boosted trees", "search"]
     assert len(trees_of(run.predictor.network)) <= 1
 
 
 def test_presets_change_what_they_say() -> None:
     fast, balanced, best = (make_settings({"budget": {"preset": name}}) for name in ("fast", "balanced", "best"))
     assert balanced == Settings()
-    assert fast.search == HalvingSettings(trainings=1, promoted=1.0)
+    assert fast.search == HalvingSettings(trainings=1, promoted=1.0, pretrained_embedding=False)
     assert (fast.selection.boosted_trees, len(fast.presets)) == ("one", 1)
     assert isinstance(best.search, HalvingSettings) and best.search.patience is not None
     assert best.search.trainings > 100 and best.presets == balanced.presets
@@ -111,7 +111,7 @@ def test_a_preset_in_a_file_leaves_what_the_file_sets(tmp_path: Path) -> None:
         "presets": [],
     }))  # fmt: skip
     found = read_settings(path)
-    assert found.search == HalvingSettings(trainings=1, promoted=1.0, pause_after=2)
+    assert found.search == HalvingSettings(trainings=1, promoted=1.0, pretrained_embedding=False, pause_after=2)
     assert (found.trees.rounds, found.trees.learning_rate) == (7, 0.1)
     assert found.presets == () and found.budget.time_limit == 600.0 and not found.budget.base_network
     other = read_settings(path, {"budget": {"preset": "best"}, "search": {"trainings": 3}})

@@ -87,7 +87,7 @@ def easy() -> pl.DataFrame:
 @pytest.mark.parametrize("name", tuple(MODELS))
 def test_it_learns_and_a_loaded_one_predicts_the_same(name: str, easy: pl.DataFrame, tmp_path: Path) -> None:
     training = {"epochs": 4, "batch_size": 128, "learning_rate": 5e-3}
-    settings = make_settings({**TINY, "model": name, "presets": [], "training": training})
+    settings = make_settings({**TINY, "model": name, "presets": [], "training": training, "trees": {"rounds": 400}})
     run = fit_table(
         easy, ["click", "like"], roles=ColumnRoles(drop=("buy", "cart")), settings=settings, out=tmp_path / "run"
     )

@@ -33,7 +33,8 @@ def reached(field: Field) -> float:
     schema = Schema((Field("item", FieldKind.CATEGORICAL), field), (Task("like"),))
     encoder, train = Encoder.fit(table(4000, 0), schema, EncoderSettings(), 0)
     valid = encoder.encode(table(1000, 1))
-    model = MODELS.find("shared-bottom")(encoder.layout, NetworkSettings(8, 16, (8,), dropout=0.0), torch.Generator())
+    sizes = NetworkSettings(8, 16, (8,), dropout=0.0, normalization="none")
+    model = MODELS.find("shared-bottom")(encoder.layout, sizes, torch.Generator())
     settings = TrainingSettings(epochs=10, batch_size=100, learning_rate=5e-3, patience=10)
     result = fit(model, train, valid, schema.tasks, settings, 0)
     return result.evaluations[result.best].auc["like"]
