@@ -31,18 +31,19 @@ import torch
 from torch import nn
 
 import models
-from automtl.ensemble.ensemble import Ensemble, Member, boosted
+from automtl.ensemble.ensemble import trees_of
 from automtl.ensemble.settings import TreeSettings
 from automtl.features.batch import Batch
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
 from automtl.models.settings import NetworkSettings
-from automtl.predictor import ModelSpec, Predictor, tree_inputs
+from automtl.predictor import MemberSpec, ModelSpec, Predictor
 from automtl.space import SpaceSettings, published_space
-from automtl.system.progress import ignore
 from automtl.tables.schema import Field, FieldKind, Schema
 from automtl.training.evaluation import predict_logits, to_scores
+from automtl.training.fit import fit
 from automtl.training.latency import row_latencies_ms
+from automtl.training.settings import TrainingSettings
 from common import Seconds, arguments, in_turns, matrix_ceiling, ratio, report
 from models import tasks
 from peers.host import Peer
@@ -101,13 +102,13 @@ def encoder_settings() -> EncoderSettings:
 
 def mmoe(sizes: Sizes) -> ModelSpec:
     """The wide MMoE."""
-    return ModelSpec("mmoe", NetworkSettings(sizes.embedding, sizes.hidden[-1], sizes.tower))
+    return ModelSpec.of("mmoe", NetworkSettings(sizes.embedding, sizes.hidden[-1], sizes.tower))
 
 
 def derived(sizes: Sizes, seed: int) -> ModelSpec:
     """An architecture from the published space."""
     architecture = published_space(SpaceSettings(), sizes.tasks).sample(random.Random(seed))
-    return ModelSpec("automtl", NetworkSettings(sizes.embedding), architecture)
+    return ModelSpec.of("automtl", NetworkSettings(sizes.embedding), architecture)
 
 
 def saved_and_loaded(encoder: Encoder, spec: ModelSpec) -> Predictor:
@@ -118,16 +119,18 @@ def saved_and_loaded(encoder: Encoder, spec: ModelSpec) -> Predictor:
 
 
 def with_ensemble(predictor: Predictor, rows: Batch) -> Predictor:
-    """With the others beside its network that a fit sets there, and equal weights."""
-    spec, encoder, tasks = predictor.spec, predictor.encoder, predictor.schema.tasks
-    columns = encoder.layout.num_numeric
-    beside = ModelSpec("shared-bottom", spec.network).build(encoder, 0)
-    settings = TreeSettings(rounds=300, patience=300)
-    trees = boosted(tree_inputs(encoder), rows, rows, settings, 0, ignore)
-    members = [Member("automtl", predictor.network, columns), Member("shared-bottom", beside, columns), *trees]
-    model = Ensemble(members, tasks)
-    model.weights = torch.full_like(model.weights, 1 / len(members))
-    return replace(predictor, network=model.eval())
+    """With a Shared-Bottom and boosted trees beside its network, and equal weights."""
+    (network,), encoder = predictor.spec.members, predictor.encoder
+    beside = MemberSpec("shared-bottom", "shared-bottom", network.network)
+    trees = MemberSpec("boosted trees", "lightgbm", network.network)
+    spec = ModelSpec((network, beside, trees))
+    models = [predictor.network, beside.build(encoder, 0), trees.build(encoder, 0)]
+    for one in trees_of(models[-1]):
+        one.settings = TreeSettings(rounds=300, patience=300)
+    fit(models[-1], rows, rows, predictor.schema.tasks, TrainingSettings(), 0)
+    model = spec.joined(models, encoder)
+    model.weights = torch.full_like(model.weights, 1 / len(models))
+    return replace(predictor, spec=spec, network=model.eval())
 
 
 def latency(predictor: Predictor, rows: Batch, calls: int) -> dict[str, float]:

@@ -1,0 +1,135 @@
+"""How ensembles should be selected: ways to weigh the models of a fit, judged on validation rows they did not see.
+
+Trains what a fit trains, then chooses weights on a random half of the validation rows and judges them on the other
+half, in turn, for some random halves. Test rows are not read. Prints a line a way: the loss over the base rates', and
+the main metric of each task.
+
+    python benchmarks/selection.py TABLE --task NAME ... [--drop NAME ...] [--split-column NAME] [--trainings 8]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from automtl.config import Settings, read_settings
+from automtl.dataset.store import data_loader
+from automtl.ensemble.selection import Choice, select
+from automtl.ensemble.settings import SelectionSettings
+from automtl.experiment import ColumnRoles, EncodedSource, Experiment, open_source
+from automtl.experiment.library import Library
+from automtl.features.batch import Batch
+from automtl.tables.schema import Task
+from automtl.training.evaluation import Evaluator, scores_of
+from automtl.training.losses import MultiTaskLoss
+from automtl.training.metrics import primary_metric, task_rows
+from common import commit, run
+
+Way = Callable[[Sequence[Choice], Batch, Sequence[Task]], Tensor]
+HALVES = 3  # random halves, each used in both directions
+NETWORK = "network"
+
+
+def two_levels(choices: Sequence[Choice], valid: Batch, tasks: Sequence[Task]) -> Tensor:
+    """As a fit does."""
+    return select(choices, valid, tasks, SelectionSettings())
+
+
+def without_bags(choices: Sequence[Choice], valid: Batch, tasks: Sequence[Task]) -> Tensor:
+    """Networks are selected greedily from all of them at once."""
+    return select(choices, valid, tasks, SelectionSettings(bags=0))
+
+
+def every_model(choices: Sequence[Choice], valid: Batch, tasks: Sequence[Task]) -> Tensor:
+    """Each task weighs every model by itself."""
+    alone = [replace(one, kind=str(place)) for place, one in enumerate(choices)]
+    return select(alone, valid, tasks, SelectionSettings())
+
+
+def best_network(choices: Sequence[Choice], valid: Batch, tasks: Sequence[Task]) -> Tensor:
+    """The network that is best on these rows, and all trees."""
+    judge = Evaluator(valid, tasks, MultiTaskLoss(tasks))
+    losses = {
+        place: float((judge.loss.over(one.logits, valid) / judge.base) @ judge.loss.weights)
+        for place, one in enumerate(choices)
+        if one.kind == NETWORK
+    }
+    kept = [place for place, one in enumerate(choices) if one.kind != NETWORK or losses[place] == min(losses.values())]
+    weights = torch.zeros(len(choices), len(tasks))
+    weights[kept] = select([choices[place] for place in kept], valid, tasks, SelectionSettings())
+    return weights
+
+
+def equal(choices: Sequence[Choice], valid: Batch, tasks: Sequence[Task]) -> Tensor:
+    """All models alike."""
+    return torch.full((len(choices), len(tasks)), 1 / len(choices))
+
+
+WAYS: dict[str, Way] = {
+    "two levels": two_levels, "greedy without bags": without_bags, "the best network and the trees": best_network,
+    "every model by task": every_model, "equal weights": equal,
+}  # fmt: skip
+
+
+def judged(library: Library, way: Way) -> tuple[float, dict[str, float]]:
+    """Return the mean loss and metrics of the rows that weights were not chosen on."""
+    rows, tasks = library.valid, library.tasks
+    found: list[tuple[float, dict[str, float]]] = []
+    for seed in range(HALVES):
+        order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
+        halves = order[: len(rows) // 2], order[len(rows) // 2 :]
+        for chosen, seen in (halves, halves[::-1]):
+            some = [replace(one, logits=one.logits[chosen]) for one in library.choices]
+            weights = way(some, rows.take(chosen), tasks)
+            mixed = sum(one.logits[seen] * weight for one, weight in zip(library.choices, weights, strict=True))
+            found.append(quality(torch.as_tensor(mixed), rows.take(seen), tasks))
+    names = found[0][1]
+    return (
+        sum(loss for loss, _ in found) / len(found),
+        {name: sum(metrics[name] for _, metrics in found) / len(found) for name in names},
+    )
+
+
+def quality(logits: Tensor, rows: Batch, tasks: Sequence[Task]) -> tuple[float, dict[str, float]]:
+    """Return the loss over the base rates', and the main metric by task."""
+    judge, scores = Evaluator(rows, tasks, MultiTaskLoss(tasks)), scores_of(logits, tasks)
+    loss = float((judge.loss.over(logits, rows) / judge.base) @ judge.loss.weights)
+    metrics = {}
+    for index, task in enumerate(tasks):
+        value = primary_metric(task)(task_rows(scores(index), rows, index))
+        metrics[task.name] = value if isinstance(value, float) else float("nan")
+    return loss, metrics
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("table")
+    parser.add_argument("--task", action="append", required=True)
+    parser.add_argument("--drop", action="append", default=[])
+    parser.add_argument("--split-column")
+    parser.add_argument("--trainings", type=int, default=8)
+    parser.add_argument("--seed", type=int, default=0)
+    given = parser.parse_args()
+    settings: Settings = read_settings(None, {"search": {"trainings": given.trainings}})
+    roles = ColumnRoles(drop=tuple(given.drop), split=given.split_column)
+    source, settings = open_source(given.table, given.task, roles, None, settings, given.seed)
+    with data_loader(settings.data_loader) as loader:
+        experiment = Experiment(EncodedSource(source, loader), settings, given.seed)
+        experiment.ensemble()
+        library = experiment.library
+        about = {"table": Path(given.table).name, "seed": given.seed, "commit": commit(), "rows": len(library.valid)}
+        print(json.dumps(about | {"models": [one.spec.name for one in library.models]}), flush=True)
+        for name, way in WAYS.items():
+            loss, metrics = judged(library, way)
+            shown = {task: round(value, 5) for task, value in metrics.items()}
+            print(json.dumps({"selection": name, "loss": round(loss, 5), "metrics": shown}), flush=True)
+
+
+if __name__ == "__main__":
+    run(main)
