@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -11,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from automtl.ensemble.ensemble import Ensemble
 from automtl.ensemble.settings import SelectionSettings
+from automtl.errors import SettingsError
 from automtl.experiment.leaderboard import Ranked
 from automtl.experiment.library import SEARCH, Library, TrainedModel
 from automtl.features.batch import Batch
@@ -20,7 +22,7 @@ from automtl.features.settings import EncoderSettings
 from automtl.models.network import count_parameters
 from automtl.models.settings import NetworkSettings
 from automtl.predictor import MemberSpec, ModelSpec
-from automtl.system.progress import Event, ignore
+from automtl.system.progress import Event, Notice, ignore
 from automtl.tables.infer import infer_schema
 from automtl.training.evaluation import predict_logits
 from automtl.training.fit import fit
@@ -175,3 +177,16 @@ def test_selected_models_keep_to_the_bounds_together(made: Made) -> None:
 def test_a_library_has_no_model_before_one_is_added(made: Made) -> None:
     library = made.library(models=[])
     assert library.rows() == [] and library.selected == []
+
+
+def test_a_model_that_diverged_is_left_out_and_told(made: Made) -> None:
+    events: list[Event] = []
+    good, bad = made.models[0], replace(made.models[1], logits=torch.full_like(made.models[1].logits, torch.nan))
+    found = made.library(callback=events.append, models=[bad])
+    with pytest.raises(SettingsError, match="every model diverged"):
+        found.predictor()
+    score = found.add(good)
+    assert found.add(bad) == score and [one.spec.name for one in found.models] == [good.spec.name]
+    assert [event.text for event in events if isinstance(event, Notice)] == [
+        f"{bad.spec.name}: its training diverged, so that it is left out"
+    ] * 2

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -12,12 +13,13 @@ from torch import Tensor, nn
 from automtl.ensemble.ensemble import in_order
 from automtl.ensemble.selection import ROWS, Choice, select
 from automtl.ensemble.settings import SelectionSettings
+from automtl.errors import SettingsError
 from automtl.experiment.leaderboard import Ranked
 from automtl.features.batch import Batch
 from automtl.features.encoder import Encoder
 from automtl.models.network import count_parameters
 from automtl.predictor import MemberSpec, ModelSpec, Predictor, plain
-from automtl.system.progress import Callback
+from automtl.system.progress import Callback, Notice
 from automtl.tables.schema import Task, stages
 from automtl.training.evaluation import Evaluator, predict_logits, scores_of
 from automtl.training.fit import FitResult, SelfTrained
@@ -60,8 +62,11 @@ class Library:
     def add(self, trained: TrainedModel) -> float:
         """Keep a model, and return the score on validation rows of the best ensemble of all that are kept.
 
-        The callback is told how they rank.
+        The callback is told how they rank. A model whose training diverged is not kept; the callback is told of that.
         """
+        if not bool(trained.logits.isfinite().all()):
+            self.callback(Notice(f"{trained.spec.name}: its training diverged, so that it is left out"))
+            return self.score if self.models else math.inf
         self.models.append(trained)
         self.choices.append(self._choice(trained))
         self._select(INTERIM_ROWS)
@@ -101,7 +106,12 @@ class Library:
         return [place for place in total.argsort(descending=True, stable=True).tolist() if total[place] > 0]
 
     def predictor(self) -> Predictor:
-        """Return the ensemble, or the model that has all the weight, with the encoder of what it needs."""
+        """Return the ensemble, or the model that has all the weight, with the encoder of what it needs.
+
+        Raises SettingsError where the training of every model diverged.
+        """
+        if not self.models:
+            raise SettingsError("the training of every model diverged; set training.learning_rate to a smaller number")
         self._select(ROWS)
         members = [self.models[place] for place in self.selected]
         spec = ModelSpec(tuple(one.spec for one in members))
