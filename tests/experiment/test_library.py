@@ -174,6 +174,16 @@ def test_selected_models_keep_to_the_bounds_together(made: Made) -> None:
     assert len(made.library(SelectionSettings(max_latency=60.0, max_parameters=10_000_000)).selected) > 1
 
 
+def test_an_ensemble_that_is_slower_than_its_members_is_made_of_fewer(
+    made: Made, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = {Ensemble: 9.0}
+    monkeypatch.setattr("automtl.experiment.library.row_latency_ms", lambda model, rows: slow.get(type(model), 1.0))
+    library = made.library(SelectionSettings(max_latency=3.5e-3))
+    assert len(library.selected) > 1 and isinstance(made.library().predictor().network, Ensemble)
+    assert not isinstance(library.predictor().network, Ensemble) and library.settings.max_latency == 3.5e-3
+
+
 def test_a_library_has_no_model_before_one_is_added(made: Made) -> None:
     library = made.library(models=[])
     assert library.rows() == [] and library.selected == []
