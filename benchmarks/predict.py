@@ -119,7 +119,7 @@ def saved_and_loaded(encoder: Encoder, spec: ModelSpec) -> Predictor:
 
 
 def with_ensemble(predictor: Predictor, rows: Batch) -> Predictor:
-    """With a Shared-Bottom and boosted trees beside its network, and equal weights."""
+    """Put a Shared-Bottom and boosted trees beside the network of a predictor, with equal weights."""
     (network,), encoder = predictor.spec.members, predictor.encoder
     beside = MemberSpec("shared-bottom", "shared-bottom", network.network)
     trees = MemberSpec("boosted trees", "lightgbm", network.network)

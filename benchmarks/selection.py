@@ -37,23 +37,23 @@ NETWORK = "network"
 
 
 def two_levels(choices: Sequence[Choice], valid: Batch, tasks: Sequence[Task]) -> Tensor:
-    """As a fit does."""
+    """Weigh kinds of models by task and networks together, as a fit does."""
     return select(choices, valid, tasks, SelectionSettings())
 
 
 def without_bags(choices: Sequence[Choice], valid: Batch, tasks: Sequence[Task]) -> Tensor:
-    """Networks are selected greedily from all of them at once."""
+    """Select networks greedily from all of them at once."""
     return select(choices, valid, tasks, SelectionSettings(bags=0))
 
 
 def every_model(choices: Sequence[Choice], valid: Batch, tasks: Sequence[Task]) -> Tensor:
-    """Each task weighs every model by itself."""
+    """Let each task weigh every model by itself."""
     alone = [replace(one, kind=str(place)) for place, one in enumerate(choices)]
     return select(alone, valid, tasks, SelectionSettings())
 
 
 def best_network(choices: Sequence[Choice], valid: Batch, tasks: Sequence[Task]) -> Tensor:
-    """The network that is best on these rows, and all trees."""
+    """Weigh the network that is best on these rows, and all trees."""
     judge = Evaluator(valid, tasks, MultiTaskLoss(tasks))
     losses = {
         place: float((judge.loss.over(one.logits, valid) / judge.base) @ judge.loss.weights)
@@ -67,7 +67,7 @@ def best_network(choices: Sequence[Choice], valid: Batch, tasks: Sequence[Task])
 
 
 def equal(choices: Sequence[Choice], valid: Batch, tasks: Sequence[Task]) -> Tensor:
-    """All models alike."""
+    """Weigh all models alike."""
     return torch.full((len(choices), len(tasks)), 1 / len(choices))
 
 

@@ -1,4 +1,4 @@
-"""What a fit shows on a terminal."""
+"""A fit shows its stages and the best models on a terminal."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ def weights(choices: list[Choice], valid: Batch, settings: SelectionSettings = S
 
 
 def penalized(share: np.ndarray, logits: list[np.ndarray], valid: Batch, task: int) -> float:
-    """What the shares of one task are chosen by, in units of one row, written down again."""
+    """Return the objective that the shares of one task minimize, by scikit-learn's losses, in units of one row."""
     labels, weight, count = valid.labels[:, task].numpy(), valid.weight.numpy(), len(valid)
     mixed = sum(of * part for of, part in zip(share, logits, strict=True))
     divergence = PRIOR / count * float(np.sum(share * np.log(np.maximum(share * len(share), 1e-12))))

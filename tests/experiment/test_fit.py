@@ -38,7 +38,7 @@ class Twice(torch.nn.Module):
 
 
 def chosen(run: Run) -> dict[str, Any]:
-    """What a fit did and chose, without seconds and what test rows say."""
+    """Return the history of a fit without its seconds and test metrics."""
     measured = {"test", "seconds", "latency_ms"}
     ranked = [{name: row[name] for name in row if name not in measured} for row in run.history.get("leaderboard", ())]
     return run.history | {"leaderboard": ranked}

@@ -1,4 +1,4 @@
-"""What a run folder records of its fit."""
+"""A run folder records the settings and the table of its fit, which open its rows again."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each step of a fit gave, in a table and drawings."""
+"""The report shows the gain of each step of a fit in a table and drawings."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What models offer to their training."""
+"""Models with members, independent parts or a penalty are trained as these say."""
 
 from __future__ import annotations
 
