@@ -23,3 +23,8 @@ def test_a_run_without_one_says_what_to_do(tmp_path: Path) -> None:
         read_leaderboard(tmp_path)
     with pytest.raises(FileError):
         read_leaderboard(tmp_path / "none")
+
+
+def test_a_run_that_does_not_exist_is_named(tmp_path: Path) -> None:
+    with pytest.raises(FileError, match="none' does not exist; check the path"):
+        read_leaderboard(tmp_path / "none")

@@ -23,6 +23,8 @@ class Ranked(Event):
 
 def read_leaderboard(folder: Path | str) -> list[dict[str, Any]]:
     """Read the leaderboard of a run folder, best first. Raises FileError where the fit wrote none."""
+    if not Path(folder).is_dir():
+        raise FileError(f"run '{folder}' does not exist; check the path")
     found: list[dict[str, Any]] | None = read_part(folder, "history").get("leaderboard")
     if not found:
         raise FileError(f"run '{folder}' has no leaderboard: an earlier version of automtl wrote it; fit again")
