@@ -1,0 +1,1 @@
+"""What takes a saved model from its folder to production."""
