@@ -66,7 +66,7 @@ def sections() -> list[type]:
 
 
 def numbers_of(kind: type) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield the numeric settings of a class with their JSON schema. Durations, which are read elsewhere, are left out."""
+    """Yield the numeric settings of a class with their JSON schema; durations are read elsewhere."""
     schema = TypeAdapter(kind).json_schema()
     for section in (schema, *schema.get("$defs", {}).values()):
         for name, entry in section.get("properties", {}).items():

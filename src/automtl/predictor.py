@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import reduce
@@ -31,10 +31,20 @@ from automtl.models.settings import NetworkSettings
 from automtl.space import Architecture, SearchSpace
 from automtl.system.files import folder_written_whole, json_bytes, read_json
 from automtl.system.manifest import MODEL, checksums
+from automtl.system.trust import allowing, names_of_folder
 from automtl.tables.schema import Schema
 from automtl.tables.table import read_table
 from automtl.training.evaluation import predict_logits, scores_of
-from automtl.training.metrics import Scores, Undefined, Value, evaluate, evaluate_stages, mtl_loss, stage_scores
+from automtl.training.metrics import (
+    Scores,
+    Undefined,
+    Value,
+    check_metrics,
+    evaluate,
+    evaluate_stages,
+    mtl_loss,
+    stage_scores,
+)
 
 Precision = Literal["full", "auto"]
 PARTS = ("schema.yaml", "encoder.json", "encoder.safetensors", "architecture.json", "coverage.json")
@@ -75,7 +85,8 @@ class MemberSpec:
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> MemberSpec:
-        """Read the values that `to_dict` returned. Raises SpaceError for an operation that cannot be imported."""
+        """Read the values that `to_dict` returned. Raises an AutomtlError for a name that cannot be imported."""
+        EVERY_MODEL.find(values["model"])
         found = values["architecture"]
         architecture = None if found is None else Architecture.from_dict(found)
         network, inputs = NetworkSettings(**values["network"]), InputGroups(**values["inputs"])
@@ -252,13 +263,21 @@ class Predictor:
             MODEL.write(fresh, {}, checksums(fresh, files))
 
     @staticmethod
-    def load(folder: Path | str, precision: Precision = "full") -> Predictor:
-        """Read and verify a folder. Raises FileError that says what is wrong with it, SettingsError for `precision`."""
-        folder = Path(folder)
+    def load(folder: Path | str, precision: Precision = "full", *, allow: Collection[str] = ()) -> Predictor:
+        """Read and verify a folder, which is data: it imports no code but that of the packages in `allow`.
+
+        Raises FileError that says what is wrong with it, SettingsError for `precision`.
+        """
+        with allowing(allow), names_of_folder():
+            return Predictor._read(Path(folder), precision)
+
+    @staticmethod
+    def _read(folder: Path, precision: Precision) -> Predictor:
         manifest = MODEL.verify(folder, PARTS)
         foreign = f"it was written by automtl {manifest['automtl']}; use that one, or fit again"
         with _naming(folder, "schema.yaml", foreign):
             schema = Schema.read(folder / "schema.yaml")
+            check_metrics(schema.tasks)
         with _naming(folder, "encoder.json", foreign):
             arrays = safe_numpy.load_file(folder / "encoder.safetensors")
             encoder = Encoder.from_state(schema, read_part(folder, "encoder"), arrays)
