@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import reduce
+from functools import cached_property, reduce
 from operator import or_
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -26,6 +26,7 @@ from automtl.features.column_selection import EVERY_GROUP, InputGroups
 from automtl.features.coverage import Coverage
 from automtl.features.encoder import Encoder
 from automtl.features.gaps import Gap, find_gaps, require_known_keys, warn_of_gaps
+from automtl.features.row_encoder import RowEncoder
 from automtl.models.network import build
 from automtl.models.registry import EVERY_MODEL, new_model
 from automtl.models.settings import NetworkSettings
@@ -198,7 +199,12 @@ class Predictor:
 
     def encode_rows(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """Encode rows for `predict_rows`; the batch counts missing and unknown values as its `coverage`."""
-        return self.encode(read_table(rows), labels=False)
+        return self.row_encoder.encode(rows)
+
+    @cached_property
+    def row_encoder(self) -> RowEncoder:
+        """The encoder of `encode_rows`, which remembers what single values mean."""
+        return RowEncoder(self.encoder)
 
     def columns(self, batch: Batch) -> dict[str, np.ndarray]:
         """Return the columns of `predict` for encoded rows, (N,) each: tasks, then the stages of a funnel."""
