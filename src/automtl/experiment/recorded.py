@@ -15,6 +15,7 @@ from automtl.errors import FileError, SettingsError
 from automtl.experiment.source import Source, open_again
 from automtl.experiment.tree_candidates import SMALL_TREES
 from automtl.predictor import read_part
+from automtl.system.trust import names_of_folder
 from automtl.tables.schema import Schema
 from automtl.training.settings import TrainingSettings
 
@@ -38,7 +39,8 @@ class RecordedFit:
         """Read the settings of a run folder. Raises FileError."""
         values = dict(read_part(folder, "settings"))
         seed, table = int(values.pop("seed")), values.pop("table", None) or {}
-        return RecordedFit(Path(folder), make_settings(values), seed, table)
+        with names_of_folder():
+            return RecordedFit(Path(folder), make_settings(values), seed, table)
 
     @cached_property
     def leaderboard(self) -> tuple[Mapping[str, Any], ...]:
