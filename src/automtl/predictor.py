@@ -31,7 +31,7 @@ from automtl.models.settings import NetworkSettings
 from automtl.space import Architecture, SearchSpace
 from automtl.system.files import folder_written_whole, json_bytes, read_json
 from automtl.system.manifest import MODEL, checksums
-from automtl.tables.schema import Schema
+from automtl.tables.schema import Schema, stage_names
 from automtl.tables.table import read_table
 from automtl.training.evaluation import predict_logits, scores_of
 from automtl.training.metrics import Scores, Undefined, Value, evaluate, evaluate_stages, mtl_loss, stage_scores
@@ -167,6 +167,15 @@ class Predictor:
         table = read_table(source)
         batch = self.encode(table, history, labels=False)
         self.compare_coverage(table, batch, allow_unknown)
+        return self.score_columns(batch)
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """Names of the columns of scores: the tasks, then the stages of a funnel."""
+        return (*self.schema.task_names, *stage_names(self.schema.tasks))
+
+    def score_columns(self, batch: Batch) -> pl.DataFrame:
+        """Score encoded rows: the columns that `predict` describes."""
         scores = self.scores(batch)
         tasks = {task.name: scores(index) for index, task in enumerate(self.schema.tasks)}
         return pl.DataFrame(tasks | stage_scores(scores, self.schema.tasks))

@@ -152,11 +152,17 @@ class Histories:
         """
         if not self.plan.keys:
             return HistoryInputs.nothing(table.height)
+        return self.inputs(self.new_rows(table, vocabularies), vocabularies, self.state)
+
+    def learns_from(self, columns: Collection[str]) -> bool:
+        """Tell whether the rows of a new table with these columns know of its earlier rows: if it has labels."""
         needed = {*self.schema.task_names, *self.schema.condition_columns}
-        labelled = not self.plan.frozen and needed <= set(table.columns)
+        return bool(self.plan.keys) and not self.plan.frozen and needed <= set(columns)
+
+    def new_rows(self, table: pl.DataFrame, vocabularies: Vocabularies) -> Rows:
+        """Read the rows of a new table, which are events if it has labels; see `of`."""
         absent = [pl.lit(None).alias(name) for name in self.schema.outcomes if name not in table.columns]
-        rows = self.rows(table.with_columns(absent), vocabularies, happened=labelled)
-        return self.inputs(rows, vocabularies, self.state)
+        return self.rows(table.with_columns(absent), vocabularies, happened=self.learns_from(table.columns))
 
     def replayed(self, table: pl.DataFrame, log: pl.DataFrame, vocabularies: Vocabularies) -> HistoryInputs:
         """Return the inputs of any rows as they were at their time, when all that is known comes from a log."""
