@@ -45,6 +45,13 @@ def test_one_row_and_many_rows_are_scored_alike(predictor: Predictor, log: pl.Da
     assert (whole - alone).abs().max() < 1e-5  # type: ignore[operator]
 
 
+def test_rows_of_python_values_are_scored_as_a_table_is(predictor: Predictor, log: pl.DataFrame) -> None:
+    rows = log.head(20).to_dicts()
+    found, expected = predictor.predict_rows(rows), predictor.predict(rows)
+    assert list(found) == expected.columns
+    assert all((found[name] == expected[name].to_numpy()).all() for name in found)
+
+
 def test_products_in_16_bits_move_scores_a_little_and_only_where_asked(predictor: Predictor, log: pl.DataFrame) -> None:
     assert isinstance(predictor.network, Ensemble)
     members = zip(predictor.spec.members, predictor.network.members, strict=True)

@@ -22,7 +22,8 @@ def predict_command(
     prefix: Annotated[str, typer.Option(help="Put this before the names of scores.")] = "",
     history: LogOption = None,
     format: Annotated[
-        Literal["csv", "tsv", "jsonl", "parquet", "arrow"] | None, typer.Option(help="Else the ending of --out says it.")
+        Literal["csv", "tsv", "jsonl", "parquet", "arrow"] | None,
+        typer.Option(help="Else the ending of --out says it."),
     ] = None,
     rows_per_piece: Annotated[int, typer.Option(min=1, help="Rows in memory at a time, about.")] = 1 << 16,
     precision: PrecisionOption = "full",

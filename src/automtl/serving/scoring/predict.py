@@ -59,8 +59,8 @@ class Scoring:
             counter.add(len(unit.batch))
 
     def _scored(self, unit: Unit) -> pl.DataFrame:
-        scores = self.predictor.score_columns(unit.batch).rename(lambda name: f"{self.prefix}{name}")
-        return pl.concat([unit.kept, scores], how="horizontal") if unit.kept.width else scores
+        scores = {f"{self.prefix}{name}": values for name, values in self.predictor.columns(unit.batch).items()}
+        return pl.DataFrame({**{name: unit.kept[name] for name in self.kept.names}, **scores})
 
     def warn(self, cursor: Cursor) -> None:
         """Warn of columns that are less known in all rows than they were at fit."""
@@ -118,8 +118,9 @@ def predict_table(
         cursor = units.cursor
         if cursor.rows:
             callback(Notice(f"an earlier run has scored {cursor.rows:,} rows; this one goes on from there"))
-        for table, cursor in job.tables(stream, cursor):
-            units.add(len(units.folders), table, cursor)
+        for table, then in job.tables(stream, cursor):
+            units.add(len(units.folders), table, then)
+        cursor = units.cursor
         job.warn(cursor)
         target.write(units, kept)
     return cursor.rows
@@ -131,8 +132,9 @@ def _to_standard_output(job: Scoring, target: Target) -> int:
     with TemporaryDirectory(prefix="automtl-") as folder, ExitStack() as stack:
         stream = job.stream(Work(Path(folder)))
         writer = opened(output, target.kind, False, stack)
-        for table, cursor in job.tables(stream, cursor):
+        for table, then in job.tables(stream, Cursor()):
             writer.write(table)
             output.flush()
+            cursor = then
     job.warn(cursor)
     return cursor.rows

@@ -119,9 +119,7 @@ class TableFiles:
         """Read all rows of all parts as one table. Raises TableError for parts whose values have no common type."""
         return join_tables([(f"'{part.path}'", part.read()) for part in self.parts if part.rows != 0])
 
-    def pieces(
-        self, columns: Sequence[str], rows: int, place: Place, texts: Sequence[str] = ()
-    ) -> Iterator[Piece]:
+    def pieces(self, columns: Sequence[str], rows: int, place: Place, texts: Sequence[str] = ()) -> Iterator[Piece]:
         """Read columns from a place on, about `rows` rows at a time; a column may have another type in each piece.
 
         texts: columns that pieces of CSV files also hold as they are written.
@@ -222,9 +220,7 @@ def _group_ends(path: Path) -> np.ndarray:
     return np.cumsum([0, *(about.row_group(group).num_rows for group in range(about.num_row_groups))])
 
 
-def _csv_pieces(
-    part: Part, columns: Sequence[str], rows: int, start: Place, kept: Sequence[str]
-) -> Iterator[Piece]:
+def _csv_pieces(part: Part, columns: Sequence[str], rows: int, start: Place, kept: Sequence[str]) -> Iterator[Piece]:
     assert part.csv is not None
     place = start
     for texts, byte in part.csv.texts(max(int(rows * part.csv.row_bytes), 1), start.row, start.byte):
