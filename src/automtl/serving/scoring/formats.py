@@ -96,12 +96,12 @@ WRITERS: dict[Format, Callable[[IO[bytes]], Writer]] = {
 }  # fmt: skip
 
 
-def format_of(path: Path, given: str | None = None) -> Format:
+def format_of(path: Path, given: Format | None = None) -> Format:
     """Return the form that is given or, without one, that a file's name says. Raises TableError."""
     if given is not None:
         if given not in FORMATS:
             raise TableError(f"--format {given}: there are {', '.join(FORMATS)}")
-        return cast(Format, given)
+        return given
     if not has_suffix(path, WRITTEN):
         raise TableError(f"'{path}': cannot write this ending; use one of {', '.join(WRITTEN)}, or give --format")
     if has_suffix(path, CSV_SUFFIXES):

@@ -47,8 +47,8 @@ def history_inputs(
         with work.step(STEP) as folder:
             _write(folder, _inputs(histories, vocabularies, source, log, callback))
     folder, lists = work.folder / STEP, (work.done(STEP) or {})["lists"]
-    numbers = np.load(folder / "numbers.npy", mmap_mode="r")
-    return HistoryInputs(numbers, tuple(np.load(folder / f"list.{place}.npy", mmap_mode="r") for place in range(lists)))
+    numbers = np.load(folder / "numbers.npy", mmap_mode="c")
+    return HistoryInputs(numbers, tuple(np.load(folder / f"list.{place}.npy", mmap_mode="c") for place in range(lists)))
 
 
 def _told(log: str | None) -> str:

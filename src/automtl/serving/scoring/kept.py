@@ -64,7 +64,7 @@ class KeptColumns:
         """Return the types of the columns of all rows, which come in parts. Texts become what all of them allow."""
         if self.as_texts:
             return _narrowed_types(self.names, parts)
-        found = common_types([("a part", dict(part.schema)) for part in parts])
+        found = common_types([("a part", {name: part.schema[name] for name in self.names}) for part in parts])
         return {name: pl.String() if dtype == pl.Null else dtype for name, dtype in found.items()}
 
     def typed(self, table: pl.DataFrame, types: dict[str, pl.DataType]) -> pl.DataFrame:

@@ -16,12 +16,13 @@ from automtl.features.batch import Batch
 from automtl.features.chunk import LISTS
 from automtl.features.coverage import Coverage
 from automtl.features.encoder import Encoder
-from automtl.features.histories import HistoryInputs, texts_alike
+from automtl.features.histories import HistoryInputs
 from automtl.predictor import Predictor
 from automtl.serving.scoring.kept import KeptColumns
 from automtl.system.threads import ahead
-from automtl.tables.derive import completed, simple_fields
+from automtl.tables.derive import completed, derive
 from automtl.tables.reading.files import Piece, Place, TableFiles
+from automtl.tables.schema import Schema
 from automtl.tables.values.lists import as_parts
 
 
@@ -136,24 +137,21 @@ class Stream:
 
         The columns of lists are read for it, until they are as long as the encoder reads.
         """
-        fields = [one for one in simple_fields(self.encoder.schema) if one.kind in LISTS]
-        limit = self.encoder.settings.max_values
-        most, found = [one.max_values or limit for one in fields], [1 for _ in fields]
-        names = [one.name for one in fields if one.name in self.source.columns]
-        for piece in self.source.pieces(names, self.rows, Place()) if names else ():
+        schema, limit = self.encoder.schema, self.encoder.settings.max_values
+        lists = [one for one in schema.fields if one.kind in LISTS]
+        if not lists:
+            return []
+        names = {one.name for one in lists} | {one.target for one in lists}
+        own = Schema(tuple(one for one in schema.fields if one.name in names), schema.tasks)
+        most, found = [one.max_values or limit for one in lists], [1 for _ in lists]
+        for piece in self.source.pieces([name for name in self.source.columns if name in names], self.rows, Place()):
             with located(self.source, piece):
-                table = texts_alike(completed_lists(piece.table, self.encoder), self.encoder.schema, names)
-                sizes = [as_parts(table[one.name], one, limit)[1].max(initial=1) for one in fields]
-            found = [max(own, int(size)) for own, size in zip(found, sizes, strict=True)]
+                table = derive(completed(piece.table, own), own, {})
+                sizes = [as_parts(table[one.name], one, limit)[1].max(initial=1) for one in lists]
+            found = [max(before, int(size)) for before, size in zip(found, sizes, strict=True)]
             if found == most:
                 break
         return found
-
-
-def completed_lists(table: pl.DataFrame, encoder: Encoder) -> pl.DataFrame:
-    """Add the list fields that a table may lack."""
-    fields = tuple(one for one in encoder.schema.fields if one.kind in LISTS)
-    return completed(table, replace(encoder.schema, fields=fields, history=False, outcomes=(), target_encoding=()))
 
 
 def _widened(batch: Batch, widths: list[int]) -> Batch:

@@ -29,7 +29,7 @@ class Target:
     overwrite: bool = False
 
     @staticmethod
-    def of(out: str, given: str | None, overwrite: bool) -> Target:
+    def of(out: str, given: Format | None, overwrite: bool) -> Target:
         """Read the options. Raises TableError for a form there is not, FileError for what must not be replaced."""
         if out == STANDARD_OUTPUT:
             kind = format_of(Path("standard.csv"), given)

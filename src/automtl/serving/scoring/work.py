@@ -57,7 +57,7 @@ class Units:
     def tables(self) -> Iterator[pl.DataFrame]:
         """Read the units, one after another."""
         for folder in self.folders:
-            yield pl.read_ipc(folder / CONTENT, memory_map=False)
+            yield pl.read_ipc(folder / CONTENT)
 
 
 def plan_of(model: Path, source: TableFiles, log: str | None, options: dict[str, Any]) -> dict[str, Any]:
