@@ -16,12 +16,14 @@ from automtl.cli.options import (
     PrecisionOption,
     TableArgument,
     UnknownOption,
+    loading,
 )
 from automtl.cli.progress import Live
 from automtl.cli.show import save, show_metrics, show_run, show_table
 
 
 @app.command("evaluate")
+@loading
 def evaluate_command(
     model: ModelArgument,
     table: TableArgument,
@@ -37,6 +39,7 @@ def evaluate_command(
 
 
 @app.command("update")
+@loading
 def update_command(
     model: ModelArgument,
     log: Annotated[str, typer.Argument(help="Later events with their labels: a table.", show_default=False)],
@@ -57,6 +60,7 @@ def update_command(
 
 
 @app.command("inspect")
+@loading
 def inspect_command(model: ModelArgument) -> None:
     """Show the architecture, parameters and metrics of a saved model."""
     from automtl.models.network import count_parameters
@@ -71,6 +75,7 @@ def inspect_command(model: ModelArgument) -> None:
 
 
 @app.command("leaderboard")
+@loading
 def leaderboard_command(model: ModelArgument, out: JsonOption = None) -> None:
     """List every model that a fit trained: its metrics, cost and share in the final scores."""
     from automtl.experiment.leaderboard import read_leaderboard
@@ -83,6 +88,7 @@ def leaderboard_command(model: ModelArgument, out: JsonOption = None) -> None:
 
 
 @app.command("distill")
+@loading
 def distill_command(
     model: ModelArgument,
     table: Annotated[str | None, typer.Argument(help="The table of the fit; else it is where it was.")] = None,
@@ -105,6 +111,7 @@ def distill_command(
 
 
 @app.command("report")
+@loading
 def report_command(
     folder: Annotated[Path, typer.Argument(help="A folder written by fit or compare.", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="The page; report.html unless --pictures is given.")] = None,
@@ -119,6 +126,7 @@ def report_command(
 
 
 @app.command("importance")
+@loading
 def importance_command(
     model: ModelArgument,
     table: TableArgument,
@@ -137,6 +145,7 @@ def importance_command(
 
 
 @app.command("freshness")
+@loading
 def freshness_command(
     model: ModelArgument,
     table: TableArgument,

@@ -7,11 +7,12 @@ from typing import Annotated, Literal
 import typer
 
 from automtl.cli.app import app
-from automtl.cli.options import LogOption, ModelArgument, PrecisionOption, TableArgument, UnknownOption
+from automtl.cli.options import LogOption, ModelArgument, PrecisionOption, TableArgument, UnknownOption, loading
 from automtl.cli.progress import Live, resumable
 
 
 @app.command("predict")
+@loading
 def predict_command(
     model: ModelArgument,
     table: TableArgument,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import is_not
 from typing import Any
@@ -110,10 +110,19 @@ class Histories:
         """
         table = completed(table, self.schema)
         events = Events.of(table, self.schema) if happened else nothing_of(table, self.schema, self.plan)
-        if self.state.newest >= LIKELY[0]:
-            require_unit(table[str(self.schema.time)], self.history.unit)
+        self._require_unit(table)
         rows = read_rows(table, self.schema, self.plan, events, np.full(table.height, happened))
         return self.with_items(rows, table, vocabularies)
+
+    def times(self, table: pl.DataFrame) -> np.ndarray:
+        """Read the times of a table, (n,) int64 microseconds, as `rows` does. Raises an AutomtlError."""
+        found = moments_of(table, self.schema)
+        self._require_unit(table)
+        return found
+
+    def _require_unit(self, table: pl.DataFrame) -> None:
+        if self.state.newest >= LIKELY[0]:
+            require_unit(table[str(self.schema.time)], self.history.unit)
 
     def with_items(self, rows: Rows, table: pl.DataFrame, vocabularies: Vocabularies) -> Rows:
         """Add the ids of the fields that sequences hold."""
@@ -154,15 +163,15 @@ class Histories:
             return HistoryInputs.nothing(table.height)
         return self.inputs(self.new_rows(table, vocabularies), vocabularies, self.state)
 
-    def learns_from(self, columns: Collection[str]) -> bool:
-        """Tell whether the rows of a new table with these columns know of its earlier rows: if it has labels."""
-        needed = {*self.schema.task_names, *self.schema.condition_columns}
-        return bool(self.plan.keys) and not self.plan.frozen and needed <= set(columns)
-
     def new_rows(self, table: pl.DataFrame, vocabularies: Vocabularies) -> Rows:
         """Read the rows of a new table, which are events if it has labels; see `of`."""
         absent = [pl.lit(None).alias(name) for name in self.schema.outcomes if name not in table.columns]
-        return self.rows(table.with_columns(absent), vocabularies, happened=self.learns_from(table.columns))
+        return self.rows(table.with_columns(absent), vocabularies, happened=self.takes(table.columns))
+
+    def takes(self, columns: Iterable[str]) -> bool:
+        """Tell whether rows with these columns are events themselves, since they have labels."""
+        needed = {*self.schema.task_names, *self.schema.condition_columns}
+        return not self.plan.frozen and needed <= set(columns)
 
     def replayed(self, table: pl.DataFrame, log: pl.DataFrame, vocabularies: Vocabularies) -> HistoryInputs:
         """Return the inputs of any rows as they were at their time, when all that is known comes from a log."""

@@ -32,7 +32,7 @@ def needs_whole(predictor: Predictor, source: TableFiles, log: str | None) -> bo
     if log is not None and histories is None:
         raise SettingsError("the model was fitted without histories; leave the log of histories out")
     return histories is not None and bool(histories.plan.keys) and (
-        log is not None or histories.learns_from(source.columns)
+        log is not None or histories.takes(source.columns)
     )  # fmt: skip
 
 
