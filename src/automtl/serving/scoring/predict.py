@@ -87,10 +87,11 @@ def predict_table(
 
     The scores are those of `Predictor.predict`, bit by bit, in the table's order. `out`: a file, whose ending says its
     form; a folder, if it is one or ends with '/', which gets a file of `format` for each piece; '-': standard output,
-    as CSV or, by `format`, lines of JSON. `prefix`: before the names of scores; `history`: a log, see `predict`.
-    `allow`: packages that a model's own code is in, see `Predictor.load`. `rows_per_piece` bounds the memory; it is rounded up to batches. A hidden folder beside `out` keeps what is done: if
-    the call is stopped, the same call goes on from there. `out` appears whole or not at all. Raises FileError if it
-    exists, unless `overwrite` is set, or if another process writes it.
+    as CSV or, by `format`, lines of JSON. `prefix`: before the names of scores; `history`: a log, see `predict`;
+    `allow`: packages of a model's own code, see `Predictor.load`. `rows_per_piece` bounds the memory; it is rounded up
+    to batches. A hidden folder beside `out` keeps what is done: if the call is stopped, the same call goes on from
+    there. `out` appears whole or not at all. Raises FileError if it exists, unless `overwrite` is set, or if another
+    process writes it.
 
     >>> log = automtl.synthetic_log(rows=500, seed=0)
     >>> log.write_parquet("log.parquet")
