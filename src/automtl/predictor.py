@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
-from functools import reduce
+from functools import cached_property, reduce
 from operator import or_
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -26,16 +26,27 @@ from automtl.features.column_selection import EVERY_GROUP, InputGroups
 from automtl.features.coverage import Coverage
 from automtl.features.encoder import Encoder
 from automtl.features.gaps import Gap, find_gaps, require_known_keys, warn_of_gaps
+from automtl.features.row_encoder import RowEncoder
 from automtl.models.network import build
 from automtl.models.registry import EVERY_MODEL, new_model
 from automtl.models.settings import NetworkSettings
 from automtl.space import Architecture, SearchSpace
 from automtl.system.files import folder_written_whole, json_bytes, read_json
 from automtl.system.manifest import MODEL, checksums
+from automtl.system.trust import allowing, names_of_folder
 from automtl.tables.schema import Schema
 from automtl.tables.table import read_table
 from automtl.training.evaluation import predict_logits, scores_of
-from automtl.training.metrics import Scores, Undefined, Value, evaluate, evaluate_stages, mtl_loss, stage_scores
+from automtl.training.metrics import (
+    Scores,
+    Undefined,
+    Value,
+    check_metrics,
+    evaluate,
+    evaluate_stages,
+    mtl_loss,
+    stage_scores,
+)
 
 Precision = Literal["full", "auto"]
 PARTS = ("schema.yaml", "encoder.json", "encoder.safetensors", "architecture.json", "coverage.json")
@@ -76,7 +87,8 @@ class MemberSpec:
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> MemberSpec:
-        """Read the values that `to_dict` returned. Raises SpaceError for an operation that cannot be imported."""
+        """Read the values that `to_dict` returned. Raises an AutomtlError for a name that cannot be imported."""
+        EVERY_MODEL.find(values["model"])
         found = values["architecture"]
         architecture = None if found is None else Architecture.from_dict(found)
         network, inputs = NetworkSettings(**values["network"]), InputGroups(**values["inputs"])
@@ -187,7 +199,12 @@ class Predictor:
 
     def encode_rows(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """Encode rows for `predict_rows`; the batch counts missing and unknown values as its `coverage`."""
-        return self.encode(read_table(rows), labels=False)
+        return self.row_encoder.encode(rows)
+
+    @cached_property
+    def row_encoder(self) -> RowEncoder:
+        """The encoder of `encode_rows`, which remembers what single values mean."""
+        return RowEncoder(self.encoder)
 
     def columns(self, batch: Batch) -> dict[str, np.ndarray]:
         """Return the columns of `predict` for encoded rows, (N,) each: tasks, then the stages of a funnel."""
@@ -276,13 +293,21 @@ class Predictor:
             MODEL.write(fresh, {}, checksums(fresh, files))
 
     @staticmethod
-    def load(folder: Path | str, precision: Precision = "full") -> Predictor:
-        """Read and verify a folder. Raises FileError that says what is wrong with it, SettingsError for `precision`."""
-        folder = Path(folder)
+    def load(folder: Path | str, precision: Precision = "full", *, allow: Collection[str] = ()) -> Predictor:
+        """Read and verify a folder, which is data: it imports no code but that of the packages in `allow`.
+
+        Raises FileError that says what is wrong with it, SettingsError for `precision`.
+        """
+        with allowing(allow), names_of_folder():
+            return Predictor._read(Path(folder), precision)
+
+    @staticmethod
+    def _read(folder: Path, precision: Precision) -> Predictor:
         manifest = MODEL.verify(folder, PARTS)
         foreign = f"it was written by automtl {manifest['automtl']}; use that one, or fit again"
         with _naming(folder, "schema.yaml", foreign):
             schema = Schema.read(folder / "schema.yaml")
+            check_metrics(schema.tasks)
         with _naming(folder, "encoder.json", foreign):
             arrays = safe_numpy.load_file(folder / "encoder.safetensors")
             encoder = Encoder.from_state(schema, read_part(folder, "encoder"), arrays)
