@@ -1,1 +1,1 @@
-"""What takes a saved model from its folder to production."""
+"""Roads of a saved model from its folder to production."""

@@ -10,7 +10,7 @@ from automtl.serving.online.events import Change, Row
 
 @dataclass(frozen=True)
 class Recorded:
-    """What became of changes.
+    """Counts tell what became of changes.
 
     events, labels: how many events, and later posts of labels, were taken in. Not taken in: `repeated`, known already;
     `late`, older than what may still change; `untimed`, without a time. `waiting`: labels of events that are not known

@@ -1,4 +1,4 @@
-"""What a client says of events: that one happened (its row), or what came of it (its labels), by the event's id."""
+"""Clients say of events that one happened (its row), or what came of it (its labels), by the event's id."""
 
 from __future__ import annotations
 

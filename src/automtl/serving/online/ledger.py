@@ -1,4 +1,4 @@
-"""What a model's histories know after a sequence of changes: what is settled, and the events that may still change."""
+"""The ledger of a model's histories: what is settled, and the events that may still change."""
 
 from __future__ import annotations
 
