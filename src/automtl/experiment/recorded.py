@@ -12,6 +12,7 @@ from automtl.config import Settings, make_settings
 from automtl.errors import FileError, SettingsError
 from automtl.experiment.source import Source, open_again
 from automtl.predictor import read_part
+from automtl.system.trust import names_of_folder
 from automtl.tables.schema import Schema
 
 
@@ -34,7 +35,8 @@ class RecordedFit:
         """Read the settings of a run folder. Raises FileError."""
         values = dict(read_part(folder, "settings"))
         seed, table = int(values.pop("seed")), values.pop("table", None) or {}
-        return RecordedFit(Path(folder), make_settings(values), seed, table)
+        with names_of_folder():
+            return RecordedFit(Path(folder), make_settings(values), seed, table)
 
     def open(self, given: Any, schema: Schema) -> Source:
         """Open the rows of the fit, in the same parts. `given`: the table; None where it is where it was.

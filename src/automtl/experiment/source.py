@@ -20,6 +20,7 @@ from automtl.features.encoder import Encoder, with_histories
 from automtl.features.histories import FittedHistories, HistoryInputs, fit_histories
 from automtl.features.settings import EncoderSettings
 from automtl.system.progress import Callback
+from automtl.system.trust import names_of_folder
 from automtl.tables.columns import ColumnRoles, check_columns, of_some_tasks, resolve_schema
 from automtl.tables.history_text import tell_history
 from automtl.tables.infer import check_labels
@@ -182,7 +183,7 @@ def open_source(
     """
     check_seed(seed)
     if is_prepared(given):
-        return _open_folder(PreparedFolder.open(given), tasks, roles, schema, settings)
+        return _open_folder(_opened(given), tasks, roles, schema, settings)
     table = read_table(given)
     schema = resolve_schema(table, tasks, roles, schema)
     check_schema(table, schema)
@@ -216,6 +217,14 @@ def open_again(given: Any, schema: Schema, split: SplitSettings, seed: int) -> S
         return FolderSource(PreparedFolder.open(given), schema)
     table = read_table(given)
     return TableSource(split_table(table, schema, split, seed), schema, seed, table_digest(table))
+
+
+def _opened(given: Any) -> PreparedFolder:
+    """Open a prepared table, which is data: it imports only packages that are allowed."""
+    folder = PreparedFolder.open(given)
+    with names_of_folder():
+        check_metrics(folder.schema.tasks)
+    return folder
 
 
 def _open_folder(

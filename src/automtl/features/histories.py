@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from operator import is_not
 from typing import Any
@@ -110,10 +110,19 @@ class Histories:
         """
         table = completed(table, self.schema)
         events = Events.of(table, self.schema) if happened else nothing_of(table, self.schema, self.plan)
-        if self.state.newest >= LIKELY[0]:
-            require_unit(table[str(self.schema.time)], self.history.unit)
+        self._require_unit(table)
         rows = read_rows(table, self.schema, self.plan, events, np.full(table.height, happened))
         return self.with_items(rows, table, vocabularies)
+
+    def times(self, table: pl.DataFrame) -> np.ndarray:
+        """Read the times of a table, (n,) int64 microseconds, as `rows` does. Raises an AutomtlError."""
+        found = moments_of(table, self.schema)
+        self._require_unit(table)
+        return found
+
+    def _require_unit(self, table: pl.DataFrame) -> None:
+        if self.state.newest >= LIKELY[0]:
+            require_unit(table[str(self.schema.time)], self.history.unit)
 
     def with_items(self, rows: Rows, table: pl.DataFrame, vocabularies: Vocabularies) -> Rows:
         """Add the ids of the fields that sequences hold."""
@@ -152,11 +161,15 @@ class Histories:
         """
         if not self.plan.keys:
             return HistoryInputs.nothing(table.height)
-        needed = {*self.schema.task_names, *self.schema.condition_columns}
-        labelled = not self.plan.frozen and needed <= set(table.columns)
+        labelled = self.takes(table.columns)
         absent = [pl.lit(None).alias(name) for name in self.schema.outcomes if name not in table.columns]
         rows = self.rows(table.with_columns(absent), vocabularies, happened=labelled)
         return self.inputs(rows, vocabularies, self.state)
+
+    def takes(self, columns: Iterable[str]) -> bool:
+        """Tell whether rows with these columns are events themselves, since they have labels."""
+        needed = {*self.schema.task_names, *self.schema.condition_columns}
+        return not self.plan.frozen and needed <= set(columns)
 
     def replayed(self, table: pl.DataFrame, log: pl.DataFrame, vocabularies: Vocabularies) -> HistoryInputs:
         """Return the inputs of any rows as they were at their time, when all that is known comes from a log."""

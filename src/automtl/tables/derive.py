@@ -6,7 +6,7 @@ columns; text is written alike. All other fields are encoded as they are.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -46,13 +46,17 @@ def part_name(field: Field, part: TimePart) -> str:
     return derived_name(field.name, part)
 
 
-def derive(table: pl.DataFrame, schema: Schema, newest: Mapping[str, float]) -> pl.DataFrame:
+def derive(
+    table: pl.DataFrame, schema: Schema, newest: Mapping[str, float], fields: Sequence[Field] | None = None
+) -> pl.DataFrame:
     """Add the columns that `simple_fields` needs. `newest`: by time field, the time that ages count from, in days.
 
-    Raises EncodingError for a column that cannot be read as its kind says.
+    `fields`: some of the schema's, for a table that has their columns alone. Raises EncodingError for a column that
+    cannot be read as its kind says.
     """
-    table = table.with_columns(written_alike(table[field.name], field.text) for field in schema.fields if field.text)
-    for field in schema.fields:
+    fields = schema.fields if fields is None else fields
+    table = table.with_columns(written_alike(table[field.name], field.text) for field in fields if field.text)
+    for field in fields:
         if field.kind is FieldKind.TIME:
             moments = as_moments(table[field.name], field)
             parts = field.parts or TIME_PARTS
