@@ -138,7 +138,7 @@ def test_a_file_beyond_two_gigabytes_is_refused(folder: Path, monkeypatch: pytes
 def test_a_program_of_torch_scores_encoded_rows(folder: Path, log: pl.DataFrame, tmp_path: Path) -> None:
     out = tmp_path / "model.pt2"
     assert main_returns("export", folder, "--format", "torch", "--out", out) == 0
-    extra = {"automtl.json": ""}
+    extra = {"model.json": ""}
     run = torch.export.load(out, extra_files=extra).module()
     predictor = Predictor.load(folder)
     features = predictor.encode(log.head(30), labels=False).features
@@ -147,7 +147,7 @@ def test_a_program_of_torch_scores_encoded_rows(folder: Path, log: pl.DataFrame,
     assert list(found) == expected.columns
     for name, scores in found.items():
         np.testing.assert_allclose(scores.detach().numpy(), expected[name], rtol=1e-6, atol=1e-7)
-    assert json.loads(extra["automtl.json"])["lists"] == ["tags"]
+    assert json.loads(extra["model.json"])["lists"] == ["tags"]
 
 
 def main_returns(*words: Any) -> int:

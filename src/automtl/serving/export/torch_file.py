@@ -27,7 +27,7 @@ from automtl.system.manifest import MANIFEST, checksum
 from automtl.tables.schema import Task, TaskKind, stage_names
 from automtl.training.targets import Targets
 
-PROPERTIES = "automtl.json"  # of a file of torch, what it says of itself
+PROPERTIES = "model.json"  # of a file of torch, what it says of itself
 
 
 class Scored(nn.Module):
