@@ -1,4 +1,4 @@
-"""What a client sends to an exported model for the rows of a table."""
+"""The inputs of an exported model, made from the rows of a table."""
 
 from __future__ import annotations
 
