@@ -29,7 +29,7 @@ MOST_BYTES = 2**31 - 2**20  # of a file of ONNX, which is one message of protoco
 
 @dataclass(frozen=True)
 class Exported:
-    """What was written: the inputs, by name, the outputs, and how far the scores are from the predictor's."""
+    """The inputs of a written file, by name, its outputs, and how far its scores are from the predictor's."""
 
     inputs: tuple[RawInput, ...]
     outputs: tuple[str, ...]
