@@ -14,13 +14,15 @@ from automtl.ensemble.boosted_trees import BoostedTrees
 from automtl.ensemble.ensemble import Ensemble
 from automtl.errors import FileError, SettingsError
 from automtl.features.encoder import Encoder
+from automtl.features.layout import Layout
 from automtl.predictor import Predictor
 from automtl.serving.export.check import Agreement, check_inputs, check_scores
 from automtl.serving.export.columns import ROWS, Columns, RawInput
 from automtl.serving.export.features import Encoded, encoded, history_names
 from automtl.serving.export.graph import Graph, require_onnx
-from automtl.serving.export.network import CATEGORICAL, NUMERIC, network_graph, parts_of, traced
+from automtl.serving.export.network import CATEGORICAL, NUMERIC, Part, network_graph, parts_of, traced
 from automtl.serving.export.scores import mixed, scores
+from automtl.serving.export.trees import tree_logits
 from automtl.system.files import write_whole
 from automtl.system.manifest import MANIFEST, checksum
 
@@ -92,16 +94,25 @@ def _logits(graph: Graph, predictor: Predictor, features: Encoded) -> str:
     """Return the logits, (N, T), of the model or of the ensemble."""
     network, layout = predictor.network, predictor.encoder.layout
     parts = parts_of(network, layout)
-    for one in parts:
-        if isinstance(one.model, BoostedTrees):
-            raise SettingsError("boosted trees cannot be exported yet; use 'automtl distill', or fit without trees")
-    model = network_graph(traced(parts, layout))
+    networks = [one for one in parts if not isinstance(one.model, BoostedTrees)]
+    found = iter(_network_logits(graph, networks, layout, features) if networks else ())
+    logits = [
+        tree_logits(graph, one.model, features, one.numbers, one.lists)
+        if isinstance(one.model, BoostedTrees)
+        else next(found)
+        for one in parts
+    ]
+    if not isinstance(network, Ensemble):
+        return logits[0]
+    return mixed(graph, logits, network.weights.numpy(), network.stages)
+
+
+def _network_logits(graph: Graph, networks: list[Part], layout: Layout, features: Encoded) -> list[str]:
+    """Return the logits, (N, T) each, of networks."""
+    model = network_graph(traced(networks, layout))
     given = [one.name for one in model.graph.input]
     values = dict(zip(given, (features.categorical, features.numeric, *features.lists), strict=True))
-    found = graph.embed(model, "network/", values)
-    if not isinstance(network, Ensemble):
-        return found[0]
-    return mixed(graph, found, network.weights.numpy(), network.stages)
+    return graph.embed(model, "network/", values)
 
 
 def serialized(model: Any) -> bytes:
