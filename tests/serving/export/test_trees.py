@@ -50,9 +50,13 @@ def _learnable(rows: Batch) -> Batch:
 def session(model: BoostedTrees) -> Any:
     """Load a graph of encoded inputs, which returns the trees' inputs and logits."""
     graph, layout = Graph(), small_layout()
-    lists = tuple(graph.input(f"list.{place}", np.int64, ["rows", f"l{place}"], "") for place in range(len(layout.lists)))
+    lists = tuple(
+        graph.input(f"list.{place}", np.int64, ["rows", f"l{place}"], "") for place in range(len(layout.lists))
+    )
     features = Encoded(
-        graph.input("categorical", np.int64, ["rows", 2], ""), graph.input("numeric", np.float32, ["rows", 3], ""), lists
+        graph.input("categorical", np.int64, ["rows", 2], ""),
+        graph.input("numeric", np.float32, ["rows", 3], ""),
+        lists,
     )
     graph.output("matrix", tree_matrix(graph, model.inputs, features, 3, len(lists)), np.float32, ["rows", "columns"])
     graph.output("logits", tree_logits(graph, model, features, 3, len(lists)), np.float32, ["rows", "tasks"])

@@ -120,7 +120,7 @@ class Ensemble:
         self.splits.append(0.0 if by_set else float(forest.threshold[node]))
         # NaN is read as 0 where nothing is missing
         reads_zero = forest.missing[node] == Missing.NONE and not by_set
-        way = 0.0 <= forest.threshold[node] if reads_zero else bool(forest.default_left[node]) and not by_set
+        way = forest.threshold[node] >= 0.0 if reads_zero else bool(forest.default_left[node]) and not by_set
         self.missing_true.append(int(way))
         self._way(self.true_leafs, self.true_nodes, int(forest.left[node]))
         self._way(self.false_leafs, self.false_nodes, int(forest.right[node]))
