@@ -11,17 +11,6 @@ from automtl.cli import fit, compare, prepare, model, predict, refit, serve, for
 
 # isort: on
 __all__ = [
-    "app",
-    "compare",
-    "data",
-    "export",
-    "fit",
-    "forms",
-    "main",
-    "model",
-    "predict",
-    "prepare",
-    "refit",
-    "serve",
+    "app", "compare", "data", "export", "fit", "forms", "main", "model", "predict", "prepare", "refit", "serve",
     "table",
-]
+]  # fmt: skip

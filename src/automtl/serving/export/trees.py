@@ -26,8 +26,8 @@ def tree_logits(graph: Graph, model: BoostedTrees, features: Encoded, numbers: i
     """
     if not isinstance(model, TreeModel):
         raise SettingsError(
-            f"the trees of {type(model).__name__} count ids while they score, for which ONNX has no operator; fit without "
-            "model 'catboost' (LightGBM's trees can be exported), or use 'automtl distill'"
+            f"the trees of {type(model).__name__} count ids while they score, for which ONNX has no operator; "
+            "fit without model 'catboost' (LightGBM's trees can be exported), or use 'automtl distill'"
         )
     return _sums(graph, model.forest, tree_matrix(graph, model.inputs, features, numbers, lists))
 
