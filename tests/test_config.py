@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Iterator
+from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
+from pydantic import TypeAdapter
 
 from automtl.config import Settings, make_settings, read_settings
 from automtl.errors import SettingsError
+from automtl.search import STRATEGIES
 
 
 @pytest.mark.parametrize(
@@ -52,3 +58,36 @@ def test_presets_and_ensemble_may_be_given_by_their_other_names() -> None:
     assert Settings(**given) == made == make_settings({"ensemble": False, "presets": [{"name": "a"}]})  # type: ignore[arg-type]
     with pytest.raises(SettingsError, match="blended"):
         make_settings({"blended": False, "ensemble": True})
+
+
+def sections() -> list[type]:
+    """All classes that settings are made of, those of every strategy's search included."""
+    return [Settings, *(STRATEGIES.find(name).settings_class() for name in STRATEGIES)]
+
+
+def numbers_of(kind: type) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield the numeric settings of a class with their JSON schema; durations are read elsewhere."""
+    schema = TypeAdapter(kind).json_schema()
+    for section in (schema, *schema.get("$defs", {}).values()):
+        for name, entry in section.get("properties", {}).items():
+            for form in (entry, *entry.get("anyOf", ())):
+                if form.get("type") in ("number", "integer") and name not in ("time_limit", "max_latency"):
+                    yield name, form
+
+
+@pytest.mark.parametrize("kind", sections(), ids=lambda kind: kind.__name__)
+def test_every_number_has_a_smallest_and_a_largest_value(kind: type) -> None:
+    found = list(numbers_of(kind))
+    assert found
+    for name, form in found:
+        assert {"minimum", "exclusiveMinimum"} & set(form), name
+        assert {"maximum", "exclusiveMaximum"} & set(form), name
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf, -math.inf, -1, 1e300, "nan", [], {}])
+def test_numbers_that_no_work_could_use_are_refused_by_name(value: Any) -> None:
+    for section in ("split", "encoder", "network", "training", "trees", "selection", "search", "budget"):
+        kind = type(getattr(Settings(), section))
+        for name in {name for name, _ in numbers_of(kind)} & {one.name for one in fields(kind)}:
+            with pytest.raises(SettingsError, match=name):
+                make_settings({section: {name: value}})

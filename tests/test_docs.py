@@ -46,7 +46,7 @@ def test_the_reference_has_every_section_and_default() -> None:
     for line in (
         "## search (strategy halving)",
         "| `search.prune_at` | ",
-        "| `training.learning_rate` | `float, > 0` | `0.001` |",
+        "| `training.learning_rate` | `float, > 0, <= 10` | `0.001` |",
         "| `model` | `str` | `automtl` |",
     ):
         assert line in page

@@ -15,7 +15,8 @@ FLOORS = (
     ("errors", "_version"), ("system",), ("tables",), ("histories",), ("features",), ("dataset",), ("nn",),
     ("operations",), ("space",), ("training",), ("models",), ("search", "ensemble"),
     ("report", "predictor", "trackers"), ("config",),
-    ("experiment",), ("comparison",), ("paper", "serving"), ("estimator", "testing"), ("cli",), ("__init__", "__main__"),
+    ("experiment",), ("comparison",), ("paper", "serving"), ("estimator", "testing"), ("cli",),
+    ("__init__", "__main__"),
 )  # fmt: skip
 FLOOR = {name: floor for floor, names in enumerate(FLOORS) for name in names}
 FILES = sorted(SOURCE.rglob("*.py"))

@@ -151,7 +151,8 @@ def test_a_model_of_ones_own_is_saved_by_its_import_path_and_found_in_a_new_proc
 ) -> None:
     settings, roles = replace(tiny, model=own_model, reference=own_model), ColumnRoles(drop=("like", "buy", "cart"))
     run = fit_table(log, ["click"], roles=roles, settings=settings, out=tmp_path / "run")
-    command = [sys.executable, "-m", "automtl", "predict", str(tmp_path / "run"), str(log_file), "--out"]
+    allow = ["--allow", "somebodys_models"]
+    command = [sys.executable, "-m", "automtl", "predict", str(tmp_path / "run"), str(log_file), *allow, "--out"]
 
     def predict(**changes: str) -> subprocess.CompletedProcess[str]:
         environment = os.environ | changes
@@ -178,7 +179,7 @@ def test_a_model_whose_code_has_changed_says_so(
     sys.modules.pop("somebodys_models")
     (tmp_path / "code" / "somebodys_models.py").write_text(MODEL.replace("range(2)", "range(3)"))
     with pytest.raises(FileError, match=r"run' cannot be loaded: weights.safetensors does not fit.*has the code of"):
-        Predictor.load(tmp_path / "run")
+        Predictor.load(tmp_path / "run", allow=["somebodys_models"])
 
 
 def test_what_is_no_model_is_told_before_anything_is_trained(log: pl.DataFrame, tiny: Settings) -> None:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from automtl.experiment.distill import distill
     from automtl.experiment.freshness import freshness
     from automtl.experiment.prepare import prepare_table
+    from automtl.experiment.refit import refit_model
     from automtl.experiment.update import update_model
     from automtl.features.encoder import Encoder
     from automtl.operations import Operation
@@ -70,6 +71,7 @@ _MODULES = {
     "prepare_table": "experiment.prepare",
     "read_settings": "config",
     "read_table": "tables.table",
+    "refit_model": "experiment.refit",
     "reproduce": "paper",
     "synthetic_log": "tables.synthetic",
     "update_model": "experiment.update",
@@ -79,8 +81,8 @@ __all__ = [
     "Architecture", "AutoMTL", "AutomtlError", "ColumnRoles", "ComparisonSettings", "Dataset", "Encoder", "Event",
     "Experiment", "Metric", "Operation", "Predictor", "Progress", "Schema", "SearchResult", "SearchSpace",
     "SearchStrategy", "Settings", "Task", "__version__", "check_table", "compare_table", "distill", "fit_table",
-    "freshness", "infer_schema", "prepare_table", "read_settings", "read_table", "reproduce", "synthetic_log",
-    "update_model",
+    "freshness", "infer_schema", "prepare_table", "read_settings", "read_table", "refit_model", "reproduce",
+    "synthetic_log", "update_model",
 ]  # fmt: skip
 
 

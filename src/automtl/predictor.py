@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import cached_property, reduce
@@ -18,7 +18,6 @@ from torch import nn
 
 from automtl.dataset.prepared import PreparedFolder, is_prepared
 from automtl.dataset.store import DataLoaderSettings, data_loader
-from automtl.ensemble.boosted_trees import BoostedTrees
 from automtl.ensemble.ensemble import Ensemble, Member, trees_of
 from automtl.errors import AutomtlError, FileError, SettingsError
 from automtl.features.batch import Batch
@@ -33,10 +32,20 @@ from automtl.models.settings import NetworkSettings
 from automtl.space import Architecture, SearchSpace
 from automtl.system.files import folder_written_whole, json_bytes, read_json
 from automtl.system.manifest import MODEL, checksums
+from automtl.system.trust import allowing, names_of_folder
 from automtl.tables.schema import Schema
 from automtl.tables.table import read_table
 from automtl.training.evaluation import predict_logits, scores_of
-from automtl.training.metrics import Scores, Undefined, Value, evaluate, evaluate_stages, mtl_loss, stage_scores
+from automtl.training.metrics import (
+    Scores,
+    Undefined,
+    Value,
+    check_metrics,
+    evaluate,
+    evaluate_stages,
+    mtl_loss,
+    stage_scores,
+)
 
 Precision = Literal["full", "auto"]
 PARTS = ("schema.yaml", "encoder.json", "encoder.safetensors", "architecture.json", "coverage.json")
@@ -77,7 +86,8 @@ class MemberSpec:
 
     @staticmethod
     def from_dict(values: dict[str, Any]) -> MemberSpec:
-        """Read the values that `to_dict` returned. Raises SpaceError for an operation that cannot be imported."""
+        """Read the values that `to_dict` returned. Raises an AutomtlError for a name that cannot be imported."""
+        EVERY_MODEL.find(values["model"])
         found = values["architecture"]
         architecture = None if found is None else Architecture.from_dict(found)
         network, inputs = NetworkSettings(**values["network"]), InputGroups(**values["inputs"])
@@ -282,13 +292,21 @@ class Predictor:
             MODEL.write(fresh, {}, checksums(fresh, files))
 
     @staticmethod
-    def load(folder: Path | str, precision: Precision = "full") -> Predictor:
-        """Read and verify a folder. Raises FileError that says what is wrong with it, SettingsError for `precision`."""
-        folder = Path(folder)
+    def load(folder: Path | str, precision: Precision = "full", *, allow: Collection[str] = ()) -> Predictor:
+        """Read and verify a folder, which is data: it imports no code but that of the packages in `allow`.
+
+        Raises FileError that says what is wrong with it, SettingsError for `precision`.
+        """
+        with allowing(allow), names_of_folder():
+            return Predictor._read(Path(folder), precision)
+
+    @staticmethod
+    def _read(folder: Path, precision: Precision) -> Predictor:
         manifest = MODEL.verify(folder, PARTS)
         foreign = f"it was written by automtl {manifest['automtl']}; use that one, or fit again"
         with _naming(folder, "schema.yaml", foreign):
             schema = Schema.read(folder / "schema.yaml")
+            check_metrics(schema.tasks)
         with _naming(folder, "encoder.json", foreign):
             arrays = safe_numpy.load_file(folder / "encoder.safetensors")
             encoder = Encoder.from_state(schema, read_part(folder, "encoder"), arrays)
@@ -336,9 +354,9 @@ def _learned(network: nn.Module) -> dict[str, bytes]:
     """Return the files that hold the parameters and trees of a model, by name."""
     weights = network.state_dict()
     files = {
-        _tree_file(trees, place, task): file
+        f"trees.{place}.{name}": content
         for place, trees in enumerate(trees_of(network))
-        for task, file in enumerate(trees.files())
+        for name, content in trees.files().items()
     }
     if weights:
         files[WEIGHTS] = safe_torch.save({name: value.contiguous() for name, value in weights.items()})
@@ -348,13 +366,19 @@ def _learned(network: nn.Module) -> dict[str, bytes]:
 def _restore(network: nn.Module, folder: Path) -> None:
     """Load the files that `_learned` made into a model."""
     for place, trees in enumerate(trees_of(network)):
-        trees.restore([(folder / _tree_file(trees, place, task)).read_bytes() for task in range(len(trees.tasks))])
+        with _blaming(", ".join(f"'trees.{place}.{name}'" for name in trees.file_names())):
+            trees.restore({name: (folder / f"trees.{place}.{name}").read_bytes() for name in trees.file_names()})
     if network.state_dict():
         network.load_state_dict(safe_torch.load_file(folder / WEIGHTS))
 
 
-def _tree_file(trees: BoostedTrees, place: int, task: int) -> str:
-    return f"trees.{place}.{task}.{trees.suffix}"
+@contextmanager
+def _blaming(files: str) -> Iterator[None]:
+    """Name the files that an error of the block is about."""
+    try:
+        yield
+    except FileError as error:
+        raise FileError(f"{files} cannot be used: {error}; {MODEL.remedy}") from None
 
 
 def _plain_tasks(found: dict[str, dict[str, Value]]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ space: {experts: 2, layers: 1, keep: 1, expert_layers: ["my_package.operation:Ga
 network: {embedding_size: 4, width: 8, towers: [8]}
 training: {epochs: 1, batch_size: 256}
 """
+ALLOWED = ("--allow", "my_package")
 LAWS = """
 from pathlib import Path
 from automtl.operations import operation
@@ -106,8 +107,8 @@ def test_operation_strategy_and_metric_are_fitted_saved_and_loaded_in_a_new_proc
     assert len(json.loads((folder / "history.json").read_text())["search"]["parameters"]) == 3
     click = json.loads((folder / "metrics.json").read_text())["test"]["tasks"]["click"]
     assert {"auc", "top_decile_lift"} <= set(click)
-    said = outside.python("-m", "automtl", "evaluate", "searched", "log.parquet").stdout
-    outside.automtl("predict", "searched", "log.parquet", "--out", "scores.parquet")
+    said = outside.python("-m", "automtl", "evaluate", "searched", "log.parquet", *ALLOWED).stdout
+    outside.automtl("predict", "searched", "log.parquet", "--out", "scores.parquet", *ALLOWED)
     log, scores = (pl.read_parquet(outside.folder / name) for name in ("log.parquet", "scores.parquet"))
     labels = log["click"].to_numpy()[np.argsort(-scores["click"].to_numpy())]
     assert f"{labels[:150].mean() / labels.mean():.4f}" in said
@@ -120,9 +121,11 @@ def test_a_model_is_fitted_saved_and_loaded_in_a_new_process(outside: Outside, s
     )
     (member,) = json.loads((outside.folder / "modelled" / "architecture.json").read_text())["members"]
     assert member["model"] == model
-    outside.automtl("predict", "modelled", "log.parquet", "--out", "scores.csv")
-    said = outside.automtl("predict", "modelled", "log.parquet", "--out", "none.csv", packages=False, code=2)
-    assert "my_package.model" in said and "PYTHONPATH" in said and len(said.strip().splitlines()) == 1
+    outside.automtl("predict", "modelled", "log.parquet", "--out", "scores.csv", *ALLOWED)
+    said = outside.automtl("predict", "modelled", "log.parquet", "--out", "none.csv", *ALLOWED, packages=False, code=2)
+    assert "my_package.m" in said and "PYTHONPATH" in said and len(said.strip().splitlines()) == 1
+    said = outside.automtl("predict", "modelled", "log.parquet", "--out", "none.csv", code=2)
+    assert "--allow my_package" in said and len(said.strip().splitlines()) == 1
     assert not (outside.folder / "none.csv").exists()
 
 

@@ -17,12 +17,14 @@ from automtl.cli.options import (
     TableArgument,
     TableOut,
     UnknownOption,
+    loading,
 )
 from automtl.cli.progress import Live
 from automtl.cli.show import save, show_metrics, show_run, show_table
 
 
 @app.command("evaluate")
+@loading
 def evaluate_command(
     model: ModelArgument,
     table: TableArgument,
@@ -38,6 +40,7 @@ def evaluate_command(
 
 
 @app.command("predict")
+@loading
 def predict_command(
     model: ModelArgument, table: TableArgument, out: TableOut, history: LogOption = None,
     precision: PrecisionOption = "full", allow_unknown: UnknownOption = False,
@@ -52,6 +55,7 @@ def predict_command(
 
 
 @app.command("update")
+@loading
 def update_command(
     model: ModelArgument,
     log: Annotated[str, typer.Argument(help="Later events with their labels: a table.", show_default=False)],
@@ -72,6 +76,7 @@ def update_command(
 
 
 @app.command("inspect")
+@loading
 def inspect_command(model: ModelArgument) -> None:
     """Show the architecture, parameters and metrics of a saved model."""
     from automtl.models.network import count_parameters
@@ -86,6 +91,7 @@ def inspect_command(model: ModelArgument) -> None:
 
 
 @app.command("leaderboard")
+@loading
 def leaderboard_command(model: ModelArgument, out: JsonOption = None) -> None:
     """List every model that a fit trained: its metrics, cost and share in the final scores."""
     from automtl.experiment.leaderboard import read_leaderboard
@@ -98,6 +104,7 @@ def leaderboard_command(model: ModelArgument, out: JsonOption = None) -> None:
 
 
 @app.command("distill")
+@loading
 def distill_command(
     model: ModelArgument,
     table: Annotated[str | None, typer.Argument(help="The table of the fit; else it is where it was.")] = None,
@@ -120,6 +127,7 @@ def distill_command(
 
 
 @app.command("report")
+@loading
 def report_command(
     folder: Annotated[Path, typer.Argument(help="A folder written by fit or compare.", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="The page; report.html unless --pictures is given.")] = None,
@@ -134,6 +142,7 @@ def report_command(
 
 
 @app.command("importance")
+@loading
 def importance_command(
     model: ModelArgument,
     table: TableArgument,
@@ -152,6 +161,7 @@ def importance_command(
 
 
 @app.command("freshness")
+@loading
 def freshness_command(
     model: ModelArgument,
     table: TableArgument,

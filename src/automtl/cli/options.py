@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 import typer
 
 from automtl.errors import SettingsError
+from automtl.system.trust import allowing
 
 if TYPE_CHECKING:
     from automtl.comparison import ComparisonSettings
@@ -26,6 +27,10 @@ JsonOption = Annotated[Path | None, typer.Option("--out", help="Write the result
 UnknownOption = Annotated[bool, typer.Option("--allow-unknown", help="Score even if no id of a key column is known.")]
 LogOption = Annotated[
     str | None, typer.Option("--history", help="A log: all histories come from it, as they were at each row's time.")
+]
+AllowOption = Annotated[
+    list[str],
+    typer.Option("--allow", metavar="PACKAGE", help="A package of your own that the folder's names may import."),
 ]
 PrecisionOption = Annotated[
     Literal["full", "auto"], typer.Option(help="Of matrix products; auto: bf16 where supported.")
@@ -173,3 +178,23 @@ def sharing(command: Callable[..., None]) -> Callable[..., None]:
         places += [place.replace(kind=Parameter.KEYWORD_ONLY, annotation=types[n]) for n, place in shared.items()]
     flat.__signature__ = Signature(places)  # type: ignore[attr-defined]
     return flat
+
+
+def loading(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that reads folders, which may come from somebody else, the option --allow."""
+    hints = get_type_hints(command, include_extras=True)
+
+    @wraps(command)
+    def allowed(*, allow: Sequence[str], **given: Any) -> None:
+        with allowing(allow):
+            command(**given)
+
+    places = [
+        own.replace(
+            kind=Parameter.KEYWORD_ONLY, annotation=hints[name] if isinstance(own.annotation, str) else own.annotation
+        )
+        for name, own in signature(command).parameters.items()
+    ]  # fmt: skip
+    places.append(Parameter("allow", Parameter.KEYWORD_ONLY, default=[], annotation=AllowOption))
+    allowed.__signature__ = Signature(places)  # type: ignore[attr-defined]
+    return allowed

@@ -59,10 +59,13 @@ class DataLoaderSettings:
     memory_bytes: int | None = Limit(
         default=None,
         ge=1,
+        le=1 << 50,
         description="Larger rows are kept in files and pass through a shuffle buffer; unset: a quarter of the memory.",
     )
     mapped: bool = Limit(default=False, description="Whether rows of any size are kept in files.")
-    part_rows: int = Limit(default=1_000_000, ge=1, description="Rows that are encoded at a time.")
+    part_rows: int = Limit(
+        default=1_000_000, ge=1, le=1_000_000_000_000, description="Rows that are encoded at a time."
+    )
 
     @property
     def budget_bytes(self) -> int:

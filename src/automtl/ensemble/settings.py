@@ -16,10 +16,10 @@ from automtl.tables.entries import CONFIG
 class CatBoostSettings:
     """Parameters that CatBoost's trees have in place of LightGBM's."""
 
-    learning_rate: float = Limit(default=0.05, gt=0, description="Share of each tree's output that is added.")
+    learning_rate: float = Limit(default=0.05, gt=0, le=10, description="Share of each tree's output that is added.")
     depth: int = Limit(default=6, ge=1, le=16, description="Depth of a tree, whose splits are alike on each level.")
     column_share: float = Limit(default=0.3, gt=0, le=1, description="Share of the columns that each level sees.")
-    l2: float = Limit(default=3.0, ge=0, description="L2 penalty of the values of the leaves.")
+    l2: float = Limit(default=3.0, ge=0, le=1e9, description="L2 penalty of the values of the leaves.")
     one_hot: int = Limit(
         default=64, ge=2, le=255, description="Fields of at most this many ids are split by single ids, too."
     )
@@ -29,19 +29,22 @@ class CatBoostSettings:
 class TreeSettings:
     """Parameters of boosted trees, one booster a task; all but three are LightGBM's alone."""
 
-    rounds: int = Limit(default=2000, ge=1, description="Trees of a booster, at most.")
+    rounds: int = Limit(default=2000, ge=1, le=1_000_000, description="Trees of a booster, at most.")
     patience: int = Limit(
-        default=50, ge=1, description="Rounds without a better validation loss that end the training."
+        default=50, ge=1, le=1_000_000_000, description="Rounds without a better validation loss that end the training."
     )
-    learning_rate: float = Limit(default=0.025, gt=0, description="Share of each tree's output that is added.")
-    leaves: int = Limit(default=16, ge=2, description="Leaves of a tree, at most.")
-    min_leaf_rows: int = Limit(default=20, ge=1, description="Least number of training rows in a leaf.")
+    learning_rate: float = Limit(default=0.025, gt=0, le=10, description="Share of each tree's output that is added.")
+    leaves: int = Limit(default=16, ge=2, le=131_072, description="Leaves of a tree, at most.")
+    min_leaf_rows: int = Limit(
+        default=20, ge=1, le=1_000_000_000, description="Least number of training rows in a leaf."
+    )
     column_share: float = Limit(default=1.0, gt=0, le=1, description="Share of the columns that each tree sees.")
     row_share: float = Limit(default=0.8, gt=0, le=1, description="Share of the rows that each tree sees.")
-    l2: float = Limit(default=1.0, ge=0, description="L2 penalty of the values of the leaves.")
+    l2: float = Limit(default=1.0, ge=0, le=1e9, description="L2 penalty of the values of the leaves.")
     max_rows: int = Limit(
         default=4_000_000,
         ge=1,
+        le=1_000_000_000_000,
         description="Training rows that are drawn, at most, and validation rows: all of them are held in memory.",
     )
     catboost: CatBoostSettings = field(default_factory=lambda: CatBoostSettings())
@@ -57,8 +60,12 @@ class TreeSettings:
 class SelectionSettings:
     """Ensemble selection on validation rows, and bounds that the selected models keep to together."""
 
-    bags: int = Limit(default=10, ge=0, description="Random halves of the networks to select from; 0: only from all.")
-    steps: int = Limit(default=12, ge=1, description="Models that a selection adds, at most, with repetition.")
+    bags: int = Limit(
+        default=10, ge=0, le=10_000, description="Random halves of the networks to select from; 0: only from all."
+    )
+    steps: int = Limit(
+        default=12, ge=1, le=10_000, description="Models that a selection adds, at most, with repetition."
+    )
     boosted_trees: Literal["all", "one"] = Limit(
         default="all", description="Which boosted trees are trained: of all kinds and inputs, or one alone."
     )
@@ -66,7 +73,7 @@ class SelectionSettings:
         default=None, gt=0, description="Time in which all models together score one row, at most; unset: no bound."
     )
     max_parameters: int | None = Limit(
-        default=None, ge=1, description="Parameters that all models together may have; unset: no bound."
+        default=None, ge=1, le=1 << 50, description="Parameters that all models together may have; unset: no bound."
     )
 
     @property

@@ -13,6 +13,7 @@ from automtl.report.folder import PAGE, comparison_report, picture_files, run_re
 from automtl.report.run import RunValues, run_pictures
 from automtl.system.files import read_json, write_whole, writing
 from automtl.system.manifest import COMPARISON, MODEL
+from automtl.system.trust import names_of_folder
 from automtl.tables.schema import Schema
 
 RESULTS = "comparison.json"  # written when a comparison has ended
@@ -25,7 +26,12 @@ def report_folder(
 
     Without either, the page is report.html in the working directory. Raises FileError.
     """
-    folder = Path(folder)
+    with names_of_folder():
+        return _report(Path(folder), out, pictures, png=png)
+
+
+def _report(folder: Path, out: Path | str | None, pictures: Path | str | None, *, png: bool) -> list[Path]:
+    """Write what `report_folder` describes."""
     if COMPARISON.matches(folder):
         comparison = read_comparison(folder)
         page, drawn = partial(comparison_report, comparison), partial(comparison_pictures, comparison)

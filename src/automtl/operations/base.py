@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from automtl.nn.mixture import Mixture
 
+LARGEST = 65_536  # number of an operation: more units or heads than any layer has
 Generator: TypeAlias = "torch.Generator"
 Modules: TypeAlias = "Mixture | Sequence[nn.Module]"
 
@@ -44,9 +45,9 @@ class Operation(ABC):
     blocks: ClassVar[tuple[Block, ...]]
 
     def __post_init__(self) -> None:
-        """Raise SpaceError for a number below 1."""
-        if any(value < 1 for value in self.numbers):
-            raise SpaceError(f"operation '{self}': the number must be at least 1")
+        """Raise SpaceError for a number below 1 or beyond any use."""
+        if any(not 1 <= value <= LARGEST for value in self.numbers):
+            raise SpaceError(f"operation '{self}': the number must be at least 1 and at most {LARGEST:,}")
 
     @staticmethod
     @abstractmethod

@@ -55,11 +55,16 @@ IMPROVES = 2e-4  # share of the ensemble's loss that a training must save
 class HalvingSettings(SearchSettings):
     """Settings of the strategy `halving`."""
 
-    trainings: int = Limit(default=5, ge=1, description="Networks that are trained, at least until they pause.")
-    patience: int | None = Limit(
-        default=None, ge=1, description="Trainings in a row that do not improve the ensemble, which end the search."
+    trainings: int = Limit(
+        default=5, ge=1, le=1_000_000, description="Networks that are trained, at least until they pause."
     )
-    pause_after: int = Limit(default=3, ge=1, description="Evaluations after which a training pauses.")
+    patience: int | None = Limit(
+        default=None,
+        ge=1,
+        le=1_000_000_000,
+        description="Trainings in a row that do not improve the ensemble, which end the search.",
+    )
+    pause_after: int = Limit(default=3, ge=1, le=1_000_000, description="Evaluations after which a training pauses.")
     promoted: float = Limit(default=0.5, gt=0, le=1, description="Share of the paused trainings that go on.")
     sampler: Literal["random", "evolution"] = Limit(
         default="evolution", description="Where networks come from: all are drawn, or half are changes of good ones."

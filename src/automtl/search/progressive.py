@@ -22,22 +22,30 @@ class ProgressiveSettings(RegularizedSettings):
     """Settings of the strategy `progressive`."""
 
     candidates: int | None = Limit(
-        default=2, ge=2, description="Candidates of a choice that run where alpha moves; unset: all."
+        default=2, ge=2, le=1_000_000, description="Candidates of a choice that run where alpha moves; unset: all."
     )
     trained_candidates: int | None = Limit(
-        default=2, ge=1, description="Candidates of a choice that run where weights move; unset: all."
+        default=2, ge=1, le=1_000_000, description="Candidates of a choice that run where weights move; unset: all."
     )
-    architecture_every: int = Limit(default=2, ge=1, description="Steps of the weights for each step of alpha.")
+    architecture_every: int = Limit(
+        default=2, ge=1, le=1_000_000, description="Steps of the weights for each step of alpha."
+    )
     architecture_rest: float = Limit(default=0.2, ge=0, lt=1, description="Share of the steps before alpha moves.")
     prune_at: tuple[float, ...] = Limit(
         default=(0.3, 0.5, 0.7),
         description="Shares of the steps after which half of the candidates go; at the last all but the strongest.",
     )
     patience: int | None = Limit(
-        default=3, ge=2, description="Equal evaluations after the last pruning that end the search; unset: none."
+        default=3,
+        ge=2,
+        le=1_000_000_000,
+        description="Equal evaluations after the last pruning that end the search; unset: none.",
     )
     trial_rows: int = Limit(
-        default=100_000, ge=0, description="Greatest number of rows of a trial of the baseline check; 0: no check."
+        default=100_000,
+        ge=0,
+        le=1_000_000_000_000,
+        description="Greatest number of rows of a trial of the baseline check; 0: no check.",
     )
     baseline_pooling: str = Limit(default="linear", description="Pooling that the baseline check tries.")
     baseline_layers: tuple[str, ...] = Limit(

@@ -30,7 +30,10 @@ class RandomSettings(SteppedSettings):
     """Settings of the strategy `random`; without `trials` its budget is that of an `automtl` search."""
 
     trials: int | None = Limit(
-        default=None, ge=1, description="Architectures to train; unset: as many as cost what the automtl search does."
+        default=None,
+        ge=1,
+        le=1_000_000,
+        description="Architectures to train; unset: as many as cost what the automtl search does.",
     )
 
 

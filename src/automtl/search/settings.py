@@ -29,14 +29,21 @@ class SteppedSettings(SearchSettings):
     """The budget of a search that is counted in steps."""
 
     epochs: float = Limit(
-        default=0.75, gt=0, description="Passes over the rows that the search draws; may be a fraction."
+        default=0.75, gt=0, le=1_000_000, description="Passes over the rows that the search draws; may be a fraction."
     )
-    min_steps: int = Limit(default=200, ge=1, description="Least number of steps, where the epochs ask for fewer.")
-    max_steps: int = Limit(default=300, ge=1, description="Greatest number of steps, where the epochs ask for more.")
+    min_steps: int = Limit(
+        default=200, ge=1, le=1_000_000_000, description="Least number of steps, where the epochs ask for fewer."
+    )
+    max_steps: int = Limit(
+        default=300, ge=1, le=1_000_000_000, description="Greatest number of steps, where the epochs ask for more."
+    )
     max_rows: int = Limit(
-        default=400_000, ge=1, description="Greatest number of training rows that are drawn, and of validation rows."
+        default=400_000,
+        ge=1,
+        le=1_000_000_000_000,
+        description="Greatest number of training rows that are drawn, and of validation rows.",
     )
-    batch_size: int = Limit(default=256, ge=2, description="Rows of a batch.")
+    batch_size: int = Limit(default=256, ge=2, le=100_000_000, description="Rows of a batch.")
 
     @property
     def num_rows(self) -> int:
@@ -59,19 +66,24 @@ class DifferentiableSettings(SteppedSettings):
 
     optimizer: Literal["adam", "sgd"] = Limit(default="adam", description="The optimizer of the supernet's weights.")
     learning_rate: float = Limit(
-        default=2e-3, gt=0, description="The weights' first learning rate; it decays by a cosine."
+        default=2e-3, gt=0, le=10, description="The weights' first learning rate; it decays by a cosine."
     )
-    weight_decay: float = Limit(default=1e-5, ge=0, description="Weight decay of the supernet's weights.")
+    weight_decay: float = Limit(default=1e-5, ge=0, le=1e3, description="Weight decay of the supernet's weights.")
     architecture_learning_rate: float = Limit(
-        default=0.02, gt=0, description="Learning rate of the candidates' logits."
+        default=0.02, gt=0, le=10, description="Learning rate of the candidates' logits."
     )
-    selection_learning_rate: float = Limit(default=0.02, gt=0, description="Learning rate of the experts' logits.")
+    selection_learning_rate: float = Limit(
+        default=0.02, gt=0, le=10, description="Learning rate of the experts' logits."
+    )
     cost_weight: float = Limit(
         default=0.003,
         ge=0,
+        le=1e6,
         description="Share of the validation loss that one unit of the logarithm of multiply-adds costs.",
     )
-    stop_every: int = Limit(default=5, ge=1, description="Moves of alpha from one comparison of gradients to the next.")
+    stop_every: int = Limit(
+        default=5, ge=1, le=1_000_000, description="Moves of alpha from one comparison of gradients to the next."
+    )
     pretrained_embedding: bool = Limit(
         default=True, description="Whether the search starts from the embedding of the model that chose the inputs."
     )
@@ -83,14 +95,19 @@ class RegularizedSettings(DifferentiableSettings):
 
     warm_up: float = Limit(default=1 / 3, ge=0, lt=1, description="Share of the steps before experts are selected.")
     auxiliary_loss: bool = Limit(default=True, description="Whether tasks are kept apart in their choice of experts.")
-    auxiliary_weight: float = Limit(default=0.1, ge=0, description="Weight of the auxiliary loss in the warm-up.")
+    auxiliary_weight: float = Limit(
+        default=0.1, ge=0, le=1e6, description="Weight of the auxiliary loss in the warm-up."
+    )
     early_stopping: bool = Limit(default=True, description="Whether operations that overfit are stopped.")
     stop_threshold: float = Limit(
         default=0.5,
         gt=0,
+        le=1e6,
         description="Greatest 1 - cosine of training and validation gradients of an operation that does not overfit.",
     )
-    stop_patience: int = Limit(default=3, ge=1, description="Comparisons above the threshold that stop an operation.")
+    stop_patience: int = Limit(
+        default=3, ge=1, le=1_000_000, description="Comparisons above the threshold that stop an operation."
+    )
 
 
 PUBLISHED: dict[str, Any] = {

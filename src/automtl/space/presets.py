@@ -69,13 +69,18 @@ class SpaceSettings:
     expert_layers: tuple[str, ...] | None = Limit(
         default=None, description="Candidates of each layer of an expert; unset: those of the preset."
     )
-    experts: int = Limit(default=8, ge=1, description="Number of experts (E), the greatest where it is chosen.")
-    fewest_experts: int | None = Limit(
-        default=None, ge=1, description="Least number of experts; unset: that of the preset, or all."
+    experts: int = Limit(
+        default=8, ge=1, le=1_024, description="Number of experts (E), the greatest where it is chosen."
     )
-    layers: int = Limit(default=3, ge=1, description="Layers of an expert.")
+    fewest_experts: int | None = Limit(
+        default=None, ge=1, le=1_024, description="Least number of experts; unset: that of the preset, or all."
+    )
+    layers: int = Limit(default=3, ge=1, le=64, description="Layers of an expert.")
     keep: int | None = Limit(
-        default=None, ge=1, description="Experts a task keeps (K); unset: 6 for up to two tasks, 4 for three, else 3."
+        default=None,
+        ge=1,
+        le=1_024,
+        description="Experts a task keeps (K); unset: 6 for up to two tasks, 4 for three, else 3.",
     )
     interaction: bool = Limit(default=True, description="Whether there is a block of feature interaction.")
     expert_interaction: bool = Limit(

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Generic, TypeVar
 
 from automtl.errors import AutomtlError, suggestion
+from automtl.system.trust import may_import
 
 Member = TypeVar("Member")
 
@@ -56,8 +57,18 @@ class Registry(Generic[Member]):
         return path
 
     def find(self, name: str) -> Member:
-        """Find the member of a short name or an import path. Raises `error`, which names what there is."""
-        found = self._import(name, self.path(name))
+        """Find the member of a short name or an import path. Raises `error`, which names what there is.
+
+        An import path that a folder names is imported only if its package is allowed (automtl.system.trust).
+        """
+        path = self.path(name)
+        if name not in self.aliases and not may_import(path):
+            package = path.partition(":")[0].partition(".")[0]
+            raise self.error(
+                f"{self.kind} '{name}' is code of the package '{package}', which a folder may not import by itself; "
+                f"if you trust that package, add: --allow {package} (in Python: allow=['{package}'])"
+            )
+        found = self._import(name, path)
         if not self.accepts(found):
             raise self.error(f"{self.kind} '{name}' is not {self.expected}")
         return found  # type: ignore[no-any-return]
@@ -74,7 +85,7 @@ class Registry(Generic[Member]):
     def _import(self, name: str, path: str) -> Any:
         try:
             return resolve(path)
-        except Exception as error:  # whatever a user's module raises
+        except (Exception, SystemExit) as error:  # whatever a user's module raises
             reason, remedy = _reason(error), _remedy(path, error)
         if name in self.extras:
             remedy = f"pip install 'automtl[{self.extras[name]}]'"
@@ -97,7 +108,7 @@ def resolve(path: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
-def _reason(error: Exception) -> str:
+def _reason(error: BaseException) -> str:
     """Say what went wrong, and where in a user's file, unless the file was not found at all."""
     if isinstance(error, AttributeError | ModuleNotFoundError | ValueError):
         return str(error)
@@ -105,7 +116,7 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error} ('{last.filename}', line {last.lineno})"
 
 
-def _remedy(path: str, error: Exception) -> str:
+def _remedy(path: str, error: BaseException) -> str:
     """Say what to do. The working directory is not searched: a folder from somebody else must not run code."""
     top = path.partition(":")[0].split(".")[0]
     if not isinstance(error, ModuleNotFoundError) or error.name != top:

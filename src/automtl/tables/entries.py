@@ -8,7 +8,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError
 
 from automtl.errors import SchemaError
 
-CONFIG = ConfigDict(extra="forbid")
+CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)  # of all settings and schemas
 Entry = TypeVar("Entry")
 
 

@@ -98,7 +98,7 @@ class History:
     last: int = Limit(default=3, ge=0, le=100)
     session: Seconds = 1800.0
     frozen: bool = False
-    max_keys: int = Limit(default=10_000_000, ge=1)
+    max_keys: int = Limit(default=10_000_000, ge=1, le=1_000_000_000_000)
     sequence: Annotated[SequenceHistory | Literal[False] | None, BeforeValidator(_sequence)] = None
     unit: Literal["ns", "us", "ms", "s", "min", "h", "d"] | None = None
 

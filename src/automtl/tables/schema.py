@@ -83,7 +83,7 @@ class Field:
     pooling: Literal["mean", "sum", "max", "attention"] = "mean"
     optional: bool = False
     target: str | None = None
-    max_values: int | None = Limit(default=None, ge=1)
+    max_values: int | None = Limit(default=None, ge=1, le=1_000_000)
     form: NumericForm | None = None
     decimal: Literal[".", ","] | None = None
     thousands: Literal[",", ".", " ", "'"] | None = None
@@ -93,9 +93,9 @@ class Field:
     parts: tuple[TimePart, ...] | None = None
     of: tuple[str, str] | None = None
     text: tuple[Literal["strip", "lower"], ...] | None = None
-    min_count: int | None = Limit(default=None, ge=1)
-    max_ids: int | None = Limit(default=None, ge=1)
-    hashed_ids: int | None = Limit(default=None, ge=0)
+    min_count: int | None = Limit(default=None, ge=1, le=1_000_000_000_000)
+    max_ids: int | None = Limit(default=None, ge=1, le=2_000_000_000)
+    hashed_ids: int | None = Limit(default=None, ge=0, le=2_000_000_000)
 
     def __post_init__(self) -> None:
         for option, kinds in _KINDS.items():
@@ -135,11 +135,11 @@ class Task:
 
     name: str
     kind: TaskKind = TaskKind.BINARY
-    weight: float = 1.0
+    weight: float = Limit(default=1.0, le=1e9)
     condition: str | None = None
     transform: Literal["log1p"] | None = None
     clip: tuple[float, float] | None = None
-    positive_weight: float | None = Limit(default=None, gt=0)
+    positive_weight: float | None = Limit(default=None, gt=0, le=1e6)
     negative_share: float | None = Limit(default=None, gt=0, le=1)
     metrics: tuple[str, ...] | None = None
     after: str | None = None

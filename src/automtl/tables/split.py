@@ -33,7 +33,10 @@ class SplitSettings:
     )
     shares: Shares = Limit(default=(0.7, 0.1, 0.2), description="Shares of training, validation and test rows.")
     valid_share_of_train: float = Limit(
-        default=0.2, description="Share of training rows for validation where a split column names no such rows."
+        default=0.2,
+        gt=0,
+        lt=1,
+        description="Share of training rows for validation where a split column names no such rows.",
     )
 
     def __post_init__(self) -> None:

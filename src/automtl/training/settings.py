@@ -28,16 +28,23 @@ BALANCINGS: Registry[Callable[..., Any]] = Registry(
 class TrainingSettings:
     """Adam with early stopping on validation rows; the best weights are restored."""
 
-    epochs: int = Field(default=40, ge=1, description="Passes over the training rows, at most.")
-    batch_size: int = Field(default=1024, ge=1, description="Rows of a step.")
-    learning_rate: float = Field(default=1e-3, gt=0, description="Learning rate of Adam.")
-    weight_decay: float = Field(default=1e-5, ge=0, description="L2 penalty of all weights but embeddings.")
-    embedding_weight_decay: float = Field(default=1e-4, ge=0, description="L2 penalty of embedding tables.")
-    patience: int = Field(default=2, ge=1, description="Evaluations without a better one that end the training.")
-    evaluate_every: int = Field(
-        default=1_000_000_000, ge=1, description="Rows between two evaluations; there is one after each epoch, too."
+    epochs: int = Field(default=40, ge=1, le=1_000_000, description="Passes over the training rows, at most.")
+    batch_size: int = Field(default=1024, ge=1, le=100_000_000, description="Rows of a step.")
+    learning_rate: float = Field(default=1e-3, gt=0, le=10, description="Learning rate of Adam.")
+    weight_decay: float = Field(default=1e-5, ge=0, le=1e3, description="L2 penalty of all weights but embeddings.")
+    embedding_weight_decay: float = Field(default=1e-4, ge=0, le=1e3, description="L2 penalty of embedding tables.")
+    patience: int = Field(
+        default=2, ge=1, le=1_000_000_000, description="Evaluations without a better one that end the training."
     )
-    gradient_clip: float = Field(default=10.0, gt=0, description="Largest norm of the gradient of all weights.")
+    evaluate_every: int = Field(
+        default=1_000_000_000,
+        ge=1,
+        le=1_000_000_000_000,
+        description="Rows between two evaluations; there is one after each epoch, too.",
+    )
+    gradient_clip: float = Field(
+        default=10.0, gt=0, le=1e12, description="Largest norm of the gradient of all weights."
+    )
     averaging: float = Field(
         default=0.99, ge=0, lt=1, description="Decay of the moving average of the weights, a step; 0: no average."
     )
