@@ -262,7 +262,6 @@ class RowEncoder:
         rows = Rows(self._times(raw, histories), keys, nothing, nothing > 0, np.zeros(size, np.bool_), items)
         return with_histories(batch, histories.inputs(rows, self.encoder.vocabularies, histories.state))
 
-
     def _times(self, raw: RawRows, histories: Histories) -> np.ndarray:
         """Return the times of rows as histories read them, (B,) int64."""
         name = str(histories.schema.time)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -138,7 +139,7 @@ class Settled:
         given = self.arrays[name][(slice(None), *index)]
         here = (places >= 0).nonzero()[0]
         if len(here) == len(places):
-            return given[places]
+            return np.asarray(given[places])
         found = nothing(name, (len(places), *given.shape[1:]), given.dtype)
         if len(here) == 0:
             return found
@@ -179,7 +180,7 @@ class Settled:
         return replace(left, few=self.few.take(np.flatnonzero(np.isin(few, kept))))
 
 
-def nothing(name: str, shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:  # type: ignore[type-arg]
+def nothing(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
     """Return what an array of some shape holds of no events, in the memory of one number; it is not written to."""
     return np.ndarray(shape, dtype, np.array(NOTHING[name], dtype), strides=(0,) * len(shape))
 

@@ -22,7 +22,6 @@ from automtl.histories.sorting import changes, latest, running
 from automtl.histories.state import State
 from automtl.tables.values.times import NO_TIME
 
-
 FEW_ROWS = 1 << 10  # of a log whose outcomes are worked on together, since the number of calls takes the time then
 
 
