@@ -36,7 +36,7 @@ from automtl.system.files import folder_written_whole, json_bytes, read_json
 from automtl.system.hardware import device_of
 from automtl.system.manifest import MODEL, checksums
 from automtl.system.trust import allowing, names_of_folder
-from automtl.tables.schema import Schema
+from automtl.tables.schema import Schema, stage_names
 from automtl.tables.table import read_table
 from automtl.training.evaluation import predict_logits, scores_of
 from automtl.training.metrics import (
@@ -182,7 +182,7 @@ class Predictor:
         table = read_table(source)
         batch = self.encode(table, history, labels=False)
         self.compare_coverage(table, batch, allow_unknown)
-        return pl.DataFrame(self.columns(self.scores(batch)))
+        return pl.DataFrame(self.columns(batch))
 
     def predict_rows(self, rows: Sequence[Mapping[str, Any]], *, allow_unknown: bool = False) -> dict[str, np.ndarray]:
         """Score some rows, such as those of a request: the columns of `predict` by name, (B,) float64 each.
@@ -202,10 +202,10 @@ class Predictor:
     def score_rows(self, batch: Batch) -> dict[str, np.ndarray]:
         """Return what `predict_rows` does, for rows that `encode_rows` has encoded."""
         if len(batch) > 1 or not self._is_plain:
-            return self.columns(self.scores(batch))
+            return self.columns(batch)
         with torch.inference_mode():
             logits = self.one_row(batch.features).float()
-        return self.columns(scores_of(logits, self.schema.tasks))
+        return self._columns(scores_of(logits, self.schema.tasks))
 
     def warm_up(self) -> None:
         """Do now what the first rows would wait for: trace the networks for one row, and make look-up tables.
@@ -236,8 +236,16 @@ class Predictor:
         """The encoder of `encode_rows`, which remembers what single values mean."""
         return RowEncoder(self.encoder)
 
-    def columns(self, scores: Scores) -> dict[str, np.ndarray]:
-        """Return the columns of `predict`, (N,) each: tasks, then the stages of a funnel."""
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """Names of the columns of scores: the tasks, then the stages of a funnel."""
+        return (*self.schema.task_names, *stage_names(self.schema.tasks))
+
+    def columns(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Return the columns of `predict` for encoded rows, (N,) each: tasks, then the stages of a funnel."""
+        return self._columns(self.scores(batch))
+
+    def _columns(self, scores: Scores) -> dict[str, np.ndarray]:
         tasks = {task.name: scores(index) for index, task in enumerate(self.schema.tasks)}
         return tasks | stage_scores(scores, self.schema.tasks)
 
