@@ -55,8 +55,7 @@ class InputColumn:
                 "description": "a list of ids, or the text of one", "examples": [self.example],
             }  # fmt: skip
         words = {FieldKind.NUMERIC: "a number", FieldKind.TIME: "a time"}
-        types = ["number", "string", "null"] if self.kind in words else SCALAR
-        return {"type": types, "description": words.get(self.kind, "an id"), "examples": [self.example]}
+        return {"type": SCALAR, "description": words.get(self.kind, "an id"), "examples": [self.example]}
 
 
 @dataclass(frozen=True)
