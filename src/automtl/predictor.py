@@ -18,7 +18,6 @@ from torch import nn
 
 from automtl.dataset.prepared import PreparedFolder, is_prepared
 from automtl.dataset.store import DataLoaderSettings, data_loader
-from automtl.ensemble.boosted_trees import BoostedTrees
 from automtl.ensemble.ensemble import Ensemble, Member, trees_of
 from automtl.errors import AutomtlError, FileError, SettingsError
 from automtl.features.batch import Batch
@@ -34,7 +33,7 @@ from automtl.space import Architecture, SearchSpace
 from automtl.system.files import folder_written_whole, json_bytes, read_json
 from automtl.system.manifest import MODEL, checksums
 from automtl.system.trust import allowing, names_of_folder
-from automtl.tables.schema import Schema
+from automtl.tables.schema import Schema, stage_names
 from automtl.tables.table import read_table
 from automtl.training.evaluation import predict_logits, scores_of
 from automtl.training.metrics import (
@@ -206,6 +205,11 @@ class Predictor:
         """The encoder of `encode_rows`, which remembers what single values mean."""
         return RowEncoder(self.encoder)
 
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """Names of the columns of scores: the tasks, then the stages of a funnel."""
+        return (*self.schema.task_names, *stage_names(self.schema.tasks))
+
     def columns(self, batch: Batch) -> dict[str, np.ndarray]:
         """Return the columns of `predict` for encoded rows, (N,) each: tasks, then the stages of a funnel."""
         scores = self.scores(batch)
@@ -355,9 +359,9 @@ def _learned(network: nn.Module) -> dict[str, bytes]:
     """Return the files that hold the parameters and trees of a model, by name."""
     weights = network.state_dict()
     files = {
-        _tree_file(trees, place, task): file
+        f"trees.{place}.{name}": content
         for place, trees in enumerate(trees_of(network))
-        for task, file in enumerate(trees.files())
+        for name, content in trees.files().items()
     }
     if weights:
         files[WEIGHTS] = safe_torch.save({name: value.contiguous() for name, value in weights.items()})
@@ -367,13 +371,19 @@ def _learned(network: nn.Module) -> dict[str, bytes]:
 def _restore(network: nn.Module, folder: Path) -> None:
     """Load the files that `_learned` made into a model."""
     for place, trees in enumerate(trees_of(network)):
-        trees.restore([(folder / _tree_file(trees, place, task)).read_bytes() for task in range(len(trees.tasks))])
+        with _blaming(", ".join(f"'trees.{place}.{name}'" for name in trees.file_names())):
+            trees.restore({name: (folder / f"trees.{place}.{name}").read_bytes() for name in trees.file_names()})
     if network.state_dict():
         network.load_state_dict(safe_torch.load_file(folder / WEIGHTS))
 
 
-def _tree_file(trees: BoostedTrees, place: int, task: int) -> str:
-    return f"trees.{place}.{task}.{trees.suffix}"
+@contextmanager
+def _blaming(files: str) -> Iterator[None]:
+    """Name the files that an error of the block is about."""
+    try:
+        yield
+    except FileError as error:
+        raise FileError(f"{files} cannot be used: {error}; {MODEL.remedy}") from None
 
 
 def _plain_tasks(found: dict[str, dict[str, Value]]) -> dict[str, Any]:
