@@ -66,6 +66,7 @@ def main() -> None:
     parser.add_argument("model", help="a run folder written by fit")
     parser.add_argument("table", help="whose rows are asked for")
     parser.add_argument("--rows", type=int, default=2000, help="last rows of the table, taken in turn")
+    parser.add_argument("--value", action="append", default=[], help="COLUMN=NUMBER in all rows, such as a later time")
     parser.add_argument("--clients", type=int, default=200)
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--requests", type=int, default=2000, help="of one client alone")
@@ -112,6 +113,8 @@ def measured(process: subprocess.Popen[str], address: str, chosen: argparse.Name
 def requests_of(chosen: argparse.Namespace, name: str) -> list[bytes]:
     """Return whole requests of one row each."""
     rows = read_table(chosen.table).tail(chosen.rows).to_dicts()
+    fixed = {name: int(number) for name, _, number in (one.partition("=") for one in chosen.value)}
+    rows = [row | fixed for row in rows]
     if chosen.protocol == "rows":
         return [as_request(f"/models/{name}/predict", {"rows": [row]}) for row in rows]
     return [as_request(f"/v2/models/{name}/infer", {"inputs": tensors(row)}) for row in rows]

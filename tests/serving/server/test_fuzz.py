@@ -15,9 +15,9 @@ CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,re
 def test_made_up_requests_find_no_server_error(server: Running, tmp_path: Path) -> None:
     program = Path(sysconfig.get_path("scripts")) / "schemathesis"
     command = [
-        str(program), "run", f"{server.address}/openapi.json", "--exclude-path-regex", "load$",
-        "--checks", CHECKS,        "--phases", "examples,fuzzing", "--max-examples", "20", "--seed", "0", "--no-color", "--suppress-health-check",
-        "all",
+        str(program), "run", f"{server.address}/openapi.json", "--exclude-path-regex", "load$", "--checks", CHECKS,
+        "--phases", "examples,fuzzing", "--max-examples", "20", "--seed", "0", "--no-color",
+        "--suppress-health-check", "all",
     ]  # fmt: skip
     found = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
     assert found.returncode == 0, found.stdout[-5000:]
