@@ -36,7 +36,7 @@ def fitted(
 
 @pytest.mark.parametrize("name", ["mmoe", "stem", "tabm", "shared-bottom"])
 def test_known_rows_are_scored_as_before(log: pl.DataFrame, schema: Schema, name: str) -> None:
-    """Ids have other numbers, since other values are frequent; numbers are scaled alike, so that scores can be equal."""
+    """Ids have other numbers, since other values are frequent now; numbers are scaled as before."""
     before = fitted(log[:700], schema)
     now = fitted(log[700:1400], schema, before)
     now = replace(now, scalers=before.scalers)
