@@ -59,7 +59,7 @@ def test_a_run_folder_holds_everything_and_no_pickle(run_folder: Path) -> None:
     trees = [TREE_FILES[one["model"]] for one in members if one["model"] in TREE_FILES]
     assert names == {
         "architecture.json", "coverage.json", "curves.json", "encoder.json", "encoder.safetensors", "history.json",
-        "manifest.json", "metrics.json", "report.html", "schema.yaml", "settings.json", "weights.safetensors",
+        "manifest.json", "metrics.json", "profile.json", "report.html", "schema.yaml", "settings.json", "weights.safetensors",
         *(f"trees.{place}.{ending}" for place, endings in enumerate(trees) for ending in endings),
     }  # fmt: skip
     assert trees  # some are in the ensemble
