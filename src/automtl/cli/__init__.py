@@ -11,6 +11,6 @@ from automtl.cli import fit, compare, prepare, model, predict, drift, refit, ser
 
 # isort: on
 __all__ = [
-    "app", "compare", "data", "drift", "export", "fit", "forms", "main", "model", "predict", "prepare", "refit", "serve",
-    "table",
+    "app", "compare", "data", "drift", "export", "fit", "forms", "main", "model", "predict", "prepare", "refit",
+    "serve", "table",
 ]  # fmt: skip
