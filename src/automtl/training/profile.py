@@ -61,7 +61,7 @@ class ColumnProfile:
 
 @dataclass(frozen=True)
 class TaskProfile:
-    """What a model said of some rows, and what came of them.
+    """The scores that a model gave some rows, and their labels.
 
     edges: of scores; counts: (B,) rows by score. Of rows with a label: `labelled`, (B,) rows, sums of `labels` and of
     `scores`; `loss`, the sum of log losses or squared errors; `positives` and `negatives`: counts by bins of logits
