@@ -94,7 +94,7 @@ class OnlineHistories:
 
     def predictor(self, predictor: Predictor) -> Predictor:
         """Return a predictor whose rows have the histories that are known now."""
-        return replace(predictor, encoder=replace(predictor.encoder, histories=self.histories()))
+        return predictor.with_histories(self.histories())
 
     def close(self) -> None:
         """Close the store."""
