@@ -17,6 +17,13 @@ local number = redis.call('incr', KEYS[1])
 redis.call('xadd', KEYS[2], number .. '-0', 'content', ARGV[1])
 return number
 """
+SAVE = """
+local content, old = ARGV[1], redis.call('getrange', KEYS[1], 0, 7)
+if old >= string.sub(content, 1, 8) then return 0 end
+redis.call('set', KEYS[1], content)
+redis.call('xtrim', KEYS[2], 'minid', ARGV[2])
+return 1
+"""
 
 
 @dataclass(frozen=True)
@@ -63,10 +70,8 @@ class RedisStore:
 
     def save_snapshot(self, number: int, content: bytes) -> None:
         with _naming(self.name):
-            both = self.client.pipeline(transaction=True)
-            both.set(self.key("snapshot"), number.to_bytes(8, "big") + content)
-            both.xtrim(self.key("batches"), minid=f"{number}-0", approximate=False)
-            both.execute()
+            whole = number.to_bytes(8, "big") + content
+            self.client.eval(SAVE, 2, self.key("snapshot"), self.key("batches"), whole, f"{number}-0")
 
     def close(self) -> None:
         self.client.close()

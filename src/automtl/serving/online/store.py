@@ -25,7 +25,7 @@ class Store(Protocol):
         """Return the number and the content of the snapshot."""
 
     def save_snapshot(self, number: int, content: bytes) -> None:
-        """Keep a snapshot in place of the batches up to its number."""
+        """Keep a snapshot in place of the batches up to its number, unless there is one of a later number."""
 
     def close(self) -> None:
         """Close the store; all that was appended stays."""
