@@ -36,6 +36,17 @@ class InputColumn:
         """Tell whether a row may have several values."""
         return self.kind in LISTS
 
+    @property
+    def usual(self) -> frozenset[type]:
+        """The types of values that mean the same whatever other values of the column are beside them."""
+        if self.kind is FieldKind.NUMERIC:
+            return frozenset((float, int, type(None)))
+        if self.kind is FieldKind.TIME:
+            return frozenset((int if self.datatype == "INT64" else str, type(None)))
+        if self.is_list:
+            return frozenset((type(self.example[0]) if self.example else str, type(None)))
+        return frozenset((str, int, type(None)))
+
     def json_schema(self) -> dict[str, Any]:
         """Return the schema of its value in a JSON row."""
         if self.is_list:
