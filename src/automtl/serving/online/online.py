@@ -60,10 +60,16 @@ class OnlineHistories:
         without histories or with frozen ones, FileError where the store cannot be used.
         """
         histories = predictor.encoder.histories
-        if histories is None or histories.plan.frozen or not histories.plan.keys:
+        if histories is None or not OnlineHistories.suit(predictor):
             raise SettingsError("the model has no histories that events could change; fit it on a table with a time")
         reader = EventReader(histories, predictor.encoder.vocabularies)
         return OnlineHistories(open_store(where), reader, int(as_seconds(wait) * 1e6), most)
+
+    @staticmethod
+    def suit(predictor: Predictor) -> bool:
+        """Tell whether events can change what a model knows: it has histories that do not end with its own log."""
+        histories = predictor.encoder.histories
+        return histories is not None and bool(histories.plan.keys) and not histories.plan.frozen
 
     def record(self, events: Sequence[Mapping[str, Any]]) -> Recorded:
         """Keep events, all of them or none, and count them in what `histories` returns from now on.

@@ -42,13 +42,11 @@ class RedisStore:
             raise SettingsError(
                 "events in Redis need a package that is not installed; pip install 'automtl[redis]'"
             ) from None
-        parts = urlsplit(address)
-        database, _, name = ("", "", "") if parts.scheme == "unix" else parts.path.strip("/").partition("/")
-        plain = address if parts.scheme == "unix" else urlunsplit(parts._replace(path=f"/{database or 0}"))
+        plain, name = _parts(address)
         with _naming(plain):
             client = redis.Redis.from_url(plain)
             client.ping()
-        return RedisStore(client, name or NAME)
+        return RedisStore(client, name)
 
     def key(self, part: str) -> str:
         """Name a key; all keys of a name lie on one node of a cluster."""
@@ -75,6 +73,14 @@ class RedisStore:
 
     def close(self) -> None:
         self.client.close()
+
+
+def _parts(address: str) -> tuple[str, str]:
+    """Return an address of a server and a database, and the name of keys."""
+    found = urlsplit(address)
+    first, _, rest = found.path.strip("/").partition("/")
+    database, name = (first, rest) if first.isdigit() else ("0", found.path.strip("/"))
+    return urlunsplit(found._replace(path=f"/{database}")), name or NAME
 
 
 @contextmanager

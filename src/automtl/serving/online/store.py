@@ -33,7 +33,7 @@ class Store(Protocol):
 
 def open_store(where: Path | str) -> Store:
     """Open a folder, which is made where there is none, or a `redis://` address. Raises an AutomtlError."""
-    if str(where).startswith(("redis://", "rediss://", "unix://")):
+    if str(where).startswith(("redis://", "rediss://")):
         from automtl.serving.online.redis_store import RedisStore
 
         return RedisStore.open(str(where))
