@@ -113,7 +113,7 @@ class Ledger:
         """Tell which of the asked drafts, (n,) bool, are events that the model's own log ends with."""
         found = asked & (len(self.last) > 0)
         if found.any():
-            first = self.reader.rows([drafts[place].first for place in np.flatnonzero(found)])
+            first = self.reader.rows([drafts[place].first for place in np.flatnonzero(found).tolist()])
             found[found] = np.isin(first.identity, self.last.identity)
         return found
 

@@ -44,6 +44,7 @@ class OnlineHistories:
     def __init__(self, store: Store, reader: EventReader, wait: int, most: int) -> None:
         self._store, self._reader, self._wait, self._most = store, reader, wait, most
         self._lock = threading.Lock()
+        self._seen = self._saved = 0
         self._close = weakref.finalize(self, store.close)
         with self._lock:
             self._load()
