@@ -70,7 +70,8 @@ def test_the_document_has_the_columns_of_the_model_and_an_example_that_is_scored
     body = document["paths"]["/models/a shop/predict"]["post"]["requestBody"]["content"]["application/json"]
     row = body["schema"]["properties"]["rows"]["items"]
     assert set(row["properties"]) - set(row["required"]) == {"note"} and "user_device" not in row["properties"]
-    assert row["properties"]["price"]["type"] == ["number", "string", "null"]
+    assert row["properties"]["price"]["description"] == "a number"
+    assert row["properties"]["tags"]["examples"] == [body["example"]["rows"][0]["tags"]]
     status, found = ask(app, "POST", "/models/a shop/predict", body["example"])
     assert status == 200 and orjson.loads(found)["unknown"] == [[]]
     tensors = document["paths"]["/v2/models/a shop/infer"]["post"]["requestBody"]["content"]["application/json"]

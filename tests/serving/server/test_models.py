@@ -6,7 +6,7 @@ import shutil
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -65,71 +65,73 @@ class Clients:
             one.join()
 
 
-def test_a_reload_under_load_loses_nothing(
-    folder: Path, other: Path, tmp_path: Path, rows: list[dict[str, Any]]
-) -> None:
-    own = shutil.copytree(folder, tmp_path / "own")
-    expected = [Predictor.load(one).predict(rows[:2])["click"].to_list() for one in (folder, other)]
-    with serving(own) as running:
-        clients = Clients(running, "own", rows)
-        before = running.get("/models/own").json()["version"]
-        until(lambda: len(clients.answers) > 20)
-        replaced(own, other)
-        found = running.post("/models/own/reload")
-        asked = len(clients.answers)
-        until(lambda: len(clients.answers) > asked + 40)
-        clients.stop()
-        after = found.json()["version"]
-        assert found.status_code == 200 and after != before and not clients.lost
-        assert {status for status, _ in clients.answers} == {200}
-        assert {body["version"] for _, body in clients.answers} == {before, after}
-        by_version = dict(zip((before, after), expected, strict=True))
-        for _, body in clients.answers:
-            clicks = [row["click"] for row in body["scores"]]
-            assert clicks == pytest.approx(by_version[body["version"]], abs=1e-7)
-
-
-def test_a_folder_that_cannot_be_loaded_leaves_the_model(folder: Path, tmp_path: Path) -> None:
-    own = shutil.copytree(folder, tmp_path / "own")
-    with serving(own) as running:
-        before = running.get("/models/own").json()
-        (own / "schema.yaml").write_text("damaged")
-        for path in ("/models/own/reload", "/v2/repository/models/own/load"):
-            found = running.post(path)
-            assert found.status_code in (400, 422) and "schema.yaml" in found.json()["error"]
-        assert running.get("/models/own").json() == before
+@pytest.fixture(scope="module")
+def reloading(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Path]]:
+    """A server of several copies of a model, which are in the folder, and which it loads again if they change."""
+    copies = tmp_path_factory.mktemp("copies")
+    names = ("a", "b", "c", "d")
+    for name in names:
+        shutil.copytree(folder, copies / name)
+    with serving(*(copies / name for name in names), "--watch", "0.2") as running:
+        yield running, copies
         code, errors = running.stop()
         assert code == 0 and "Traceback" not in errors
 
 
-def test_a_changed_folder_and_sighup_load_a_model_again(folder: Path, other: Path, tmp_path: Path) -> None:
-    own = shutil.copytree(folder, tmp_path / "own")
-    with serving(f"a={own}", f"b={folder}", "--watch", "0.1") as running:
-
-        def version(name: str) -> str:
-            return str(running.get(f"/v2/models/{name}").json()["versions"][0])
-
-        def loaded_at() -> float:
-            return float(running.get("/models/b").json()["loaded_at"])
-
-        before, first = version("a"), loaded_at()
-        replaced(own, other)
-        until(lambda: version("a") != before)
-        running.process.send_signal(signal.SIGHUP)
-        until(lambda: loaded_at() > first)
-        assert version("b") == before
+def version(running: Running, name: str) -> str:
+    return str(running.get(f"/v2/models/{name}").json()["versions"][0])
 
 
-def test_a_model_may_be_unloaded_and_loaded(folder: Path) -> None:
-    with serving(f"a={folder}", f"b={folder}") as running:
-        assert running.post("/v2/repository/models/a/unload").status_code == 200
-        assert running.get("/v2/models/a/ready").status_code == 404
-        assert running.get("/v2/health/ready").status_code == 503
-        states = {one["name"]: one["state"] for one in running.post("/v2/repository/index").json()}
-        assert states == {"a": "UNAVAILABLE", "b": "READY"}
-        assert running.post("/v2/repository/models/a/load").status_code == 200
-        assert running.get("/v2/health/ready").json() == {"ready": True}
-        assert running.post("/v2/repository/models/c/load").status_code == 404
+def test_a_changed_folder_is_loaded_under_load_and_no_request_is_lost(
+    reloading: tuple[Running, Path], folder: Path, other: Path, rows: list[dict[str, Any]]
+) -> None:
+    running, copies = reloading
+    expected = [Predictor.load(one).predict(rows[:2])["click"].to_list() for one in (folder, other)]
+    before, clients = version(running, "a"), Clients(running, "a", rows)
+    until(lambda: len(clients.answers) > 20)
+    replaced(copies / "a", other)
+    until(lambda: version(running, "a") != before)
+    asked, after = len(clients.answers), version(running, "a")
+    until(lambda: len(clients.answers) > asked + 20)
+    clients.stop()
+    assert not clients.lost and {status for status, _ in clients.answers} == {200}
+    assert {body["version"] for _, body in clients.answers} == {before, after}
+    by_version = dict(zip((before, after), expected, strict=True))
+    for _, body in clients.answers:
+        clicks = [row["click"] for row in body["scores"]]
+        assert clicks == pytest.approx(by_version[body["version"]], abs=1e-7)
+
+
+def test_a_folder_that_cannot_be_loaded_leaves_the_model(reloading: tuple[Running, Path]) -> None:
+    running, copies = reloading
+    before = running.get("/models/b").json()
+    (copies / "b" / "schema.yaml").write_text("damaged")
+    for path in ("/models/b/reload", "/v2/repository/models/b/load"):
+        found = running.post(path)
+        assert found.status_code in (400, 422) and "schema.yaml" in found.json()["error"]
+    assert running.get("/models/b").json() == before
+    assert 'automtl_failed_loads_total{model="b"} 2.0' in running.get("/metrics").text
+
+
+def test_sighup_loads_models_again(reloading: tuple[Running, Path]) -> None:
+    running, _ = reloading
+    first, before = running.get("/models/c").json()["loaded_at"], version(running, "c")
+    running.process.send_signal(signal.SIGHUP)
+    until(lambda: running.get("/models/c").json()["loaded_at"] > first)
+    assert version(running, "c") == before
+
+
+def test_a_model_may_be_unloaded_and_loaded(reloading: tuple[Running, Path]) -> None:
+    running, _ = reloading
+    assert running.get("/v2/health/ready").json() == {"ready": True}
+    assert running.post("/v2/repository/models/d/unload").status_code == 200
+    assert running.get("/v2/models/d/ready").status_code == 404
+    assert running.get("/v2/health/ready").status_code == 503
+    states = {one["name"]: one["state"] for one in running.post("/v2/repository/index").json()}
+    assert states == dict.fromkeys("abc", "READY") | {"d": "UNAVAILABLE"}
+    assert running.post("/v2/repository/models/d/load").status_code == 200
+    assert running.get("/v2/health/ready").json() == {"ready": True}
+    assert running.post("/v2/repository/models/e/load").status_code == 404
 
 
 def test_names_of_models_are_those_of_folders_or_given() -> None:

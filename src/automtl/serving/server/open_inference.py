@@ -153,7 +153,9 @@ def _wanted(body: dict[str, Any], outputs: Sequence[str]) -> dict[str, bool]:
 
 def _parameters(given: dict[str, Any]) -> dict[str, Any]:
     found = given.get("parameters")
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict | None):
+        raise malformed("'parameters' is no object")
+    return found or {}
 
 
 def _response(body: dict[str, Any], model: ServedModel, answer: Answer, wanted: dict[str, bool]) -> Response:

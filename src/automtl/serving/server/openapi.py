@@ -15,6 +15,7 @@ from automtl.serving.server.served import ServedModel
 from automtl.serving.server.tensors import NUMBERS
 
 PREDICT, INFER = "/models/{name}/predict", "/v2/models/{name}/infer"
+INFER_VERSION = "/v2/models/{name}/versions/{version}/infer"
 ERROR = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
 STATUSES = {
     "400": "The body cannot be read.", "401": "The token is missing or wrong.", "404": "There is none of this name.",
@@ -33,13 +34,15 @@ def openapi_of(app: FastAPI, models: Models) -> dict[str, Any]:
         description="Scores rows by saved models of automtl: as JSON rows, and by the Open Inference Protocol v2.",
     )  # fmt: skip
     paths: dict[str, Any] = document["paths"]
-    for path, made in ((PREDICT, _predict), (INFER, _infer)):
+    for path, made in ((PREDICT, _predict), (INFER, _infer), (INFER_VERSION, _infer)):
         general = paths.pop(path)["post"]
         general["parameters"] = []
         for model in models:
-            own = {"summary": f"{general['summary'].rstrip('.')} by {model.name}.", **made(model, models)}
-            name = f"{general['operationId']}_{model.name}"
-            paths[path.replace("{name}", model.name)] = {"post": general | own | {"operationId": name}}
+            own = {"summary": f"{general['summary'].rstrip('.')} ({model.name}).", **made(model, models)}
+            names = {"name": model.name, "version": model.loaded.version}
+            own["operationId"] = f"{general['operationId']}_{model.name}"
+            paths[path.format_map(names)] = {"post": general | own}
+    paths["/metrics"]["get"]["responses"]["200"]["content"] = {"text/plain": {"schema": {"type": "string"}}}
     for method in (one for path in paths.values() for one in path.values()):
         _complete(method, models)
     return document

@@ -21,6 +21,7 @@ from automtl.serving.server.settings import ServerSettings
 from automtl.serving.server.tally import Tally
 from automtl.system.manifest import MANIFEST
 
+WARM_ROWS = 4096  # that are encoded when a model is loaded, so that first requests are as quick as later ones
 log = logging.getLogger("automtl.server")
 
 
@@ -43,13 +44,17 @@ class Loaded:
 
     @staticmethod
     def from_folder(folder: Path, events: str | None = None, label_wait_s: float = 3600.0) -> Loaded:
-        """Load and verify a folder, and score a row. events: where those of its histories are. Raises FileError."""
+        """Load and verify a folder, score a row, and let the encoder remember frequent values. Raises FileError.
+
+        `events`: where those of its histories are kept.
+        """
         start = time.perf_counter()
         version = version_of(folder)
         predictor = Predictor.load(folder)
         signature, unknown = Signature.of(predictor), UnknownIds.of(predictor.encoder)
         try:
             score(predictor, unknown, [signature.example])
+            predictor.encode_rows(signature.frequent(WARM_ROWS))
         except AutomtlError as error:
             log.warning("model '%s': its example row was not scored: %s", folder, error)
         if version_of(folder) != version:  # it was replaced meanwhile
