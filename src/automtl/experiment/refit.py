@@ -208,7 +208,7 @@ class Refitting:
             "ensemble": {"weights": library.shares(), "missing": None} if several else None,
             "seconds": trained | {"ensemble": 0.0}, "peak_memory_bytes": peak_memory_bytes(),
             "findings": [one.to_dict() for one in self.table.findings(self.seed)], "waterfall": steps,
-            "refit": acceptance.to_dict(),
+            "refit": acceptance.to_dict(), "table": self.table.summary(),
         }  # fmt: skip
         shown = library.models[library.selected[0]]
         earlier = read_part(self.recorded.folder, "history")
