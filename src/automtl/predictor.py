@@ -27,6 +27,7 @@ from automtl.features.column_selection import EVERY_GROUP, InputGroups
 from automtl.features.coverage import Coverage
 from automtl.features.encoder import Encoder
 from automtl.features.gaps import Gap, find_gaps, require_known_keys, warn_of_gaps
+from automtl.features.histories import Histories
 from automtl.features.row_encoder import RowEncoder
 from automtl.models.network import build
 from automtl.models.registry import EVERY_MODEL, new_model
@@ -239,6 +240,13 @@ class Predictor:
     def row_encoder(self) -> RowEncoder:
         """The encoder of `encode_rows`, which remembers what single values mean."""
         return RowEncoder(self.encoder)
+
+    def with_histories(self, histories: Histories) -> Predictor:
+        """Return the predictor with the same histories after other events; what `encode_rows` remembers stays."""
+        encoder = replace(self.encoder, histories=histories)
+        found = replace(self, encoder=encoder)
+        found.__dict__["row_encoder"] = self.row_encoder.of(encoder)
+        return found
 
     @property
     def score_names(self) -> tuple[str, ...]:
