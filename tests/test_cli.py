@@ -17,7 +17,10 @@ from automtl._version import __version__
 from automtl.cli import main
 from tests.conftest import TASKS, TINY
 
-TREE_FILES = {"lightgbm": "txt", "catboost": "cbm"}  # how the names of their files end
+TREE_FILES = {  # how the names of their files end
+    "lightgbm": ("safetensors",),
+    "catboost": tuple(f"{task}.cbm" for task in range(len(TASKS))),
+}
 
 
 @pytest.fixture(scope="module")
@@ -57,7 +60,7 @@ def test_a_run_folder_holds_everything_and_no_pickle(run_folder: Path) -> None:
     assert names == {
         "architecture.json", "coverage.json", "curves.json", "encoder.json", "encoder.safetensors", "history.json",
         "manifest.json", "metrics.json", "report.html", "schema.yaml", "settings.json", "weights.safetensors",
-        *(f"trees.{place}.{task}.{ending}" for place, ending in enumerate(trees) for task in range(len(TASKS))),
+        *(f"trees.{place}.{ending}" for place, endings in enumerate(trees) for ending in endings),
     }  # fmt: skip
     assert trees  # some are in the ensemble
     history = json.loads((run_folder / "history.json").read_text())
@@ -279,7 +282,7 @@ def test_an_existing_folder_is_kept(
             lambda f: (f / "manifest.json").write_text(
                 f'{{"kind": "saved model", "format": 1, "automtl": "{__version__}"}}'
             ),
-            "reads 5; fit again",
+            "reads 6; fit again",
         ),
         (lambda f: (f / "manifest.json").write_text("{"), "cannot be read"),
     ],

@@ -18,7 +18,6 @@ from torch import nn
 
 from automtl.dataset.prepared import PreparedFolder, is_prepared
 from automtl.dataset.store import DataLoaderSettings, data_loader
-from automtl.ensemble.boosted_trees import BoostedTrees
 from automtl.ensemble.ensemble import Ensemble, Member, trees_of
 from automtl.errors import AutomtlError, FileError, SettingsError
 from automtl.features.batch import Batch
@@ -355,9 +354,9 @@ def _learned(network: nn.Module) -> dict[str, bytes]:
     """Return the files that hold the parameters and trees of a model, by name."""
     weights = network.state_dict()
     files = {
-        _tree_file(trees, place, task): file
+        f"trees.{place}.{name}": content
         for place, trees in enumerate(trees_of(network))
-        for task, file in enumerate(trees.files())
+        for name, content in trees.files().items()
     }
     if weights:
         files[WEIGHTS] = safe_torch.save({name: value.contiguous() for name, value in weights.items()})
@@ -367,13 +366,19 @@ def _learned(network: nn.Module) -> dict[str, bytes]:
 def _restore(network: nn.Module, folder: Path) -> None:
     """Load the files that `_learned` made into a model."""
     for place, trees in enumerate(trees_of(network)):
-        trees.restore([(folder / _tree_file(trees, place, task)).read_bytes() for task in range(len(trees.tasks))])
+        with _blaming(", ".join(f"'trees.{place}.{name}'" for name in trees.file_names())):
+            trees.restore({name: (folder / f"trees.{place}.{name}").read_bytes() for name in trees.file_names()})
     if network.state_dict():
         network.load_state_dict(safe_torch.load_file(folder / WEIGHTS))
 
 
-def _tree_file(trees: BoostedTrees, place: int, task: int) -> str:
-    return f"trees.{place}.{task}.{trees.suffix}"
+@contextmanager
+def _blaming(files: str) -> Iterator[None]:
+    """Name the files that an error of the block is about."""
+    try:
+        yield
+    except FileError as error:
+        raise FileError(f"{files} cannot be used: {error}; {MODEL.remedy}") from None
 
 
 def _plain_tasks(found: dict[str, dict[str, Value]]) -> dict[str, Any]:

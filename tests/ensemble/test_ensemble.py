@@ -70,13 +70,13 @@ def test_trees_of_fewer_inputs_see_the_first_numeric_columns_alone() -> None:
 
 
 def test_rows_beyond_the_bound_are_not_read() -> None:
-    model = new_model(settings=replace(SETTINGS, max_rows=200))
-    model.learn(rows(), rows(seed=1), 0, lambda event: None, "trees")
-    assert model.files() != trained(rows()).files()
-    counts = [
-        line.split("=")[1] for line in model.files()[0].decode().splitlines() if line.startswith("internal_count=")
-    ]
-    assert counts and max(int(count.split()[0]) for count in counts) <= 200
+    large_leaves = replace(SETTINGS, min_leaf_rows=150)
+    nodes = []
+    for settings in (large_leaves, replace(large_leaves, max_rows=200)):
+        model = new_model(settings=settings)
+        model.learn(rows(), rows(seed=1), 0, lambda event: None, "trees")
+        nodes.append(len(model.forest.column))
+    assert nodes[0] > nodes[1] == 0
 
 
 def fitted(log: pl.DataFrame, settings: Settings) -> Run:
@@ -98,7 +98,7 @@ def test_a_searched_model_becomes_an_ensemble_and_comes_back_from_its_folder(
     for task in shares:
         assert set(shares[task]) == set(model.names) and sum(shares[task].values()) == pytest.approx(1, abs=1e-3)
     folder = run.save(tmp_path / "run").folder
-    assert folder is not None and (folder / "trees.0.1.txt").is_file()
+    assert folder is not None and (folder / "trees.0.safetensors").is_file()
     back = Predictor.load(folder)
     assert back.spec == run.predictor.spec
     assert back.predict(log).equals(run.predictor.predict(log))

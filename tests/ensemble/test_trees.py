@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +14,7 @@ import polars as pl
 import pytest
 import torch
 import yaml
+from safetensors.numpy import load, save
 from sklearn.metrics import roc_auc_score
 
 from automtl.cli import main
@@ -28,6 +30,7 @@ from automtl.models.network import count_parameters
 from automtl.models.registry import check_model
 from automtl.models.settings import NetworkSettings
 from automtl.predictor import Predictor
+from automtl.system.manifest import MANIFEST, MODEL, checksums
 from automtl.system.progress import Progress
 from automtl.tables.schema import Field, FieldKind, Schema, Task, TaskKind
 from automtl.training.evaluation import predict_logits
@@ -134,7 +137,7 @@ def test_weights_of_rows_count() -> None:
 def test_a_task_without_validation_rows_is_trained_for_fixed_rounds() -> None:
     valid = rows(seed=1)
     unlabelled = replace(valid, mask=valid.mask * torch.tensor([1.0, 0.0]))
-    assert trained(rows(), unlabelled).boosters[1].num_trees() == 60
+    assert (trained(rows(), unlabelled).forest.tree_task == 1).sum() == 60
 
 
 def test_a_missing_package_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -155,13 +158,14 @@ def call(*arguments: object) -> int:
 
 
 def test_the_whole_way_on_the_command_line(
-    log: pl.DataFrame, log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+    log: pl.DataFrame, log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
     (tmp_path / "s.yaml").write_text(yaml.safe_dump({"trees": {"rounds": 30, "min_leaf_rows": 10}}))
     run, tasks = tmp_path / "run", ["--task", "click", "--task", "buy", "--drop", "like", "--drop", "cart"]
     assert call("fit", log_file, *tasks, "--model", "lightgbm", "--config", tmp_path / "s.yaml", "--out", run) == 0
     files = {path.name for path in run.iterdir()}
-    assert {"trees.0.0.txt", "trees.0.1.txt"} <= files and "weights.safetensors" not in files
+    assert "trees.0.safetensors" in files and "weights.safetensors" not in files
     history = json.loads((run / "history.json").read_text())
     assert [preset["name"] for preset in history["presets"]] == ["all inputs, strong decay", "ids only"]
     for command in (["evaluate", run, log_file], ["inspect", run]):
@@ -171,9 +175,20 @@ def test_the_whole_way_on_the_command_line(
     scores = pl.read_parquet(tmp_path / "scores.parquet")
     assert scores.columns == ["click", "buy"] and scores.height == log.height
     assert scores.select(pl.all().is_between(0, 1).all()).row(0) == (True, True)
-    with (run / "trees.0.1.txt").open("a") as file:
+    monkeypatch.setitem(sys.modules, "lightgbm", None)  # it is not needed to score
+    assert Predictor.load(run).predict(log).equals(scores)
+    trees = run / "trees.0.safetensors"
+    for arrays in ({"left": np.full(3, 7, np.int32)}, {"columns": np.array([2**20], np.int32)}):
+        content = save(load(trees.read_bytes()) | arrays)
+        bent = tmp_path / next(iter(arrays))
+        shutil.copytree(run, bent)
+        (bent / trees.name).write_bytes(content)
+        MODEL.write(bent, {}, checksums(bent, files - {MANIFEST}))
+        with pytest.raises(FileError, match=r"'trees.0.safetensors' cannot be used: .*; fit again"):
+            Predictor.load(bent)
+    with trees.open("a") as file:
         file.write("tampered")
-    with pytest.raises(FileError, match="trees.0.1.txt"):
+    with pytest.raises(FileError, match=r"trees.0.safetensors' was changed"):
         Predictor.load(run)
 
 
@@ -181,7 +196,7 @@ def test_the_whole_way_on_the_command_line(
 def test_tasks_learn_together_what_each_learns_alone(missing: int) -> None:
     train, valid = rows(), rows(seed=1)
     train.mask[:missing, 1] = 0  # where no label is missing, rows are binned once
-    together = trained(train, valid).files()
+    together = predict_logits(trained(train, valid), rows(seed=2))
     for index, task in enumerate(TASKS):
         alone = new_model(replace(LAYOUT, tasks=(task,)))
         own = [
@@ -189,7 +204,7 @@ def test_tasks_learn_together_what_each_learns_alone(missing: int) -> None:
             for batch in (train, valid)
         ]
         fit(alone, own[0], own[1], (task,), TrainingSettings(), 0)
-        assert alone.files() == [together[index]]
+        assert torch.equal(predict_logits(alone, rows(seed=2))[:, 0], together[:, index])
 
 
 OPTIONS: list[dict[str, Any]] = [{}, {"positive_weight": 10.0}, {"negative_share": 0.2}]
@@ -233,7 +248,7 @@ def test_trees_of_one_leaf_predict_the_rate_too() -> None:
     train = replace(train, features=features, labels=train.labels[:, :1], mask=train.mask[:, :1])
     model = new_model(replace(LAYOUT, multi=(), tasks=tasks))
     fit(model, train, train, tasks, TrainingSettings(), 0)
-    assert model.boosters[0].dump_model()["tree_info"][0]["num_leaves"] == 1
+    assert model.forest.num_trees and not len(model.forest.column)
     mean = predict_logits(model, train).sigmoid().mean().item()
     assert mean == pytest.approx(train.labels.mean().item(), abs=1e-4)
 
@@ -242,7 +257,8 @@ def test_a_task_without_options_does_not_start_from_what_another_one_needs() -> 
     train, valid = rows(), rows(seed=1)
     model = new_model(replace(LAYOUT, tasks=(replace(TASKS[0], positive_weight=5.0), TASKS[1])))
     fit(model, train, valid, model.tasks, TrainingSettings(), 0)
-    assert model.files()[1] == trained(train, valid).files()[1] and model.files()[0] != trained(train, valid).files()[0]
+    found, plain = (predict_logits(one, rows(seed=2)) for one in (model, trained(train, valid)))
+    assert torch.equal(found[:, 1], plain[:, 1]) and not torch.equal(found[:, 0], plain[:, 0])
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)

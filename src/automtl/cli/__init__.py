@@ -7,7 +7,7 @@ from __future__ import annotations
 
 # isort: off
 from automtl.cli.app import app, main
-from automtl.cli import fit, compare, prepare, model, table, data
+from automtl.cli import fit, compare, prepare, model, serve, table, data
 
 # isort: on
-__all__ = ["app", "compare", "data", "fit", "main", "model", "prepare", "table"]
+__all__ = ["app", "compare", "data", "fit", "main", "model", "prepare", "serve", "table"]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -23,18 +23,17 @@ from automtl.training.fit import SelfTrained
 from automtl.training.targets import Targets
 
 DEFAULT = TreeSettings()
-# Boosts the trees of one task on training and validation rows; takes a stage of progress, too, and returns a booster's
-# file, and the training loss at its best round.
-Boost = Callable[[Task, Examples[Any], Examples[Any], str], tuple[bytes, float]]
+# Boosts the trees of one task on training and validation rows; takes a stage of progress, too, and returns the
+# library's booster of those up to the best round, and the training loss there.
+Boost = Callable[[Task, Examples[Any], Examples[Any], str], tuple[Any, float]]
 
 
 class BoostedTrees(SelfTrained):
     """Boosted trees of all tasks: features -> logits (B, T), or values for regression; it ignores network settings.
 
-    `suffix`: of the names of files that hold a booster. `missing`: the remedy where the library cannot be loaded.
+    `missing`: the remedy where the library that boosts them cannot be loaded.
     """
 
-    suffix: ClassVar[str]
     missing: ClassVar[str]
 
     def __init__(
@@ -42,13 +41,11 @@ class BoostedTrees(SelfTrained):
     ) -> None:
         super().__init__()
         self.settings = trees
-        self.check(layout.tasks)
         self.inputs, self.tasks = TreeInputs(layout), layout.tasks
-        self.boosters: list[Any] = []
 
     @classmethod
     def check(cls, tasks: Sequence[Task]) -> None:
-        """Check that the library can be loaded. Raises SettingsError."""
+        """Check that the library, without which no trees are boosted, can be loaded. Raises SettingsError."""
         if not cls.available():
             raise SettingsError(f"{cls.missing}; or choose a model without trees")
 
@@ -66,6 +63,7 @@ class BoostedTrees(SelfTrained):
         """Make what boosts the trees of one task after another."""
 
     def learn(self, train: Batch, valid: Batch, seed: int, callback: Callback, stage: str) -> list[float]:
+        self.check(self.tasks)
         train, valid = (subset(rows, self.settings.max_rows, seed) for rows in (train, valid))
         inputs, checks = self.rows(train.features), self.rows(valid.features)
         train, valid = (replace(rows, labels=Targets(self.tasks)(rows.labels)) for rows in (train, valid))
@@ -74,13 +72,21 @@ class BoostedTrees(SelfTrained):
             fitted, checked = Examples.of(inputs, train, index), Examples.of(checks, valid, index)
             with ending(current_deadline().part(1 / (len(self.tasks) - index))):
                 boosted.append(boost(task, fitted, checked, f"{stage}: {task.name}"))
-        self.restore([file for file, _ in boosted])
+        self.take([booster for booster, _ in boosted], inputs)
         return [train_loss for _, train_loss in boosted]
 
     @abstractmethod
-    def files(self) -> list[bytes]:
-        """Return the contents of files that hold the boosters, one for each task."""
+    def take(self, boosters: Sequence[Any], rows: Any) -> None:
+        """Keep the trees of new boosters, one for each task. `rows`: some of those that they have learned from."""
 
     @abstractmethod
-    def restore(self, files: Sequence[bytes]) -> None:
-        """Load boosters from what `files` returned."""
+    def file_names(self) -> list[str]:
+        """Return the names of the files that hold the trees."""
+
+    @abstractmethod
+    def files(self) -> dict[str, bytes]:
+        """Return the contents of the files that hold the trees, by name."""
+
+    @abstractmethod
+    def restore(self, files: Mapping[str, bytes]) -> None:
+        """Load trees from what `files` returned. Raises FileError where they cannot be scored."""

@@ -8,6 +8,7 @@ import numpy as np
 import torch
 
 from automtl.ensemble.examples import REPORT_ROUNDS, UNCHECKED_ROUNDS, Examples
+from automtl.ensemble.forest_checks import DEPTH
 from automtl.ensemble.settings import TreeSettings
 from automtl.system.deadline import current_deadline
 from automtl.system.progress import Callback, Progress
@@ -56,8 +57,8 @@ def _set_rows(data: Any, examples: Examples[np.ndarray], start: float) -> None:
 def boost(
     task: Task, train: Examples[np.ndarray], valid: Examples[np.ndarray], stage: str, *,
     binned: BinnedRows, settings: TreeSettings, seed: int, callback: Callback,
-) -> tuple[bytes, float]:  # fmt: skip
-    """Boost the trees of one task; return LightGBM's file of those up to the best round, and the training loss there.
+) -> tuple[Any, float]:  # fmt: skip
+    """Boost the trees of one task; return LightGBM's booster, and the training loss at its best round.
 
     LightGBM starts from the mean of the training labels, which is part of the first tree. The weights and sampling of
     training rows raise their log-odds; what they add is taken out of that tree. The result depends on `seed` and the
@@ -81,7 +82,7 @@ def boost(
     (curve,) = losses["training"].values()
     if offset:
         _lower(booster, offset)
-    return booster.model_to_string().encode(), curve[booster.best_iteration - 1]
+    return booster, curve[booster.best_iteration - 1]
 
 
 def _lower(booster: Any, offset: float) -> None:
@@ -97,6 +98,7 @@ def _parameters(kind: TaskKind, settings: TreeSettings, seed: int) -> dict[str, 
         "metric": "binary_logloss" if kind is TaskKind.BINARY else "l2",
         "learning_rate": settings.learning_rate,
         "num_leaves": settings.leaves,
+        "max_depth": DEPTH,
         "min_data_in_leaf": settings.min_leaf_rows,
         "feature_fraction": settings.column_share,
         "bagging_fraction": settings.row_share,

@@ -48,8 +48,8 @@ class CategoryRows:
 def boost(
     task: Task, train: Examples[CategoryRows], valid: Examples[CategoryRows], stage: str, *,
     settings: TreeSettings, seed: int, callback: Callback,
-) -> tuple[bytes, float]:  # fmt: skip
-    """Boost the trees of one task; return the file of those up to the best round, and the training loss there.
+) -> tuple[Any, float]:  # fmt: skip
+    """Boost the trees of one task; return CatBoost's model of those up to the best round, and the training loss there.
 
     Trees start from the mean of the training labels. The weights and sampling of training rows raise their log-odds;
     what they add is taken out of the start afterwards, and of the scores of validation rows. The result depends on
@@ -74,7 +74,7 @@ def boost(
     (curve,) = model.get_evals_result()["learn"].values()
     loss = curve[model.tree_count_ - 1]
     model.set_scale_and_bias(1.0, start - offset)
-    return save(model), loss if task.kind is TaskKind.BINARY else loss**2
+    return model, loss if task.kind is TaskKind.BINARY else loss**2
 
 
 class Reporter:

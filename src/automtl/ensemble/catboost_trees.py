@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from typing import Any
 
@@ -21,8 +21,8 @@ CATBOOST_MISSING = "CatBoost cannot be loaded; run: pip install 'automtl[catboos
 class CatBoostTrees(BoostedTrees):
     """CatBoost's trees, in which ids of all fields become ordered target statistics; few ids are split by id, too."""
 
-    suffix = "cbm"
     missing = CATBOOST_MISSING
+    boosters: Sequence[Any] = ()
 
     @staticmethod
     def available() -> bool:
@@ -53,11 +53,18 @@ class CatBoostTrees(BoostedTrees):
         """Number of thresholds, one a level, and leaves of all trees; tables of target statistics are not counted."""
         return sum(len(booster.get_leaf_values()) + int(_levels(booster)) for booster in self.boosters)
 
-    def files(self) -> list[bytes]:
-        return [save(booster) for booster in self.boosters]
+    def take(self, boosters: Sequence[Any], rows: CategoryRows) -> None:
+        self.boosters = boosters
 
-    def restore(self, files: Sequence[bytes]) -> None:
-        self.boosters = [load(file) for file in files]
+    def file_names(self) -> list[str]:
+        return [f"{task}.cbm" for task in range(len(self.tasks))]
+
+    def files(self) -> dict[str, bytes]:
+        return {name: save(booster) for name, booster in zip(self.file_names(), self.boosters, strict=True)}
+
+    def restore(self, files: Mapping[str, bytes]) -> None:
+        self.check(self.tasks)
+        self.boosters = [load(files[name]) for name in self.file_names()]
 
 
 def _levels(booster: Any) -> int:

@@ -27,6 +27,11 @@ class ListInputs:
     same: int | None
     values: Sequence[int]
 
+    @property
+    def width(self) -> int:
+        """Number of columns."""
+        return self.length + (self.same is not None) + len(self.values)
+
     def columns(self, ids: Tensor, categorical: Tensor) -> Iterator[Tensor]:
         """Yield columns (B,) from lists (B, L), padded with 0, and the ids of all fields (B, C)."""
         if self.length:
@@ -42,7 +47,8 @@ class TreeInputs:
     Categorical fields become their ids, which are ordered by frequency in training rows. Bins of numeric columns are
     left out, since trees bin the numbers. Multi-valued fields become their number of values, and whether each of the
     most frequent values is among them. Sequences become their number of events, and the number of those that share this
-    row's id, for each aspect that has a target. Numeric columns, target encodings included, stay as they are.
+    row's id, for each aspect that has a target. Numeric columns, target encodings included, stay as they are. `width`:
+    C, the number of columns.
     """
 
     def __init__(self, layout: Layout) -> None:
@@ -58,6 +64,7 @@ class TreeInputs:
         ]
         for aspect, last in [(one, one is s.aspects[-1]) for s in layout.sequences for one in s.aspects]:
             self.lists.append(ListInputs(last, None if aspect.target is None else places[aspect.target], range(0)))
+        self.width = len(self.kept) + sum(inputs.width for inputs in self.lists) + layout.num_numeric
 
     def matrix(self, features: Features) -> np.ndarray:
         """Return the inputs of the trees, (B, C)."""

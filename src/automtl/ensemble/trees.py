@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -11,6 +12,10 @@ from torch import Tensor
 
 from automtl.ensemble.boosted_trees import Boost, BoostedTrees
 from automtl.ensemble.boosting import BinnedRows, boost
+from automtl.ensemble.forest import Forest
+from automtl.ensemble.forest_scorer import ForestScorer
+from automtl.ensemble.lightgbm_forest import forest_of, require_equal_scores
+from automtl.errors import FileError
 from automtl.features.batch import Features
 from automtl.system.progress import Callback
 
@@ -18,13 +23,17 @@ LIGHTGBM_MISSING = (
     "LightGBM cannot be loaded; run: pip install --force-reinstall lightgbm (on Linux it needs the system's OpenMP "
     "library, too: apt-get install libgomp1)"
 )
+FILE = "safetensors"
 
 
 class TreeModel(BoostedTrees):
-    """LightGBM's trees: fields of few ids are split by sets of ids, larger ones by the frequency of an id."""
+    """LightGBM's trees: fields of few ids are split by sets of ids, larger ones by the frequency of an id.
 
-    suffix = "txt"
+    LightGBM boosts them; they are kept, saved and scored as a `Forest`, without it.
+    """
+
     missing = LIGHTGBM_MISSING
+    scorer: ForestScorer | None = None
 
     @staticmethod
     def available() -> bool:
@@ -34,10 +43,15 @@ class TreeModel(BoostedTrees):
             return False
         return True
 
+    @property
+    def forest(self) -> Forest:
+        """The trees of all tasks, once they are boosted or restored."""
+        assert self.scorer is not None, "no trees have been boosted yet"
+        return self.scorer.forest
+
     def forward(self, features: Features) -> Tensor:
-        matrix, threads = self.inputs.matrix(features), torch.get_num_threads()
-        scores = [booster.predict(matrix, raw_score=True, num_threads=threads) for booster in self.boosters]
-        return torch.from_numpy(np.stack(scores, axis=1)).float()
+        assert self.scorer is not None, "no trees have been boosted yet"
+        return torch.from_numpy(self.scorer(self.inputs.matrix(features))).float()
 
     def rows(self, features: Features) -> np.ndarray:
         return self.inputs.matrix(features)
@@ -46,16 +60,26 @@ class TreeModel(BoostedTrees):
         binned = BinnedRows(self.inputs.id_columns)
         return partial(boost, binned=binned, settings=self.settings, seed=seed, callback=callback)
 
+    def take(self, boosters: Sequence[Any], rows: np.ndarray) -> None:
+        self.scorer = ForestScorer(forest_of(boosters, self.inputs.width))
+        require_equal_scores(self.scorer, boosters, rows)
+
     @property
     def num_parameters(self) -> int:
         """Number of thresholds and leaves of all trees."""
-        trees = [tree for booster in self.boosters for tree in booster.dump_model()["tree_info"]]
-        return sum(2 * int(tree["num_leaves"]) - 1 for tree in trees)
+        return 0 if self.scorer is None else self.forest.num_parameters
 
-    def files(self) -> list[bytes]:
-        return [booster.model_to_string().encode() for booster in self.boosters]
+    def file_names(self) -> list[str]:
+        return [FILE]
 
-    def restore(self, files: Sequence[bytes]) -> None:
-        from lightgbm import Booster
+    def files(self) -> dict[str, bytes]:
+        return {FILE: self.forest.to_bytes()}
 
-        self.boosters = [Booster(model_str=file.decode()) for file in files]
+    def restore(self, files: Mapping[str, bytes]) -> None:
+        forest = Forest.from_bytes(files[FILE])
+        if (forest.num_columns, forest.num_tasks) != (self.inputs.width, len(self.tasks)):
+            raise FileError(
+                f"trees of {forest.num_columns} columns and {forest.num_tasks} tasks do not fit a model of "
+                f"{self.inputs.width} and {len(self.tasks)}"
+            )
+        self.scorer = ForestScorer(forest)

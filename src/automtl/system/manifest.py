@@ -91,7 +91,7 @@ class FolderKind:
             raise FileError(f"'{folder}' holds no {self.name}, it is not overwritten; choose another --out")
 
 
-MODEL = FolderKind("saved model", 5, "fit again")
+MODEL = FolderKind("saved model", 6, "fit again")
 PREPARED = FolderKind("prepared table", 3, "prepare the table again", native=True)
 ROWS = FolderKind("folder of encoded rows", 3, "prepare the table again", native=True)
 COMPARISON = FolderKind("comparison", 1, "compare again")

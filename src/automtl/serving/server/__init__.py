@@ -1,0 +1,1 @@
+"""An HTTP server of saved models: rows as JSON, and the Open Inference Protocol."""

@@ -1,0 +1,97 @@
+"""The models of a server by name: loaded, loaded again without a gap, and left."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from automtl.errors import SettingsError, suggestion
+from automtl.serving.server.problems import Problem
+from automtl.serving.server.served import Loaded, ServedModel, version_of
+from automtl.serving.server.settings import ServerSettings
+
+log = logging.getLogger("automtl.server")
+
+
+def named_folders(given: Sequence[str | Path]) -> dict[str, Path]:
+    """Read folders, each maybe as NAME=FOLDER, else named as the folder is. Raises SettingsError for a name twice."""
+    found = dict[str, Path]()
+    for one in given:
+        name, separator, folder = str(one).partition("=")
+        path = Path(folder if separator else str(one))
+        name = name if separator else path.resolve().name
+        if not name or "/" in name:
+            raise SettingsError(f"'{one}': '{name}' is no name of a model; give NAME=FOLDER")
+        if name in found:
+            raise SettingsError(f"two models are named '{name}'; give one of them another name, as NAME=FOLDER")
+        found[name] = path
+    if not found:
+        raise SettingsError("no model is given; name at least one folder that fit has written")
+    return found
+
+
+class Models:
+    """The models of a server. Loading happens in a thread; a model that cannot be loaded leaves the earlier one."""
+
+    def __init__(self, folders: dict[str, Path], settings: ServerSettings) -> None:
+        """Load all models. Raises FileError for a folder that cannot be loaded."""
+        self.folders, self.settings, self.closing = folders, settings, False
+        self._loading = asyncio.Lock()
+        loaded = {name: Loaded.from_folder(folder) for name, folder in folders.items()}
+        self._served = {name: ServedModel(name, folders[name], one, settings) for name, one in loaded.items()}
+
+    def __iter__(self) -> Iterator[ServedModel]:
+        return iter(list(self._served.values()))
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether requests are answered: all models are loaded, and the server is not closing."""
+        return not self.closing and self._served.keys() == self.folders.keys()
+
+    def named(self, name: str) -> ServedModel:
+        """Return a model. Raises Problem where there is none of this name."""
+        if name not in self._served:
+            known = "there are none" if not self._served else f"there are {', '.join(map(repr, self._served))}"
+            raise Problem(404, f"there is no model '{name}'{suggestion(name, self._served)}; {known}")
+        return self._served[name]
+
+    async def load(self, name: str) -> ServedModel:
+        """Load a model from its folder, again if it is loaded. After Problem or FileError it is as it was."""
+        if name not in self.folders:
+            raise Problem(404, f"there is no folder of a model '{name}'{suggestion(name, self.folders)}")
+        async with self._loading:
+            loaded = await asyncio.to_thread(Loaded.from_folder, self.folders[name])
+            served = self._served.get(name)
+            if served is None:
+                served = self._served[name] = ServedModel(name, self.folders[name], loaded, self.settings)
+            else:
+                served.use(loaded)
+        log.info("model '%s': version %s loaded in %.2f s", name, loaded.version, loaded.seconds)
+        return served
+
+    async def load_changed(self) -> None:
+        """Load the models again whose folders have changed; one that cannot be loaded is told in the log."""
+        for served in self:
+            if version_of(served.folder) not in ("", served.loaded.version):
+                await self.try_load(served.name)
+
+    async def try_load(self, name: str) -> None:
+        """Load a model again; an error is told in the log, and the model stays as it is."""
+        try:
+            await self.load(name)
+        except Exception as error:
+            log.error("model '%s' stays as it is, since the new one cannot be loaded: %s", name, error)
+
+    async def unload(self, name: str) -> None:
+        """Answer what waits for a model, and leave it. Raises Problem where there is none of this name."""
+        served = self.named(name)
+        del self._served[name]
+        await asyncio.to_thread(served.close)
+
+    def close(self) -> None:
+        """Answer what waits, and end the threads."""
+        self.closing = True
+        for served in self:
+            served.close()

@@ -1,0 +1,95 @@
+"""One model of a server: what was loaded, and the thread that scores with it."""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from automtl.errors import AutomtlError
+from automtl.predictor import Predictor
+from automtl.serving.server.batching import Batcher
+from automtl.serving.server.columns import Signature
+from automtl.serving.server.scoring import Row, Scored, score
+from automtl.serving.server.settings import ServerSettings
+from automtl.system.manifest import MANIFEST
+
+log = logging.getLogger("automtl.server")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """A predictor as it was loaded. `version`: a digest of the folder's content; `at`: seconds since 1970."""
+
+    predictor: Predictor
+    signature: Signature
+    version: str
+    seconds: float
+    at: float = field(default_factory=time.time)
+
+    @staticmethod
+    def from_folder(folder: Path) -> Loaded:
+        """Load and verify a folder, and score a row. Raises FileError."""
+        start = time.perf_counter()
+        version = version_of(folder)
+        predictor = Predictor.load(folder)
+        signature = Signature.of(predictor)
+        try:
+            score(predictor, [signature.example])
+        except AutomtlError as error:
+            log.warning("model '%s': its example row was not scored: %s", folder, error)
+        return Loaded(predictor, signature, version, time.perf_counter() - start)
+
+
+def version_of(folder: Path) -> str:
+    """Return a digest of a saved model's content: of its manifest, which has the checksums of all files."""
+    try:
+        return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()[:12]
+    except OSError:
+        return ""  # loading says what is wrong
+
+
+class ServedModel:
+    """A model under a name, whose predictor may be replaced while it serves.
+
+    `current`: changes the predictor before each batch is scored, such as by the newest histories.
+    """
+
+    def __init__(self, name: str, folder: Path, loaded: Loaded, settings: ServerSettings) -> None:
+        self.name, self.folder, self.loaded, self.settings = name, folder, loaded, settings
+        self.current: Callable[[Predictor], Predictor] | None = None
+        self.batcher: Batcher[Answer] = Batcher(self._score, settings, name)
+
+    async def score(self, rows: Sequence[Row], loaded: Loaded) -> Answer:
+        """Score the rows of a request by what was loaded when it came, maybe together with other requests.
+
+        Raises Problem or an AutomtlError.
+        """
+        return await self.batcher.submit(rows, loaded, self.settings.timeout_s)
+
+    def use(self, loaded: Loaded) -> None:
+        """Score with another loaded predictor from the next batch on."""
+        self.loaded = loaded
+
+    def close(self) -> None:
+        """Answer what waits, and end the thread."""
+        self.batcher.close()
+
+    def _score(self, loaded: Loaded, requests: list[Sequence[Row]]) -> list[Answer]:
+        predictor = loaded.predictor if self.current is None else self.current(loaded.predictor)
+        scored, answers, start = score(predictor, [row for rows in requests for row in rows]), [], 0
+        for rows in requests:
+            answers.append(Answer(scored.take(slice(start, start + len(rows))), loaded))
+            start += len(rows)
+        return answers
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The scores of a request, and the predictor that made them."""
+
+    scored: Scored
+    loaded: Loaded
