@@ -13,8 +13,11 @@ from torch import nn
 from automtl.features.batch import Batch
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
+from automtl.search import STRATEGIES, SearchResult
 from automtl.system.journal import Journal, State, recording
 from automtl.tables.schema import Task
+from automtl.testing.strategies import search, small_problem
+from automtl.training.evaluation import predict_logits
 from automtl.training.fit import FitResult, Training, fit
 from automtl.training.settings import TrainingSettings
 from tests.conftest import small_batch, small_layout
@@ -143,6 +146,47 @@ def test_a_finished_training_is_not_done_again(tmp_path: Path) -> None:
         found = trained("mmoe", train)
     same(found, wanted)
     assert found[1].seconds == wanted[1].seconds
+
+
+@pytest.mark.parametrize("name", ["lightgbm", "catboost"])
+def test_boosted_trees_are_not_boosted_again(name: str, tmp_path: Path) -> None:
+    kind = MODELS.find(name)
+    if not kind.available():  # type: ignore[attr-defined]
+        pytest.skip(f"{name} is not installed")
+
+    def boosted(train: Batch) -> tuple[nn.Module, FitResult]:
+        model = kind(small_layout(), NETWORK, torch.Generator())
+        return model, fit(model, train, small_batch(60, seed=2), TASKS, SETTINGS, 5)
+
+    train, rows = small_batch(200), small_batch(50, seed=3)
+    with recording(Journal(tmp_path)):
+        wanted = boosted(train)
+    train.labels.fill_(1.0)
+    with recording(Journal(tmp_path)):
+        found = boosted(train)
+    assert found[1] == wanted[1]
+    assert torch.equal(predict_logits(found[0], rows), predict_logits(wanted[0], rows))
+
+
+@pytest.mark.usefixtures("every_batch")
+@pytest.mark.parametrize("name", STRATEGIES)
+def test_every_search_goes_on_from_any_step_to_the_bit(name: str, tmp_path: Path) -> None:
+    problem = small_problem()
+
+    def found() -> SearchResult:
+        return search(STRATEGIES.find(name), problem, 1)
+
+    wanted, stops, last = found(), 0, None
+    for states in (1, 3, 2, 1000):
+        with recording(Stopping(tmp_path, states, written=states != 3)):
+            try:
+                last = found()
+            except Stopped:
+                stops += 1
+    assert stops and last is not None
+    assert last.architecture == wanted.architecture and last.history == wanted.history
+    if wanted.trained is not None and last.trained is not None:
+        same((last.trained.model, last.trained.result), (wanted.trained.model, wanted.trained.result))
 
 
 def test_a_damaged_state_leaves_the_one_before(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Any, ClassVar
 
 import torch
+from torch import Tensor
 
 from automtl.ensemble.examples import Examples
 from automtl.ensemble.settings import TreeSettings
@@ -74,6 +75,12 @@ class BoostedTrees(SelfTrained):
                 boosted.append(boost(task, fitted, checked, f"{stage}: {task.name}"))
         self.take([booster for booster, _ in boosted], inputs)
         return [train_loss for _, train_loss in boosted]
+
+    def learned(self) -> dict[str, Tensor]:
+        return {name: torch.frombuffer(bytearray(file), dtype=torch.uint8) for name, file in self.files().items()}
+
+    def recall(self, tensors: Mapping[str, Tensor]) -> None:
+        self.restore({name: one.numpy().tobytes() for name, one in tensors.items()})
 
     @abstractmethod
     def take(self, boosters: Sequence[Any], rows: Any) -> None:

@@ -159,7 +159,9 @@ def below(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
     """Return the moments of an optimizer by the number of the parameter and their name."""
     state = optimizer.state_dict()["state"]
-    return {f"{place}.{name}": one for place, own in state.items() for name, one in own.items()}
+    return {
+        f"{place}.{name}": one for place, own in state.items() for name, one in own.items() if isinstance(one, Tensor)
+    }
 
 
 def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:

@@ -5,12 +5,12 @@ from __future__ import annotations
 import time
 from abc import ABC, abstractmethod
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from automtl.features.batch import Batch
 from automtl.system.denormal import ignore_denormals
@@ -50,6 +50,14 @@ class SelfTrained(nn.Module, ABC):
     def learn(self, train: Batch, valid: Batch, seed: int, callback: Callback, stage: str) -> list[float]:
         """Learn, deterministically by `seed`, and return each task's loss on the training rows."""
 
+    def learned(self) -> dict[str, Tensor]:
+        """Return all that was learned as tensors, which `recall` takes; none where it is not worth keeping."""
+        return {}
+
+    def recall(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `learned` returned. Raises an AutomtlError for what it cannot be."""
+        raise NotImplementedError
+
     @property
     @abstractmethod
     def num_parameters(self) -> int:
@@ -78,10 +86,17 @@ def _learn(
 ) -> FitResult:
     """Let a model train itself, and evaluate it."""
     start, evaluate = time.perf_counter(), Evaluator(valid, tasks, MultiTaskLoss(tasks))
+    step = begin_step(f"{stage} {seed} {type(model).__qualname__} {len(train)} {len(valid)}")
+    if step.state is not None:
+        model.recall(step.state.tensors)
+        return FitResult((Evaluation(**step.state.values["evaluation"]),), 0, step.state.values["seconds"])
     with ignore_denormals(), seeded(seed):
         losses = torch.tensor(model.learn(train, valid, seed, callback, stage), dtype=torch.float32)
         found = evaluate(model, 0, len(train), float(losses @ evaluate.loss.weights))
-    return FitResult((found,), 0, time.perf_counter() - start)
+    result, learned = FitResult((found,), 0, time.perf_counter() - start), model.learned()
+    if learned:
+        step.save({"evaluation": found.to_dict(), "seconds": result.seconds}, learned, final=True)
+    return result
 
 
 class Training:
