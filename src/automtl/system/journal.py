@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
@@ -24,6 +24,7 @@ from safetensors import torch as safe_torch
 from torch import Tensor
 
 from automtl.errors import FileError
+from automtl.system.deadline import Suspended
 from automtl.system.files import write_whole
 
 SECONDS = 60.0  # between two states of a step
@@ -53,7 +54,7 @@ class Step:
     @property
     def due(self) -> bool:
         """Tell whether it is time to save a state."""
-        return self.journal is not None and self._worked(self.journal.seconds)
+        return self.journal is not None and (self.journal.suspended() or self._worked(self.journal.seconds))
 
     @property
     def due_to_pause(self) -> bool:
@@ -73,16 +74,34 @@ class Step:
             self.journal.write(self.number, self.identity, State(values, tensors, final))
             self.saved = time.monotonic()
             self.cost = self.saved - start
+            self.journal.end_if_suspended()
 
 
 class Journal:
-    """The recorded steps of one computation in a folder. `seconds`: the time between two states of a step."""
+    """The recorded steps of one computation in a folder.
 
-    def __init__(self, folder: Path, seconds: float = SECONDS) -> None:
-        self.folder, self.seconds, self.count, self.notes = folder, seconds, 0, list[str]()
+    `seconds`: the time between two states of a step; `suspended`: tells whether the computation should save its state
+    and end.
+    """
+
+    def __init__(self, folder: Path, seconds: float = SECONDS, suspended: Callable[[], bool] = lambda: False) -> None:
+        self.folder, self.seconds, self.suspended = folder, seconds, suspended
+        self.count, self.notes = 0, list[str]()
+        self.earlier, self.start = max(map(_elapsed, folder.glob("*.safetensors")), default=0.0), time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """The seconds of the computation, of the processes before this one, too."""
+        return self.earlier + time.monotonic() - self.start
+
+    def end_if_suspended(self) -> None:
+        """Raise Suspended where the computation should end."""
+        if self.suspended():
+            raise Suspended
 
     def step(self, identity: str) -> Step:
         """Begin the next step. Where another one is recorded in its place, the record ends before it."""
+        self.end_if_suspended()
         number, self.count = self.count, self.count + 1
         return Step(self, number, identity)
 
@@ -111,7 +130,9 @@ class Journal:
         """Write a state of a step, and remove those that are too old."""
         there = self.files(number)
         count = int(there[0].name.split(".")[1]) + 1 if there else 0
-        values = json.dumps({"identity": identity, "values": state.values, "final": state.final})
+        values = json.dumps(
+            {"identity": identity, "values": state.values, "final": state.final, "elapsed": self.elapsed}
+        )
         solid = {name: one.detach().cpu().contiguous().clone() for name, one in state.tensors.items()}
         content = safe_torch.save(solid, {"state": values})
         kind = "final" if state.final else "going"
@@ -173,6 +194,13 @@ def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tenso
     optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
 
 
+def _elapsed(path: Path) -> float:
+    """Read the seconds of the computation when a state was written; 0 where the file is damaged."""
+    with suppress(OSError, SafetensorError, ValueError, KeyError, TypeError), safe_open(path, "pt") as file:
+        return float(json.loads(file.metadata()["state"])["elapsed"])
+    return 0.0
+
+
 _current: ContextVar[Journal | None] = ContextVar("journal", default=None)
 
 
@@ -190,3 +218,10 @@ def begin_step(identity: str) -> Step:
     """Begin a step of the present computation; outside of `recording` nothing is recorded."""
     journal = _current.get()
     return Step(None, 0, identity) if journal is None else journal.step(identity)
+
+
+def end_if_suspended() -> None:
+    """Raise Suspended where the present computation should end. For work that has no state of its own to save."""
+    journal = _current.get()
+    if journal is not None:
+        journal.end_if_suspended()

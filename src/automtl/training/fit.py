@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from automtl.features.batch import Batch
 from automtl.system.denormal import ignore_denormals
 from automtl.system.hardware import find_device
-from automtl.system.journal import State, begin_step, below, under
+from automtl.system.journal import State, begin_step, below, end_if_suspended, under
 from automtl.system.memory import keep_freed_memory
 from automtl.system.progress import Callback, Progress, ignore
 from automtl.system.randomness import RandomStream, drawn, seeded, set_drawn
@@ -218,8 +218,12 @@ class Training:
 
     def _save(self, place: Place, passes: Passes, *, pausing: bool = False) -> None:
         """Record the state between two batches, if it is time for it, and all of it is known."""
-        if passes.balancing.remembers or not (self.step.due_to_pause if pausing else self.step.due):
-            return
+        if passes.balancing.remembers:
+            end_if_suspended()
+        elif self.step.due_to_pause if pausing else self.step.due:
+            self._record(place, passes)
+
+    def _record(self, place: Place, passes: Passes) -> None:
         self._count_seconds()
         values = self._values() | {"place": place.values(), "updates": passes.updates.to_dict()}
         tensors = under("model", self.model.state_dict()) | under("updates", passes.updates.tensors())
