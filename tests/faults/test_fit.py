@@ -17,14 +17,14 @@ from automtl.experiment.fit import Run, fit_table
 from automtl.experiment.unfinished import unfinished_folder
 from automtl.system.deadline import Deadline, Suspended
 from automtl.system.journal import Journal, State
-from automtl.system.progress import Event, Notice
+from automtl.system.progress import Event, Notice, Progress
 from automtl.tables.columns import ColumnRoles
 from tests.faults import kills
 
 SETTINGS: dict[str, Any] = {
     "search": {"trainings": 2}, "training": {"epochs": 2, "batch_size": 128}, "trees": {"rounds": 10},
     "network": {"embedding_size": 4, "width": 8, "towers": [8]}, "budget": {"save_every": 0},
-    "space": {"experts": 2, "layers": 1},
+    "space": {"experts": 2, "layers": 1}, "selection": {"boosted_trees": "one", "bags": 1, "steps": 2},
 }  # fmt: skip
 ROLES = ColumnRoles(drop=("like", "cart"))
 
@@ -84,7 +84,7 @@ def test_a_fit_that_is_asked_to_end_saves_its_state_and_goes_on(log: pl.DataFram
     deadline = Deadline()
 
     def suspend(event: Event) -> None:
-        if not isinstance(event, Notice):
+        if isinstance(event, Progress):
             deadline.suspend()
 
     with pytest.raises(Suspended):
@@ -120,7 +120,7 @@ def test_what_is_no_unfinished_fit_is_not_touched(log: pl.DataFrame, tmp_path: P
 
 def test_two_processes_do_not_work_on_one_run(log: pl.DataFrame, tmp_path: Path) -> None:
     def meanwhile(event: Event) -> None:
-        if not isinstance(event, Notice):
+        if isinstance(event, Progress):
             with pytest.raises(FileError, match="another process works in"):
                 fitted(log, tmp_path / "run")
             raise Killed

@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from automtl.cli.show import show_findings, text_table
+from automtl.system.deadline import Suspended
 
 STAGES = 4  # the last ones, which are shown
 CANDIDATES = 8  # the best ones, which are shown
 
 if TYPE_CHECKING:
-    from automtl.system.deadline import Deadline, Suspended
+    from automtl.system.deadline import Deadline
 
 
 class Display(ABC):

@@ -54,15 +54,16 @@ class Step:
     @property
     def due(self) -> bool:
         """Tell whether it is time to save a state."""
-        return self.journal is not None and (self.journal.suspended() or self._worked(self.journal.seconds))
+        return self._worked(self.journal.seconds) if self.journal is not None else False
 
     @property
     def due_to_pause(self) -> bool:
         """Tell whether a state is worth saving in a step that may now wait for others."""
-        return self.journal is not None and self._worked(min(PAUSE, self.journal.seconds))
+        return self._worked(min(PAUSE, self.journal.seconds)) if self.journal is not None else False
 
     def _worked(self, seconds: float) -> bool:
-        return time.monotonic() - self.saved >= max(seconds, self.cost / SHARE)
+        assert self.journal is not None
+        return self.journal.suspended() or time.monotonic() - self.saved >= max(seconds, self.cost / SHARE)
 
     def save(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor], *, final: bool = False) -> None:
         """Write a state, whole or not at all; the last states are kept. Where it cannot be written, a warning says so.
