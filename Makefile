@@ -34,7 +34,7 @@ demo: setup
 	$(BIN)/automtl synthesize --rows 20000 --out runs/demo.parquet
 	$(BIN)/automtl fit runs/demo.parquet --task click --task like --task buy --task cart \
 		--config examples/demo.yaml --out $(DEMO) --overwrite
-	$(BIN)/automtl predict $(DEMO) runs/demo.parquet --out runs/demo-scores.parquet
+	$(BIN)/automtl predict $(DEMO) runs/demo.parquet --out runs/demo-scores.parquet --overwrite
 
 test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2

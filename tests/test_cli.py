@@ -58,8 +58,9 @@ def test_a_run_folder_holds_everything_and_no_pickle(run_folder: Path) -> None:
     members = json.loads((run_folder / "architecture.json").read_text())["members"]
     trees = [TREE_FILES[one["model"]] for one in members if one["model"] in TREE_FILES]
     assert names == {
-        "architecture.json", "coverage.json", "curves.json", "encoder.json", "encoder.safetensors", "history.json",
-        "manifest.json", "metrics.json", "report.html", "schema.yaml", "settings.json", "weights.safetensors",
+        "architecture.json", "card.md", "coverage.json", "curves.json", "encoder.json", "encoder.safetensors",
+        "history.json", "manifest.json", "metrics.json", "report.html", "schema.yaml", "settings.json",
+        "weights.safetensors",
         *(f"trees.{place}.{ending}" for place, endings in enumerate(trees) for ending in endings),
     }  # fmt: skip
     assert trees  # some are in the ensemble

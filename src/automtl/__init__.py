@@ -25,12 +25,14 @@ if TYPE_CHECKING:
     from automtl.experiment.distill import distill
     from automtl.experiment.freshness import freshness
     from automtl.experiment.prepare import prepare_table
+    from automtl.experiment.refit import refit_model
     from automtl.experiment.update import update_model
     from automtl.features.encoder import Encoder
     from automtl.operations import Operation
     from automtl.paper import reproduce
     from automtl.predictor import Predictor
     from automtl.search import SearchResult, SearchStrategy
+    from automtl.serving.scoring.predict import predict_table
     from automtl.space import Architecture, SearchSpace
     from automtl.system.progress import Event, Progress
     from automtl.tables.catalog.base import Dataset
@@ -67,9 +69,11 @@ _MODULES = {
     "fit_table": "experiment",
     "freshness": "experiment.freshness",
     "infer_schema": "tables.infer",
+    "predict_table": "serving.scoring.predict",
     "prepare_table": "experiment.prepare",
     "read_settings": "config",
     "read_table": "tables.table",
+    "refit_model": "experiment.refit",
     "reproduce": "paper",
     "synthetic_log": "tables.synthetic",
     "update_model": "experiment.update",
@@ -79,8 +83,8 @@ __all__ = [
     "Architecture", "AutoMTL", "AutomtlError", "ColumnRoles", "ComparisonSettings", "Dataset", "Encoder", "Event",
     "Experiment", "Metric", "Operation", "Predictor", "Progress", "Schema", "SearchResult", "SearchSpace",
     "SearchStrategy", "Settings", "Task", "__version__", "check_table", "compare_table", "distill", "fit_table",
-    "freshness", "infer_schema", "prepare_table", "read_settings", "read_table", "reproduce", "synthetic_log",
-    "update_model",
+    "freshness", "infer_schema", "predict_table", "prepare_table", "read_settings", "read_table", "refit_model",
+    "reproduce", "synthetic_log", "update_model",
 ]  # fmt: skip
 
 

@@ -33,7 +33,7 @@ from automtl.space import Architecture, SearchSpace
 from automtl.system.files import folder_written_whole, json_bytes, read_json
 from automtl.system.manifest import MODEL, checksums
 from automtl.system.trust import allowing, names_of_folder
-from automtl.tables.schema import Schema
+from automtl.tables.schema import Schema, stage_names
 from automtl.tables.table import read_table
 from automtl.training.evaluation import predict_logits, scores_of
 from automtl.training.metrics import (
@@ -204,6 +204,11 @@ class Predictor:
     def row_encoder(self) -> RowEncoder:
         """The encoder of `encode_rows`, which remembers what single values mean."""
         return RowEncoder(self.encoder)
+
+    @property
+    def score_names(self) -> tuple[str, ...]:
+        """Names of the columns of scores: the tasks, then the stages of a funnel."""
+        return (*self.schema.task_names, *stage_names(self.schema.tasks))
 
     def columns(self, batch: Batch) -> dict[str, np.ndarray]:
         """Return the columns of `predict` for encoded rows, (N,) each: tasks, then the stages of a funnel."""

@@ -13,7 +13,7 @@ from safetensors.numpy import save
 
 from automtl.ensemble.forest import Forest
 from automtl.ensemble.forest_checks import DEPTH
-from automtl.ensemble.forest_scorer import ForestScorer
+from automtl.ensemble.forest_scorer import MANY, ForestScorer
 from automtl.errors import FileError
 
 # Task 0: a tree of nodes 0 and 1, a leaf alone. Task 1: a tree of a set, with a node on each side.
@@ -38,6 +38,7 @@ SCORES = [[10.5, 31.0], [9.5, 63.0], [12.5, 31.0], [10.5, 15.0], [10.5, 127.0]]
 
 def test_a_row_is_scored_by_the_leaves_that_it_reaches() -> None:
     assert ForestScorer(GOOD)(ROWS).tolist() == SCORES
+    assert ForestScorer(GOOD)(np.tile(ROWS, (MANY, 1))).tolist() == SCORES * MANY
     assert GOOD.num_parameters == 13 and (GOOD.num_trees, GOOD.num_tasks, GOOD.num_columns) == (3, 2, 3)
 
 
@@ -124,7 +125,9 @@ def chain(levels: int) -> dict[str, np.ndarray]:
 
 def test_trees_may_be_deep_but_not_endless() -> None:
     score = ForestScorer(Forest.from_arrays(chain(DEPTH)))
-    assert score(np.array([[-1.0], [0.5], [300.0], [1e9]], np.float32)).ravel().tolist() == [0, 1, 300, DEPTH]
+    rows = np.array([[-1.0], [0.5], [300.0], [1e9]], np.float32)
+    for times in (1, MANY):
+        assert score(np.tile(rows, (times, 1))).ravel().tolist() == [0, 1, 300, DEPTH] * times
     with pytest.raises(FileError, match="more than 512 levels"):
         Forest.from_arrays(chain(100_000))
 
@@ -134,6 +137,14 @@ def test_a_file_that_is_none_is_refused() -> None:
     for content in (b"", b"\0" * 7, good[:-1], good + b"\0", b"\xff" * 64, (2**62).to_bytes(8, "little") + good[8:]):
         with pytest.raises(FileError, match="no safetensors file"):
             Forest.from_bytes(content)
+
+
+def require_scores(forest: Forest) -> None:
+    """Score rows one by one and all at a time, which is done in two ways."""
+    rows = np.random.default_rng(0).choice([0, 1, 2, -3, 0.5, np.nan], (MANY, forest.num_columns)).astype(np.float32)
+    score = ForestScorer(forest)
+    together = score(rows)
+    assert np.isfinite(together).all() and np.array_equal(np.concatenate([score(row[None]) for row in rows]), together)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -155,7 +166,7 @@ def test_a_forest_with_changed_numbers_is_refused_or_scored(data: st.DataObject)
         forest = Forest.from_bytes(save(arrays))
     except FileError:
         return
-    assert np.isfinite(ForestScorer(forest)(np.zeros((20, forest.num_columns), np.float32))).all()
+    require_scores(forest)
 
 
 @settings(max_examples=300, deadline=None)
@@ -168,4 +179,4 @@ def test_a_file_with_changed_bytes_is_refused_or_scored(data: st.DataObject) -> 
         forest = Forest.from_bytes(bytes(content))
     except FileError:
         return
-    assert np.isfinite(ForestScorer(forest)(np.zeros((20, forest.num_columns), np.float32))).all()
+    require_scores(forest)

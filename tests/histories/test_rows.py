@@ -97,5 +97,5 @@ def test_rows_of_equal_time_are_ordered_by_what_came_of_them() -> None:
     values = np.array([[0], [1], [5], [1]])
     rows = Rows(np.zeros(4, np.int64), np.ones((1, 4), np.int64), values, values < 5, np.ones(4, bool))
     turned = rows.take(np.array([3, 2, 1, 0]))
-    np.testing.assert_array_equal(rows.values[rows.order, 0], turned.values[turned.order, 0])
+    np.testing.assert_array_equal(rows.values[rows.order(((0,),)), 0], turned.values[turned.order(((0,),)), 0])
     assert rows.identity[1] == rows.identity[3] != rows.identity[0]

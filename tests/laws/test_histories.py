@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from automtl.histories.decay import BLOCK, STEPS
 from automtl.histories.plan import KINDS, LEVELS, SECOND, KeyPlan, Outcome, Plan
-from automtl.histories.rows import Rows
+from automtl.histories.rows import Rows, fingerprint
 from automtl.histories.sequences import last_events
 from automtl.histories.state import State
 from automtl.histories.statistics import inputs
@@ -65,8 +65,8 @@ def cases(draw: st.DrawFn) -> Case:
     )  # fmt: skip
 
 
-def earlier(case: Case, place: int, row: int) -> list[int]:
-    """Return the events of a row's key before the row, oldest first."""
+def earlier(case: Case, place: int, row: int, items: bool = False) -> list[int]:
+    """Return the events of a row's key before the row, oldest first; those of a time by items, then by outcomes."""
     rows, key, now = case.rows, case.rows.keys[place][row], case.rows.time[row]
     return sorted(
         (
@@ -74,8 +74,16 @@ def earlier(case: Case, place: int, row: int) -> list[int]:
             for other in range(len(rows))
             if rows.event[other] and key != 0 and rows.keys[place][other] == key and NO_TIME < rows.time[other] < now
         ),
-        key=lambda other: (rows.time[other], rows.fingerprint[other], tuple(rows.items[:, other])),  # type: ignore[index]
+        key=lambda other: (rows.time[other], tuple(rows.items[:, other]) if items else (), tie_order(case, other)),  # type: ignore[index]
     )
+
+
+def tie_order(case: Case, row: int) -> list[int]:
+    """Return hashes of the outcomes of a row, those of the shortest delay first."""
+    delays = [outcome.delay for outcome in case.plan.outcomes]
+    groups = [[place for place, one in enumerate(delays) if one == delay] for delay in sorted(set(delays))]
+    values, known = (one[row : row + 1] for one in (case.rows.values, case.rows.known))
+    return [int(fingerprint(values[:, group], known[:, group])[0]) for group in groups]
 
 
 def known(case: Case, events: list[int], column: int, row: int) -> list[int]:
@@ -158,7 +166,7 @@ def session(plan: Plan, times: list[int], now: int) -> list[float]:
 def expected_events(case: Case, row: int) -> list[list[int]]:
     """Return the ids of the last events of a row, by aspect."""
     rows, plan, (place, length) = case.rows, case.plan, case.plan.sequence or (0, 0)
-    events = earlier(case, place, row)[-length:]
+    events = earlier(case, place, row, items=True)[-length:]
     found = [[0] * (length - len(events)) for _ in range(2 + len(plan.outcomes) + 1)]
     for event in events:
         age = int(rows.time[row]) - int(rows.time[event])
@@ -189,6 +197,21 @@ def test_sequences_are_the_last_events_before_a_row(case: Case) -> None:
     found = last_events(case.plan, case.rows).ids()
     for row in range(len(case.rows)):
         assert [one[row].tolist() for one in found] == expected_events(case, row)
+
+
+@given(cases())
+@settings(max_examples=6, deadline=None, phases=PHASES)
+def test_what_is_not_known_yet_changes_nothing(case: Case) -> None:
+    delays = np.array([outcome.delay for outcome in case.plan.outcomes], np.int64)
+    for row in np.flatnonzero(case.rows.time != NO_TIME):
+        over = case.rows.time[:, None] + delays < case.rows.time[row]
+        blind, one = replace(case.rows, known=case.rows.known & over), np.array([row])
+        for place in range(len(KEYS)):
+            wanted = inputs(case.plan, place, case.rows, None, one)
+            np.testing.assert_array_equal(inputs(case.plan, place, blind, None, one), wanted)
+        wanted = last_events(case.plan, case.rows, None, one).ids()
+        for ids, other in zip(last_events(case.plan, blind, None, one).ids(), wanted, strict=True):
+            np.testing.assert_array_equal(ids, other)
 
 
 def parts(case: Case, rng: np.random.Generator, pieces: int) -> list[Rows]:

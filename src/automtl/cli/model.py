@@ -15,7 +15,6 @@ from automtl.cli.options import (
     ModelArgument,
     PrecisionOption,
     TableArgument,
-    TableOut,
     UnknownOption,
     loading,
 )
@@ -37,21 +36,6 @@ def evaluate_command(
 
     found = Predictor.load(model, precision).evaluate(table, history=history, allow_unknown=allow_unknown)
     show_metrics(found, "metrics")
-
-
-@app.command("predict")
-@loading
-def predict_command(
-    model: ModelArgument, table: TableArgument, out: TableOut, history: LogOption = None,
-    precision: PrecisionOption = "full", allow_unknown: UnknownOption = False,
-) -> None:  # fmt: skip
-    """Score a table: one column for each task, in the table's row order."""
-    from automtl.predictor import Predictor
-    from automtl.tables.table import write_table
-
-    scores = Predictor.load(model, precision).predict(table, history=history, allow_unknown=allow_unknown)
-    write_table(scores, out)
-    typer.echo(f"{scores.height} rows scored: {out}")
 
 
 @app.command("update")

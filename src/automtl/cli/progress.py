@@ -79,8 +79,8 @@ class Live(Display):
             for stage in list(self.stages)[:-STAGES]:
                 self.progress.remove_task(self.stages.pop(stage))
         task = self.stages[progress.stage]
-        self.progress.update(task, completed=progress.step)
-        if progress.loss is not None:
+        self.progress.update(task, completed=progress.step, total=progress.total)
+        if progress.loss is not None or progress.rate is not None:
             self.progress.update(task, news=_news(progress))
 
 
@@ -99,6 +99,8 @@ def leaderboard(rows: Sequence[Any], shown: int = CANDIDATES) -> Any:
 
 
 def _news(progress: Any) -> str:
+    if progress.rate is not None:
+        return f"{progress.step:,} rows, {progress.rate:,.0f} a second"
     parts = [f"loss {progress.loss:.4f}", *(f"{task} {value:.4f}" for task, value in progress.auc.items())]
     return "  ".join([*parts, *([" ".join(progress.strongest)] if progress.strongest else [])])
 

@@ -109,15 +109,19 @@ def _require_trees(tree_start: np.ndarray, left: np.ndarray, right: np.ndarray) 
     met[single] += 1
     if not (np.bincount(numbers[inner], minlength=nodes) + roots == 1).all() or not (met == 1).all():
         raise FileError("'left' or 'right' of a forest leads to a node or leaf twice, or never")
-    depths_of(tree_start, left, right)
+    levels_of(tree_start, left, right)
 
 
-def depths_of(tree_start: np.ndarray, left: np.ndarray, right: np.ndarray) -> list[np.ndarray]:
-    """Return the nodes of each level, the roots first. Raises FileError where there are more than `DEPTH` levels."""
-    levels = [tree_start[:-1][np.diff(tree_start) > 0].astype(np.int64)]
-    while len(levels[-1]):
-        if len(levels) > DEPTH:
+def levels_of(tree_start: np.ndarray, left: np.ndarray, right: np.ndarray, first: int = 0) -> list[np.ndarray]:
+    """Return the nodes of each level, the roots first. `first`: the number of the first node in `left` and `right`.
+
+    Raises FileError where there are more than `DEPTH` levels.
+    """
+    level, levels = tree_start[:-1][np.diff(tree_start) > 0].astype(np.int64), list[np.ndarray]()
+    while len(level):
+        if len(levels) == DEPTH:
             raise FileError(f"'left' or 'right' of a forest has trees of more than {DEPTH} levels")
-        children = np.stack([left[levels[-1]], right[levels[-1]]], axis=1).ravel()
-        levels.append(children[children >= 0].astype(np.int64))
-    return levels[:-1]
+        levels.append(level)
+        children = np.stack([left[level], right[level]], axis=1).ravel().astype(np.int64)
+        level = children[children >= 0] - first
+    return levels

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import pairwise
+from typing import Any
+
 import numpy as np
 
 from automtl.ensemble.forest import SET_BYTES, ZERO, Forest, Missing
 
 IDS = 8 * SET_BYTES  # ids that a set may hold are below
+PACKED = 256  # decisions whose truth is packed at a time, while it is in cache
 
 
 class Decisions:
@@ -41,12 +47,23 @@ class Decisions:
         return of_node
 
     def _sets(self, forest: Forest, nodes: np.ndarray) -> np.ndarray:
-        """Find columns and sets; return the decisions of nodes, of which the first by a set is 0."""
+        """Find columns and sets, the largest first; return the decisions of nodes, of which the first by a set is 0."""
         sets, alike = np.unique(forest.sets, axis=0, return_inverse=True)
         both = (forest.column[nodes].astype(np.int64) << 32) | alike.reshape(-1)[forest.node_set[nodes]]
         found, of_node = np.unique(both, return_inverse=True)
-        self.set_column, self.sets = found >> 32, sets[found & 0xFFFFFFFF]
-        return of_node
+        members = np.unpackbits(sets[found & 0xFFFFFFFF], axis=1, bitorder="little").astype(bool)
+        order = np.argsort(-members.sum(axis=1), kind="stable")
+        self.set_column, self.sets = found[order] >> 32, sets[found[order] & 0xFFFFFFFF]
+        self._flags(members[order])
+        return np.argsort(order)[of_node]
+
+    def _flags(self, members: np.ndarray) -> None:
+        """Find the different columns and ids among all sets (S, 256), and the flags of each set, one after another."""
+        owner, ids = np.nonzero(members)
+        flags, flag = np.unique(self.set_column[owner] * IDS + ids, return_inverse=True)
+        self.flag_column, self.flag_id = flags // IDS, (flags % IDS).astype(np.float32)
+        nth = np.arange(len(owner)) - np.searchsorted(owner, owner)  # the place of an id in its set
+        self.members = [flag[nth == place] for place in range(int(nth.max(initial=-1)) + 1)]
 
     def readings(self, columns: np.ndarray) -> np.ndarray:
         """Return readings of columns (C, B) float32: (number of readings, B)."""
@@ -66,3 +83,37 @@ class Decisions:
         places = np.where(known, ids, 0).astype(np.int64)
         bits = np.take_along_axis(self.sets, places >> 3, axis=1) >> (places & 7).astype(np.uint8)
         return np.concatenate([by_threshold, known & (bits & 1).astype(bool)])
+
+    def of_many(self, columns: np.ndarray) -> np.ndarray:
+        """Tell which decisions of columns (C, B) go left, a bit for each row, (D, B / 8); B is a multiple of 8."""
+        found = np.empty((len(self), columns.shape[1] // 8), np.uint8)
+        with small_buffers():
+            _compare(np.less_equal, self.readings(columns), self.reading, self.thresholds, found)
+            flags = np.empty((len(self.flag_id), found.shape[1]), np.uint8)
+            _compare(np.equal, np.trunc(columns), self.flag_column, self.flag_id, flags)
+        by_sets = found[len(self.thresholds) :]
+        by_sets[:] = 0
+        for flag in self.members:  # sets are the shorter, the later they are
+            by_sets[: len(flag)] |= flags.take(flag, axis=0, mode="clip")
+        return found
+
+
+def _compare(relation: Any, rows: np.ndarray, row: np.ndarray, values: np.ndarray, out: np.ndarray) -> None:
+    """Compare rows (R, B) with values (D,), of which each is for one row (D,), ascending; pack the truth by bits."""
+    flags = np.empty((PACKED, rows.shape[1]), bool)
+    for start in range(0, len(values), PACKED):
+        end = min(start + PACKED, len(values))
+        cuts = [start, *(1 + start + np.flatnonzero(np.diff(row[start:end]))), end]
+        for first, last in pairwise(cuts):
+            relation(rows[row[first]], values[first:last, None], out=flags[first - start : last - start])
+        out[start:end] = np.packbits(flags[: end - start], axis=1, bitorder="little")
+
+
+@contextmanager
+def small_buffers() -> Iterator[None]:
+    """Let numpy use small buffers: with its default it copies both sides when it compares short rows with columns."""
+    before = np.setbufsize(512)
+    try:
+        yield
+    finally:
+        np.setbufsize(before)

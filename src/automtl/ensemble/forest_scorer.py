@@ -5,9 +5,12 @@ from __future__ import annotations
 import numpy as np
 
 from automtl.ensemble.forest import Forest
+from automtl.ensemble.forest_bits import ADDED, blocks_of
 from automtl.ensemble.forest_decisions import Decisions
+from automtl.system.threads import in_threads
 
-FEW = 2**16  # rows times trees that are walked at a time
+MANY = 20  # rows that are scored by bits
+CHUNK, CHUNK_BITS = 1024, 2**29  # rows that are scored by bits at a time, and bits of their decisions, at most
 
 
 class ForestScorer:
@@ -18,15 +21,35 @@ class ForestScorer:
         self.children = np.stack([forest.right, forest.left], axis=1).ravel()
         starts, trees = forest.tree_start.astype(np.int64), np.arange(forest.num_trees)
         self.roots = np.where(np.diff(starts) > 0, starts[:-1], -1 - (starts[:-1] + trees))
+        self.blocks = list(blocks_of(forest, self.decisions.of_node))
         self.task_starts = np.searchsorted(forest.tree_task, np.arange(forest.num_tasks + 1))
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """Return the scores (B, T), in double, of rows (B, C) float32. Raises ValueError for other types and shapes."""
         if rows.ndim != 2 or rows.shape[1] != self.forest.num_columns or rows.dtype != np.float32:
             raise ValueError(f"a forest of {self.forest.num_columns} columns cannot score {rows.dtype} {rows.shape}")
-        step = max(1, FEW // max(1, self.forest.num_trees))
-        parts = [self.walk(rows[start : start + step]) for start in range(0, len(rows), step)]
-        return np.concatenate(parts) if parts else np.zeros((0, self.forest.num_tasks))
+        if len(rows) < MANY:
+            return self.walk(rows)
+        chunk = max(8, min(CHUNK, CHUNK_BITS // max(1, len(self.decisions))))
+        starts = range(0, len(rows), chunk)
+        return np.concatenate(in_threads(lambda start: self.by_bits(rows[start : start + chunk]), starts))
+
+    def by_bits(self, rows: np.ndarray) -> np.ndarray:
+        """Score rows by a bit for each of them."""
+        columns = np.zeros((rows.shape[1], -(-len(rows) // 8) * 8), np.float32)
+        columns[:, : len(rows)] = rows.T
+        decided = self.decisions.of_many(columns)
+        bits = np.empty((max((block.places for block in self.blocks), default=0), decided.shape[1]), np.uint8)
+        scores = np.zeros((self.forest.num_tasks, columns.shape[1]))
+        places, leaves = np.empty((ADDED, columns.shape[1]), np.int64), np.empty((ADDED, columns.shape[1]))
+        for block in self.blocks:
+            numbers = block.reached(decided, bits[: block.places])
+            for start, end, task in block.parts:
+                block.leaves_of(numbers[start:end], start, places[: end - start], leaves[: end - start])
+                leaves[0] += scores[task]  # tree by tree, as the order of a sum is part of it
+                np.add.reduce(leaves[: end - start], axis=0, out=scores[task])
+        scores += self.forest.bias[:, None]
+        return scores[:, : len(rows)].T
 
     def walk(self, rows: np.ndarray) -> np.ndarray:
         """Score rows by walking all trees level by level."""
@@ -43,11 +66,11 @@ class ForestScorer:
         left = self.decisions.of_few(columns).ravel()
         here = np.repeat(self.roots, count)
         walking = np.flatnonzero(here >= 0)
-        row = walking % count if count else walking
+        row = walking % max(1, count)
         while len(walking):
             node = here[walking]
             node = self.children[2 * node + left[self.decisions.of_node[node] * count + row]]
             here[walking] = node
             going = node >= 0
             walking, row = walking[going], row[going]
-        return here.reshape(-1, count)
+        return here.reshape(len(self.roots), count)

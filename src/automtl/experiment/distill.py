@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property, reduce
 from operator import or_
 from pathlib import Path
@@ -36,7 +36,6 @@ from automtl.training.fit import FitResult, SelfTrained, fit
 from automtl.training.latency import row_latency_ms
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.metrics import primary_metric, task_rows
-from automtl.training.settings import TrainingSettings
 from automtl.training.soft_labels import with_soft_labels
 
 SOFT_WEIGHTS = (1.0, 0.8)  # of the scores among what is learned; the best one on validation rows is taken
@@ -171,9 +170,9 @@ class Distillation:
         seed, rows = self.recorded.seed, self.rows
         student = self._alone(replace(spec, name=DISTILLED), spec.build(self.ensemble.encoder, seed))
         soft = with_soft_labels(rows.train, self._soft, soft_weight, self.tasks)
-        layout = student.encoder.layout
+        layout, training = student.encoder.layout, self.recorded.training_of(self.spec.name)
         result = fit(
-            student.network, soft.for_layout(layout), rows.valid.for_layout(layout), self.tasks, self._training(), seed,
+            student.network, soft.for_layout(layout), rows.valid.for_layout(layout), self.tasks, training, seed,
             self.callback, f"training with weight {soft_weight:g} of the scores",
         )  # fmt: skip
         return Trial(student, soft_weight, result)
@@ -183,21 +182,11 @@ class Distillation:
         """The ensemble's logits of the training rows, (N, T)."""
         return self._logits(self.ensemble, self.rows.train)
 
-    def _training(self) -> TrainingSettings:
-        """Return the settings with which the network was trained: those of the run, and its own changes of them."""
-        changes = self._recorded_row(self.spec.name).get("settings", {})
-        own = {one.name: changes[one.name] for one in fields(TrainingSettings) if one.name in changes}
-        return replace(self.recorded.settings.training, **own)
-
-    def _recorded_row(self, name: str) -> Mapping[str, Any]:
-        """Return the row of a model in the leaderboard of the run; empty where there is none."""
-        return next((row for row in self.history.get("leaderboard") or () if row["name"] == name), {})
-
     def _scored(self, distilled: Predictor, seconds: float, test: Batch) -> list[Scored]:
         """Score validation and test rows with the ensemble, the network as it was, if there is one, and the new one."""
-        named = [(ENSEMBLE, self.ensemble, self._recorded_row(ENSEMBLE).get("seconds"))]
+        named = [(ENSEMBLE, self.ensemble, self.recorded.recorded_row(ENSEMBLE).get("seconds"))]
         if self.single is not None:
-            named.append((SINGLE, self.single, self._recorded_row(self.spec.name).get("seconds")))
+            named.append((SINGLE, self.single, self.recorded.recorded_row(self.spec.name).get("seconds")))
         named.append((DISTILLED, distilled, seconds))
         return [
             Scored(name, one, self._logits(one, self.rows.valid), self._logits(one, test), took)

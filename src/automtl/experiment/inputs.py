@@ -124,6 +124,13 @@ class EncodedSource:
         Rates of training rows leave out their own labels, which the encoder alone cannot do. Raises SettingsError for
         rows that give other inputs.
         """
+        rows = self.anew(encoder, settings)
+        if InputGroups.of(encoder.settings).select(rows.encoder).layout != encoder.layout:
+            raise SettingsError("the rows are not those that the model was fitted on; give the table of the fit")
+        return rows
+
+    def anew(self, encoder: Encoder, settings: EncoderSettings) -> EncodedRows:
+        """Fit an encoder of the same inputs as a saved one to the rows, and encode them under these settings."""
         own = encoder.settings
         switches = ("target_encoding", "history", "sequences")
         wanted = replace(own, **{name: getattr(own, name) or getattr(settings, name) for name in switches})
@@ -133,8 +140,6 @@ class EncodedSource:
             groups = rows.encoder.histories.columns_of_groups()
             gains = tuple(GroupGain(group, (), group in kept) for group in groups)
             rows = self._pruned(rows.encoder, rows.train, rows.valid, gains)
-        if InputGroups.of(own).select(rows.encoder).layout != encoder.layout:
-            raise SettingsError("the rows are not those that the model was fitted on; give the table of the fit")
         return rows
 
     def _encoded(self, wanted: EncoderSettings) -> EncodedRows:

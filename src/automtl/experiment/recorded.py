@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
+from functools import cached_property
 from glob import glob
 from pathlib import Path
 from typing import Any
 
 from automtl.config import Settings, make_settings
+from automtl.ensemble.settings import TreeSettings
 from automtl.errors import FileError, SettingsError
 from automtl.experiment.source import Source, open_again
+from automtl.experiment.tree_candidates import SMALL_TREES
 from automtl.predictor import read_part
 from automtl.system.trust import names_of_folder
 from automtl.tables.schema import Schema
+from automtl.training.settings import TrainingSettings
 
 
 def describe_table(source: Any, digest: str) -> dict[str, str | None]:
@@ -37,6 +41,32 @@ class RecordedFit:
         seed, table = int(values.pop("seed")), values.pop("table", None) or {}
         with names_of_folder():
             return RecordedFit(Path(folder), make_settings(values), seed, table)
+
+    @cached_property
+    def leaderboard(self) -> tuple[Mapping[str, Any], ...]:
+        """All trained models of the run, the best first; empty where there was one alone."""
+        return tuple(read_part(self.folder, "history").get("leaderboard") or ())
+
+    def recorded_row(self, name: str) -> Mapping[str, Any]:
+        """Return the row of a model in the leaderboard of the run; empty where there is none."""
+        return next((row for row in self.leaderboard if row["name"] == name), {})
+
+    def training_of(self, name: str) -> TrainingSettings:
+        """Return the settings with which a model of the run was trained: those of the run, and its own changes."""
+        base = (self.settings if self.leaderboard else self._under_preset()).training
+        changes = self.recorded_row(name).get("settings") or {}
+        return replace(base, **{one.name: changes[one.name] for one in fields(base) if one.name in changes})
+
+    def trees_of(self, name: str) -> TreeSettings:
+        """Return the settings of boosted trees of the run."""
+        trees = self._under_preset().trees
+        return trees.small if name == SMALL_TREES else trees
+
+    def _under_preset(self) -> Settings:
+        """Return the settings with the changes of the preset of inputs that was chosen."""
+        chosen = read_part(self.folder, "metrics").get("preset")
+        preset = next((one for one in self.settings.presets if one.name == chosen), None)
+        return self.settings if preset is None else preset.apply(self.settings)
 
     def open(self, given: Any, schema: Schema) -> Source:
         """Open the rows of the fit, in the same parts. `given`: the table; None where it is where it was.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from itertools import pairwise
 from typing import Any, Protocol
@@ -16,9 +16,11 @@ from automtl.dataset.store import DataLoader
 from automtl.errors import SettingsError
 from automtl.features.batch import Batch
 from automtl.features.column_selection import select_inputs, without_sequences
+from automtl.features.continued_histories import ContinuedHistories
 from automtl.features.encoder import Encoder, with_histories
 from automtl.features.histories import FittedHistories, HistoryInputs, fit_histories
 from automtl.features.settings import EncoderSettings
+from automtl.features.vocabulary import Vocabulary
 from automtl.system.progress import Callback
 from automtl.system.trust import names_of_folder
 from automtl.tables.columns import ColumnRoles, check_columns, of_some_tasks, resolve_schema
@@ -60,7 +62,8 @@ class Source(Protocol):
 class TableSource:
     """A table that was split. `seed` draws the folds of target encoding and negatives.
 
-    `dropped`: columns that are no inputs and that the checks of the data skip.
+    `dropped`: columns that are no inputs and that the checks of the data skip. `vocabularies`: earlier ones by field,
+    whose values stay known. `continued`: the histories that go on over the rows, in place of new ones.
     """
 
     split: Split
@@ -68,6 +71,8 @@ class TableSource:
     seed: int
     digest: str = ""
     dropped: tuple[str, ...] = ()
+    vocabularies: Mapping[str, Vocabulary] | None = None
+    continued: ContinuedHistories | None = None
     kept: dict[float, FittedHistories] = field(default_factory=dict, compare=False)
 
     @property
@@ -80,7 +85,9 @@ class TableSource:
     def encode(self, settings: EncoderSettings, loader: DataLoader) -> tuple[Encoder, Batch, Batch]:
         log = self.log(settings.smoothing) if self.schema.history and settings.history else None
         known = None if log is None else log.histories
-        encoder, train = Encoder.fit(self.split.train, self.schema, settings, self.seed, histories=known)
+        encoder, train = Encoder.fit(
+            self.split.train, self.schema, settings, self.seed, histories=known, kept=self.vocabularies
+        )
         if log is not None:
             whole = replace(encoder, histories=log.completed(encoder.vocabularies))
             encoder = whole if settings.sequences else without_sequences(whole)
@@ -110,12 +117,33 @@ class TableSource:
     def _tables(self) -> tuple[pl.DataFrame, ...]:
         return self.split.train, self.split.valid, self.split.test
 
-    def log(self, smoothing: float) -> FittedHistories:
+    @property
+    def rows(self) -> pl.DataFrame:
+        """The rows of all parts, one part after another."""
+        return pl.concat(self._tables)
+
+    def period(self) -> list[str] | None:
+        """Return the first and the last time of all rows as the table has them; None without a time column."""
+        if self.schema.time is None:
+            return None
+        times = self.rows[self.schema.time].drop_nulls()
+        return [str(times.min()), str(times.max())] if len(times) else None
+
+    def summary(self) -> dict[str, Any]:
+        """Describe the table in plain values: the period of its rows, and the columns that have no role."""
+        schema = self.schema
+        conditions = (*schema.condition_columns, schema.weight, schema.group, schema.time, schema.split)
+        used = {*schema.columns, *schema.task_names, *schema.outcomes, *conditions}
+        return {"period": self.period(), "left_out": [name for name in self.split.train.columns if name not in used]}
+
+    def log(self, smoothing: float) -> FittedHistories | ContinuedHistories:
         """Return the histories of the log that all rows are; they are kept."""
+        if self.continued is not None:
+            return self.continued
         if smoothing not in self.kept:
             part = np.repeat(np.arange(3, dtype=np.uint8), [one.height for one in self._tables])
             self.kept.clear()
-            self.kept[smoothing] = fit_histories(pl.concat(self._tables), part, self.schema, smoothing)
+            self.kept[smoothing] = fit_histories(self.rows, part, self.schema, smoothing)
         return self.kept[smoothing]
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 
@@ -97,6 +97,13 @@ class Batch:
         if self.buffer_rows is None or isinstance(index, Tensor):
             return rows
         return replace(rows, buffer_rows=self.buffer_rows, release=self.release)
+
+    @staticmethod
+    def joined(parts: Sequence[Batch]) -> Batch:
+        """Put rows whose lists are equally wide one after the other; groups and coverage are left out."""
+        every = [replace(part, group=None).tensors for part in parts]
+        categorical, *multi, numeric, labels, mask, weight = (torch.cat(same) for same in zip(*every, strict=True))
+        return Batch(Features(categorical, tuple(multi), numeric), labels, mask, weight)
 
     def for_layout(self, layout: Layout) -> Batch:
         """Return a view that has only the inputs of a layout, the first numeric columns and lists of these."""

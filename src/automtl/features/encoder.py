@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from itertools import repeat
 from typing import Any
@@ -74,12 +74,12 @@ class Encoder:
     @keep_freed_memory()
     def fit(
         train: pl.DataFrame, schema: Schema, settings: EncoderSettings, seed: int, *,
-        histories: Histories | None = None,
+        histories: Histories | None = None, kept: Mapping[str, Vocabulary] | None = None,
     ) -> tuple[Encoder, Batch]:  # fmt: skip
         """Return an encoder and the encoded training rows, whose target encodings are out of fold.
 
         `histories`: those of a log with the training rows, which take the place of target encodings; the batch has room
-        for their inputs (`with_histories`).
+        for their inputs (`with_histories`). `kept`: earlier vocabularies by field, whose values stay known.
         Fields without a value are left out, with one warning. Raises SchemaError or EncodingError; it names the column.
         """
         require_columns(train, schema.columns, "field")
@@ -87,7 +87,7 @@ class Encoder:
         if schema.history and histories is None:
             settings = replace(settings, history=False)
         rows = FrameRows(train, schema, settings, seed)
-        fitted = fit_rows(rows)
+        fitted = fit_rows(rows, kept)
         encoder = replace(Encoder.of(settings, fitted), histories=histories)
         ids = rows.ids(fitted)
         columns = len(encoder.layout.categorical)

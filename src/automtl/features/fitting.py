@@ -6,8 +6,8 @@ Both are fitted by the same steps, to the same bits.
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Protocol
 
@@ -74,7 +74,7 @@ class Fitted:
     """Everything that was learned. `schema`: without the fields that have no value in the training rows.
 
     `rankings`: by place of the coded column. By key of this schema: `key_ids` has the id of each code, `own_inputs`
-    gives the inputs of the training rows themselves.
+    gives the inputs of the training rows themselves. `kept`: the earlier vocabularies whose values were kept, by field.
     """
 
     schema: Schema
@@ -86,6 +86,7 @@ class Fitted:
     key_ids: list[np.ndarray]
     own_inputs: list[np.ndarray]
     history: EncodingHistory
+    kept: Mapping[str, Vocabulary] = field(default_factory=dict)
 
     def ids(self, rows: TrainingRows) -> dict[int, np.ndarray]:
         """Return the id of each code, (codes + 1,) int32, by the place of each field among the coded columns."""
@@ -94,7 +95,7 @@ class Fitted:
 
     def _ids(self, rows: TrainingRows, place: int, field: Field) -> np.ndarray:
         vocabulary = self.vocabularies[field.target or field.name]
-        if field.target is not None:
+        if field.target is not None or field.name in self.kept:
             own = Vocabulary(vocabulary.values, vocabulary.hashed)  # its look-up table is freed afterwards
             return np.concatenate([np.zeros(1, np.int32), *map(own.encode, rows.values(place))])
         ids, start = self.rankings[place].ids(vocabulary.values.len()), 1
@@ -104,10 +105,11 @@ class Fitted:
         return ids
 
 
-def fit_rows(rows: TrainingRows) -> Fitted:
+def fit_rows(rows: TrainingRows, kept: Mapping[str, Vocabulary] | None = None) -> Fitted:
     """Fit numbers, vocabularies and target encodings.
 
-    Fields without a value in the training rows are left out, with one warning. Raises SchemaError if no field is left.
+    kept: earlier vocabularies by field, whose values are known, too, after those of the rows. Fields without a value in
+    the training rows are left out, with one warning. Raises SchemaError if no field is left.
     """
     columns = rows.columns
     newest = newest_of(rows.chunks, columns)
@@ -115,6 +117,11 @@ def fit_rows(rows: TrainingRows) -> Fitted:
     schema = _schema_of_values(columns, scalers, rankings)
     keys = tuple(key for key in columns.keys if key in schema.target_encoding)
     vocabularies, known = _fit_vocabularies(rows, rankings, schema, keys)
+    kept = {name: one for name, one in (kept or {}).items() if name in vocabularies}
+    for one in columns.coded_fields(schema).values():
+        if one.name in kept:
+            most = columns.settings.of(one).max_ids
+            vocabularies[one.name] = vocabularies[one.name].joined(kept[one.name], most)
     settings, by_time = columns.settings, columns.schema.time is not None
     terms = Terms(rows.chunks, columns.schema, rows.num_rows)
     history = EncodingHistory(terms, settings.folds, settings.smoothing, rows.seed, by_time, rows.memory_bytes[1])
@@ -129,7 +136,8 @@ def fit_rows(rows: TrainingRows) -> Fitted:
 
     encoded = rows.each("target encoding", encode, range(len(keys)))
     encodings = dict(zip(keys, [one for one, _ in encoded], strict=True))
-    return Fitted(schema, newest, vocabularies, scalers, rankings, encodings, ids, [own for _, own in encoded], history)
+    own = [inputs for _, inputs in encoded]
+    return Fitted(schema, newest, vocabularies, scalers, rankings, encodings, ids, own, history, kept)
 
 
 def _count(rows: TrainingRows, newest: dict[str, float]) -> tuple[dict[str, Scaler | Piecewise], list[Ranking]]:

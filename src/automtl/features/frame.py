@@ -92,6 +92,8 @@ class FrameRows:
             table, comparable = known.table, known.texts or values.dtype == pl.Int64
             if field is None or field.target is not None or not isinstance(table, HashTable) or not comparable:
                 continue
+            if field.name in fitted.kept:  # the table lacks earlier values
+                continue
             vocabulary = fitted.vocabularies[field.name]
             if 2 * vocabulary.values.len() >= table.size:  # else a new one will be much smaller
                 vocabulary.adopt(table, ids[1:], known.texts)

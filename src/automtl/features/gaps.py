@@ -77,7 +77,7 @@ def warn_of_gaps(gaps: Sequence[Gap]) -> None:
 
 def require_known_keys(gaps: Sequence[Gap], encoder: Encoder, coverage: Coverage, table: pl.DataFrame) -> None:
     """Raise EncodingError for a key column that was known at fit and none of whose many ids is known now."""
-    keys = set(_key_columns(encoder.schema))
+    keys = set(key_columns(encoder.schema))
     for gap in gaps:
         counts = coverage.of(gap.column)
         if gap.column not in keys or gap.kind != "unknown" or counts.unknown < counts.values:
@@ -91,7 +91,7 @@ def require_known_keys(gaps: Sequence[Gap], encoder: Encoder, coverage: Coverage
             )
 
 
-def _key_columns(schema: Schema) -> Iterator[str]:
+def key_columns(schema: Schema) -> Iterator[str]:
     """Yield the columns of ids that others are told apart by: keys of target encodings, the group, ids by name."""
     keys = {name for key in schema.target_encoding for name in key} | {schema.group}
     for one in schema.fields:

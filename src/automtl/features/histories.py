@@ -161,10 +161,12 @@ class Histories:
         """
         if not self.plan.keys:
             return HistoryInputs.nothing(table.height)
-        labelled = self.takes(table.columns)
+        return self.inputs(self.new_rows(table, vocabularies), vocabularies, self.state)
+
+    def new_rows(self, table: pl.DataFrame, vocabularies: Vocabularies) -> Rows:
+        """Read the rows of a new table, which are events if it has labels; see `of`."""
         absent = [pl.lit(None).alias(name) for name in self.schema.outcomes if name not in table.columns]
-        rows = self.rows(table.with_columns(absent), vocabularies, happened=labelled)
-        return self.inputs(rows, vocabularies, self.state)
+        return self.rows(table.with_columns(absent), vocabularies, happened=self.takes(table.columns))
 
     def takes(self, columns: Iterable[str]) -> bool:
         """Tell whether rows with these columns are events themselves, since they have labels."""

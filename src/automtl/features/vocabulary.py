@@ -48,6 +48,18 @@ class Vocabulary:
         """Return the number of ids, including those of missing, unknown and hashed values."""
         return FIRST + self.values.len() + self.hashed
 
+    def joined(self, earlier: Vocabulary, most: int) -> Vocabulary:
+        """Add the values of an earlier vocabulary that are not known, after those that are; at most `most` in all."""
+        new = earlier.values.filter(pl.Series(self._alone.encode(earlier.values) == UNKNOWN))
+        kind = pl.Int64 if self.values.dtype == new.dtype == pl.Int64 else pl.String
+        values = pl.concat([self.values.cast(kind), new.cast(kind)]).head(max(most, self.values.len()))
+        return Vocabulary(values, max(self.hashed, earlier.hashed))
+
+    @property
+    def _alone(self) -> Vocabulary:
+        """The known values alone, without hashed ones."""
+        return Vocabulary(self.values) if self.hashed else self
+
     def to_arrays(self) -> dict[str, np.ndarray]:
         """Return the values as arrays for a file: whole numbers, or the bytes of texts and the end of each."""
         if self.values.dtype == pl.Int64:

@@ -7,33 +7,36 @@ from functools import cached_property
 
 import numpy as np
 
+from automtl.histories.plan import Together
 from automtl.histories.rows import NO_KEY, Rows
-from automtl.histories.sorting import changes, hashes_order, latest
+from automtl.histories.sorting import changes, hashes_order, latest, sorted_order
 
 
 @dataclass(frozen=True)
 class Log:
     """Rows in the order of a key, then of `Rows.order`. A row without the key stands for a key of its own.
 
-    order: (n,) the row at each place; key: (n,).
+    order: (n,) the row at each place; key: (n,); by_time: (n,) the rows in `Rows.order`.
     """
 
     rows: Rows
     order: np.ndarray
     key: np.ndarray
+    by_time: np.ndarray
     _known: dict[int, np.ndarray] = field(default_factory=dict)
 
     @staticmethod
-    def of(rows: Rows, place: int) -> Log:
-        """Sort rows by a key, given by its place."""
-        key = rows.keys[place].take(rows.order)
+    def of(rows: Rows, place: int, together: Together, items: bool = False) -> Log:
+        """Sort rows by a key, given by its place. together, items: see `Rows.order`."""
+        by_time = rows.order(together, items)
+        key = rows.keys[place].take(by_time)
         rank = hashes_order(key)
-        return Log(rows, rows.order.take(rank), key.take(rank))
+        return Log(rows, by_time.take(rank), key.take(rank), by_time)
 
     def part(self, chosen: np.ndarray) -> Log:
         """Return a log of all rows of some keys. chosen: (n,), at which places these are."""
         rows = self.rows.take(self.order.compress(chosen))
-        return Log(rows, np.arange(len(rows)), self.key.compress(chosen))
+        return Log(rows, np.arange(len(rows)), self.key.compress(chosen), sorted_order(rows.time))
 
     def __len__(self) -> int:
         return len(self.order)
@@ -42,7 +45,7 @@ class Log:
     def rank(self) -> np.ndarray:
         """The place of each row in `Rows.order`, (n,)."""
         found = np.empty(len(self), np.int64)
-        found[self.rows.order] = np.arange(len(self))
+        found[self.by_time] = np.arange(len(self))
         return found.take(self.order)
 
     @cached_property

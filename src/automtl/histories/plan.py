@@ -21,6 +21,7 @@ SECOND = 1_000_000
 LARGEST = 1e300  # size of a quantity; twice of it is a float
 UNITS = (("d", 86_400 * SECOND), ("h", 3_600 * SECOND), ("min", 60 * SECOND), ("s", SECOND), ("ms", 1_000), ("us", 1))
 
+Together = tuple[tuple[int, ...], ...]  # places of outcomes that are known together
 Duration = Annotated[int, Limit(ge=0, le=int(LONGEST * SECOND))]  # microseconds
 Quantity = Annotated[float, Limit(ge=-LARGEST, le=LARGEST, allow_inf_nan=False)]
 
@@ -91,6 +92,12 @@ class Plan:
     def delay(self) -> int:
         """The longest delay of an outcome."""
         return max((outcome.delay for outcome in self.outcomes), default=0)
+
+    @property
+    def together(self) -> Together:
+        """The places of outcomes of equal delay, the shortest delay first."""
+        delays = [outcome.delay for outcome in self.outcomes]
+        return tuple(tuple(place for place, delay in enumerate(delays) if delay == one) for one in sorted(set(delays)))
 
     def names(self, place: int) -> list[tuple[str, ...]]:
         """Return the parts of the derived name of each input of a key, in order, kind by kind."""

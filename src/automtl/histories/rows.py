@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
 import polars as pl
 
+from automtl.histories.plan import Together
 from automtl.histories.sorting import changes, refine, sorted_order, tied_places
 from automtl.system.hashing import hash_integers
 from automtl.tables.roles import group_ids
@@ -37,6 +38,9 @@ class Rows:
     known: np.ndarray
     event: np.ndarray
     items: np.ndarray | None = None
+    _orders: dict[tuple[Together, bool], np.ndarray] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     def __len__(self) -> int:
         return len(self.time)
@@ -72,7 +76,7 @@ class Rows:
 
     @cached_property
     def fingerprint(self) -> np.ndarray:
-        """Hashes, (N,) uint64, of what came of each row; they order rows of equal time, wherever they stand."""
+        """Hashes, (N,) uint64, of what came of each row."""
         return fingerprint(self.values, self.known)
 
     @cached_property
@@ -116,16 +120,29 @@ class Rows:
         """The outcomes of the events, (M, N) int32, 0 where they are unknown."""
         return np.asarray(np.where(self.known_events, self.values.T, 0).astype(np.int32))
 
-    @cached_property
-    def order(self) -> np.ndarray:
-        """The rows, (N,), by time, fingerprint and items."""
+    def order(self, together: Together, items: bool = False) -> np.ndarray:
+        """Return the rows, (N,), by time, then by `items` if these matter, then by what came of them.
+
+        Outcomes that are known later count less, so that rows of equal time stand for whoever knows only the others as
+        they do for whoever knows all.
+        """
+        if (together, items) not in self._orders:
+            self._orders[together, items] = self._ordered(together, items)
+        return self._orders[together, items]
+
+    def _ordered(self, together: Together, items: bool) -> np.ndarray:
         order = sorted_order(self.time)
         new = changes(self.time.take(order))
-        tied = order.take(tied_places(new))
-        if len(tied):
+        for column in () if self.items is None or not items else self.items:
+            refine(order, new, column)
+        for group in together:
+            tied = order.take(tied_places(new))
+            if not len(tied):
+                break
             content = np.zeros(len(self), np.uint64)
-            content[tied] = fingerprint(self.values.take(tied, axis=0), self.known.take(tied, axis=0))
-            for column in (content >> HALF, content & LOWER, *(() if self.items is None else self.items)):
+            values, known = (one.take(tied, axis=0)[:, list(group)] for one in (self.values, self.known))
+            content[tied] = fingerprint(values, known)
+            for column in (content >> HALF, content & LOWER):
                 refine(order, new, column)
         return order
 

@@ -36,7 +36,7 @@ def last_events(plan: Plan, rows: Rows, state: State | None = None, chosen: np.n
     assert plan.sequence is not None
     place, length = plan.sequence
     every = rows.only(place) if state is None else state.recently(plan, rows)
-    past = Past.of(plan, every, 0, len(rows), chosen, Settled.nothing())
+    past = Past.of(plan, every, 0, len(rows), chosen, Settled.nothing(), items=True)
     number, found = running(past.log.event), np.empty((3, len(past.into)), np.int64)
     found[:, past.into] = number.take(past.first), number.take(past.visible(0)), past.now
     events = every.take(past.log.order.compress(past.log.event))

@@ -147,7 +147,7 @@ class Settled:
         """Add later events, with the one key of a plan; those without the key do not count."""
         new = small(replace(rows, items=None).take(np.flatnonzero(rows.keys[0] != NO_KEY)))
         every = Rows.joined([self.few, new])
-        log = Log.of(every, 0)
+        log = Log.of(every, 0, plan.together)
         sizes = np.diff(np.flatnonzero(log.starts), append=len(log))
         many = (np.repeat(sizes, sizes) > FEW) | (self.find(log.key) >= 0)
         added = Settled.summed(plan, log.part(many))

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from automtl.errors import EncodingError, FileError
+from automtl.histories.live import LiveView
 from automtl.histories.log import Log
 from automtl.histories.plan import Plan
 from automtl.histories.rows import NO_KEY, Rows
@@ -40,13 +41,15 @@ class State:
     """The end of a log: what all rows after it may know of it.
 
     newest: time of the newest event, NO_TIME without one; settled: one a key; pending: events by time and identity;
-    recent: the last settled events of each value of the sequence's key, as many as a sequence is long.
+    recent: the last settled events of each value of the sequence's key, as many as a sequence is long; live: further
+    pending events of a log that still grows, which are in no file.
     """
 
     newest: int
     settled: tuple[Settled, ...]
     pending: Rows
     recent: Rows
+    live: LiveView | None = None
     _orders: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, compare=False)
 
     @staticmethod
@@ -65,7 +68,7 @@ class State:
         new = rows.take(np.flatnonzero(~late & ~repeated)).events()
         newest = max(self.newest, int(new.time.max(initial=NO_TIME)))
         every = Rows.joined([self.pending, new])
-        every = every.take(every.order)  # once for all keys
+        every = every.take(every.order(plan.together))  # once for all keys
         state, dropped = self.settle(plan, every.take(every.settled(newest, plan.delay)))
         pending = every.take(every.pending(newest, plan.delay))
         pending = small(pending.take(pending.sorted(pending.identity)))
@@ -131,8 +134,9 @@ class State:
         self._require_later(rows)
         event = np.zeros(len(rows), bool) if plan.frozen else rows.event & ~self._repeated(rows)
         order, keys = self._pending_by_key(place)
-        pending = self.pending.take(order.take(places_of(rows.keys[place], keys)))
-        return Rows.joined([pending, replace(rows, event=event)])
+        pending = [self.pending.take(order.take(places_of(rows.keys[place], keys)))]
+        pending += [] if self.live is None else [self.live.of(place, rows.keys[place])]
+        return Rows.joined([*pending, replace(rows, event=event)])
 
     def _pending_by_key(self, place: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the order of the pending events by a key, and this key; it is kept."""
@@ -179,7 +183,7 @@ class State:
         place, length = plan.sequence
         recent = Rows.joined([self.recent, rows.only(place)])
         recent = recent.take(np.flatnonzero(kept[place].holds(recent.keys[0])))
-        return replace(self, settled=kept, recent=small(_last_of_each(recent, length))), dropped
+        return replace(self, settled=kept, recent=small(_last_of_each(plan, recent, length))), dropped
 
 
 def _require(holds: bool | np.bool_, name: str, what: str) -> None:
@@ -227,9 +231,9 @@ def _rows(plan: Plan, arrays: Arrays, name: str, keys: int) -> Rows:
     )
 
 
-def _last_of_each(events: Rows, length: int) -> Rows:
+def _last_of_each(plan: Plan, events: Rows, length: int) -> Rows:
     """Keep the last events of each value of their one key, in the order of key and time."""
-    log = Log.of(events, 0)
+    log = Log.of(events, 0, plan.together, items=True)
     ends = np.append(np.flatnonzero(log.starts)[1:], len(log))
     after = np.repeat(ends, np.diff(ends, prepend=0)) - np.arange(len(log))
     return events.take(log.order.compress(after <= length))

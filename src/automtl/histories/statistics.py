@@ -58,9 +58,11 @@ class Past:
     _found: dict[tuple[object, ...], tuple[np.ndarray, ...]] = field(default_factory=dict)
 
     @staticmethod
-    def of(plan: Plan, rows: Rows, place: int, last: int, chosen: np.ndarray | None, settled: Settled) -> Past:
+    def of(
+        plan: Plan, rows: Rows, place: int, last: int, chosen: np.ndarray | None, settled: Settled, items: bool = False
+    ) -> Past:
         """Sort rows by a key. `chosen`: numbers, (c,), among the `last` rows; None: all of these."""
-        log = Log.of(rows, place)
+        log = Log.of(rows, place, plan.together, items)
         if chosen is None and last == len(rows):
             return Past(plan, log, None, log.order, settled)
         chosen = np.arange(last) if chosen is None else chosen
@@ -110,7 +112,7 @@ class Past:
     def _known(self, delay: int) -> tuple[np.ndarray]:
         """Search, within a row's key, the first place whose outcome is not known by its time."""
         log = self.log
-        times = log.rows.time.take(log.rows.order)
+        times = log.rows.time.take(log.by_time)
         wanted = np.searchsorted(times, np.maximum(times, NO_TIME + delay) - delay).take(self.chosen(log.rank))
         size = len(log) + 1
         return (np.searchsorted(log.first * size + log.rank, self.first * size + wanted),)

@@ -75,9 +75,9 @@ class FieldEmbedding(nn.Module):
         numeric = self._projected(features.numeric)
         if not features.multi:
             ids = features.categorical + self.offsets
-            dtype = self.table.dtype
-            if for_products and len(self.table) <= ids.numel():
-                dtype = product_type(ids.device.type, dtype)
+            dtype = product_type(ids.device.type, self.table.dtype) if for_products else self.table.dtype
+            if dtype != self.table.dtype and len(self.table) > ids.numel():
+                dtype = self.table.dtype
             return lookup(self.table, ids, numeric, self.row_wise, dtype)
         lists = features.multi
         rows, *found = lookup_sums(self.table, list(self._ids(features)), self.row_wise)

@@ -27,7 +27,7 @@ class Gate(nn.Module):
     def shares(self, x: Tensor) -> Tensor:
         """Return the weights (B, T, E) of the experts. The softmax runs along rows, where it is ten times as fast."""
         score = torch.addmm(self.bias.view(-1), x, self.weight)
-        score = score.T.contiguous().view(*self.closed.shape, len(x))  # (T, E, B)
+        score = score.T.contiguous().view(*self.closed.shape, x.shape[0])  # (T, E, B)
         if self.partial:
             score = score.masked_fill(self.closed.unsqueeze(2), float("-inf"))
         return score.softmax(dim=1).permute(2, 0, 1)

@@ -87,7 +87,7 @@ class LinearPoolingMixture(Mixture):
         if x.dim() == 4:
             return torch.baddbmm(self.bias * weights.unsqueeze(2), x.flatten(2), scaled)
         matrix = scaled.transpose(0, 1).flatten(1)  # (F D, S H)
-        mapped = (x.flatten(1) @ matrix).reshape(len(x), len(weights), -1).transpose(0, 1)  # (S, B, H)
+        mapped = (x.flatten(1) @ matrix).reshape(x.shape[0], len(weights), -1).transpose(0, 1)  # (S, B, H)
         return mapped + self.bias * weights.unsqueeze(2)
 
     def single(self, x: Tensor, candidate: int) -> Tensor:
@@ -117,7 +117,7 @@ class StackedMultiHeadPooling(nn.Module):
         if x.dim() == 4:
             pooled = share.transpose(2, 3) @ x  # (S, B, heads, D)
         else:
-            rows = share.permute(1, 0, 3, 2).reshape(len(x), stack * heads, fields)
+            rows = share.permute(1, 0, 3, 2).reshape(x.shape[0], stack * heads, fields)
             pooled = torch.bmm(rows, x).view(-1, stack, heads, dim).transpose(0, 1)
         mapped: Tensor = self.map(pooled.flatten(2))
         return mapped

@@ -50,6 +50,13 @@ def written_whole(path: Path) -> Iterator[Path]:
             part.unlink(missing_ok=True)
 
 
+def finish_file(fresh: Path, path: Path) -> None:
+    """Bring a finished file to the disk and give it the name `path`, on the same file system. Raises FileError."""
+    with writing(path):
+        _sync_file(fresh)
+        fresh.replace(path)
+
+
 def write_whole(path: Path, content: str | bytes | memoryview) -> None:
     """Write a file (text as UTF-8) that appears whole or not at all. Raises FileError."""
     with written_whole(path) as part:

@@ -18,6 +18,8 @@ class Event:
 class Progress(Event):
     """A report of `step` of `total` of a `stage`: last loss, validation AUC by task, strongest candidates so far.
 
+    rate: steps a second, where steps are rows.
+
     >>> automtl.Progress("training mmoe", step=3, total=40, loss=0.61).stage
     'training mmoe'
     """
@@ -28,6 +30,7 @@ class Progress(Event):
     loss: float | None = None
     auc: dict[str, float] = field(default_factory=dict)
     strongest: tuple[str, ...] = ()
+    rate: float | None = None
 
 
 @dataclass(frozen=True)

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from automtl.features.batch import Batch, iterate
 from automtl.system.hardware import device_of, precision
+from automtl.system.memory import keep_freed_memory
 from automtl.tables.schema import Task, TaskKind
 from automtl.training.losses import MultiTaskLoss, task_means
 from automtl.training.metrics import Scores, fast_auc, task_rows
@@ -76,7 +77,7 @@ def predict_logits(model: nn.Module, batch: Batch, products: Literal["auto", "fu
     training, device = model.training, device_of(model)
     if training:  # walking all modules takes as long as a small model needs for a row
         model.eval()
-    with precision(products, device):
+    with precision(products, device), keep_freed_memory(len(batch) > PREDICT_ROWS):
         if len(batch) <= PREDICT_ROWS:
             logits: Tensor = model(batch.features.to(device)).float().cpu()
         else:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import gzip
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
@@ -83,9 +83,20 @@ class CsvFile:
 def _one_type(columns: Sequence[pl.Series]) -> pl.DataType | None:
     """Return the type of the texts of all blocks, which were narrowed one by one; None where they must stay texts."""
     filled = [unnamed(column) for column in columns if column.null_count() < column.len()]
-    types = {column.dtype for column in filled}
-    if types == {pl.Int64, pl.Float64}:
-        exact = all(column.is_between(-LARGE, LARGE, closed="none").all() for column in filled)
+    return type_of_narrowed({column.dtype for column in filled}, all(map(is_exact, filled)))
+
+
+def is_exact(column: pl.Series) -> bool:
+    """Tell whether floats hold each number of a narrowed column; any other column is exact."""
+    return not column.dtype.is_numeric() or bool(column.is_between(-LARGE, LARGE, closed="none").all())
+
+
+def type_of_narrowed(types: Collection[pl.DataType], exact: bool) -> pl.DataType | None:
+    """Return the type of a column whose filled parts were narrowed to `types`; None where it must stay texts.
+
+    exact: whether floats hold each of its numbers.
+    """
+    if set(types) == {pl.Int64, pl.Float64}:
         return pl.Float64() if exact else None
     return None if len(types) > 1 else next(iter(types), TEXT)
 

@@ -76,11 +76,15 @@ class Place:
 
 @dataclass(frozen=True)
 class Piece:
-    """Rows of one part, from `place` on; the next piece begins at `then`."""
+    """Rows of one part, from `place` on; the next piece begins at `then`.
+
+    texts: of a CSV file, the columns that were asked for as they are written.
+    """
 
     table: pl.DataFrame
     place: Place
     then: Place
+    texts: pl.DataFrame = field(default_factory=pl.DataFrame)
 
 
 @dataclass(frozen=True)
@@ -115,15 +119,20 @@ class TableFiles:
         """Read all rows of all parts as one table. Raises TableError for parts whose values have no common type."""
         return join_tables([(f"'{part.path}'", part.read()) for part in self.parts if part.rows != 0])
 
-    def pieces(self, columns: Sequence[str], rows: int, place: Place) -> Iterator[Piece]:
-        """Read columns from a place on, about `rows` rows at a time; a column may have another type in each piece."""
+    def pieces(self, columns: Sequence[str], rows: int, place: Place, texts: Sequence[str] = ()) -> Iterator[Piece]:
+        """Read columns from a place on, about `rows` rows at a time; a column may have another type in each piece.
+
+        texts: columns that pieces of CSV files also hold as they are written.
+        """
         for index in range(place.part, len(self.parts)):
             part, start = self.parts[index], place if index == place.part else Place(index)
             if part.rows == 0:
                 continue
-            read = _slices if part.csv is None else _csv_pieces
             with reading(part.path):
-                yield from read(part, columns, rows, start)
+                if part.csv is None:
+                    yield from _slices(part, columns, rows, start)
+                else:
+                    yield from _csv_pieces(part, columns, rows, start, texts)
 
     def sample(self, rows: int) -> list[Piece]:
         """Read about `rows` rows of all columns: stretches spread over the parts and (but for CSV files) their rows."""
@@ -211,11 +220,12 @@ def _group_ends(path: Path) -> np.ndarray:
     return np.cumsum([0, *(about.row_group(group).num_rows for group in range(about.num_row_groups))])
 
 
-def _csv_pieces(part: Part, columns: Sequence[str], rows: int, start: Place) -> Iterator[Piece]:
+def _csv_pieces(part: Part, columns: Sequence[str], rows: int, start: Place, kept: Sequence[str]) -> Iterator[Piece]:
     assert part.csv is not None
     place = start
     for texts, byte in part.csv.texts(max(int(rows * part.csv.row_bytes), 1), start.row, start.byte):
         then = Place(start.part, place.row + texts.height, byte)
         own = [name for name in texts.columns if name in set(columns)] or texts.columns[:1]
-        yield Piece(part.completed(narrow_columns(texts[own]), columns), place, then)
+        as_written = texts[[name for name in kept if name in texts.columns]]
+        yield Piece(part.completed(narrow_columns(texts[own]), columns), place, then, as_written)
         place = then

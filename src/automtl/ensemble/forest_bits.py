@@ -1,0 +1,157 @@
+"""Scores many rows with a forest at once: a bit for each row, so that one operation decides for eight rows a byte.
+
+A node has a row of bits: which rows of the table reach it. Those of its left child are these and the bits of its
+decision; what is left goes right. So all trees are walked level by level without a branch or a look-up, however deep
+each row goes. The leaf that a row reaches is then known by as many bits as its number has.
+
+B rows, W = B / 8 bytes, T trees of a block, L leaves of a tree (the largest one's, rounded up to a power of two).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import pairwise
+
+import numpy as np
+
+from automtl.ensemble.forest import Forest
+from automtl.ensemble.forest_checks import levels_of
+
+MOST_TREES = 256  # of a block, whose bits stay in cache
+ADDED = 32  # trees whose leaves are added at a time
+SPARE = 4096  # leaves that a block may have for nothing, since its trees differ in size
+
+
+@dataclass(frozen=True)
+class Level:
+    """Nodes of a block that are as far from their roots. Places of rows in its bits: those of the nodes are a slice.
+
+    decision, left, right: (nodes,), the decision of each node, and the places of its children.
+    """
+
+    start: int
+    end: int
+    decision: np.ndarray
+    left: np.ndarray
+    right: np.ndarray
+
+
+@dataclass(frozen=True)
+class Block:
+    """Some trees that follow one another. `full`: places that all rows reach; `values`: (T * L,) of leaves.
+
+    Bits of leaf l of tree t are at place `nodes + l * T + t`, its value at `t * L + l`. `empty`: places of leaves that
+    a tree does not have. `parts`: a few trees of one task each, (first, end, task).
+    """
+
+    first: int
+    trees: int
+    leaves: int
+    nodes: int
+    full: np.ndarray
+    empty: np.ndarray
+    levels: tuple[Level, ...]
+    values: np.ndarray
+    parts: tuple[tuple[int, int, int], ...]
+
+    @property
+    def places(self) -> int:
+        """Number of rows of bits."""
+        return self.nodes + self.trees * self.leaves
+
+    def reached(self, decided: np.ndarray, bits: np.ndarray) -> np.ndarray:
+        """Fill bits (places, W) by decisions (D, W); return the number of the leaf that each row reaches, (T, B)."""
+        bits[self.empty], bits[self.full] = 0, 255
+        for level in self.levels:
+            here = bits[level.start : level.end]
+            left = decided.take(level.decision, axis=0, mode="clip")
+            np.bitwise_and(left, here, out=left)
+            bits[level.left] = left
+            bits[level.right] = np.bitwise_xor(left, here, out=left)
+        return self._numbers(bits[self.nodes :].reshape(self.leaves, self.trees, -1))
+
+    def _numbers(self, reached: np.ndarray) -> np.ndarray:
+        """Return the place of the only bit of each row among leaves (L, T, W), as (T, B) unsigned numbers."""
+        digits = []
+        while len(reached) > 1:
+            digits.append(np.bitwise_or.reduce(reached[1::2], axis=0))
+            reached = reached[0::2] | reached[1::2]
+        found = np.zeros((self.trees, 8 * reached.shape[2]), np.uint8 if self.leaves <= 256 else np.uint32)
+        for digit in reversed(digits):
+            found += found
+            found |= np.unpackbits(digit, axis=1, bitorder="little")
+        return found
+
+    def leaves_of(self, numbers: np.ndarray, first: int, places: np.ndarray, out: np.ndarray) -> None:
+        """Look up the values of leaves, by numbers (trees, B) of trees from the `first` on; `places`: int64 scratch."""
+        offsets = np.arange(first, first + len(numbers))[:, None] * self.leaves
+        if self.values.size <= 2**16:
+            np.copyto(places, numbers.astype(np.uint16) + offsets.astype(np.uint16))  # adding wide numbers takes longer
+        else:
+            np.add(numbers, offsets, out=places)
+        self.values.take(places, mode="clip", out=out)
+
+
+def blocks_of(forest: Forest, of_node: np.ndarray) -> Iterator[Block]:
+    """Divide a forest, whose nodes make these decisions, into blocks of trees of like sizes."""
+    sizes = np.diff(forest.tree_start) + 1
+    start = 0
+    while start < len(sizes):
+        end, most, total = start, 1, 0
+        while end < len(sizes) and end - start < MOST_TREES:
+            larger, more = max(most, _power(int(sizes[end]))), total + int(sizes[end])
+            if end > start and larger * (end - start + 1) > 4 * more + SPARE:
+                break
+            end, most, total = end + 1, larger, more
+        yield _block(forest, of_node, start, end, most)
+        start = end
+
+
+def _power(leaves: int) -> int:
+    """Return the smallest power of two that is not below a number."""
+    return 1 << (leaves - 1).bit_length()
+
+
+def _block(forest: Forest, of_node: np.ndarray, first: int, end: int, leaves: int) -> Block:
+    starts = forest.tree_start[first : end + 1].astype(np.int64)
+    trees, base, nodes = end - first, int(starts[0]), int(starts[-1] - starts[0])
+    tree_of_leaf = np.repeat(np.arange(trees), np.diff(starts) + 1)
+    number = np.arange(nodes + trees) - (starts[:-1] - base + np.arange(trees))[tree_of_leaf]  # within its tree
+    levels = levels_of(starts - base, forest.left[base : base + nodes], forest.right[base : base + nodes], base)
+    order = np.concatenate([np.zeros(0, np.int64), *levels])
+    place = np.empty(nodes, np.int64)
+    place[order] = np.arange(nodes)
+    leaf_place = nodes + number * trees + tree_of_leaf
+
+    def places(children: np.ndarray) -> np.ndarray:
+        inner, leaf = children - base, -1 - children - base - first
+        return np.where(
+            children >= 0, place[np.where(children >= 0, inner, 0)], leaf_place[np.where(children < 0, leaf, 0)]
+        )
+
+    ends = np.cumsum([len(level) for level in levels])
+    made = [
+        Level(
+            int(stop) - len(level),
+            int(stop),
+            of_node[base + level],
+            places(forest.left[base + level].astype(np.int64)),
+            places(forest.right[base + level].astype(np.int64)),
+        )
+        for level, stop in zip(levels, ends, strict=True)
+    ]
+    values = np.zeros(trees * leaves)
+    values[tree_of_leaf * leaves + number] = forest.leaf[base + first : base + first + nodes + trees]
+    single = np.flatnonzero(np.diff(starts) == 0)
+    full = np.concatenate([np.arange(len(levels[0]) if levels else 0), nodes + single])
+    empty = np.setdiff1d(nodes + np.arange(trees * leaves), leaf_place)
+    return Block(
+        first, trees, leaves, nodes, full, empty, tuple(made), values, tuple(_parts(forest.tree_task[first:end]))
+    )
+
+
+def _parts(tasks: np.ndarray) -> Iterator[tuple[int, int, int]]:
+    cuts = {0, *range(0, len(tasks), ADDED), *(1 + np.flatnonzero(np.diff(tasks))).tolist(), len(tasks)}
+    for start, end in pairwise(sorted(cuts)):
+        yield start, end, int(tasks[start])

@@ -1,0 +1,75 @@
+"""Rows that are scored while events come in have the inputs of a replay, whatever comes when."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from automtl.predictor import Predictor
+from automtl.serving.online import OnlineHistories, Recorded, online
+from tests.serving.online.logs import DELAY, LABELS, behaviour, event, fitted, histories_of, knowing, same
+
+
+@pytest.fixture(scope="module")
+def log() -> pl.DataFrame:
+    return behaviour(300)
+
+
+@pytest.fixture(scope="module")
+def model(log: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Predictor:
+    return fitted(tmp_path_factory.mktemp("model") / "model", log[:200])
+
+
+def posts(number: int, row: dict[str, Any], rng: np.random.Generator) -> list[tuple[int, dict[str, Any]]]:
+    """Return what a client sends of a row, in parts, each with the last moment at which it may."""
+    if rng.random() < 0.3:
+        return [(row["moment"], event(number, row))]
+    found = [(row["moment"], event(number, row, labels=False))]
+    for name in LABELS:
+        last = row["moment"] + (rng.integers(0, DELAY + 1) if name == "buy" else 0)
+        if row[name] is not None:
+            found.append((int(last), {"event_id": f"e{number}", "labels": {name: row[name]}, "time": int(last)}))
+    return found
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_inputs_are_those_of_a_replay(
+    log: pl.DataFrame, model: Predictor, tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rng = np.random.default_rng(seed)
+    monkeypatch.setattr(online, "UNSORTED", int(rng.choice([7, 50, 10_000])))
+    first = int(rng.choice([0, 150, 237]))
+    known = knowing(model, log[:first])
+    wait = str(rng.choice(["0s", "1000s"]))
+    servers = [OnlineHistories.open(tmp_path / "events", known, wait=wait) for _ in range(2)]
+    due = [
+        (at, rng.random(), post)
+        for number in range(first, 300)
+        for at, post in posts(number, log.row(number, named=True), rng)
+    ]
+    due.sort(key=lambda one: one[:2])
+    counts = Recorded()
+    for moment in log["moment"][first:].unique(maintain_order=True):
+        now = log[first:].filter(pl.col("moment") == moment)
+        while due and due[0][0] < moment:
+            size = int(rng.integers(1, 6))
+            batch = [due.pop(0)[2] for _ in range(size) if due and due[0][0] < moment]
+            counts += servers[rng.integers(2)].record(batch)
+            if rng.random() < 0.1:
+                again = servers[rng.integers(2)].record(batch)
+                assert again.events == again.labels == 0
+            if rng.random() < 0.02:
+                place = int(rng.integers(2))
+                servers[place].close()
+                servers[place] = OnlineHistories.open(tmp_path / "events", known, wait=wait)
+        asked = now if rng.random() < 0.5 else now.drop(LABELS)  # labels of a row that is asked say nothing
+        histories = servers[rng.integers(2)].histories()
+        found = histories.of(asked, model.encoder.vocabularies)
+        assert same(found, histories_of(known).replayed(now, log, model.encoder.vocabularies))
+    assert counts.late == counts.untimed == counts.late_labels == 0
+    for one in servers:
+        one.close()
