@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import polars as pl
+import torch
 from safetensors import numpy as safe_numpy
 from safetensors import torch as safe_torch
 from torch import nn
@@ -19,6 +20,7 @@ from torch import nn
 from automtl.dataset.prepared import PreparedFolder, is_prepared
 from automtl.dataset.store import DataLoaderSettings, data_loader
 from automtl.ensemble.ensemble import Ensemble, Member, trees_of
+from automtl.ensemble.one_row import OneRow
 from automtl.errors import AutomtlError, FileError, SettingsError
 from automtl.features.batch import Batch
 from automtl.features.column_selection import EVERY_GROUP, InputGroups
@@ -31,6 +33,7 @@ from automtl.models.registry import EVERY_MODEL, new_model
 from automtl.models.settings import NetworkSettings
 from automtl.space import Architecture, SearchSpace
 from automtl.system.files import folder_written_whole, json_bytes, read_json
+from automtl.system.hardware import device_of
 from automtl.system.manifest import MODEL, checksums
 from automtl.system.trust import allowing, names_of_folder
 from automtl.tables.schema import Schema, stage_names
@@ -194,7 +197,35 @@ class Predictor:
         """
         batch = self.encode_rows(rows)
         self.compare_coverage(rows, batch, allow_unknown)
-        return self.columns(batch)
+        return self.score_rows(batch)
+
+    def score_rows(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Return what `predict_rows` does, for rows that `encode_rows` has encoded."""
+        if len(batch) > 1 or not self._is_plain:
+            return self.columns(batch)
+        with torch.inference_mode():
+            logits = self.one_row(batch.features).float()
+        return self._columns(scores_of(logits, self.schema.tasks))
+
+    def warm_up(self) -> None:
+        """Do now what the first rows would wait for: trace the networks for one row, and make look-up tables.
+
+        Otherwise networks are traced when `predict_rows` has been given 32 single rows.
+        """
+        batch = self.encode_rows([dict.fromkeys(self.row_encoder.used)])
+        if self._is_plain:
+            self.one_row.trace(batch.features)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Tell whether the network runs as it stands: in full precision, on the processor, for prediction."""
+        plain = self.precision == "full" and not self.network.training and not torch.is_autocast_enabled("cpu")
+        return plain and device_of(self.network).type == "cpu"
+
+    @cached_property
+    def one_row(self) -> OneRow:
+        """The network for single rows."""
+        return OneRow(self.network)
 
     def encode_rows(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """Encode rows for `predict_rows`; the batch counts missing and unknown values as its `coverage`."""
@@ -212,7 +243,9 @@ class Predictor:
 
     def columns(self, batch: Batch) -> dict[str, np.ndarray]:
         """Return the columns of `predict` for encoded rows, (N,) each: tasks, then the stages of a funnel."""
-        scores = self.scores(batch)
+        return self._columns(self.scores(batch))
+
+    def _columns(self, scores: Scores) -> dict[str, np.ndarray]:
         tasks = {task.name: scores(index) for index, task in enumerate(self.schema.tasks)}
         return tasks | stage_scores(scores, self.schema.tasks)
 

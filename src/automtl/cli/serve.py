@@ -30,6 +30,10 @@ def serve_command(
     max_body: Annotated[float, typer.Option(min=0.001, help="MB of one request.")] = 16.0,
     max_queue: Annotated[int, typer.Option(min=1, help="Requests that may wait; others get status 503.")] = 1000,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds to the answer of a request.")] = 30.0,
+    watch: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Look every so many seconds for changed folders; else at SIGHUP alone."),
+    ] = None,
     access_log: Annotated[bool, typer.Option("--access-log", help="Write a line for each request.")] = False,
 ) -> None:
     """Serve saved models over HTTP: rows as JSON, and the Open Inference Protocol v2."""
@@ -42,7 +46,7 @@ def serve_command(
 
     settings = ServerSettings(
         max_batch=max_batch, max_wait_ms=max_wait, max_rows=max_rows, max_body_mb=max_body, max_queue=max_queue,
-        timeout_s=timeout,
+        timeout_s=timeout, watch_s=watch,
     )  # fmt: skip
     served = Models(named_folders(models), settings)
 

@@ -259,9 +259,15 @@ class RowEncoder:
         nothing = np.zeros((size, outcomes), np.int16)
         keys = np.ascontiguousarray(codes[:, self.history_places].T)
         items = np.ascontiguousarray(codes[:, self.item_places].T.astype(np.int32)) if self.item_places else None
-        time = histories.times(raw.frame([str(histories.schema.time)]))
-        rows = Rows(time, keys, nothing, nothing > 0, np.zeros(size, np.bool_), items)
+        rows = Rows(self._times(raw, histories), keys, nothing, nothing > 0, np.zeros(size, np.bool_), items)
         return with_histories(batch, histories.inputs(rows, self.encoder.vocabularies, histories.state))
+
+    def _times(self, raw: RawRows, histories: Histories) -> np.ndarray:
+        """Return the times of rows as histories read them, (B,) int64."""
+        name = str(histories.schema.time)
+        values, kind = raw.column(name)
+        found = histories.plain_times(values) if kind is int and None not in values else None
+        return histories.times(raw.frame([name])) if found is None else found
 
 
 def _ids(encoder: Encoder, name: str, derived: pl.DataFrame, _: pl.DataFrame) -> np.ndarray:

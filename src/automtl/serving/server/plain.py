@@ -33,6 +33,10 @@ def plain_router(models: Models) -> APIRouter:
         rows = read_rows(body.get("rows"), loaded.signature, settings)
         return reply(scores_of(await model.score(rows, loaded)))
 
+    @router.post("/models/{name}/reload", summary="Load a model again from its folder.")
+    async def reload(name: str) -> Response:
+        return reply(about(await models.load(name)))
+
     return router
 
 
