@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, reduce
 from operator import or_
 from pathlib import Path
@@ -27,6 +27,7 @@ from automtl.features.column_selection import EVERY_GROUP, InputGroups
 from automtl.features.coverage import Coverage
 from automtl.features.encoder import Encoder
 from automtl.features.gaps import Gap, find_gaps, require_known_keys, warn_of_gaps
+from automtl.features.histories import Histories
 from automtl.features.row_encoder import RowEncoder
 from automtl.models.network import build
 from automtl.models.registry import EVERY_MODEL, new_model
@@ -236,6 +237,13 @@ class Predictor:
         """The encoder of `encode_rows`, which remembers what single values mean."""
         return RowEncoder(self.encoder)
 
+    def with_histories(self, histories: Histories) -> Predictor:
+        """Return the predictor with the same histories after other events; what `encode_rows` remembers stays."""
+        encoder = replace(self.encoder, histories=histories)
+        found = replace(self, encoder=encoder)
+        found.__dict__["row_encoder"] = self.row_encoder.of(encoder)
+        return found
+
     @property
     def score_names(self) -> tuple[str, ...]:
         """Names of the columns of scores: the tasks, then the stages of a funnel."""
@@ -391,11 +399,7 @@ def _naming(folder: Path, part: str, remedy: str) -> Iterator[None]:
 def _learned(network: nn.Module) -> dict[str, bytes]:
     """Return the files that hold the parameters and trees of a model, by name."""
     weights = network.state_dict()
-    files = {
-        f"trees.{place}.{name}": content
-        for place, trees in enumerate(trees_of(network))
-        for name, content in trees.files().items()
-    }
+    files = {f"trees.{place}.safetensors": trees.to_bytes() for place, trees in enumerate(trees_of(network))}
     if weights:
         files[WEIGHTS] = safe_torch.save({name: value.contiguous() for name, value in weights.items()})
     return files
@@ -404,19 +408,19 @@ def _learned(network: nn.Module) -> dict[str, bytes]:
 def _restore(network: nn.Module, folder: Path) -> None:
     """Load the files that `_learned` made into a model."""
     for place, trees in enumerate(trees_of(network)):
-        with _blaming(", ".join(f"'trees.{place}.{name}'" for name in trees.file_names())):
-            trees.restore({name: (folder / f"trees.{place}.{name}").read_bytes() for name in trees.file_names()})
+        with _blaming(f"trees.{place}.safetensors") as name:
+            trees.restore((folder / name).read_bytes())
     if network.state_dict():
         network.load_state_dict(safe_torch.load_file(folder / WEIGHTS))
 
 
 @contextmanager
-def _blaming(files: str) -> Iterator[None]:
-    """Name the files that an error of the block is about."""
+def _blaming(name: str) -> Iterator[str]:
+    """Name the file that an error of the block is about."""
     try:
-        yield
+        yield name
     except FileError as error:
-        raise FileError(f"{files} cannot be used: {error}; {MODEL.remedy}") from None
+        raise FileError(f"'{name}' cannot be used: {error}; {MODEL.remedy}") from None
 
 
 def _plain_tasks(found: dict[str, dict[str, Value]]) -> dict[str, Any]:
