@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -87,10 +87,10 @@ class BoostedTrees(SelfTrained):
         return [train_loss for _, train_loss in boosted]
 
     def learned(self) -> dict[str, Tensor]:
-        return {name: torch.frombuffer(bytearray(file), dtype=torch.uint8) for name, file in self.files().items()}
+        return {"trees": torch.frombuffer(bytearray(self.to_bytes()), dtype=torch.uint8)}
 
     def recall(self, tensors: Mapping[str, Tensor]) -> None:
-        self.restore({name: one.numpy().tobytes() for name, one in tensors.items()})
+        self.restore(tensors["trees"].numpy().tobytes())
 
     @abstractmethod
     def converted(self, boosters: Sequence[Any]) -> tuple[LookupTables, Forest]:
