@@ -391,11 +391,7 @@ def _naming(folder: Path, part: str, remedy: str) -> Iterator[None]:
 def _learned(network: nn.Module) -> dict[str, bytes]:
     """Return the files that hold the parameters and trees of a model, by name."""
     weights = network.state_dict()
-    files = {
-        f"trees.{place}.{name}": content
-        for place, trees in enumerate(trees_of(network))
-        for name, content in trees.files().items()
-    }
+    files = {f"trees.{place}.safetensors": trees.to_bytes() for place, trees in enumerate(trees_of(network))}
     if weights:
         files[WEIGHTS] = safe_torch.save({name: value.contiguous() for name, value in weights.items()})
     return files
@@ -404,19 +400,19 @@ def _learned(network: nn.Module) -> dict[str, bytes]:
 def _restore(network: nn.Module, folder: Path) -> None:
     """Load the files that `_learned` made into a model."""
     for place, trees in enumerate(trees_of(network)):
-        with _blaming(", ".join(f"'trees.{place}.{name}'" for name in trees.file_names())):
-            trees.restore({name: (folder / f"trees.{place}.{name}").read_bytes() for name in trees.file_names()})
+        with _blaming(f"trees.{place}.safetensors") as name:
+            trees.restore((folder / name).read_bytes())
     if network.state_dict():
         network.load_state_dict(safe_torch.load_file(folder / WEIGHTS))
 
 
 @contextmanager
-def _blaming(files: str) -> Iterator[None]:
-    """Name the files that an error of the block is about."""
+def _blaming(name: str) -> Iterator[str]:
+    """Name the file that an error of the block is about."""
     try:
-        yield
+        yield name
     except FileError as error:
-        raise FileError(f"{files} cannot be used: {error}; {MODEL.remedy}") from None
+        raise FileError(f"'{name}' cannot be used: {error}; {MODEL.remedy}") from None
 
 
 def _plain_tasks(found: dict[str, dict[str, Value]]) -> dict[str, Any]:

@@ -27,13 +27,15 @@ MISSING = -1  # an outcome that is not known, in files
 class Taken:
     """How many events an update took in, and how many it left out: late ones and repeated ones.
 
-    `dropped`: values of keys that had to go, since there may be `max_keys` of each key.
+    `dropped`: values of keys that had to go, since there may be `max_keys` of each key. `keys`: of target
+    encodings that took the events; these cannot know late or repeated ones.
     """
 
     events: int
     late: int
     repeated: int
     dropped: int
+    keys: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)

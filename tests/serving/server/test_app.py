@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from automtl.predictor import Predictor
 from automtl.serving import asgi_app
 from automtl.serving.server.settings import ServerSettings
+from tests.serving.server.conftest import ask
 
 
 @pytest.fixture(scope="module")
@@ -21,24 +21,6 @@ def app(folder: Path) -> Iterator[Any]:
     made = asgi_app([f"a shop={folder}"], ServerSettings(max_rows=100))
     yield made
     made.state.models.close()
-
-
-def ask(app: Any, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
-    """Call an ASGI application as a server does."""
-    sent = list[dict[str, Any]]()
-
-    async def receive() -> dict[str, Any]:
-        return {"type": "http.request", "body": b"" if body is None else orjson.dumps(body), "more_body": False}
-
-    async def send(message: Any) -> None:
-        sent.append(message)
-
-    scope = {
-        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "headers": [], "query_string": b"",
-        "http_version": "1.1", "scheme": "http", "server": ("test", 80), "client": ("test", 1), "root_path": "",
-    }  # fmt: skip
-    asyncio.run(app(scope, receive, send))
-    return sent[0]["status"], b"".join(one.get("body", b"") for one in sent)
 
 
 def test_an_application_of_another_server_scores(app: Any, predictor: Predictor, rows: list[dict[str, Any]]) -> None:

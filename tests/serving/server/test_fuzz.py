@@ -16,7 +16,7 @@ def test_made_up_requests_find_no_server_error(server: Running, tmp_path: Path) 
     program = Path(sysconfig.get_path("scripts")) / "schemathesis"
     command = [
         str(program), "run", f"{server.address}/openapi.json", "--exclude-path-regex", "load$", "--checks", CHECKS,
-        "--phases", "examples,fuzzing", "--max-examples", "20", "--seed", "0", "--no-color",
+        "--phases", "examples,fuzzing", "--max-examples", "12", "--seed", "0", "--no-color",
         "--suppress-health-check", "all",
     ]  # fmt: skip
     found = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, check=False)
