@@ -52,7 +52,7 @@ class State:
     pending: Rows
     recent: Rows
     live: LiveView | None = None
-    _orders: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, compare=False)
+    _orders: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, init=False, compare=False)
 
     @staticmethod
     def empty(plan: Plan) -> State:

@@ -12,6 +12,7 @@ from starlette.exceptions import HTTPException
 
 from automtl._version import __version__
 from automtl.errors import AutomtlError
+from automtl.serving.server.events import events_router
 from automtl.serving.server.guard import Guard
 from automtl.serving.server.metrics import Metrics, metrics_router
 from automtl.serving.server.models import Models
@@ -40,6 +41,7 @@ def make_app(models: Models, token: str | None = None) -> FastAPI:
     metrics = Metrics(models)
     app.include_router(plain_router(models))
     app.include_router(open_inference_router(models))
+    app.include_router(events_router(models))
     app.include_router(metrics_router(metrics))
     app.include_router(openapi_router(app, models))
 

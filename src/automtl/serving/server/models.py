@@ -39,8 +39,13 @@ class Models:
         """Load all models. Raises FileError for a folder that cannot be loaded."""
         self.folders, self.settings, self.closing = folders, settings, False
         self._loading = asyncio.Lock()
-        loaded = {name: Loaded.from_folder(folder) for name, folder in folders.items()}
+        loaded = {name: self._loaded(name) for name in folders}
         self._served = {name: ServedModel(name, folders[name], one, settings) for name, one in loaded.items()}
+
+    def _loaded(self, name: str) -> Loaded:
+        events = self.settings.events
+        where = None if events is None else f"{events.rstrip('/')}/{name}"
+        return Loaded.from_folder(self.folders[name], where, self.settings.label_wait_s)
 
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(list(self._served.values()))
@@ -64,7 +69,7 @@ class Models:
         async with self._loading:
             served = self._served.get(name)
             try:
-                loaded = await asyncio.to_thread(Loaded.from_folder, self.folders[name])
+                loaded = await asyncio.to_thread(self._loaded, name)
             except Exception:
                 if served is not None:
                     served.tally.failed_loads += 1

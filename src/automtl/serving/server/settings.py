@@ -17,6 +17,8 @@ class ServerSettings:
     `max_rows`, `max_body_mb`: of one request. `max_queue`: requests of one model that wait; more get status 503 and the
     time to wait in Retry-After. `timeout_s`: for the body of a request to come, and again for its scores; later ones
     get 408 or 504. `watch_s`: how often folders are looked at, and loaded again if they have changed; None for never.
+    `events`: a folder or `redis://` address that keeps the events of each model, by name; `label_wait_s`: how long
+    labels are waited for beyond their delay.
     """
 
     max_batch: int = Limit(default=256, ge=1)
@@ -26,6 +28,8 @@ class ServerSettings:
     max_queue: int = Limit(default=1000, ge=1)
     timeout_s: float = Limit(default=30.0, gt=0)
     watch_s: float | None = Limit(default=None, gt=0)
+    events: str | None = None
+    label_wait_s: float = Limit(default=3600.0, ge=0)
 
     @property
     def max_body_bytes(self) -> int:
