@@ -171,7 +171,7 @@ def _run(experiment: Experiment) -> Run:
         "labels": {name: label_summary(part, tasks) for name, part in parts.items()},
         "tasks": task_curves(experiment.scores["test"], test, tasks),
     }
-    return Run(experiment.predictor, metrics, experiment.history, curves, settings.to_dict() | {"seed": seed})
+    return Run(experiment.profiled, metrics, experiment.history, curves, settings.to_dict() | {"seed": seed})
 
 
 def check_settings(settings: Settings) -> None:
