@@ -52,6 +52,15 @@ def test_rows_of_python_values_are_scored_as_a_table_is(predictor: Predictor, lo
     assert all((found[name] == expected[name].to_numpy()).all() for name in found)
 
 
+def test_single_rows_have_the_scores_of_a_table_of_one_row_once_the_model_is_warm(
+    predictor: Predictor, log: pl.DataFrame
+) -> None:
+    predictor.warm_up()
+    for row in log.head(20).to_dicts():
+        found, expected = predictor.predict_rows([row]), predictor.predict([row])
+        assert all(found[name].tobytes() == expected[name].to_numpy().tobytes() for name in expected.columns)
+
+
 def test_products_in_16_bits_move_scores_a_little_and_only_where_asked(predictor: Predictor, log: pl.DataFrame) -> None:
     assert isinstance(predictor.network, Ensemble)
     members = zip(predictor.spec.members, predictor.network.members, strict=True)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, reduce
 from operator import or_
 from pathlib import Path
@@ -12,6 +12,7 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 import polars as pl
+import torch
 from safetensors import numpy as safe_numpy
 from safetensors import torch as safe_torch
 from torch import nn
@@ -19,18 +20,21 @@ from torch import nn
 from automtl.dataset.prepared import PreparedFolder, is_prepared
 from automtl.dataset.store import DataLoaderSettings, data_loader
 from automtl.ensemble.ensemble import Ensemble, Member, trees_of
+from automtl.ensemble.one_row import OneRow
 from automtl.errors import AutomtlError, FileError, SettingsError
 from automtl.features.batch import Batch
 from automtl.features.column_selection import EVERY_GROUP, InputGroups
 from automtl.features.coverage import Coverage
 from automtl.features.encoder import Encoder
 from automtl.features.gaps import Gap, find_gaps, require_known_keys, warn_of_gaps
+from automtl.features.histories import Histories
 from automtl.features.row_encoder import RowEncoder
 from automtl.models.network import build
 from automtl.models.registry import EVERY_MODEL, new_model
 from automtl.models.settings import NetworkSettings
 from automtl.space import Architecture, SearchSpace
 from automtl.system.files import folder_written_whole, json_bytes, read_json
+from automtl.system.hardware import device_of
 from automtl.system.manifest import MODEL, checksums
 from automtl.system.trust import allowing, names_of_folder
 from automtl.tables.schema import Schema, stage_names
@@ -46,10 +50,12 @@ from automtl.training.metrics import (
     mtl_loss,
     stage_scores,
 )
+from automtl.training.profile import Profile
 
 Precision = Literal["full", "auto"]
 PARTS = ("schema.yaml", "encoder.json", "encoder.safetensors", "architecture.json", "coverage.json")
 WEIGHTS = "weights.safetensors"
+PROFILE = "profile.json"
 REASON = 300  # most characters of an error that is quoted, since torch's lists all weights
 
 
@@ -145,7 +151,8 @@ class Predictor:
     """Scores tables with a trained model.
 
     `precision`: of matrix products; 'auto' is bf16 where the machine has it. All else has full precision. `at_fit`: the
-    coverage of the rows at fit, by part, with which that of other rows is compared.
+    coverage of the rows at fit, by part, with which that of other rows is compared. `profile`: how inputs and scores of
+    the rows that were held out at fit are distributed; None of models that were not saved with one.
 
     >>> log = automtl.synthetic_log(rows=500, seed=0)
     >>> quick = {"model": "mmoe", "presets": [], "training": {"epochs": 1}}
@@ -160,6 +167,7 @@ class Predictor:
     network: nn.Module
     precision: Precision = "full"
     at_fit: dict[str, Coverage] = field(default_factory=dict)
+    profile: Profile | None = None
 
     def __post_init__(self) -> None:
         """Check the precision. Raises SettingsError."""
@@ -194,7 +202,35 @@ class Predictor:
         """
         batch = self.encode_rows(rows)
         self.compare_coverage(rows, batch, allow_unknown)
-        return self.columns(batch)
+        return self.score_rows(batch)
+
+    def score_rows(self, batch: Batch) -> dict[str, np.ndarray]:
+        """Return what `predict_rows` does, for rows that `encode_rows` has encoded."""
+        if len(batch) > 1 or not self._is_plain:
+            return self.columns(batch)
+        with torch.inference_mode():
+            logits = self.one_row(batch.features).float()
+        return self._columns(scores_of(logits, self.schema.tasks))
+
+    def warm_up(self) -> None:
+        """Do now what the first rows would wait for: trace the networks for one row, and make look-up tables.
+
+        Otherwise networks are traced when `predict_rows` has been given 32 single rows.
+        """
+        batch = self.encode_rows([dict.fromkeys(self.row_encoder.used)])
+        if self._is_plain:
+            self.one_row.trace(batch.features)
+
+    @property
+    def _is_plain(self) -> bool:
+        """Tell whether the network runs as it stands: in full precision, on the processor, for prediction."""
+        plain = self.precision == "full" and not self.network.training and not torch.is_autocast_enabled("cpu")
+        return plain and device_of(self.network).type == "cpu"
+
+    @cached_property
+    def one_row(self) -> OneRow:
+        """The network for single rows."""
+        return OneRow(self.network)
 
     def encode_rows(self, rows: Sequence[Mapping[str, Any]]) -> Batch:
         """Encode rows for `predict_rows`; the batch counts missing and unknown values as its `coverage`."""
@@ -205,6 +241,13 @@ class Predictor:
         """The encoder of `encode_rows`, which remembers what single values mean."""
         return RowEncoder(self.encoder)
 
+    def with_histories(self, histories: Histories) -> Predictor:
+        """Return the predictor with the same histories after other events; what `encode_rows` remembers stays."""
+        encoder = replace(self.encoder, histories=histories)
+        found = replace(self, encoder=encoder)
+        found.__dict__["row_encoder"] = self.row_encoder.of(encoder)
+        return found
+
     @property
     def score_names(self) -> tuple[str, ...]:
         """Names of the columns of scores: the tasks, then the stages of a funnel."""
@@ -212,7 +255,9 @@ class Predictor:
 
     def columns(self, batch: Batch) -> dict[str, np.ndarray]:
         """Return the columns of `predict` for encoded rows, (N,) each: tasks, then the stages of a funnel."""
-        scores = self.scores(batch)
+        return self._columns(self.scores(batch))
+
+    def _columns(self, scores: Scores) -> dict[str, np.ndarray]:
         tasks = {task.name: scores(index) for index, task in enumerate(self.schema.tasks)}
         return tasks | stage_scores(scores, self.schema.tasks)
 
@@ -266,6 +311,14 @@ class Predictor:
         stages = evaluate_stages(scores, batch, tasks)
         return metrics | {"funnel": _plain_tasks(stages)} if stages else metrics
 
+    def profiled(self, train: Batch, held_out: Sequence[Batch], scores: Sequence[Scores] | None = None) -> Predictor:
+        """Return the predictor with the profile of held-out rows; `scores`: those of the rows, if they are known."""
+        layout = self.encoder.layout
+        rows = [one.for_layout(layout) for one in held_out]
+        known = scores or [self.scores(one) for one in rows]
+        found = Profile.fit(self.encoder, train.for_layout(layout), list(zip(rows, known, strict=True)))
+        return replace(self, profile=found)
+
     def save(
         self,
         folder: Path | str,
@@ -285,6 +338,7 @@ class Predictor:
             "encoder.safetensors": safe_numpy.save(arrays),
             "architecture.json": json_bytes(self.spec.to_dict()),
             "coverage.json": json_bytes({part: one.to_dict() for part, one in self.at_fit.items()}),
+            **({} if self.profile is None else {PROFILE: json_bytes(self.profile.to_dict(), compact=True)}),
             **_learned(self.network),
             **{f"{name}.json": json_bytes(content) for name, content in (extras or {}).items()},
             **{name: text.encode() for name, text in (texts or {}).items()},
@@ -320,9 +374,14 @@ class Predictor:
             network = spec.build(encoder, 0)
         with _naming(folder, "coverage.json", foreign):
             at_fit = {part: Coverage.from_dict(counts) for part, counts in read_part(folder, "coverage").items()}
+        profile = None
+        if PROFILE in manifest["files"]:
+            with _naming(folder, PROFILE, foreign):
+                profile = Profile.from_dict(read_part(folder, "profile"))
+                profile.require_fit(encoder, schema.tasks)
         with _naming(folder, WEIGHTS, f"has the code of model '{spec.model}' changed? restore it, or fit again"):
             _restore(network, folder)
-        return Predictor(schema, encoder, spec, network.eval(), precision, at_fit)
+        return Predictor(schema, encoder, spec, network.eval(), precision, at_fit, profile)
 
 
 def rewrite_encoder(folder: Path, encoder: Encoder, out: Path) -> None:
@@ -358,11 +417,7 @@ def _naming(folder: Path, part: str, remedy: str) -> Iterator[None]:
 def _learned(network: nn.Module) -> dict[str, bytes]:
     """Return the files that hold the parameters and trees of a model, by name."""
     weights = network.state_dict()
-    files = {
-        f"trees.{place}.{name}": content
-        for place, trees in enumerate(trees_of(network))
-        for name, content in trees.files().items()
-    }
+    files = {f"trees.{place}.safetensors": trees.to_bytes() for place, trees in enumerate(trees_of(network))}
     if weights:
         files[WEIGHTS] = safe_torch.save({name: value.contiguous() for name, value in weights.items()})
     return files
@@ -371,19 +426,19 @@ def _learned(network: nn.Module) -> dict[str, bytes]:
 def _restore(network: nn.Module, folder: Path) -> None:
     """Load the files that `_learned` made into a model."""
     for place, trees in enumerate(trees_of(network)):
-        with _blaming(", ".join(f"'trees.{place}.{name}'" for name in trees.file_names())):
-            trees.restore({name: (folder / f"trees.{place}.{name}").read_bytes() for name in trees.file_names()})
+        with _blaming(f"trees.{place}.safetensors") as name:
+            trees.restore((folder / name).read_bytes())
     if network.state_dict():
         network.load_state_dict(safe_torch.load_file(folder / WEIGHTS))
 
 
 @contextmanager
-def _blaming(files: str) -> Iterator[None]:
-    """Name the files that an error of the block is about."""
+def _blaming(name: str) -> Iterator[str]:
+    """Name the file that an error of the block is about."""
     try:
-        yield
+        yield name
     except FileError as error:
-        raise FileError(f"{files} cannot be used: {error}; {MODEL.remedy}") from None
+        raise FileError(f"'{name}' cannot be used: {error}; {MODEL.remedy}") from None
 
 
 def _plain_tasks(found: dict[str, dict[str, Value]]) -> dict[str, Any]:

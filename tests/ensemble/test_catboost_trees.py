@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from safetensors.numpy import load, save
 from torch import Tensor
 
 from automtl.config import read_settings
@@ -24,6 +26,7 @@ from automtl.models.registry import MODELS, check_model
 from automtl.models.settings import NetworkSettings
 from automtl.predictor import Predictor
 from automtl.system.deadline import Deadline, ending
+from automtl.system.manifest import MANIFEST, MODEL, checksums
 from automtl.system.progress import Progress
 from automtl.tables.schema import Task
 from automtl.tables.synthetic import synthetic_log
@@ -35,6 +38,7 @@ from tests.ensemble.test_trees import LAYOUT, OPTIONS, TASKS, rare_clicks, rows
 
 pytest.importorskip("catboost")
 SETTINGS = TreeSettings(rounds=60, catboost=CatBoostSettings(learning_rate=0.2, depth=4, column_share=1.0))
+WIDE = CatBoostSettings(learning_rate=0.2, depth=4, column_share=1.0, one_hot=10)
 
 
 def trained(train: Batch, valid: Batch | None = None, seed: int = 0, layout: Layout = LAYOUT) -> CatBoostTrees:
@@ -105,7 +109,7 @@ def test_weights_of_rows_count() -> None:
 def test_a_task_without_validation_rows_is_trained_for_fixed_rounds() -> None:
     valid = rows(seed=1)
     unlabelled = replace(valid, mask=valid.mask * torch.tensor([1.0, 0.0]))
-    assert trained(rows(), unlabelled).boosters[1].tree_count_ == 60
+    assert (trained(rows(), unlabelled).forest.tree_task == 1).sum() == 60
 
 
 @pytest.mark.parametrize("options", OPTIONS, ids=str)
@@ -114,7 +118,7 @@ def test_predictions_are_probabilities_of_all_rows(options: dict[str, Any]) -> N
     train, valid, test = (rare_clicks(seed, True) for seed in (0, 1, 2))
     model = trained(sample_negatives(train, tasks, None, 0), valid, layout=replace(LAYOUT, tasks=tasks))
     again = CatBoostTrees(replace(LAYOUT, tasks=tasks), NetworkSettings(), torch.Generator())
-    again.restore(model.files())
+    again.restore(model.to_bytes())
     scores = logits(again, test).sigmoid()
     assert torch.equal(scores, logits(model, test).sigmoid())
     assert scores.mean(0).tolist() == pytest.approx(test.labels.mean(0).tolist(), abs=0.015)
@@ -138,7 +142,7 @@ def test_inputs_that_are_all_alike_are_refused_by_the_name_of_the_task() -> None
 def test_a_deadline_ends_the_rounds() -> None:
     with ending(Deadline(0.0)):
         model = trained(rows())
-    assert [booster.tree_count_ for booster in model.boosters] == [1, 1]
+    assert model.forest.tree_task.tolist() == [0, 1]
 
 
 def test_a_missing_package_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,13 +151,61 @@ def test_a_missing_package_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPa
         check_model("catboost", TASKS)
 
 
-def test_a_run_holds_binary_files_and_no_pickle(tmp_path: Path) -> None:
+def test_a_run_holds_arrays_that_are_scored_without_catboost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log, run = synthetic_log(1500, seed=0), tmp_path / "run"
     settings = read_settings(None, {"model": "catboost", "presets": [], "trees": {"rounds": 20}})
     made = fit_table(log, ["click", "buy"], settings=settings, out=run)
-    assert {path.name for path in run.glob("trees.*")} == {"trees.0.0.cbm", "trees.0.1.cbm"}
+    assert {path.name for path in run.glob("trees.*")} == {"trees.0.safetensors"}
+    monkeypatch.setitem(sys.modules, "catboost", None)
     assert Predictor.load(run).predict(log).equals(made.predictor.predict(log))
     assert made.predictor.spec.model == "catboost" and MODELS.name_of(CatBoostTrees) == "catboost"
-    (run / "trees.0.1.cbm").write_bytes(b"tampered")
-    with pytest.raises(FileError, match="trees.0.1.cbm"):
+    trees = run / "trees.0.safetensors"
+    content = save(load(trees.read_bytes()) | {"table_field": np.full(1, 99, np.int32)})
+    trees.write_bytes(content)
+    MODEL.write(run, {}, checksums(run, {path.name for path in run.iterdir()} - {MANIFEST}))
+    with pytest.raises(FileError, match=r"'trees.0.safetensors' cannot be used: 'table_.* fit again"):
         Predictor.load(run)
+
+
+def of_a_large_field(batch: Batch) -> tuple[Batch, Layout]:
+    """Users who are told apart by statistics alone, and a device of few known ids among many."""
+    layout = replace(LAYOUT, categorical=(*LAYOUT.categorical, CategoricalLayout("place", 2000)))
+    random = np.random.default_rng(len(batch))
+    place = torch.tensor(random.choice([3, 255, 256, 1999], (len(batch), 1)))
+    features = replace(batch.features, categorical=torch.cat([batch.features.categorical, place], dim=1))
+    labels = torch.where((place == 1999) | (place == 255), 1 - batch.labels, batch.labels)
+    return replace(batch, features=features, labels=labels), layout
+
+
+def test_all_rows_are_scored_as_by_catboost_in_all_bits() -> None:
+    train, layout = of_a_large_field(rows(3000))
+    model = CatBoostTrees(layout, NetworkSettings(), torch.Generator(), replace(SETTINGS, catboost=WIDE))
+    boosters: list[Any] = []
+    convert = model.converted
+
+    def spy(found: Sequence[Any]) -> Any:
+        boosters.extend(found)
+        return convert(found)
+
+    model.converted = spy  # type: ignore[method-assign]
+    fit(model, train, of_a_large_field(rows(600, 1))[0], TASKS, TrainingSettings(), 0)
+    fields = set(model.tables.table_field.tolist())
+    assert model.tables.num_tables > 2 and len(model.forest.sets) > 2 and {0, 2} <= fields
+    random, count = np.random.default_rng(0), 4000
+    ids = np.stack([random.integers(0, field.size, count) for field in layout.categorical], axis=1)
+    strange = np.array([np.nan, np.inf, -np.inf, -0.0, 1e-40, *model.forest.threshold.tolist()], np.float32)
+    features = Features(
+        torch.tensor(ids), (torch.tensor(random.integers(0, 4, (count, 2))),),
+        torch.tensor(random.choice(strange, (count, 1))),
+    )  # fmt: skip
+    expected = model.raw_scores(boosters, features)
+    assert len(np.unique(expected[:, 0])) > 100
+    for score in (model, restored(model, layout)):
+        assert np.array_equal(score.scores(features), expected)
+        assert np.array_equal(score.scores(features.each(lambda part: part[:9])), expected[:9])
+
+
+def restored(model: CatBoostTrees, layout: Layout) -> CatBoostTrees:
+    again = CatBoostTrees(layout, NetworkSettings(), torch.Generator())
+    again.restore(model.to_bytes())
+    return again

@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from safetensors.numpy import save
 
-from automtl.ensemble.forest import Forest
+from automtl.ensemble.forest import Forest, from_bytes, to_bytes
 from automtl.ensemble.forest_checks import DEPTH
 from automtl.ensemble.forest_scorer import MANY, ForestScorer
 from automtl.errors import FileError
@@ -43,7 +43,7 @@ def test_a_row_is_scored_by_the_leaves_that_it_reaches() -> None:
 
 
 def test_a_file_gives_the_forest_back() -> None:
-    back = Forest.from_bytes(GOOD.to_bytes())
+    back = Forest.from_arrays(from_bytes(to_bytes(GOOD.arrays())))
     for name, array in GOOD.arrays().items():
         assert np.array_equal(array, back.arrays()[name]) and array.dtype == back.arrays()[name].dtype
     assert ForestScorer(back)(ROWS).tolist() == SCORES
@@ -88,7 +88,7 @@ WRONG: list[tuple[str, Any, Any, str]] = [
 @pytest.mark.parametrize(("name", "place", "value", "message"), WRONG)
 def test_what_cannot_be_scored_is_refused_by_name(name: str, place: Any, value: Any, message: str) -> None:
     with pytest.raises(FileError, match=message):
-        Forest.from_bytes(save(changed(name, place, value)))
+        Forest.from_arrays(from_bytes(save(changed(name, place, value))))
 
 
 def test_values_whose_sum_may_not_be_finite_are_refused() -> None:
@@ -108,7 +108,7 @@ def test_other_types_and_shapes_are_refused_by_name(name: str) -> None:
     rest = {key: array for key, array in GOOD.arrays().items() if key != name}
     for arrays in (rest, GOOD.arrays() | {"more": good}):
         with pytest.raises(FileError, match="has the arrays"):
-            Forest.from_bytes(save(arrays))
+            Forest.from_arrays(from_bytes(save(arrays)))
 
 
 def chain(levels: int) -> dict[str, np.ndarray]:
@@ -133,10 +133,10 @@ def test_trees_may_be_deep_but_not_endless() -> None:
 
 
 def test_a_file_that_is_none_is_refused() -> None:
-    good = GOOD.to_bytes()
+    good = to_bytes(GOOD.arrays())
     for content in (b"", b"\0" * 7, good[:-1], good + b"\0", b"\xff" * 64, (2**62).to_bytes(8, "little") + good[8:]):
         with pytest.raises(FileError, match="no safetensors file"):
-            Forest.from_bytes(content)
+            Forest.from_arrays(from_bytes(content))
 
 
 def require_scores(forest: Forest) -> None:
@@ -163,7 +163,7 @@ def test_a_forest_with_changed_numbers_is_refused_or_scored(data: st.DataObject)
             near = st.integers(max(-9, limits.min), 9)
             array.flat[place] = data.draw(st.one_of(near, st.integers(limits.min, limits.max)))
     try:
-        forest = Forest.from_bytes(save(arrays))
+        forest = Forest.from_arrays(from_bytes(save(arrays)))
     except FileError:
         return
     require_scores(forest)
@@ -172,11 +172,11 @@ def test_a_forest_with_changed_numbers_is_refused_or_scored(data: st.DataObject)
 @settings(max_examples=300, deadline=None)
 @given(st.data())
 def test_a_file_with_changed_bytes_is_refused_or_scored(data: st.DataObject) -> None:
-    content = bytearray(GOOD.to_bytes())
+    content = bytearray(to_bytes(GOOD.arrays()))
     for _ in range(data.draw(st.integers(1, 4))):
         content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
     try:
-        forest = Forest.from_bytes(bytes(content))
+        forest = Forest.from_arrays(from_bytes(bytes(content)))
     except FileError:
         return
     require_scores(forest)

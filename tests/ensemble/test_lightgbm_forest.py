@@ -9,7 +9,7 @@ import pytest
 
 from automtl.ensemble.forest import Forest, Missing
 from automtl.ensemble.forest_scorer import ForestScorer
-from automtl.ensemble.lightgbm_forest import forest_of, require_equal_scores
+from automtl.ensemble.lightgbm_forest import forest_of
 
 lightgbm = pytest.importorskip("lightgbm")
 
@@ -115,12 +115,6 @@ def test_rows_of_other_columns_are_refused(forest: Forest) -> None:
     for rows in (inputs(3)[:, 1:], inputs(3).astype(np.float64), inputs(3)[0]):
         with pytest.raises(ValueError, match="6 columns"):
             ForestScorer(forest)(rows)
-
-
-def test_a_conversion_that_scores_otherwise_would_be_noticed(boosters: list[Any], forest: Forest) -> None:
-    require_equal_scores(ForestScorer(forest), boosters, inputs(50))
-    with pytest.raises(RuntimeError, match="do not score"):
-        require_equal_scores(ForestScorer(forest), boosters[::-1], inputs(50))
 
 
 def test_ids_beyond_what_a_set_can_hold_are_refused() -> None:

@@ -115,7 +115,7 @@ def test_both_kinds_of_task_are_learned_and_heard_of() -> None:
 
 def test_the_seed_decides_the_trees() -> None:
     first, second, other = trained(rows()), trained(rows()), trained(rows(), seed=1)
-    assert first.files() == second.files() != other.files()
+    assert first.to_bytes() == second.to_bytes() != other.to_bytes()
 
 
 @pytest.mark.parametrize("role", ["mask", "weight"])
@@ -124,7 +124,7 @@ def test_rows_without_a_label_or_weight_teach_nothing(role: str) -> None:
     wrong = replace(batch, labels=torch.where(half.unsqueeze(1), 1 - batch.labels, batch.labels))
     hidden = torch.where(half, 0.0, 1.0)
     part = {"mask": hidden.unsqueeze(1).expand(-1, 2).contiguous()} if role == "mask" else {"weight": hidden}
-    assert trained(replace(wrong, **part)).files() == trained(batch.take(~half)).files()
+    assert trained(replace(wrong, **part)).to_bytes() == trained(batch.take(~half)).to_bytes()
 
 
 def test_weights_of_rows_count() -> None:
@@ -221,7 +221,7 @@ def test_predictions_are_probabilities_of_all_rows_from_the_first_tree_on(
     train = sample_negatives(parts[0], tasks, None, 0)
     model, again = new_model(layout), new_model(layout)
     fit(model, train, parts[1], tasks, TrainingSettings(), 0)
-    again.restore(model.files())
+    again.restore(model.to_bytes())
     scores = predict_logits(again, parts[2]).sigmoid()
     assert torch.equal(scores, predict_logits(model, parts[2]).sigmoid())
     assert scores.mean(0).tolist() == pytest.approx(parts[2].labels.mean(0).tolist(), abs=0.015)

@@ -11,6 +11,18 @@ from automtl.cli.app import app
 from automtl.cli.options import ModelArgument
 
 
+@app.command("card")
+def card_command(
+    model: ModelArgument,
+    out: Annotated[Path | None, typer.Option(help="A file, .md or .html; else it is printed.")] = None,
+) -> None:
+    """Write the card of a saved model: data, metrics, limits, architecture, use, in Markdown or HTML."""
+    from automtl.experiment.card import model_card
+
+    text = model_card(model, out)
+    typer.echo(text if out is None else f"card: {out}")
+
+
 @app.command("mlflow")
 def mlflow_command(
     model: ModelArgument,

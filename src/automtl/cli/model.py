@@ -45,11 +45,16 @@ def update_command(
     log: Annotated[str, typer.Argument(help="Later events with their labels: a table.", show_default=False)],
     out: Annotated[Path | None, typer.Option(help="Write the changed model here, and leave the other.")] = None,
 ) -> None:
-    """Let the histories of a saved model take in later events; nothing is trained."""
+    """Let the histories or target encodings of a saved model take in later events; nothing is trained."""
     from automtl.experiment.update import update_model
 
     taken = update_model(model, log, out=out)
     typer.echo(f"{taken.events:,} events taken in: {model if out is None else out}")
+    if taken.keys:
+        keys = ", ".join(" × ".join(key) for key in taken.keys)
+        typer.echo(
+            f"into the target encodings of {keys}, which keep no rows: do not give the same rows again", err=True
+        )
     for count, what in (
         (taken.late, "events are older than the newest one known (late); they were left out"),
         (taken.repeated, "events were known already (repeated); they were left out"),

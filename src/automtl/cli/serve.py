@@ -10,6 +10,7 @@ import typer
 
 from automtl.cli.app import app
 from automtl.errors import SettingsError
+from automtl.tables.durations import as_seconds
 
 TOKEN = "AUTOMTL_TOKEN"
 
@@ -30,6 +31,15 @@ def serve_command(
     max_body: Annotated[float, typer.Option(min=0.001, help="MB of one request.")] = 16.0,
     max_queue: Annotated[int, typer.Option(min=1, help="Requests that may wait; others get status 503.")] = 1000,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds to the answer of a request.")] = 30.0,
+    watch: Annotated[
+        float | None,
+        typer.Option(min=0.1, help="Look every so many seconds for changed folders; else at SIGHUP alone."),
+    ] = None,
+    events: Annotated[
+        str | None,
+        typer.Option(help="Take in events: a folder that keeps them, or redis://HOST:PORT/DATABASE/NAME."),
+    ] = None,
+    label_wait: Annotated[str, typer.Option(help="How long labels are waited for beyond their delay.")] = "1h",
     access_log: Annotated[bool, typer.Option("--access-log", help="Write a line for each request.")] = False,
 ) -> None:
     """Serve saved models over HTTP: rows as JSON, and the Open Inference Protocol v2."""
@@ -42,7 +52,7 @@ def serve_command(
 
     settings = ServerSettings(
         max_batch=max_batch, max_wait_ms=max_wait, max_rows=max_rows, max_body_mb=max_body, max_queue=max_queue,
-        timeout_s=timeout,
+        timeout_s=timeout, watch_s=watch, events=events, label_wait_s=as_seconds(label_wait),
     )  # fmt: skip
     served = Models(named_folders(models), settings)
 

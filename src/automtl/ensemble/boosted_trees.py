@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
+import numpy as np
 import torch
+from torch import Tensor
 
 from automtl.ensemble.examples import Examples
+from automtl.ensemble.forest import Forest, from_bytes, to_bytes
+from automtl.ensemble.forest_scorer import ForestScorer
+from automtl.ensemble.lookup_tables import NO_TABLES, LookupTables
 from automtl.ensemble.settings import TreeSettings
 from automtl.ensemble.tree_inputs import TreeInputs
-from automtl.errors import SettingsError
+from automtl.errors import FileError, SettingsError
 from automtl.features.batch import Batch, Features, subset
 from automtl.features.layout import Layout
 from automtl.models.settings import NetworkSettings
@@ -23,6 +28,7 @@ from automtl.training.fit import SelfTrained
 from automtl.training.targets import Targets
 
 DEFAULT = TreeSettings()
+CHECKED_ROWS = 256  # of the training rows, whose scores are compared with the library's own
 # Boosts the trees of one task on training and validation rows; takes a stage of progress, too, and returns the
 # library's booster of those up to the best round, and the training loss there.
 Boost = Callable[[Task, Examples[Any], Examples[Any], str], tuple[Any, float]]
@@ -31,10 +37,13 @@ Boost = Callable[[Task, Examples[Any], Examples[Any], str], tuple[Any, float]]
 class BoostedTrees(SelfTrained):
     """Boosted trees of all tasks: features -> logits (B, T), or values for regression; it ignores network settings.
 
-    `missing`: the remedy where the library that boosts them cannot be loaded.
+    A library boosts them; they are kept, saved and scored as a `Forest`, without it. `missing`: the remedy where the
+    library cannot be loaded.
     """
 
     missing: ClassVar[str]
+    scorer: ForestScorer | None = None
+    tables: LookupTables = NO_TABLES
 
     def __init__(
         self, layout: Layout, settings: NetworkSettings, generator: torch.Generator, trees: TreeSettings = DEFAULT
@@ -72,21 +81,59 @@ class BoostedTrees(SelfTrained):
             fitted, checked = Examples.of(inputs, train, index), Examples.of(checks, valid, index)
             with ending(current_deadline().part(1 / (len(self.tasks) - index))):
                 boosted.append(boost(task, fitted, checked, f"{stage}: {task.name}"))
-        self.take([booster for booster, _ in boosted], inputs)
+        boosters = [booster for booster, _ in boosted]
+        self.keep(*self.converted(boosters))
+        self._require_equal_scores(boosters, train.take(slice(0, CHECKED_ROWS)).features)
         return [train_loss for _, train_loss in boosted]
 
     @abstractmethod
-    def take(self, boosters: Sequence[Any], rows: Any) -> None:
-        """Keep the trees of new boosters, one for each task. `rows`: some of those that they have learned from."""
+    def converted(self, boosters: Sequence[Any]) -> tuple[LookupTables, Forest]:
+        """Make a forest of new boosters, one for each task, and tables that give more columns of its inputs."""
 
     @abstractmethod
-    def file_names(self) -> list[str]:
-        """Return the names of the files that hold the trees."""
+    def raw_scores(self, boosters: Sequence[Any], features: Features) -> np.ndarray:
+        """Return the scores (B, T), in double, that the library itself gives to rows."""
 
-    @abstractmethod
-    def files(self) -> dict[str, bytes]:
-        """Return the contents of the files that hold the trees, by name."""
+    def _require_equal_scores(self, boosters: Sequence[Any], features: Features) -> None:
+        """Compare scores with the library's own in all bits. Raises RuntimeError, since a difference is our mistake."""
+        if not np.array_equal(self.scores(features), self.raw_scores(boosters, features)):
+            raise RuntimeError(f"the trees of {type(self).__name__} do not score as its library does; please report it")
 
-    @abstractmethod
-    def restore(self, files: Mapping[str, bytes]) -> None:
-        """Load trees from what `files` returned. Raises FileError where they cannot be scored."""
+    def keep(self, tables: LookupTables, forest: Forest) -> None:
+        """Keep these trees. Raises FileError where they do not fit the inputs and tasks."""
+        tables.require_sizes(self.inputs.sizes)
+        columns, tasks = self.inputs.width + tables.num_tables, len(self.tasks)
+        if (forest.num_columns, forest.num_tasks) != (columns, tasks):
+            raise FileError(
+                f"trees of {forest.num_columns} columns and {forest.num_tasks} tasks do not fit a model of {columns} "
+                f"and {tasks}"
+            )
+        self.tables, self.scorer = tables, ForestScorer(forest)
+
+    @property
+    def forest(self) -> Forest:
+        """The trees of all tasks: their columns are those of `inputs.matrix`, then those of `tables`."""
+        return self._scorer().forest
+
+    def _scorer(self) -> ForestScorer:
+        assert self.scorer is not None, "no trees have been boosted yet"
+        return self.scorer
+
+    def scores(self, features: Features) -> np.ndarray:
+        """Score rows, (B, T) in double."""
+        matrix, score = self.inputs.matrix(features), self._scorer()
+        if self.tables.num_tables:
+            matrix = np.concatenate([matrix, self.tables.columns(self.inputs.ids(features).numpy())], axis=1)
+        return score(matrix)
+
+    def forward(self, features: Features) -> Tensor:
+        return torch.from_numpy(self.scores(features)).float()
+
+    def to_bytes(self) -> bytes:
+        """Return the content of a file that holds the trees."""
+        return to_bytes(self.forest.arrays() | (self.tables.arrays() if self.tables.num_tables else {}))
+
+    def restore(self, content: bytes) -> None:
+        """Load trees from what `to_bytes` returned. Raises FileError where they cannot be scored."""
+        tables, arrays = LookupTables.split(from_bytes(content))
+        self.keep(tables, Forest.from_arrays(arrays))

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -89,21 +87,6 @@ class Reporter:
             (curve,) = (state.metrics.get("validation") or state.metrics["learn"]).values()
             self.callback(Progress(self.stage, state.iteration, self.rounds, curve[-1], {}))
         return not self.deadline.passed
-
-
-def save(model: Any) -> bytes:
-    """Return the model in CatBoost's binary format."""
-    with TemporaryDirectory() as folder:
-        path = Path(folder) / "model.cbm"
-        model.save_model(str(path), format="cbm")
-        return path.read_bytes()
-
-
-def load(file: bytes) -> Any:
-    """Read a model that `save` wrote."""
-    import catboost
-
-    return catboost.CatBoost().load_model(blob=file)
 
 
 def _start(task: Task, rows: Examples[CategoryRows]) -> float:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
-import torch
-from torch import Tensor
 
 from automtl.ensemble.boosted_trees import Boost, BoostedTrees
-from automtl.ensemble.catboost_boosting import CategoryRows, boost, load, save
+from automtl.ensemble.catboost_boosting import CategoryRows, boost
+from automtl.ensemble.catboost_forest import CatBoostForest
+from automtl.ensemble.forest import Forest
+from automtl.ensemble.lookup_tables import LookupTables
 from automtl.features.batch import Features
 from automtl.system.progress import Callback
 
@@ -22,7 +23,6 @@ class CatBoostTrees(BoostedTrees):
     """CatBoost's trees, in which ids of all fields become ordered target statistics; few ids are split by id, too."""
 
     missing = CATBOOST_MISSING
-    boosters: Sequence[Any] = ()
 
     @staticmethod
     def available() -> bool:
@@ -40,34 +40,22 @@ class CatBoostTrees(BoostedTrees):
     def rows(self, features: Features) -> CategoryRows:
         return CategoryRows(self.inputs.ids(features).numpy(), self.inputs.numbers(features), self._words)
 
-    def forward(self, features: Features) -> Tensor:
-        pool, threads = self.rows(features).pool(), torch.get_num_threads()
-        scores = [one.predict(pool, prediction_type="RawFormulaVal", thread_count=threads) for one in self.boosters]
-        return torch.from_numpy(np.stack(scores, axis=1)).float()
-
     def booster(self, seed: int, callback: Callback) -> Boost:
         return partial(boost, settings=self.settings, seed=seed, callback=callback)
+
+    def converted(self, boosters: Sequence[Any]) -> tuple[LookupTables, Forest]:
+        return CatBoostForest(self.inputs.width, self.inputs.sizes).of(boosters)
+
+    def raw_scores(self, boosters: Sequence[Any], features: Features) -> np.ndarray:
+        pool = self.rows(features).pool()
+        return np.stack(
+            [one.predict(pool, prediction_type="RawFormulaVal", thread_count=1) for one in boosters], axis=1
+        )
 
     @property
     def num_parameters(self) -> int:
         """Number of thresholds, one a level, and leaves of all trees; tables of target statistics are not counted."""
-        return sum(len(booster.get_leaf_values()) + int(_levels(booster)) for booster in self.boosters)
-
-    def take(self, boosters: Sequence[Any], rows: CategoryRows) -> None:
-        self.boosters = boosters
-
-    def file_names(self) -> list[str]:
-        return [f"{task}.cbm" for task in range(len(self.tasks))]
-
-    def files(self) -> dict[str, bytes]:
-        return {name: save(booster) for name, booster in zip(self.file_names(), self.boosters, strict=True)}
-
-    def restore(self, files: Mapping[str, bytes]) -> None:
-        self.check(self.tasks)
-        self.boosters = [load(files[name]) for name in self.file_names()]
-
-
-def _levels(booster: Any) -> int:
-    """Return the number of levels of all trees, of which a tree of 2^d leaves has d."""
-    leaves: np.ndarray = booster.get_tree_leaf_counts()
-    return int(np.log2(leaves).round().sum())
+        if self.scorer is None:
+            return 0
+        leaves = np.diff(self.forest.tree_start) + 1  # of each tree: 2^d for d levels
+        return len(self.forest.leaf) + int(np.log2(leaves).round().sum())

@@ -6,7 +6,7 @@ often better than either (stacking, Wolpert 1992).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -43,7 +43,11 @@ class Ensemble(nn.Module):
         self.register_buffer("weights", torch.zeros(len(members), len(tasks)))
 
     def forward(self, features: Features) -> Tensor:
-        parts = zip(self.members, self.inputs, self.weights, strict=True)
+        return self.mixed(features, self.members)
+
+    def mixed(self, features: Features, members: Iterable[Callable[[Features], Tensor]]) -> Tensor:
+        """Weigh the logits that members, or what stands for them, give."""
+        parts = zip(members, self.inputs, self.weights, strict=True)
         mixed = torch.stack([member(features.first(*inputs)) * weight for member, inputs, weight in parts]).sum(0)
         return in_order(mixed, self.stages)
 

@@ -97,10 +97,6 @@ class Forest:
         """Return the arrays by name."""
         return {one.name: getattr(self, one.name) for one in fields(self)}
 
-    def to_bytes(self) -> bytes:
-        """Return the content of a safetensors file."""
-        return save({name: np.ascontiguousarray(array) for name, array in self.arrays().items()})
-
     @staticmethod
     def from_arrays(arrays: Mapping[str, np.ndarray]) -> Forest:
         """Make a forest of arrays by name. Raises FileError where some are missing or wrong."""
@@ -109,11 +105,15 @@ class Forest:
             raise FileError(f"a forest has the arrays {', '.join(names)}; found {', '.join(sorted(arrays)) or 'none'}")
         return Forest(**arrays)
 
-    @staticmethod
-    def from_bytes(content: bytes) -> Forest:
-        """Read what `to_bytes` returned, or what a stranger has made. Raises FileError that says what is wrong."""
-        try:
-            arrays = load(content)
-        except (SafetensorError, KeyError, TypeError, ValueError) as error:  # a type that numpy does not have, too
-            raise FileError(f"no safetensors file of arrays ({error})") from None
-        return Forest.from_arrays(arrays)
+
+def to_bytes(arrays: Mapping[str, np.ndarray]) -> bytes:
+    """Return the content of a safetensors file of arrays by name."""
+    return save({name: np.ascontiguousarray(array) for name, array in arrays.items()})
+
+
+def from_bytes(content: bytes) -> dict[str, np.ndarray]:
+    """Read what `to_bytes` returned, or what a stranger has made. Raises FileError where it is something else."""
+    try:
+        return load(content)
+    except (SafetensorError, KeyError, TypeError, ValueError) as error:  # a type that numpy does not have, too
+        raise FileError(f"no safetensors file of arrays ({error})") from None

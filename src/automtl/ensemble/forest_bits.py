@@ -9,7 +9,7 @@ B rows, W = B / 8 bytes, T trees of a block, L leaves of a tree (the largest one
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -20,6 +20,7 @@ from automtl.ensemble.forest_checks import levels_of
 
 MOST_TREES = 256  # of a block, whose bits stay in cache
 ADDED = 32  # trees whose leaves are added at a time
+MOST_DIGITS = 8  # of leaves that are numbered by the decisions of levels
 SPARE = 4096  # leaves that a block may have for nothing, since its trees differ in size
 
 
@@ -38,11 +39,31 @@ class Level:
 
 
 @dataclass(frozen=True)
+class Digit:
+    """One binary digit of the numbers of leaves, where all nodes of a level decide alike; all are (T,).
+
+    turned: 255 where what goes right has a 1, else 0. used: 255 where a tree has so many digits, else 0.
+    """
+
+    decision: np.ndarray
+    turned: np.ndarray
+    used: np.ndarray
+
+    def of(self, decided: np.ndarray) -> np.ndarray:
+        """Return the digit of each row, a bit each, (T, W), by decisions (D, W)."""
+        found: np.ndarray = decided.take(self.decision, axis=0, mode="clip")
+        found ^= self.turned[:, None]
+        found &= self.used[:, None]
+        return found
+
+
+@dataclass(frozen=True)
 class Block:
     """Some trees that follow one another. `full`: places that all rows reach; `values`: (T * L,) of leaves.
 
     Bits of leaf l of tree t are at place `nodes + l * T + t`, its value at `t * L + l`. `empty`: places of leaves that
-    a tree does not have. `parts`: a few trees of one task each, (first, end, task).
+    a tree does not have. `parts`: a few trees of one task each, (first, end, task). `digits`: the lowest
+    first; there are some where all nodes of each level decide alike.
     """
 
     first: int
@@ -54,14 +75,17 @@ class Block:
     levels: tuple[Level, ...]
     values: np.ndarray
     parts: tuple[tuple[int, int, int], ...]
+    digits: tuple[Digit, ...]
 
     @property
     def places(self) -> int:
         """Number of rows of bits."""
-        return self.nodes + self.trees * self.leaves
+        return 0 if self.digits else self.nodes + self.trees * self.leaves
 
     def reached(self, decided: np.ndarray, bits: np.ndarray) -> np.ndarray:
         """Fill bits (places, W) by decisions (D, W); return the number of the leaf that each row reaches, (T, B)."""
+        if self.digits:
+            return self._joined([digit.of(decided) for digit in self.digits], decided.shape[1])
         bits[self.empty], bits[self.full] = 0, 255
         for level in self.levels:
             here = bits[level.start : level.end]
@@ -77,7 +101,11 @@ class Block:
         while len(reached) > 1:
             digits.append(np.bitwise_or.reduce(reached[1::2], axis=0))
             reached = reached[0::2] | reached[1::2]
-        found = np.zeros((self.trees, 8 * reached.shape[2]), np.uint8 if self.leaves <= 256 else np.uint32)
+        return self._joined(digits, reached.shape[2])
+
+    def _joined(self, digits: Sequence[np.ndarray], width: int) -> np.ndarray:
+        """Join binary digits, each (T, W), the lowest first, to numbers (T, B)."""
+        found = np.zeros((self.trees, 8 * width), np.uint8 if self.leaves <= 256 else np.uint32)
         for digit in reversed(digits):
             found += found
             found |= np.unpackbits(digit, axis=1, bitorder="little")
@@ -146,9 +174,51 @@ def _block(forest: Forest, of_node: np.ndarray, first: int, end: int, leaves: in
     single = np.flatnonzero(np.diff(starts) == 0)
     full = np.concatenate([np.arange(len(levels[0]) if levels else 0), nodes + single])
     empty = np.setdiff1d(nodes + np.arange(trees * leaves), leaf_place)
-    return Block(
-        first, trees, leaves, nodes, full, empty, tuple(made), values, tuple(_parts(forest.tree_task[first:end]))
+    parts, digits = tuple(_parts(forest.tree_task[first:end])), tuple(_digits(forest, of_node, starts, first))
+    return Block(first, trees, leaves, nodes, full, empty, tuple(made), values, parts, digits)
+
+
+def _digits(forest: Forest, of_node: np.ndarray, starts: np.ndarray, first: int) -> Iterator[Digit]:
+    """Yield the digits of trees that start at these nodes; none where some nodes of a level decide otherwise."""
+    counts = np.diff(starts)
+    depths = np.log2(counts + 1).astype(np.int64)
+    most = int(depths.max())
+    if most > MOST_DIGITS or (counts + 1 != 1 << depths).any():
+        return
+    decision, turned, used = np.zeros((3, most, len(counts)), np.int64)
+    for depth in set(depths.tolist()) - {0}:
+        trees = np.flatnonzero(depths == depth)
+        nodes = starts[trees][:, None] + np.arange(counts[trees[0]])
+        leaves = (starts[trees] + first + trees)[:, None]  # the first leaf of each tree
+        by_right = _by_right(forest.left[nodes], forest.right[nodes], of_node[nodes], nodes[:, :1], leaves)
+        if by_right is None:
+            return
+        tops = (1 << np.arange(depth)) - 1
+        decision[:depth, trees], turned[:depth, trees] = (
+            of_node[nodes[:, tops]].T,
+            np.where(by_right[:, tops], 255, 0).T,
+        )
+        used[:depth, trees] = 255
+    yield from (Digit(*digit) for digit in zip(decision, turned.astype(np.uint8), used.astype(np.uint8), strict=True))
+
+
+def _by_right(
+    left: np.ndarray, right: np.ndarray, decision: np.ndarray, root: np.ndarray, leaf: np.ndarray
+) -> np.ndarray | None:
+    """Tell at which nodes of trees of one depth what goes right has the digit 1; None where they are no such trees.
+
+    left, right, decision: (trees, nodes). root, leaf: (trees, 1), the first node and leaf. On each level, nodes follow
+    one another by the digits before; so do leaves.
+    """
+    count = left.shape[1]
+    place, level = np.arange(count), np.log2(np.arange(count) + 1).astype(np.int64)
+    top, last = (1 << level) - 1, level == level[-1]  # the first node of a node's level
+    zero, one = (  # the children of digit 0, and of digit 1
+        np.where(last, -1 - (leaf + below), root + 2 * top + 1 + below) for below in (place - top, place + 1)
     )
+    by_right = (right == one)[:, top]
+    fits = (left == np.where(by_right, zero, one)) & (right == np.where(by_right, one, zero))
+    return by_right if fits.all() and (decision == decision[:, top]).all() else None
 
 
 def _parts(tasks: np.ndarray) -> Iterator[tuple[int, int, int]]:

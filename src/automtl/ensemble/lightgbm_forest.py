@@ -9,10 +9,8 @@ from typing import Any
 import numpy as np
 
 from automtl.ensemble.forest import SET_BYTES, ZERO, Forest, Missing
-from automtl.ensemble.forest_scorer import ForestScorer
 
 CATEGORICAL, DEFAULT_LEFT, MISSING_SHIFT = 1, 2, 2  # bits of LightGBM's `decision_type`
-CHECKED_ROWS = 256  # of the training rows, whose scores are compared with LightGBM's
 
 
 def forest_of(boosters: Sequence[Any], columns: int) -> Forest:
@@ -39,14 +37,6 @@ def forest_of(boosters: Sequence[Any], columns: int) -> Forest:
         tree_start=starts.astype(np.int32), sets=np.array(sets, np.uint8).reshape(-1, SET_BYTES),
         leaf=_joined(trees, "leaf", np.float64), **nodes,
     )  # fmt: skip
-
-
-def require_equal_scores(scorer: ForestScorer, boosters: Sequence[Any], rows: np.ndarray) -> None:
-    """Compare the scores of some rows with the boosters' in all bits. Raises RuntimeError, since it is our mistake."""
-    some = rows[:CHECKED_ROWS]
-    expected = np.stack([booster.predict(some, raw_score=True, num_threads=1) for booster in boosters], axis=1)
-    if not np.array_equal(scorer(some), expected):
-        raise RuntimeError("the trees of a forest do not score as LightGBM's do; please report it")
 
 
 NODE_TYPES: dict[str, Any] = {

@@ -24,6 +24,7 @@ from automtl.experiment.source import TableSource, open_source, tell_source
 from automtl.experiment.waterfall import library_steps, waterfall
 from automtl.models.registry import EVERY_MODEL, MODELS, check_model
 from automtl.predictor import Predictor
+from automtl.report.card_pages import CARD, card_markdown
 from automtl.report.folder import attempted, run_report
 from automtl.report.run import RunValues
 from automtl.report.text import delay_line
@@ -56,7 +57,7 @@ class Run:
         extras = {name: getattr(self, name) for name in ("settings", "metrics", "history", "curves")}
         model, schema = self.predictor.spec.to_dict(), self.predictor.schema.to_dict()
         values = RunValues(model=model, schema=schema, version=__version__, **extras)
-        texts = attempted(lambda: run_report(values), "the model is")
+        texts = {CARD: card_markdown(values)} | attempted(lambda: run_report(values), "the model is")
         self.predictor.save(folder, extras, overwrite=overwrite, texts=texts)
         return replace(self, folder=Path(folder))
 
@@ -109,6 +110,7 @@ def fit_table(
             run = _run(Experiment(encoded, settings, seed, trackers.callback))
         run.settings["table"] = describe_table(source, rows.digest)
         run.metrics["ended_early"] = given.passed
+        run.metrics["table"] = rows.summary() if isinstance(rows, TableSource) else None
         if isinstance(rows, TableSource) and has_histories(run.predictor):
             run.metrics["freshness"] = freshness_curve(run.predictor, rows.split)
             _tell_delay(callback, schema, run.metrics["freshness"])
@@ -154,7 +156,7 @@ def _run(experiment: Experiment) -> Run:
         "labels": {name: label_summary(part, tasks) for name, part in parts.items()},
         "tasks": task_curves(experiment.scores["test"], test, tasks),
     }
-    return Run(experiment.predictor, metrics, experiment.history, curves, settings.to_dict() | {"seed": seed})
+    return Run(experiment.profiled, metrics, experiment.history, curves, settings.to_dict() | {"seed": seed})
 
 
 def check_settings(settings: Settings) -> None:

@@ -141,7 +141,7 @@ class Refitting:
         logits = self.library.tested(test)
         rows = {"train": self.rows.train, "valid": self.rows.valid, "test": test}
         coverage = {name: one.coverage for name, one in rows.items() if one.coverage is not None}
-        predictor = replace(predictor, at_fit=coverage)
+        predictor = replace(predictor, at_fit=coverage).profiled(self.rows.train, [self.rows.valid, test])
         present, refit = self.present_logits(), self._mixed(logits)
         metrics = read_part(self.recorded.folder, "metrics")
         skills = recorded_skills(metrics["test"], read_part(self.recorded.folder, "curves")["labels"], self.tasks)
@@ -208,7 +208,7 @@ class Refitting:
             "ensemble": {"weights": library.shares(), "missing": None} if several else None,
             "seconds": trained | {"ensemble": 0.0}, "peak_memory_bytes": peak_memory_bytes(),
             "findings": [one.to_dict() for one in self.table.findings(self.seed)], "waterfall": steps,
-            "refit": acceptance.to_dict(),
+            "refit": acceptance.to_dict(), "table": self.table.summary(),
         }  # fmt: skip
         shown = library.models[library.selected[0]]
         earlier = read_part(self.recorded.folder, "history")

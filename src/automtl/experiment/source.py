@@ -129,6 +129,13 @@ class TableSource:
         times = self.rows[self.schema.time].drop_nulls()
         return [str(times.min()), str(times.max())] if len(times) else None
 
+    def summary(self) -> dict[str, Any]:
+        """Describe the table in plain values: the period of its rows, and the columns that have no role."""
+        schema = self.schema
+        conditions = (*schema.condition_columns, schema.weight, schema.group, schema.time, schema.split)
+        used = {*schema.columns, *schema.task_names, *schema.outcomes, *conditions}
+        return {"period": self.period(), "left_out": [name for name in self.split.train.columns if name not in used]}
+
     def log(self, smoothing: float) -> FittedHistories | ContinuedHistories:
         """Return the histories of the log that all rows are; they are kept."""
         if self.continued is not None:

@@ -1,4 +1,4 @@
-"""Let the histories of a saved model take in later events, without any training."""
+"""Let the histories or target encodings of a saved model take in later events, without any training."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from automtl.errors import SettingsError
+from automtl.features.encoding_update import with_later_rows
 from automtl.histories.state import Taken
 from automtl.predictor import Predictor, rewrite_encoder
 from automtl.tables.table import read_table
@@ -16,8 +17,9 @@ def update_model(folder: Path | str, log: Any, *, out: Path | str | None = None)
     """Take the events of a labelled log into the histories of a saved model, or of a copy of it in the folder `out`.
 
     Events older than the newest one known are late, and events of that very time that are known already are repeated:
-    both are left out and counted in the result. The folder changes completely or not at all. Raises SettingsError for
-    a model without histories, or whose histories end with the training rows.
+    both are left out and counted in the result. A model without histories but with target encodings takes all rows into
+    these: it keeps no rows, so that rows given twice count twice. The folder changes completely or not at all. Raises
+    SettingsError for a model without either, or whose histories end with the training rows.
 
     >>> log = automtl.synthetic_log(rows=500, seed=0).with_row_index("moment")
     >>> quick = {"model": "mmoe", "presets": [], "training": {"epochs": 1}, "encoder": {"prune_histories": False}}
@@ -27,11 +29,21 @@ def update_model(folder: Path | str, log: Any, *, out: Path | str | None = None)
     >>> automtl.update_model("runs/timed", log[400:]).events
     100
     """
-    predictor = Predictor.load(folder)
-    histories = predictor.encoder.histories
-    if histories is None or histories.plan.frozen:
-        why = "was fitted without histories" if histories is None else "has histories that end with its training rows"
-        raise SettingsError(f"the model in '{folder}' {why}, which nothing later changes; fit again to use new rows")
-    updated, taken = histories.updated(read_table(log), predictor.encoder.vocabularies)
-    rewrite_encoder(Path(folder), replace(predictor.encoder, histories=updated), Path(out or folder))
+    encoder = Predictor.load(folder).encoder
+    histories, keys = encoder.histories, tuple(encoder.target_encodings)
+    if histories is not None and not histories.plan.frozen:
+        later, taken = histories.updated(read_table(log), encoder.vocabularies)
+        updated = replace(encoder, histories=later)
+    elif histories is None and keys:
+        table = read_table(log)
+        updated, taken = with_later_rows(encoder, table), Taken(table.height, 0, 0, 0, keys)
+    else:
+        why = (
+            "was fitted without histories and target encodings" if histories is None
+            else "has histories that end with its training rows"
+        )  # fmt: skip
+        raise SettingsError(
+            f"the model in '{folder}' {why}, which nothing later changes; 'automtl refit' trains it on new rows"
+        )
+    rewrite_encoder(Path(folder), updated, Path(out or folder))
     return taken

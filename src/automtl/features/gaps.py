@@ -48,6 +48,8 @@ def find_gaps(schema: Schema, now: Coverage, at_fit: Mapping[str, Coverage]) -> 
 
     Without coverage at fit there is no gap. Values of an optional field may be missing.
     """
+    if max((counts.values + counts.rows for counts in now.fields.values()), default=0) < LEAST:
+        return ()
     gaps = (_gap(one.name, one.optional, now.of(one.name), at_fit) for one in schema.fields)
     return tuple(gap for gap in gaps if gap is not None)
 

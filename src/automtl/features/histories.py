@@ -17,7 +17,7 @@ from automtl.features.target_encoding import Standardizer
 from automtl.features.vocabulary import Vocabulary
 from automtl.histories.buckets import inputs_by_buckets, state_by_buckets
 from automtl.histories.plan import Kind, Plan
-from automtl.histories.rows import Rows, key_numbers
+from automtl.histories.rows import Rows, counted, key_numbers
 from automtl.histories.sequences import LastEvents, aspects, last_events
 from automtl.histories.state import State, Taken
 from automtl.histories.statistics import inputs
@@ -28,7 +28,7 @@ from automtl.tables.names import derived_name
 from automtl.tables.roles import TRAIN
 from automtl.tables.schema import Schema
 from automtl.tables.values.ids import as_ids
-from automtl.tables.values.times import LIKELY, require_unit
+from automtl.tables.values.times import LIKELY, SCALES, is_likely, require_unit
 
 SPREAD = 1 << 17  # training rows by which inputs are standardized, at most
 ROWS = 1 << 13  # that are standardized at a time, so that temporaries stay in the cache
@@ -85,7 +85,7 @@ class Histories:
     @property
     def width(self) -> int:
         """W, the number of inputs."""
-        return len(self.plan.every_name)
+        return sum(self.plan.widths)
 
     @property
     def sequences(self) -> tuple[SequenceLayout, ...]:
@@ -119,6 +119,15 @@ class Histories:
         found = moments_of(table, self.schema)
         self._require_unit(table)
         return found
+
+    def plain_times(self, numbers: Sequence[int]) -> np.ndarray | None:
+        """Return what `times` does of whole numbers; None where it has to look at all of them together."""
+        unit = self.history.unit
+        if unit not in SCALES or any(one.name == self.schema.time for one in self.schema.fields):
+            return None
+        if not all(is_likely(number, unit) for number in numbers):
+            return None
+        return counted(np.array(numbers, np.int64), unit)
 
     def _require_unit(self, table: pl.DataFrame) -> None:
         if self.state.newest >= LIKELY[0]:

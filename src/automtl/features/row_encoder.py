@@ -6,6 +6,7 @@ B rows, C columns of one id a row, K keys of histories, M outcomes.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from itertools import chain, repeat
@@ -47,12 +48,9 @@ class Use:
 
 
 class RowEncoder:
-    """Encodes rows of Python values with an encoder; remembers what single values mean. Threads may share it.
+    """Encodes rows of Python values with an encoder; remembers what single values mean. Threads may share it."""
 
-    `memos`: those of the row encoder of an encoder that differs in the state of its histories alone.
-    """
-
-    def __init__(self, encoder: Encoder, memos: Sequence[Memo] | None = None) -> None:
+    def __init__(self, encoder: Encoder) -> None:
         self.encoder, self.histories, schema = encoder, encoder.histories, encoder.schema
         self.fields = {one.name: one for one in schema.fields}
         self.times = tuple(one for one in schema.fields if one.kind is FieldKind.TIME)
@@ -66,13 +64,15 @@ class RowEncoder:
         groups: dict[tuple[str, ...], list[Use]] = {}
         for one in uses.values():
             groups.setdefault(one.columns, []).append(one)
-        self.memos = tuple(memos or (self._memo(names, own, len(groups)) for names, own in groups.items()))
+        self.memos = tuple(self._memo(names, own, len(groups)) for names, own in groups.items())
         self.places = {one.name: place for place, one in enumerate(one for own in groups.values() for one in own)}
         self._arrange()
 
     def of(self, encoder: Encoder) -> RowEncoder:
         """Return the row encoder of an encoder with other events in its histories; it remembers what this one does."""
-        return RowEncoder(encoder, self.memos)
+        found = copy(self)
+        found.encoder, found.histories = encoder, encoder.histories
+        return found
 
     # What columns are read as
 
@@ -259,9 +259,15 @@ class RowEncoder:
         nothing = np.zeros((size, outcomes), np.int16)
         keys = np.ascontiguousarray(codes[:, self.history_places].T)
         items = np.ascontiguousarray(codes[:, self.item_places].T.astype(np.int32)) if self.item_places else None
-        time = histories.times(raw.frame([str(histories.schema.time)]))
-        rows = Rows(time, keys, nothing, nothing > 0, np.zeros(size, np.bool_), items)
+        rows = Rows(self._times(raw, histories), keys, nothing, nothing > 0, np.zeros(size, np.bool_), items)
         return with_histories(batch, histories.inputs(rows, self.encoder.vocabularies, histories.state))
+
+    def _times(self, raw: RawRows, histories: Histories) -> np.ndarray:
+        """Return the times of rows as histories read them, (B,) int64."""
+        name = str(histories.schema.time)
+        values, kind = raw.column(name)
+        found = histories.plain_times(values) if kind is int and None not in values else None
+        return histories.times(raw.frame([name])) if found is None else found
 
 
 def _ids(encoder: Encoder, name: str, derived: pl.DataFrame, _: pl.DataFrame) -> np.ndarray:

@@ -76,10 +76,21 @@ class Log:
             self._known[column] = self.rows.known_events[column].take(self.order)
         return self._known[column]
 
+    def known_of(self, columns: slice) -> np.ndarray:
+        """Return what `known` does of adjacent outcomes, (m, n); `event` itself, (n,), where all of them are known."""
+        if all(self.rows.all_known[columns]):
+            return self.event
+        return np.stack([self.known(column) for column in range(columns.start, columns.stop)])
+
     def values(self, column: int) -> np.ndarray:
         """Return an outcome's whole numbers, (n,), 0 where it is unknown."""
         values: np.ndarray = self.rows.known_values[column]
         return values.take(self.order)
+
+    def values_of(self, columns: slice) -> np.ndarray:
+        """Return the whole numbers of adjacent outcomes, (m, n), 0 where one is unknown."""
+        values: np.ndarray = self.rows.known_values[columns].take(self.order, axis=1)
+        return values
 
 
 def session_begins(time: np.ndarray, starts: np.ndarray, limit: int) -> np.ndarray:

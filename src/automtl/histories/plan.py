@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from dataclasses import asdict, replace
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from functools import cached_property
+from itertools import pairwise
 from typing import Annotated, Any, Literal, get_args
 
 import numpy as np
@@ -45,7 +47,7 @@ class Outcome:
         """The whole number that stands for 1 of a binary outcome, or for the upper end of a quantity's range."""
         return 1 if self.binary else LEVELS
 
-    @property
+    @cached_property
     def share(self) -> float:
         """The prior as a share of the range, from 0 to 1."""
         return float(self.shares(np.array([self.prior]))[0])
@@ -58,6 +60,35 @@ class Outcome:
     def whole(self, values: np.ndarray) -> np.ndarray:
         """Return values, (N,) float64, as whole numbers from 0 to `levels`, (N,) int64; NaN is 0."""
         return np.asarray(np.rint(self.shares(np.nan_to_num(values)) * self.levels).astype(np.int64))
+
+
+@dataclass(frozen=True)
+class Outcomes:
+    """Adjacent outcomes of one delay, all of them binary or none, that are worked on together. m outcomes.
+
+    columns: which ones; levels, shares: (m, 1), those of each.
+    """
+
+    columns: slice
+    delay: int
+    binary: bool
+    levels: np.ndarray
+    shares: np.ndarray
+
+    @staticmethod
+    def of(outcomes: Sequence[Outcome], columns: slice) -> Outcomes:
+        """Take adjacent outcomes from all of a plan."""
+        own = outcomes[columns]
+        levels, shares = (np.array(values)[:, None] for values in zip(*((one.levels, one.share) for one in own)))
+        return Outcomes(columns, own[0].delay, own[0].binary, levels, shares)
+
+    def alone(self) -> Iterator[Outcomes]:
+        """Yield the outcomes one by one."""
+        start = self.columns.start
+        for place in range(len(self.levels)):
+            own = slice(place, place + 1)
+            columns = slice(start + place, start + place + 1)
+            yield replace(self, columns=columns, levels=self.levels[own], shares=self.shares[own])
 
 
 @checked_dataclass(frozen=True, config=CONFIG)
@@ -92,6 +123,23 @@ class Plan:
     def delay(self) -> int:
         """The longest delay of an outcome."""
         return max((outcome.delay for outcome in self.outcomes), default=0)
+
+    @cached_property
+    def alike(self) -> tuple[Outcomes, ...]:
+        """All outcomes, as many of them together as are alike."""
+        kinds = [(one.delay, one.binary) for one in self.outcomes]
+        edges = [0, *(at for at in range(1, len(kinds)) if kinds[at] != kinds[at - 1]), len(kinds)]
+        return tuple(Outcomes.of(self.outcomes, slice(*edge)) for edge in pairwise(edges) if edge[0] < edge[1])
+
+    @cached_property
+    def alone(self) -> tuple[Outcomes, ...]:
+        """All outcomes, one by one."""
+        return tuple(one for outcomes in self.alike for one in outcomes.alone())
+
+    @cached_property
+    def widths(self) -> tuple[int, ...]:
+        """The number of inputs of each key."""
+        return tuple(len(self.names(place)) for place in range(len(self.keys)))
 
     @property
     def together(self) -> Together:

@@ -56,6 +56,9 @@ class Rows:
     @staticmethod
     def joined(parts: Sequence[Rows]) -> Rows:
         """Put rows one after the other."""
+        filled = [part for part in parts if len(part)]
+        if len(filled) == 1:
+            return filled[0]
         time, values, known, event = (
             np.concatenate([getattr(part, name) for part in parts]) for name in ("time", "values", "known", "event")
         )
@@ -221,11 +224,14 @@ def _counted(column: pl.Series, unit: str) -> np.ndarray:
     """Convert numbers of a unit; whole numbers exactly."""
     if column.dtype.is_integer():
         whole = unnamed(column).cast(pl.Int64, strict=False)
-        missing, numbers = whole.is_null().to_numpy(), whole.fill_null(0).to_numpy()
-        if unit == "ns":
-            return np.where(missing, NO_TIME, numbers // 1000)
-        missing = missing | (np.abs(numbers) > 2**62 // FACTORS[unit])
-        return np.where(missing, NO_TIME, numbers * FACTORS[unit])
+        return np.where(whole.is_null().to_numpy(), NO_TIME, counted(whole.fill_null(0).to_numpy(), unit))
     floats = as_numbers(column).fill_null(np.nan).to_numpy() * (1e-3 if unit == "ns" else FACTORS[unit])
     missing = ~(np.abs(floats) <= 2.0**62)
     return np.where(missing, NO_TIME, np.floor(np.where(missing, 0.0, floats)).astype(np.int64))
+
+
+def counted(numbers: np.ndarray, unit: str) -> np.ndarray:
+    """Convert whole numbers of a unit, (N,) int64, to microseconds, NO_TIME where they are too large."""
+    if unit == "ns":
+        return np.asarray(numbers // 1000)
+    return np.where(np.abs(numbers) > 2**62 // FACTORS[unit], NO_TIME, numbers * FACTORS[unit])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 
@@ -136,10 +137,13 @@ class Settled:
     def array(self, name: str, places: np.ndarray, *index: int | slice) -> np.ndarray:
         """Return an array's rows, (c, ...), at places; at -1 they are those of no events. `index`: of further axes."""
         given = self.arrays[name][(slice(None), *index)]
-        shape, here = (len(places), *given.shape[1:]), np.flatnonzero(places >= 0)
+        here = (places >= 0).nonzero()[0]
+        if len(here) == len(places):
+            return np.asarray(given[places])
+        found = nothing(name, (len(places), *given.shape[1:]), given.dtype)
         if len(here) == 0:
-            return np.broadcast_to(np.array(NOTHING[name], given.dtype), shape)
-        found = np.full(shape, NOTHING[name], given.dtype)
+            return found
+        found = found.copy()
         found[here] = given[places.take(here)]  # `take` would copy all of a view
         return found
 
@@ -174,6 +178,11 @@ class Settled:
         kept = keys.take(np.lexsort((keys, times))[len(keys) - most :])
         left = self.take(np.flatnonzero(np.isin(self.keys, kept)))
         return replace(left, few=self.few.take(np.flatnonzero(np.isin(few, kept))))
+
+
+def nothing(name: str, shape: tuple[int, ...], dtype: Any) -> np.ndarray:
+    """Return what an array of some shape holds of no events, in the memory of one number; it is not written to."""
+    return np.ndarray(shape, dtype, np.array(NOTHING[name], dtype), strides=(0,) * len(shape))
 
 
 def small(rows: Rows) -> Rows:

@@ -67,20 +67,21 @@ def different(rising: np.ndarray) -> np.ndarray:
 
 def places_of(wanted: np.ndarray, rising: np.ndarray) -> np.ndarray:
     """Return the places at which rising numbers, (n,), are one of the wanted ones."""
-    wanted = different(np.sort(wanted))
+    if len(rising) == 0:
+        return np.zeros(0, np.int64)
+    wanted = different(np.sort(wanted)) if len(wanted) > 1 else wanted
     first, last = (np.searchsorted(rising, wanted, side) for side in ("left", "right"))
     sizes = last - first
     return np.repeat(first - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())
 
 
 def latest(marked: np.ndarray, none: int = 0) -> np.ndarray:
-    """Return, for each place, the last place up to it that is marked, (n,); `none` without one."""
-    places = np.flatnonzero(marked)
-    return np.repeat(np.append(none, places), np.diff(places, prepend=0, append=len(marked)))
+    """Return, for each place, the last place up to it that is marked, (..., n); `none`, 0 or less, without one."""
+    return np.maximum.accumulate(np.where(marked, np.arange(marked.shape[-1]), none), axis=-1)
 
 
 def running(terms: np.ndarray) -> np.ndarray:
-    """Return the sums, (n + 1,) int64, of the terms before each place."""
-    sums = np.zeros(len(terms) + 1, np.int64)
-    np.cumsum(terms, out=sums[1:])
+    """Return the sums, (..., n + 1) int64, of the terms, (..., n), before each place."""
+    sums = np.zeros((*terms.shape[:-1], terms.shape[-1] + 1), np.int64)
+    np.cumsum(terms, axis=-1, out=sums[..., 1:])
     return sums

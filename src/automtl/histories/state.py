@@ -27,13 +27,15 @@ MISSING = -1  # an outcome that is not known, in files
 class Taken:
     """How many events an update took in, and how many it left out: late ones and repeated ones.
 
-    `dropped`: values of keys that had to go, since there may be `max_keys` of each key.
+    `dropped`: values of keys that had to go, since there may be `max_keys` of each key. `keys`: of target
+    encodings that took the events; these cannot know late or repeated ones.
     """
 
     events: int
     late: int
     repeated: int
     dropped: int
+    keys: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,7 @@ class State:
     pending: Rows
     recent: Rows
     live: LiveView | None = None
-    _orders: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, compare=False)
+    _orders: dict[int, tuple[np.ndarray, np.ndarray]] = field(default_factory=dict, init=False, compare=False)
 
     @staticmethod
     def empty(plan: Plan) -> State:
@@ -125,18 +127,23 @@ class State:
 
         Rows that are repeated are no events. Raises EncodingError for a row that is older than the newest event.
         """
-        few = self.settled[place].few
-        few = few.take(places_of(rows.keys[place], few.keys[0]))
-        later = self._with_pending(plan, place, rows)
+        few, later = self.settled[place].few, self._with_pending(plan, place, rows)
+        places = places_of(rows.keys[place], few.keys[0])
+        if len(places) == 0:
+            return later
+        few = few.take(places)
         return Rows.joined([replace(few, keys=np.broadcast_to(few.keys, (len(rows.keys), len(few)))), later])
 
     def _with_pending(self, plan: Plan, place: int, rows: Rows) -> Rows:
         self._require_later(rows)
-        event = np.zeros(len(rows), bool) if plan.frozen else rows.event & ~self._repeated(rows)
+        if rows.event.any():
+            event = np.zeros(len(rows), bool) if plan.frozen else rows.event & ~self._repeated(rows)
+            rows = replace(rows, event=event)
         order, keys = self._pending_by_key(place)
-        pending = [self.pending.take(order.take(places_of(rows.keys[place], keys)))]
+        places = places_of(rows.keys[place], keys)
+        pending = [self.pending.take(order.take(places))] if len(places) else []
         pending += [] if self.live is None else [self.live.of(place, rows.keys[place])]
-        return Rows.joined([*pending, replace(rows, event=event)])
+        return Rows.joined([*pending, rows])
 
     def _pending_by_key(self, place: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the order of the pending events by a key, and this key; it is kept."""

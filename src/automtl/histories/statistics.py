@@ -1,4 +1,4 @@
-"""Statistics of the earlier events of a row's key, as numbers. n rows of the log, c chosen rows, M outcomes.
+"""Statistics of the earlier events of a row's key, as numbers. n rows of the log, c chosen rows, m of M outcomes.
 
 For a row of key v at time q: the events of v with t < q have happened, and outcome m is known of those with
 t + delay_m < q. With S the sum and n the number of known outcomes, the prior p and smoothing s, a rate is
@@ -9,18 +9,20 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
 from automtl.histories.decay import decayed, growth
 from automtl.histories.log import Log, session_begins
-from automtl.histories.plan import SECOND, Kind, Outcome, Plan
+from automtl.histories.plan import SECOND, Kind, Outcomes, Plan
 from automtl.histories.rows import Rows
 from automtl.histories.settled import SESSION, Settled, joined_sessions, shifted_blocks
 from automtl.histories.sorting import changes, latest, running
 from automtl.histories.state import State
 from automtl.tables.values.times import NO_TIME
+
+FEW_ROWS = 1 << 10  # of a log whose outcomes are worked on together, since the number of calls takes the time then
 
 
 def inputs(
@@ -35,10 +37,14 @@ def inputs(
     every = rows if state is None else state.before(plan, place, rows)
     settled = Settled.empty(plan, place) if state is None else state.settled[place]
     past = Past.of(plan, every, place, len(rows), chosen, settled)
-    found = np.empty((len(plan.names(place)), len(past.into)), np.float32)
-    columns = (column for kind in plan.keys[place].kinds for column in STATISTICS[kind](past))
-    for into, column in zip(found, columns, strict=True):
-        into[past.into] = column
+    blocks = (block for kind in plan.keys[place].kinds for block in STATISTICS[kind](past))
+    found = np.empty((plan.widths[place], len(past.into)), np.float32)
+    columns = (column for block in blocks for column in (block if block.ndim == 2 else block[None]))
+    if len(past.log) <= FEW_ROWS and len(found):
+        found[:, past.into] = np.stack(list(columns))
+    else:
+        for into, column in zip(found, columns, strict=True):
+            into[past.into] = column
     return found.T
 
 
@@ -87,6 +93,16 @@ class Past:
         return self.chosen(self.log.first)
 
     @cached_property
+    def happened(self) -> bool:
+        """Tell whether there is any event in the log itself."""
+        return bool(self.log.event.any())
+
+    @cached_property
+    def settled_before(self) -> bool:
+        """Tell whether a state holds anything of the keys of the chosen rows."""
+        return len(self.settled.keys) > 0 and bool((self._slots >= 0).any())
+
+    @cached_property
     def _slots(self) -> np.ndarray:
         found = self.settled.find(self.chosen(self.log.key))
         return np.where(self.now == NO_TIME, -1, found)  # a row without a time knows of no event
@@ -117,8 +133,13 @@ class Past:
         size = len(log) + 1
         return (np.searchsorted(log.first * size + log.rank, self.first * size + wanted),)
 
+    @cached_property
+    def outcomes(self) -> tuple[Outcomes, ...]:
+        """All outcomes, in parts that are worked on together."""
+        return self.plan.alike if len(self.log) <= FEW_ROWS else self.plan.alone
+
     def total(self, terms: np.ndarray, delay: int) -> np.ndarray:
-        """Sum the terms, (n,), that each chosen row knows of, (c,) int64; those of events are summed only once."""
+        """Sum the terms, (..., n), that each chosen row knows of, (..., c) int64; those of events only once."""
         return self.once(self._events, delay)[0] if terms is self.log.event else self._sum(terms, delay)
 
     def _events(self, delay: int) -> tuple[np.ndarray]:
@@ -126,40 +147,45 @@ class Past:
 
     def _sum(self, terms: np.ndarray, delay: int) -> np.ndarray:
         sums = running(terms)
-        return np.asarray(sums.take(self.visible(delay)) - sums.take(self.first))
+        return np.asarray(sums.take(self.visible(delay), axis=-1) - sums.take(self.first, axis=-1))
 
     def last(self, marked: np.ndarray, delay: int) -> np.ndarray:
-        """Return the place of the last marked row, (n,), that each chosen row knows of, (c,); -1 without one."""
-        places = np.r_[-1, latest(marked, none=-1)].take(self.visible(delay))
-        return np.where(places >= self.first, places, -1)
+        """Return the place of the last marked row, (..., n), that each chosen row knows of, (..., c); -1 without."""
+        places = latest(marked, none=-1).take(self.visible(delay) - 1, axis=-1, mode="clip")
+        return np.where((places >= self.first) & (self.visible(delay) > 0), places, -1)
 
-    @cached_property
-    def sums(self) -> list[tuple[np.ndarray, np.ndarray]]:
-        """The sum of each outcome over all time, and of how many events it is known, (c,) each."""
-        return [self._sums_of(column, outcome) for column, outcome in enumerate(self.plan.outcomes)]
+    def sums(self, outcomes: Outcomes) -> tuple[np.ndarray, ...]:
+        """Return the sums of outcomes over all time, and of how many events each is known, (m, c)."""
+        name = ("sums", outcomes.columns.start)
+        if name not in self._found:
+            columns, delay = outcomes.columns, outcomes.delay
+            total = number = np.zeros((len(outcomes.levels), len(self.now)), np.int64)
+            if self.happened:
+                total = total + self.total(self.log.values_of(columns), delay)
+                number = number + self.total(self.log.known_of(columns), delay)
+            if self.settled_before:
+                total, number = total + self.held("sums", columns).T, number + self.held("known", columns).T
+            self._found[name] = total / outcomes.levels, number
+        return self._found[name]
 
-    def _sums_of(self, column: int, outcome: Outcome) -> tuple[np.ndarray, np.ndarray]:
-        total = self.total(self.log.values(column), outcome.delay) + self.held("sums", column)
-        number = self.total(self.log.known(column), outcome.delay) + self.held("known", column)
-        return total / outcome.levels, number
-
-    def mean(self, column: int, smoothing: float) -> np.ndarray:
-        """Return an outcome's smoothed mean over all time, (c,)."""
-        (total, number), share = self.sums[column], self.plan.outcomes[column].share
-        return np.asarray((total + smoothing * share) / (number + smoothing))
+    def mean(self, outcomes: Outcomes, smoothing: float) -> np.ndarray:
+        """Return the smoothed means of outcomes over all time, (m, c)."""
+        total, number = self.sums(outcomes)
+        return np.asarray((total + smoothing * outcomes.shares) / (number + smoothing))
 
 
 def rates(past: Past) -> Iterator[np.ndarray]:
     """Yield the number of events, then the mean of each outcome, for each smoothing."""
-    yield np.log1p(past.total(past.log.event, 0) + past.held("count"))
+    count = past.total(past.log.event, 0) if past.happened else np.zeros(len(past.now), np.int64)
+    yield np.log1p(count + past.held("count") if past.settled_before else count)
     for smoothing in past.plan.smoothings:
-        for column, outcome in enumerate(past.plan.outcomes):
-            yield scored(past.mean(column, smoothing), outcome)
+        for outcomes in past.outcomes:
+            yield scored(past.mean(outcomes, smoothing), outcomes)
 
 
-def scored(mean: np.ndarray, outcome: Outcome) -> np.ndarray:
-    """Turn the mean of a binary outcome into its logit."""
-    if not outcome.binary:
+def scored(mean: np.ndarray, outcomes: Outcomes) -> np.ndarray:
+    """Turn the means of binary outcomes into their logits."""
+    if not outcomes.binary:
         return mean
     safe = np.clip(mean, 1e-6, 1 - 1e-6)
     return np.asarray(np.log(safe / (1 - safe)))
@@ -170,11 +196,13 @@ def recent(past: Past) -> Iterator[np.ndarray]:
     smoothing, size = past.plan.smoothings[0], len(past.plan.outcomes)
     for place in range(len(past.plan.half_lives)):
         blocks = Blocks.of(past, place)
-        yield np.log1p(blocks.total(past.log.event, 0, 0))
-        for column, outcome in enumerate(past.plan.outcomes):
-            total = blocks.total(past.log.values(column), outcome.delay, 1 + column) / outcome.levels
-            number = blocks.total(past.log.known(column), outcome.delay, 1 + size + column)
-            yield scored((total + smoothing * past.mean(column, smoothing)) / (number + smoothing), outcome)
+        yield np.log1p(blocks.total(lambda: past.log.event, 0, slice(1))[0])
+        for outcomes in past.outcomes:
+            columns, delay = outcomes.columns, outcomes.delay
+            values, known = (slice(first + columns.start, first + columns.stop) for first in (1, 1 + size))
+            total = blocks.total(partial(past.log.values_of, columns), delay, values) / outcomes.levels
+            number = blocks.total(partial(past.log.known_of, columns), delay, known)
+            yield scored((total + smoothing * past.mean(outcomes, smoothing)) / (number + smoothing), outcomes)
 
 
 @dataclass(frozen=True)
@@ -197,17 +225,21 @@ class Blocks:
         before = np.where((own > past.log.first) & (block.take(last) == block - 1), own.take(last), own)
         return Blocks(past, place, block, growths, past.chosen(own), past.chosen(before))
 
-    def total(self, terms: np.ndarray, delay: int, column: int) -> np.ndarray:
-        """Return the decayed sums of the terms, (n,), that each chosen row knows of, (c,) float64.
+    def total(self, terms: Callable[[], np.ndarray], delay: int, columns: slice) -> np.ndarray:
+        """Return the decayed sums of the terms, (m, n) or (n,), that each chosen row knows of, (m, c) float64.
 
-        column: where the state's sums of the same terms stand.
+        columns: where the state's sums of the same terms stand.
         """
-        past = self.past
-        own, before = (
-            past.once(self._events, self.place, delay) if terms is past.log.event else self._sums(terms, delay)
-        )
-        if len(past.settled.keys):
-            block, held = past.held("block", self.place), past.held("decayed", self.place, slice(None), column).T
+        past, size = self.past, columns.stop - (columns.start or 0)
+        own = before = np.zeros((size, len(past.now)), np.int64)
+        if past.happened:
+            given = terms()
+            same = given is past.log.event
+            more = past.once(self._events, self.place, delay) if same else self._sums(given, delay)
+            own, before = own + more[0], before + more[1]
+        if past.settled_before:
+            block = past.held("block", self.place)
+            held = past.held("decayed", self.place, slice(None), columns).transpose(1, 2, 0)  # (2, m, c)
             more = shifted_blocks(block, held, past.chosen(self.block))
             own, before = own + more[0], before + more[1]
         return decayed(own, before, past.chosen(self.growths))
@@ -218,7 +250,8 @@ class Blocks:
     def _sums(self, terms: np.ndarray, delay: int) -> tuple[np.ndarray, ...]:
         sums = running(self.growths * terms)
         ends, edges = self.past.once(self._spans, self.place, delay)
-        return sums.take(ends) - sums.take(self.own), sums.take(edges) - sums.take(self.before)
+        own, before = self.own, self.before
+        return sums.take(ends, -1) - sums.take(own, -1), sums.take(edges, -1) - sums.take(before, -1)
 
     def _spans(self, _: int, delay: int) -> tuple[np.ndarray, ...]:
         """Return the ends of what is known of a row's own block and of the one before, (c,) each."""
@@ -228,16 +261,26 @@ class Blocks:
 
 def gaps(past: Past) -> Iterator[np.ndarray]:
     """Yield the time since the last event, then since the last known positive of each binary outcome."""
-    yield gap(past, past.log.event, 0, past.held("time"))
-    for column, outcome in enumerate(past.plan.outcomes):
-        if outcome.binary:
-            yield gap(past, past.log.values(column) > 0, outcome.delay, past.held("positive", column))
+    yield gap(past, lambda: past.log.event, 0, past.held("time"))
+    for outcomes in past.outcomes:
+        if outcomes.binary:
+            positive = partial(_positive, past.log, outcomes.columns)
+            yield gap(past, positive, outcomes.delay, past.held("positive", outcomes.columns).T)
 
 
-def gap(past: Past, marked: np.ndarray, delay: int, settled: np.ndarray) -> np.ndarray:
-    """Return the time since the last marked row, (n,), that each chosen row knows of, else since the settled one."""
-    last, horizon = past.last(marked, delay), past.plan.horizon
-    time = np.where(last >= 0, past.log.time.take(last), settled)
+def _positive(log: Log, columns: slice) -> np.ndarray:
+    return np.asarray(log.values_of(columns) > 0)
+
+
+def gap(past: Past, marked: Callable[[], np.ndarray], delay: int, settled: np.ndarray) -> np.ndarray:
+    """Return the time since the last marked row, (..., n), that each chosen row knows of, else since the settled one.
+
+    settled: (..., c), as is what is returned.
+    """
+    time, horizon = settled, past.plan.horizon
+    if past.happened:
+        last = past.last(marked(), delay)
+        time = np.where(last >= 0, past.log.time.take(last), settled)
     return seconds(np.where(time == NO_TIME, horizon, np.minimum(past.now - time, horizon)))
 
 
@@ -248,27 +291,35 @@ def seconds(microseconds: np.ndarray) -> np.ndarray:
 
 def last_outcomes(past: Past) -> Iterator[np.ndarray]:
     """Yield the outcomes of the last known event, less the prior, of the one before it, and so on; 0 without one."""
-    shares = [last_shares(past, column) for column in range(len(past.plan.outcomes))]
-    for back in range(past.plan.last):
-        for by_back in shares:
-            yield by_back[back]
+    shares = [share for outcomes in past.outcomes for share in last_shares(past, outcomes)]
+    if shares:
+        yield from np.concatenate(shares, axis=1)
 
 
-def last_shares(past: Past, column: int) -> list[np.ndarray]:
-    """Return the last known shares of an outcome, less the prior, newest first, (c,) each."""
-    outcome, known = past.plan.outcomes[column], past.log.known(column)
+def last_shares(past: Past, outcomes: Outcomes) -> Iterator[np.ndarray]:
+    """Yield the last known shares of outcomes, less the prior, newest first, (L, m, c), of those that are known alike.
+
+    L: how many the plan asks for.
+    """
+    known = past.log.known_of(outcomes.columns)
+    if known.ndim == 2 and len(known) > 1:
+        for alone in outcomes.alone():
+            yield from last_shares(past, alone)
+        return
+    known = known[0] if known.ndim == 2 else known
     before = running(known)
-    end = before.take(past.visible(outcome.delay))  # among the known ones of the log
+    end = before.take(past.visible(outcomes.delay))  # among the known ones of the log
     given = end - before.take(past.first)
-    shares = np.append(past.log.values(column).compress(known) / outcome.levels - outcome.share, 0.0)
-    found = [shares.take(np.where(back < given, end - 1 - back, -1)) for back in range(past.plan.last)]
-    if len(past.settled.keys):
-        held = past.held("last", column)
-        older = np.where(held >= 0, held / outcome.levels - outcome.share, 0.0)
-        for back, share in enumerate(found):
-            place = np.maximum(back - given, 0)[:, None]
-            share += np.where(back < given, 0.0, np.take_along_axis(older, place, axis=1)[:, 0])
-    return found
+    back = np.arange(past.plan.last)[:, None]
+    values = past.log.values_of(outcomes.columns).compress(known, axis=1) / outcomes.levels - outcomes.shares
+    shares = np.append(values, np.zeros((len(values), 1)), axis=1)
+    found = shares.take(np.where(back < given, end - 1 - back, -1), axis=1)  # (m, L, c)
+    if past.settled_before:
+        held = past.held("last", outcomes.columns).transpose(1, 2, 0)
+        older = np.where(held >= 0, held / outcomes.levels[..., None] - outcomes.shares[..., None], 0.0)
+        place = np.maximum(back - given, 0)
+        found += np.where(back < given, 0.0, older[:, place, np.arange(len(given))])
+    yield found.transpose(1, 0, 2)
 
 
 def session(past: Past) -> Iterator[np.ndarray]:

@@ -106,8 +106,8 @@ def _content(folder: Path) -> dict[str, Any]:
     MODEL.verify(folder)
     predictor = Predictor.load(folder)
     told = Signature.of(predictor)
-    inputs = [ColSpec(_type(one), one.name, required=not one.optional) for one in told.inputs]
-    outputs = [ColSpec(DataType.double, name) for name in told.outputs]
+    inputs: list[Any] = [ColSpec(_type(one), one.name, required=not one.optional) for one in told.inputs]
+    outputs: list[Any] = [ColSpec(DataType.double, name) for name in told.outputs]
     return {
         "loader_module": __name__, "data_path": str(folder.resolve()),
         "signature": ModelSignature(Schema(inputs), Schema(outputs)), "input_example": pd.DataFrame([told.example]),
@@ -117,9 +117,10 @@ def _content(folder: Path) -> dict[str, Any]:
 
 def _type(column: InputColumn) -> Any:
     """Return MLflow's type of a column: double, or any, since ids and times come as numbers and as texts."""
-    from mlflow.types.schema import AnyType, DataType
+    from mlflow.types import schema
 
-    return DataType.double if column.datatype == "FP64" else AnyType()
+    made: Any = schema
+    return made.DataType.double if column.datatype == "FP64" else made.AnyType()
 
 
 def _requirements(predictor: Predictor) -> list[str]:

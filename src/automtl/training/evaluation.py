@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
+from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -93,12 +94,23 @@ def predict_logits(model: nn.Module, batch: Batch, products: Literal["auto", "fu
 
 def to_scores(logits: Tensor, tasks: Sequence[Task]) -> np.ndarray:
     """Turn logits into probabilities (N, T) of binary tasks and values of regression tasks."""
-    binary = torch.tensor([task.kind is TaskKind.BINARY for task in tasks])
+    binary, targets = _kinds(tuple(tasks))
     values = logits.double()
-    scores: np.ndarray = torch.where(binary, values.sigmoid(), Targets(tasks).inverse(values)).numpy()
+    if binary.all():
+        return values.sigmoid().numpy()
+    scores: np.ndarray = torch.where(binary, values.sigmoid(), targets.inverse(values)).numpy()
     return scores
+
+
+@lru_cache(maxsize=64)
+def _kinds(tasks: tuple[Task, ...]) -> tuple[Tensor, Targets]:
+    """Return which tasks are binary, (T,), and what turns predictions into values."""
+    return torch.tensor([task.kind is TaskKind.BINARY for task in tasks]), Targets(tasks)
 
 
 def scores_of(logits: Tensor, tasks: Sequence[Task]) -> Scores:
     """Make a function to the scores of one task, which takes less memory than all together."""
+    if len(logits) <= PREDICT_ROWS:
+        every = np.ascontiguousarray(to_scores(logits, tasks).T)
+        return lambda index: every[index]
     return lambda index: to_scores(logits[:, index : index + 1], tasks[index : index + 1])[:, 0]

@@ -97,3 +97,9 @@ def same(found: Any, wanted: Any) -> bool:
         and len(found.lists) == len(wanted.lists)
         and all(np.array_equal(one, other) for one, other in zip(found.lists, wanted.lists, strict=True))
     )
+
+
+def same_state(one: State, other: State) -> bool:
+    """Tell whether states have the same bits."""
+    first, second = one.to_arrays(), other.to_arrays()
+    return first.keys() == second.keys() and all(np.array_equal(first[name], second[name]) for name in first)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 import signal
@@ -125,3 +126,21 @@ def server(folder: Path) -> Iterator[Running]:
     """A server of one model, which tests leave as it is."""
     with serving(folder) as running:
         yield running
+
+
+def ask(app: Any, method: str, path: str, body: Any = None) -> tuple[int, bytes]:
+    """Call an ASGI application as a server does."""
+    sent = list[dict[str, Any]]()
+
+    async def receive() -> dict[str, Any]:
+        return {"type": "http.request", "body": b"" if body is None else orjson.dumps(body), "more_body": False}
+
+    async def send(message: Any) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": method, "path": path, "raw_path": path.encode(), "headers": [], "query_string": b"",
+        "http_version": "1.1", "scheme": "http", "server": ("test", 80), "client": ("test", 1), "root_path": "",
+    }  # fmt: skip
+    asyncio.run(app(scope, receive, send))
+    return sent[0]["status"], b"".join(one.get("body", b"") for one in sent)

@@ -109,6 +109,7 @@ def price(**more: Any) -> dict[str, Any]:
         (price(shape=[10**9], data=None), "are more than"),
         (price(datatype="FP8"), 'datatype "FP8" is unknown'),
         (price(datatype=None), "datatype null is unknown"),
+        (price(datatype={}), "datatype {} is unknown"),
         (price(data=["1"]), '"1" is no FP64'),
         (price(data=[True]), "true is no FP64"),
         (price(data={"a": 1}), "'data' has none values"),

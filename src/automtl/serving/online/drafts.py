@@ -34,10 +34,11 @@ class Recorded:
 class Draft:
     """An event and the changes that tell something new of it. slot: its number among the live events, -1 if new.
 
-    labels: names of labels that came after the event, each with its change.
+    first: the body as it was at first; labels: names of labels that came after the event, each with its change.
     """
 
     body: Row
+    first: Row
     slot: int = -1
     changes: list[Change] = field(default_factory=list)
     labels: list[tuple[str, Change]] = field(default_factory=list)
@@ -86,7 +87,8 @@ class Drafts:
         name = change.event_id
         early = waited | self.waiting.pop(name, {})
         self.arrived += [name] if early else []
-        self.of[name] = Draft(row | early | change.labels, -1, [change])
+        body = row | early | change.labels
+        self.of[name] = Draft(body, body, -1, [change])
 
     @property
     def touched(self) -> dict[str, Draft]:

@@ -36,16 +36,17 @@ class Prepared:
 class Ledger:
     """Events that may still change, in front of a state in which all others are settled.
 
-    accept: the time from which on events are taken; floor: the time from which on rows are scored. Settled are the
-    events that are older than the floor by more than the longest label delay.
+    begin: the time of the newest event of the model's own log; accept: the time from which on events are taken; floor:
+    the time from which on rows are scored. Settled are the events that are older than the floor by more than the
+    longest label delay.
     """
 
-    def __init__(self, reader: EventReader, base: State, accept: int, floor: int) -> None:
+    def __init__(self, reader: EventReader, base: State, begin: int, accept: int, floor: int) -> None:
         plan = reader.histories.plan
         self.reader, self.plan, self.scoring = reader, plan, replace(plan, frozen=True)
         self.base = replace(base, pending=Rows.empty(len(plan.keys), len(plan.outcomes)))
-        self.accept, self.floor, self.newest = accept, floor, max(base.newest, accept)
-        self.last = base.pending.take(np.flatnonzero(base.pending.time == base.newest))  # of the model's own log
+        self.begin, self.accept, self.floor, self.newest = begin, accept, floor, base.newest
+        self.last = base.pending.take(np.flatnonzero(base.pending.time == begin))
         self.live = LiveEvents(base.pending if len(base.pending) else reader.rows([]))
         self.names: list[str] = [""] * len(self.live)  # of each live event; those of the model's own log have none
         self.events: dict[str, tuple[int, bytes]] = {}
@@ -55,7 +56,21 @@ class Ledger:
     def of(reader: EventReader) -> Ledger:
         """Begin with the state of a model."""
         state = reader.histories.state
-        return Ledger(reader, state, state.newest, state.newest)
+        return Ledger(reader, state, state.newest, state.newest, state.newest)
+
+    @property
+    def own(self) -> Rows:
+        """The events of the model's own log that may still change."""
+        alive = self.live.alive()
+        return self.live.take(alive[[not self.names[slot] for slot in alive.tolist()]])
+
+    def state(self) -> State:
+        """Return the state that `State.update` makes of all events, by the labels that are known now."""
+        rows, delay = self.live.take(self.live.alive()), self.plan.delay
+        rows = rows.take(rows.order(self.plan.together))
+        state, _ = self.base.settle(self.plan, rows.take(rows.settled(self.newest, delay)))
+        pending = rows.take(rows.pending(self.newest, delay))
+        return replace(state, newest=self.newest, pending=pending.take(pending.sorted(pending.identity)))
 
     def histories(self) -> Histories:
         """Return the histories as they are now. Rows that they are asked for are no events, labelled or not."""
@@ -67,17 +82,21 @@ class Ledger:
         if name not in self.events:
             return None
         slot, body = self.events[name]
-        return Draft(unpacked(body), slot)
+        known = unpacked(body)
+        return Draft(known, known, slot)
 
-    def prepare(self, changes: Sequence[Change]) -> Prepared:
-        """Read and judge changes; nothing is taken in yet. Raises an AutomtlError for a value that cannot be read."""
+    def prepare(self, changes: Sequence[Change], judged: bool = False) -> Prepared:
+        """Read and judge changes; nothing is taken in yet. Raises an AutomtlError for a value that cannot be read.
+
+        judged: new events were taken in once before.
+        """
         drafts = Drafts.gather(changes, self.find, self.waiting)
         touched = drafts.touched
         rows = self.reader.rows([draft.body for draft in touched.values()])
         new = np.array([draft.slot < 0 for draft in touched.values()], np.bool_)
         untimed = new & (rows.time == NO_TIME)
-        late = new & ~untimed & (rows.time < self.accept)
-        repeated = new & (rows.time == self.accept) & np.isin(rows.identity, self.last.identity)
+        late = new & ~untimed & (rows.time < self.accept) & (not judged)
+        repeated = self._in_own_log(list(touched.values()), new & (rows.time == self.begin) & (not judged))
         here = np.flatnonzero(~(untimed | late | repeated))
         names, rows = [list(touched)[place] for place in here], rows.take(here)
         taken = [touched[name] for name in names]
@@ -89,6 +108,14 @@ class Ledger:
         kept = [*drafts.early, *(change for one in taken for change in one.changes)]
         slots, bodies = [one.slot for one in taken], [packed(one.body) for one in taken]
         return Prepared(counts, kept, rows, names, bodies, slots, drafts)
+
+    def _in_own_log(self, drafts: Sequence[Draft], asked: np.ndarray) -> np.ndarray:
+        """Tell which of the asked drafts, (n,) bool, are events that the model's own log ends with."""
+        found = asked & (len(self.last) > 0)
+        if found.any():
+            first = self.reader.rows([drafts[place].first for place in np.flatnonzero(found).tolist()])
+            found[found] = np.isin(first.identity, self.last.identity)
+        return found
 
     def _late_labels(self, drafts: Iterable[Draft], times: np.ndarray) -> int:
         """Count the changes with a label that was known later than its delay after the event says."""
@@ -117,6 +144,12 @@ class Ledger:
         self.waiting.update(prepared.drafts.waiting)
         while len(self.waiting) > WAITING:
             self.waiting.popitem(last=False)
+
+    def take(self, changes: Sequence[Change], judged: bool = False) -> Recorded:
+        """Read, judge and take in changes, as `prepare` does."""
+        prepared = self.prepare(changes, judged)
+        self.commit(prepared)
+        return prepared.counts
 
     def wanted_floor(self, wait: int, most: int) -> int:
         """Return the time from which on rows should be scored, so that labels are waited for and memory is bounded.

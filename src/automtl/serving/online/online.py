@@ -3,22 +3,26 @@
 from __future__ import annotations
 
 import threading
+import weakref
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from automtl.errors import SettingsError
+from automtl.errors import AutomtlError, SettingsError
 from automtl.features.histories import Histories
+from automtl.histories.state import State
 from automtl.predictor import Predictor
 from automtl.serving.online.drafts import Recorded
 from automtl.serving.online.events import Change, EventReader, packed, unpacked
 from automtl.serving.online.ledger import Ledger
+from automtl.serving.online.snapshots import from_bytes, model_of, to_bytes
 from automtl.serving.online.store import Store, open_store
 from automtl.tables.durations import as_seconds
 
 FLOOR = "floor"
 UNSORTED = 1 << 13  # events that are found by a table of keys before all are sorted
+BATCHES = 100_000  # after which a snapshot takes their place
 
 
 class OnlineHistories:
@@ -40,10 +44,10 @@ class OnlineHistories:
     def __init__(self, store: Store, reader: EventReader, wait: int, most: int) -> None:
         self._store, self._reader, self._wait, self._most = store, reader, wait, most
         self._lock = threading.Lock()
-        self._ledger, self._seen = Ledger.of(reader), 0
-        self._now = self._ledger.histories()
+        self._seen = self._saved = 0
+        self._close = weakref.finalize(self, store.close)
         with self._lock:
-            self._catch_up()
+            self._load()
             self._tidy()
 
     @staticmethod
@@ -57,10 +61,16 @@ class OnlineHistories:
         without histories or with frozen ones, FileError where the store cannot be used.
         """
         histories = predictor.encoder.histories
-        if histories is None or histories.plan.frozen or not histories.plan.keys:
+        if histories is None or not OnlineHistories.suit(predictor):
             raise SettingsError("the model has no histories that events could change; fit it on a table with a time")
         reader = EventReader(histories, predictor.encoder.vocabularies)
         return OnlineHistories(open_store(where), reader, int(as_seconds(wait) * 1e6), most)
+
+    @staticmethod
+    def suit(predictor: Predictor) -> bool:
+        """Tell whether events can change what a model knows: it has histories that do not end with its own log."""
+        histories = predictor.encoder.histories
+        return histories is not None and bool(histories.plan.keys) and not histories.plan.frozen
 
     def record(self, events: Sequence[Mapping[str, Any]]) -> Recorded:
         """Keep events, all of them or none, and count them in what `histories` returns from now on.
@@ -94,12 +104,40 @@ class OnlineHistories:
 
     def predictor(self, predictor: Predictor) -> Predictor:
         """Return a predictor whose rows have the histories that are known now."""
-        return replace(predictor, encoder=replace(predictor.encoder, histories=self.histories()))
+        return predictor.with_histories(self.histories())
+
+    @property
+    def open_events(self) -> int:
+        """The number of events that may still change."""
+        return len(self._ledger.events)
+
+    @property
+    def waiting(self) -> int:
+        """The number of events that are not known, but labels of them are."""
+        return len(self._ledger.waiting)
+
+    @property
+    def newest(self) -> int:
+        """The time of the newest event, in microseconds since 1970."""
+        return self._ledger.newest
+
+    def state(self) -> State:
+        """Return the state of all events, by the labels that are known now, as a model's folder holds it."""
+        with self._lock:
+            self._catch_up()
+            return self._ledger.state()
+
+    def save(self, *models: Histories) -> None:
+        """Write a snapshot in place of all batches. models: histories of further folders that may go on from it."""
+        with self._lock:
+            self._catch_up()
+            self._models += [model_of(replace(self._reader, histories=one)) for one in models]
+            self._save()
 
     def close(self) -> None:
         """Close the store."""
         with self._lock:
-            self._store.close()
+            self._close()
 
     def __enter__(self) -> OnlineHistories:
         return self
@@ -107,9 +145,26 @@ class OnlineHistories:
     def __exit__(self, *_: object) -> None:
         self.close()
 
+    def _load(self) -> None:
+        """Begin with the snapshot, else with the model, and take in all batches since."""
+        snapshot = self._store.snapshot()
+        if snapshot is None:
+            self._ledger, self._models, self._seen = Ledger.of(self._reader), [model_of(self._reader)], 0
+        else:
+            self._ledger, self._models = from_bytes(snapshot[1], self._reader)
+            self._seen = snapshot[0]
+        self._saved, self._now = self._seen, self._ledger.histories()
+        self._take_in(self._store.read(self._seen))
+
     def _catch_up(self) -> None:
         """Take in what the store has got since, by whomever."""
         batches = self._store.read(self._seen)
+        if batches and batches[0][0] > self._seen + 1:  # this process slept, and a snapshot stands for what it missed
+            self._load()
+        else:
+            self._take_in(batches)
+
+    def _take_in(self, batches: list[tuple[int, bytes]]) -> None:
         if not batches:
             return
         changes: list[Change] = []
@@ -125,8 +180,14 @@ class OnlineHistories:
         self._seen, self._now = batches[-1][0], self._ledger.histories()
 
     def _take(self, changes: list[Change]) -> None:
-        if changes:
-            self._ledger.commit(self._ledger.prepare(changes))
+        """Take in changes that were kept; one that this model cannot read is left out."""
+        try:
+            self._ledger.take(changes)
+        except AutomtlError:
+            if len(changes) == 1:
+                return
+            for one in changes:
+                self._take([one])
 
     def _tidy(self) -> None:
         """Sort and settle events, once there are enough of them."""
@@ -138,3 +199,10 @@ class OnlineHistories:
             self._catch_up()
         self._ledger.settle()
         self._now = self._ledger.histories()
+        if self._seen - self._saved >= BATCHES:
+            self._save()
+
+    def _save(self) -> None:
+        self._ledger.settle()
+        self._store.save_snapshot(self._seen, to_bytes(self._ledger, self._models))
+        self._saved = self._seen

@@ -17,6 +17,13 @@ local number = redis.call('incr', KEYS[1])
 redis.call('xadd', KEYS[2], number .. '-0', 'content', ARGV[1])
 return number
 """
+SAVE = """
+local content, old = ARGV[1], redis.call('getrange', KEYS[1], 0, 7)
+if old >= string.sub(content, 1, 8) then return 0 end
+redis.call('set', KEYS[1], content)
+redis.call('xtrim', KEYS[2], 'minid', ARGV[2])
+return 1
+"""
 
 
 @dataclass(frozen=True)
@@ -35,13 +42,11 @@ class RedisStore:
             raise SettingsError(
                 "events in Redis need a package that is not installed; pip install 'automtl[redis]'"
             ) from None
-        parts = urlsplit(address)
-        database, _, name = ("", "", "") if parts.scheme == "unix" else parts.path.strip("/").partition("/")
-        plain = address if parts.scheme == "unix" else urlunsplit(parts._replace(path=f"/{database or 0}"))
+        plain, name = _parts(address)
         with _naming(plain):
             client = redis.Redis.from_url(plain)
             client.ping()
-        return RedisStore(client, name or NAME)
+        return RedisStore(client, name)
 
     def key(self, part: str) -> str:
         """Name a key; all keys of a name lie on one node of a cluster."""
@@ -63,13 +68,19 @@ class RedisStore:
 
     def save_snapshot(self, number: int, content: bytes) -> None:
         with _naming(self.name):
-            both = self.client.pipeline(transaction=True)
-            both.set(self.key("snapshot"), number.to_bytes(8, "big") + content)
-            both.xtrim(self.key("batches"), minid=f"{number}-0", approximate=False)
-            both.execute()
+            whole = number.to_bytes(8, "big") + content
+            self.client.eval(SAVE, 2, self.key("snapshot"), self.key("batches"), whole, f"{number}-0")
 
     def close(self) -> None:
         self.client.close()
+
+
+def _parts(address: str) -> tuple[str, str]:
+    """Return an address of a server and a database, and the name of keys."""
+    found = urlsplit(address)
+    first, _, rest = found.path.strip("/").partition("/")
+    database, name = (first, rest) if first.isdigit() else ("0", found.path.strip("/"))
+    return urlunsplit(found._replace(path=f"/{database}")), name or NAME
 
 
 @contextmanager

@@ -57,8 +57,9 @@ class SqliteStore:
     def save_snapshot(self, number: int, content: bytes) -> None:
         with _naming(self.path), self.connection:
             self.connection.execute("begin immediate")
-            self.connection.execute("insert or replace into snapshot values (1, ?, ?)", (number, content))
-            self.connection.execute("delete from batches where number < ?", (number,))
+            if number > (self.connection.execute("select number from snapshot").fetchone() or (0,))[0]:
+                self.connection.execute("insert or replace into snapshot values (1, ?, ?)", (number, content))
+                self.connection.execute("delete from batches where number < ?", (number,))
 
     def close(self) -> None:
         self.connection.close()

@@ -25,7 +25,7 @@ class Store(Protocol):
         """Return the number and the content of the snapshot."""
 
     def save_snapshot(self, number: int, content: bytes) -> None:
-        """Keep a snapshot in place of the batches up to its number."""
+        """Keep a snapshot in place of the batches up to its number, unless there is one of a later number."""
 
     def close(self) -> None:
         """Close the store; all that was appended stays."""
@@ -33,7 +33,7 @@ class Store(Protocol):
 
 def open_store(where: Path | str) -> Store:
     """Open a folder, which is made where there is none, or a `redis://` address. Raises an AutomtlError."""
-    if str(where).startswith(("redis://", "rediss://", "unix://")):
+    if str(where).startswith(("redis://", "rediss://")):
         from automtl.serving.online.redis_store import RedisStore
 
         return RedisStore.open(str(where))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -11,9 +12,12 @@ from starlette.exceptions import HTTPException
 
 from automtl._version import __version__
 from automtl.errors import AutomtlError
+from automtl.serving.server.events import events_router
 from automtl.serving.server.guard import Guard
+from automtl.serving.server.metrics import Metrics, metrics_router
 from automtl.serving.server.models import Models
 from automtl.serving.server.open_inference import open_inference_router
+from automtl.serving.server.openapi import openapi_router
 from automtl.serving.server.plain import plain_router
 from automtl.serving.server.problems import Problem
 from automtl.serving.server.replies import failure, reply
@@ -24,20 +28,29 @@ def make_app(models: Models, token: str | None = None) -> FastAPI:
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        watching = asyncio.create_task(models.watch()) if models.settings.watch_s is not None else None
         yield
-        models.close()
+        if watching is not None:
+            watching.cancel()
+        await asyncio.to_thread(models.close)
 
-    app = FastAPI(title="automtl", version=__version__, lifespan=lifespan, redoc_url=None)
+    app = FastAPI(
+        title="automtl", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None
+    )
     app.state.models = models
+    metrics = Metrics(models)
     app.include_router(plain_router(models))
     app.include_router(open_inference_router(models))
+    app.include_router(events_router(models))
+    app.include_router(metrics_router(metrics))
+    app.include_router(openapi_router(app, models))
 
     @app.get("/health", tags=["server"], summary="Tell whether the server runs.")
     async def health() -> Response:
         return reply({"status": "ok"})
 
     _answer_errors(app)
-    app.add_middleware(Guard, token=token)
+    app.add_middleware(Guard, token=token, answered=metrics.count)
     return app
 
 

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 
 from automtl.errors import AutomtlError
 from automtl.serving.server.problems import Problem, busy
+from automtl.serving.server.rows import GivenRows
 from automtl.serving.server.scoring import Row
 from automtl.serving.server.settings import ServerSettings
 
@@ -23,11 +24,20 @@ Found = TypeVar("Found")
 class Request(Generic[Found]):
     """The rows of a request that waits, what scores them, and the future of the answer."""
 
-    rows: Sequence[Row]
+    given: GivenRows
     by: Any
     loop: asyncio.AbstractEventLoop
     answer: asyncio.Future[Found]
     came: float = field(default_factory=time.monotonic)
+
+    @property
+    def rows(self) -> Sequence[Row]:
+        """Return the rows."""
+        return self.given.rows
+
+    def joins(self, other: Request[Found]) -> bool:
+        """Tell whether it may be scored together with another one."""
+        return self.by is other.by and self.given.joinable and other.given.joinable
 
 
 class Batcher(Generic[Found]):
@@ -53,7 +63,7 @@ class Batcher(Generic[Found]):
         """The number of requests that wait."""
         return len(self._waiting)
 
-    async def submit(self, rows: Sequence[Row], by: Any, timeout: float) -> Found:
+    async def submit(self, rows: GivenRows, by: Any, timeout: float) -> Found:
         """Wait for the answer to a request. Raises Problem for a full queue or a timeout, or what scoring raised."""
         loop = asyncio.get_running_loop()
         answer: asyncio.Future[Found] = loop.create_future()
@@ -111,7 +121,7 @@ class Batcher(Generic[Found]):
             request = self._waiting[0]
             if not request.answer.cancelled():
                 rows += len(request.rows)
-                if batch and (rows > self.settings.max_batch or request.by is not batch[0].by):
+                if batch and (rows > self.settings.max_batch or not request.joins(batch[0])):
                     break
                 batch.append(request)
             self._waiting.popleft()

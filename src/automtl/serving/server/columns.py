@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from itertools import cycle, islice
 from typing import Any, Literal
 
 import polars as pl
@@ -23,18 +24,33 @@ LISTS = (FieldKind.MULTI, FieldKind.SEQUENCE)
 
 @dataclass(frozen=True)
 class InputColumn:
-    """One column that rows have. `datatype`: of its tensor; other types are taken, too; `example`: a likely value."""
+    """One column that rows have. `datatype`: of its tensor; other types are taken, too; `example`: a likely value.
+
+    `frequent`: known values, the most frequent first.
+    """
 
     name: str
     kind: FieldKind
     datatype: Datatype
     optional: bool
     example: Any
+    frequent: pl.Series | None = None
 
     @property
     def is_list(self) -> bool:
         """Tell whether a row may have several values."""
         return self.kind in LISTS
+
+    @property
+    def usual(self) -> frozenset[type]:
+        """The types of values that mean the same whatever other values of the column are beside them."""
+        if self.kind is FieldKind.NUMERIC:
+            return frozenset((float, int, type(None)))
+        if self.kind is FieldKind.TIME:
+            return frozenset((int if self.datatype == "INT64" else str, type(None)))
+        if self.is_list:
+            return frozenset((type(self.example[0]) if self.example else str, type(None)))
+        return frozenset((str, int, type(None)))
 
     def json_schema(self) -> dict[str, Any]:
         """Return the schema of its value in a JSON row."""
@@ -44,8 +60,7 @@ class InputColumn:
                 "description": "a list of ids, or the text of one", "examples": [self.example],
             }  # fmt: skip
         words = {FieldKind.NUMERIC: "a number", FieldKind.TIME: "a time"}
-        types = ["number", "string", "null"] if self.kind in words else SCALAR
-        return {"type": types, "description": words.get(self.kind, "an id"), "examples": [self.example]}
+        return {"type": SCALAR, "description": words.get(self.kind, "an id"), "examples": [self.example]}
 
 
 @dataclass(frozen=True)
@@ -64,6 +79,16 @@ class Signature:
     def example(self) -> dict[str, Any]:
         """A row of likely values."""
         return {one.name: one.example for one in self.inputs}
+
+    def frequent(self, most: int) -> list[dict[str, Any]]:
+        """Return rows that hold the most frequent values of each column, the most frequent first."""
+        columns = []
+        for one in self.inputs:
+            values = [] if one.frequent is None else one.frequent.head(most).to_list()
+            columns.append(values or [one.example])
+        count = max(map(len, columns))
+        repeated = (islice(cycle(values), count) for values in columns)
+        return [dict(zip(self.example, values, strict=True)) for values in zip(*repeated, strict=True)]
 
     @property
     def required(self) -> tuple[str, ...]:
@@ -110,7 +135,8 @@ def _column(encoder: Encoder, field: Field, name: str) -> InputColumn:
     values = [] if known is None else known.values.head(LISTED).to_list()
     if kind in LISTS:
         return InputColumn(name, kind, "BYTES", field.optional, values)
-    return InputColumn(name, kind, _type_of(known), field.optional, values[0] if values else "a")
+    frequent = None if known is None else known.values
+    return InputColumn(name, kind, _type_of(known), field.optional, values[0] if values else "a", frequent)
 
 
 def _type_of(known: Vocabulary | None) -> Datatype:

@@ -39,8 +39,13 @@ class Models:
         """Load all models. Raises FileError for a folder that cannot be loaded."""
         self.folders, self.settings, self.closing = folders, settings, False
         self._loading = asyncio.Lock()
-        loaded = {name: Loaded.from_folder(folder) for name, folder in folders.items()}
+        loaded = {name: self._loaded(name) for name in folders}
         self._served = {name: ServedModel(name, folders[name], one, settings) for name, one in loaded.items()}
+
+    def _loaded(self, name: str) -> Loaded:
+        events = self.settings.events
+        where = None if events is None else f"{events.rstrip('/')}/{name}"
+        return Loaded.from_folder(self.folders[name], where, self.settings.label_wait_s)
 
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(list(self._served.values()))
@@ -62,8 +67,13 @@ class Models:
         if name not in self.folders:
             raise Problem(404, f"there is no folder of a model '{name}'{suggestion(name, self.folders)}")
         async with self._loading:
-            loaded = await asyncio.to_thread(Loaded.from_folder, self.folders[name])
             served = self._served.get(name)
+            try:
+                loaded = await asyncio.to_thread(self._loaded, name)
+            except Exception:
+                if served is not None:
+                    served.tally.failed_loads += 1
+                raise
             if served is None:
                 served = self._served[name] = ServedModel(name, self.folders[name], loaded, self.settings)
             else:
@@ -71,11 +81,16 @@ class Models:
         log.info("model '%s': version %s loaded in %.2f s", name, loaded.version, loaded.seconds)
         return served
 
-    async def load_changed(self) -> None:
-        """Load the models again whose folders have changed; one that cannot be loaded is told in the log."""
-        for served in self:
-            if version_of(served.folder) not in ("", served.loaded.version):
-                await self.try_load(served.name)
+    async def watch(self) -> None:
+        """Load models again whose folders have changed, until it is cancelled."""
+        tried = dict[str, str]()
+        while True:
+            await asyncio.sleep(self.settings.watch_s or 1.0)
+            for served in self:
+                version = version_of(served.folder)
+                if version not in ("", served.loaded.version, tried.get(served.name)):
+                    tried[served.name] = version
+                    await self.try_load(served.name)
 
     async def try_load(self, name: str) -> None:
         """Load a model again; an error is told in the log, and the model stays as it is."""

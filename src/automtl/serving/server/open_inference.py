@@ -15,8 +15,7 @@ from automtl.serving.server.columns import InputColumn
 from automtl.serving.server.models import Models
 from automtl.serving.server.problems import Problem, malformed
 from automtl.serving.server.replies import reply
-from automtl.serving.server.rows import rows_of_columns
-from automtl.serving.server.scoring import Row
+from automtl.serving.server.rows import GivenRows, rows_of_columns
 from automtl.serving.server.served import Answer, Loaded, ServedModel
 from automtl.serving.server.tensors import Column, output_tensors, read_inputs
 
@@ -111,7 +110,7 @@ def _parts(body: bytes, length: str | None) -> tuple[dict[str, Any], memoryview]
     return read_json(body[: int(length)], nan=True), memoryview(body)[int(length) :]
 
 
-def _rows(columns: Sequence[Column], loaded: Loaded) -> list[Row]:
+def _rows(columns: Sequence[Column], loaded: Loaded) -> GivenRows:
     known = {one.name: one for one in loaded.signature.inputs}
     values = {one.name: _values(one, known.get(one.name)) for one in columns}
     return rows_of_columns(values, len(columns[0].values), loaded.signature)
@@ -154,7 +153,9 @@ def _wanted(body: dict[str, Any], outputs: Sequence[str]) -> dict[str, bool]:
 
 def _parameters(given: dict[str, Any]) -> dict[str, Any]:
     found = given.get("parameters")
-    return found if isinstance(found, dict) else {}
+    if not isinstance(found, dict | None):
+        raise malformed("'parameters' is no object")
+    return found or {}
 
 
 def _response(body: dict[str, Any], model: ServedModel, answer: Answer, wanted: dict[str, bool]) -> Response:

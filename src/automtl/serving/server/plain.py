@@ -7,6 +7,7 @@ from typing import Any
 from fastapi import APIRouter, Request, Response
 
 from automtl.serving.server.bodies import read_body, read_json
+from automtl.serving.server.events import record_scored
 from automtl.serving.server.models import Models
 from automtl.serving.server.replies import reply
 from automtl.serving.server.rows import read_rows
@@ -31,7 +32,14 @@ def plain_router(models: Models) -> APIRouter:
         body = read_json(await read_body(request, settings))
         loaded = model.loaded
         rows = read_rows(body.get("rows"), loaded.signature, settings)
-        return reply(scores_of(await model.score(rows, loaded)))
+        found = scores_of(await model.score(rows, loaded))
+        if "record" in body:
+            found["recorded"] = await record_scored(model, body["rows"], body["record"])
+        return reply(found)
+
+    @router.post("/models/{name}/reload", summary="Load a model again from its folder.")
+    async def reload(name: str) -> Response:
+        return reply(about(await models.load(name)))
 
     return router
 

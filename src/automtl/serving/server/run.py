@@ -33,7 +33,7 @@ def serve(models: Models, token: str | None, listening: Listening, started: Call
 
     Raises SettingsError where the port is taken.
     """
-    opened = _open(listening)
+    opened = open_socket(listening)
     host, port = opened.getsockname()[:2]
     logging.basicConfig(format="%(asctime)s %(levelname)s %(name)s: %(message)s", level=logging.WARNING)
     logging.getLogger("automtl.server").setLevel(logging.INFO)
@@ -66,7 +66,8 @@ def _ignore(number: int, frame: object) -> None:
     """Do nothing at a signal whose work is done."""
 
 
-def _open(listening: Listening) -> socket.socket:
+def open_socket(listening: Listening) -> socket.socket:
+    """Listen on an address. Raises SettingsError where that cannot be."""
     try:
         family = socket.getaddrinfo(listening.host, listening.port, type=socket.SOCK_STREAM)[0][0]
         return socket.create_server((listening.host, listening.port), family=family, backlog=BACKLOG)

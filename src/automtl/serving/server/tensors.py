@@ -64,7 +64,7 @@ def _header(tensor: Any) -> tuple[str, int, str, int | None]:
         or shape[1:] not in ([], [1]) or shape[0] < 1
     ):  # fmt: skip
         raise malformed(f"input '{name}': its shape is {_shown(shape)}; give [N] or [N, 1], of at least one row")
-    if datatype != "BYTES" and datatype not in NUMBERS:
+    if not isinstance(datatype, str) or datatype not in ("BYTES", *NUMBERS):
         raise malformed(
             f"input '{name}': datatype {_shown(datatype)} is unknown; there are BYTES, {', '.join(NUMBERS)}"
         )
@@ -72,7 +72,7 @@ def _header(tensor: Any) -> tuple[str, int, str, int | None]:
     size = parameters.get("binary_data_size") if isinstance(parameters, dict) else None
     if size is not None and (type(size) is not int or size < 0):
         raise malformed(f"input '{name}': 'binary_data_size' is {_shown(size)}; give the number of bytes")
-    return name, shape[0], str(datatype), size
+    return name, shape[0], datatype, size
 
 
 def _shown(value: Any) -> str:

@@ -86,14 +86,15 @@ def require_unit(column: pl.Series, unit: str | None) -> None:
     """Raise EncodingError if a column holds plain numbers that are times of these years, but in another unit."""
     likely = likely_unit(column) if unit in SCALES and is_number(column) else None
     middle = None if likely is None else as_numbers(column).median()
-    if isinstance(middle, float) and not _likely(middle, str(unit)):
+    if isinstance(middle, float) and not is_likely(middle, str(unit)):
         raise EncodingError(
             f"column '{own_name(column)}' holds {middle:.0f}, which is no time of these years in '{unit}' "
             f"but in '{likely}'; say 'unit: {likely}' in the schema, or give the unit as at fit"
         )
 
 
-def _likely(number: float, unit: str) -> bool:
+def is_likely(number: float, unit: str) -> bool:
+    """Tell whether a number of a unit since 1970 is a time of these years."""
     return LIKELY[0] <= number * SCALES[unit] <= LIKELY[1]
 
 
@@ -218,7 +219,7 @@ def is_number(times: pl.Series) -> bool:
 def likely_unit(numbers: pl.Series) -> str | None:
     """Find the unit since 1970 in which the median of a column is a time of these years; None if there is none."""
     middle = as_numbers(numbers).median()
-    return next((unit for unit in SCALES if isinstance(middle, float) and _likely(middle, unit)), None)
+    return next((unit for unit in SCALES if isinstance(middle, float) and is_likely(middle, unit)), None)
 
 
 def unit_of(numbers: pl.Series) -> str:

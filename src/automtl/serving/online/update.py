@@ -1,0 +1,26 @@
+"""The events of a served model become part of its folder."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from automtl.predictor import Predictor, rewrite_encoder
+from automtl.serving.online.online import OnlineHistories
+
+
+def update_from_events(folder: Path | str, where: Path | str, *, out: Path | str | None = None) -> int:
+    """Write a saved model with the histories after all events of a store; returns how many events may still change.
+
+    The folder, or `out` in its place, then says without the store what the server says with it. The store keeps a
+    snapshot and what may still change; servers may run meanwhile, and may begin again with either folder. Raises an
+    AutomtlError as `OnlineHistories.open` does.
+    """
+    predictor = Predictor.load(folder)
+    with OnlineHistories.open(where, predictor) as online:
+        histories = predictor.encoder.histories
+        assert histories is not None
+        updated = replace(histories, state=online.state())
+        rewrite_encoder(Path(folder), replace(predictor.encoder, histories=updated), Path(out or folder))
+        online.save(updated)
+        return online.open_events
