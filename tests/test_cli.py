@@ -54,7 +54,7 @@ def test_a_run_folder_holds_everything_and_no_pickle(run_folder: Path) -> None:
     trees = [one for one in members if one["model"] in ("lightgbm", "catboost")]
     assert names == {
         "architecture.json", "card.md", "coverage.json", "curves.json", "encoder.json", "encoder.safetensors",
-        "history.json", "manifest.json", "metrics.json", "report.html", "schema.yaml", "settings.json",
+        "history.json", "manifest.json", "metrics.json", "profile.json", "report.html", "schema.yaml", "settings.json",
         "weights.safetensors",
         *(f"trees.{place}.safetensors" for place in range(len(trees))),
     }  # fmt: skip

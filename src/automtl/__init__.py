@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from automtl.paper import reproduce
     from automtl.predictor import Predictor
     from automtl.search import SearchResult, SearchStrategy
+    from automtl.serving.drift.drift import drift
     from automtl.serving.scoring.predict import predict_table
     from automtl.space import Architecture, SearchSpace
     from automtl.system.progress import Event, Progress
@@ -66,6 +67,7 @@ _MODULES = {
     "check_table": "experiment",
     "compare_table": "comparison",
     "distill": "experiment.distill",
+    "drift": "serving.drift.drift",
     "fit_table": "experiment",
     "freshness": "experiment.freshness",
     "infer_schema": "tables.infer",
@@ -82,9 +84,9 @@ _MODULES = {
 __all__ = [
     "Architecture", "AutoMTL", "AutomtlError", "ColumnRoles", "ComparisonSettings", "Dataset", "Encoder", "Event",
     "Experiment", "Metric", "Operation", "Predictor", "Progress", "Schema", "SearchResult", "SearchSpace",
-    "SearchStrategy", "Settings", "Task", "__version__", "check_table", "compare_table", "distill", "fit_table",
-    "freshness", "infer_schema", "predict_table", "prepare_table", "read_settings", "read_table", "refit_model",
-    "reproduce", "synthetic_log", "update_model",
+    "SearchStrategy", "Settings", "Task", "__version__", "check_table", "compare_table", "distill", "drift",
+    "fit_table", "freshness", "infer_schema", "predict_table", "prepare_table", "read_settings", "read_table",
+    "refit_model", "reproduce", "synthetic_log", "update_model",
 ]  # fmt: skip
 
 

@@ -50,10 +50,12 @@ from automtl.training.metrics import (
     mtl_loss,
     stage_scores,
 )
+from automtl.training.profile import Profile
 
 Precision = Literal["full", "auto"]
 PARTS = ("schema.yaml", "encoder.json", "encoder.safetensors", "architecture.json", "coverage.json")
 WEIGHTS = "weights.safetensors"
+PROFILE = "profile.json"
 REASON = 300  # most characters of an error that is quoted, since torch's lists all weights
 
 
@@ -149,7 +151,8 @@ class Predictor:
     """Scores tables with a trained model.
 
     `precision`: of matrix products; 'auto' is bf16 where the machine has it. All else has full precision. `at_fit`: the
-    coverage of the rows at fit, by part, with which that of other rows is compared.
+    coverage of the rows at fit, by part, with which that of other rows is compared. `profile`: how inputs and scores of
+    the rows that were held out at fit are distributed; None of models that were not saved with one.
 
     >>> log = automtl.synthetic_log(rows=500, seed=0)
     >>> quick = {"model": "mmoe", "presets": [], "training": {"epochs": 1}}
@@ -164,6 +167,7 @@ class Predictor:
     network: nn.Module
     precision: Precision = "full"
     at_fit: dict[str, Coverage] = field(default_factory=dict)
+    profile: Profile | None = None
 
     def __post_init__(self) -> None:
         """Check the precision. Raises SettingsError."""
@@ -307,6 +311,14 @@ class Predictor:
         stages = evaluate_stages(scores, batch, tasks)
         return metrics | {"funnel": _plain_tasks(stages)} if stages else metrics
 
+    def profiled(self, train: Batch, held_out: Sequence[Batch], scores: Sequence[Scores] | None = None) -> Predictor:
+        """Return the predictor with the profile of held-out rows; `scores`: those of the rows, if they are known."""
+        layout = self.encoder.layout
+        rows = [one.for_layout(layout) for one in held_out]
+        known = scores or [self.scores(one) for one in rows]
+        found = Profile.fit(self.encoder, train.for_layout(layout), list(zip(rows, known, strict=True)))
+        return replace(self, profile=found)
+
     def save(
         self,
         folder: Path | str,
@@ -326,6 +338,7 @@ class Predictor:
             "encoder.safetensors": safe_numpy.save(arrays),
             "architecture.json": json_bytes(self.spec.to_dict()),
             "coverage.json": json_bytes({part: one.to_dict() for part, one in self.at_fit.items()}),
+            **({} if self.profile is None else {PROFILE: json_bytes(self.profile.to_dict(), compact=True)}),
             **_learned(self.network),
             **{f"{name}.json": json_bytes(content) for name, content in (extras or {}).items()},
             **{name: text.encode() for name, text in (texts or {}).items()},
@@ -361,9 +374,14 @@ class Predictor:
             network = spec.build(encoder, 0)
         with _naming(folder, "coverage.json", foreign):
             at_fit = {part: Coverage.from_dict(counts) for part, counts in read_part(folder, "coverage").items()}
+        profile = None
+        if PROFILE in manifest["files"]:
+            with _naming(folder, PROFILE, foreign):
+                profile = Profile.from_dict(read_part(folder, "profile"))
+                profile.require_fit(encoder, schema.tasks)
         with _naming(folder, WEIGHTS, f"has the code of model '{spec.model}' changed? restore it, or fit again"):
             _restore(network, folder)
-        return Predictor(schema, encoder, spec, network.eval(), precision, at_fit)
+        return Predictor(schema, encoder, spec, network.eval(), precision, at_fit, profile)
 
 
 def rewrite_encoder(folder: Path, encoder: Encoder, out: Path) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -85,6 +85,12 @@ class BoostedTrees(SelfTrained):
         self.keep(*self.converted(boosters))
         self._require_equal_scores(boosters, train.take(slice(0, CHECKED_ROWS)).features)
         return [train_loss for _, train_loss in boosted]
+
+    def learned(self) -> dict[str, Tensor]:
+        return {"trees": torch.frombuffer(bytearray(self.to_bytes()), dtype=torch.uint8)}
+
+    def recall(self, tensors: Mapping[str, Tensor]) -> None:
+        self.restore(tensors["trees"].numpy().tobytes())
 
     @abstractmethod
     def converted(self, boosters: Sequence[Any]) -> tuple[LookupTables, Forest]:

@@ -155,7 +155,8 @@ class Distillation:
             "leaderboard": leaderboard, "distillation": told,
         }  # fmt: skip
         metrics, curves = self._metrics(scored, test), self._curves(scored[-1], test)
-        return Run(best.predictor, metrics, history, curves, self._settings())
+        predictor = best.predictor.profiled(self.rows.train, [self.rows.valid, test])
+        return Run(predictor, metrics, history, curves, self._settings())
 
     def _trials(self) -> list[Trial]:
         """Train networks with each weight of the scores; the first weight decides whether more inputs are better."""

@@ -110,6 +110,12 @@ class Experiment:
         return replace(self._predictor, at_fit=self._coverage)
 
     @property
+    def profiled(self) -> Predictor:
+        """The predictor with the profile of validation and test rows, once it was evaluated on these."""
+        rows = [self.rows.valid if part == "validation" else self.test_rows for part in self.scores]
+        return self.predictor.profiled(self.rows.train, rows, list(self.scores.values()))
+
+    @property
     def _coverage(self) -> dict[str, Coverage]:
         """The coverage of the rows of each part, that of test rows once they are read."""
         parts = {"train": self.rows.train, "valid": self.rows.valid, "test": self._test_rows}

@@ -141,7 +141,7 @@ class Refitting:
         logits = self.library.tested(test)
         rows = {"train": self.rows.train, "valid": self.rows.valid, "test": test}
         coverage = {name: one.coverage for name, one in rows.items() if one.coverage is not None}
-        predictor = replace(predictor, at_fit=coverage)
+        predictor = replace(predictor, at_fit=coverage).profiled(self.rows.train, [self.rows.valid, test])
         present, refit = self.present_logits(), self._mixed(logits)
         metrics = read_part(self.recorded.folder, "metrics")
         skills = recorded_skills(metrics["test"], read_part(self.recorded.folder, "curves")["labels"], self.tasks)

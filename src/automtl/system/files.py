@@ -144,9 +144,9 @@ def locked(folder: Path) -> Iterator[None]:
         lock.release()
 
 
-def json_bytes(values: Any) -> bytes:
-    """Give plain values as readable JSON, the same bytes for the same values."""
-    return json.dumps(values, indent=1, default=str).encode()
+def json_bytes(values: Any, *, compact: bool = False) -> bytes:
+    """Give plain values as readable JSON, or compact JSON in one line, the same bytes for the same values."""
+    return json.dumps(values, indent=None if compact else 1, default=str).encode()
 
 
 def read_json(path: Path, remedy: str) -> Any:

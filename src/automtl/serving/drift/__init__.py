@@ -1,0 +1,1 @@
+"""Tell whether tomorrow's rows are still like those that a model was tested on (docs/drift.md)."""
