@@ -28,7 +28,7 @@ PLAIN: dict[str, Callable[..., Any]] = {
         "stack", "sub", "sum", "tanh", "transpose", "unbind", "unsqueeze", "where",
     )
 } | {name: getattr(Tensor, name) for name in ("copy_", "expand", "view")} | {
-    "silu": torch._C._nn.silu, "split": torch._VF.split,
+    "silu": torch._C._nn.silu,
 }  # fmt: skip
 
 
