@@ -19,7 +19,7 @@ BENCHMARKS := supernet-step search-cost train encode histories prepare vocabular
 ARGS ?=
 CODE := src tests benchmarks examples tools
 
-.PHONY: demo test docs lint check setup clean bench bench-curves $(BENCHMARKS:%=bench-%)
+.PHONY: demo test docs lint check faults setup clean bench bench-curves $(BENCHMARKS:%=bench-%)
 
 setup: $(VENV)/ready
 
@@ -52,6 +52,10 @@ lint: setup
 # The rule of the floors is a test. Tests come last, so that their summary is the last line.
 check: setup
 	$(MAKE) --no-print-directory lint docs test
+
+# Fits that are killed at random moments, held against one that nothing disturbed: an hour, or fewer kills by ARGS.
+faults: setup
+	$(BIN)/python -m tests.faults.kills runs/faults $(ARGS)
 
 bench: $(BENCHMARKS:%=bench-%)
 

@@ -75,6 +75,9 @@ class BudgetSettings:
     time_limit: Seconds | None = Limit(
         default=None, gt=0, description="Time after which training ends with what there is; unset: no limit."
     )
+    save_every: Seconds = Limit(
+        default=60.0, description="Time between two states of a training that are saved, from which it can go on."
+    )
     base_network: bool = Limit(
         default=True, description="Whether a small network without histories is trained, to show what they give."
     )

@@ -242,10 +242,10 @@ class Predictor:
         return RowEncoder(self.encoder)
 
     def with_histories(self, histories: Histories) -> Predictor:
-        """Return the predictor with the same histories after other events; what `encode_rows` remembers stays."""
+        """Return the predictor with the same histories after other events; what it made for single rows stays."""
         encoder = replace(self.encoder, histories=histories)
         found = replace(self, encoder=encoder)
-        found.__dict__["row_encoder"] = self.row_encoder.of(encoder)
+        found.__dict__.update(row_encoder=self.row_encoder.of(encoder), one_row=self.one_row)
         return found
 
     @property

@@ -161,7 +161,7 @@ def test_the_command_takes_a_preset_with_another_strategy_and_bounds(
     assert called(monkeypatch, *command, *options) == 0
     settings = yaml.safe_load((tmp_path / "run" / "settings.json").read_text())
     assert settings["strategy"] == "darts" and settings["search"]["max_steps"] == 3
-    assert settings["budget"] == {"preset": "fast", "time_limit": 600.0, "base_network": False}
+    assert settings["budget"] == {"preset": "fast", "time_limit": 600.0, "base_network": False, "save_every": 60.0}
     assert settings["selection"]["max_parameters"] == 1_000_000
     capsys.readouterr()
     assert called(monkeypatch, *command, "--strategy", "darts", "--overwrite", "--time-limit", "soon") == 2

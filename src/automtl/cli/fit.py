@@ -9,7 +9,7 @@ import typer
 
 from automtl.cli.app import app
 from automtl.cli.options import Rows, TableArgument, duration_of, given, loading, sharing
-from automtl.cli.progress import Live, stopping
+from automtl.cli.progress import Live, resumable, stopping
 from automtl.cli.show import show_run
 from automtl.errors import SettingsError
 from automtl.models.registry import EVERY_MODEL
@@ -53,7 +53,7 @@ def fit_command(
         raise SettingsError(f"--schedule '{schedule}': expected 'bounded' or 'published'")
     if schedule == "published":
         settings = settings.with_published_search()
-    with Live() as live, stopping(Deadline(settings.budget.time_limit)) as deadline:
+    with resumable(), Live() as live, stopping(Deadline(settings.budget.time_limit)) as deadline:
         run = fit_table(
             table, rows.tasks_of(table), roles=rows.roles, schema=rows.read_schema(), settings=settings, seed=seed,
             out=out, overwrite=overwrite, callback=live.callback, deadline=deadline,

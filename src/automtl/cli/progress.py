@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from automtl.cli.show import show_findings, text_table
+from automtl.system.deadline import Suspended
 
 STAGES = 4  # the last ones, which are shown
 CANDIDATES = 8  # the best ones, which are shown
@@ -134,14 +135,21 @@ class ComparisonLine(Display):
         return f"{self.last.done} of {self.last.total} trials are done{left}"
 
 
+SUSPENDED = 75  # exit code of a command that was asked to terminate and can go on: "try again later" of sysexits.h
+
+
 @contextmanager
 def stopping(deadline: Deadline) -> Iterator[Deadline]:
-    """Let the first Ctrl-C or request to terminate stop a deadline in this block, and the second end the command."""
+    """Let the first Ctrl-C stop a deadline in this block, a request to terminate suspend it, and the second end it."""
     import signal
 
     def stop(number: int, frame: Any) -> None:
-        deadline.stop()
-        typer.echo("stopping: the model is made of what is trained; once more ends at once", err=True)
+        if number == signal.SIGINT:
+            deadline.stop()
+            typer.echo("stopping: the model is made of what is trained; once more ends at once", err=True)
+        else:
+            deadline.suspend()
+            typer.echo("stopping: the state is saved", err=True)
         for one in before:
             signal.signal(one, before[one])
 
@@ -155,12 +163,12 @@ def stopping(deadline: Deadline) -> Iterator[Deadline]:
 
 @contextmanager
 def resumable(state: Callable[[], str] = lambda: "") -> Iterator[None]:
-    """End the block at Ctrl-C with a message: `state`, and how to go on."""
+    """End the block at Ctrl-C, or where it is suspended, with a message: `state`, and how to go on."""
     try:
         yield
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Suspended) as ended:
         typer.echo(f"stopped; {state()}the same command goes on from there", err=True)
-        raise typer.Exit(130) from None
+        raise typer.Exit(SUSPENDED if isinstance(ended, Suspended) else 130) from None
 
 
 @contextmanager

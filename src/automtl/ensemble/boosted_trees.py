@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -86,6 +86,12 @@ class BoostedTrees(SelfTrained):
         self._require_equal_scores(boosters, train.take(slice(0, CHECKED_ROWS)).features)
         return [train_loss for _, train_loss in boosted]
 
+    def learned(self) -> dict[str, Tensor]:
+        return {"trees": torch.frombuffer(bytearray(self.to_bytes()), dtype=torch.uint8)}
+
+    def recall(self, tensors: Mapping[str, Tensor]) -> None:
+        self.restore(tensors["trees"].numpy().tobytes())
+
     @abstractmethod
     def converted(self, boosters: Sequence[Any]) -> tuple[LookupTables, Forest]:
         """Make a forest of new boosters, one for each task, and tables that give more columns of its inputs."""
@@ -95,8 +101,11 @@ class BoostedTrees(SelfTrained):
         """Return the scores (B, T), in double, that the library itself gives to rows."""
 
     def _require_equal_scores(self, boosters: Sequence[Any], features: Features) -> None:
-        """Compare scores with the library's own in all bits. Raises RuntimeError, since a difference is our mistake."""
-        if not np.array_equal(self.scores(features), self.raw_scores(boosters, features)):
+        """Compare scores with the library's own. Raises RuntimeError, since a difference is our mistake.
+
+        They are equal in all bits where the library adds leaves one by one; another processor's code may add otherwise.
+        """
+        if not np.allclose(self.scores(features), self.raw_scores(boosters, features), rtol=1e-9, atol=1e-9):
             raise RuntimeError(f"the trees of {type(self).__name__} do not score as its library does; please report it")
 
     def keep(self, tables: LookupTables, forest: Forest) -> None:

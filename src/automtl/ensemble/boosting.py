@@ -11,6 +11,7 @@ from automtl.ensemble.examples import REPORT_ROUNDS, UNCHECKED_ROUNDS, Examples
 from automtl.ensemble.forest_checks import DEPTH
 from automtl.ensemble.settings import TreeSettings
 from automtl.system.deadline import current_deadline
+from automtl.system.journal import end_if_suspended
 from automtl.system.progress import Callback, Progress
 from automtl.tables.schema import Task, TaskKind
 from automtl.training.losses import log_odds_offset
@@ -119,6 +120,7 @@ def _reporter(callback: Callback, stage: str, rounds: int) -> Any:
     deadline = current_deadline()
 
     def report(state: Any) -> None:
+        end_if_suspended()
         if deadline.passed:
             raise lightgbm.callback.EarlyStopException(state.iteration, state.evaluation_result_list)
         if state.iteration % REPORT_ROUNDS == 0:

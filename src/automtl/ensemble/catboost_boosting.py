@@ -13,6 +13,7 @@ from automtl.ensemble.examples import REPORT_ROUNDS, UNCHECKED_ROUNDS, Examples
 from automtl.ensemble.settings import TreeSettings
 from automtl.errors import SettingsError
 from automtl.system.deadline import current_deadline
+from automtl.system.journal import end_if_suspended
 from automtl.system.progress import Callback, Progress
 from automtl.tables.schema import Task, TaskKind
 from automtl.training.losses import log_odds_offset
@@ -83,6 +84,7 @@ class Reporter:
 
     def after_iteration(self, state: Any) -> bool:
         """Tell whether the training goes on; CatBoost calls it after each round."""
+        end_if_suspended()
         if state.iteration % REPORT_ROUNDS == 0:
             (curve,) = (state.metrics.get("validation") or state.metrics["learn"]).values()
             self.callback(Progress(self.stage, state.iteration, self.rounds, curve[-1], {}))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from automtl.experiment.inputs import EncodedSource, is_self_trained
 from automtl.experiment.label_delays import Curve, freshness_curve, has_histories
 from automtl.experiment.recorded import describe_table
 from automtl.experiment.source import TableSource, open_source, tell_source
+from automtl.experiment.unfinished import identity, recorded
 from automtl.experiment.waterfall import library_steps, waterfall
 from automtl.models.registry import EVERY_MODEL, MODELS, check_model
 from automtl.predictor import Predictor
@@ -30,6 +32,7 @@ from automtl.report.run import RunValues
 from automtl.report.text import delay_line
 from automtl.space import make_space
 from automtl.system.deadline import Deadline, ending
+from automtl.system.journal import Journal
 from automtl.system.manifest import MODEL
 from automtl.system.memory import keep_freed_memory, peak_memory_bytes
 from automtl.system.progress import Callback, Notice, ignore
@@ -104,9 +107,21 @@ def fit_table(
     callback(Findings(findings))
     name = f"{settings.model}-{seed}" if out is None else Path(out).name
     tracked = Tracked(name, settings.to_dict() | {"seed": seed}, Path(settings.tracker_folder), settings.tracking_uri)
-    with data_loader(settings.data_loader, out) as loader, Trackers(settings.trackers, tracked, callback) as trackers:
+    given = deadline or Deadline(settings.budget.time_limit)
+    record: AbstractContextManager[Journal | None] = nullcontext()
+    if out is not None:
+        what = identity(settings, seed, schema, rows.digest)
+        every = settings.budget.save_every
+        record = recorded(Path(out), what, every, lambda: given.suspended, callback, overwrite=overwrite)
+    with (
+        record as journal,
+        data_loader(settings.data_loader, out) as loader,
+        Trackers(settings.trackers, tracked, callback) as trackers,
+    ):
+        earlier = 0.0 if journal is None else journal.earlier
+        given.spend(earlier)
         encoded = EncodedSource(rows, loader, callback=trackers.callback)
-        with ending(deadline or Deadline(settings.budget.time_limit)) as given:
+        with ending(given):
             run = _run(Experiment(encoded, settings, seed, trackers.callback))
         run.settings["table"] = describe_table(source, rows.digest)
         run.metrics["ended_early"] = given.passed
@@ -115,10 +130,10 @@ def fit_table(
             run.metrics["freshness"] = freshness_curve(run.predictor, rows.split)
             _tell_delay(callback, schema, run.metrics["freshness"])
         run.metrics["findings"] = [finding.to_dict() for finding in findings]
-        run.metrics["seconds"]["total"] = time.perf_counter() - start
+        run.metrics["seconds"]["total"] = earlier + time.perf_counter() - start
         found = run.predictor.spec.architecture
         trackers.finish(run.metrics, None if found is None else found.draw(schema.task_names))
-    return run if out is None else run.save(out, overwrite=overwrite)
+        return run if out is None else run.save(out, overwrite=overwrite)
 
 
 def _tell_delay(callback: Callback, schema: Schema, curve: Curve) -> None:

@@ -33,6 +33,7 @@ from automtl.system.files import json_bytes, read_json, write_whole
 from automtl.system.manifest import MANIFEST, MODEL
 from automtl.system.memory import keep_freed_memory, peak_memory_bytes
 from automtl.system.progress import Callback, ignore
+from automtl.system.trust import names_of_folder
 from automtl.tables.columns import ColumnRoles
 from automtl.tables.quality import Findings
 from automtl.tables.schema import Schema
@@ -84,7 +85,8 @@ def refit_model(
     callback(Findings(rows.findings(recorded.seed)))
     with data_loader(settings.data_loader, target) as loader, ending(Deadline(settings.budget.time_limit)):
         refitting = Refitting(present, recorded, settings, EncodedSource(rows, loader), warm, callback)
-        run, acceptance = refitting.run()
+        with names_of_folder():  # settings and models of the run are data, too
+            run, acceptance = refitting.run()
     taken = acceptance.accepted or not if_better
     lineage = refitting.lineage() | {"table": describe_table(source, rows.digest), "taken": taken}
     run.settings["table"] = lineage["table"]

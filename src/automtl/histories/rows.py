@@ -56,6 +56,9 @@ class Rows:
     @staticmethod
     def joined(parts: Sequence[Rows]) -> Rows:
         """Put rows one after the other."""
+        filled = [part for part in parts if len(part)]
+        if len(filled) == 1:
+            return filled[0]
         time, values, known, event = (
             np.concatenate([getattr(part, name) for part in parts]) for name in ("time", "values", "known", "event")
         )

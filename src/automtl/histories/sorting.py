@@ -67,7 +67,9 @@ def different(rising: np.ndarray) -> np.ndarray:
 
 def places_of(wanted: np.ndarray, rising: np.ndarray) -> np.ndarray:
     """Return the places at which rising numbers, (n,), are one of the wanted ones."""
-    wanted = different(np.sort(wanted))
+    if len(rising) == 0:
+        return np.zeros(0, np.int64)
+    wanted = different(np.sort(wanted)) if len(wanted) > 1 else wanted
     first, last = (np.searchsorted(rising, wanted, side) for side in ("left", "right"))
     sizes = last - first
     return np.repeat(first - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())

@@ -127,18 +127,23 @@ class State:
 
         Rows that are repeated are no events. Raises EncodingError for a row that is older than the newest event.
         """
-        few = self.settled[place].few
-        few = few.take(places_of(rows.keys[place], few.keys[0]))
-        later = self._with_pending(plan, place, rows)
+        few, later = self.settled[place].few, self._with_pending(plan, place, rows)
+        places = places_of(rows.keys[place], few.keys[0])
+        if len(places) == 0:
+            return later
+        few = few.take(places)
         return Rows.joined([replace(few, keys=np.broadcast_to(few.keys, (len(rows.keys), len(few)))), later])
 
     def _with_pending(self, plan: Plan, place: int, rows: Rows) -> Rows:
         self._require_later(rows)
-        event = np.zeros(len(rows), bool) if plan.frozen else rows.event & ~self._repeated(rows)
+        if rows.event.any():
+            event = np.zeros(len(rows), bool) if plan.frozen else rows.event & ~self._repeated(rows)
+            rows = replace(rows, event=event)
         order, keys = self._pending_by_key(place)
-        pending = [self.pending.take(order.take(places_of(rows.keys[place], keys)))]
+        places = places_of(rows.keys[place], keys)
+        pending = [self.pending.take(order.take(places))] if len(places) else []
         pending += [] if self.live is None else [self.live.of(place, rows.keys[place])]
-        return Rows.joined([*pending, replace(rows, event=event)])
+        return Rows.joined([*pending, rows])
 
     def _pending_by_key(self, place: int) -> tuple[np.ndarray, np.ndarray]:
         """Return the order of the pending events by a key, and this key; it is kept."""

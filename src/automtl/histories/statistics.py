@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 
 import numpy as np
 
@@ -93,6 +93,16 @@ class Past:
         return self.chosen(self.log.first)
 
     @cached_property
+    def happened(self) -> bool:
+        """Tell whether there is any event in the log itself."""
+        return bool(self.log.event.any())
+
+    @cached_property
+    def settled_before(self) -> bool:
+        """Tell whether a state holds anything of the keys of the chosen rows."""
+        return len(self.settled.keys) > 0 and bool((self._slots >= 0).any())
+
+    @cached_property
     def _slots(self) -> np.ndarray:
         found = self.settled.find(self.chosen(self.log.key))
         return np.where(self.now == NO_TIME, -1, found)  # a row without a time knows of no event
@@ -149,8 +159,12 @@ class Past:
         name = ("sums", outcomes.columns.start)
         if name not in self._found:
             columns, delay = outcomes.columns, outcomes.delay
-            total = self.total(self.log.values_of(columns), delay) + self.held("sums", columns).T
-            number = self.total(self.log.known_of(columns), delay) + self.held("known", columns).T
+            total = number = np.zeros((len(outcomes.levels), len(self.now)), np.int64)
+            if self.happened:
+                total = total + self.total(self.log.values_of(columns), delay)
+                number = number + self.total(self.log.known_of(columns), delay)
+            if self.settled_before:
+                total, number = total + self.held("sums", columns).T, number + self.held("known", columns).T
             self._found[name] = total / outcomes.levels, number
         return self._found[name]
 
@@ -162,7 +176,8 @@ class Past:
 
 def rates(past: Past) -> Iterator[np.ndarray]:
     """Yield the number of events, then the mean of each outcome, for each smoothing."""
-    yield np.log1p(past.total(past.log.event, 0) + past.held("count"))
+    count = past.total(past.log.event, 0) if past.happened else np.zeros(len(past.now), np.int64)
+    yield np.log1p(count + past.held("count") if past.settled_before else count)
     for smoothing in past.plan.smoothings:
         for outcomes in past.outcomes:
             yield scored(past.mean(outcomes, smoothing), outcomes)
@@ -181,12 +196,12 @@ def recent(past: Past) -> Iterator[np.ndarray]:
     smoothing, size = past.plan.smoothings[0], len(past.plan.outcomes)
     for place in range(len(past.plan.half_lives)):
         blocks = Blocks.of(past, place)
-        yield np.log1p(blocks.total(past.log.event, 0, slice(1))[0])
+        yield np.log1p(blocks.total(lambda: past.log.event, 0, slice(1))[0])
         for outcomes in past.outcomes:
             columns, delay = outcomes.columns, outcomes.delay
             values, known = (slice(first + columns.start, first + columns.stop) for first in (1, 1 + size))
-            total = blocks.total(past.log.values_of(columns), delay, values) / outcomes.levels
-            number = blocks.total(past.log.known_of(columns), delay, known)
+            total = blocks.total(partial(past.log.values_of, columns), delay, values) / outcomes.levels
+            number = blocks.total(partial(past.log.known_of, columns), delay, known)
             yield scored((total + smoothing * past.mean(outcomes, smoothing)) / (number + smoothing), outcomes)
 
 
@@ -210,21 +225,24 @@ class Blocks:
         before = np.where((own > past.log.first) & (block.take(last) == block - 1), own.take(last), own)
         return Blocks(past, place, block, growths, past.chosen(own), past.chosen(before))
 
-    def total(self, terms: np.ndarray, delay: int, columns: slice) -> np.ndarray:
+    def total(self, terms: Callable[[], np.ndarray], delay: int, columns: slice) -> np.ndarray:
         """Return the decayed sums of the terms, (m, n) or (n,), that each chosen row knows of, (m, c) float64.
 
         columns: where the state's sums of the same terms stand.
         """
-        past = self.past
-        own, before = (
-            past.once(self._events, self.place, delay) if terms is past.log.event else self._sums(terms, delay)
-        )
-        if len(past.settled.keys):
+        past, size = self.past, columns.stop - (columns.start or 0)
+        own = before = np.zeros((size, len(past.now)), np.int64)
+        if past.happened:
+            given = terms()
+            same = given is past.log.event
+            more = past.once(self._events, self.place, delay) if same else self._sums(given, delay)
+            own, before = own + more[0], before + more[1]
+        if past.settled_before:
             block = past.held("block", self.place)
             held = past.held("decayed", self.place, slice(None), columns).transpose(1, 2, 0)  # (2, m, c)
             more = shifted_blocks(block, held, past.chosen(self.block))
             own, before = own + more[0], before + more[1]
-        return np.atleast_2d(decayed(own, before, past.chosen(self.growths)))
+        return decayed(own, before, past.chosen(self.growths))
 
     def _events(self, _: int, delay: int) -> tuple[np.ndarray, ...]:
         return self._sums(self.past.log.event, delay)
@@ -243,20 +261,26 @@ class Blocks:
 
 def gaps(past: Past) -> Iterator[np.ndarray]:
     """Yield the time since the last event, then since the last known positive of each binary outcome."""
-    yield gap(past, past.log.event, 0, past.held("time"))
+    yield gap(past, lambda: past.log.event, 0, past.held("time"))
     for outcomes in past.outcomes:
         if outcomes.binary:
-            positive = past.log.values_of(outcomes.columns) > 0
+            positive = partial(_positive, past.log, outcomes.columns)
             yield gap(past, positive, outcomes.delay, past.held("positive", outcomes.columns).T)
 
 
-def gap(past: Past, marked: np.ndarray, delay: int, settled: np.ndarray) -> np.ndarray:
+def _positive(log: Log, columns: slice) -> np.ndarray:
+    return np.asarray(log.values_of(columns) > 0)
+
+
+def gap(past: Past, marked: Callable[[], np.ndarray], delay: int, settled: np.ndarray) -> np.ndarray:
     """Return the time since the last marked row, (..., n), that each chosen row knows of, else since the settled one.
 
     settled: (..., c), as is what is returned.
     """
-    last, horizon = past.last(marked, delay), past.plan.horizon
-    time = np.where(last >= 0, past.log.time.take(last), settled)
+    time, horizon = settled, past.plan.horizon
+    if past.happened:
+        last = past.last(marked(), delay)
+        time = np.where(last >= 0, past.log.time.take(last), settled)
     return seconds(np.where(time == NO_TIME, horizon, np.minimum(past.now - time, horizon)))
 
 
@@ -290,7 +314,7 @@ def last_shares(past: Past, outcomes: Outcomes) -> Iterator[np.ndarray]:
     values = past.log.values_of(outcomes.columns).compress(known, axis=1) / outcomes.levels - outcomes.shares
     shares = np.append(values, np.zeros((len(values), 1)), axis=1)
     found = shares.take(np.where(back < given, end - 1 - back, -1), axis=1)  # (m, L, c)
-    if len(past.settled.keys):
+    if past.settled_before:
         held = past.held("last", outcomes.columns).transpose(1, 2, 0)
         older = np.where(held >= 0, held / outcomes.levels[..., None] - outcomes.shares[..., None], 0.0)
         place = np.maximum(back - given, 0)

@@ -85,7 +85,8 @@ class _Layer(torch.autograd.Function):
 def _map(x: Tensor, weight: Tensor, bias: Tensor) -> Tensor:
     """Map x, (S, B, in) or (B, in), by weights (S, in, out) to (S, B, out)."""
     stack, inputs, size = weight.shape
-    if x.dim() == 2 and x.dtype == torch.bfloat16:  # one wide product: a batch of them would first copy x for each
+    if x.dim() == 2 and (x.dtype == torch.bfloat16 or torch.compiler.is_exporting()):
+        # one wide product: a batch of them would first copy x for each
         flat = torch.addmm(bias.flatten(), x, weight.transpose(0, 1).reshape(inputs, -1))
         return flat.view(-1, stack, size).transpose(0, 1).contiguous()
     if x.dim() == 2:

@@ -39,9 +39,13 @@ class DifferentiableStrategy(SearchStrategy):
         start = time.perf_counter()
         with ignore_denormals(), keep_freed_memory():
             run = self.begin(problem, seed)
+            before = run.resumed()
             while not run.finished:
                 run.advance(callback)
-            found = run.result(time.perf_counter() - start)
+                run.save(before + time.perf_counter() - start)
+            seconds = before + time.perf_counter() - start
+            run.save(seconds, final=True)
+            found = run.result(seconds)
         return self.checked(found, problem, seed, callback)
 
     def checked(self, found: SearchResult, problem: SearchProblem, seed: int, callback: Callback) -> SearchResult:

@@ -17,6 +17,7 @@ from automtl.search.state import EndlessBatches, SearchState, option_names
 from automtl.search.unrolled import unrolled_gradients
 from automtl.system.denormal import EVERY, remove_tiny
 from automtl.system.hardware import precision
+from automtl.system.journal import Step, begin_step
 from automtl.system.progress import Callback, Progress
 from automtl.system.randomness import seeded
 from automtl.training.losses import MultiTaskLoss
@@ -61,6 +62,25 @@ class SearchRun:
         self.schedule = Schedule(procedure, settings, settings.num_steps(self.train.per_epoch), seed)
         self.evaluate = SupernetEvaluator(problem.space, subset(valid, EVALUATED_ROWS, seed), tasks, self.loss)
         self.evaluate_every = max(1, self.schedule.total // EVALUATIONS)
+        self.record: Step
+
+    def resumed(self) -> float:
+        """Go on from the state that the present journal has, and return the seconds until then."""
+        problem = self.problem
+        self.record = begin_step(
+            f"search {self.seed} {self.settings} {self.procedure} {option_names(problem.space)} {problem.network} "
+            f"{problem.training} {len(problem.train)} {len(problem.valid)}"
+        )
+        if self.record.state is None:
+            return 0.0
+        self.state.restore(dict(self.record.state.tensors), dict(self.record.state.values["search"]))
+        return float(self.record.state.values["seconds"])
+
+    def save(self, seconds: float, *, final: bool = False) -> None:
+        """Record the state, if it is time for it, or if the search has ended."""
+        if final or self.record.due:
+            values = {"search": self.state.to_dict(), "seconds": seconds}
+            self.record.save(values, self.state.tensors(), final=final)
 
     @property
     def finished(self) -> bool:

@@ -15,6 +15,7 @@ from automtl.search.early_stopping import OperationStopping
 from automtl.search.procedure import Procedure
 from automtl.search.settings import DifferentiableSettings
 from automtl.space.space import SearchSpace
+from automtl.system.journal import below, load_optimizer, optimizer_tensors, under
 
 MOMENTUM = 0.9  # of SGD
 ARCHITECTURE_BETAS, ARCHITECTURE_DECAY = (0.5, 0.999), 1e-6  # of Adam, which moves alpha
@@ -91,11 +92,9 @@ class SearchState:
 
     def tensors(self) -> dict[str, Tensor]:
         """Copy every tensor of the state by name: weights, logits, optimizer moments, gradient statistics."""
-        found = {f"supernet.{name}": value for name, value in self.supernet.state_dict().items()}
-        found |= {f"stopping.{name}": value for name, value in self.stopping.tensors().items()}
+        found = under("supernet", self.supernet.state_dict()) | under("stopping", self.stopping.tensors())
         for title, optimizer in self._optimizers().items():
-            for index, moments in optimizer.state_dict()["state"].items():
-                found |= {f"{title}.{index}.{k}": value for k, value in moments.items() if isinstance(value, Tensor)}
+            found |= under(title, optimizer_tensors(optimizer))
         return {name: value.detach().clone() for name, value in found.items()}
 
     def to_dict(self) -> dict[str, Any]:
@@ -110,26 +109,16 @@ class SearchState:
         own = option_names(self.supernet.space)
         if own != values["options"]:
             self.prune({name: tuple(map(own[name].index, some)) for name, some in values["options"].items()})
-        self.supernet.load_state_dict(_below("supernet", tensors))
+        self.supernet.load_state_dict(below("supernet", tensors))
         with torch.no_grad():
             for name, value in self.stopping.tensors().items():
                 value.copy_(tensors[f"stopping.{name}"])
         for title, optimizer in self._optimizers().items():
-            state: dict[int, dict[str, Tensor]] = {}
-            for name, value in _below(title, tensors).items():
-                index, key = name.split(".")
-                state.setdefault(int(index), {})[key] = value.clone()
-            optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+            load_optimizer(optimizer, below(title, tensors))
         self.step, self.stopping.past, self.history = values["step"], list(values["past"]), list(values["history"])
 
     def _optimizers(self) -> dict[str, torch.optim.Optimizer]:
         return {"weights": self.weights, "alpha": self.alpha, "beta": self.beta}
-
-
-def _below(title: str, tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Select the tensors whose names begin with a title, by the rest of their names."""
-    prefix = f"{title}."
-    return {name.removeprefix(prefix): value for name, value in tensors.items() if name.startswith(prefix)}
 
 
 def option_names(space: SearchSpace) -> dict[str, list[str]]:

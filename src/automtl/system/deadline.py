@@ -9,16 +9,33 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 
 
+class Suspended(BaseException):
+    """Ends a computation that was asked to end once its state is saved; no error, as KeyboardInterrupt is none."""
+
+
 class Deadline:
     """Passes after `seconds` (None: never), or when `stop` is called, from a signal handler, too."""
 
     def __init__(self, seconds: float | None = None, of: Deadline | None = None) -> None:
         self.end = math.inf if seconds is None else time.monotonic() + seconds
-        self.of, self._stopped = of, False
+        self.of, self._stopped, self._suspended = of, False, False
 
     def stop(self) -> None:
         """Let the deadline pass now."""
         self._stopped = True
+
+    def spend(self, seconds: float) -> None:
+        """Let the deadline pass so much earlier, as for work that was done before."""
+        self.end -= seconds
+
+    def suspend(self) -> None:
+        """Ask that the work end as soon as its state is saved, so that it can go on later."""
+        self._suspended = True
+
+    @property
+    def suspended(self) -> bool:
+        """Tell whether the work should save its state and end."""
+        return self._suspended
 
     @property
     def stopped(self) -> bool:

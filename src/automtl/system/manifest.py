@@ -95,7 +95,8 @@ MODEL = FolderKind("saved model", 6, "fit again")
 PREPARED = FolderKind("prepared table", 3, "prepare the table again", native=True)
 ROWS = FolderKind("folder of encoded rows", 3, "prepare the table again", native=True)
 COMPARISON = FolderKind("comparison", 1, "compare again")
-KINDS = (MODEL, PREPARED, ROWS, COMPARISON)
+UNFINISHED = FolderKind("unfinished fit", 1, "remove it and fit again", native=True)
+KINDS = (MODEL, PREPARED, ROWS, COMPARISON, UNFINISHED)
 
 
 def kind_of(folder: Path | str) -> str | None:

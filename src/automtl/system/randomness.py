@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 
 import torch
@@ -21,7 +21,7 @@ class RandomStream:
 
     def __init__(self, seed: int) -> None:
         self.seed = seed
-        self.states: tuple[torch.Tensor, list[torch.Tensor]] | None = None  # of the processor, of graphics cards
+        self.states: dict[str, torch.Tensor] | None = None
 
     @contextmanager
     def drawing(self) -> Iterator[None]:
@@ -30,10 +30,21 @@ class RandomStream:
             if self.states is None:
                 torch.manual_seed(self.seed)
             else:
-                torch.set_rng_state(self.states[0])
-                torch.cuda.set_rng_state_all(self.states[1])
+                set_drawn(self.states)
             try:
                 yield
             finally:
-                cards = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
-                self.states = torch.get_rng_state(), cards
+                self.states = drawn()
+
+
+def drawn() -> dict[str, torch.Tensor]:
+    """Return the states of torch's global generators: of the processor, and of each graphics card by its number."""
+    cards = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {"processor": torch.get_rng_state()} | {str(place): one for place, one in enumerate(cards)}
+
+
+def set_drawn(states: Mapping[str, torch.Tensor]) -> None:
+    """Set torch's global generators to states that `drawn` returned."""
+    torch.set_rng_state(states["processor"])
+    for place in range(len(states) - 1):
+        torch.cuda.set_rng_state(states[str(place)], place)

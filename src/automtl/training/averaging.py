@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
-from torch import nn
+from torch import Tensor, nn
 from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 EVERY = 4  # steps between two updates: a pass over all weights costs memory traffic
@@ -32,6 +32,12 @@ class Averaging:
         if self.steps % EVERY == 0 and self.averages:
             decay = min(self.decay, (1 + self.steps) / (10 + self.steps)) ** EVERY
             get_ema_multi_avg_fn(decay)(self.averages, [one.detach() for one in self.weights], self.steps)
+
+    def load(self, steps: int, averages: Mapping[str, Tensor]) -> None:
+        """Take over averages by their place, after so many steps."""
+        self.steps = steps
+        for place, one in enumerate(self.averages):
+            one.copy_(averages[str(place)])
 
     @contextmanager
     def in_place(self) -> Iterator[None]:

@@ -37,12 +37,14 @@ class Balancing:
     after_step: is called with a function that computes the losses of the same batch anew.
     after_epoch: is called after all batches of an epoch.
     keeps_graph: whether `total` takes gradients of its own, so that a graph is walked more than once.
+    remembers: whether a step depends on the ones before; a training that was stopped then starts anew.
     """
 
     total: Callable[[Tensor], Tensor]
     after_step: Callable[[Callable[[], Tensor]], None] = _nothing
     after_epoch: Callable[[], None] = _nothing
     keeps_graph: bool = False
+    remembers: bool = True
 
 
 def find_balancing(settings: TrainingSettings, model: nn.Module, weights: Tensor) -> Balancing:
@@ -69,7 +71,7 @@ def find_balancing(settings: TrainingSettings, model: nn.Module, weights: Tensor
 
 def equal(model: nn.Module, weights: Tensor, learning_rate: float) -> Balancing:
     """The mean of the losses by the weights of the tasks: MTL-Loss (paper, eq. 1)."""
-    return Balancing(lambda losses: losses @ weights)
+    return Balancing(lambda losses: losses @ weights, remembers=False)
 
 
 def uncertainty(model: nn.Module, weights: Tensor, learning_rate: float) -> Balancing:
@@ -126,7 +128,7 @@ def nash_mtl(model: nn.Module, weights: Tensor, learning_rate: float) -> Balanci
     from torchjd.aggregation import NashMTL
 
     by_rows = NashMTL(n_tasks=len(weights)).weighting  # the one method that torchjd gives no Gramian to
-    return by_gradients(lambda products: by_rows(square_root(products)), model, weights)
+    return by_gradients(lambda products: by_rows(square_root(products)), model, weights, remembers=True)
 
 
 def upgrad(model: nn.Module, weights: Tensor, learning_rate: float) -> Balancing:
@@ -153,8 +155,9 @@ class LastSeen:
 
 
 def by_gradients(
-    weighting: Callable[[Tensor], Tensor], model: nn.Module, weights: Tensor, scale: float = 1.0
-) -> Balancing:
+    weighting: Callable[[Tensor], Tensor], model: nn.Module, weights: Tensor, scale: float = 1.0, *,
+    remembers: bool = False,
+) -> Balancing:  # fmt: skip
     """Weigh losses by torchjd's `weighting` of the Gramian (T, T) of their gradients.
 
     Its diagonal is scaled to a mean of 1. A batch in which a task has no rows, so no direction, makes a plain step.
@@ -171,7 +174,7 @@ def by_gradients(
             found = weighting(products / products.diagonal().mean().clamp(min=1e-30))
         return values @ found.to(values) * scale
 
-    return Balancing(total, keeps_graph=True)
+    return Balancing(total, keeps_graph=True, remembers=remembers)
 
 
 def shared_parameters(model: nn.Module) -> list[nn.Parameter]:

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 
+from automtl.system.journal import below
 from automtl.training.evaluation import Evaluation
 from automtl.training.hooks import HasParts, Part
 
@@ -24,6 +28,15 @@ class BestPart:
             self.score, self.best = score, self.evaluations
             self.values = {name: value.detach().clone() for name, value in self.module.state_dict().items()}
         self.evaluations += 1
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return what is no tensor, as plain values."""
+        return {"score": self.score, "best": self.best, "evaluations": self.evaluations}
+
+    def load(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `to_dict` gave, and weights by name."""
+        self.score, self.best, self.evaluations = values["score"], values["best"], values["evaluations"]
+        self.values = dict(tensors)
 
     @property
     def waited(self) -> int:
@@ -53,6 +66,19 @@ class BestWeights:
         """Index of the best evaluation; None where parts have different ones."""
         found = {part.best for part in self.parts}
         return found.pop() if len(found) == 1 else None
+
+    def to_dict(self) -> list[dict[str, Any]]:
+        """Return what is no tensor, as plain values."""
+        return [part.to_dict() for part in self.parts]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the best weights so far by the number of the part and their name."""
+        return {f"{place}.{name}": one for place, part in enumerate(self.parts) for name, one in part.values.items()}
+
+    def load(self, values: Sequence[Mapping[str, Any]], tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `to_dict` and `tensors` gave."""
+        for place, (part, own) in enumerate(zip(self.parts, values, strict=True)):
+            part.load(own, below(str(place), tensors))
 
     def restore(self) -> None:
         """Give the model its best weights."""

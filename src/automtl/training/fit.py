@@ -4,28 +4,29 @@ from __future__ import annotations
 
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections import deque
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from automtl.features.batch import Batch, Features, iterate
-from automtl.system.deadline import current_deadline
+from automtl.features.batch import Batch
 from automtl.system.denormal import ignore_denormals
-from automtl.system.hardware import device_of, find_device, precision
+from automtl.system.hardware import find_device
+from automtl.system.journal import State, begin_step, below, end_if_suspended, under
 from automtl.system.memory import keep_freed_memory
 from automtl.system.progress import Callback, Progress, ignore
-from automtl.system.randomness import RandomStream, seeded
+from automtl.system.randomness import RandomStream, drawn, seeded, set_drawn
 from automtl.tables.schema import Task
-from automtl.training.balancing import find_balancing
 from automtl.training.best_weights import BestWeights
 from automtl.training.evaluation import Evaluation, Evaluator
-from automtl.training.hooks import HasMembers, HasPenalty
+from automtl.training.hooks import HasPenalty
 from automtl.training.losses import MultiTaskLoss
+from automtl.training.passes import Passes, Place
 from automtl.training.settings import TrainingSettings
-from automtl.training.updates import Updates, updating
+from automtl.training.updates import updating
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,14 @@ class SelfTrained(nn.Module, ABC):
     @abstractmethod
     def learn(self, train: Batch, valid: Batch, seed: int, callback: Callback, stage: str) -> list[float]:
         """Learn, deterministically by `seed`, and return each task's loss on the training rows."""
+
+    def learned(self) -> dict[str, Tensor]:
+        """Return all that was learned as tensors, which `recall` takes; none where it is not worth keeping."""
+        return {}
+
+    def recall(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `learned` returned. Raises an AutomtlError for what it cannot be."""
+        raise NotImplementedError
 
     @property
     @abstractmethod
@@ -77,10 +86,17 @@ def _learn(
 ) -> FitResult:
     """Let a model train itself, and evaluate it."""
     start, evaluate = time.perf_counter(), Evaluator(valid, tasks, MultiTaskLoss(tasks))
+    step = begin_step(f"{stage} {seed} {type(model).__qualname__} {len(train)} {len(valid)}")
+    if step.state is not None:
+        model.recall(step.state.tensors)
+        return FitResult((Evaluation(**step.state.values["evaluation"]),), 0, step.state.values["seconds"])
     with ignore_denormals(), seeded(seed):
         losses = torch.tensor(model.learn(train, valid, seed, callback, stage), dtype=torch.float32)
         found = evaluate(model, 0, len(train), float(losses @ evaluate.loss.weights))
-    return FitResult((found,), 0, time.perf_counter() - start)
+    result, learned = FitResult((found,), 0, time.perf_counter() - start), model.learned()
+    if learned:
+        step.save({"evaluation": found.to_dict(), "seconds": result.seconds}, learned, final=True)
+    return result
 
 
 class Training:
@@ -89,6 +105,9 @@ class Training:
     It ends after the epochs of the settings, after `patience` evaluations without a better one, or where the current
     deadline passes. `finish` ends it, too, and leaves the model with its best weights. Independent parts of a model are
     each best at an evaluation of their own.
+
+    A training is a step of the present journal: one that was stopped goes on from its last state, as if it had not been
+    stopped. `advance` first returns the evaluations that are recorded.
     """
 
     def __init__(
@@ -100,15 +119,41 @@ class Training:
         self.evaluate = Evaluator(valid, tasks, MultiTaskLoss(tasks))
         self.evaluations: list[Evaluation] = []
         self.kept, self.seconds = BestWeights(model, self.evaluate.loss.weights), 0.0
+        self._since = time.perf_counter()
         self.random, self.work = RandomStream(seed), self._work()
+        self.step = begin_step(f"{stage} {seed} {settings} {len(train)} {len(valid)} {_shapes(model)}")
+        self.known: deque[Evaluation] = deque()
+        if self.step.state is not None:
+            self._recall(self.step.state)
+
+    def _recall(self, state: State) -> None:
+        """Take over what a state says of the evaluations so far."""
+        self.known.extend(Evaluation(**one) for one in state.values["evaluations"])
+        self.kept.load(state.values["kept"], below("kept", state.tensors))
+        self.seconds = state.values["seconds"]
 
     def advance(self) -> Evaluation | None:
         """Train until the next evaluation, and return it; None where the training has ended."""
-        start = time.perf_counter()
+        if self.known:
+            self.evaluations.append(self.known.popleft())
+            return self.evaluations[-1]
+        if self._recorded is not None:
+            return None
+        self._since = time.perf_counter()
         with ignore_denormals(), self.random.drawing():
             found = next(self.work, None)
-        self.seconds += time.perf_counter() - start
+        self._count_seconds()
         return found
+
+    def _count_seconds(self) -> None:
+        now = time.perf_counter()
+        self.seconds, self._since = self.seconds + now - self._since, now
+
+    @property
+    def _recorded(self) -> State | None:
+        """The record of the finished training; None where it is not finished."""
+        state = self.step.state
+        return state if state is not None and state.final else None
 
     @property
     def best(self) -> int:
@@ -121,6 +166,9 @@ class Training:
         Where its parts were best at different evaluations, one more evaluates them together.
         """
         self.work.close()
+        self.evaluations.extend(self.known)
+        if self._recorded is None:
+            self.step.save(self._values(), under("kept", self.kept.tensors()), final=True)
         self.kept.restore()
         self.model.eval().cpu()
         best = self.kept.best
@@ -135,13 +183,21 @@ class Training:
         if isinstance(model, HasPenalty):
             model.look(self.train)
         with updating(model, self.train, settings) as updates:
-            for epoch, rows, train_loss in _train(model, self.train, loss, updates, settings, self.seed):
+            passes = Passes(model, self.train, loss, updates, settings)
+            place = self._begun(passes)
+            for epoch, rows, train_loss in () if self._ended else passes.run(place, lambda: self._save(place, passes)):
                 with updates.averaging.in_place():
                     last = self._evaluated(epoch, rows, train_loss)
                 self.callback(Progress(self.stage, rows, settings.epochs * len(self.train), last.loss, last.auc))
+                self._save(place, passes, pausing=True)
                 yield last
-                if self.kept.waited >= settings.patience:
+                if self._ended:
                     break
+
+    @property
+    def _ended(self) -> bool:
+        """Tell whether no evaluation of the last ones was better."""
+        return bool(self.evaluations) and self.kept.waited >= self.settings.patience
 
     def _evaluated(self, epoch: int, rows: int, train_loss: float) -> Evaluation:
         """Evaluate the model, and keep the weights of its parts for which none were better."""
@@ -150,50 +206,38 @@ class Training:
         self.kept.look(found)
         return found
 
+    def _begun(self, passes: Passes) -> Place:
+        """Return the place to go on from: that of the recorded state, which is restored, or the first one."""
+        state = self.step.state
+        if state is None:
+            return Place.first(self.seed, len(self.evaluate.tasks), self.settings, passes.device)
+        self.model.load_state_dict(below("model", state.tensors))
+        passes.updates.load(state.values["updates"], below("updates", state.tensors))
+        set_drawn(below("random", state.tensors))
+        return Place.of(state.values["place"], below("place", state.tensors), passes.device)
 
-def _train(
-    model: nn.Module, train: Batch, loss: MultiTaskLoss, updates: Updates, settings: TrainingSettings, seed: int
-) -> Iterator[tuple[int, int, float]]:
-    """Yield epoch, rows so far and mean training loss since the last time, whenever an evaluation is due."""
-    generator, device = torch.Generator().manual_seed(seed), device_of(model)
-    loss.to(device)
-    losses_of = _losses(model, loss, settings, device)
-    balancing = find_balancing(settings, model, loss.weights)
-    rows, deadline = 0, current_deadline()
-    for epoch in range(settings.epochs):
-        start, end = rows, rows + len(train)
-        due, total, steps = start + settings.evaluate_every, torch.zeros_like(loss.weights), 0
-        model.train()
-        for batch in iterate(train, settings.batch_size, generator):
-            again = partial(losses_of, batch if device.type == "cpu" else batch.to(device))
-            losses = again()
-            updates.step(balancing.total(losses))
-            balancing.after_step(again)
-            total += losses.detach()
-            steps, rows = steps + 1, rows + len(batch)
-            if deadline.passed:
-                break
-            if due <= rows < end - settings.evaluate_every // 2:
-                yield epoch, rows, float(total @ loss.weights) / steps
-                due, total, steps = rows + settings.evaluate_every, torch.zeros_like(loss.weights), 0
-        balancing.after_epoch()
-        yield epoch, rows, float(total @ loss.weights) / max(steps, 1)
-        if deadline.passed:
-            break
+    def _save(self, place: Place, passes: Passes, *, pausing: bool = False) -> None:
+        """Record the state between two batches, if it is time for it, and all of it is known."""
+        if passes.balancing.remembers:
+            end_if_suspended()
+        elif self.step.due_to_pause if pausing else self.step.due:
+            self._record(place, passes)
+
+    def _record(self, place: Place, passes: Passes) -> None:
+        self._count_seconds()
+        values = self._values() | {"place": place.values(), "updates": passes.updates.to_dict()}
+        tensors = under("model", self.model.state_dict()) | under("updates", passes.updates.tensors())
+        tensors |= under("random", drawn()) | under("place", place.tensors())
+        self.step.save(values, tensors | under("kept", self.kept.tensors()))
+
+    def _values(self) -> dict[str, Any]:
+        """Return what is known of the evaluations so far, as plain values."""
+        return {
+            "evaluations": [one.to_dict() for one in self.evaluations], "kept": self.kept.to_dict(),
+            "seconds": self.seconds,
+        }  # fmt: skip
 
 
-def _losses(
-    model: nn.Module, loss: MultiTaskLoss, settings: TrainingSettings, device: torch.device
-) -> Callable[[Batch], Tensor]:
-    """Make a function from a batch to its losses (T,), in the precision of the settings."""
-    called: Callable[[Features], Tensor] = model.member_logits if isinstance(model, HasMembers) else model
-    run = torch.compile(called) if settings.compile else called
-    numbers = precision(settings.precision, device)
-
-    def losses(batch: Batch) -> Tensor:
-        with numbers:
-            logits = run(batch.features)
-        found = loss.per_task(logits.float(), batch)
-        return found + model.penalty(logits.float()) if isinstance(model, HasPenalty) else found
-
-    return losses
+def _shapes(model: nn.Module) -> str:
+    """Describe the parameters of a model."""
+    return " ".join(f"{name}{list(one.shape)}" for name, one in model.named_parameters())

@@ -9,6 +9,7 @@ from torch import nn
 
 from automtl.errors import SettingsError
 from automtl.features.batch import Batch
+from automtl.system.journal import begin_step
 from automtl.system.threads import one_thread
 from automtl.training.evaluation import predict_logits
 
@@ -46,5 +47,13 @@ def row_latencies_ms(
 
 
 def row_latency_ms(model: nn.Module, rows: Batch) -> float:
-    """Return the median of `row_latencies_ms`: the milliseconds in which a model scores one encoded row."""
-    return statistics.median(row_latencies_ms(model, rows))
+    """Return the median of `row_latencies_ms`: the milliseconds in which a model scores one encoded row.
+
+    The present journal records it: where it decides what is selected, a fit that is resumed must find it again.
+    """
+    step = begin_step("latency")
+    if step.state is not None:
+        return float(step.state.values["ms"])
+    found = statistics.median(row_latencies_ms(model, rows))
+    step.save({"ms": found}, {}, final=True)
+    return found

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from automtl.features.batch import Batch
 from automtl.nn.embedding import FieldEmbedding
 from automtl.system.denormal import EVERY, remove_tiny
+from automtl.system.journal import below, load_optimizer, optimizer_tensors, under
 from automtl.training.averaging import Averaging
 from automtl.training.rowwise import RowWiseAdam, pays_by_rows
 from automtl.training.settings import TrainingSettings
@@ -86,6 +87,24 @@ class Updates:
         self.steps += 1
         if self.steps % EVERY == 0:
             remove_tiny(self.dense)
+
+    def to_dict(self) -> dict[str, int]:
+        """Return the counters."""
+        return {"steps": self.steps, "rows": self.rows.steps, "averaging": self.averaging.steps}
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the moments of both optimizers, and the averages, by name."""
+        found = under("dense", optimizer_tensors(self.dense))
+        found |= {f"rows.{place}": one for place, one in enumerate(self.rows.state)}
+        return found | {f"average.{place}": one for place, one in enumerate(self.averaging.averages)}
+
+    def load(self, counters: Mapping[str, int], tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `to_dict` and `tensors` gave."""
+        self.steps, self.rows.steps = counters["steps"], counters["rows"]
+        load_optimizer(self.dense, below("dense", tensors))
+        for place, one in enumerate(self.rows.state):
+            one.copy_(tensors[f"rows.{place}"])
+        self.averaging.load(counters["averaging"], below("average", tensors))
 
 
 @contextmanager

@@ -13,9 +13,8 @@ from automtl.ensemble.boosted_trees import BoostedTrees
 from automtl.ensemble.catboost_trees import CatBoostTrees
 from automtl.ensemble.forest import Forest
 from automtl.ensemble.forest_scorer import ForestScorer
-from automtl.ensemble.settings import TreeSettings
+from automtl.ensemble.settings import CatBoostSettings, TreeSettings
 from automtl.ensemble.trees import TreeModel
-from automtl.errors import SettingsError
 from automtl.features.batch import Batch
 from automtl.models.settings import NetworkSettings
 from automtl.serving.export.check import session_of
@@ -103,7 +102,12 @@ def test_trees_of_one_leaf_and_tasks_without_trees(trees: TreeModel) -> None:
     assert set(logits[:, 0].tolist()) == {1.625, -0.375} and (logits[:, 1:] == [-0.25, 6.0]).all()
 
 
-def test_trees_of_catboost_are_refused_with_the_remedy() -> None:
-    other = CatBoostTrees.__new__(CatBoostTrees)
-    with pytest.raises(SettingsError, match="fit without model 'catboost'.*or use 'automtl distill'"):
-        tree_logits(Graph(), other, Encoded("", "", ()), 0, 0)
+def test_trees_of_catboost_look_up_what_is_known_of_ids() -> None:
+    pytest.importorskip("catboost")
+    chosen = TreeSettings(rounds=30, catboost=CatBoostSettings(learning_rate=0.2, depth=4, column_share=1.0, one_hot=4))
+    model = CatBoostTrees(small_layout(), NetworkSettings(), torch.Generator(), chosen)
+    model.learn(_learnable(small_batch(4000, seed=1)), _learnable(small_batch(500, seed=2)), 0, ignore, "trees")
+    assert model.tables.num_tables
+    batch = small_batch(300, seed=4)
+    _, logits = session(model).run(None, feed(batch))
+    np.testing.assert_allclose(logits, model(batch.features).numpy(), rtol=0, atol=1e-5)

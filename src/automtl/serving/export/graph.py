@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -36,10 +36,12 @@ class Graph:
         self.inputs: dict[str, Any] = {}
         self.outputs: list[Any] = []
         self.known: dict[tuple[str, tuple[int, ...], bytes], str] = {}
+        self.count = 0
 
     def inner(self, what: str) -> str:
         """Return a new name of a value."""
-        return f"{what}/{len(self.nodes) + len(self.constants)}"
+        self.count += 1
+        return f"{what}/{self.count}"
 
     def op(self, kind: str, *inputs: str, domain: str = "", outputs: int = 1, **attributes: Any) -> str:
         """Add an operator, and return the name of its first output."""
@@ -96,6 +98,26 @@ class Graph:
             values_tensor=numpy_helper.from_array(values.astype(np.int64)),
             default_tensor=numpy_helper.from_array(np.array([default], np.int64)),
         )  # fmt: skip
+
+    def either(self, condition: str, then: Callable[[], str], otherwise: str, dtype: Any) -> str:
+        """Return what `then` adds where a condition () is true, else `otherwise`; only one of them is computed."""
+        from onnx import helper
+
+        outer, self.nodes = self.nodes, []
+        try:
+            name = then()
+            inner = self.nodes
+        finally:
+            self.nodes = outer
+        found, same = helper.make_tensor_value_info(name, _type(dtype), None), self.inner("same")
+        kept = helper.make_node("Identity", [otherwise], [same])
+        branches = {
+            "then_branch": helper.make_graph(inner, "then", [], [found]),
+            "else_branch": helper.make_graph(
+                [kept], "else", [], [helper.make_tensor_value_info(same, _type(dtype), None)]
+            ),
+        }
+        return self.op("If", condition, **branches)
 
     def embed(self, model: Any, prefix: str, inputs: Mapping[str, str]) -> list[str]:
         """Add all of another model, whose inputs are values of this graph by name; returns the names of its outputs."""

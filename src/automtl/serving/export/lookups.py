@@ -78,9 +78,15 @@ def looked_up_texts(graph: Graph, texts: str, known: Known) -> str:
     words |= places
     codes = graph.mapped(texts, np.array(list(words), object), np.array(list(words.values()), np.int64), known.unknown)
     unknown = graph.op("Equal", codes, graph.constant(known.unknown, np.int64))
-    rows = graph.op("Reshape", graph.op("NonZero", unknown), graph.constant([-1], np.int64))  # (K,)
-    odd = graph.op("Gather", texts, rows, axis=0)
-    return graph.op("ScatterElements", codes, rows, _other_forms(graph, odd, known), axis=0)
+    places_of = graph.op("NonZero", unknown)  # (1, K)
+
+    def with_other_forms() -> str:
+        rows = graph.op("Reshape", places_of, graph.constant([-1], np.int64))  # (K,)
+        odd = graph.op("Gather", texts, rows, axis=0)
+        return graph.op("ScatterElements", codes, rows, _other_forms(graph, odd, known), axis=0)
+
+    some = graph.op("Greater", graph.op("Size", places_of), graph.constant(0, np.int64))
+    return graph.either(some, with_other_forms, codes, np.int64)
 
 
 def _other_forms(graph: Graph, texts: str, known: Known) -> str:

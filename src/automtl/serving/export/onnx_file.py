@@ -90,6 +90,22 @@ def encoder_model(encoder: Encoder) -> tuple[Any, Columns]:
     return graph.model({}, "automtl: raw columns to encoded inputs"), columns
 
 
+def scorer_model(predictor: Predictor) -> Any:
+    """Build the model of ONNX from encoded inputs, named as `encoder_model` names its outputs, to scores."""
+    graph, layout = Graph(), predictor.encoder.layout
+    features = Encoded(
+        graph.input(CATEGORICAL, np.int64, [ROWS, len(layout.categorical)], "ids"),
+        graph.input(NUMERIC, np.float32, [ROWS, layout.num_numeric], "numbers"),
+        tuple(
+            graph.input(f"list.{place}", np.int64, [ROWS, f"length {place}"], "ids")
+            for place in range(len(layout.lists))
+        ),
+    )
+    for name, value in scores(graph, _logits(graph, predictor, features), predictor.schema.tasks).items():
+        graph.output(name, value, np.float64, [ROWS])
+    return graph.model({}, "automtl: encoded inputs to scores")
+
+
 def _logits(graph: Graph, predictor: Predictor, features: Encoded) -> str:
     """Return the logits, (N, T), of the model or of the ensemble."""
     network, layout = predictor.network, predictor.encoder.layout

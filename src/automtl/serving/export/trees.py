@@ -10,7 +10,6 @@ import numpy as np
 from automtl.ensemble.boosted_trees import BoostedTrees
 from automtl.ensemble.forest import Forest, Missing
 from automtl.ensemble.tree_inputs import TreeInputs
-from automtl.ensemble.trees import TreeModel
 from automtl.errors import SettingsError
 from automtl.serving.export.features import Encoded
 from automtl.serving.export.graph import ML, Graph
@@ -20,16 +19,21 @@ SUM = 1  # how trees are joined
 
 
 def tree_logits(graph: Graph, model: BoostedTrees, features: Encoded, numbers: int, lists: int) -> str:
-    """Return the logits, (N, T) float32, of trees that read the first `numbers` columns and first `lists`.
+    """Return the logits, (N, T) float32, of trees that read the first `numbers` columns and first `lists`."""
+    matrix = tree_matrix(graph, model.inputs, features, numbers, lists)
+    return _sums(graph, model.forest, _with_tables(graph, model, features, matrix))
 
-    Raises SettingsError for trees that are not kept as arrays.
-    """
-    if not isinstance(model, TreeModel):
-        raise SettingsError(
-            f"the trees of {type(model).__name__} count ids while they score, for which ONNX has no operator; "
-            "fit without model 'catboost' (LightGBM's trees can be exported), or use 'automtl distill'"
-        )
-    return _sums(graph, model.forest, tree_matrix(graph, model.inputs, features, numbers, lists))
+
+def _with_tables(graph: Graph, model: BoostedTrees, features: Encoded, matrix: str) -> str:
+    """Join the columns that are looked up by ids, as in CatBoost's trees, to the inputs of trees."""
+    tables = model.tables
+    if not tables.num_tables:
+        return matrix
+    fields = np.array(model.inputs.kept)[tables.table_field]
+    ids = graph.op("Gather", features.categorical, graph.constant(fields, np.int64), axis=1)  # (N, tables)
+    places = graph.op("Add", ids, graph.constant(tables.table_start[:-1].reshape(1, -1), np.int64))
+    looked_up = graph.op("Gather", graph.constant(tables.table_value, np.float32), places)
+    return graph.op("Concat", matrix, looked_up, axis=1)
 
 
 def tree_matrix(graph: Graph, inputs: TreeInputs, features: Encoded, numbers: int, lists: int) -> str:

@@ -1,0 +1,115 @@
+"""The folder of a fit that is not finished: its states, from which the same fit goes on."""
+
+from __future__ import annotations
+
+import json
+import platform
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from automtl._version import __version__
+from automtl.config import Settings
+from automtl.errors import FileError
+from automtl.system.files import json_bytes, locked, remove_unfinished
+from automtl.system.journal import Journal, recording
+from automtl.system.manifest import UNFINISHED
+from automtl.system.progress import Callback, Notice
+from automtl.tables.schema import Schema
+
+NOT_RESULTS = (
+    "budget.time_limit",
+    "budget.save_every",
+    "trackers",
+    "tracker_folder",
+    "tracking_uri",
+)  # settings that may change meanwhile
+
+
+def unfinished_folder(out: Path) -> Path:
+    """Return the folder in which a fit into `out` keeps its states until it is finished."""
+    return out.with_name(f"{out.name}.unfinished")
+
+
+def identity(settings: Settings, seed: int, schema: Schema, digest: str) -> dict[str, Any]:
+    """Return all that decides the result of a fit, as plain values by name."""
+    values = {f"settings: {name}": value for name, value in _flat(settings.to_dict()) if name not in NOT_RESULTS}
+    own = {"seed": seed, "table": digest, "schema": schema.to_dict(), "automtl": __version__}
+    machine = {"torch": torch.__version__, "processor": platform.machine(), "threads": torch.get_num_threads()}
+    return {name: _plain(value) for name, value in (values | own | machine).items()}
+
+
+@contextmanager
+def recorded(
+    out: Path,
+    what: Mapping[str, Any],
+    seconds: float,
+    suspended: Callable[[], bool],
+    callback: Callback,
+    *,
+    overwrite: bool,
+) -> Iterator[Journal]:
+    """Record the steps of the block in the folder of an unfinished fit, and remove it where the block ends well.
+
+    what: the identity of the fit; seconds: the time between two states of a training. States that are there are those
+    of the same fit, which goes on from them. Raises FileError where they are of another one, unless they are to be
+    overwritten, or where another process works there.
+    """
+    folder = unfinished_folder(out)
+    if folder.exists() and not UNFINISHED.matches(folder) and any(one.name != ".lock" for one in folder.iterdir()):
+        raise FileError(f"'{folder}', where the states of the fit would lie, holds something else; move it away")
+    with locked(folder):
+        _open(folder, what, overwrite)
+        journal = Journal(folder, seconds, suspended)
+        if journal.finished:
+            callback(Notice(f"going on with the fit that was stopped: {journal.finished} of its steps are done"))
+        with recording(journal):
+            yield journal
+        for note in journal.notes:
+            callback(Notice(note))
+        for path in folder.iterdir():
+            if path.name != ".lock":
+                path.unlink()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def _open(folder: Path, what: Mapping[str, Any], overwrite: bool) -> None:
+    """Check that the states in a folder are of this fit, or empty the folder for it."""
+    there = UNFINISHED.read(folder)["identity"] if UNFINISHED.matches(folder) else None
+    if there == what:
+        remove_unfinished(folder)
+        return
+    if there is not None and not overwrite:
+        name = next(one for one in {**what, **there} if there.get(one) != what.get(one))
+        raise FileError(
+            f"'{folder}' holds the states of an unfinished fit with another {name}: {_short(there.get(name))}, now "
+            f"{_short(what.get(name))}; give that fit's command to go on with it, or remove the folder (or pass "
+            "--overwrite) to begin anew"
+        )
+    for path in folder.iterdir():
+        if path.name != ".lock":
+            path.unlink()
+    UNFINISHED.write(folder, {"identity": dict(what)})
+
+
+def _flat(values: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield nested values by their names with dots."""
+    for name, value in values.items():
+        if isinstance(value, Mapping) and value:
+            yield from _flat(value, f"{within}{name}.")
+        else:
+            yield f"{within}{name}", value
+
+
+def _plain(value: Any) -> Any:
+    """Return a value as JSON gives it back."""
+    return json.loads(json_bytes(value))
+
+
+def _short(value: Any) -> str:
+    text = str(value)
+    return text if len(text) <= 60 else f"{text[:57]}..."

@@ -1,0 +1,228 @@
+"""The record of a long computation: states of its steps on disk, from which the same computation goes on.
+
+A computation is a sequence of steps that depends on nothing but its input and seed. Done again, it asks for the same
+steps in the same order: those that are recorded as finished give back what they gave, one that was stopped goes on from
+its last state, and the others are done for the first time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import time
+import warnings
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors import torch as safe_torch
+from torch import Tensor
+
+from automtl.errors import FileError
+from automtl.system.deadline import Suspended
+from automtl.system.files import write_whole
+
+SECONDS = 60.0  # between two states of a step
+PAUSE = 2.0  # seconds of work that a step saves where it may pause
+SHARE = 0.02  # of the time, at most, in which states are written
+KEPT = 2  # newest states of a step: where one is damaged, the one before is there
+DIGEST = 16  # characters of a state's SHA-256 in its file's name
+
+
+@dataclass(frozen=True)
+class State:
+    """A state of a step. `values`: plain ones, as JSON has them; `final`: whether the step is finished."""
+
+    values: Mapping[str, Any]
+    tensors: Mapping[str, Tensor]
+    final: bool
+
+
+class Step:
+    """One step of a computation. `state`: the last one that is recorded, if there is one that can be read."""
+
+    def __init__(self, journal: Journal | None, number: int, identity: str) -> None:
+        self.journal, self.number, self.identity = journal, number, identity
+        self.saved, self.cost = time.monotonic(), 0.0
+        self.state = None if journal is None else journal.read(number, identity)
+
+    @property
+    def due(self) -> bool:
+        """Tell whether it is time to save a state."""
+        return self._worked(self.journal.seconds) if self.journal is not None else False
+
+    @property
+    def due_to_pause(self) -> bool:
+        """Tell whether a state is worth saving in a step that may now wait for others."""
+        return self._worked(min(PAUSE, self.journal.seconds)) if self.journal is not None else False
+
+    def _worked(self, seconds: float) -> bool:
+        assert self.journal is not None
+        return self.journal.suspended() or time.monotonic() - self.saved >= max(seconds, self.cost / SHARE)
+
+    def save(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor], *, final: bool = False) -> None:
+        """Write a state, whole or not at all; the last states are kept. Where it cannot be written, a warning says so.
+
+        tensors: of any device and layout, copied when they are written.
+        """
+        if self.journal is not None:
+            start = time.monotonic()
+            self.journal.write(self.number, self.identity, State(values, tensors, final))
+            self.saved = time.monotonic()
+            self.cost = self.saved - start
+            self.journal.end_if_suspended()
+
+
+class Journal:
+    """The recorded steps of one computation in a folder.
+
+    `seconds`: the time between two states of a step; `suspended`: tells whether the computation should save its state
+    and end.
+    """
+
+    def __init__(self, folder: Path, seconds: float = SECONDS, suspended: Callable[[], bool] = lambda: False) -> None:
+        self.folder, self.seconds, self.suspended = folder, seconds, suspended
+        self.count, self.notes = 0, list[str]()
+        self.earlier, self.start = max(map(_elapsed, folder.glob("*.safetensors")), default=0.0), time.monotonic()
+
+    @property
+    def elapsed(self) -> float:
+        """The seconds of the computation, of the processes before this one, too."""
+        return self.earlier + time.monotonic() - self.start
+
+    def end_if_suspended(self) -> None:
+        """Raise Suspended where the computation should end."""
+        if self.suspended():
+            raise Suspended
+
+    def step(self, identity: str) -> Step:
+        """Begin the next step. Where another one is recorded in its place, the record ends before it."""
+        self.end_if_suspended()
+        number, self.count = self.count, self.count + 1
+        return Step(self, number, identity)
+
+    @property
+    def finished(self) -> int:
+        """The number of steps that are recorded as finished."""
+        return len({path.name[:5] for path in self.folder.glob("?????.*.final.*.safetensors")})
+
+    def files(self, number: int) -> list[Path]:
+        """Return the files of a step's states, the newest first."""
+        return sorted(self.folder.glob(f"{number:05d}.*.safetensors"), reverse=True)
+
+    def read(self, number: int, identity: str) -> State | None:
+        """Read the newest state of a step that is whole; None where there is none."""
+        for place, path in enumerate(self.files(number)):
+            found = _read(path)
+            if found is None:
+                self.notes.append(f"'{path}' is damaged; " + ("going on from the state before" if not place else ""))
+            elif found[0] == identity:
+                return found[1]
+            else:
+                self._forget(number)
+        return None
+
+    def write(self, number: int, identity: str, state: State) -> None:
+        """Write a state of a step, and remove those that are too old."""
+        there = self.files(number)
+        count = int(there[0].name.split(".")[1]) + 1 if there else 0
+        values = json.dumps(
+            {"identity": identity, "values": state.values, "final": state.final, "elapsed": self.elapsed}
+        )
+        solid = {name: one.detach().cpu().contiguous().clone() for name, one in state.tensors.items()}
+        content = safe_torch.save(solid, {"state": values})
+        kind = "final" if state.final else "going"
+        name = f"{number:05d}.{count:06d}.{kind}.{hashlib.sha256(content).hexdigest()[:DIGEST]}.safetensors"
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            write_whole(self.folder / name, content)
+        except (FileError, OSError) as error:
+            warnings.warn(f"the state of this computation cannot be saved ({error}); it goes on", stacklevel=2)
+            return
+        for path in there[KEPT - 1 :]:
+            with suppress(OSError):
+                path.unlink()
+
+    def _forget(self, number: int) -> None:
+        """Remove the record from a step on, since another computation wrote it."""
+        for path in self.folder.glob("*.safetensors"):
+            if path.name[:5].isdigit() and int(path.name[:5]) >= number:
+                path.unlink(missing_ok=True)
+
+
+def _read(path: Path) -> tuple[str, State] | None:
+    """Read a state and the identity of its step; None where the file is damaged."""
+    try:
+        if hashlib.sha256(path.read_bytes()).hexdigest()[:DIGEST] != path.name.split(".")[3]:
+            return None
+        with safe_open(path, "pt") as file:
+            values = json.loads((file.metadata() or {})["state"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        return values["identity"], State(values["values"], tensors, bool(values["final"]))
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError, IndexError):
+        return None
+
+
+def under(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Put a name and a dot before the names of tensors."""
+    return {f"{name}.{one}": tensor for one, tensor in tensors.items()}
+
+
+def below(name: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Return the tensors whose names begin with a name and a dot, without these."""
+    return {one.removeprefix(f"{name}."): tensor for one, tensor in tensors.items() if one.startswith(f"{name}.")}
+
+
+def optimizer_tensors(optimizer: torch.optim.Optimizer) -> dict[str, Tensor]:
+    """Return the moments of an optimizer by the number of the parameter and their name."""
+    state = optimizer.state_dict()["state"]
+    return {
+        f"{place}.{name}": one for place, own in state.items() for name, one in own.items() if isinstance(one, Tensor)
+    }
+
+
+def load_optimizer(optimizer: torch.optim.Optimizer, tensors: Mapping[str, Tensor]) -> None:
+    """Give an optimizer the moments that `optimizer_tensors` returned, of which it keeps copies."""
+    state: dict[int, dict[str, Tensor]] = {}
+    for name, value in tensors.items():
+        place, moment = name.split(".")
+        state.setdefault(int(place), {})[moment] = value.clone()
+    optimizer.load_state_dict({"state": state, "param_groups": optimizer.state_dict()["param_groups"]})
+
+
+def _elapsed(path: Path) -> float:
+    """Read the seconds of the computation when a state was written; 0 where the file is damaged."""
+    with suppress(OSError, SafetensorError, ValueError, KeyError, TypeError), safe_open(path, "pt") as file:
+        return float(json.loads(file.metadata()["state"])["elapsed"])
+    return 0.0
+
+
+_current: ContextVar[Journal | None] = ContextVar("journal", default=None)
+
+
+@contextmanager
+def recording(journal: Journal | None) -> Iterator[None]:
+    """Let the work inside the block record its steps in this journal."""
+    token = _current.set(journal)
+    try:
+        yield
+    finally:
+        _current.reset(token)
+
+
+def begin_step(identity: str) -> Step:
+    """Begin a step of the present computation; outside of `recording` nothing is recorded."""
+    journal = _current.get()
+    return Step(None, 0, identity) if journal is None else journal.step(identity)
+
+
+def end_if_suspended() -> None:
+    """Raise Suspended where the present computation should end. For work that has no state of its own to save."""
+    journal = _current.get()
+    if journal is not None:
+        journal.end_if_suspended()

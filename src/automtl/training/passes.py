@@ -1,0 +1,125 @@
+"""Passes over the training rows, from any place in them. T tasks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from itertools import islice
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from automtl.features.batch import Batch, Features, iterate
+from automtl.system.deadline import current_deadline
+from automtl.system.hardware import device_of, precision
+from automtl.training.balancing import find_balancing
+from automtl.training.hooks import HasMembers, HasPenalty
+from automtl.training.losses import MultiTaskLoss
+from automtl.training.settings import TrainingSettings
+from automtl.training.updates import Updates
+
+
+@dataclass
+class Place:
+    """A place in the passes, between two batches.
+
+    `batches`: of this epoch that are done; `order`: the state of the generator at its start; `rows`: of all epochs;
+    `total`: the sum (T,) of the losses of the `steps` since the last evaluation, and `due`: the rows at which the next
+    one is.
+    """
+
+    order: Tensor
+    total: Tensor
+    due: int
+    epoch: int = 0
+    batches: int = 0
+    rows: int = 0
+    steps: int = 0
+
+    @staticmethod
+    def first(seed: int, tasks: int, settings: TrainingSettings, device: torch.device) -> Place:
+        """Return the place before the first batch."""
+        order = torch.Generator().manual_seed(seed).get_state()
+        return Place(order, torch.zeros(tasks, device=device), settings.evaluate_every)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """Return the tensors of the place, by name."""
+        return {"order": self.order, "total": self.total}
+
+    def values(self) -> dict[str, int]:
+        """Return the numbers of the place, by name."""
+        return {name: getattr(self, name) for name in ("due", "epoch", "batches", "rows", "steps")}
+
+    @staticmethod
+    def of(values: dict[str, int], tensors: dict[str, Tensor], device: torch.device) -> Place:
+        """Return the place that `values` and `tensors` describe."""
+        return Place(tensors["order"], tensors["total"].to(device), **values)
+
+
+class Passes:
+    """Trains a model on batches of its rows, and stops where an evaluation is due."""
+
+    def __init__(
+        self, model: nn.Module, train: Batch, loss: MultiTaskLoss, updates: Updates, settings: TrainingSettings
+    ) -> None:
+        self.model, self.train, self.updates, self.settings = model, train, updates, settings
+        self.device = device_of(model)
+        self.loss = loss.to(self.device)
+        self.balancing = find_balancing(settings, model, loss.weights)
+        self.losses_of = _losses(model, loss, settings, self.device)
+
+    def run(self, place: Place, after_step: Callable[[], None]) -> Iterator[tuple[int, int, float]]:
+        """Yield epoch, rows so far and mean training loss whenever an evaluation is due, from a place on.
+
+        The place moves along; it stands behind what is yielded. `after_step` is called between two batches.
+        """
+        generator, deadline = torch.Generator(), current_deadline()
+        while place.epoch < self.settings.epochs:
+            generator.set_state(place.order)
+            self.model.train()
+            for batch in islice(iterate(self.train, self.settings.batch_size, generator), place.batches, None):
+                self._step(batch, place)
+                if deadline.passed:
+                    break
+                if place.due <= place.rows < (place.epoch + 1) * len(self.train) - self.settings.evaluate_every // 2:
+                    yield self._evaluation(place, place.epoch)
+                after_step()
+            self.balancing.after_epoch()
+            epoch, place.epoch, place.batches, place.order = place.epoch, place.epoch + 1, 0, generator.get_state()
+            yield self._evaluation(place, epoch)
+            if deadline.passed:
+                break
+
+    def _step(self, batch: Batch, place: Place) -> None:
+        again = partial(self.losses_of, batch if self.device.type == "cpu" else batch.to(self.device))
+        losses = again()
+        self.updates.step(self.balancing.total(losses))
+        self.balancing.after_step(again)
+        place.total += losses.detach()
+        place.steps, place.batches, place.rows = place.steps + 1, place.batches + 1, place.rows + len(batch)
+
+    def _evaluation(self, place: Place, epoch: int) -> tuple[int, int, float]:
+        """Return what is known of an evaluation, and begin to count anew."""
+        found = epoch, place.rows, float(place.total @ self.loss.weights) / max(place.steps, 1)
+        place.due, place.total = place.rows + self.settings.evaluate_every, torch.zeros_like(place.total)
+        place.steps = 0
+        return found
+
+
+def _losses(
+    model: nn.Module, loss: MultiTaskLoss, settings: TrainingSettings, device: torch.device
+) -> Callable[[Batch], Tensor]:
+    """Make a function from a batch to its losses (T,), in the precision of the settings."""
+    called: Callable[[Features], Tensor] = model.member_logits if isinstance(model, HasMembers) else model
+    run: Any = torch.compile(called) if settings.compile else called
+    numbers = precision(settings.precision, device)
+
+    def losses(batch: Batch) -> Tensor:
+        with numbers:
+            logits = run(batch.features)
+        found = loss.per_task(logits.float(), batch)
+        return found + model.penalty(logits.float()) if isinstance(model, HasPenalty) else found
+
+    return losses
