@@ -74,12 +74,16 @@ class Batcher(Generic[Found]):
             if len(self._waiting) >= self.settings.max_queue:
                 raise busy(f"{len(self._waiting)} requests wait for model '{self.name}'; try again later")
             self._waiting.append(request)
-            self._changed.notify()
+        loop.call_soon(self._wake)  # after those that came at the same time, so that they are scored together
         try:
             async with asyncio.timeout(timeout):
                 return await answer
         except TimeoutError:
             raise Problem(504, f"not scored within {timeout:g} s; send fewer rows, or try again later") from None
+
+    def _wake(self) -> None:
+        with self._changed:
+            self._changed.notify()
 
     def close(self) -> None:
         """Take no more requests, answer those that wait, and end the thread. It may be called twice."""
