@@ -18,6 +18,7 @@ from automtl.serving.server.scoring import Row
 from automtl.serving.server.settings import ServerSettings
 
 Found = TypeVar("Found")
+LOST_S = 1.0  # after which a batch begins without its loop, which may have been stopped
 ROUNDS = 3  # of the event loop: read what has arrived, check it, and put it into the queue
 
 
@@ -116,7 +117,8 @@ class Batcher(Generic[Found]):
                 else:
                     self._idle = True
                 while not self._go and not self._closed:
-                    self._changed.wait()
+                    if not self._changed.wait(LOST_S) and self._waiting:
+                        break
                 if queue and self.settings.max_wait_ms and self._waiting:
                     self._fill()
                 batch, self._go = self._taken(), False
