@@ -11,12 +11,13 @@ import polars as pl
 import pytest
 
 from automtl.config import make_settings
-from automtl.errors import FileError, SchemaError
+from automtl.errors import FileError, SchemaError, SettingsError
 from automtl.experiment import ColumnRoles, fit_table
 from automtl.experiment.refit import REFUSALS, refit_model
 from automtl.experiment.update import update_model
 from automtl.predictor import Predictor
-from automtl.system.progress import Progress
+from automtl.system.manifest import MODEL, checksums
+from automtl.system.progress import Notice, Progress
 from automtl.tables.history import SequenceHistory
 from automtl.tables.schema import Schema
 from tests.experiment.test_history_selection import moody_log, moody_schema
@@ -30,6 +31,7 @@ QUICK: dict[str, Any] = {
     "training": {"epochs": 3, "batch_size": 256, "learning_rate": 0.01},
     "network": {"embedding_size": 8, "width": 16, "towers": [8]}, "selection": {"boosted_trees": "one"},
 }  # fmt: skip
+ALONE = QUICK | {"ensemble": False}
 TIMED = QUICK | {"ensemble": False, "encoder": {"prune_histories": False}}
 
 
@@ -51,18 +53,25 @@ def shifted(seed: int, rows: int, sign: float = 1.0) -> pl.DataFrame:
 @pytest.fixture(scope="module")
 def model(log: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("models") / "present"
+    fit_table(log, ["a", "b"], settings=make_settings(ALONE), out=folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def ensemble(log: pl.DataFrame, model: Path) -> Path:
+    folder = model.with_name("ensemble")
     run = fit_table(log, ["a", "b"], settings=make_settings(QUICK), out=folder)
     assert len(run.predictor.spec.members) > 1
     return folder
 
 
-def test_a_warm_refit_on_the_same_rows_is_not_worse(log: pl.DataFrame, model: Path, tmp_path: Path) -> None:
-    before = contents(model)
-    found = refit_model(model, log, warm=True, if_better=True, out=tmp_path / "same")
+def test_a_warm_refit_on_the_same_rows_is_not_worse(log: pl.DataFrame, ensemble: Path, tmp_path: Path) -> None:
+    before = contents(ensemble)
+    found = refit_model(ensemble, log, warm=True, if_better=True, out=tmp_path / "same")
     assert found.taken and found.folder == tmp_path / "same"
     gain = found.acceptance.values["mtl_loss"]["gain"]
     assert gain["low"] <= gain["mean"] <= gain["high"] and abs(gain["mean"]) < 0.02
-    assert contents(model) == before
+    assert contents(ensemble) == before
     assert Predictor.load(tmp_path / "same").predict(log[:5]).shape == (5, 2)
     assert (tmp_path / "same" / "report.html").is_file()
 
@@ -96,7 +105,12 @@ def test_one_spoiled_task_is_named(model: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     table = shifted(3, 2500)
     spoiled = table.with_columns(pl.Series("b", rng.permutation(table["b"].to_numpy())))
-    found = refit_model(model, spoiled, if_better=True, out=tmp_path / "new")
+    (model / REFUSALS).unlink(missing_ok=True)
+    (model / REFUSALS).mkdir()  # so that it cannot be written
+    events: list[object] = []
+    found = refit_model(model, spoiled, if_better=True, out=tmp_path / "new", callback=events.append)
+    (model / REFUSALS).rmdir()
+    assert any(isinstance(one, Notice) and "not written down" in one.text for one in events)
     assert not found.taken and any("little of task 'b'" in reason for reason in found.acceptance.reasons)
 
 
@@ -192,6 +206,20 @@ def test_a_model_that_changed_meanwhile_is_not_replaced(log: pl.DataFrame, model
 
     with pytest.raises(FileError, match="changed while it was refitted"):
         refit_model(tmp_path / "model", log, callback=change)
+
+
+def test_settings_of_the_folder_import_nothing_that_is_not_allowed(
+    log: pl.DataFrame, ensemble: Path, tmp_path: Path
+) -> None:
+    copied(ensemble, tmp_path / "model")
+    path = tmp_path / "model" / "history.json"
+    history = json.loads(path.read_text())
+    for row in history["leaderboard"]:
+        row["settings"] = {"balancing": "antigravity:Mine"}
+    path.write_text(json.dumps(history))
+    MODEL.write(tmp_path / "model", {}, checksums(tmp_path / "model", contents(ensemble).keys() - {"manifest.json"}))
+    with pytest.raises(SettingsError, match="--allow antigravity"):
+        refit_model(tmp_path / "model", log)
 
 
 def test_mistakes_are_named(log: pl.DataFrame, model: Path, tmp_path: Path) -> None:

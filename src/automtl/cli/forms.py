@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from automtl.cli.app import app
-from automtl.cli.options import ModelArgument
+from automtl.cli.options import ModelArgument, loading
 
 
 @app.command("card")
+@loading
 def card_command(
     model: ModelArgument,
     out: Annotated[Path | None, typer.Option(help="A file, .md or .html; else it is printed.")] = None,
@@ -24,6 +25,7 @@ def card_command(
 
 
 @app.command("mlflow")
+@loading
 def mlflow_command(
     model: ModelArgument,
     out: Annotated[Path, typer.Option("--out", help="The folder, which MLflow reads.", show_default=False)],

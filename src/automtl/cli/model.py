@@ -20,6 +20,7 @@ from automtl.cli.options import (
 )
 from automtl.cli.progress import Live
 from automtl.cli.show import save, show_metrics, show_run, show_table
+from automtl.errors import SettingsError
 
 
 @app.command("evaluate")
@@ -42,12 +43,22 @@ def evaluate_command(
 @loading
 def update_command(
     model: ModelArgument,
-    log: Annotated[str, typer.Argument(help="Later events with their labels: a table.", show_default=False)],
+    log: Annotated[
+        str | None, typer.Argument(help="Later events with their labels: a table.", show_default=False)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the changed model here, and leave the other.")] = None,
+    events: Annotated[
+        str | None, typer.Option(help="In place of a table: where a server keeps the events of this model.")
+    ] = None,
 ) -> None:
     """Let the histories or target encodings of a saved model take in later events; nothing is trained."""
     from automtl.experiment.update import update_model
 
+    if (log is None) == (events is None):
+        raise SettingsError("give a table of later events, or --events and where a server keeps them")
+    if events is not None:
+        _update_from_events(model, events, out)
+        return
     taken = update_model(model, log, out=out)
     typer.echo(f"{taken.events:,} events taken in: {model if out is None else out}")
     if taken.keys:
@@ -62,6 +73,14 @@ def update_command(
     ):
         if count:
             typer.echo(f"{count:,} {what}", err=True)
+
+
+def _update_from_events(model: Path, events: str, out: Path | None) -> None:
+    from automtl.serving.online.update import update_from_events
+
+    found = update_from_events(model, events, out=out)
+    typer.echo(f"the model knows all events until {found.newest}: {model if out is None else out}")
+    typer.echo(f"{found.open:,} events may still change, and stay open in {events}", err=True)
 
 
 @app.command("inspect")

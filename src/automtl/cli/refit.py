@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from automtl.cli.app import app
-from automtl.cli.options import ModelArgument
+from automtl.cli.options import ModelArgument, loading
 from automtl.cli.progress import Live
 from automtl.cli.show import show_table
 
@@ -16,6 +16,7 @@ KEPT = 3  # the exit code where the present model stays
 
 
 @app.command("refit")
+@loading
 def refit_command(
     model: ModelArgument,
     table: Annotated[str, typer.Argument(help="The new rows, with labels: a table.", show_default=False)],

@@ -173,7 +173,9 @@ def _block(forest: Forest, of_node: np.ndarray, first: int, end: int, leaves: in
     values[tree_of_leaf * leaves + number] = forest.leaf[base + first : base + first + nodes + trees]
     single = np.flatnonzero(np.diff(starts) == 0)
     full = np.concatenate([np.arange(len(levels[0]) if levels else 0), nodes + single])
-    empty = np.setdiff1d(nodes + np.arange(trees * leaves), leaf_place)
+    held = np.zeros(trees * leaves, bool)
+    held[leaf_place - nodes] = True
+    empty = nodes + np.flatnonzero(~held)
     parts, digits = tuple(_parts(forest.tree_task[first:end])), tuple(_digits(forest, of_node, starts, first))
     return Block(first, trees, leaves, nodes, full, empty, tuple(made), values, parts, digits)
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import numpy as np
 
 from automtl.ensemble.forest import Forest
-from automtl.ensemble.forest_bits import ADDED, blocks_of
+from automtl.ensemble.forest_bits import ADDED, Block, blocks_of
 from automtl.ensemble.forest_decisions import Decisions
 from automtl.system.threads import in_threads
 
@@ -21,8 +23,12 @@ class ForestScorer:
         self.children = np.stack([forest.right, forest.left], axis=1).ravel()
         starts, trees = forest.tree_start.astype(np.int64), np.arange(forest.num_trees)
         self.roots = np.where(np.diff(starts) > 0, starts[:-1], -1 - (starts[:-1] + trees))
-        self.blocks = list(blocks_of(forest, self.decisions.of_node))
         self.task_starts = np.searchsorted(forest.tree_task, np.arange(forest.num_tasks + 1))
+
+    @cached_property
+    def blocks(self) -> list[Block]:
+        """Blocks of trees that are scored by bits, which are made when there are many rows for the first time."""
+        return list(blocks_of(self.forest, self.decisions.of_node))
 
     def __call__(self, rows: np.ndarray) -> np.ndarray:
         """Return the scores (B, T), in double, of rows (B, C) float32. Raises ValueError for other types and shapes."""

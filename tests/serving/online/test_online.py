@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +13,7 @@ import numpy as np
 import polars as pl
 import pytest
 
+from automtl.errors import EncodingError, FileError, SettingsError
 from automtl.predictor import Predictor
 from automtl.serving.online import OnlineHistories, Recorded, online
 from tests.serving.online.logs import DELAY, LABELS, behaviour, event, fitted, histories_of, knowing, same, same_state
@@ -77,3 +82,65 @@ def test_inputs_are_those_of_a_replay(
     for one in servers:
         assert same_state(one.state(), histories_of(knowing(model, log)).state)
         one.close()
+
+
+def test_threads_record_at_once_and_each_gets_its_own_answer(
+    log: pl.DataFrame, model: Predictor, tmp_path: Path
+) -> None:
+    known = knowing(model, log[:120])
+    rows = [event(number, log.row(number, named=True)) for number in range(120, 220)]
+    bad = {"event_id": "bad", "row": {"user": 1}}
+    with OnlineHistories.open(tmp_path, known) as online, ThreadPoolExecutor(16) as pool:
+        pairs = [pool.submit(online.record, [one, other]) for one, other in pairwise(rows)]
+        wrong = [pool.submit(online.record, [rows[0], bad]) for _ in range(5)]
+        counts = sum((one.result() for one in pairs), Recorded())
+        assert (counts.events, counts.repeated) == (100, 98)
+        assert all(isinstance(one.exception(), EncodingError) for one in wrong)
+        last = log[-1:].with_columns(moment=pl.col("moment") + 10_000)
+        found = online.histories().of(last, model.encoder.vocabularies)
+        assert same(found, histories_of(known).replayed(last, log[:220], model.encoder.vocabularies))
+
+
+def test_posts_that_wait_are_kept_together(log: pl.DataFrame, model: Predictor, tmp_path: Path) -> None:
+    rows = [event(number, log.row(number, named=True)) for number in range(16)]
+    with OnlineHistories.open(tmp_path, model) as online, ThreadPoolExecutor(16) as pool:
+        with online._lock:
+            waiting = [pool.submit(online.record, [row]) for row in rows]
+            while len(online._posts) < len(rows):
+                time.sleep(0.01)
+        assert [one.result().events for one in waiting] == [1] * 16
+        assert len(online._store.read(0)) == 1
+
+
+def test_what_cannot_be_kept_is_not_counted(
+    log: pl.DataFrame, model: Predictor, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with OnlineHistories.open(tmp_path, model) as online:
+        online._close()
+        with pytest.raises(FileError, match="events"):
+            online.record([event(1, log.row(1, named=True))])
+        assert online.open_events == 0
+
+
+def test_events_that_count_no_more_are_told(log: pl.DataFrame, model: Predictor, tmp_path: Path) -> None:
+    known, row = knowing(model, log[:120]), log.row(150, named=True) | {"click": 1, "buy": None, "play": None}
+    early = row | {"moment": int(log["moment"][0]) - 1}
+    with OnlineHistories.open(tmp_path, known) as online:
+        assert online.record([event(1, early)]) == Recorded(late=1)
+        assert online.record([event(2, row | {"moment": None})]) == Recorded(untimed=1)
+        assert online.record([{"event_id": "e3", "labels": {"buy": 1}}]) == Recorded(waiting=1)
+        assert online.record([event(3, row)]) == Recorded(events=1) and online.waiting == 0
+        assert online.record([event(3, row), {"event_id": "e3", "labels": {"buy": 1}}]) == Recorded(repeated=2)
+        soon, late = row["moment"] + DELAY, row["moment"] + DELAY + 1
+        assert online.record([{"event_id": "e3", "labels": {"buy": 0}, "time": soon}]) == Recorded(labels=1)
+        assert online.record([{"event_id": "e3", "labels": {"buy": 1}, "time": late}]) == Recorded(
+            labels=1, late_labels=1
+        )
+
+
+def test_models_without_histories_are_refused(model: Predictor, tmp_path: Path) -> None:
+    frozen = replace(histories_of(model), plan=replace(histories_of(model).plan, frozen=True))
+    for histories in (None, frozen):
+        other = replace(model, encoder=replace(model.encoder, histories=histories))
+        with pytest.raises(SettingsError, match="no histories that events could change"):
+            OnlineHistories.open(tmp_path, other)

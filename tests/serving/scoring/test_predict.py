@@ -157,6 +157,17 @@ def test_a_killed_process_goes_on_and_ends_with_the_same_bytes(model: Path, tmp_
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
+def test_a_run_that_goes_on_warns_of_all_rows(model: Path, large: pl.DataFrame, tmp_path: Path) -> None:
+    absent = large.with_columns(pl.when(pl.col("row") > 2_500).then(None).otherwise("price").alias("price"))
+    absent.write_parquet(tmp_path / "in.parquet")
+    with pytest.raises(Stop):
+        predict_table(
+            model, str(tmp_path / "in.parquet"), tmp_path / "o.csv", rows_per_piece=1, callback=stopping(2)
+        )  # fmt: skip
+    with pytest.warns(UserWarning, match="column 'price': 64.3 % of the values are missing, at fit 0 %"):
+        predict_table(model, str(tmp_path / "in.parquet"), tmp_path / "o.csv", rows_per_piece=1)
+
+
 @pytest.mark.parametrize("changed", ["input", "options"])
 def test_another_job_begins_anew_and_says_so(
     changed: str, model: Path, large: pl.DataFrame, scores: pl.DataFrame, tmp_path: Path

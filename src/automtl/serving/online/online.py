@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import threading
 import weakref
+from collections import deque
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from automtl.histories.state import State
 from automtl.predictor import Predictor
 from automtl.serving.online.drafts import Recorded
 from automtl.serving.online.events import Change, EventReader, packed, unpacked
-from automtl.serving.online.ledger import Ledger
+from automtl.serving.online.ledger import Ledger, Prepared
 from automtl.serving.online.snapshots import from_bytes, model_of, to_bytes
 from automtl.serving.online.store import Store, open_store
 from automtl.tables.durations import as_seconds
@@ -23,6 +24,23 @@ from automtl.tables.durations import as_seconds
 FLOOR = "floor"
 UNSORTED = 1 << 13  # events that are found by a table of keys before all are sorted
 BATCHES = 100_000  # after which a snapshot takes their place
+
+
+@dataclass
+class Post:
+    """Changes that a thread waits for: what was made of them, or why they cannot be kept."""
+
+    changes: list[Change]
+    prepared: Prepared | None = None
+    error: Exception | None = None
+    done: bool = False
+
+    def prepare(self, ledger: Ledger) -> None:
+        """Read and judge the changes."""
+        try:
+            self.prepared = ledger.prepare(self.changes)
+        except AutomtlError as error:
+            self.error = error
 
 
 class OnlineHistories:
@@ -45,6 +63,7 @@ class OnlineHistories:
         self._store, self._reader, self._wait, self._most = store, reader, wait, most
         self._lock = threading.Lock()
         self._seen = self._saved = 0
+        self._posts: deque[Post] = deque()
         self._close = weakref.finalize(self, store.close)
         with self._lock:
             self._load()
@@ -79,19 +98,50 @@ class OnlineHistories:
         `labels`, those that are known now, of an event whose row came before or will come; `time`, when they were
         known. Raises an AutomtlError that names an event which cannot be read, FileError where nothing can be kept.
         """
-        changes = self._reader.changes(events)
+        post = Post(self._reader.changes(events))
+        self._posts.append(post)
         with self._lock:
+            while not post.done:
+                self._record(self._next_posts())
+        if post.error is not None:
+            raise post.error
+        assert post.prepared is not None
+        return post.prepared.counts
+
+    def _next_posts(self) -> list[Post]:
+        """Take posts that wait, in their order, as long as they are of different events: they are kept together."""
+        found, names = list[Post](), set[str]()
+        while self._posts and names.isdisjoint(own := {one.event_id for one in self._posts[0].changes}):
+            found.append(self._posts.popleft())
+            names |= own
+        return found
+
+    def _record(self, posts: list[Post]) -> None:
+        """Keep posts as one batch, and take them in."""
+        try:
             self._catch_up()
-            prepared = self._ledger.prepare(changes)
-            if prepared.changes:
-                number = self._store.append(packed([change.to_list() for change in prepared.changes]))
-                if number == self._seen + 1:
-                    self._ledger.commit(prepared)
-                    self._seen, self._now = number, self._ledger.histories()
-                else:  # another process was quicker
-                    self._catch_up()
-                self._tidy()
-        return prepared.counts
+            for post in posts:
+                post.prepare(self._ledger)
+            ready = [post.prepared for post in posts if post.prepared is not None]
+            kept = [change.to_list() for one in ready for change in one.changes]
+            if kept:
+                self._keep(packed(kept), ready)
+        except Exception as error:
+            for post in posts:
+                post.error = post.error or error
+        finally:
+            for post in posts:
+                post.done = True
+
+    def _keep(self, batch: bytes, ready: list[Prepared]) -> None:
+        number = self._store.append(batch)
+        if number == self._seen + 1:
+            for one in ready:
+                self._ledger.commit(one)
+            self._seen, self._now = number, self._ledger.histories()
+        else:  # another process was quicker
+            self._catch_up()
+        self._tidy()
 
     def histories(self) -> Histories:
         """Return the histories with all that was recorded, by other processes, too."""

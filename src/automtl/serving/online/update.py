@@ -2,15 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from automtl.histories.state import moment
 from automtl.predictor import Predictor, rewrite_encoder
 from automtl.serving.online.online import OnlineHistories
 
 
-def update_from_events(folder: Path | str, where: Path | str, *, out: Path | str | None = None) -> int:
-    """Write a saved model with the histories after all events of a store; returns how many events may still change.
+@dataclass(frozen=True)
+class Updated:
+    """The time of the newest event that a folder knows now, and how many events may still change."""
+
+    newest: str
+    open: int
+
+
+def update_from_events(folder: Path | str, where: Path | str, *, out: Path | str | None = None) -> Updated:
+    """Write a saved model with the histories after all events of a store.
 
     The folder, or `out` in its place, then says without the store what the server says with it. The store keeps a
     snapshot and what may still change; servers may run meanwhile, and may begin again with either folder. Raises an
@@ -23,4 +32,4 @@ def update_from_events(folder: Path | str, where: Path | str, *, out: Path | str
         updated = replace(histories, state=online.state())
         rewrite_encoder(Path(folder), replace(predictor.encoder, histories=updated), Path(out or folder))
         online.save(updated)
-        return online.open_events
+        return Updated(moment(updated.state.newest), online.open_events)
