@@ -17,7 +17,7 @@ from automtl.experiment.refit import REFUSALS, refit_model
 from automtl.experiment.update import update_model
 from automtl.predictor import Predictor
 from automtl.system.manifest import MODEL, checksums
-from automtl.system.progress import Progress
+from automtl.system.progress import Notice, Progress
 from automtl.tables.history import SequenceHistory
 from automtl.tables.schema import Schema
 from tests.experiment.test_history_selection import moody_log, moody_schema
@@ -105,7 +105,12 @@ def test_one_spoiled_task_is_named(model: Path, tmp_path: Path) -> None:
     rng = np.random.default_rng(0)
     table = shifted(3, 2500)
     spoiled = table.with_columns(pl.Series("b", rng.permutation(table["b"].to_numpy())))
-    found = refit_model(model, spoiled, if_better=True, out=tmp_path / "new")
+    (model / REFUSALS).unlink(missing_ok=True)
+    (model / REFUSALS).mkdir()  # so that it cannot be written
+    events: list[object] = []
+    found = refit_model(model, spoiled, if_better=True, out=tmp_path / "new", callback=events.append)
+    (model / REFUSALS).rmdir()
+    assert any(isinstance(one, Notice) and "not written down" in one.text for one in events)
     assert not found.taken and any("little of task 'b'" in reason for reason in found.acceptance.reasons)
 
 

@@ -79,6 +79,20 @@ def test_the_folder_has_signature_and_example_and_no_pickle(saved: Path, model: 
     np.testing.assert_array_equal(scores.to_numpy(), expected.to_numpy())
 
 
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.parametrize("count", [9, 100])
+def test_mlflow_takes_numbers_ids_and_missing_values_of_any_type(
+    saved: Path, model: Path, rows: pl.DataFrame, count: int
+) -> None:
+    import mlflow.pyfunc
+
+    loaded, predictor = mlflow.pyfunc.load_model(str(saved)), Predictor.load(model)
+    whole = rows.head(count).with_columns(price=pl.col("hour") + 1, user_id=pl.col("user_id").cast(pl.String))
+    for table in (rows.head(count), whole):
+        scores = loaded.predict(table.to_pandas())
+        np.testing.assert_array_equal(scores.to_numpy(), predictor.predict(table).to_numpy())
+
+
 @pytest.fixture
 def address(saved: Path) -> Iterator[str]:
     """The address of a real process of `mlflow models serve`."""

@@ -22,6 +22,8 @@ from automtl.training.losses import MultiTaskLoss, task_means
 from automtl.training.metrics import primary_metric
 
 DRAWS = 1000
+LEAST_DRAWS = 200
+WORK = 400_000_000  # losses that all draws together read, as long as there are LEAST_DRAWS
 KEPT_SKILL = 0.5  # least share of the recorded skill on a task that a refitted model must have
 LEAST_SKILL = 0.01  # recorded skill below which a task is not judged by it
 
@@ -99,7 +101,8 @@ def _draws(sums: np.ndarray, weights: np.ndarray, seed: int) -> np.ndarray:
 
     models, tasks, units = sums.shape
     statistics = [partial(mean, model, task) for model in range(models) for task in range(tasks)]
-    found = paired_bootstrap(statistics, units, draws=DRAWS, seed=seed, threads=os.cpu_count() or 1)
+    count = min(DRAWS, max(LEAST_DRAWS, WORK // (units * len(statistics))))
+    found = paired_bootstrap(statistics, units, draws=count, seed=seed, threads=os.cpu_count() or 1)
     return found.reshape(-1, models, tasks)
 
 

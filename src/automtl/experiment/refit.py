@@ -32,7 +32,7 @@ from automtl.system.deadline import Deadline, ending
 from automtl.system.files import json_bytes, read_json, write_whole
 from automtl.system.manifest import MANIFEST, MODEL
 from automtl.system.memory import keep_freed_memory, peak_memory_bytes
-from automtl.system.progress import Callback, ignore
+from automtl.system.progress import Callback, Notice, ignore
 from automtl.system.trust import names_of_folder
 from automtl.tables.columns import ColumnRoles
 from automtl.tables.quality import Findings
@@ -80,23 +80,24 @@ def refit_model(
     target, overwrite = (folder, True) if out is None else (Path(out), overwrite)
     MODEL.require_free(target, overwrite)
     present, recorded = Predictor.load(folder), RecordedFit.read(folder)
-    version = (folder / MANIFEST).read_bytes()
+    version, refused = (folder / MANIFEST).read_bytes(), read_refusals(folder)
     rows, settings = open_rows(source, present, recorded, warm=warm)
     callback(Findings(rows.findings(recorded.seed)))
-    with data_loader(settings.data_loader, target) as loader, ending(Deadline(settings.budget.time_limit)):
+    with data_loader(settings.data_loader, target) as loader, ending(Deadline(settings.budget.time_limit)) as deadline:
         refitting = Refitting(present, recorded, settings, EncodedSource(rows, loader), warm, callback)
         with names_of_folder():  # settings and models of the run are data, too
             run, acceptance = refitting.run()
     taken = acceptance.accepted or not if_better
     lineage = refitting.lineage() | {"table": describe_table(source, rows.digest), "taken": taken}
     run.settings["table"] = lineage["table"]
+    run.metrics["ended_early"] = deadline.passed
     run.metrics["seconds"]["total"] = time.perf_counter() - start
     if not taken:
-        write_refusal(folder, lineage | {"comparison": acceptance.to_dict()})
+        note_refusal(folder, [*refused, lineage | {"comparison": acceptance.to_dict()}], callback)
         return Refit(run, acceptance, False, folder)
     if (folder / MANIFEST).read_bytes() != version:
         raise FileError(f"the model in '{folder}' was changed while it was refitted; refit it again")
-    run.history["refit"] = lineage | {"refused": read_refusals(folder)}
+    run.history["refit"] = lineage | {"refused": refused}
     return Refit(run.save(target, overwrite=overwrite), acceptance, True, target)
 
 
@@ -237,6 +238,12 @@ def read_refusals(folder: Path) -> list[dict[str, Any]]:
     return list(read_json(path, "remove it")) if path.is_file() else []
 
 
-def write_refusal(folder: Path, values: dict[str, Any]) -> None:
-    """Write down a refitted model that was not taken. The file is no part of the model, whose own files stay."""
-    write_whole(folder / REFUSALS, json_bytes([*read_refusals(folder), values]))
+def note_refusal(folder: Path, refused: list[dict[str, Any]], callback: Callback) -> None:
+    """Write down the refitted models that were not taken, or tell that this cannot be done, as in a read-only folder.
+
+    The file is no part of the model, whose own files stay.
+    """
+    try:
+        write_whole(folder / REFUSALS, json_bytes(refused))
+    except FileError as error:
+        callback(Notice(f"that the refitted model was not taken is not written down: {error}"))

@@ -15,7 +15,7 @@ from typing import Any
 from automtl._version import __version__
 from automtl.errors import FileError, SettingsError
 from automtl.predictor import Predictor
-from automtl.serving.server.columns import InputColumn, Signature
+from automtl.serving.server.columns import Signature
 from automtl.system.files import folder_written_whole, require_free
 from automtl.system.manifest import MODEL
 
@@ -101,26 +101,20 @@ def _content(folder: Path) -> dict[str, Any]:
     """Return the arguments by which MLflow saves a model."""
     import pandas as pd
     from mlflow.models import ModelSignature
-    from mlflow.types.schema import ColSpec, DataType, Schema
+    from mlflow.types import schema as types
 
     MODEL.verify(folder)
     predictor = Predictor.load(folder)
     told = Signature.of(predictor)
-    inputs: list[Any] = [ColSpec(_type(one), one.name, required=not one.optional) for one in told.inputs]
-    outputs: list[Any] = [ColSpec(DataType.double, name) for name in told.outputs]
+    kinds: Any = types  # any: values come as numbers and as texts, and whole numbers are no doubles of MLflow
+    inputs = [kinds.ColSpec(kinds.AnyType(), one.name, required=not one.optional) for one in told.inputs]
+    outputs = [kinds.ColSpec(kinds.DataType.double, name) for name in told.outputs]
     return {
         "loader_module": __name__, "data_path": str(folder.resolve()),
-        "signature": ModelSignature(Schema(inputs), Schema(outputs)), "input_example": pd.DataFrame([told.example]),
+        "signature": ModelSignature(kinds.Schema(inputs), kinds.Schema(outputs)),
+        "input_example": pd.DataFrame([told.example]),
         "pip_requirements": _requirements(predictor), "metadata": {"automtl": __version__},
     }  # fmt: skip
-
-
-def _type(column: InputColumn) -> Any:
-    """Return MLflow's type of a column: double, or any, since ids and times come as numbers and as texts."""
-    from mlflow.types import schema
-
-    made: Any = schema
-    return made.DataType.double if column.datatype == "FP64" else made.AnyType()
 
 
 def _requirements(predictor: Predictor) -> list[str]:

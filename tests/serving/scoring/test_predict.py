@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +16,7 @@ import pytest
 import automtl
 from automtl.errors import AutomtlError, EncodingError, FileError, TableError
 from automtl.predictor import Predictor
+from automtl.serving.scoring.formats import WRITTEN, Format, opened
 from automtl.serving.scoring.predict import predict_table
 from automtl.system.files import locked
 from automtl.system.progress import Event, Notice, Progress
@@ -157,6 +159,17 @@ def test_a_killed_process_goes_on_and_ends_with_the_same_bytes(model: Path, tmp_
     assert (tmp_path / "out.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()
 
 
+def test_a_run_that_goes_on_warns_of_all_rows(model: Path, large: pl.DataFrame, tmp_path: Path) -> None:
+    absent = large.with_columns(pl.when(pl.col("row") > 2_500).then(None).otherwise("price").alias("price"))
+    absent.write_parquet(tmp_path / "in.parquet")
+    with pytest.raises(Stop):
+        predict_table(
+            model, str(tmp_path / "in.parquet"), tmp_path / "o.csv", rows_per_piece=1, callback=stopping(2)
+        )  # fmt: skip
+    with pytest.warns(UserWarning, match="column 'price': 64.3 % of the values are missing, at fit 0 %"):
+        predict_table(model, str(tmp_path / "in.parquet"), tmp_path / "o.csv", rows_per_piece=1)
+
+
 @pytest.mark.parametrize("changed", ["input", "options"])
 def test_another_job_begins_anew_and_says_so(
     changed: str, model: Path, large: pl.DataFrame, scores: pl.DataFrame, tmp_path: Path
@@ -279,8 +292,16 @@ def test_texts_of_a_csv_file_are_kept_as_they_are_written(model: Path, large: pl
     assert kept["row"].equals(codes["row"].cast(pl.Int64))
 
 
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl"])
+def test_a_pipe_that_nobody_reads_any_more_is_an_error_that_ends_a_command_quietly(kind: Format) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with pytest.raises(BrokenPipeError), open(write, "wb", buffering=0) as file:  # noqa: SIM117
+        with ExitStack() as stack:
+            opened(file, kind, False, stack).write(pl.DataFrame({"click": [0.5] * 50_000}))
+
+
 def test_formats_that_are_read_are_written() -> None:
-    from automtl.serving.scoring.formats import WRITTEN
     from automtl.tables.reading.paths import SUFFIXES
 
     assert set(SUFFIXES) <= set(WRITTEN)
