@@ -202,20 +202,12 @@ class Predictor:
         """
         batch = self.encode_rows(rows)
         self.compare_coverage(rows, batch, allow_unknown)
-        return self.score_rows(batch)
-
-    def score_rows(self, batch: Batch) -> dict[str, np.ndarray]:
-        """Return what `predict_rows` does, for rows that `encode_rows` has encoded."""
-        if len(batch) > 1 or not self._is_plain:
-            return self.columns(batch)
-        with torch.inference_mode():
-            logits = self.one_row(batch.features).float()
-        return self._columns(scores_of(logits, self.schema.tasks))
+        return self.columns(batch)
 
     def warm_up(self) -> None:
-        """Do now what the first rows would wait for: trace the networks for one row, and make look-up tables.
+        """Do now what the first single rows would wait for; it takes seconds.
 
-        Otherwise networks are traced when `predict_rows` has been given 32 single rows.
+        Networks are traced for one row, which otherwise begins in another thread once 32 single rows were scored.
         """
         batch = self.encode_rows([dict.fromkeys(self.row_encoder.used)])
         if self._is_plain:
@@ -255,9 +247,7 @@ class Predictor:
 
     def columns(self, batch: Batch) -> dict[str, np.ndarray]:
         """Return the columns of `predict` for encoded rows, (N,) each: tasks, then the stages of a funnel."""
-        return self._columns(self.scores(batch))
-
-    def _columns(self, scores: Scores) -> dict[str, np.ndarray]:
+        scores = self._scores_of_row(batch) if len(batch) == 1 and self._is_plain else self.scores(batch)
         tasks = {task.name: scores(index) for index, task in enumerate(self.schema.tasks)}
         return tasks | stage_scores(scores, self.schema.tasks)
 
@@ -282,6 +272,11 @@ class Predictor:
             require_known_keys(gaps, self.encoder, coverage, read_table(source))
         warn_of_gaps(gaps)
         return gaps
+
+    def _scores_of_row(self, batch: Batch) -> Scores:
+        """Compute what `scores` does of one row, in less time."""
+        with torch.inference_mode():
+            return scores_of(self.one_row(batch.features).float(), self.schema.tasks)
 
     def evaluate(self, source: Any, *, history: Any = None, allow_unknown: bool = False) -> dict[str, Any]:
         """Return metrics by task and the MTL-Loss on a labelled table, or on the test rows of a prepared one.

@@ -91,6 +91,11 @@ def test_what_cannot_be_scored_is_refused_by_name(name: str, place: Any, value: 
         Forest.from_arrays(from_bytes(save(changed(name, place, value))))
 
 
+def test_sets_of_very_many_ids_are_refused() -> None:
+    with pytest.raises(FileError, match=r"'sets' of a forest hold 8388864 ids"):
+        replace(GOOD, sets=np.full((2**15 + 1, 32), 255, np.uint8))
+
+
 def test_values_whose_sum_may_not_be_finite_are_refused() -> None:
     with pytest.raises(FileError, match=r"'leaf' .* beyond 1e\+28"):
         replace(GOOD, leaf=np.full(8, 1.1e28))

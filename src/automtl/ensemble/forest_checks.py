@@ -14,7 +14,9 @@ from automtl.errors import FileError
 
 DEPTH = 512  # nodes from a root to a leaf, at most
 MOST_COLUMNS, MOST_TASKS = 2**20, 2**16
+MOST_IDS = 2**23  # in all sets together, since scoring spells them out
 LARGEST = 1e28  # of the values of leaves: sums of all leaves are finite in float32
+IDS_OF_BYTE = np.unpackbits(np.arange(256, dtype=np.uint8)[:, None], axis=1).sum(axis=1, dtype=np.uint8)  # bits
 TYPES: dict[str, tuple[Any, tuple[int, ...]]] = {  # the type of an array, and its shape; -1: any length
     "columns": (np.int32, (1,)),
     "bias": (np.float64, (-1,)),
@@ -73,6 +75,8 @@ def _require_values(arrays: Mapping[str, np.ndarray]) -> None:
     for name in ("bias", "leaf"):
         if not (np.abs(arrays[name]) <= LARGEST).all():  # nor is NaN
             raise FileError(f"'{name}' of a forest has values that are not finite, or beyond {LARGEST:g}")
+    if (ids := int(IDS_OF_BYTE[arrays["sets"]].sum())) > MOST_IDS:
+        raise FileError(f"'sets' of a forest hold {ids} ids, more than {MOST_IDS}")
     of_sets = arrays["node_set"] >= 0
     if (arrays["missing"][of_sets] != 0).any() or (arrays["threshold"][of_sets] != 0).any():
         raise FileError("'node_set' of a forest has nodes that have a threshold or missing values, too")

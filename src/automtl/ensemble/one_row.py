@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
-from threading import Lock
+from threading import Lock, Thread
 
 from torch import Tensor, nn
 
@@ -21,7 +21,10 @@ Logits = Callable[[Features], Tensor]
 
 
 class OneRow:
-    """Computes what a model, which is trained no more, does for one row, to the bit. Threads may share it."""
+    """Computes what a model, which is trained no more, does for one row, to the bit. Threads may share it.
+
+    Networks are traced in a thread of their own, and rows go through the model as it stands until that has ended.
+    """
 
     def __init__(self, model: nn.Module) -> None:
         self.model = model
@@ -31,24 +34,30 @@ class OneRow:
 
     def __call__(self, features: Features) -> Tensor:
         """Return the logits (1, T) of one row."""
-        shape = tuple(ids.shape[1] for ids in features.multi)
+        shape = shape_of(features)
         found = self._traced.get(shape)
-        if found is None:
-            self._asked[shape] += 1
-            if self._asked[shape] <= ASKED or len(self._traced) >= SHAPES:
-                return self.model(features)  # type: ignore[no-any-return]
-            found = self.trace(features)
-        return found(features)
+        if found is not None:
+            return found(features)
+        self._asked[shape] += 1
+        if self._asked[shape] == ASKED and len(self._traced) < SHAPES:
+            Thread(target=self.trace, args=(features.each(Tensor.clone),), name="trace of single rows").start()
+        return self.model(features)  # type: ignore[no-any-return]
 
-    def trace(self, features: Features) -> Logits:
-        """Trace the model for rows of this shape now, which takes a second or some; other threads go on without."""
-        shape = tuple(ids.shape[1] for ids in features.multi)
-        if not self._lock.acquire(blocking=False):
-            return self._traced.get(shape, self.model)
-        try:
-            return self._traced.setdefault(shape, traced_members(self.model, features))
-        finally:
-            self._lock.release()
+    def trace(self, features: Features) -> None:
+        """Trace the model for rows of this shape now, which takes seconds."""
+        with self._lock:
+            if shape_of(features) not in self._traced:
+                self._traced[shape_of(features)] = traced_members(self.model, features)
+
+    def members(self, features: Features) -> Sequence[Logits]:
+        """Return what computes the logits of each member of an ensemble for rows of this shape, or of the model."""
+        found = self._traced.get(shape_of(features), self.model)
+        return found.keywords["members"] if isinstance(found, partial) else [found]
+
+
+def shape_of(features: Features) -> tuple[int, ...]:
+    """Return what may differ from row to row: the lengths of lists."""
+    return tuple(ids.shape[1] for ids in features.multi)
 
 
 def traced_members(model: nn.Module, features: Features) -> Logits:

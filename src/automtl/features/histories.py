@@ -278,7 +278,7 @@ def texts_alike(table: pl.DataFrame, schema: Schema, names: Collection[str]) -> 
     fields = tuple(one for one in schema.fields if one.name in names)
     if not fields:
         return table
-    return derive(table, replace(schema, fields=fields, history=False, outcomes=()), {})
+    return derive(table, schema, {}, fields)
 
 
 def nothing_of(table: pl.DataFrame, schema: Schema, plan: Plan) -> Events:

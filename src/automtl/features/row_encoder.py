@@ -24,7 +24,7 @@ from automtl.features.histories import Histories, Vocabularies, texts_alike
 from automtl.features.raw_rows import NUMBERS, PLAIN, REMEMBERED, Memo, OddRows, RawRows, plain_floats
 from automtl.features.scaler import Scaler
 from automtl.features.vocabulary import FIRST, MISSING
-from automtl.histories.rows import Rows, key_numbers
+from automtl.histories.rows import Rows, joined_keys, key_numbers
 from automtl.tables.derive import derive, id_column, key_column, simple_fields, simple_fields_of
 from automtl.tables.roles import group_ids
 from automtl.tables.schema import Field, FieldKind
@@ -93,9 +93,9 @@ class RowEncoder:
 
     def _history_uses(self, histories: Histories) -> Iterator[Use]:
         known, vocabularies = {one.name: one for one in histories.schema.fields}, self.encoder.vocabularies
-        for one in histories.plan.keys:
-            numeric = any(known[name].kind is FieldKind.NUMERIC for name in one.key)
-            yield Use(("history", *one.key), one.key, partial(_key_numbers, histories, one.key), numeric)
+        for name in dict.fromkeys(name for one in histories.plan.keys for name in one.key):
+            numeric = known[name].kind is FieldKind.NUMERIC
+            yield Use(("history", name), (name,), partial(_key_numbers, histories, name), numeric)
         for name in () if histories.plan.sequence is None else histories.items:
             yield Use(("item", name), known[name].columns, partial(_item_ids, histories, vocabularies, name))
 
@@ -126,7 +126,7 @@ class RowEncoder:
         self.first_parts = {one.name: simple_fields_of(one)[0].name for one in encoder.schema.fields}
         self.key_places = [places["key", *key] for key in encoder.target_encodings]
         if self.histories is not None:
-            self.history_places = [places["history", *one.key] for one in self.histories.plan.keys]
+            self.history_places = [[places["history", name] for name in one.key] for one in self.histories.plan.keys]
             items = () if self.histories.plan.sequence is None else self.histories.items
             self.item_places = [places["item", name] for name in items]
 
@@ -257,7 +257,7 @@ class RowEncoder:
         if not histories.plan.keys:
             return batch
         nothing = np.zeros((size, outcomes), np.int16)
-        keys = np.ascontiguousarray(codes[:, self.history_places].T)
+        keys = np.stack([joined_keys([codes[:, place] for place in own]) for own in self.history_places])
         items = np.ascontiguousarray(codes[:, self.item_places].T.astype(np.int32)) if self.item_places else None
         rows = Rows(self._times(raw, histories), keys, nothing, nothing > 0, np.zeros(size, np.bool_), items)
         return with_histories(batch, histories.inputs(rows, self.encoder.vocabularies, histories.state))
@@ -279,9 +279,9 @@ def _key_ids(encoder: Encoder, key: tuple[str, ...], derived: pl.DataFrame, _: p
     return encoder.target_encodings[key].vocabulary.encode(key_column(derived, key, fields))
 
 
-def _key_numbers(histories: Histories, key: tuple[str, ...], _: pl.DataFrame, raw: pl.DataFrame) -> np.ndarray:
+def _key_numbers(histories: Histories, name: str, _: pl.DataFrame, raw: pl.DataFrame) -> np.ndarray:
     fields = {one.name: one for one in histories.schema.fields}
-    numbers: np.ndarray = key_numbers(texts_alike(raw, histories.schema, key), [key], fields)[0]
+    numbers: np.ndarray = key_numbers(texts_alike(raw, histories.schema, [name]), [(name,)], fields)[0]
     return numbers
 
 

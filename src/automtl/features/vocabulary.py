@@ -87,7 +87,8 @@ class Vocabulary:
         integers = as_integers(column)
         values = as_raw_text(column) if integers is None else integers
         if integers is not None:
-            ids = self._by_integer.find(integers.fill_null(0).to_numpy())
+            filled = integers.fill_null(0) if integers.null_count() else integers
+            ids = self._by_integer.find(filled.to_numpy())
         else:
             ids = self._by_text.find(*hash_texts(values))
         if integers is None or isinstance(self._by_integer, HashTable):

@@ -22,11 +22,14 @@ TRIED = 4  # made-up rows on which a trace must have the bits of its model
 PLAIN: dict[str, Callable[..., Any]] = {
     name: getattr(torch, name)
     for name in (
-        "add", "addmm", "baddbmm", "bmm", "constant_pad_nd", "index_select", "masked_fill", "mean", "mm", "mul",
-        "native_layer_norm", "permute", "relu", "relu_", "sigmoid", "stack", "sub", "tanh", "transpose", "unbind",
-        "unsqueeze", "_softmax",
+        "_softmax", "add", "addmm", "amax", "baddbmm", "bitwise_and", "bmm", "cat", "clamp", "constant_pad_nd", "div",
+        "embedding_bag", "eq", "exp", "gather", "ge", "gt", "index_select", "logical_not", "lt", "masked_fill", "mean",
+        "mm", "mul", "native_layer_norm", "neg", "permute", "relu", "relu_", "rsub", "select", "sigmoid", "squeeze",
+        "stack", "sub", "sum", "tanh", "transpose", "unbind", "unsqueeze", "where",
     )
-} | {name: getattr(Tensor, name) for name in ("copy_", "expand", "view")}  # fmt: skip
+} | {name: getattr(Tensor, name) for name in ("copy_", "expand", "view")} | {
+    "silu": torch._C._nn.silu,
+}  # fmt: skip
 
 
 def traced(model: nn.Module, features: Features) -> Callable[[Features], Tensor]:

@@ -55,7 +55,8 @@ def derive(
     cannot be read as its kind says.
     """
     fields = schema.fields if fields is None else fields
-    table = table.with_columns(written_alike(table[field.name], field.text) for field in fields if field.text)
+    alike = [written_alike(table[field.name], field.text) for field in fields if field.text]
+    table = table.with_columns(alike) if alike else table
     for field in fields:
         if field.kind is FieldKind.TIME:
             moments = as_moments(table[field.name], field)

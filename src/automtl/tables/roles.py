@@ -113,8 +113,10 @@ def group_ids(column: pl.Series) -> np.ndarray:
 
 
 def _ids(part: pl.Series) -> np.ndarray:
-    numbers = np.full(part.len(), NO_GROUP, np.int64)
     integers = as_integers(part)
+    if integers is not None and not integers.null_count():
+        return hash_integers(integers.to_numpy() ^ NOT_ZERO).view(np.int64)
+    numbers = np.full(part.len(), NO_GROUP, np.int64)
     if integers is None:
         texts = as_text(part)
         integers = whole_texts(texts)
