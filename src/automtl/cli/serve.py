@@ -31,6 +31,7 @@ def serve_command(
     max_body: Annotated[float, typer.Option(min=0.001, help="MB of one request.")] = 16.0,
     max_queue: Annotated[int, typer.Option(min=1, help="Requests that may wait; others get status 503.")] = 1000,
     timeout: Annotated[float, typer.Option(min=0.001, help="Seconds to the answer of a request.")] = 30.0,
+    threads: Annotated[int, typer.Option(min=1, help="Threads of one product; one is best for single rows.")] = 1,
     watch: Annotated[
         float | None,
         typer.Option(min=0.1, help="Look every so many seconds for changed folders; else at SIGHUP alone."),
@@ -46,6 +47,8 @@ def serve_command(
     from automtl.serving import require_server
 
     require_server()
+    from torch import set_num_threads
+
     from automtl.serving.server.models import Models, named_folders
     from automtl.serving.server.run import Listening, serve
     from automtl.serving.server.settings import ServerSettings
@@ -54,6 +57,7 @@ def serve_command(
         max_batch=max_batch, max_wait_ms=max_wait, max_rows=max_rows, max_body_mb=max_body, max_queue=max_queue,
         timeout_s=timeout, watch_s=watch, events=events, label_wait_s=as_seconds(label_wait),
     )  # fmt: skip
+    set_num_threads(threads)
     served = Models(named_folders(models), settings)
 
     def started(address: str) -> None:

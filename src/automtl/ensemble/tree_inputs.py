@@ -68,7 +68,12 @@ class TreeInputs:
 
     def matrix(self, features: Features) -> np.ndarray:
         """Return the inputs of the trees, (B, C)."""
-        return self._joined([self.ids(features).float(), *self._counts(features), features.numeric])
+        found: np.ndarray = self.tensor(features).numpy()
+        return found
+
+    def tensor(self, features: Features) -> Tensor:
+        """Return the inputs of the trees, (B, C), as a tensor."""
+        return torch.cat([self.ids(features).float(), *self._counts(features), features.numeric], dim=1)
 
     def ids(self, features: Features) -> Tensor:
         """Return the ids of the categorical fields, (B, number of fields)."""

@@ -36,10 +36,7 @@ def written_whole(path: Path) -> Iterator[Path]:
 
     If it does not, nothing is left of it, and what was at `path` stays. Raises FileError where it cannot be written.
     """
-    if not path.parent.is_dir():
-        raise FileError(f"folder '{path.parent}' does not exist; make it first")
-    if path.is_dir():
-        raise FileError(f"'{path}' is a folder; give the name of a file")
+    require_place(path)
     part = _unfinished(path)
     with writing(path):
         try:
@@ -55,6 +52,14 @@ def finish_file(fresh: Path, path: Path) -> None:
     with writing(path):
         _sync_file(fresh)
         fresh.replace(path)
+
+
+def require_place(path: Path) -> None:
+    """Raise FileError where a file cannot be written: without a folder, or in place of one. Called before any work."""
+    if not path.parent.is_dir():
+        raise FileError(f"folder '{path.parent}' does not exist; make it first")
+    if path.is_dir():
+        raise FileError(f"'{path}' is a folder; give the name of a file")
 
 
 def write_whole(path: Path, content: str | bytes | memoryview) -> None:

@@ -166,6 +166,8 @@ def test_other_names_of_files_are_refused(folder: Path, tmp_path: Path) -> None:
         export_torch(folder, tmp_path / "model.zip")
     with pytest.raises(FileError, match=r"is a file '.onnx'"):
         export_onnx(folder, tmp_path / "model.bin")
+    with pytest.raises(FileError, match="does not exist; make it first"):
+        export_onnx(folder, tmp_path / "nowhere" / "model.onnx")
 
 
 def test_without_onnx_the_remedy_is_named(folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,7 +11,7 @@ import torch
 
 from automtl.ensemble.boosted_trees import BoostedTrees
 from automtl.ensemble.catboost_trees import CatBoostTrees
-from automtl.ensemble.forest import Forest
+from automtl.ensemble.forest import Forest, Missing
 from automtl.ensemble.forest_scorer import ForestScorer
 from automtl.ensemble.settings import CatBoostSettings, TreeSettings
 from automtl.ensemble.trees import TreeModel
@@ -20,7 +20,9 @@ from automtl.models.settings import NetworkSettings
 from automtl.serving.export.check import session_of
 from automtl.serving.export.features import Encoded
 from automtl.serving.export.graph import Graph
+from automtl.serving.export.network import Part, traced
 from automtl.serving.export.onnx_file import serialized
+from automtl.serving.export.torch_trees import TorchTrees
 from automtl.serving.export.trees import tree_logits, tree_matrix
 from automtl.system.progress import ignore
 from automtl.testing.examples import small_batch, small_layout
@@ -85,6 +87,7 @@ def test_leaves_are_the_same(trees: TreeModel, rows: int) -> None:
         matrix, logits = session(trees).run(None, feed(batch))
         assert np.array_equal(matrix, trees.inputs.matrix(batch.features))
         np.testing.assert_allclose(logits, trees(batch.features).numpy(), rtol=1e-6, atol=1e-6)
+        torch.testing.assert_close(TorchTrees(trees)(batch.features), trees(batch.features), rtol=1e-6, atol=1e-7)
 
 
 def test_trees_of_one_leaf_and_tasks_without_trees(trees: TreeModel) -> None:
@@ -99,6 +102,11 @@ def test_trees_of_one_leaf_and_tasks_without_trees(trees: TreeModel) -> None:
     batch = small_batch(9)
     _, logits = session(model).run(None, feed(batch))
     assert np.array_equal(logits, model(batch.features).numpy())
+    layout, few = small_layout(), small_batch(1).features
+    program = traced([Part(TorchTrees(model), layout.num_numeric, len(layout.lists))], layout).module()
+    for features in (batch.features, few):
+        (logits_of_torch,) = program(features.categorical, features.numeric, [ids.long() for ids in features.multi])
+        assert torch.equal(logits_of_torch, model(features))
     assert set(logits[:, 0].tolist()) == {1.625, -0.375} and (logits[:, 1:] == [-0.25, 6.0]).all()
 
 
@@ -111,3 +119,19 @@ def test_trees_of_catboost_look_up_what_is_known_of_ids() -> None:
     batch = small_batch(300, seed=4)
     _, logits = session(model).run(None, feed(batch))
     np.testing.assert_allclose(logits, model(batch.features).numpy(), rtol=0, atol=1e-5)
+    torch.testing.assert_close(TorchTrees(model)(batch.features), model(batch.features), rtol=1e-6, atol=1e-7)
+
+
+@pytest.mark.parametrize("missing", list(Missing))
+def test_values_that_are_missing_go_the_same_way_in_torch(trees: TreeModel, missing: Missing) -> None:
+    """Numbers of histories come from a client, and may be NaN."""
+    forest = trees.forest
+    kinds = np.where(forest.node_set < 0, np.uint8(missing), forest.missing).astype(np.uint8)
+    ways = np.arange(len(kinds)) % 2 == 0
+    model = TreeModel(small_layout(), NetworkSettings(), torch.Generator())
+    model.scorer = ForestScorer(replace(forest, missing=kinds, default_left=np.where(forest.node_set < 0, ways, False)))
+    batch = hostile(small_batch(200, seed=8), np.array([np.nan, 0.0, 1e-36, -1e-36, 2.0], np.float32))
+    torch.testing.assert_close(TorchTrees(model)(batch.features), model(batch.features), rtol=1e-6, atol=1e-7)
+    if missing is not Missing.ZERO:
+        _, logits = session(model).run(None, feed(batch))
+        np.testing.assert_allclose(logits, model(batch.features).numpy(), rtol=1e-6, atol=1e-6)

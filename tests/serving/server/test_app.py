@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from torch import Tensor, nn
 
+from automtl.features.batch import Features
 from automtl.predictor import Predictor
 from automtl.serving import asgi_app
 from automtl.serving.server.settings import ServerSettings
@@ -29,19 +32,24 @@ def test_an_application_of_another_server_scores(app: Any, predictor: Predictor,
     assert status == 200 and scores == pytest.approx(predictor.predict(rows)["buy_ctcvr"].to_list(), abs=1e-7)
 
 
+class Broken(nn.Module):
+    """A network that raises an error of its own."""
+
+    def forward(self, features: Features) -> Tensor:
+        raise RuntimeError("secret of the house")
+
+
 def test_an_unexpected_error_has_an_id_and_tells_nothing_else(
     app: Any, rows: list[dict[str, Any]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    def broken(predictor: Predictor) -> Predictor:
-        raise RuntimeError("secret of the house")
-
     model = app.state.models.named("a shop")
-    model.current = broken
+    loaded = model.loaded
+    model.use(replace(loaded, predictor=replace(loaded.predictor, network=Broken())))
     try:
         with caplog.at_level(logging.ERROR):
             status, found = ask(app, "POST", "/models/a shop/predict", {"rows": rows})
     finally:
-        model.current = None
+        model.use(loaded)
     told = orjson.loads(found)
     assert status == 500 and set(told) == {"error", "id"} and b"secret" not in found
     assert told["id"] in caplog.text and "secret of the house" in caplog.text

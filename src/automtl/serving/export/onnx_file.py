@@ -23,7 +23,7 @@ from automtl.serving.export.graph import Graph, require_onnx
 from automtl.serving.export.network import CATEGORICAL, NUMERIC, Part, network_graph, parts_of, traced
 from automtl.serving.export.scores import mixed, scores
 from automtl.serving.export.trees import tree_logits
-from automtl.system.files import write_whole
+from automtl.system.files import require_place, write_whole
 from automtl.system.manifest import MANIFEST, checksum
 
 MOST_BYTES = 2**31 - 2**20  # of a file of ONNX, which is one message of protocol buffers
@@ -53,6 +53,7 @@ def export_onnx(folder: Path | str, out: Path | str) -> Exported:
     folder, out = Path(folder), Path(out)
     if out.suffix != ".onnx":
         raise FileError(f"'{out}': a model of ONNX is a file '.onnx'; choose another --out")
+    require_place(out)
     predictor = Predictor.load(folder)
     model, columns = onnx_model(predictor, {"model_checksum": checksum(folder / MANIFEST)})
     content = serialized(model)

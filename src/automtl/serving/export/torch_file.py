@@ -15,16 +15,18 @@ from torch import Tensor, nn
 
 from automtl._version import __version__
 from automtl.ensemble.boosted_trees import BoostedTrees
-from automtl.ensemble.ensemble import trees_of
-from automtl.errors import FileError, SettingsError
+from automtl.ensemble.ensemble import Ensemble, in_order
+from automtl.errors import FileError
 from automtl.features.batch import Features
+from automtl.features.layout import Layout
 from automtl.predictor import Predictor
 from automtl.serving.export.check import ROWS, SIZES, TOLERANCE, Agreement, predicted
-from automtl.serving.export.network import example, trace
+from automtl.serving.export.network import example, parts_of, trace
 from automtl.serving.export.rows import draw_rows
-from automtl.system.files import written_whole
+from automtl.serving.export.torch_trees import TorchTrees
+from automtl.system.files import require_place, written_whole
 from automtl.system.manifest import MANIFEST, checksum
-from automtl.tables.schema import Task, TaskKind, stage_names
+from automtl.tables.schema import Task, TaskKind, stage_names, stages
 from automtl.training.targets import Targets
 
 PROPERTIES = "model.json"  # of a file of torch, what it says of itself
@@ -36,19 +38,28 @@ class Scored(nn.Module):
     categorical: (B, C) int64, numeric: (B, N) float32, lists: (B, L) int64 each.
     """
 
-    def __init__(self, network: nn.Module, tasks: tuple[Task, ...]) -> None:
+    weights: Tensor
+
+    def __init__(self, network: nn.Module, layout: Layout, tasks: tuple[Task, ...]) -> None:
         super().__init__()
-        self.network, self.tasks = network, tasks
+        self.parts, self.tasks = parts_of(network, layout), tasks
+        kept = (TorchTrees(one.model) if isinstance(one.model, BoostedTrees) else one.model for one in self.parts)
+        self.models, self.stages = nn.ModuleList(kept), stages(tasks)
+        weights = network.weights if isinstance(network, Ensemble) else torch.ones(1, len(tasks))
+        self.register_buffer("weights", weights.clone())
         self.targets = nn.ModuleList(Targets([task]) for task in tasks)
 
     def forward(self, categorical: Tensor, numeric: Tensor, lists: list[Tensor]) -> dict[str, Tensor]:
-        logits = self.network(Features(categorical, tuple(lists), numeric)).double()
+        features = Features(categorical, tuple(lists), numeric)
+        found = zip(self.models, self.parts, self.weights, strict=True)
+        mixed = [model(features.first(one.numbers, one.lists)).float() * weight for model, one, weight in found]
+        logits = (mixed[0] if len(mixed) == 1 else in_order(torch.stack(mixed).sum(0), self.stages)).double()
         scores = [self._score(logits, place) for place in range(len(self.tasks))]
-        found = {task.name: score for task, score in zip(self.tasks, scores, strict=True)}
+        columns = {task.name: score for task, score in zip(self.tasks, scores, strict=True)}
         for name, (before, place) in stage_names(self.tasks).items():
             above = 1.0 if before is None else scores[before].clamp(min=1e-300)
-            found[name] = (scores[place] / above).clamp(max=1.0)
-        return found
+            columns[name] = (scores[place] / above).clamp(max=1.0)
+        return columns
 
     def _score(self, logits: Tensor, place: int) -> Tensor:
         values = logits[:, place : place + 1]
@@ -61,11 +72,12 @@ class Scored(nn.Module):
 def export_torch(folder: Path | str, out: Path | str) -> Agreement:
     """Write a saved model's network as a program of torch, after its scores were compared with the predictor's.
 
-    Raises SettingsError for boosted trees and for models that torch cannot trace, and FileError where scores differ.
+    Raises SettingsError for models that torch cannot trace, and FileError where scores differ.
     """
     folder, out = Path(folder), Path(out)
     if out.suffix != ".pt2":
         raise FileError(f"'{out}': a program of torch is a file '.pt2'; choose another --out")
+    require_place(out)
     predictor = Predictor.load(folder)
     program = torch_program(predictor)
     agreement = check_program(program, predictor)
@@ -76,15 +88,9 @@ def export_torch(folder: Path | str, out: Path | str) -> Agreement:
 
 
 def torch_program(predictor: Predictor) -> Any:
-    """Trace the network from encoded inputs to scores. Raises SettingsError."""
-    kinds = sorted({type(one).__name__ for one in trees_of(predictor.network) if isinstance(one, BoostedTrees)})
-    if kinds:
-        raise SettingsError(
-            f"the model has boosted trees ({', '.join(kinds)}), which are no program of torch; use '--format onnx', "
-            "or 'automtl distill' to make one network of it"
-        )
+    """Trace the model from encoded inputs to scores. Raises SettingsError."""
     layout = predictor.encoder.layout
-    return trace(Scored(predictor.network, predictor.schema.tasks).eval(), example(layout), layout)
+    return trace(Scored(predictor.network, layout, predictor.schema.tasks).eval(), example(layout), layout)
 
 
 def check_program(program: Any, predictor: Predictor, seed: int = 0) -> Agreement:

@@ -18,6 +18,8 @@ from automtl.serving.server.scoring import Row
 from automtl.serving.server.settings import ServerSettings
 
 Found = TypeVar("Found")
+LOST_S = 1.0  # after which a batch begins without its loop, which may have been stopped
+ROUNDS = 3  # of the event loop: read what has arrived, check it, and put it into the queue
 
 
 @dataclass(eq=False)
@@ -54,7 +56,7 @@ class Batcher(Generic[Found]):
         self._score, self.settings, self.name = score, settings, name
         self._waiting: deque[Request[Found]] = deque()
         self._changed = threading.Condition()
-        self._closed = False
+        self._closed, self._go, self._idle = False, False, True
         self._thread = threading.Thread(target=self._run, name=f"scoring {name}", daemon=True)
         self._thread.start()
 
@@ -74,12 +76,24 @@ class Batcher(Generic[Found]):
             if len(self._waiting) >= self.settings.max_queue:
                 raise busy(f"{len(self._waiting)} requests wait for model '{self.name}'; try again later")
             self._waiting.append(request)
-            self._changed.notify()
+            begin = self._idle
+            self._idle = False
+        if begin:
+            self._begin(loop)
         try:
             async with asyncio.timeout(timeout):
                 return await answer
         except TimeoutError:
             raise Problem(504, f"not scored within {timeout:g} s; send fewer rows, or try again later") from None
+
+    def _begin(self, loop: asyncio.AbstractEventLoop, rounds: int = ROUNDS) -> None:
+        """Let the thread take a batch, after the loop has gone round and read the requests that have arrived."""
+        if rounds and not self._closed:
+            loop.call_soon(self._begin, loop, rounds - 1)
+            return
+        with self._changed:
+            self._go = True
+            self._changed.notify()
 
     def close(self) -> None:
         """Take no more requests, answer those that wait, and end the thread. It may be called twice."""
@@ -94,16 +108,27 @@ class Batcher(Generic[Found]):
 
     def _next(self) -> list[Request[Found]]:
         """Wait for requests and take a batch of them; none once it is closed and all are answered."""
-        batch = list[Request[Found]]()
+        batch, queue = list[Request[Found]](), False
         with self._changed:
             while not batch and (self._waiting or not self._closed):
-                queue = bool(self._waiting)
-                while not self._waiting and not self._closed:
-                    self._changed.wait()
-                if queue and self.settings.max_wait_ms:
+                if self._waiting:
+                    queue = True
+                    self._begin_from_thread(self._waiting[-1].loop)
+                else:
+                    self._idle = True
+                while not self._go and not self._closed:
+                    if not self._changed.wait(LOST_S) and self._waiting:
+                        break
+                if queue and self.settings.max_wait_ms and self._waiting:
                     self._fill()
-                batch = self._taken()
+                batch, self._go = self._taken(), False
         return batch
+
+    def _begin_from_thread(self, loop: asyncio.AbstractEventLoop) -> None:
+        try:
+            loop.call_soon_threadsafe(self._begin, loop)
+        except RuntimeError:  # the loop was closed, and nobody waits for the answer
+            self._go = True
 
     def _fill(self) -> None:
         """Wait until a batch is full, or its first request has waited long enough."""

@@ -50,7 +50,7 @@ class InputColumn:
             return frozenset((int if self.datatype == "INT64" else str, type(None)))
         if self.is_list:
             return frozenset((type(self.example[0]) if self.example else str, type(None)))
-        return frozenset((str, int, type(None)))
+        return frozenset((str, int, float, type(None)))
 
     def json_schema(self) -> dict[str, Any]:
         """Return the schema of its value in a JSON row."""

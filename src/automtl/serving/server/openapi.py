@@ -19,7 +19,8 @@ INFER_VERSION = "/v2/models/{name}/versions/{version}/infer"
 ERROR = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
 STATUSES = {
     "400": "The body cannot be read.", "401": "The token is missing or wrong.", "404": "There is none of this name.",
-    "405": "Another method is for this path.", "408": "The body came too slowly.", "413": "The request is too large.",
+    "405": "Another method is for this path.", "408": "The body came too slowly.", "409": "The model takes no events.",
+    "413": "The request is too large.",
     "415": "The encoding of the body is unknown.", "422": "A value cannot be read.",
     "500": "An unexpected error; the server's log has it.", "503": "The server is busy; see Retry-After.",
     "504": "The rows were not scored in time.",
