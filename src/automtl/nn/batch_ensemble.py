@@ -30,7 +30,9 @@ class BatchEnsembleLinear(nn.Module):
 
     def forward(self, x: Tensor, *, activate: bool = False) -> Tensor:
         """Map x; `activate`: ReLU follows. For few rows to be predicted, inputs are scaled in place of matrices."""
-        if x.shape[-2] <= FEW_ROWS and not torch.is_grad_enabled() and not torch.is_autocast_enabled(x.device.type):
+        plain = not torch.compiler.is_exporting()  # an exported model must not depend on the number of its rows
+        plain = plain and not torch.is_grad_enabled() and not torch.is_autocast_enabled(x.device.type)
+        if plain and x.shape[-2] <= FEW_ROWS:
             scaled = x * self.scale_in.transpose(1, 2)  # (K, B, I)
             product = (scaled.flatten(0, 1) @ self.weight).view(*scaled.shape[:2], -1)
             out = torch.addcmul(self.bias, product, self.scale_out)
