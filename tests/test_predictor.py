@@ -161,7 +161,17 @@ def test_a_model_of_ones_own_is_saved_by_its_import_path_and_found_in_a_new_proc
     settings, roles = replace(tiny, model=own_model, reference=own_model), ColumnRoles(drop=("like", "buy", "cart"))
     run = fit_table(log, ["click"], roles=roles, settings=settings, out=tmp_path / "run")
     allow = ["--allow", "somebodys_models"]
-    command = [sys.executable, "-m", "automtl", "predict", str(tmp_path / "run"), str(log_file), *allow, "--out"]
+    command = [
+        sys.executable,
+        "-m",
+        "automtl",
+        "predict",
+        str(tmp_path / "run"),
+        str(log_file),
+        *allow,
+        "--overwrite",
+        "--out",
+    ]
 
     def predict(**changes: str) -> subprocess.CompletedProcess[str]:
         environment = os.environ | changes

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import sys
 from pathlib import Path
 
 import polars as pl
@@ -13,6 +15,7 @@ from automtl.errors import FileError, SettingsError
 from automtl.experiment.distill import DISTILLED, ENSEMBLE, SINGLE, SOFT_WEIGHTS, distill, kept_shares
 from automtl.experiment.fit import Run, fit_table
 from automtl.predictor import Predictor
+from automtl.system.manifest import MODEL, checksums
 from automtl.tables.columns import ColumnRoles
 from automtl.tables.schema import Task, TaskKind
 from automtl.tables.table import table_digest
@@ -123,3 +126,18 @@ def test_the_share_that_is_kept_is_of_the_ensembles_gain() -> None:
     kept = kept_shares(rows, tasks)
     assert kept["validation"] == pytest.approx({"click": 0.5, "amount": 0.75})  # the ensemble is no better on buy
     assert kept_shares([rows[0], rows[2]], tasks) == {"validation": {}, "test": {}}
+
+
+def test_a_run_whose_settings_name_code_is_not_distilled_unless_it_is_allowed(
+    folder: Path, timed: pl.DataFrame, tmp_path: Path
+) -> None:
+    bent = tmp_path / "bent"
+    shutil.copytree(folder, bent)
+    content = (bent / "settings.json").read_bytes()
+    changed = content.replace(b'"balancing": "equal"', b'"balancing": "antigravity:fly"')
+    assert changed != content
+    (bent / "settings.json").write_bytes(changed)
+    MODEL.write(bent, {}, checksums(bent, MODEL.read(bent)["files"]))
+    with pytest.raises(SettingsError, match="--allow antigravity"):
+        distill(bent, timed)
+    assert "antigravity" not in sys.modules

@@ -29,6 +29,7 @@ from automtl.predictor import MemberSpec, ModelSpec, Predictor, plain, read_part
 from automtl.system.manifest import MODEL
 from automtl.system.memory import keep_freed_memory, peak_memory_bytes
 from automtl.system.progress import Callback, ignore
+from automtl.system.trust import names_of_folder
 from automtl.tables.schema import Task
 from automtl.training.curves import label_summary, task_curves
 from automtl.training.evaluation import Evaluator, predict_logits, scores_of
@@ -68,7 +69,7 @@ def distill(
     if not isinstance(ensemble.network, Ensemble):
         raise SettingsError(f"the model in '{folder}' is one model already; distill a run whose model is an ensemble")
     rows = recorded.open(source, ensemble.schema)
-    with data_loader(recorded.settings.data_loader, out) as loader:
+    with data_loader(recorded.settings.data_loader, out) as loader, names_of_folder():
         run = Distillation(ensemble, recorded, EncodedSource(rows, loader), callback).run()
     run.metrics["seconds"]["total"] = time.perf_counter() - start
     return run if out is None else run.save(out, overwrite=overwrite)

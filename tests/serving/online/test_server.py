@@ -116,6 +116,8 @@ def test_bad_events_are_refused_as_a_whole_and_named(log: pl.DataFrame, taking: 
         ({"event_id": "x", "labels": {"clik": 1}}, "'clik' is no label; did you mean 'click'"),
         ({"event_id": "", "row": {}}, "'event_id' is ''"),
         ({"event_id": "x"}, "neither 'row' nor 'labels'"),
+        ({"event_id": "x", "labels": {"play": "loud"}}, "'play'"),
+        ({"event_id": "x", "labels": {"click": 7}}, "'click'"),
         (7, "event 2 is no mapping"),
         ({"event_id": "x", "row": good["row"] | {"moment": "soon"}}, "moment"),
         ({"event_id": "x", "row": good["row"] | {"click": 5}}, "click"),

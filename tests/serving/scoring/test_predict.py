@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import ExitStack
 from pathlib import Path
 
 import polars as pl
@@ -15,6 +16,7 @@ import pytest
 import automtl
 from automtl.errors import AutomtlError, EncodingError, FileError, TableError
 from automtl.predictor import Predictor
+from automtl.serving.scoring.formats import WRITTEN, Format, opened
 from automtl.serving.scoring.predict import predict_table
 from automtl.system.files import locked
 from automtl.system.progress import Event, Notice, Progress
@@ -290,8 +292,16 @@ def test_texts_of_a_csv_file_are_kept_as_they_are_written(model: Path, large: pl
     assert kept["row"].equals(codes["row"].cast(pl.Int64))
 
 
+@pytest.mark.parametrize("kind", ["csv", "tsv", "jsonl"])
+def test_a_pipe_that_nobody_reads_any_more_is_an_error_that_ends_a_command_quietly(kind: Format) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    with pytest.raises(BrokenPipeError), open(write, "wb", buffering=0) as file:  # noqa: SIM117
+        with ExitStack() as stack:
+            opened(file, kind, False, stack).write(pl.DataFrame({"click": [0.5] * 50_000}))
+
+
 def test_formats_that_are_read_are_written() -> None:
-    from automtl.serving.scoring.formats import WRITTEN
     from automtl.tables.reading.paths import SUFFIXES
 
     assert set(SUFFIXES) <= set(WRITTEN)

@@ -16,7 +16,9 @@ from automtl.errors import EncodingError, suggestion
 from automtl.features.histories import Histories, Vocabularies
 from automtl.features.history_plan import moments_of
 from automtl.histories.rows import Rows
+from automtl.tables.infer import check_labels
 from automtl.tables.reading.frames import from_frame
+from automtl.tables.values.numbers import as_labels
 
 PARTS = ("event_id", "row", "labels", "time")
 LONGEST = 200  # characters of an id
@@ -98,6 +100,16 @@ class EventReader:
         rows = self.histories.rows(self._table(bodies), self.vocabularies, happened=True)
         values = np.where(rows.known, rows.values, 0).astype(np.int16)
         return Rows(rows.time, rows.keys, values, rows.known, rows.event, rows.items)
+
+    def check(self, labels: Sequence[Row]) -> None:
+        """Raise an AutomtlError for labels that cannot be read, whatever the rows of their events are."""
+        schema = self.histories.schema
+        names = [*schema.task_names, *schema.outcomes]
+        table = from_frame({name: [one.get(name) for one in labels] for name in names})
+        for task in schema.tasks:
+            check_labels(table, task)
+        for name in names:
+            as_labels(table[name]).cast(pl.Float64)
 
     @cached_property
     def _none(self) -> Rows:

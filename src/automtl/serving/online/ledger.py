@@ -91,6 +91,8 @@ class Ledger:
         judged: new events were taken in once before.
         """
         drafts = Drafts.gather(changes, self.find, self.waiting)
+        if drafts.early:
+            self.reader.check([change.labels for change in drafts.early])
         touched = drafts.touched
         rows = self.reader.rows([draft.body for draft in touched.values()])
         new = np.array([draft.slot < 0 for draft in touched.values()], np.bool_)

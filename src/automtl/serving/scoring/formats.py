@@ -6,6 +6,7 @@ import gzip
 from abc import ABC, abstractmethod
 from collections.abc import Callable
 from contextlib import ExitStack
+from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, Literal, cast, get_args
 
@@ -49,7 +50,9 @@ class CsvWriter(Writer):
         self.begun = False
 
     def write(self, table: pl.DataFrame) -> None:
-        table.write_csv(self.file, separator=self.separator, include_header=not self.begun)
+        text = BytesIO()  # a pipe that is closed is then an error of Python, which ends a command quietly
+        table.write_csv(text, separator=self.separator, include_header=not self.begun)
+        self.file.write(text.getbuffer())
         self.begun = True
 
 
@@ -63,7 +66,9 @@ class JsonWriter(Writer):
     """A line of JSON for each row."""
 
     def write(self, table: pl.DataFrame) -> None:
-        table.write_ndjson(self.file)
+        text = BytesIO()
+        table.write_ndjson(text)
+        self.file.write(text.getbuffer())
 
 
 class ArrowWriter(Writer):

@@ -19,10 +19,10 @@ INFER_VERSION = "/v2/models/{name}/versions/{version}/infer"
 ERROR = {"type": "object", "required": ["error"], "properties": {"error": {"type": "string"}}}
 STATUSES = {
     "400": "The body cannot be read.", "401": "The token is missing or wrong.", "404": "There is none of this name.",
-    "405": "Another method is for this path.", "408": "The body came too slowly.", "413": "The request is too large.",
-    "409": "The model takes no events.", "415": "The encoding of the body is unknown.",
-    "422": "A value cannot be read.", "500": "An unexpected error; the server's log has it.",
-    "503": "The server is busy; see Retry-After.",
+    "405": "Another method is for this path.", "408": "The body came too slowly.", "409": "The model takes no events.",
+    "413": "The request is too large.",
+    "415": "The encoding of the body is unknown.", "422": "A value cannot be read.",
+    "500": "An unexpected error; the server's log has it.", "503": "The server is busy; see Retry-After.",
     "504": "The rows were not scored in time.",
 }  # fmt: skip
 STYLE = "body{font:15px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}pre{background:#f4f4f4;padding:1em;overflow:auto}td,th{text-align:left;padding:.1em 1em .1em 0}"  # noqa: E501
