@@ -8,12 +8,15 @@ import numpy as np
 import polars as pl
 import pytest
 
+from automtl.errors import FileError
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
 from automtl.serving.export.check import compare_inputs, session_of
 from automtl.serving.export.onnx_file import encoder_model, serialized
 from automtl.serving.export.rows import draw_rows
 from automtl.tables.schema import Field, FieldKind, Schema, Task
+from tests.features.test_histories import fitted as with_histories
+from tests.features.test_histories import schema_of, timed
 from tests.laws.test_fields import CASES, fitted, quietly
 
 ID, NUMBER = FieldKind.CATEGORICAL, FieldKind.NUMERIC
@@ -82,3 +85,20 @@ def test_numbers_next_to_zero_are_logged_exactly() -> None:
     rows = pl.DataFrame({"x": values * 10, "y": [0, 1] * 35})
     field = Field("x", NUMBER, form="log")
     agree(Encoder.fit(rows, Schema((field,), (Task("y"),)), EncoderSettings(min_count=1), 0)[0])
+
+
+def test_long_ids_with_a_fraction_of_zeros_are_whole_numbers(monkeypatch: pytest.MonkeyPatch) -> None:
+    values = [10_000_000_425 + row for row in range(30)]
+    rows = pl.DataFrame({"x": values * 2, "y": [0, 1] * 30})
+    encoder = Encoder.fit(rows, Schema((Field("x", ID),), (Task("y"),)), EncoderSettings(min_count=1), 0)[0]
+    agree(encoder)
+    monkeypatch.setattr("automtl.serving.export.lookups.WHOLE", "never")
+    with pytest.raises(FileError, match="encodes 'x' otherwise"):  # the drawn rows hold such ids
+        agree(encoder)
+
+
+def test_histories_and_last_events_enter_as_the_encoder_gives_them() -> None:
+    _, encoder = with_histories(timed(), schema_of())
+    _, columns = encoder_model(encoder)
+    assert {"histories", "history:user:item", "history:user:category"} <= set(columns.inputs)
+    agree(encoder)
