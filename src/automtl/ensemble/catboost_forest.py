@@ -160,7 +160,7 @@ NODE_TYPES: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Split:
-    """What all nodes of a level ask: whether a column is above a threshold, or in a set. `nan_left`: the way of NaN."""
+    """The question of a level's nodes: is a column above a threshold, or in a set? `nan_left`: the way of NaN."""
 
     column: int
     threshold: float = 0.0

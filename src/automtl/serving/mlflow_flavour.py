@@ -58,7 +58,7 @@ def _load_pyfunc(path: str) -> ScoringModel:
 
 
 class ScoringModel:
-    """What MLflow calls to score rows."""
+    """A model that MLflow calls to score rows."""
 
     def __init__(self, predictor: Predictor) -> None:
         self.predictor, self.outputs = predictor, Signature.of(predictor).outputs
