@@ -71,7 +71,11 @@ def numbers_of(kind: type) -> Iterator[tuple[str, dict[str, Any]]]:
     for section in (schema, *schema.get("$defs", {}).values()):
         for name, entry in section.get("properties", {}).items():
             for form in (entry, *entry.get("anyOf", ())):
-                if form.get("type") in ("number", "integer") and name not in ("time_limit", "max_latency"):
+                if form.get("type") in ("number", "integer") and name not in (
+                    "time_limit",
+                    "save_every",
+                    "max_latency",
+                ):
                     yield name, form
 
 

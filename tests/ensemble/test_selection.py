@@ -167,3 +167,45 @@ def test_where_no_model_keeps_to_the_bounds_the_cheapest_is_taken() -> None:
     valid = rows()
     found = weights(costly(valid), valid, SelectionSettings(max_latency="1us"))  # type: ignore[arg-type]
     assert found[3].tolist() == [1, 1] and float(found[:3].sum()) == 0
+
+
+def test_networks_that_save_next_to_nothing_are_left_out_and_no_others() -> None:
+    valid = rows()
+    choices = networks(noisy(valid, 1, 0.5), noisy(valid, 2, 0.5), noisy(valid, 3, 1.0))
+    every = weights(choices, valid, SelectionSettings(worth=0))
+    few = weights(choices, valid, SelectionSettings(worth=0.1))
+    judge = Selector(choices, valid, TASKS, SETTINGS, 0)
+    losses = [float(judge.total(mixed(choices, found))) for found in (every, few)]
+    assert (every > 0).all()
+    assert (few[:2] > 0).all() and not few[2].any() and torch.allclose(few.sum(0), torch.ones(len(TASKS)))
+    assert losses[1] <= losses[0] * 1.1
+
+
+def test_what_is_worthwhile_is_that_of_a_plain_loop() -> None:
+    valid, generator = rows(), torch.Generator().manual_seed(5)
+    choices = networks(*(noisy(valid, seed, 0.5 if seed < 3 else 1.5) for seed in range(6)))
+    drawn, worth = torch.rand(len(choices), generator=generator), 3e-3
+    given = drawn / drawn.sum()
+    selector = Selector(choices, valid, TASKS, SelectionSettings(worth=worth), 0)
+
+    def loss(places: list[int]) -> float:
+        left = torch.zeros(len(choices), 1)
+        left[places, 0] = given[places] / given[places].sum()
+        return float(selector.total(mixed(choices, left.expand(-1, len(TASKS)))))
+
+    kept = list(range(len(choices)))
+    limit = loss(kept) * (1 + worth)
+    while len(kept) > 1:
+        tried = {one: loss([place for place in kept if place != one]) for one in kept}
+        least = min(tried, key=lambda one: tried[one])
+        if tried[least] > limit:
+            break
+        kept.remove(least)
+    assert 1 < len(kept) < len(choices)
+    found = selector.worthwhile(given.unsqueeze(0), torch.ones(1, len(TASKS)))
+    assert found[0].nonzero().squeeze(1).tolist() == kept
+
+
+def mixed(choices: list[Choice], found: Tensor) -> Tensor:
+    """Logits of a mixture."""
+    return torch.stack([one.logits * weight for one, weight in zip(choices, found, strict=True)]).sum(0)

@@ -15,7 +15,7 @@ import pytest
 from automtl.config import Settings, make_settings
 from automtl.errors import SettingsError
 from automtl.experiment import ColumnRoles, Run, fit_table
-from automtl.system.progress import Progress, ignore
+from automtl.system.progress import Event, Progress, ignore
 from automtl.trackers import TRACKERS
 from automtl.trackers.base import curves, numbers, parameters, tag
 from tests.conftest import TINY
@@ -82,8 +82,9 @@ def test_mlflow_reads_a_finished_run_and_no_network_is_used(
 def test_a_run_that_is_interrupted_is_marked_in_mlflow(log: pl.DataFrame, tiny: Settings, tmp_path: Path) -> None:
     tracking = pytest.importorskip("mlflow.tracking")
 
-    def interrupt(progress: Progress) -> None:
-        raise KeyboardInterrupt
+    def interrupt(event: Event) -> None:
+        if isinstance(event, Progress):
+            raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
         run(log, tracked(tiny, tmp_path, "mlflow"), interrupt, model="mmoe")

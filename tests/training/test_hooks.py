@@ -18,7 +18,9 @@ from automtl.training.settings import TrainingSettings
 from tests.conftest import small_batch, small_layout
 
 TASKS = (Task("a"), Task("b", kind=TaskKind.REGRESSION), Task("c", positive_weight=3.0))
-SETTINGS = TrainingSettings(epochs=1, batch_size=1000, learning_rate=0.01, weight_decay=0.0, averaging=0.0)
+SETTINGS = TrainingSettings(
+    epochs=1, batch_size=1000, learning_rate=0.01, weight_decay=0.0, averaging=0.0, precision="full"
+)
 
 
 class Members(nn.Module):

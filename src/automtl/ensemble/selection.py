@@ -100,8 +100,46 @@ class Selector:
         for place in models:
             kinds.setdefault(self.choices[place].kind, []).append(place)
         shares = torch.stack([self.bagged(kinds[kind]) for kind in sorted(kinds)])  # (K, M)
-        mixed = torch.einsum("km,mnt->knt", shares, self.logits)
-        return shares.T @ self._best_weights(mixed)
+        weights = self._kind_weights(shares)
+        kept = self.worthwhile(shares, weights)
+        if bool((kept != shares).any()):
+            shares, weights = kept, self._kind_weights(kept)
+        return shares.T @ weights
+
+    def _kind_weights(self, shares: Tensor) -> Tensor:
+        """Return the weight of each kind for each task, (K, T), by the shares of its models, (K, M)."""
+        return self._best_weights(torch.einsum("km,mnt->knt", shares, self.logits))
+
+    def worthwhile(self, shares: Tensor, weights: Tensor) -> Tensor:
+        """Leave out models that are not worth what they cost to serve: shares (K, M) of those that are.
+
+        Of the models of a kind, the one that is missed least is left out, and again the next one, as long as the loss
+        of all together stays within `worth` of the settings. weights: (K, T), of the kinds. What a kind is worth is
+        for the weights to say, which keep to equal ones where validation rows are few.
+        """
+        kept, worth = shares, self.settings.worth
+        limit = self._together(shares, weights) * (1 + worth)
+        while worth:
+            tried = [
+                self._without(kept, *place) for place in kept.nonzero().tolist() if int((kept[place[0]] > 0).sum()) > 1
+            ]
+            losses = [self._together(one, weights) for one in tried]
+            if not losses or min(losses) > limit:
+                break
+            kept = tried[losses.index(min(losses))]
+        return kept
+
+    def _together(self, shares: Tensor, weights: Tensor) -> float:
+        """Return the loss of all tasks of models with these shares (K, M) of their kinds, weighed by (K, T)."""
+        return float(self.total(torch.einsum("mt,mnt->nt", shares.T @ weights, self.logits)))
+
+    @staticmethod
+    def _without(shares: Tensor, kind: int, model: int) -> Tensor:
+        """Return shares, (K, M), without those of a model; the others of its kind have them in proportion."""
+        left = shares.clone()
+        left[kind, model] = 0
+        left[kind] /= left[kind].sum()
+        return left
 
     def _best_weights(self, logits: Tensor) -> Tensor:
         """Find weights, (K, T), with the smallest loss for each task, drawn towards equal weights.

@@ -66,6 +66,12 @@ class SelectionSettings:
     steps: int = Limit(
         default=12, ge=1, le=10_000, description="Models that a selection adds, at most, with repetition."
     )
+    worth: float = Limit(
+        default=2e-4,
+        ge=0,
+        le=1,
+        description="Share of the loss that a network must save to be selected; 0: whatever it saves.",
+    )
     boosted_trees: Literal["all", "one"] = Limit(
         default="all", description="Which boosted trees are trained: of all kinds and inputs, or one alone."
     )

@@ -126,7 +126,7 @@ class TableSource:
         """Return the first and the last time of all rows as the table has them; None without a time column."""
         if self.schema.time is None:
             return None
-        times = self.rows[self.schema.time].drop_nulls()
+        times = self.rows[self.schema.time].alias("time").drop_nulls()
         return [str(times.min()), str(times.max())] if len(times) else None
 
     def summary(self) -> dict[str, Any]:

@@ -20,7 +20,7 @@ import polars as pl
 
 from automtl._version import __version__
 from automtl.dataset.builder.workdir import Work, machine_start, read_about, write_about
-from automtl.errors import FileError
+from automtl.errors import AutomtlError, FileError
 from automtl.serving.scoring.stream import Cursor
 from automtl.system.files import LOCK, json_bytes, locked, write_whole
 from automtl.system.manifest import MODEL
@@ -82,7 +82,13 @@ def working(out: Path, plan: dict[str, Any], callback: Callback) -> Iterator[Wor
     try:
         with locked(folder):
             _begin(folder, json.loads(json.dumps(plan)), callback)
-            yield Work(folder)
+            try:
+                yield Work(folder)
+            except AutomtlError:
+                if Units(Work(folder)).folders:
+                    raise
+                _empty(folder)  # nothing is done from which another command could go on
+                raise
             _empty(folder)
         shutil.rmtree(folder, ignore_errors=True)
     except OSError as error:

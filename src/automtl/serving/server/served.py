@@ -55,6 +55,7 @@ class Loaded:
         try:
             score(predictor, unknown, [signature.example])
             predictor.encode_rows(signature.frequent(WARM_ROWS))
+            predictor.warm_up()
         except AutomtlError as error:
             log.warning("model '%s': its example row was not scored: %s", folder, error)
         if version_of(folder) != version:  # it was replaced meanwhile
