@@ -194,12 +194,13 @@ def test_what_is_worthwhile_is_that_of_a_plain_loop() -> None:
         return float(selector.total(mixed(choices, left.expand(-1, len(TASKS)))))
 
     kept = list(range(len(choices)))
-    limit = loss(kept) * (1 + worth)
+    met = loss(kept)
     while len(kept) > 1:
         tried = {one: loss([place for place in kept if place != one]) for one in kept}
         least = min(tried, key=lambda one: tried[one])
-        if tried[least] > limit:
+        if tried[least] > met * (1 + worth):
             break
+        met = min(met, tried[least])
         kept.remove(least)
     assert 1 < len(kept) < len(choices)
     found = selector.worthwhile(given.unsqueeze(0), torch.ones(1, len(TASKS)))

@@ -114,19 +114,19 @@ class Selector:
         """Leave out models that are not worth what they cost to serve: shares (K, M) of those that are.
 
         Of the models of a kind, the one that is missed least is left out, and again the next one, as long as the loss
-        of all together stays within `worth` of the settings. weights: (K, T), of the kinds. What a kind is worth is
+        of all together stays within `worth` of the least one that was met. weights: (K, T), of the kinds. What a kind is worth is
         for the weights to say, which keep to equal ones where validation rows are few.
         """
         kept, worth = shares, self.settings.worth
-        limit = self._together(shares, weights) * (1 + worth)
+        least = self._together(shares, weights)
         while worth:
             tried = [
                 self._without(kept, *place) for place in kept.nonzero().tolist() if int((kept[place[0]] > 0).sum()) > 1
             ]
             losses = [self._together(one, weights) for one in tried]
-            if not losses or min(losses) > limit:
+            if not losses or min(losses) > least * (1 + worth):
                 break
-            kept = tried[losses.index(min(losses))]
+            kept, least = tried[losses.index(min(losses))], min(least, *losses)
         return kept
 
     def _together(self, shares: Tensor, weights: Tensor) -> float:
