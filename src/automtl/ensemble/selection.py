@@ -114,8 +114,8 @@ class Selector:
         """Leave out models that are not worth what they cost to serve: shares (K, M) of those that are.
 
         Of the models of a kind, the one that is missed least is left out, and again the next one, as long as the loss
-        of all together stays within `worth` of the least one that was met. weights: (K, T), of the kinds. What a kind is worth is
-        for the weights to say, which keep to equal ones where validation rows are few.
+        of all together stays within `worth` of the least one that was met. weights: (K, T), of the kinds. What a kind
+        is worth is for the weights to say, which keep to equal ones where validation rows are few.
         """
         kept, worth = shares, self.settings.worth
         least = self._together(shares, weights)
