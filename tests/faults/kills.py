@@ -56,7 +56,7 @@ def fit_killed(folder: Path, out: str, delay: float, number: int = signal.SIGKIL
     said = process.communicate()[1]
     if process.returncode not in (0, -number, 75):
         raise SystemExit(f"the fit failed: {said}")
-    return None if process.returncode == 0 else process.returncode
+    return None if (folder / out).is_dir() else process.returncode  # it may be killed when all is done
 
 
 def differences(folder: Path, first: str, second: str) -> list[str]:
@@ -82,6 +82,7 @@ def main() -> int:
         fits += 1
         wrong += differences(given.folder, "whole", "cut")
         shutil.rmtree(given.folder / "cut")
+        shutil.rmtree(unfinished_folder(given.folder / "cut"), ignore_errors=True)
         print(f"{kills} kills, {fits} fits, different: {wrong or 'nothing'}", flush=True)
     return 1 if wrong else 0
 
