@@ -1,4 +1,4 @@
-"""What a refit gives on later rows of a log: the present model as it is, the same models trained again, cold and warm.
+"""Measure what a refit gives on later rows of a log: the present model, and the same trained again, cold and warm.
 
 The log is cut by its time column. The present model is fitted on the first share of the rows; then it is refitted on a
 new table: the later rows alone, or all but the first rows of the log (a sliding window). All models are judged on the

@@ -43,7 +43,7 @@ GREY = "#7f7f7f"
 
 @dataclass
 class Load:
-    """What clients saw: milliseconds of each answered request, how many were lost, and the seconds it took."""
+    """Measurements of all clients: milliseconds of each answered request, how many were lost, and the seconds taken."""
 
     clients: int
     seconds: float = 0.0

@@ -19,7 +19,7 @@ ROWS = 2000
 
 @pytest.fixture(scope="module")
 def truth() -> Tensor:
-    """What a perfect model would say of each task, (N, 2)."""
+    """Return the logits of a perfect model for each task, (N, 2)."""
     return torch.randn(ROWS, 2, generator=torch.Generator().manual_seed(0)) * 2
 
 

@@ -92,7 +92,7 @@ def test_where_the_world_has_changed_the_refit_wins_and_is_written_down(model: P
 
 
 def test_spoiled_labels_are_not_taken(model: Path, tmp_path: Path) -> None:
-    """Those of the newest rows are spoiled, too, so that what has learned nothing has the smaller loss on them."""
+    """Labels of the newest rows are spoiled, too, so that what has learned nothing has the smaller loss on them."""
     rng = np.random.default_rng(0)
     table = shifted(3, 2500)
     spoiled = table.with_columns(pl.Series(name, rng.permutation(table[name].to_numpy())) for name in "ab")

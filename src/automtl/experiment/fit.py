@@ -21,7 +21,7 @@ from automtl.experiment.experiment import Experiment
 from automtl.experiment.inputs import EncodedSource, is_self_trained
 from automtl.experiment.label_delays import Curve, freshness_curve, has_histories
 from automtl.experiment.recorded import describe_table
-from automtl.experiment.source import TableSource, open_source, tell_source
+from automtl.experiment.source import Source, TableSource, open_source, tell_source
 from automtl.experiment.unfinished import identity, recorded
 from automtl.experiment.waterfall import library_steps, waterfall
 from automtl.models.registry import EVERY_MODEL, MODELS, check_model
@@ -108,11 +108,7 @@ def fit_table(
     name = f"{settings.model}-{seed}" if out is None else Path(out).name
     tracked = Tracked(name, settings.to_dict() | {"seed": seed}, Path(settings.tracker_folder), settings.tracking_uri)
     given = deadline or Deadline(settings.budget.time_limit)
-    record: AbstractContextManager[Journal | None] = nullcontext()
-    if out is not None:
-        what = identity(settings, seed, schema, rows.digest)
-        every = settings.budget.save_every
-        record = recorded(Path(out), what, every, lambda: given.suspended, callback, overwrite=overwrite)
+    record = nullcontext() if out is None else _record(Path(out), rows, settings, seed, given, callback, overwrite)
     with (
         record as journal,
         data_loader(settings.data_loader, out) as loader,
@@ -125,15 +121,28 @@ def fit_table(
             run = _run(Experiment(encoded, settings, seed, trackers.callback))
         run.settings["table"] = describe_table(source, rows.digest)
         run.metrics["ended_early"] = given.passed
-        run.metrics["table"] = rows.summary() if isinstance(rows, TableSource) else None
-        if isinstance(rows, TableSource) and has_histories(run.predictor):
-            run.metrics["freshness"] = freshness_curve(run.predictor, rows.split)
-            _tell_delay(callback, schema, run.metrics["freshness"])
+        _add_table(run, rows, callback)
         run.metrics["findings"] = [finding.to_dict() for finding in findings]
         run.metrics["seconds"]["total"] = earlier + time.perf_counter() - start
         found = run.predictor.spec.architecture
         trackers.finish(run.metrics, None if found is None else found.draw(schema.task_names))
         return run if out is None else run.save(out, overwrite=overwrite)
+
+
+def _record(
+    out: Path, rows: Source, settings: Settings, seed: int, deadline: Deadline, callback: Callback, overwrite: bool
+) -> AbstractContextManager[Journal | None]:
+    """Record the steps of a fit, from which it can go on."""
+    what, every = identity(settings, seed, rows.schema, rows.digest), settings.budget.save_every
+    return recorded(out, what, every, lambda: deadline.suspended, callback, overwrite=overwrite)
+
+
+def _add_table(run: Run, rows: Source, callback: Callback) -> None:
+    """Add to the metrics what a table in memory says of itself, and what faster labels would be worth."""
+    run.metrics["table"] = rows.summary() if isinstance(rows, TableSource) else None
+    if isinstance(rows, TableSource) and has_histories(run.predictor):
+        run.metrics["freshness"] = freshness_curve(run.predictor, rows.split)
+        _tell_delay(callback, rows.schema, run.metrics["freshness"])
 
 
 def _tell_delay(callback: Callback, schema: Schema, curve: Curve) -> None:

@@ -1,4 +1,4 @@
-"""What the tests of scoring share: small models, and a table of more rows than a piece."""
+"""Fixtures of the tests of scoring: small models, and a table of more rows than a piece."""
 
 from __future__ import annotations
 

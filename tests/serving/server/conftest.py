@@ -1,4 +1,4 @@
-"""What tests of the server share: one small model of many kinds of columns, and real server processes."""
+"""Fixtures of the server's tests: one small model of many kinds of columns, and real server processes."""
 
 from __future__ import annotations
 

@@ -193,4 +193,5 @@ def located(source: TableFiles, piece: Piece) -> Iterator[None]:
     except RowError as error:
         raise error.at(path, first) from None
     except AutomtlError as error:
-        raise type(error)(f"'{path}', rows {first} to {first + piece.table.height - 1}: {error}") from None
+        rows = f", rows {first} to {first + piece.table.height - 1}" if piece.table.height else ""
+        raise type(error)(f"'{path}'{rows}: {error}") from None
