@@ -19,15 +19,15 @@ import json
 import subprocess
 import sys
 from dataclasses import asdict, replace
-from typing import Any
+from typing import Any, ClassVar
 
-import curves
 import numpy as np
 import torch
+
+import curves
+from automtl.system.memory import peak_memory_bytes
 from common import arguments, report
 from curves import KINDS, RUNS, Point
-
-from automtl.system.memory import peak_memory_bytes
 
 FEW = 128  # rows of the batch whose graph is counted
 STEPS = 14  # in which a progressive search takes all its turns
@@ -38,7 +38,7 @@ MIB = 2**20
 class Kept:
     """A tensor that a graph keeps; counts the bytes of all that are alive, each storage once."""
 
-    alive: dict[int, int] = {}
+    alive: ClassVar[dict[int, int]] = {}
     weights: frozenset[int] = frozenset()
     total = peak = 0
 
@@ -88,7 +88,9 @@ def fitted(kind: str) -> dict[str, Any]:
     errors = np.abs(terms @ numbers / measured - 1)
     base, weights, graph = numbers.round(2).tolist()
     worst, median = errors.max().round(3), np.median(errors).round(3)
-    print(f"{KINDS[kind]:30}{base:>7.0f} MB + {weights:.1f} W + {graph:.2f} S   error {median:.1%}, at most {worst:.1%}")
+    print(
+        f"{KINDS[kind]:30}{base:>7.0f} MB + {weights:.1f} W + {graph:.2f} S   error {median:.1%}, at most {worst:.1%}"
+    )
     return {"base": base, "weights": weights, "graph": graph, "median": float(median), "worst": float(worst)}
 
 

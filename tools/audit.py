@@ -42,7 +42,7 @@ def licence_problems(found: list[dict[str, Any]]) -> list[str]:
 def vulnerabilities(report: dict[str, Any]) -> list[str]:
     """Return a line for each known vulnerability in a report of pip-audit."""
     return [
-        f"{package['name']} {package['version']}: {one['id']}, mended in {', '.join(one['fix_versions']) or 'no release'}"
+        f"{package['name']} {package['version']}: {one['id']}, mended in {', '.join(one['fix_versions']) or 'none'}"
         for package in report["dependencies"]
         for one in package.get("vulns", ())
     ]

@@ -17,8 +17,8 @@ from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.system.randomness import seeded
 from automtl.training.balancing import (
-    UNDER_GPL,
     BALANCINGS,
+    UNDER_GPL,
     Balancing,
     find_balancing,
     gradient_products,
