@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +41,7 @@ def fit_command(
     tracking_uri: Annotated[str | None, typer.Option(help="MLflow's server; else files in that folder.")] = None,
 ) -> None:
     """Search an architecture for a table, train it, test it, save it."""
+    start = time.monotonic()
     from automtl.experiment import fit_table
     from automtl.system.deadline import Deadline
 
@@ -54,6 +56,7 @@ def fit_command(
     if schedule == "published":
         settings = settings.with_published_search()
     with resumable(), Live() as live, stopping(Deadline(settings.budget.time_limit)) as deadline:
+        deadline.spend(time.monotonic() - start)
         run = fit_table(
             table, rows.tasks_of(table), roles=rows.roles, schema=rows.read_schema(), settings=settings, seed=seed,
             out=out, overwrite=overwrite, callback=live.callback, deadline=deadline,
