@@ -63,6 +63,10 @@ class SpaceError(AutomtlError):
     """A search space or an operation is not well formed."""
 
 
+class DivergedError(AutomtlError):
+    """A training or a search came to numbers that are not finite, at a lower learning rate, too."""
+
+
 class ComparisonError(AutomtlError):
     """A comparison cannot be begun or continued."""
 

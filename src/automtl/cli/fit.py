@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -40,6 +41,7 @@ def fit_command(
     tracking_uri: Annotated[str | None, typer.Option(help="MLflow's server; else files in that folder.")] = None,
 ) -> None:
     """Search an architecture for a table, train it, test it, save it."""
+    start = time.monotonic()
     budget = given(preset=preset, time_limit=duration_of("--time-limit", time_limit))
     selection = given(max_latency=duration_of("--max-latency", max_latency), max_parameters=max_parameters)
     settings = rows.settings(
@@ -55,6 +57,7 @@ def fit_command(
     from automtl.system.deadline import Deadline
 
     with resumable(), Live() as live, stopping(Deadline(settings.budget.time_limit)) as deadline:
+        deadline.spend(time.monotonic() - start)
         run = fit_table(
             table, tasks, roles=roles, schema=schema, settings=settings, seed=seed,
             out=out, overwrite=overwrite, callback=live.callback, deadline=deadline,
