@@ -122,7 +122,7 @@ def fit_table(
         with ending(given):
             run = _run(Experiment(encoded, settings, seed, trackers.callback))
         run.settings["table"] = describe_table(source, rows)
-        run.metrics |= {"ended_early": given.passed, "made": describe_making()}
+        run.metrics.update(ended_early=given.passed, made=describe_making())
         _add_table(run, rows, callback)
         run.metrics["findings"] = [finding.to_dict() for finding in findings]
         run.metrics["seconds"]["total"] = earlier + time.perf_counter() - start

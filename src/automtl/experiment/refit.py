@@ -91,7 +91,7 @@ def refit_model(
     taken = acceptance.accepted or not if_better
     lineage = refitting.lineage() | {"table": describe_table(source, rows), "taken": taken}
     run.settings["table"] = lineage["table"]
-    run.metrics |= {"ended_early": deadline.passed, "made": describe_making()}
+    run.metrics.update(ended_early=deadline.passed, made=describe_making())
     run.metrics["seconds"]["total"] = time.perf_counter() - start
     if not taken:
         note_refusal(folder, [*refused, lineage | {"comparison": acceptance.to_dict()}], callback)
