@@ -21,6 +21,7 @@ from automtl.models.registry import SEARCHED
 from automtl.models.settings import NetworkSettings
 from automtl.search import STRATEGIES, SearchSettings, published
 from automtl.space.presets import SpaceSettings
+from automtl.system.yaml_text import read_yaml
 from automtl.tables.durations import Seconds
 from automtl.tables.entries import CONFIG
 from automtl.tables.split import SplitSettings
@@ -174,7 +175,7 @@ def read_settings(path: Path | str | None, changes: Mapping[str, Any] | None = N
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
-        values = (tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)) or {}
+        values = (tomllib.loads(text) if path.suffix == ".toml" else read_yaml(text)) or {}
     except FileNotFoundError:
         raise SettingsError(f"settings file '{path}' does not exist") from None
     except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError, OSError) as error:

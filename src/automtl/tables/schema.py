@@ -16,6 +16,7 @@ from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.errors import SchemaError, suggestion
+from automtl.system.yaml_text import read_yaml
 from automtl.tables.entries import CONFIG, read_entry
 from automtl.tables.history import History, read_history
 from automtl.tables.names import CONTROL
@@ -336,7 +337,7 @@ class Schema:
     def read(path: Path | str) -> Schema:
         """Read a schema file (YAML)."""
         try:
-            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            values = read_yaml(Path(path).read_text(encoding="utf-8"))
         except FileNotFoundError:
             raise SchemaError(f"schema file '{path}' does not exist; write one with 'automtl describe --out'") from None
         except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
