@@ -19,7 +19,8 @@ from safetensors import torch as safe_torch
 from torch import nn
 
 from automtl.dataset.prepared import PreparedFolder, is_prepared
-from automtl.dataset.store import DataLoaderSettings, data_loader
+from automtl.dataset.settings import DataLoaderSettings
+from automtl.dataset.store import data_loader
 from automtl.ensemble.ensemble import Ensemble, Member, trees_of
 from automtl.ensemble.one_row import OneRow
 from automtl.errors import AutomtlError, FileError, SettingsError, SpaceError
@@ -147,9 +148,10 @@ class ModelSpec:
     @staticmethod
     def from_dict(values: dict[str, Any]) -> ModelSpec:
         """Read the values that `to_dict` returned. Raises SpaceError for an operation that cannot be imported."""
-        if not values["members"]:
-            raise ValueError("there are no members")
-        return ModelSpec(tuple(map(MemberSpec.from_dict, values["members"])))
+        members = tuple(map(MemberSpec.from_dict, values["members"]))
+        if not members:
+            raise SpaceError("architecture.json names no model; fit again")
+        return ModelSpec(members)
 
     def build_saved(self, encoder: Encoder, weights_bytes: int) -> nn.Module:
         """Build the model whose weights a file of so many bytes holds. Raises FileError where it is larger than that.

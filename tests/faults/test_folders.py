@@ -84,7 +84,7 @@ def with_values(model: Path, folder: Path, name: str, *place: Any, value: Any) -
         ("encoder.json", ("hashed",), {"item_id": 2**30}, "larger than its weights"),
         ("encoder.json", ("target_encoding", 0, "smoothing"), -1, "target encoding of 'user_id'"),
         ("encoder.json", ("target_encoding", 0, "key"), ["nothing"], "target encoding of 'nothing'"),
-        ("architecture.json", ("members",), [], "there are no members"),
+        ("architecture.json", ("members",), [], "names no model"),
         ("architecture.json", ("members", 0, "inputs", "history"), 3, "name or inputs of a member"),
         ("architecture.json", ("members", 0, "network", "width"), 65_536, "larger than its weights"),
         ("architecture.json", ("members", 0, "network", "towers"), [4] * 65, "at most 64"),

@@ -30,6 +30,20 @@ def test_it_passes_after_its_seconds(clock: list[float]) -> None:
     assert deadline.seconds_left == 0.0
 
 
+def test_it_keeps_time_for_what_comes_after_it(clock: list[float]) -> None:
+    deadline = Deadline(30.0)
+    clock[0] += 4.0
+    deadline.reserve(1 / 3)
+    assert deadline.seconds_left == 22.0  # as long as the work before it took
+    slow = Deadline(30.0)
+    clock[0] += 15.0
+    slow.reserve(1 / 3)
+    assert slow.seconds_left == 5.0  # a third of the limit, and no more
+    unlimited = Deadline()
+    unlimited.reserve(0.5)
+    assert math.isinf(unlimited.seconds_left)
+
+
 def test_without_a_limit_it_passes_when_it_is_stopped() -> None:
     deadline = Deadline()
     assert not deadline.passed and math.isinf(deadline.seconds_left)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
@@ -15,7 +16,7 @@ from automtl.config import InputPreset, Settings
 from automtl.ensemble.ensemble import Ensemble, trees_of
 from automtl.ensemble.settings import TreeSettings
 from automtl.ensemble.trees import LIGHTGBM_MISSING, TreeModel
-from automtl.errors import SettingsError
+from automtl.errors import DivergedError, SettingsError
 from automtl.experiment.inputs import EncodedRows, EncodedSource, ModelInputs, distinct_presets, is_self_trained
 from automtl.experiment.library import INPUTS, SEARCH, TRAINING, TREES, Library, TrainedModel
 from automtl.experiment.tree_candidates import tree_candidates
@@ -30,7 +31,7 @@ from automtl.search import STRATEGIES, SearchProblem, SearchResult, TrainedNetwo
 from automtl.search.base import keep_nothing
 from automtl.space import Architecture, make_space
 from automtl.system.deadline import current_deadline, ending
-from automtl.system.progress import Callback, ignore
+from automtl.system.progress import Callback, Notice, ignore
 from automtl.training.evaluation import predict_logits
 from automtl.training.fit import FitResult, SelfTrained, fit
 from automtl.training.metrics import Scores
@@ -136,7 +137,7 @@ class Experiment:
                 if inputs.encoding == self.inputs.encoding:
                     self._library.add(trained)
             if rows.encoder.histories is not None and self.settings.budget.base_network:
-                self._library.add(self._without_histories())
+                self._try_to_add(self._without_histories)
         return self._library
 
     def select_inputs(self) -> ModelInputs:
@@ -159,9 +160,11 @@ class Experiment:
                     tried[preset.name] = self._try(preset, alone=len(presets) == 1)
         self.references.sort(key=lambda one: one[1].result.score)
         best = min(tried, key=lambda name: tried[name])
-        self._inputs = next(inputs for inputs, _ in self.references if inputs.preset == best)
+        given = next((inputs for inputs, _ in self.references if inputs.preset == best), None)
+        self._inputs = given or self.source.inputs(self.settings, presets[0])
         self.history["presets"] = [
-            {"name": name, "score": score, "chosen": name == best} for name, score in tried.items()
+            {"name": name, "score": score if math.isfinite(score) else None, "chosen": name == best}
+            for name, score in tried.items()
         ]
         self._note_histories()
         return self._inputs
@@ -176,10 +179,17 @@ class Experiment:
             }  # fmt: skip
 
     def _try(self, preset: InputPreset, *, alone: bool) -> float:
-        """Train the model that judges inputs under a preset, and return its score on validation rows."""
+        """Train the model that judges inputs under a preset, and return its score on validation rows.
+
+        It is infinite where the training diverged, of which the callback is told.
+        """
         inputs, mine = self.source.inputs(self.settings, preset), self.settings
         judge = mine.model if is_self_trained(mine.model) else mine.reference
-        trained = self._reference(judge, inputs, judge if alone else f"{judge}: {preset.name}")
+        try:
+            trained = self._reference(judge, inputs, judge if alone else f"{judge}: {preset.name}")
+        except DivergedError as error:
+            self.callback(Notice(f"{error}; these inputs are not judged"))
+            return math.inf
         self.references.append((inputs, trained))
         return trained.result.score
 
@@ -189,6 +199,13 @@ class Experiment:
         trained = self._train(spec, inputs, INPUTS, f"choosing inputs: {inputs.preset}")
         self.seconds["reference"] += trained.result.seconds
         return trained
+
+    def _try_to_add(self, train: Callable[[], TrainedModel]) -> None:
+        """Train one more model for the ensemble, which does without it where its training diverges."""
+        try:
+            self.library.add(train())
+        except DivergedError as error:
+            self.callback(Notice(f"{error}; the model is left out"))
 
     def _without_histories(self) -> TrainedModel:
         """Train the reference model without histories, which shows what they give."""
@@ -281,23 +298,35 @@ class Experiment:
     def train(self) -> FitResult:
         """Train the model on training rows until it gets no better on validation rows.
 
-        A network that the search has trained to the end is not trained again.
+        A network that the search has trained to the end is not trained again. Where it diverges, the best other model
+        takes its place, if there is one for the ensemble. Raises DivergedError.
         """
+        try:
+            trained = self._train_model()
+        except DivergedError as error:
+            others = self._library.models if self.settings.uses_ensemble and self._library is not None else []
+            if not others:
+                raise
+            self.callback(Notice(f"{error}; going on with the other models"))
+            trained = min(others, key=lambda one: one.result.score)
+        self._trained, result = trained, trained.result
+        self.history["training"] = {"best": result.best, "evaluations": [one.to_dict() for one in result.evaluations]}
+        return result
+
+    def _train_model(self) -> TrainedModel:
+        """Search and train the model of the settings."""
         inputs, mine = self.inputs, self.settings
         if self.searches and self.architecture is None:
             self.search()
         if self.found is not None and self.found.trained is not None:
-            trained = self._of(self.found.trained)
-        else:
-            spec = MemberSpec(mine.model, mine.model, inputs.network, self.architecture, inputs=inputs.groups)
-            start = self._start_from_supernet if mine.warm_start and self.found is not None else None
-            trained = self._train(spec, inputs, TRAINING, f"training {mine.model}", start=start)
-            self.seconds["training"] = trained.result.seconds
-            if mine.uses_ensemble:
-                self.library.add(trained)
-        self._trained, result = trained, trained.result
-        self.history["training"] = {"best": result.best, "evaluations": [one.to_dict() for one in result.evaluations]}
-        return result
+            return self._of(self.found.trained)
+        spec = MemberSpec(mine.model, mine.model, inputs.network, self.architecture, inputs=inputs.groups)
+        start = self._start_from_supernet if mine.warm_start and self.found is not None else None
+        trained = self._train(spec, inputs, TRAINING, f"training {mine.model}", start=start)
+        self.seconds["training"] = trained.result.seconds
+        if mine.uses_ensemble:
+            self.library.add(trained)
+        return trained
 
     def _start_from_supernet(self, network: nn.Module) -> None:
         assert isinstance(network, Network) and self.found is not None
@@ -317,7 +346,7 @@ class Experiment:
         self.boost()
         name = self.settings.reference
         if not (self.trained.stage == SEARCH or self.references or name == self.settings.model):
-            self.library.add(self._reference(name, self.inputs, name))
+            self._try_to_add(lambda: self._reference(name, self.inputs, name))
         self._predictor = self.library.predictor()
         return self.predictor
 

@@ -31,7 +31,7 @@ from automtl.report.folder import attempted, run_report
 from automtl.report.run import RunValues
 from automtl.report.text import delay_line
 from automtl.space import make_space
-from automtl.system.deadline import Deadline, ending
+from automtl.system.deadline import Deadline, current_deadline, ending
 from automtl.system.journal import Journal
 from automtl.system.manifest import MODEL
 from automtl.system.memory import keep_freed_memory, peak_memory_bytes
@@ -42,6 +42,8 @@ from automtl.tables.schema import Schema
 from automtl.trackers import Tracked, Trackers
 from automtl.training.balancing import find_balancing
 from automtl.training.curves import label_summary, task_curves
+
+REPORT_SHARE = 1 / 3  # of a time limit, at most, for the scores of the test rows and the report
 
 
 @dataclass(frozen=True)
@@ -155,6 +157,8 @@ def _tell_delay(callback: Callback, schema: Schema, curve: Curve) -> None:
 def _run(experiment: Experiment) -> Run:
     """Run all steps of an experiment."""
     source, settings, seed = experiment.source, experiment.settings, experiment.seed
+    _ = experiment.inputs
+    current_deadline().reserve(REPORT_SHARE)
     experiment.boost()
     experiment.train()
     experiment.ensemble()

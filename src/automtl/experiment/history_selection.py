@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from automtl.ensemble.settings import TreeSettings
 from automtl.ensemble.trees import TreeModel
+from automtl.errors import DivergedError
 from automtl.features.batch import Batch, subset
 from automtl.features.column_selection import select_histories, select_history_rows, without_sequences
 from automtl.features.encoder import Encoder
@@ -24,7 +25,7 @@ from automtl.features.histories import Group
 from automtl.features.layout import Layout
 from automtl.models.registry import new_model
 from automtl.models.settings import NetworkSettings
-from automtl.system.progress import Callback, ignore
+from automtl.system.progress import Callback, Notice, ignore
 from automtl.tables.schema import Task
 from automtl.training.evaluation import predict_logits
 from automtl.training.fit import fit
@@ -80,7 +81,11 @@ def sequence_gain(encoder: Encoder, train: Batch, valid: Batch, callback: Callba
     for layout in (encoder.layout, few):
         rows, checks = (part.for_layout(layout) for part in (train, valid))
         model = new_model(REFERENCE, layout, NetworkSettings(), 0)
-        losses.append(fit(model, rows, checks, tasks, SMALL, 0, callback, "choosing histories: events").score)
+        try:
+            losses.append(fit(model, rows, checks, tasks, SMALL, 0, callback, "choosing histories: events").score)
+        except DivergedError as error:
+            callback(Notice(f"{error}; not known to help, the events are left out"))
+            return 0.0
     return losses[1] / losses[0] - 1
 
 

@@ -46,6 +46,7 @@ class FieldEmbedding(nn.Module):
         self.row_wise = False  # whether the table's gradient is sparse, which training decides
         self.num_fields, self.dim, self.num_groups = layout.num_fields, dim, len(layout.numeric)
         columns = [len(group.columns) for group in layout.numeric]
+        self.numeric_names = tuple(name for group in layout.numeric for name in group.columns)
         owner = torch.arange(len(columns)).repeat_interleave(torch.tensor(columns, dtype=torch.long))  # (N,)
         block = torch.eye(max(len(columns), 1))[owner].repeat_interleave(dim, dim=1)  # (N, G D)
         self.register_buffer("block", block, persistent=False)

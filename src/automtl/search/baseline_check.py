@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from automtl.errors import DivergedError
 from automtl.features.batch import subset
 from automtl.models.network import build
 from automtl.operations import Block, Identity, Operation
@@ -14,7 +15,7 @@ from automtl.search.base import SearchProblem, SearchResult
 from automtl.space.architecture import Architecture
 from automtl.space.names import INTERACTION, POOLING, block_of
 from automtl.space.space import SearchSpace
-from automtl.system.progress import Callback, Progress
+from automtl.system.progress import Callback, Notice, Progress
 from automtl.training.fit import fit
 
 VALID_ROWS = 50_000
@@ -38,15 +39,21 @@ def check_against_baseline(
     valid = subset(problem.valid, VALID_ROWS, seed)
     training = replace(problem.training, epochs=1, batch_size=max(problem.training.batch_size // 2, 1))
     trials: list[dict[str, Any]] = []
+    tried: list[Architecture] = []
     for number, (architecture, name) in enumerate(made.items(), start=1):
         network = build(problem.space.narrow(architecture), problem.layout, problem.network, seed)
         network.embedding.load_state_dict(problem.embedding.state_dict())
-        result = fit(network, train, valid, problem.layout.tasks, training, seed)
+        try:
+            result = fit(network, train, valid, problem.layout.tasks, training, seed)
+        except DivergedError as error:
+            callback(Notice(f"baseline check, {name}: {error}; left out"))
+            continue
+        tried.append(architecture)
         trials.append({"name": name, "score": result.score, "architecture": architecture.to_dict()})
         best = result.evaluations[result.best]
         callback(Progress("trials", number, len(made), best.loss, best.auc, (name,)))
     scores = [trial["score"] for trial in trials]
-    chosen = list(made)[scores.index(min(scores))]
+    chosen = tried[scores.index(min(scores))] if tried else found.architecture
     seconds = found.seconds + time.perf_counter() - start
     kept = found.supernet if chosen == found.architecture else None
     return SearchResult(chosen, seconds, found.history | {"trials": trials}, kept)

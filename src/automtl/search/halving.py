@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
+from automtl.errors import DivergedError
 from automtl.models.registry import SEARCHED
 from automtl.operations import operation
 from automtl.search.base import SearchProblem, SearchResult, SearchStrategy, TrainedNetwork
@@ -25,7 +26,7 @@ from automtl.search.settings import SearchSettings
 from automtl.space.architecture import Architecture
 from automtl.space.names import INTERACTION, POOLING, layer_name
 from automtl.space.space import SearchSpace
-from automtl.system.progress import Callback, Progress
+from automtl.system.progress import Callback, Notice, Progress
 from automtl.tables.entries import CONFIG
 
 if TYPE_CHECKING:
@@ -97,10 +98,13 @@ class Trial:
     configuration: Configuration
     training: Training
     promoted: bool = False
+    failure: DivergedError | None = None
 
     @property
     def score(self) -> float:
-        """The best score on validation rows so far."""
+        """The best score on validation rows so far; infinite where the training diverged."""
+        if self.failure is not None:
+            return math.inf
         return self.training.evaluations[self.training.best].score
 
 
@@ -135,7 +139,10 @@ class HalvingRun:
         self.ensemble, self.useless = math.inf, 0
 
     def trained(self) -> TrainedNetwork:
-        """Train networks until nothing is left to do, and return the best one."""
+        """Train networks until nothing is left to do, and return the best one.
+
+        One that diverges is left out. Raises DivergedError where all do that have an architecture.
+        """
         from automtl.system.deadline import current_deadline
 
         deadline = current_deadline()
@@ -156,7 +163,8 @@ class HalvingRun:
         for trial in self.trials:
             if not trial.promoted:
                 self._keep(trial)
-        assert self.best is not None
+        if self.best is None:
+            raise next(trial.failure for trial in self.trials if trial.failure is not None)
         return self.best
 
     @property
@@ -225,13 +233,21 @@ class HalvingRun:
 
     def _advance(self, trial: Trial, evaluations: int | None) -> bool:
         """Train until there are so many evaluations (None: to the end); tell whether the training only pauses."""
-        while evaluations is None or len(trial.training.evaluations) < evaluations:
-            if trial.training.advance() is None:
-                return False
+        try:
+            while evaluations is None or len(trial.training.evaluations) < evaluations:
+                if trial.training.advance() is None:
+                    return False
+        except DivergedError as error:
+            trial.failure = error
+            self.callback(Notice(f"{error}; this network is left out, the search goes on"))
+            return False
         return True
 
     def _keep(self, trial: Trial) -> None:
-        """End a training, and keep the network."""
+        """End a training, and keep the network, unless it diverged."""
+        if trial.failure is not None:
+            self.useless += 1
+            return
         problem, configuration = self.problems[trial.configuration.inputs], trial.configuration
         result = trial.training.finish()
         network, training = self._settings(configuration)

@@ -11,18 +11,21 @@ from typing import TYPE_CHECKING, Any
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
+from automtl.errors import DivergedError
 from automtl.search.algorithm_one import AlgorithmOne
 from automtl.search.base import SearchProblem, SearchResult, SearchStrategy
 from automtl.search.settings import RegularizedSettings, SteppedSettings
 from automtl.space.architecture import Architecture
 from automtl.space.names import INTERACTION
-from automtl.system.progress import Callback, Progress, ignore
+from automtl.system.progress import Callback, Notice, Progress, ignore
 from automtl.tables.entries import CONFIG
 
 if TYPE_CHECKING:
     from automtl.features.batch import Batch
     from automtl.models.network import Network
     from automtl.training.fit import FitResult
+
+PATIENCE = 3  # trainings that may diverge for each one that does not
 
 
 @settings_dataclass(frozen=True, config=CONFIG)
@@ -42,7 +45,8 @@ class RandomSearch(SearchStrategy):
     """Trains architectures on at most `max_rows` rows and returns the best one on validation rows.
 
     There are `settings.trials` of them, or as many as cost what an `automtl` search of the same settings does. Cost is
-    counted in operations of matrix products, not in seconds, so that the same seed tries the same architectures.
+    counted in operations of matrix products, not in seconds, so that the same seed tries the same architectures. One
+    whose training diverges is left out; where most do, DivergedError is raised.
     """
 
     settings: RandomSettings
@@ -54,10 +58,19 @@ class RandomSearch(SearchStrategy):
         budget = None if self.settings.trials else search_flops(problem, self.settings, seed)
         train, valid = (subset(rows, self.settings.max_rows, seed) for rows in (problem.train, problem.valid))
         tried: list[Architecture] = []
+        failures: list[DivergedError] = []
         trials: list[dict[str, Any]] = []
         while len(trials) + 1 <= self._affordable(trials, budget):
-            tried.append(problem.space.sample(rng))
-            result, flops = _train(tried[-1], problem, train, valid, seed)
+            drawn = problem.space.sample(rng)
+            try:
+                result, flops = _train(drawn, problem, train, valid, seed)
+            except DivergedError as error:
+                failures.append(error)
+                if len(failures) > PATIENCE * (len(tried) + 1):
+                    raise
+                callback(Notice(f"{error}; this architecture is left out, the search goes on"))
+                continue
+            tried.append(drawn)
             trials.append({
                 "score": result.score, "flops": flops, "skips": tried[-1].num_skips, "architecture": tried[-1].to_dict()
             })  # fmt: skip

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
 from contextlib import AbstractContextManager
+from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -17,9 +20,10 @@ from automtl.search.state import EndlessBatches, SearchState, option_names
 from automtl.search.unrolled import unrolled_gradients
 from automtl.system.denormal import EVERY, remove_tiny
 from automtl.system.hardware import precision
-from automtl.system.journal import Step, begin_step
-from automtl.system.progress import Callback, Progress
+from automtl.system.journal import Step, begin_step, below, under
+from automtl.system.progress import Callback, Notice, Progress
 from automtl.system.randomness import seeded
+from automtl.training.divergence import SLOWER, NotFiniteError, diverged, first_not_finite, loss_of
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.updates import clip
 
@@ -41,7 +45,11 @@ def diversity(probabilities: torch.Tensor) -> torch.Tensor:
 
 
 class SearchRun:
-    """Data, schedule and losses around a SearchState. What a step draws depends on its number alone."""
+    """Data, schedule and losses around a SearchState. What a step draws depends on its number alone.
+
+    Where the loss is no longer finite, the search goes back to the weights and logits of the last evaluation and goes
+    on at a tenth of all learning rates with new moments (`slowed`). The second time it raises DivergedError.
+    """
 
     def __init__(
         self, problem: SearchProblem, settings: DifferentiableSettings, procedure: Procedure, seed: int
@@ -50,12 +58,10 @@ class SearchRun:
         tasks = problem.layout.tasks
         self.loss, self.training_loss = MultiTaskLoss(tasks), MultiTaskLoss(tasks, sampled=True)
         self.precision = precision(problem.training.precision, torch.device("cpu"))
-        supernet = Supernet(problem.space, problem.layout, problem.network, torch.Generator().manual_seed(seed))
         self.pretrained = settings.pretrained_embedding and problem.embedding is not None
-        if self.pretrained and problem.embedding is not None:
-            supernet.network.embedding.load_state_dict(problem.embedding.state_dict())
-            supernet.network.embedding.requires_grad_(False)
-        self.state = SearchState.new(supernet, settings, procedure)
+        self.slowed = False
+        self.good: tuple[dict[str, torch.Tensor], dict[str, Any]] | None = None  # the state of the last evaluation
+        self.state = self._first_state()
         valid = subset(problem.valid, settings.max_rows, seed)
         self.train = EndlessBatches(subset(problem.train, settings.num_rows, seed), settings.batch_size, seed)
         self.valid = EndlessBatches(valid, settings.batch_size, seed + 1)
@@ -63,6 +69,15 @@ class SearchRun:
         self.evaluate = SupernetEvaluator(problem.space, subset(valid, EVALUATED_ROWS, seed), tasks, self.loss)
         self.evaluate_every = max(1, self.schedule.total // EVALUATIONS)
         self.record: Step
+
+    def _first_state(self) -> SearchState:
+        """Make the state before the first step."""
+        problem = self.problem
+        supernet = Supernet(problem.space, problem.layout, problem.network, torch.Generator().manual_seed(self.seed))
+        if self.pretrained and problem.embedding is not None:
+            supernet.network.embedding.load_state_dict(problem.embedding.state_dict())
+            supernet.network.embedding.requires_grad_(False)
+        return SearchState.new(supernet, self.settings, self.procedure)
 
     def resumed(self) -> float:
         """Go on from the state that the present journal has, and return the seconds until then."""
@@ -73,14 +88,20 @@ class SearchRun:
         )
         if self.record.state is None:
             return 0.0
-        self.state.restore(dict(self.record.state.tensors), dict(self.record.state.values["search"]))
-        return float(self.record.state.values["seconds"])
+        tensors, values = self.record.state.tensors, self.record.state.values
+        if values.get("slowed"):
+            self._slow_down()
+        if values.get("good") is not None:
+            self.good = below("good", tensors), dict(values["good"])
+        self.state.restore(dict(tensors), dict(values["search"]))
+        return float(values["seconds"])
 
     def save(self, seconds: float, *, final: bool = False) -> None:
         """Record the state, if it is time for it, or if the search has ended."""
         if final or self.record.due:
-            values = {"search": self.state.to_dict(), "seconds": seconds}
-            self.record.save(values, self.state.tensors(), final=final)
+            good, places = self.good or ({}, None)
+            values = {"search": self.state.to_dict(), "seconds": seconds, "slowed": self.slowed, "good": places}
+            self.record.save(values, self.state.tensors() | under("good", good), final=final)
 
     @property
     def finished(self) -> bool:
@@ -98,7 +119,29 @@ class SearchRun:
         return self.schedule.plan(self.state.step, sizes)
 
     def advance(self, callback: Callback) -> None:
-        """Take one step; every few steps, evaluate on validation rows."""
+        """Take one step; every few steps, evaluate on validation rows. Raises DivergedError."""
+        try:
+            self._advance(callback)
+        except NotFiniteError as found:
+            if self.slowed:
+                supernet, rate = self.state.supernet, self.settings.learning_rate
+                raise diverged("search", found, supernet, self.problem.layout.tasks, rate) from None
+            self._slow_down()
+            if self.good is not None:
+                self.state.restore(*self.good)
+            callback(Notice(
+                f"search: {found.what}; going back to the state after {self.state.step:,} steps, with a learning rate "
+                f"of {self.settings.learning_rate:g}"
+            ))  # fmt: skip
+
+    def _slow_down(self) -> None:
+        """Begin anew with lower learning rates."""
+        names = ("learning_rate", "architecture_learning_rate", "selection_learning_rate")
+        self.settings = replace(self.settings, **{name: getattr(self.settings, name) * SLOWER for name in names})
+        self.schedule = replace(self.schedule, settings=self.settings)
+        self.slowed, self.state = True, self._first_state()
+
+    def _advance(self, callback: Callback) -> None:
         state, plan = self.state, self.plan()
         state.supernet.skips = plan.skips
         with self._seeded(plan):
@@ -109,10 +152,19 @@ class SearchRun:
         if plan.prune is not None:
             state.prune({name: plan.prune(of) for name, of in candidate_weights(state.supernet).items()})
         if state.step % self.evaluate_every == 0 or self.finished:
+            self._require_finite(float(loss), "the loss")
             with self.precision:
-                callback(self.evaluate(state, float(loss), self.schedule.total))
+                progress = self.evaluate(state, float(loss), self.schedule.total)
+            self._require_finite(state.history[-1]["valid_loss"], "the loss on validation rows")
+            self.good = state.learned(), state.to_dict()
+            callback(progress)
         elif state.step % PROGRESS_EVERY == 0:
+            self._require_finite(float(loss), "the loss")
             callback(Progress("search", state.step, self.schedule.total))
+
+    def _require_finite(self, loss: float, what: str) -> None:
+        if not math.isfinite(loss):
+            raise NotFiniteError(f"{what} is {loss:g} after {self.state.step:,} steps")
 
     def move_architecture(self, plan: StepPlan) -> None:
         """Move alpha, and beta if both go together, on a validation batch; compare gradients where the plan says so."""
@@ -143,7 +195,11 @@ class SearchRun:
         total.backward()
         if plan.records:
             state.stopping.record()
-        clip(state.weights.param_groups[0]["params"], GRADIENT_CLIP)
+        norm = clip(state.weights.param_groups[0]["params"], GRADIENT_CLIP)
+        if self.slowed and not bool(norm.isfinite()):
+            raise NotFiniteError(
+                "the gradient is not finite", self.train.batch(plan.step), None, self._place(self.train)
+            )
         state.move_weights(plan.learning_rate)
         if selects:
             state.beta.step()
@@ -155,20 +211,35 @@ class SearchRun:
         """Let the step's number alone decide what is dropped."""
         return seeded(self.seed * 1_000_003 + plan.step)
 
-    def _loss(self, batch: Batch, candidates: Candidates | None, loss: MultiTaskLoss) -> torch.Tensor:
-        """Return the total loss, by products in the precision of training."""
+    def _loss(self, of: EndlessBatches, step: int, candidates: Candidates | None, loss: MultiTaskLoss) -> torch.Tensor:
+        """Return the total loss of a step's batch, by products in the precision of training."""
+        batch = of.batch(step)
         with self.precision:
             logits = self.state.supernet(batch.features, candidates)
         found: torch.Tensor = loss(logits.float(), batch)
+        if self.slowed and not bool(found.isfinite()):
+            self._blame(loss.per_task(logits.detach().float(), batch), batch, of)
         return found
 
+    def _blame(self, losses: torch.Tensor, batch: Batch, of: EndlessBatches) -> None:
+        """Raise NotFiniteError that names a task, by the losses (T,) of a batch."""
+        task = first_not_finite(losses)
+        what = "the loss is not finite" if task is None else loss_of(losses, self.problem.layout.tasks, task)
+        raise NotFiniteError(what, batch, task, self._place(of))
+
+    def _place(self, of: EndlessBatches) -> str:
+        """Say which batch this step's is."""
+        epoch, place = divmod(self.state.step, of.per_epoch)
+        kind, first = "training" if of is self.train else "validation", place * of.size
+        return f" in epoch {epoch + 1}, {kind} batch {place + 1} (rows {first + 1} to {first + of.size})"
+
     def _train_loss(self, plan: StepPlan) -> torch.Tensor:
-        return self._loss(self.train.batch(plan.step), plan.weights_candidates, self.training_loss)
+        return self._loss(self.train, plan.step, plan.weights_candidates, self.training_loss)
 
     def _choice_loss(self, plan: StepPlan) -> torch.Tensor:
         """Return the loss of a validation batch, raised by the cost of the choices."""
         supernet, weight = self.state.supernet, self.settings.cost_weight
-        loss = self._loss(self.valid.batch(plan.step), plan.architecture_candidates, self.loss)
+        loss = self._loss(self.valid, plan.step, plan.architecture_candidates, self.loss)
         return loss + weight * loss.detach() * supernet.cost(supernet.relax()).log() if weight else loss
 
     def _look_ahead(self, plan: StepPlan) -> None:

@@ -97,11 +97,16 @@ class SearchState:
             found |= under(title, optimizer_tensors(optimizer))
         return {name: value.detach().clone() for name, value in found.items()}
 
+    def learned(self) -> dict[str, Tensor]:
+        """Copy the tensors of the state by name, but the moments of the optimizers, which begin anew without them."""
+        found = under("supernet", self.supernet.state_dict()) | under("stopping", self.stopping.tensors())
+        return {name: value.detach().clone() for name, value in found.items()}
+
     def to_dict(self) -> dict[str, Any]:
         """Return what is not a tensor, for JSON: the candidates that are left, counters and history."""
         return {
-            "step": self.step, "options": option_names(self.supernet.space), "past": self.stopping.past,
-            "history": self.history,
+            "step": self.step, "options": option_names(self.supernet.space), "past": list(self.stopping.past),
+            "history": list(self.history),
         }  # fmt: skip
 
     def restore(self, tensors: dict[str, Tensor], values: dict[str, Any]) -> None:

@@ -17,7 +17,8 @@ class Deadline:
     """Passes after `seconds` (None: never), or when `stop` is called, from a signal handler, too."""
 
     def __init__(self, seconds: float | None = None, of: Deadline | None = None) -> None:
-        self.end = math.inf if seconds is None else time.monotonic() + seconds
+        self.start = time.monotonic()
+        self.end = math.inf if seconds is None else self.start + seconds
         self.of, self._stopped, self._suspended = of, False, False
 
     def stop(self) -> None:
@@ -27,6 +28,14 @@ class Deadline:
     def spend(self, seconds: float) -> None:
         """Let the deadline pass so much earlier, as for work that was done before."""
         self.end -= seconds
+
+    def reserve(self, share: float) -> None:
+        """Let the deadline pass as much earlier as work took so far, at most a share of its seconds.
+
+        So time is kept for what comes after it and grows with the table, too: scores of the test rows and reports.
+        """
+        if not math.isinf(self.end):
+            self.end -= max(min(time.monotonic() - self.start, share * (self.end - self.start)), 0.0)
 
     def suspend(self) -> None:
         """Ask that the work end as soon as its state is saved, so that it can go on later."""

@@ -19,14 +19,14 @@ class BestPart:
     def __init__(self, part: Part, weights: Tensor) -> None:
         self.module, self.tasks, self.weights = part.module, list(part.tasks), weights[list(part.tasks)]
         self.score, self.best, self.evaluations = float("nan"), 0, 0
-        self.values: dict[str, Tensor] = {}
+        self.values = _copied(self.module, {})  # the first weights, until an evaluation is known
 
     def look(self, evaluation: Evaluation) -> None:
         """Keep the present weights if no earlier evaluation was better for the tasks of this part."""
         score = float(torch.tensor(list(evaluation.task_scores.values()))[self.tasks] @ self.weights)
         if self.evaluations == 0 or score < self.score:
             self.score, self.best = score, self.evaluations
-            self.values = {name: value.detach().clone() for name, value in self.module.state_dict().items()}
+            self.values = _copied(self.module, self.values)
         self.evaluations += 1
 
     def to_dict(self) -> dict[str, Any]:
@@ -36,7 +36,8 @@ class BestPart:
     def load(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> None:
         """Take over what `to_dict` gave, and weights by name."""
         self.score, self.best, self.evaluations = values["score"], values["best"], values["evaluations"]
-        self.values = dict(tensors)
+        if self.evaluations:
+            self.values = dict(tensors)
 
     @property
     def waited(self) -> int:
@@ -72,8 +73,9 @@ class BestWeights:
         return [part.to_dict() for part in self.parts]
 
     def tensors(self) -> dict[str, Tensor]:
-        """Return the best weights so far by the number of the part and their name."""
-        return {f"{place}.{name}": one for place, part in enumerate(self.parts) for name, one in part.values.items()}
+        """Return the best weights so far by the number of the part and their name; none before an evaluation."""
+        known = [(place, part) for place, part in enumerate(self.parts) if part.evaluations]
+        return {f"{place}.{name}": one for place, part in known for name, one in part.values.items()}
 
     def load(self, values: Sequence[Mapping[str, Any]], tensors: Mapping[str, Tensor]) -> None:
         """Take over what `to_dict` and `tensors` gave."""
@@ -81,7 +83,22 @@ class BestWeights:
             part.load(own, below(str(place), tensors))
 
     def restore(self) -> None:
-        """Give the model its best weights."""
+        """Give the model its best weights; before an evaluation, its first ones."""
         for part in self.parts:
             part.module.load_state_dict(part.values)
+
+    def clear(self) -> None:
+        """Give back the memory of the weights that are kept."""
+        for part in self.parts:
             part.values = {}
+
+
+@torch.no_grad()
+def _copied(module: nn.Module, kept: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copy the weights of a module, into those that are kept where that can be."""
+    found = {}
+    for name, value in module.state_dict().items():
+        room = kept.get(name)
+        same = room is not None and (room.device, room.shape, room.dtype) == (value.device, value.shape, value.dtype)
+        found[name] = room.copy_(value) if room is not None and same else value.detach().clone()
+    return found

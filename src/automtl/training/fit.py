@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import math
 import time
 from abc import ABC, abstractmethod
 from collections import deque
 from collections.abc import Generator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -17,10 +18,11 @@ from automtl.system.denormal import ignore_denormals
 from automtl.system.hardware import find_device
 from automtl.system.journal import State, begin_step, below, end_if_suspended, under
 from automtl.system.memory import keep_freed_memory
-from automtl.system.progress import Callback, Progress, ignore
+from automtl.system.progress import Callback, Notice, Progress, ignore
 from automtl.system.randomness import RandomStream, drawn, seeded, set_drawn
 from automtl.tables.schema import Task
 from automtl.training.best_weights import BestWeights
+from automtl.training.divergence import SLOWER, NotFiniteError, diverged
 from automtl.training.evaluation import Evaluation, Evaluator
 from automtl.training.hooks import HasPenalty
 from automtl.training.losses import MultiTaskLoss
@@ -70,7 +72,8 @@ def fit(
 ) -> FitResult:  # fmt: skip
     """Train `model` (features -> logits (B, T)) and leave it with the weights that were best on validation rows.
 
-    It is trained on the device of the settings, and left on the processor. Raises SettingsError.
+    It is trained on the device of the settings, and left on the processor. Raises SettingsError, and
+    DivergedError where the loss becomes infinite or no number, at a lower learning rate, too.
     """
     with keep_freed_memory():
         if isinstance(model, SelfTrained):
@@ -108,6 +111,9 @@ class Training:
 
     A training is a step of the present journal: one that was stopped goes on from its last state, as if it had not been
     stopped. `advance` first returns the evaluations that are recorded.
+
+    Where the numbers are no longer finite, it goes back to the best weights so far and the place of the last
+    evaluation, and goes on at a tenth of the learning rate with new moments. The second time it raises DivergedError.
     """
 
     def __init__(
@@ -119,7 +125,9 @@ class Training:
         self.evaluate = Evaluator(valid, tasks, MultiTaskLoss(tasks))
         self.evaluations: list[Evaluation] = []
         self.kept, self.seconds = BestWeights(model, self.evaluate.loss.weights), 0.0
-        self._since = time.perf_counter()
+        self.slowed = False
+        self.good: Place | None = None  # the place of the last evaluation
+        self._since, self._begins = time.perf_counter(), True
         self.random, self.work = RandomStream(seed), self._work()
         self.step = begin_step(f"{stage} {seed} {settings} {len(train)} {len(valid)} {_shapes(model)}")
         self.known: deque[Evaluation] = deque()
@@ -130,10 +138,12 @@ class Training:
         """Take over what a state says of the evaluations so far."""
         self.known.extend(Evaluation(**one) for one in state.values["evaluations"])
         self.kept.load(state.values["kept"], below("kept", state.tensors))
-        self.seconds = state.values["seconds"]
+        self.seconds, self.slowed = state.values["seconds"], state.values.get("slowed", False)
+        if "good" in state.values:
+            self.good = Place.of(state.values["good"], below("good", state.tensors), torch.device("cpu"))
 
     def advance(self) -> Evaluation | None:
-        """Train until the next evaluation, and return it; None where the training has ended."""
+        """Train until the next evaluation, and return it; None where the training has ended. Raises DivergedError."""
         if self.known:
             self.evaluations.append(self.known.popleft())
             return self.evaluations[-1]
@@ -170,6 +180,7 @@ class Training:
         if self._recorded is None:
             self.step.save(self._values(), under("kept", self.kept.tensors()), final=True)
         self.kept.restore()
+        self.kept.clear()
         self.model.eval().cpu()
         best = self.kept.best
         if best is None:
@@ -178,16 +189,45 @@ class Training:
         return FitResult(tuple(self.evaluations), best, self.seconds)
 
     def _work(self) -> Generator[Evaluation]:
-        model, settings = self.model.to(find_device(self.settings.device)), self.settings
+        """Yield the evaluations, from the last good state on where the first attempt diverges."""
+        while True:
+            try:
+                yield from self._attempt(self._slower if self.slowed else self.settings)
+            except NotFiniteError as found:
+                if self.slowed:
+                    rate, tasks = self._slower.learning_rate, self.evaluate.tasks
+                    raise diverged(self.stage, found, self.model, tasks, rate) from None
+                self._go_back(found)
+            else:
+                return
+
+    @property
+    def _slower(self) -> TrainingSettings:
+        """The settings after a return to the last good state."""
+        return replace(self.settings, learning_rate=self.settings.learning_rate * SLOWER)
+
+    def _go_back(self, found: NotFiniteError) -> None:
+        """Return to the last good state, and say so."""
+        self.kept.restore()
+        self.slowed = True
+        seen = self.evaluations[-1].rows if self.evaluations else 0
+        self.callback(Notice(
+            f"{self.stage}: {found.what}{found.where}; going back to the state after {seen:,} rows, with a learning "
+            f"rate of {self._slower.learning_rate:g}"
+        ))  # fmt: skip
+
+    def _attempt(self, settings: TrainingSettings) -> Generator[Evaluation]:
+        model = self.model.to(find_device(settings.device))
         loss = MultiTaskLoss(self.evaluate.tasks, sampled=True)
         if isinstance(model, HasPenalty):
             model.look(self.train)
         with updating(model, self.train, settings) as updates:
-            passes = Passes(model, self.train, loss, updates, settings)
+            passes = Passes(model, self.train, loss, updates, settings, careful=self.slowed)
             place = self._begun(passes)
             for epoch, rows, train_loss in () if self._ended else passes.run(place, lambda: self._save(place, passes)):
                 with updates.averaging.in_place():
                     last = self._evaluated(epoch, rows, train_loss)
+                self.good = place.begun()
                 self.callback(Progress(self.stage, rows, settings.epochs * len(self.train), last.loss, last.auc))
                 self._save(place, passes, pausing=True)
                 yield last
@@ -200,17 +240,24 @@ class Training:
         return bool(self.evaluations) and self.kept.waited >= self.settings.patience
 
     def _evaluated(self, epoch: int, rows: int, train_loss: float) -> Evaluation:
-        """Evaluate the model, and keep the weights of its parts for which none were better."""
+        """Evaluate the model, and keep the weights of its parts for which none were better. Raises NotFiniteError."""
         found = self.evaluate(self.model, epoch, rows, train_loss)
+        wrong = [place for place, score in enumerate(found.task_scores.values()) if not math.isfinite(score)]
+        if wrong:
+            name = self.evaluate.tasks[wrong[0]].name
+            raise NotFiniteError(
+                f"the loss of task '{name}' on validation rows is not finite", self.evaluate.valid, wrong[0]
+            )
         self.evaluations.append(found)
         self.kept.look(found)
         return found
 
     def _begun(self, passes: Passes) -> Place:
         """Return the place to go on from: that of the recorded state, which is restored, or the first one."""
-        state = self.step.state
-        if state is None:
-            return Place.first(self.seed, len(self.evaluate.tasks), self.settings, passes.device)
+        state, self._begins, begins = self.step.state, False, self._begins
+        if state is None or not begins:
+            first = Place.first(self.seed, len(self.evaluate.tasks), self.settings, passes.device)
+            return first if self.good is None else self.good.begun(passes.device)
         self.model.load_state_dict(below("model", state.tensors))
         passes.updates.load(state.values["updates"], below("updates", state.tensors))
         set_drawn(below("random", state.tensors))
@@ -228,13 +275,15 @@ class Training:
         values = self._values() | {"place": place.values(), "updates": passes.updates.to_dict()}
         tensors = under("model", self.model.state_dict()) | under("updates", passes.updates.tensors())
         tensors |= under("random", drawn()) | under("place", place.tensors())
+        if self.good is not None:
+            values["good"], tensors = self.good.values(), tensors | under("good", self.good.tensors())
         self.step.save(values, tensors | under("kept", self.kept.tensors()))
 
     def _values(self) -> dict[str, Any]:
         """Return what is known of the evaluations so far, as plain values."""
         return {
             "evaluations": [one.to_dict() for one in self.evaluations], "kept": self.kept.to_dict(),
-            "seconds": self.seconds,
+            "seconds": self.seconds, "slowed": self.slowed,
         }  # fmt: skip
 
 

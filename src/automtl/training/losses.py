@@ -46,7 +46,7 @@ class MultiTaskLoss(nn.Module):
 
     def __init__(self, tasks: Sequence[Task], *, sampled: bool = False) -> None:
         super().__init__()
-        self.targets = Targets(tasks)
+        self.tasks, self.targets = tuple(tasks), Targets(tasks)
         self.sampled = sampled and any(task.positive_weight or task.negative_share for task in tasks)
         positive = torch.tensor([task.positive_weight or 1.0 for task in tasks])
         self.register_buffer("positive", positive, persistent=False)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from itertools import islice
 from typing import Any
@@ -15,6 +15,7 @@ from automtl.features.batch import Batch, Features, iterate
 from automtl.system.deadline import current_deadline
 from automtl.system.hardware import device_of, precision
 from automtl.training.balancing import find_balancing
+from automtl.training.divergence import CHECK_EVERY, NotFiniteError, first_not_finite, loss_of
 from automtl.training.hooks import HasMembers, HasPenalty
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.settings import TrainingSettings
@@ -44,6 +45,10 @@ class Place:
         order = torch.Generator().manual_seed(seed).get_state()
         return Place(order, torch.zeros(tasks, device=device), settings.evaluate_every)
 
+    def begun(self, device: torch.device | None = None) -> Place:
+        """Return a copy of a place right after an evaluation, where nothing is summed yet."""
+        return replace(self, total=torch.zeros_like(self.total, device=device))
+
     def tensors(self) -> dict[str, Tensor]:
         """Return the tensors of the place, by name."""
         return {"order": self.order, "total": self.total}
@@ -59,13 +64,17 @@ class Place:
 
 
 class Passes:
-    """Trains a model on batches of its rows, and stops where an evaluation is due."""
+    """Trains a model on batches of its rows, and stops where an evaluation is due.
+
+    Now and then it is checked that the losses are finite. `careful`: after each step, and the gradient's norm, too.
+    """
 
     def __init__(
-        self, model: nn.Module, train: Batch, loss: MultiTaskLoss, updates: Updates, settings: TrainingSettings
-    ) -> None:
+        self, model: nn.Module, train: Batch, loss: MultiTaskLoss, updates: Updates, settings: TrainingSettings,
+        *, careful: bool = False,
+    ) -> None:  # fmt: skip
         self.model, self.train, self.updates, self.settings = model, train, updates, settings
-        self.device = device_of(model)
+        self.device, self.careful = device_of(model), careful
         self.loss = loss.to(self.device)
         self.balancing = find_balancing(settings, model, loss.weights)
         self.losses_of = _losses(model, loss, settings, self.device)
@@ -73,7 +82,8 @@ class Passes:
     def run(self, place: Place, after_step: Callable[[], None]) -> Iterator[tuple[int, int, float]]:
         """Yield epoch, rows so far and mean training loss whenever an evaluation is due, from a place on.
 
-        The place moves along; it stands behind what is yielded. `after_step` is called between two batches.
+        The place moves along; it stands behind what is yielded. `after_step` is called between two batches. Raises
+        NotFiniteError.
         """
         generator, deadline = torch.Generator(), current_deadline()
         while place.epoch < self.settings.epochs:
@@ -95,13 +105,38 @@ class Passes:
     def _step(self, batch: Batch, place: Place) -> None:
         again = partial(self.losses_of, batch if self.device.type == "cpu" else batch.to(self.device))
         losses = again()
-        self.updates.step(self.balancing.total(losses))
+        try:
+            self.updates.step(self.balancing.total(losses))
+        except (RuntimeError, ValueError, ArithmeticError):  # of solvers of some balancings
+            self._check(losses.detach(), batch, place)
+            raise
         self.balancing.after_step(again)
         place.total += losses.detach()
+        if self.careful:
+            self._check(losses.detach(), batch, place)
         place.steps, place.batches, place.rows = place.steps + 1, place.batches + 1, place.rows + len(batch)
+        if place.steps % CHECK_EVERY == 0:
+            self._check_sums(place)
+
+    def _check_sums(self, place: Place) -> None:
+        """Raise NotFiniteError where a loss since the last evaluation was not finite."""
+        task = first_not_finite(place.total)
+        if task is not None:
+            raise NotFiniteError(loss_of(place.total, self.loss.tasks, task), task=task)
+
+    def _check(self, losses: Tensor, batch: Batch, place: Place) -> None:
+        """Raise NotFiniteError where the losses (T,) of a batch, or the last gradient, are not finite."""
+        task = first_not_finite(losses)
+        if task is None and bool(self.updates.norm.isfinite()):
+            return
+        what = "the gradient is not finite" if task is None else loss_of(losses, self.loss.tasks, task)
+        first = place.batches * self.settings.batch_size
+        where = f" in epoch {place.epoch + 1}, batch {place.batches + 1} (rows {first + 1} to {first + len(batch)})"
+        raise NotFiniteError(what, batch, task, where)
 
     def _evaluation(self, place: Place, epoch: int) -> tuple[int, int, float]:
-        """Return what is known of an evaluation, and begin to count anew."""
+        """Return what is known of an evaluation, and begin to count anew. Raises NotFiniteError."""
+        self._check_sums(place)
         found = epoch, place.rows, float(place.total @ self.loss.weights) / max(place.steps, 1)
         place.due, place.total = place.rows + self.settings.evaluate_every, torch.zeros_like(place.total)
         place.steps = 0

@@ -47,15 +47,16 @@ def by_rows(model: nn.Module, train: Batch, settings: TrainingSettings) -> list[
 
 
 @torch.no_grad()
-def clip(holders: Sequence[Any], limit: float) -> None:
+def clip(holders: Sequence[Any], limit: float) -> Tensor:
     """Scale what the holders' `grad` is by one number, in place, so that the norm of all together is at most `limit`.
 
-    torch's `clip_grad_norm_` to the bit, which scales by 1 where there is nothing to cut: a pass over all gradients,
-    1.2 % of a small model's step.
+    Returns the norm before. torch's `clip_grad_norm_` to the bit, which scales by 1 where there is nothing to cut: a
+    pass over all gradients, 1.2 % of a small model's step.
     """
     norm = nn.utils.get_total_norm([one.grad for one in holders if one.grad is not None], foreach=True)
     if norm.is_cuda or not norm.item() + 1e-6 <= limit:  # a processor knows at once whether there is anything to cut
         nn.utils.clip_grads_with_norm_(holders, limit, norm, foreach=True)
+    return norm
 
 
 class Updates:
@@ -73,6 +74,7 @@ class Updates:
         self.parameters = [parameter for group in groups for parameter in group["params"]]
         self.averaging = Averaging(model, settings.averaging, tables)
         self.steps = 0
+        self.norm = torch.zeros(())  # of the last step's gradient
 
     def step(self, loss: Tensor) -> None:
         """Take one step down the gradient of `loss`, which is cut to the norm of the settings."""
@@ -80,7 +82,7 @@ class Updates:
             parameter.grad = None
         loss.backward()
         gradients = self.rows.gradients()
-        clip([*self.parameters, *gradients], self.clip)
+        self.norm = clip([*self.parameters, *gradients], self.clip)
         self.dense.step()
         self.rows.step(gradients)
         self.averaging.after_step()
