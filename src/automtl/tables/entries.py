@@ -12,7 +12,7 @@ from pydantic import Field as Limit
 from automtl.errors import SchemaError, brief
 
 Item = TypeVar("Item")
-Several = Annotated[tuple[Item, ...], Limit(fail_fast=True)]  # of which the first wrong one is told, without a look at the others
+Several = Annotated[tuple[Item, ...], Limit(fail_fast=True)]  # one error of many takes little memory
 CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)  # of all settings and schemas
 Entry = TypeVar("Entry")
 
