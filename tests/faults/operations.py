@@ -189,7 +189,7 @@ class Campaign:
         self.name, self.case, self.folder = name, cases()[name], folder.resolve()
         self.fresh = fresh and bool(self.case.fresh)
         self.arguments = self.case.fresh if self.fresh else self.case.arguments
-        self.base, self.run, self.wrong = self.folder / "base", self.folder / "run", list[str]()
+        self.base, self.run, self.wrong, self.made = self.folder / "base", self.folder / "run", list[str](), 0
         shutil.rmtree(self.folder, ignore_errors=True)
         self.base.mkdir(parents=True)
         self._must(lambda: tables(self.base))
@@ -222,9 +222,15 @@ class Campaign:
         """Return the names of what lies in the folder; locks may stay."""
         return {path.name for path in self.run.iterdir() if not path.name.endswith(".lock")}
 
+    def blame(self, what: str) -> None:
+        """Note and print what is wrong."""
+        self.wrong.append(what)
+        print(f"  {what}", flush=True)
+
     def fault(self, number: int, kind: Kind) -> None:
         """Let one operation fail, look at what is left, and give the command again."""
         self._begin()
+        self.made += 1
         ended = forked(self.run, lambda: commanded(self.arguments), Layer(self.run, number, kind))
         at = f"{self.name}, {kind} at {number} ({self.operations[number - 1].replace(str(self.run), '')[:90]})"
         self._check_end(ended, kind, at)
@@ -232,21 +238,21 @@ class Campaign:
         again = forked(self.run, lambda: commanded(self.arguments))
         complete = self.fresh and again.code == 2 and "exists and is not empty" in again.said
         if again.code and not complete:
-            self.wrong.append(f"{at}: again, code {again.code}: {again.said[-300:]}")
+            self.blame(f"{at}: again, code {again.code}: {again.said[-300:]}")
             return
         found = hashes(self.run / self.case.out)
         differ = [name for name in self.same if found.get(name) != self.new[name]]
         if differ or found.keys() != self.new.keys():
-            self.wrong.append(f"{at}: again, other bytes: {differ or found.keys() ^ self.new.keys()}")
+            self.blame(f"{at}: again, other bytes: {differ or found.keys() ^ self.new.keys()}")
         if self._left() != self.left:
-            self.wrong.append(f"{at}: again, it leaves {sorted(self._left() ^ self.left)}")
+            self.blame(f"{at}: again, it leaves {sorted(self._left() ^ self.left)}")
 
     def _check_end(self, ended: Ended, kind: Kind, at: str) -> None:
         if kind is Kind.KILL:
             if ended.code not in (-signal.SIGKILL, 0):
-                self.wrong.append(f"{at}: code {ended.code}: {ended.said[-300:]}")
+                self.blame(f"{at}: code {ended.code}: {ended.said[-300:]}")
         elif ended.code not in self.case.codes or "Traceback" in ended.said:
-            self.wrong.append(f"{at}: code {ended.code}: {ended.said[-300:]}")
+            self.blame(f"{at}: code {ended.code}: {ended.said[-300:]}")
 
     def _check_result(self, at: str) -> None:
         """The earlier result must be there, or the new one: beside, in the moment in which they change places."""
@@ -262,7 +268,7 @@ class Campaign:
         if names == self.earlier or (fixed == {name: self.new[name] for name in self.same} and
                                      (found.is_file() or whole(found))):  # fmt: skip
             return
-        self.wrong.append(f"{at}: the result is neither the earlier nor the new one")
+        self.blame(f"{at}: the result is neither the earlier nor the new one")
 
     def points(self, every: int, first: int) -> Iterator[tuple[int, Kind]]:
         """Yield every k-th pair of an operation and a fault."""
@@ -274,9 +280,8 @@ class Campaign:
 def counted(campaign: Campaign) -> Iterator[None]:
     """Print what was done in the block."""
     yield
-    print(f"{campaign.name}: {len(campaign.operations)} operations, wrong: {len(campaign.wrong)}", flush=True)
-    for line in campaign.wrong:
-        print(f"  {line}", flush=True)
+    made = f"{len(campaign.operations)} operations, {campaign.made} faults"
+    print(f"{campaign.name}: {made}, wrong: {len(campaign.wrong)}", flush=True)
 
 
 def main() -> int:
