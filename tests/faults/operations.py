@@ -100,15 +100,17 @@ def inline_pool() -> None:
     compare.ProcessPool = Inline  # type: ignore[assignment,misc]
 
 
-def warm() -> None:
-    """Import what the commands need; polars has not started threads then, so that the process may fork."""
+def warm(names: Sequence[str]) -> None:
+    """Import what commands need; polars has not started threads then, so that the process may fork."""
     import torch
 
     import automtl.cli
-    import automtl.comparison.compare
-    import automtl.experiment.prepare
-    import automtl.experiment.update
-    import automtl.serving.export.onnx_file  # noqa: F401
+    import automtl.experiment.prepare  # noqa: F401
+
+    if set(names) - {"prepare"}:
+        import automtl.comparison.compare
+        import automtl.experiment.update
+        import automtl.serving.export.onnx_file  # noqa: F401
 
     torch.set_num_threads(1)
 
@@ -159,7 +161,8 @@ def commanded(arguments: Sequence[str]) -> None:
     """Give a command."""
     from automtl.cli import main
 
-    inline_pool()
+    if arguments[0] == "compare":
+        inline_pool()
     sys.argv = ["automtl", *arguments]
     main()
 
@@ -293,7 +296,7 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--fresh", action="store_true", help="no earlier result is there")
     given = parser.parse_args()
-    warm()
+    warm(given.command or list(cases()))
     wrong = 0
     for name in given.command or cases():
         campaign = Campaign(name, given.folder / name, fresh=given.fresh)
