@@ -105,7 +105,7 @@ def warm(names: Sequence[str]) -> None:
     import torch
 
     import automtl.cli
-    import automtl.experiment.prepare  # noqa: F401
+    import automtl.experiment.prepare
 
     if set(names) - {"prepare"}:
         import automtl.comparison.compare
