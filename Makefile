@@ -19,7 +19,7 @@ BENCHMARKS := supernet-step search-cost train encode histories prepare vocabular
 ARGS ?=
 CODE := src tests benchmarks examples tools
 
-.PHONY: demo test docs lint check faults setup clean bench bench-curves $(BENCHMARKS:%=bench-%)
+.PHONY: demo test docs lint check faults oldest audit setup clean bench bench-curves $(BENCHMARKS:%=bench-%)
 
 setup: $(VENV)/ready
 
@@ -59,6 +59,27 @@ faults: setup
 	$(BIN)/python -m tests.faults.kills runs/faults $(KILLS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.operations runs/faults/operations $(POINTS)
 
+# The tests with the oldest releases that pyproject.toml admits; `make test` has the newest.
+oldest: $(VENV)-oldest/ready
+	OMP_NUM_THREADS=1 $(VENV)-oldest/bin/python -m pytest -n 2
+
+$(VENV)-oldest/ready: pyproject.toml constraints-oldest.txt
+	$(PYTHON) -m venv $(VENV)-oldest
+	$(VENV)-oldest/bin/pip install --quiet --constraint constraints-oldest.txt torch
+	$(VENV)-oldest/bin/pip install --quiet --constraint constraints-oldest.txt --editable . \
+		"pytest>=8" "pytest-xdist>=3.6" "hypothesis>=6.100" "pandas>=2.2" "duckdb>=1.1"
+	touch $@
+
+# Licences, a bill of materials and known vulnerabilities of what automtl installs with its extras, into dist/.
+# The extra balancing-gpl is left out: its solvers are under the GPL, as its name says.
+audit:
+	$(PYTHON) -m venv $(VENV)-release
+	$(VENV)-release/bin/pip install --quiet $(TORCH_SOURCE) torch
+	$(VENV)-release/bin/pip install --quiet $(TORCH_SOURCE) '.[balancing,catboost,mlflow,onnx,redis,serve,tensorboard]'
+	$(PYTHON) -m venv $(VENV)-audit
+	$(VENV)-audit/bin/pip install --quiet pip-licenses cyclonedx-bom pip-audit
+	$(VENV)-audit/bin/python tools/audit.py $(VENV)-release/bin/python dist
+
 bench: $(BENCHMARKS:%=bench-%)
 
 $(BENCHMARKS:%=bench-%): bench-%: setup
@@ -69,4 +90,4 @@ bench-curves: setup
 	$(BIN)/python benchmarks/curves.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) .venv-peers runs build dist src/*.egg-info
+	rm -rf $(VENV) $(VENV)-oldest $(VENV)-release $(VENV)-audit .venv-peers runs build dist src/*.egg-info

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import subprocess
+import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -46,9 +48,60 @@ def test_wrong_settings_are_named(values: dict[str, object], message: str) -> No
 def test_missing_and_broken_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="does not exist"):
         read_settings(tmp_path / "none.yaml")
-    (tmp_path / "broken.toml").write_text("a = [")
-    with pytest.raises(SettingsError, match=r"broken\.toml"):
-        read_settings(tmp_path / "broken.toml")
+    for name, text, message in (
+        ("broken.toml", "a = [", r"broken\.toml' cannot be read"),
+        ("broken.yaml", "search: {trainings: 2024-13-45}", r"broken\.yaml' cannot be read: month must be"),
+        ("deep.yaml", "[" * 3000, "cannot be read: it is nested too deep; correct it"),
+        ("list.yaml", "[1, 2]", r"\[1, 2\] is no mapping; name sections and settings"),
+    ):
+        (tmp_path / name).write_text(text)
+        with pytest.raises(SettingsError, match=message):
+            read_settings(tmp_path / name)
+    (tmp_path / "binary.yaml").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(SettingsError, match=r"binary\.yaml' cannot be read"):
+        read_settings(tmp_path / "binary.yaml")
+    (tmp_path / "empty.yaml").write_text("")
+    assert read_settings(tmp_path / "empty.yaml") == Settings()
+
+
+@pytest.mark.parametrize(
+    ("values", "message"),
+    [
+        ({"model": "mmoee"}, "settings: model 'mmoee' is unknown; did you mean 'mmoe'"),
+        ({"reference": "mmoee"}, "model 'mmoee' is unknown"),
+        ({"strategy": "halvin"}, "'halvin' is unknown; did you mean 'halving'"),
+        ({"trackers": ["mlflo"]}, "tracker 'mlflo' is unknown; did you mean 'mlflow'"),
+        ({"training": {"balancing": "equall"}}, "'equall' is unknown; did you mean 'equal'"),
+        ({"space": {"expert_layers": ["mpl-64"]}}, "operation 'mpl' is unknown; did you mean 'mlp'"),
+        ({"space": {"poolings": ["mlp-64"]}}, "operation 'mlp-64' cannot stand in a pooling block"),
+        ({"presets": [{"name": "a", "training": {"epochs": math.nan}}]}, "preset 'a': setting 'training.epochs'"),
+        ({"presets": [{"name": "a", "training": {"balancing": "b"}}]}, "preset 'a': training.balancing 'b' is unknown"),
+        ({"presets": [{"name": "a", "trees": {"leafs": 3}}]}, "unknown setting 'trees.leafs'; did you mean 'leaves'"),
+        ({"budget": {"save_every": -1}}, "setting 'budget.save_every': -1 is no duration"),
+        ({"model": "x" * 9999}, "model 'xxx.*' is unknown"),
+    ],
+)
+def test_names_and_presets_are_checked_when_settings_are_read(values: dict[str, Any], message: str) -> None:
+    with pytest.raises(SettingsError, match=message) as found:
+        make_settings(values)
+    assert len(str(found.value)) <= 1000
+
+
+def test_wrong_settings_are_told_before_torch_is_imported(tmp_path: Path) -> None:
+    (tmp_path / "bad.yaml").write_text("trees: {learning_rate: .inf}")
+    options = ["missing.parquet", "--task", "click", "--config", str(tmp_path / "bad.yaml")]
+    code = f"""
+import sys
+from automtl.cli import app
+from automtl.errors import SettingsError
+for command in (["fit"], ["compare"], ["check"], ["prepare", "--out", "x"], ["reproduce", "table3"]):
+    try:
+        app([*command, *{options!r}], standalone_mode=False)
+    except SettingsError as error:
+        print(error, "torch" in sys.modules)
+"""
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.count("'trees.learning_rate': Input should be a finite number, found inf False\n") == 5
 
 
 def test_presets_and_ensemble_may_be_given_by_their_other_names() -> None:

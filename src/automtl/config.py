@@ -13,17 +13,19 @@ from pydantic import AliasChoices, TypeAdapter, ValidationError, ValidationInfo,
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
-from automtl.dataset.store import DataLoaderSettings
+from automtl.dataset.settings import DataLoaderSettings
 from automtl.ensemble.settings import SelectionSettings, TreeSettings
-from automtl.errors import SettingsError, suggestion
+from automtl.errors import AutomtlError, SettingsError, brief, suggestion
 from automtl.features.settings import EncoderSettings
-from automtl.models.registry import SEARCHED
+from automtl.models.registry import EVERY_MODEL, MODELS, SEARCHED
 from automtl.models.settings import NetworkSettings
 from automtl.search import STRATEGIES, SearchSettings, published
-from automtl.space.presets import SpaceSettings
+from automtl.space.presets import SpaceSettings, make_space
+from automtl.system.plain import plain_values
 from automtl.tables.durations import Seconds
-from automtl.tables.entries import CONFIG
+from automtl.tables.entries import CONFIG, wrong_entry
 from automtl.tables.split import SplitSettings
+from automtl.trackers import TRACKERS
 from automtl.training.settings import TrainingSettings
 
 
@@ -45,6 +47,8 @@ class InputPreset:
                 made[part] = replace(getattr(settings, part), **getattr(self, part))
             except ValidationError as error:
                 raise SettingsError(f"preset '{self.name}': {_problem(error, part)}") from None
+            except SettingsError as error:
+                raise SettingsError(f"preset '{self.name}': {error}") from None
         return replace(settings, **made)
 
 
@@ -174,11 +178,14 @@ def read_settings(path: Path | str | None, changes: Mapping[str, Any] | None = N
     path = Path(path)
     try:
         text = path.read_text(encoding="utf-8")
-        values = (tomllib.loads(text) if path.suffix == ".toml" else yaml.safe_load(text)) or {}
+        values = plain_values(text, tomllib.loads if path.suffix == ".toml" else yaml.safe_load)
     except FileNotFoundError:
-        raise SettingsError(f"settings file '{path}' does not exist") from None
-    except (tomllib.TOMLDecodeError, yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-        raise SettingsError(f"settings file '{path}' cannot be read: {str(error).splitlines()[0]}") from None
+        raise SettingsError(f"settings file '{path}' does not exist; check the path") from None
+    except (ValueError, OSError) as error:
+        raise SettingsError(
+            f"settings file '{path}' cannot be read: {str(error).splitlines()[0]}; correct it"
+        ) from None
+    values = {} if values is None else values
     return make_settings(_merged(values, dict(changes or {})) if isinstance(values, dict) else values, f"'{path}'")
 
 
@@ -188,11 +195,24 @@ def make_settings(values: dict[str, Any], where: str = "settings") -> Settings:
     Raises SettingsError that names the setting and what was expected.
     """
     try:
-        return TypeAdapter(Settings).validate_python(_with_preset(values))
+        settings = TypeAdapter(Settings).validate_python(_with_preset(values))
+        _check_names(settings)
     except ValidationError as error:
         raise SettingsError(f"{where}: {_problem(error)}") from None
-    except SettingsError as error:
+    except AutomtlError as error:
         raise SettingsError(f"{where}: {error}") from None
+    return settings
+
+
+def _check_names(settings: Settings) -> None:
+    """Raise an AutomtlError for an unknown name of a model, tracker or operation, and for presets of wrong changes."""
+    EVERY_MODEL.path(settings.model)
+    MODELS.path(settings.reference)
+    for tracker in settings.trackers:
+        TRACKERS.path(tracker)
+    make_space(settings.searched_space, num_tasks=1)
+    for preset in settings.presets:
+        preset.apply(settings)
 
 
 def _with_preset(values: Any) -> Any:
@@ -254,11 +274,12 @@ def changed_values(given: Any) -> dict[str, Any]:
 
 
 def _problem(error: ValidationError, *within: str) -> str:
-    first = error.errors()[0]
-    place = ".".join(map(str, (*within, *first["loc"])))
+    first, (place, what) = error.errors(include_url=False)[0], wrong_entry(error, *within)
+    if not place:
+        return f"{brief(first['input'])} is no mapping; name sections and settings, as in 'search: {{trainings: 4}}'"
     if first["type"] in ("unexpected_keyword_argument", "extra_forbidden"):
-        return f"unknown setting '{place}'{suggestion(str(first['loc'][-1]), _names())}"
-    return f"setting '{place}': {first['msg']}, found {first['input']!r}"
+        return f"unknown setting {place}{suggestion(str(first['loc'][-1]), _names())}"
+    return f"setting {place}: {what}, found {brief(first['input'])}"
 
 
 def _names() -> set[str]:

@@ -6,6 +6,8 @@ import difflib
 from collections.abc import Iterable
 from pathlib import Path
 
+LONGEST = 1_000  # characters of a message
+
 
 class AutomtlError(Exception):
     """A mistake in what the user gave us; the command line prints it and exits with 2.
@@ -16,6 +18,13 @@ class AutomtlError(Exception):
     ...     print(error)
     'missing.parquet' does not exist; check the path
     """
+
+    def __str__(self) -> str:
+        """Return the message as one printable line; names of columns and files may hold any characters."""
+        message = super().__str__()
+        if len(message) > LONGEST:  # the remedy stands at the end
+            message = f"{message[: LONGEST // 2]} ... {message[5 - LONGEST // 2 :]}"
+        return message if message.isprintable() else "".join(map(_printable, message))
 
 
 class TableError(AutomtlError):
@@ -60,6 +69,21 @@ class DivergedError(AutomtlError):
 
 class ComparisonError(AutomtlError):
     """A comparison cannot be begun or continued."""
+
+
+def _printable(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode("ascii")
+
+
+def brief(value: object, most: int = 100) -> str:
+    """Return a value for a message, cut after so many characters.
+
+    >>> from automtl.errors import brief
+    >>> brief("text"), brief([1, 2, 3], most=8)
+    ("'text'", '[1, ...]')
+    """
+    text = repr(value)
+    return text if len(text) <= most else f"{text[: most - 4]}...{text[-1]}"
 
 
 def suggestion(name: str, known: Iterable[str]) -> str:

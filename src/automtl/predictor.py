@@ -18,10 +18,11 @@ from safetensors import torch as safe_torch
 from torch import nn
 
 from automtl.dataset.prepared import PreparedFolder, is_prepared
-from automtl.dataset.store import DataLoaderSettings, data_loader
+from automtl.dataset.settings import DataLoaderSettings
+from automtl.dataset.store import data_loader
 from automtl.ensemble.ensemble import Ensemble, Member, trees_of
 from automtl.ensemble.one_row import OneRow
-from automtl.errors import AutomtlError, FileError, SettingsError
+from automtl.errors import AutomtlError, FileError, SettingsError, SpaceError
 from automtl.features.batch import Batch
 from automtl.features.column_selection import EVERY_GROUP, InputGroups
 from automtl.features.coverage import Coverage
@@ -132,7 +133,10 @@ class ModelSpec:
     @staticmethod
     def from_dict(values: dict[str, Any]) -> ModelSpec:
         """Read the values that `to_dict` returned. Raises SpaceError for an operation that cannot be imported."""
-        return ModelSpec(tuple(map(MemberSpec.from_dict, values["members"])))
+        members = tuple(map(MemberSpec.from_dict, values["members"]))
+        if not members:
+            raise SpaceError("architecture.json names no model; fit again")
+        return ModelSpec(members)
 
     def build(self, encoder: Encoder, seed: int) -> nn.Module:
         """Build a new model. Raises SettingsError where a model cannot be imported or made."""

@@ -7,7 +7,7 @@ import io
 import pytest
 from rich.console import Console
 
-from automtl.cli.progress import CANDIDATES, STAGES, Live, leaderboard
+from automtl.cli.progress import CANDIDATES, STAGES, Live, StageLines, leaderboard
 from automtl.experiment.leaderboard import Ranked
 from automtl.system.progress import Progress
 from tests.report.leaderboard import leaderboard_rows
@@ -41,8 +41,26 @@ def test_the_leaderboard_stands_above_the_last_stages(monkeypatch: pytest.Monkey
     assert "training candidate-1" not in text and "loss 0.5000" in text
 
 
-def test_nothing_is_shown_where_there_is_no_terminal(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_terminal_a_line_says_where_each_stage_ended(capsys: pytest.CaptureFixture[str]) -> None:
     with Live() as live:
-        live.callback(Progress("training", 1, 2))
+        for step in (1, 2):
+            live.callback(Progress("training a", step, 3, 0.5, {"click": 0.71234}))
         live.callback(Ranked(ROWS))
-    assert capsys.readouterr() == ("", "")
+        live.callback(Progress("scoring", 500, 4000, rate=1250.4))
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split("s  ")[1] for line in lines] == [
+        "training a: 2 of 3, loss 0.5000  click 0.7123",
+        "scoring: 500 of 4,000, 500 rows, 1,250 a second",
+    ]
+
+
+def test_a_long_stage_says_every_minute_how_far_it_is(capsys: pytest.CaptureFixture[str]) -> None:
+    now = [0.0]
+    lines = StageLines(lambda: now[0])
+    for step in range(1, 10):
+        now[0] += 20.0
+        lines.show(Progress("encoding", step, 9))
+    lines.end()
+    lines.end()
+    said = [line.split()[3] for line in capsys.readouterr().err.splitlines()]
+    assert said == ["3", "6", "9", "9"]

@@ -20,6 +20,7 @@ from automtl.features.batch import Batch
 from automtl.features.column_selection import select_task_rows, select_tasks, without_target_encoding
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
+from automtl.system.manifest import checksum
 from automtl.tables.infer import infer_schema
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings, split_table
@@ -132,6 +133,12 @@ def change(name: str, **values: Any) -> Callable[[Path], None]:
     return apply
 
 
+def bend_findings(folder: Path) -> None:
+    change("report.json", findings="none")(folder)
+    files = json.loads((folder / "manifest.json").read_text())["files"]
+    change("manifest.json", files=files | {"report.json": checksum(folder / "report.json")})(folder)
+
+
 DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "missing": (lambda folder: shutil.rmtree(folder), "does not exist; check the path"),
     "unfinished": (lambda folder: (folder / "manifest.json").unlink(), "writing it was interrupted"),
@@ -141,6 +148,7 @@ DAMAGES: dict[str, tuple[Callable[[Path], Any], str]] = {
     "another byte order": (change("manifest.json", byte_order="odd"), "another byte order"),
     "no settings": (change("manifest.json", split={"method": "moon"}), "is damaged .* prepare the table again"),
     "no checksums": (change("manifest.json", files={}), "is damaged .* prepare the table again"),
+    "findings that are a text": (bend_findings, "is damaged .*Finding.* prepare the table again"),
     "other encoder": (change("encoder.json", newest={"a": 1}), r"encoder.json' was changed or damaged"),
     "other rows": (change("test/manifest.json", rows=1), r"test/manifest.json' was changed or damaged"),
     "lost file": (lambda folder: (folder / "schema.yaml").unlink(), "schema.yaml' is missing"),

@@ -20,6 +20,10 @@ from automtl.operations.mlp import MLP
         ("skip-3", "expected no number"),
         ("conv-4", "must be odd"),
         ("mlp-0", "at least 1"),
+        ("mlp-65537", "at most 65,536"),
+        ("mlp-" + "9" * 5000, "is unknown"),
+        ("mlp\nskip", "is unknown"),
+        ("", "operation '' is unknown"),
         ("no.such.module:Name", "cannot be imported"),
         ("json:JSONDecoder", "not a subclass of automtl.operations.Operation that says in `blocks`"),
     ],
@@ -27,7 +31,7 @@ from automtl.operations.mlp import MLP
 def test_wrong_texts_are_named_with_the_remedy(text: str, message: str) -> None:
     with pytest.raises(SpaceError, match=message) as found:
         operation(text)
-    assert text.split("-")[0] in str(found.value)
+    assert text.partition("\n")[0].partition("-")[0] in str(found.value)
 
 
 def test_operations_are_values() -> None:

@@ -68,6 +68,7 @@ def test_a_task_is_nothing_else(what: dict[str, Any]) -> None:
         (ColumnRoles(time="at", history=False, label_delay="1h"), "histories are turned off; leave out one"),
         (ColumnRoles(time="at", label_delay={"clck": "1h"}), "'clck' is neither a task nor an outcome"),
         (ColumnRoles(time="at", label_delay="soon"), "'soon' is no duration"),
+        (ColumnRoles(time="at", label_delay={1: "1h"}), r"label delay: entry 'label_delay\."),  # type: ignore[dict-item]
     ],
 )
 def test_what_histories_need_is_said(roles: ColumnRoles, message: str) -> None:

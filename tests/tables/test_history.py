@@ -91,6 +91,8 @@ def test_a_whole_history_comes_back_from_a_schema_file() -> None:
         ({"sequence": {"key": "user", "fields": ["length"]}}, "history: sequence 'length' is no categorical field"),
         ({"label_delay": "-1h"}, "'-1h' is no duration"),
         ({"label_delay": {"clck": "1h"}}, "'clck' is neither a task nor an outcome; did you mean 'click'"),
+        ({"half_lives": ["soon"]}, "history: entry 'half_lives.0': 'soon' is no duration"),
+        ({"session": -1}, "history: entry 'session': -1 is no duration"),
         ({"half_lives": ["0s"]}, "must be above 0"),
         ({"session": 0}, "must be above 0"),
         ({"last": -1}, "history: entry 'last'"),

@@ -18,6 +18,7 @@ from automtl.models.settings import NetworkSettings
 from automtl.system.randomness import seeded
 from automtl.training.balancing import (
     BALANCINGS,
+    UNDER_GPL,
     Balancing,
     find_balancing,
     gradient_products,
@@ -170,7 +171,8 @@ def test_a_missing_package_is_an_error_that_names_the_extra(monkeypatch: pytest.
 
     monkeypatch.setattr(builtins, "__import__", without_torchjd)
     for name in set(BALANCINGS) - {"equal"}:
-        with pytest.raises(SettingsError, match=rf"'{name}'.*pip install 'automtl\[balancing\]'"):
+        extra = "balancing-gpl" if name in UNDER_GPL else "balancing"
+        with pytest.raises(SettingsError, match=rf"'{name}'.*pip install 'automtl\[{extra}\]'"):
             find_balancing(TrainingSettings(balancing=name), nn.Module(), HALVES)
 
 

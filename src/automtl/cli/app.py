@@ -14,7 +14,8 @@ from automtl.errors import AutomtlError
 OUT_OF_MEMORY = "memory does not suffice; set training.batch_size or search.batch_size smaller, or give fewer --jobs"
 app = typer.Typer(
     help="Search, train and test a multi-task recommendation model for a table of logged behaviour.",
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode=None,
+    no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
 )  # fmt: skip
 
 
@@ -27,7 +28,7 @@ def _version(value: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version.")
+        bool, typer.Option("--version", "-V", callback=_version, is_eager=True, help="Show the version.")
     ] = False,
 ) -> None:
     """Search, train and test a multi-task recommendation model for a table of logged behaviour."""

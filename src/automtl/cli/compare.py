@@ -29,9 +29,9 @@ def compare_command(
 
     An interrupted comparison goes on where it stopped when the command is given again.
     """
+    settings, tasks = options.comparison(), options.tasks_of(table)  # settings first: they import no torch
     from automtl.comparison import compare_table
 
-    tasks, settings = options.tasks_of(table), options.comparison()
     names = [name.strip() for name in models.split(",")]
     with comparison_progress(out) as line:
         found = compare_table(
@@ -59,9 +59,10 @@ def reproduce_command(
 
     An interrupted one goes on where it stopped when the command is given again. Those with the same --out share trials.
     """
+    settings, tasks = options.comparison(), options.tasks_of(table)
     from automtl.paper import find_reproduction, reproduce
 
-    chosen, tasks, settings = find_reproduction(name), options.tasks_of(table), options.comparison()
+    chosen = find_reproduction(name)
     with comparison_progress(out) as line:
         found = reproduce(
             chosen, table, tasks, settings=settings, published_schedule=published_schedule, out=out,

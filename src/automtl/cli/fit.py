@@ -42,23 +42,24 @@ def fit_command(
 ) -> None:
     """Search an architecture for a table, train it, test it, save it."""
     start = time.monotonic()
-    from automtl.experiment import fit_table
-    from automtl.system.deadline import Deadline
-
     budget = given(preset=preset, time_limit=duration_of("--time-limit", time_limit))
     selection = given(max_latency=duration_of("--max-latency", max_latency), max_parameters=max_parameters)
     settings = rows.settings(
         budget=budget, selection=selection, model=model, strategy=strategy, trackers=tracker, tracking_uri=tracking_uri,
         tracker_folder=None if tracker_folder is None else str(tracker_folder),
     )  # fmt: skip
+    tasks, roles, schema = rows.tasks_of(table), rows.roles, rows.read_schema()
     if schedule not in ("bounded", "published"):
         raise SettingsError(f"--schedule '{schedule}': expected 'bounded' or 'published'")
     if schedule == "published":
         settings = settings.with_published_search()
+    from automtl.experiment import fit_table
+    from automtl.system.deadline import Deadline
+
     with resumable(), Live() as live, stopping(Deadline(settings.budget.time_limit)) as deadline:
         deadline.spend(time.monotonic() - start)
         run = fit_table(
-            table, rows.tasks_of(table), roles=rows.roles, schema=rows.read_schema(), settings=settings, seed=seed,
+            table, tasks, roles=roles, schema=schema, settings=settings, seed=seed,
             out=out, overwrite=overwrite, callback=live.callback, deadline=deadline,
         )  # fmt: skip
     show_run(run.metrics, run.history, run.predictor.spec.architecture, run.predictor.schema.task_names)

@@ -87,13 +87,16 @@ def _update_from_events(model: Path, events: str, out: Path | None) -> None:
 @loading
 def inspect_command(model: ModelArgument) -> None:
     """Show the architecture, parameters and metrics of a saved model."""
+    from automtl.experiment.report import showing
     from automtl.models.network import count_parameters
     from automtl.predictor import Predictor, read_part
 
     predictor = Predictor.load(model)
     if (model / "metrics.json").is_file():
         history = read_part(model, "history") if (model / "history.json").is_file() else {}
-        show_run(read_part(model, "metrics"), history, predictor.spec.architecture, predictor.schema.task_names)
+        with showing(model):
+            names = predictor.schema.task_names
+            show_run(read_part(model, "metrics"), history, predictor.spec.architecture, names)
     else:
         typer.echo(f"{predictor.spec.model}, {count_parameters(predictor.network):,} parameters")
 
@@ -103,11 +106,13 @@ def inspect_command(model: ModelArgument) -> None:
 def leaderboard_command(model: ModelArgument, out: JsonOption = None) -> None:
     """List every model that a fit trained: its metrics, cost and share in the final scores."""
     from automtl.experiment.leaderboard import read_leaderboard
+    from automtl.experiment.report import showing
     from automtl.report.leaderboard import leaderboard_tables
 
-    found = read_leaderboard(model)
-    for title, header, rows in leaderboard_tables(found):
-        show_table(title, header, rows)
+    with showing(model):
+        found = read_leaderboard(model)
+        for title, header, rows in leaderboard_tables(found):
+            show_table(title, header, rows)
     save(out, "leaderboard", found)
 
 

@@ -135,10 +135,11 @@ class ComparisonOptions(Rows):
 
     def comparison(self) -> ComparisonSettings:
         """Make the settings of the comparison."""
+        roles, schema, settings = self.roles, self.read_schema(), self.settings()  # before torch is imported
         from automtl.comparison import ComparisonSettings
 
         return ComparisonSettings(
-            self.roles, self.read_schema(), self.settings(), self.seeds, self.trials, self.jobs, self.split_seed,
+            roles, schema, settings, self.seeds, self.trials, self.jobs, self.split_seed,
             self.overwrite, duration_of("--hang-after", self.hang_after) or 0.0,
         )  # fmt: skip
 

@@ -28,12 +28,13 @@ def prepare_command(
 
     An interrupted preparation goes on where it stopped when the command is given again.
     """
+    settings, tasks, roles, schema = rows.settings(), rows.tasks, rows.roles, rows.read_schema()
     from automtl.experiment.prepare import prepare_table
     from automtl.report.preparation import column_rows, notes, row_line
 
     with resumable(), Live() as live:
         made = prepare_table(
-            table, rows.tasks, out=out, roles=rows.roles, schema=rows.read_schema(), settings=rows.settings(),
+            table, tasks, out=out, roles=roles, schema=schema, settings=settings,
             seed=seed, overwrite=overwrite, memory_bytes=None if memory is None else int(memory * 2**30),
             chunk_rows=chunk_rows, callback=live.callback,
         )  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from automtl.cli.show import show_findings, text_table
 from automtl.system.deadline import Suspended
 
 STAGES = 4  # the last ones, which are shown
+EVERY = 60.0  # seconds after which a long stage says again how far it is, where nothing can be drawn
 CANDIDATES = 8  # the best ones, which are shown
 
 if TYPE_CHECKING:
@@ -50,8 +52,39 @@ class Display(ABC):
         """Show one event of progress."""
 
 
+class StageLines:
+    """Says in lines how far a run is, for logs and pipes: where a stage has ended, and every minute of a long one."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock, self.start = clock, clock()
+        self.said = self.start
+        self.last: Any = None
+
+    def show(self, progress: Any) -> None:
+        """Take an event of progress."""
+        if self.last is not None and progress.stage != self.last.stage:
+            self._say(self.last)
+        elif self.clock() - self.said >= EVERY:
+            self._say(progress)
+        self.last = progress
+
+    def end(self) -> None:
+        """Say where the last stage ended."""
+        if self.last is not None:
+            self._say(self.last)
+            self.last = None
+
+    def _say(self, progress: Any) -> None:
+        from automtl.report.words import seconds
+
+        self.said = self.clock()
+        news = _news(progress) if progress.loss is not None or progress.rate is not None else ""
+        parts = [f"{progress.stage}: {progress.step:,} of {progress.total:,}", *([news] if news else [])]
+        typer.echo(f"{seconds(self.said - self.start):>6}  {', '.join(parts)}", err=True)
+
+
 class Live(Display):
-    """Shows the last stages, with time left, loss and AUC by task, and the best models so far, on a terminal alone."""
+    """Shows the last stages, with time left, loss and AUC by task, and the best models so far; lines elsewhere."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -65,12 +98,22 @@ class Live(Display):
         )  # fmt: skip
         self.live = LiveDisplay(self.progress, console=console, transient=True)
         self.stages: dict[str, Any] = {}
+        self.lines = None if console.is_terminal else StageLines()
+
+    def __exit__(self, *error: object) -> None:
+        super().__exit__(*error)
+        if self.lines is not None:
+            self.lines.end()
 
     def show(self, progress: Any) -> None:
         from rich.console import Group
 
         from automtl.experiment.leaderboard import Ranked
 
+        if self.lines is not None:
+            if not isinstance(progress, Ranked):
+                self.lines.show(progress)
+            return
         if isinstance(progress, Ranked):
             self.live.update(Group(leaderboard(progress.rows), self.progress))
             return

@@ -53,11 +53,10 @@ def check_command(
     out: JsonOption = None,
 ) -> None:
     """Look for what spoils a model: inputs that give the answer away, drift, duplicated rows, constant columns."""
+    settings, tasks, roles, schema = rows.settings(), rows.tasks_of(table), rows.roles, rows.read_schema()
     from automtl.experiment import check_table
 
-    found = check_table(
-        table, rows.tasks_of(table), roles=rows.roles, schema=rows.read_schema(), settings=rows.settings(), seed=seed
-    )
+    found = check_table(table, tasks, roles=roles, schema=schema, settings=settings, seed=seed)
     if found:
         lines = [[f.column, f.level, f.check, f.evidence, f.remedy] for f in found]
         show_table(f"{len(found)} findings", ["column", "level", "check", "evidence", "what to do"], lines, "left")

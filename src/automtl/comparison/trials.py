@@ -17,7 +17,8 @@ import numpy as np
 from automtl.comparison.process_pool import Failure, alive
 from automtl.comparison.result_store import Result, ResultStore, digest
 from automtl.config import Settings
-from automtl.dataset.store import DataLoader, DataLoaderSettings
+from automtl.dataset.settings import DataLoaderSettings
+from automtl.dataset.store import DataLoader
 from automtl.errors import AutomtlError, ComparisonError
 from automtl.experiment import EncodedSource, Experiment
 from automtl.experiment.source import open_again

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
 from safetensors import SafetensorError
 from safetensors import numpy as safe_numpy
 
@@ -26,6 +27,7 @@ from automtl.features.settings import EncoderSettings
 from automtl.system.arrays import write_arrays
 from automtl.system.files import folder_written_whole, json_bytes, move_whole, require_free, write_whole, written_whole
 from automtl.system.manifest import MANIFEST, PREPARED, ROWS, checksum, checksums
+from automtl.tables.quality import Finding
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings
 
@@ -71,6 +73,7 @@ class PreparedFolder:
             schema = Schema.read(folder / "schema.yaml")
             values, report = (json.loads((folder / name).read_bytes()) for name in ("encoder.json", "report.json"))
             encoder = Encoder.from_state(schema, values, safe_numpy.load_file(folder / "encoder.safetensors"))
+            TypeAdapter(tuple[Finding, ...]).validate_python(report.get("findings", ()))
             origin = Origin(manifest["source"], SplitSettings(**manifest["split"]), manifest["seed"])
         except (KeyError, TypeError, ValueError, AttributeError, OSError, SafetensorError, AutomtlError) as error:
             raise FileError(f"'{folder}' is damaged ({str(error).splitlines()[0]}); prepare the table again") from None

@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import math
 import mmap
-import os
 import platform
 import shutil
 import sys
@@ -27,10 +26,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import torch
-from pydantic import Field as Limit
-from pydantic.dataclasses import dataclass as settings_dataclass
 from torch import Tensor
 
+from automtl.dataset.settings import DataLoaderSettings
 from automtl.errors import FileError
 from automtl.features.batch import Batch, Features, row_bytes
 from automtl.features.coverage import Coverage
@@ -40,55 +38,13 @@ from automtl.features.layout import ID_TYPES, Layout
 from automtl.system.files import LOCK, Syncing, folder_written_whole, locked
 from automtl.system.manifest import MANIFEST, ROWS
 from automtl.system.threads import in_threads
-from automtl.tables.entries import CONFIG
 
 DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in (*ID_TYPES, "int64", "float32")}
 BUFFER_BYTES = 2**30  # the largest buffer of a shuffle by blocks
-MEMORY_SHARE = 4  # a quarter of the machine's memory is for encoded rows
 COPY_ROWS = 65_536
-CONTAINER_LIMITS = ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes")
 # A private mapping that reserves no memory, so that a file may be larger than the memory. Python 3.11 lacks the name.
 _GENERIC = sys.platform == "linux" and platform.machine() in ("x86_64", "aarch64")
 NO_RESERVE = getattr(mmap, "MAP_NORESERVE", 0x4000 if _GENERIC else 0)
-
-
-@settings_dataclass(frozen=True, config=CONFIG)
-class DataLoaderSettings:
-    """Where encoded training rows are kept while a model is trained."""
-
-    memory_bytes: int | None = Limit(
-        default=None,
-        ge=1,
-        le=1 << 50,
-        description="Larger rows are kept in files and pass through a shuffle buffer; unset: a quarter of the memory.",
-    )
-    mapped: bool = Limit(default=False, description="Whether rows of any size are kept in files.")
-    part_rows: int = Limit(
-        default=1_000_000, ge=1, le=1_000_000_000_000, description="Rows that are encoded at a time."
-    )
-
-    @property
-    def budget_bytes(self) -> int:
-        """The memory for encoded rows: as set, or a share of the machine's."""
-        return self.memory_bytes or machine_memory_bytes() // MEMORY_SHARE
-
-    def uses_files(self, num_bytes: int) -> bool:
-        """Tell whether encoded rows of this size are kept in files."""
-        return self.mapped or num_bytes > self.budget_bytes
-
-
-def machine_memory_bytes() -> int:
-    """Return the memory of the machine, or of the container if that has less."""
-    try:
-        total = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    except (AttributeError, ValueError, OSError):
-        total = 8 * 2**30  # a guess where the system does not say
-    for path in CONTAINER_LIMITS:
-        try:
-            total = min(total, int(Path(path).read_text()))
-        except (OSError, ValueError):
-            continue  # no such file, or "max"
-    return total
 
 
 @dataclass(frozen=True)

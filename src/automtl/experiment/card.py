@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from automtl.errors import SettingsError
-from automtl.experiment.report import read_run
+from automtl.experiment.report import read_run, showing
 from automtl.report.card_pages import card_html, card_markdown
 from automtl.system.files import write_whole
 from automtl.system.trust import names_of_folder
@@ -21,7 +21,7 @@ def model_card(folder: Path | str, out: Path | str | None = None) -> str:
     ending = ".md" if out is None else Path(out).suffix
     if ending not in WRITERS:
         raise SettingsError(f"--out '{out}': a card is Markdown or HTML; give a name that ends in .md or .html")
-    with names_of_folder():
+    with names_of_folder(), showing(folder):
         text = WRITERS[ending](read_run(Path(folder)))
     if out is not None:
         write_whole(Path(out), text)

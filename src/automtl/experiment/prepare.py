@@ -19,7 +19,7 @@ from automtl.config import Settings
 from automtl.dataset.builder.pipeline import Preparation
 from automtl.dataset.builder.workdir import Work, machine_start
 from automtl.dataset.prepared import Origin, PreparedFolder, finish_prepared
-from automtl.dataset.store import MEMORY_SHARE, machine_memory_bytes
+from automtl.dataset.settings import MEMORY_SHARE, machine_memory_bytes
 from automtl.errors import FileError, SchemaError
 from automtl.experiment.source import check_schema, check_seed
 from automtl.system.files import LOCK, json_bytes, locked, write_whole

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from automtl.errors import FileError
+from automtl.errors import AutomtlError, FileError, brief
 from automtl.predictor import read_part
 from automtl.report.comparison import comparison_pictures
 from automtl.report.folder import PAGE, comparison_report, picture_files, run_report
@@ -26,8 +28,20 @@ def report_folder(
 
     Without either, the page is report.html in the working directory. Raises FileError.
     """
-    with names_of_folder():
+    with names_of_folder(), showing(folder):
         return _report(Path(folder), out, pictures, png=png)
+
+
+@contextmanager
+def showing(folder: Path | str) -> Iterator[None]:
+    """Turn any error of the block, which shows the values of a folder, into a FileError that names the folder."""
+    try:
+        yield
+    except AutomtlError:
+        raise
+    except Exception as error:  # values of all kinds are looked up in each other
+        reason = brief(f"{type(error).__name__}: {error}")[1:-1]
+        raise FileError(f"the values of '{folder}' cannot be shown ({reason}); restore its JSON files") from None
 
 
 def _report(folder: Path, out: Path | str | None, pictures: Path | str | None, *, png: bool) -> list[Path]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
     from automtl.nn.mixture import Mixture
 
+NUMBER = re.compile(r"[0-9]{1,19}")
 LARGEST = 65_536  # number of an operation: more units or heads than any layer has
 Generator: TypeAlias = "torch.Generator"
 Modules: TypeAlias = "Mixture | Sequence[nn.Module]"
@@ -106,11 +107,11 @@ def operation(text: str) -> Operation:
 
     Raises SpaceError that names the text and what is wrong with it.
     """
-    found = re.fullmatch(r"(.*?)(?:-(\d+))?", text.strip())
-    assert found is not None
-    name, number = found.groups()
+    name, sign, number = text.strip().rpartition("-")
+    if not sign or not NUMBER.fullmatch(number):
+        name, number = text.strip(), ""
     family = OPERATIONS.find(name)
-    if len(fields(family)) != (number is not None):
+    if len(fields(family)) != bool(number):
         needs = "no number" if number else f"a number, as in '{name}-4'"
         raise SpaceError(f"operation '{text}': expected {needs}")
     return family(*map(int, [number] if number else []))

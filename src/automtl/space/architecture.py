@@ -10,6 +10,7 @@ from typing import Any
 from automtl.errors import SpaceError
 from automtl.operations import Identity, Operation, operation
 from automtl.space.names import INTERACTION, POOLING, check_names
+from automtl.system.plain import plain_values
 
 Selection = tuple[tuple[int, ...], ...]
 
@@ -37,8 +38,13 @@ class Architecture:
         for name, made in self.choices.items():
             if len(made) != (1 if name == INTERACTION else self.num_experts):
                 raise SpaceError(f"not an architecture: '{name}' has {len(made)} operations")
+        if not self.selection or not all(self.selection):
+            raise SpaceError("not an architecture: a task's selection is empty; name at least one expert for each task")
         if any(not 0 <= expert < self.num_experts for chosen in self.selection for expert in chosen):
-            raise SpaceError(f"not an architecture: selection names an expert beyond the {self.num_experts} there are")
+            raise SpaceError(
+                f"not an architecture: selection names an expert that is none of 0 to {self.num_experts - 1}; "
+                "correct it"
+            )
 
     def __hash__(self) -> int:
         return hash((tuple(self.choices.items()), self.selection))
@@ -84,7 +90,7 @@ class Architecture:
         try:
             choices = {name: tuple(map(operation, made)) for name, made in values["choices"].items()}
             selection = tuple(tuple(int(expert) for expert in chosen) for chosen in values["selection"])
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
             raise SpaceError(f"not an architecture: {error!r}; expected choices and selection") from None
         return Architecture(choices, selection)
 
@@ -92,9 +98,10 @@ class Architecture:
     def from_json(text: str) -> Architecture:
         """Read a JSON text. Raises SpaceError if it is no architecture."""
         try:
-            return Architecture.from_dict(json.loads(text))
-        except json.JSONDecodeError as error:
-            raise SpaceError(f"not an architecture: {error}") from None
+            values = plain_values(text, json.loads)
+        except ValueError as error:
+            raise SpaceError(f"not an architecture: {error}; give the text that 'to_json' returned") from None
+        return Architecture.from_dict(values)
 
     def draw(self, tasks: Sequence[str]) -> str:
         """Draw the architecture as lines of text."""

@@ -61,7 +61,7 @@ class SearchSpace:
             _check(name, choice, 1 if name == INTERACTION else self.num_experts)
         for allowed in self.selection:
             if not allowed or not all(0 <= expert < self.num_experts for expert in allowed):
-                raise SpaceError("a task's experts must be some of those that exist")
+                raise SpaceError(f"a task's experts are {list(allowed)}; name some of 0 to {self.num_experts - 1}")
         if self.keep < 1:
             raise SpaceError(f"space.keep is {self.keep}; a task needs at least one expert")
         if self.fewest is not None and not (self.gated and 1 <= self.fewest <= self.num_experts):
@@ -189,7 +189,9 @@ class SearchSpace:
     def narrow(self, architecture: Architecture) -> SearchSpace:
         """Keep this architecture as the only one. Raises SpaceError if it is for another number of tasks."""
         if len(architecture.selection) != self.num_tasks:
-            raise SpaceError(f"the architecture is for {len(architecture.selection)} tasks, not {self.num_tasks}")
+            raise SpaceError(
+                f"the architecture is for {len(architecture.selection)} tasks, not {self.num_tasks}; search again"
+            )
         narrow = SearchSpace.of(architecture)
         return replace(self, choices=narrow.choices, selection=narrow.selection, keep=narrow.keep, fewest=None)
 

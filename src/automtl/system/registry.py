@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from automtl.errors import AutomtlError, suggestion
+from automtl.errors import AutomtlError, brief, suggestion
 from automtl.system.trust import may_import
 
 Member = TypeVar("Member")
@@ -53,7 +53,7 @@ class Registry(Generic[Member]):
         path = self.aliases.get(name, name)
         if ":" not in path:
             near = suggestion(name, self.aliases)
-            raise self.error(f"{self.kind} '{name}' is unknown{near}; known: {self.choices}")
+            raise self.error(f"{self.kind} {brief(name)} is unknown{near}; known: {self.choices}")
         return path
 
     def find(self, name: str) -> Member:

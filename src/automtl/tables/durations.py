@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, PlainSerializer
 
-from automtl.errors import SchemaError
+from automtl.errors import SchemaError, brief
 
 SECONDS = {"d": 86_400.0, "h": 3600.0, "m": 60.0, "s": 1.0, "ms": 1e-3, "us": 1e-6}  # of a unit
 NAMES = {"min": "m", "day": "d", "days": "d", "hour": "h", "hours": "h", "sec": "s"}
@@ -26,9 +26,9 @@ def as_seconds(value: Any) -> float:
     """
     seconds = _seconds(value)
     if seconds is None:
-        raise SchemaError(f"{value!r} is no duration; write 0s, 90s, 30m, 1h or 2d, or a number of seconds")
+        raise SchemaError(f"{brief(value)} is no duration; write 0s, 90s, 30m, 1h or 2d, or a number of seconds")
     if seconds > LONGEST:
-        raise SchemaError(f"{value!r} is longer than 50 years; give a shorter duration")
+        raise SchemaError(f"{brief(value)} is longer than 50 years; give a shorter duration")
     return float(seconds)
 
 
@@ -54,4 +54,12 @@ def duration_text(seconds: float) -> str:
     return f"{seconds!r}s" if seconds else "0s"
 
 
-Seconds = Annotated[float, BeforeValidator(as_seconds), PlainSerializer(duration_text, when_used="json")]
+def entry_as_seconds(value: Any) -> float:
+    """Read a duration in an entry, whose place pydantic adds. Raises ValueError."""
+    try:
+        return as_seconds(value)
+    except SchemaError as error:
+        raise ValueError(str(error)) from None
+
+
+Seconds = Annotated[float, BeforeValidator(entry_as_seconds), PlainSerializer(duration_text, when_used="json")]

@@ -10,9 +10,9 @@ from pydantic import BeforeValidator, PlainSerializer
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
-from automtl.errors import SchemaError, suggestion
-from automtl.tables.durations import Seconds, as_seconds, duration_text
-from automtl.tables.entries import CONFIG, read_entry
+from automtl.errors import SchemaError, brief, suggestion
+from automtl.tables.durations import Seconds, duration_text, entry_as_seconds
+from automtl.tables.entries import CONFIG, naming_entries, read_entry
 
 Key = tuple[str, ...]
 DOCS = "docs/histories.md"
@@ -26,8 +26,8 @@ def _names(value: Any) -> Any:
 
 def _delays(value: Any) -> Any:
     if isinstance(value, dict):
-        return {name: as_seconds(delay) for name, delay in value.items()}
-    return None if value is None else as_seconds(value)
+        return {name: entry_as_seconds(delay) for name, delay in value.items()}
+    return None if value is None else entry_as_seconds(value)
 
 
 def _delay_texts(value: float | dict[str, float] | None) -> Any:
@@ -48,7 +48,7 @@ def read_history(value: Any) -> Any:
         return read_entry(History, value, "history", DOCS)
     if value is None or value is False or isinstance(value, History):
         return value
-    raise SchemaError(f"history: {value!r} is neither true, false, frozen nor a mapping; see {DOCS}")
+    raise SchemaError(f"history: {brief(value)} is neither true, false, frozen nor a mapping; see {DOCS}")
 
 
 Delays = Annotated[
@@ -163,7 +163,8 @@ def declared_history(said: AnyHistory, history: Any, label_delay: Any) -> AnyHis
         return said
     if said is False:
         raise SchemaError("a label delay is given, but histories are turned off; leave out one of them")
-    return replace(said or History(), label_delay=label_delay)
+    with naming_entries("label delay", DOCS):
+        return replace(said or History(), label_delay=label_delay)
 
 
 def read_delays(texts: Sequence[str]) -> str | dict[str, str] | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 from automtl.errors import TableError
 
 SEPARATOR = "\x1f"  # between the parts of a derived name
-CONTROL = re.compile(r"[\x00-\x1f\x7f]")  # what no name of a column holds
+CONTROL = re.compile(r"[\x00-\x1f\x7f\ud800-\udfff]")  # what no name of a column holds: half a character, too
 
 
 def derived_name(*parts: str) -> str:

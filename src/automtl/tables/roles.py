@@ -129,6 +129,7 @@ def _ids(part: pl.Series) -> np.ndarray:
 
 def named_parts(column: pl.Series) -> np.ndarray:
     """Read the parts, (N,) uint8, that a split column names. Raises SchemaError for an unknown name."""
+    require_ids(column, rounded=False)
     values = unnamed(column).cast(pl.String)
     unique = values.unique()  # few, whose names are looked at
     parts = unique.str.strip_chars().str.to_lowercase().replace_strict(NAMES, default=None, return_dtype=pl.Int64)

@@ -16,6 +16,7 @@ from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.errors import SchemaError, suggestion
+from automtl.system.plain import plain_values
 from automtl.tables.entries import CONFIG, read_entry
 from automtl.tables.history import History, read_history
 from automtl.tables.names import CONTROL
@@ -336,11 +337,14 @@ class Schema:
     def read(path: Path | str) -> Schema:
         """Read a schema file (YAML)."""
         try:
-            values = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+            values = plain_values(Path(path).read_text(encoding="utf-8"), yaml.safe_load)
         except FileNotFoundError:
             raise SchemaError(f"schema file '{path}' does not exist; write one with 'automtl describe --out'") from None
-        except (yaml.YAMLError, UnicodeDecodeError, OSError) as error:
-            raise SchemaError(f"schema file '{path}' cannot be read: {str(error).splitlines()[0]}") from None
+        except (ValueError, OSError) as error:
+            raise SchemaError(
+                f"schema file '{path}' cannot be read: {str(error).splitlines()[0]}; correct it, or write one anew "
+                "with 'automtl describe --out'"
+            ) from None
         return Schema.from_dict(values, str(path))
 
     def text(self) -> str:

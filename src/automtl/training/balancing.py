@@ -24,6 +24,8 @@ from automtl.nn.tower import Towers
 from automtl.training.rowwise import sum_by_row
 from automtl.training.settings import BALANCINGS, TrainingSettings
 
+UNDER_GPL = ("nash-mtl", "upgrad")  # their solvers (ecos, quadprog) are; so they have an extra of their own
+
 
 def _nothing(*_: object) -> None:
     """Learn nothing."""
@@ -59,7 +61,7 @@ def find_balancing(settings: TrainingSettings, model: nn.Module, weights: Tensor
     except ImportError as error:
         raise SettingsError(
             f"training.balancing '{name}' needs a package that is not installed ({str(error).splitlines()[0]}); "
-            "pip install 'automtl[balancing]'"
+            f"pip install 'automtl[{'balancing-gpl' if name in UNDER_GPL else 'balancing'}]'"
         ) from None
     if settings.compile and found.keeps_graph:
         raise SettingsError(

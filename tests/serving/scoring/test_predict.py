@@ -248,6 +248,7 @@ def test_one_known_id_at_the_end_lets_the_table_pass_as_in_memory(
     ("options", "message"),
     [
         ({"keep": ["user"]}, "--keep user: no such column; did you mean 'user_id'"),
+        ({"keep": ["nosuch"]}, "--keep nosuch: no such column; there are .*; leave it out, or correct it"),
         ({"keep": ["click"]}, "--keep click: a column of scores has this name.*--prefix"),
         ({"keep": ["row", "row"]}, "--keep names a column twice"),
         ({"keep": ["tags"]}, "--keep tags: a CSV file holds no lists"),

@@ -94,6 +94,7 @@ def test_rows_are_dictionaries_in_which_values_may_lack() -> None:
         ({"a": [object()]}, "column 'a' of the data frame holds values of the types object; give"),
         (pd.DataFrame([[1, 2]], columns=[1, "1"]), "column '1' twice"),
         ({"a\x1fb": [1]}, r"column 'a\\x1fb', whose name holds a control character; rename it"),
+        ({"a\ud800": [1]}, r"column 'a\\ud800', whose name holds a control character; rename it"),
         (pl.LazyFrame({"a": [1]}).select(pl.col("b")), "the lazy frame cannot be read: .*; correct it"),
     ],
 )

@@ -28,7 +28,8 @@ class KeptColumns:
         """Check the names. Raises TableError for one that is not there, is given twice or is that of a score."""
         for name in names:
             if name not in source.columns:
-                raise TableError(f"--keep {name}: no such column{suggestion(name, source.columns)}")
+                near = suggestion(name, source.columns) or f"; there are {', '.join([*source.columns][:12])}"
+                raise TableError(f"--keep {name}: no such column{near}; leave it out, or correct it")
             if name in scores:
                 raise TableError(
                     f"--keep {name}: a column of scores has this name; put something before the names of scores, "

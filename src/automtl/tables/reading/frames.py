@@ -15,7 +15,7 @@ import pyarrow as pa
 
 from automtl.errors import TableError
 from automtl.tables.names import check_names
-from automtl.tables.reading.joined import EXACT, relisted
+from automtl.tables.reading.joined import EXACT, arrow_column, relisted
 from automtl.tables.reading.paths import first_line
 
 WHERE = "the data frame"
@@ -100,7 +100,7 @@ def _from_arrow(name: str, values: Any) -> pl.Series:
         values = values.cast(values.type.value_type)
     if pa.types.is_decimal256(values.type):  # polars has no numbers of so many digits
         return _from_values(name, values.to_pylist())
-    return pl.Series(name, values)
+    return arrow_column(name, values)
 
 
 def _from_pandas(name: str, values: Any) -> pl.Series:

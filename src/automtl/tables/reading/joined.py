@@ -190,4 +190,11 @@ def relisted(sizes: pl.Series, elements: pl.Series) -> pl.Series:
     offsets = np.concatenate([[0], sizes.fill_null(0).to_numpy().cumsum(dtype=np.int64)])
     missing = pa.array(sizes.is_null().to_numpy())
     made = pa.LargeListArray.from_arrays(pa.array(offsets), elements.rechunk().to_arrow(), mask=missing)
-    return pl.Series(elements.name, made)
+    return arrow_column(elements.name, made)
+
+
+def arrow_column(name: str, values: pa.Array | pa.ChunkedArray) -> pl.Series:
+    """Convert an array of Arrow; as a table, since polars before 1.44 reads wrong texts in lists that stand alone."""
+    table = pl.from_arrow(pa.table([values], names=["values"]))
+    assert isinstance(table, pl.DataFrame)
+    return table["values"].alias(name)

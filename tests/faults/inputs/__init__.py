@@ -1,0 +1,1 @@
+"""Random settings, schemas, architectures and tables: each is accepted, or refused by name."""

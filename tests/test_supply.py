@@ -1,0 +1,63 @@
+"""What the package installs: ranges that are tested at both ends, licences that bind nobody."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from importlib.metadata import version
+from pathlib import Path
+
+from audit import licence_problems, vulnerabilities
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+OLDEST = dict(re.findall(r"^([\w-]+)==([\d.]+)", (ROOT / "constraints-oldest.txt").read_text(), re.MULTILINE))
+
+
+def test_the_oldest_releases_are_those_that_the_package_admits() -> None:
+    lower = dict(re.fullmatch(r"([\w-]+)>=([\d.]+)", one).groups() for one in PROJECT["dependencies"])  # type: ignore[union-attr]
+    assert lower.pop("torch") == "2.9"  # its older releases for processors alone are not in every index
+    tested = {name: release for name, release in OLDEST.items() if name not in ("click", "torch")}
+    assert lower == {name: _as_written(release, lower[name]) for name, release in tested.items()}
+
+
+def _as_written(release: str, lower: str) -> str:
+    """Shorten a release to the form of a lower bound: 1.26.0 for 1.26."""
+    parts, places = release.split("."), len(lower.split("."))
+    return release if set(parts[places:]) - {"0"} else ".".join(parts[:places])
+
+
+def test_the_tested_torch_is_in_the_range() -> None:
+    (tested,) = re.findall(r"^torch==([\d.]+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
+    assert OLDEST["torch"] == tested
+    assert tuple(map(int, version("torch").split("+")[0].split("."))) >= (2, 9)
+
+
+def test_no_extra_but_the_one_that_says_so_needs_solvers_under_the_gpl() -> None:
+    needed = {name: " ".join(of) for name, of in PROJECT["optional-dependencies"].items()}
+    solvers = {name for name, of in needed.items() if "nash-mtl" in of or "quadprog" in of}
+    assert solvers == {"balancing-gpl"}
+
+
+def test_licences_are_judged() -> None:
+    def of(*licences: str) -> list[str]:
+        return licence_problems([{"Name": "a", "Version": "1", "License": one} for one in licences])
+
+    assert of("MIT", "BSD License", "Apache-2.0 AND BSD-2-Clause", "Mozilla Public License 2.0 (MPL 2.0)") == []
+    assert of("Copyright (c) someone\n\nPermission is hereby granted, free of charge, to any person") == []
+    assert of("GPLv3", "GNU Lesser General Public License v3 (LGPLv3)", "UNKNOWN", "", "Some Licence", "LIMITED") == [
+        "a 1: GPLv3", "a 1: GNU Lesser General Public License v3 (LGPLv3)", "a 1: UNKNOWN", "a 1: none named",
+        "a 1: Some Licence", "a 1: LIMITED",
+    ]  # fmt: skip
+    assert of("MIT; GPLv2") == ["a 1: MIT; GPLv2"]
+
+
+def test_vulnerabilities_are_listed() -> None:
+    report = {
+        "dependencies": [
+            {"name": "sound", "version": "1", "vulns": []},
+            {"name": "skipped", "skip_reason": "not in the index"},
+            {"name": "old", "version": "2", "vulns": [{"id": "CVE-1", "fix_versions": ["2.1"]}]},
+        ]
+    }
+    assert vulnerabilities(report) == ["old 2: CVE-1, mended in 2.1"]
