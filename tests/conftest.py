@@ -12,6 +12,17 @@ from automtl.config import Settings, make_settings
 from automtl.tables.synthetic import synthetic_log
 from automtl.testing.examples import small_batch as small_batch
 from automtl.testing.examples import small_layout as small_layout
+from tests.recorded_errors import record_errors
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--record-errors", metavar="FILE", help="Add to a file where each error of ours was made.")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--record-errors"):
+        record_errors(Path(config.getoption("--record-errors")))
+
 
 settings.register_profile("automtl", deadline=None, derandomize=True)  # timings never decide a test
 settings.load_profile("automtl")

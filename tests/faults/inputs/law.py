@@ -18,7 +18,7 @@ from automtl.errors import AutomtlError
 
 SECONDS = 10  # of the processor, in which each input is judged
 LONGEST = 2000  # characters of a message
-NAMES = re.compile(r"'[^']+'|\"[^\"]+\"|--[a-z]|; [a-z]")  # what a message names: a thing in quotes, or a remedy
+NAMES = re.compile(r"'[^']*'|\"[^\"]+\"|--[a-z]|; [a-z]")  # what a message names: a thing in quotes, or a remedy
 Try = Callable[[Random, Path], None]
 
 

@@ -1,0 +1,41 @@
+"""The page of errors: it has every message of the source, and the record of tests tells which were made."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from automtl.errors import AutomtlError, RowError, SchemaError
+from automtl.tables.schema import Condition
+from errors import PAGE, notes, row_of, sites, unreached, written
+from tests.recorded_errors import record_errors
+
+SITES = sites()
+
+
+def test_the_page_has_every_message_of_the_source() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    assert page == written(SITES, notes(page)), "run: python tools/errors.py"
+    assert len(SITES) > 300
+
+
+def test_what_is_written_beside_a_message_stays() -> None:
+    known = {row_of(SITES[0].message): "Mine."}
+    assert notes(written(SITES, known))[row_of(SITES[0].message)] == "Mine."
+
+
+def test_a_record_tells_which_messages_no_test_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AutomtlError, "__init__", AutomtlError.__init__)  # to be restored
+    record_errors(tmp_path / "record")
+    for _ in range(2):
+        with pytest.raises(SchemaError):
+            Condition.parse("click")
+    assert str(RowError(0, "a", "b").at(Path("x"), 1)) == "'x', row 1: a; correct the row or leave it out"
+    lines = (tmp_path / "record").read_text()
+    assert len(lines.splitlines()) == 3
+    reached = {site.message for site in SITES} - {site.message for site in unreached(SITES, lines)}
+    assert reached == {
+        "condition '{text}': expected 'column operator value', for instance 'click = 1'",
+        "'{path}', row {first}: {what}; correct the row or leave it out",
+    }
