@@ -138,6 +138,7 @@ class ComparisonOptions(Rows):
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; else one for each core.")] = None
     split_seed: Annotated[int, typer.Option(min=0, help="Seed of a random split.")] = 0
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Discard earlier results there.")] = False
+    hang_after: Annotated[str, typer.Option(help="Without progress for so long, a process hangs and is ended.")] = "1h"
 
     def comparison(self) -> ComparisonSettings:
         """Make the settings of the comparison."""
@@ -146,7 +147,7 @@ class ComparisonOptions(Rows):
 
         return ComparisonSettings(
             roles, schema, settings, self.seeds, self.trials, self.jobs, self.split_seed,
-            self.overwrite,
+            self.overwrite, duration_of("--hang-after", self.hang_after) or 0.0,
         )  # fmt: skip
 
 
