@@ -67,6 +67,10 @@ class DivergedError(AutomtlError):
     """A training or a search came to numbers that are not finite, at a lower learning rate, too."""
 
 
+class WorkerError(AutomtlError):
+    """One of several workers that train together cannot go on, so that none can."""
+
+
 class ComparisonError(AutomtlError):
     """A comparison cannot be begun or continued."""
 

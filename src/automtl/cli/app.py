@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import warnings
 from typing import Annotated
@@ -10,6 +11,7 @@ import typer
 
 from automtl._version import __version__
 from automtl.errors import AutomtlError
+from automtl.system.workers import speaks
 
 OUT_OF_MEMORY = "memory does not suffice; set training.batch_size or search.batch_size smaller, or give fewer --jobs"
 app = typer.Typer(
@@ -37,10 +39,14 @@ def root(
 def main() -> None:
     """Run the command line. A user's mistake is one line on standard error and exit code 2; a warning is one line."""
     warnings.formatwarning = lambda message, *rest, **named: f"warning: {message}\n"
+    if not speaks():  # the first worker says what all would say; the others only what they did not foresee
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+        warnings.simplefilter("ignore")
     try:
         app()
     except AutomtlError as error:
-        typer.echo(f"error: {error}", err=True)
+        if speaks():
+            typer.echo(f"error: {error}", err=True)
         sys.exit(2)
     except (MemoryError, RuntimeError) as error:
         from automtl.system.memory import out_of_memory

@@ -12,9 +12,11 @@ from automtl.cli.app import app
 from automtl.cli.options import Rows, TableArgument, allowing_code, duration_of, given, sharing
 from automtl.cli.progress import Live, resumable, stopping
 from automtl.cli.show import show_run
+from automtl.cli.workers import run_workers
 from automtl.errors import SettingsError
 from automtl.models.registry import EVERY_MODEL
 from automtl.search import STRATEGIES
+from automtl.system.workers import is_worker
 from automtl.trackers import TRACKERS
 
 
@@ -33,6 +35,9 @@ def fit_command(
     ] = None,
     max_latency: Annotated[str | None, typer.Option(help="Such as 1ms: of one row, by all models together.")] = None,
     max_parameters: Annotated[int | None, typer.Option(min=1, help="Of all models together.")] = None,
+    workers: Annotated[
+        int, typer.Option(min=1, help="Processes that train together, each with a part of every batch.")
+    ] = 1,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
     out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/automtl"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run there.")] = False,
@@ -42,6 +47,8 @@ def fit_command(
 ) -> None:
     """Search an architecture for a table, train it, test it, save it."""
     start = time.monotonic()
+    if workers > 1 and not is_worker():
+        raise typer.Exit(run_workers(workers))
     budget = given(preset=preset, time_limit=duration_of("--time-limit", time_limit))
     selection = given(max_latency=duration_of("--max-latency", max_latency), max_parameters=max_parameters)
     settings = rows.settings(

@@ -13,6 +13,7 @@ import typer
 
 from automtl.cli.show import show_findings, text_table
 from automtl.system.deadline import Suspended
+from automtl.system.workers import speaks
 
 STAGES = 4  # the last ones, which are shown
 EVERY = 60.0  # seconds after which a long stage says again how far it is, where nothing can be drawn
@@ -189,10 +190,12 @@ def stopping(deadline: Deadline) -> Iterator[Deadline]:
     def stop(number: int, frame: Any) -> None:
         if number == signal.SIGINT:
             deadline.stop()
-            typer.echo("stopping: the model is made of what is trained; once more ends at once", err=True)
+            said = "stopping: the model is made of what is trained; once more ends at once"
         else:
             deadline.suspend()
-            typer.echo("stopping: the state is saved", err=True)
+            said = "stopping: the state is saved"
+        if speaks():
+            typer.echo(said, err=True)
         for one in before:
             signal.signal(one, before[one])
 
@@ -210,7 +213,8 @@ def resumable(state: Callable[[], str] = lambda: "") -> Iterator[None]:
     try:
         yield
     except (KeyboardInterrupt, Suspended) as ended:
-        typer.echo(f"stopped; {state()}the same command goes on from there", err=True)
+        if speaks():
+            typer.echo(f"stopped; {state()}the same command goes on from there", err=True)
         raise typer.Exit(SUSPENDED if isinstance(ended, Suspended) else 130) from None
 
 

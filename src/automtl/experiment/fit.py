@@ -36,6 +36,7 @@ from automtl.system.journal import Journal
 from automtl.system.manifest import MODEL
 from automtl.system.memory import keep_freed_memory, peak_memory_bytes
 from automtl.system.progress import Callback, Notice, ignore
+from automtl.system.workers import all_wait, first_does, together, workers
 from automtl.tables.columns import ColumnRoles
 from automtl.tables.quality import Findings
 from automtl.tables.schema import Schema
@@ -68,6 +69,7 @@ class Run:
 
 
 @keep_freed_memory()
+@together()
 def fit_table(
     source: Any,
     tasks: Sequence[str] = (),
@@ -86,7 +88,8 @@ def fit_table(
     `callback` gets a `Notice` of histories and `Findings` of the data checks before anything is trained, then
     `Progress`. The encoder is fitted on training rows, choices are made on validation rows, and test rows are encoded
     and read once, at the end. Training ends at the time limit of the settings, or where a `deadline` is stopped, as by
-    a signal handler: the model is then made of what was trained so far.
+    a signal handler: the model is then made of what was trained so far. In a process that is one of several workers
+    (torchrun, Ray Train), all of which have to call it alike, they train together, and the first one writes.
 
     >>> log = automtl.synthetic_log(rows=500, seed=0)
     >>> quick = {"model": "mmoe", "presets": [], "training": {"epochs": 1}}
@@ -94,7 +97,8 @@ def fit_table(
     >>> sorted(run.metrics["test"]["tasks"])
     ['buy', 'click']
     """
-    settings, start = settings or Settings(), time.perf_counter()
+    settings, start, first = settings or Settings(), time.perf_counter(), workers().first
+    callback = callback if first else ignore
     check_settings(settings)
     if out is not None:
         MODEL.require_free(Path(out), overwrite)
@@ -114,7 +118,7 @@ def fit_table(
     with (
         record as journal,
         data_loader(settings.data_loader, out) as loader,
-        Trackers(settings.trackers, tracked, callback) as trackers,
+        Trackers(settings.trackers if first else (), tracked, callback) as trackers,
     ):
         earlier = 0.0 if journal is None else journal.earlier
         given.spend(earlier)
@@ -128,7 +132,10 @@ def fit_table(
         run.metrics["seconds"]["total"] = earlier + time.perf_counter() - start
         found = run.predictor.spec.architecture
         trackers.finish(run.metrics, None if found is None else found.draw(schema.task_names))
-        return run if out is None else run.save(out, overwrite=overwrite)
+        if out is not None:
+            run = run.save(out, overwrite=overwrite) if first else replace(run, folder=Path(out))
+            all_wait()
+        return run
 
 
 def _record(
@@ -143,7 +150,7 @@ def _add_table(run: Run, rows: Source, callback: Callback) -> None:
     """Add to the metrics what a table in memory says of itself, and what faster labels would be worth."""
     run.metrics["table"] = rows.summary() if isinstance(rows, TableSource) else None
     if isinstance(rows, TableSource) and has_histories(run.predictor):
-        run.metrics["freshness"] = freshness_curve(run.predictor, rows.split)
+        run.metrics["freshness"] = first_does(lambda: freshness_curve(run.predictor, rows.split))
         _tell_delay(callback, rows.schema, run.metrics["freshness"])
 
 

@@ -19,6 +19,7 @@ from automtl.system.files import json_bytes, locked, remove_unfinished
 from automtl.system.journal import Journal, recording
 from automtl.system.manifest import UNFINISHED
 from automtl.system.progress import Callback, Notice
+from automtl.system.workers import all_wait, workers
 from automtl.tables.schema import Schema
 
 NOT_RESULTS = (
@@ -40,6 +41,7 @@ def identity(settings: Settings, seed: int, schema: Schema, digest: str) -> dict
     values = {f"settings: {name}": value for name, value in _flat(settings.to_dict()) if name not in NOT_RESULTS}
     own = {"seed": seed, "table": digest, "schema": schema.to_dict(), "automtl": __version__}
     machine = {"torch": torch.__version__, "processor": platform.machine(), "threads": torch.get_num_threads()}
+    machine |= {"workers": workers().count} if workers().several else {}
     return {name: _plain(value) for name, value in (values | own | machine).items()}
 
 
@@ -60,6 +62,12 @@ def recorded(
     overwritten, or where another process works there.
     """
     folder = unfinished_folder(out)
+    if not workers().first:
+        all_wait()  # until the first worker has opened the folder
+        with recording(Journal(folder, seconds, suspended)) as journal:
+            yield journal
+        all_wait()
+        return
     if folder.exists() and not UNFINISHED.matches(folder) and any(one.name != ".lock" for one in folder.iterdir()):
         raise FileError(f"'{folder}', where the states of the fit would lie, holds something else; move it away")
     with locked(folder):
@@ -67,8 +75,10 @@ def recorded(
         journal = Journal(folder, seconds, suspended)
         if journal.finished:
             callback(Notice(f"going on with the fit that was stopped: {journal.finished} of its steps are done"))
+        all_wait()
         with recording(journal):
             yield journal
+        all_wait()
         for note in journal.notes:
             callback(Notice(note))
         for path in folder.iterdir():

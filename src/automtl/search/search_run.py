@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from automtl.errors import SettingsError
 from automtl.features.batch import Batch, subset
 from automtl.models.supernet import Supernet
 from automtl.search.base import SearchProblem, SearchResult
@@ -23,8 +24,10 @@ from automtl.system.hardware import precision
 from automtl.system.journal import Step, begin_step, below, under
 from automtl.system.progress import Callback, Notice, Progress
 from automtl.system.randomness import seeded
+from automtl.system.workers import shared, sum_gradients, workers
 from automtl.training.divergence import SLOWER, NotFiniteError, diverged, first_not_finite, loss_of
 from automtl.training.losses import MultiTaskLoss
+from automtl.training.passes import logits_of_all
 from automtl.training.updates import clip
 
 EVALUATIONS = 15  # in a search
@@ -56,6 +59,8 @@ class SearchRun:
     ) -> None:
         self.problem, self.settings, self.procedure, self.seed = problem, settings, procedure, seed
         tasks = problem.layout.tasks
+        if workers().several and procedure.second_order:
+            raise SettingsError("search.second_order takes gradients that workers do not share; search with one worker")
         self.loss, self.training_loss = MultiTaskLoss(tasks), MultiTaskLoss(tasks, sampled=True)
         self.precision = precision(problem.training.precision, torch.device("cpu"))
         self.pretrained = settings.pretrained_embedding and problem.embedding is not None
@@ -175,6 +180,7 @@ class SearchRun:
         else:
             state.supernet.network.requires_grad_(plan.compares)  # the weights' gradients are computed to be compared
             self._choice_loss(plan).backward()
+            self._sum_gradients()
             state.supernet.network.requires_grad_(True)
             state.supernet.network.embedding.requires_grad_(not self.pretrained)
         if plan.compares:
@@ -191,8 +197,9 @@ class SearchRun:
         selects = plan.selects and not self.problem.space.gated
         total = loss
         if selects and plan.auxiliary_weight:
-            total = loss - plan.auxiliary_weight * diversity(state.supernet.selection.weights())
+            total = loss - shared(plan.auxiliary_weight * diversity(state.supernet.selection.weights()))
         total.backward()
+        self._sum_gradients()
         if plan.records:
             state.stopping.record()
         norm = clip(state.weights.param_groups[0]["params"], GRADIENT_CLIP)
@@ -215,10 +222,10 @@ class SearchRun:
         """Return the total loss of a step's batch, by products in the precision of training."""
         batch = of.batch(step)
         with self.precision:
-            logits = self.state.supernet(batch.features, candidates)
-        found: torch.Tensor = loss(logits.float(), batch)
+            logits = logits_of_all(lambda features: self.state.supernet(features, candidates), batch)
+        found: torch.Tensor = loss(logits, batch)
         if self.slowed and not bool(found.isfinite()):
-            self._blame(loss.per_task(logits.detach().float(), batch), batch, of)
+            self._blame(loss.per_task(logits.detach(), batch), batch, of)
         return found
 
     def _blame(self, losses: torch.Tensor, batch: Batch, of: EndlessBatches) -> None:
@@ -240,7 +247,12 @@ class SearchRun:
         """Return the loss of a validation batch, raised by the cost of the choices."""
         supernet, weight = self.state.supernet, self.settings.cost_weight
         loss = self._loss(self.valid, plan.step, plan.architecture_candidates, self.loss)
-        return loss + weight * loss.detach() * supernet.cost(supernet.relax()).log() if weight else loss
+        return loss + shared(weight * loss.detach() * supernet.cost(supernet.relax()).log()) if weight else loss
+
+    def _sum_gradients(self) -> None:
+        """Sum the gradients of weights and choices over the workers."""
+        supernet = self.state.supernet
+        sum_gradients([*supernet.network.parameters(), *supernet.logits.parameters(), *supernet.selection.parameters()])
 
     def _look_ahead(self, plan: StepPlan) -> None:
         def train_loss() -> torch.Tensor:

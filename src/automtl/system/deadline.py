@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from automtl.system.workers import agreed
+
 
 class Suspended(BaseException):
     """Ends a computation that was asked to end once its state is saved; no error, as KeyboardInterrupt is none."""
@@ -53,7 +55,7 @@ class Deadline:
     @property
     def suspended(self) -> bool:
         """Tell whether the work should save its state and end."""
-        return self._suspended
+        return agreed(self._suspended)
 
     @property
     def stopped(self) -> bool:
@@ -67,8 +69,8 @@ class Deadline:
 
     @property
     def passed(self) -> bool:
-        """Tell whether work should end."""
-        return self.stopped or time.monotonic() >= self.end
+        """Tell whether work should end; of several workers the first one decides."""
+        return agreed(self.stopped or time.monotonic() >= self.end)
 
     @property
     def seconds_left(self) -> float:

@@ -16,7 +16,7 @@ from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -26,6 +26,7 @@ from torch import Tensor
 from automtl.errors import FileError
 from automtl.system.deadline import Suspended
 from automtl.system.files import write_whole
+from automtl.system.workers import agreed, all_wait, workers
 
 SECONDS = 60.0  # between two states of a step
 PAUSE = 2.0  # seconds of work that a step saves where it may pause
@@ -50,6 +51,7 @@ class Step:
         self.journal, self.number, self.identity = journal, number, identity
         self.saved, self.cost = time.monotonic(), 0.0
         self.state = None if journal is None else journal.read(number, identity)
+        all_wait()  # before the first worker writes what another one would read
 
     @property
     def due(self) -> bool:
@@ -63,7 +65,7 @@ class Step:
 
     def _worked(self, seconds: float) -> bool:
         assert self.journal is not None
-        return self.journal.suspended() or time.monotonic() - self.saved >= max(seconds, self.cost / SHARE)
+        return agreed(self.journal.suspended() or time.monotonic() - self.saved >= max(seconds, self.cost / SHARE))
 
     def save(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor], *, final: bool = False) -> None:
         """Write a state, whole or not at all; the last states are kept. Where it cannot be written, a warning says so.
@@ -128,7 +130,9 @@ class Journal:
         return None
 
     def write(self, number: int, identity: str, state: State) -> None:
-        """Write a state of a step, and remove those that are too old."""
+        """Write a state of a step, and remove those that are too old; of several workers the first one does."""
+        if not workers().first:
+            return
         there = self.files(number)
         count = int(there[0].name.split(".")[1]) + 1 if there else 0
         values = json.dumps(
@@ -202,15 +206,16 @@ def _elapsed(path: Path) -> float:
     return 0.0
 
 
+Given = TypeVar("Given", bound="Journal | None")
 _current: ContextVar[Journal | None] = ContextVar("journal", default=None)
 
 
 @contextmanager
-def recording(journal: Journal | None) -> Iterator[None]:
+def recording(journal: Given) -> Iterator[Given]:
     """Let the work inside the block record its steps in this journal."""
     token = _current.set(journal)
     try:
-        yield
+        yield journal
     finally:
         _current.reset(token)
 

@@ -21,6 +21,7 @@ from torch import Tensor, nn
 
 from automtl.errors import SettingsError
 from automtl.nn.tower import Towers
+from automtl.system.workers import workers
 from automtl.training.rowwise import sum_by_row
 from automtl.training.settings import BALANCINGS, TrainingSettings
 
@@ -63,6 +64,11 @@ def find_balancing(settings: TrainingSettings, model: nn.Module, weights: Tensor
             f"training.balancing '{name}' needs a package that is not installed ({str(error).splitlines()[0]}); "
             f"pip install 'automtl[{'balancing-gpl' if name in UNDER_GPL else 'balancing'}]'"
         ) from None
+    if workers().several and found.keeps_graph:
+        raise SettingsError(
+            f"training.balancing '{name}' takes several gradients of a step, which workers do not share; train with "
+            "one worker, or by a method on losses: equal, uncertainty, dwa, famo"
+        )
     if settings.compile and found.keeps_graph:
         raise SettingsError(
             f"training.balancing '{name}' takes several gradients of a step, which a compiled model does not keep; "

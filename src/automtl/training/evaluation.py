@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from automtl.features.batch import Batch, iterate
 from automtl.system.hardware import device_of, precision
 from automtl.system.memory import keep_freed_memory, out_of_memory
+from automtl.system.workers import all_rows, workers
 from automtl.tables.schema import Task, TaskKind
 from automtl.training.losses import MultiTaskLoss, task_means
 from automtl.training.metrics import Scores, fast_auc, task_rows
@@ -97,11 +98,14 @@ def _predicted(model: nn.Module, batch: Batch, products: Literal["auto", "full"]
         if len(batch) <= rows:
             logits: Tensor = model(batch.features.to(device)).float().cpu()
         else:
-            for index, part in enumerate(iterate(batch, rows)):
+            shares = workers().several and len(batch) > PREDICT_ROWS
+            own = batch.take(workers().share(len(batch))) if shares else batch
+            for index, part in enumerate(iterate(own, rows)):
                 found = model(part.features.to(device))
                 if index == 0:
-                    logits = torch.empty(len(batch), found.shape[1])
+                    logits = torch.empty(len(own), found.shape[1])
                 logits[index * rows :][: len(part)] = found
+            logits = all_rows(logits, len(batch)) if shares else logits
     if training:
         model.train()
     return logits

@@ -20,6 +20,7 @@ from automtl.system.journal import State, begin_step, below, end_if_suspended, u
 from automtl.system.memory import keep_freed_memory
 from automtl.system.progress import Callback, Notice, Progress, ignore
 from automtl.system.randomness import RandomStream, drawn, seeded, set_drawn
+from automtl.system.workers import first_does, workers
 from automtl.tables.schema import Task
 from automtl.training.best_weights import BestWeights
 from automtl.training.divergence import SLOWER, NotFiniteError, diverged
@@ -98,9 +99,11 @@ def _learn(
         model.recall(step.state.tensors)
         return FitResult((Evaluation(**step.state.values["evaluation"]),), 0, step.state.values["seconds"])
     with ignore_denormals(), seeded(seed):
-        losses = torch.tensor(model.learn(train, valid, seed, callback, stage), dtype=torch.float32)
-        found = evaluate(model, 0, len(train), float(losses @ evaluate.loss.weights))
-    result, learned = FitResult((found,), 0, time.perf_counter() - start), model.learned()
+        losses, learned = first_does(lambda: (model.learn(train, valid, seed, callback, stage), model.learned()))
+        if not workers().first:
+            model.recall(learned)
+        found = evaluate(model, 0, len(train), float(torch.tensor(losses, dtype=torch.float32) @ evaluate.loss.weights))
+    result = FitResult((found,), 0, time.perf_counter() - start)
     if learned:
         step.save({"evaluation": found.to_dict(), "seconds": result.seconds}, learned, final=True)
     return result

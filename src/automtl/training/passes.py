@@ -11,10 +11,12 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from automtl.errors import WorkerError
 from automtl.features.batch import Batch, Features, iterate
 from automtl.system.deadline import current_deadline
 from automtl.system.hardware import device_of, precision
 from automtl.system.memory import out_of_memory
+from automtl.system.workers import all_rows, workers
 from automtl.training.balancing import find_balancing
 from automtl.training.divergence import CHECK_EVERY, NotFiniteError, first_not_finite, loss_of
 from automtl.training.hooks import HasMembers, HasPenalty
@@ -131,6 +133,11 @@ class Passes:
             try:
                 return self._whole(batch, place) if place.parts == 1 else self._summed(batch, place.parts)
             except (RuntimeError, MemoryError) as error:
+                if workers().several and out_of_memory(error):
+                    raise WorkerError(
+                        "the memory of a worker does not suffice for its part of a batch; set a smaller "
+                        "training.batch_size, or take more workers"
+                    ) from None
                 if not out_of_memory(error) or self.balancing.keeps_graph or place.parts >= len(batch):
                     raise
             place.parts *= 2
@@ -197,6 +204,13 @@ def _task_weights(batch: Batch) -> Tensor:
     return (batch.mask * batch.weight.unsqueeze(1)).sum(0)
 
 
+def logits_of_all(run: Callable[[Features], Tensor], batch: Batch) -> Tensor:
+    """Return the logits (B, T) of a batch, or (K, B, T) of members, of which each worker computes its share."""
+    own = workers()
+    part = batch.features if not own.several else batch.features.take(own.share(len(batch)))
+    return all_rows(run(part).float(), len(batch))
+
+
 def _losses(
     model: nn.Module, loss: MultiTaskLoss, settings: TrainingSettings, device: torch.device
 ) -> Callable[[Batch], Tensor]:
@@ -207,8 +221,8 @@ def _losses(
 
     def losses(batch: Batch) -> Tensor:
         with numbers:
-            logits = run(batch.features)
-        found = loss.per_task(logits.float(), batch)
-        return found + model.penalty(logits.float()) if isinstance(model, HasPenalty) else found
+            logits = logits_of_all(run, batch)
+        found = loss.per_task(logits, batch)
+        return found + model.penalty(logits) if isinstance(model, HasPenalty) else found
 
     return losses

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from automtl.system.denormal import TINY
 from automtl.system.hardware import in_large_pages
+from automtl.system.workers import all_given
 
 BETA, EPSILON = 0.999, 1e-8  # of the second moment; of the root
 SMALL_TABLE = 2**17  # rows of a table that is cheap to move whole
@@ -69,7 +70,8 @@ class RowWiseAdam:
             gradient = table.grad
             table.grad = None
             if gradient is not None:
-                found.append(RowGradient(table, *sum_by_row(gradient._indices()[0], gradient._values())))
+                ids, values = all_given(gradient._indices()[0], gradient._values())
+                found.append(RowGradient(table, *sum_by_row(ids, values)))
         return found
 
     @torch.no_grad()

@@ -13,6 +13,7 @@ from automtl.features.batch import Batch
 from automtl.nn.embedding import FieldEmbedding
 from automtl.system.denormal import EVERY, remove_tiny
 from automtl.system.journal import below, load_optimizer, optimizer_tensors, under
+from automtl.system.workers import sum_gradients
 from automtl.training.averaging import Averaging
 from automtl.training.rowwise import RowWiseAdam, pays_by_rows
 from automtl.training.settings import TrainingSettings
@@ -89,6 +90,7 @@ class Updates:
 
     def apply(self) -> None:
         """Take one step down the gradients that the parameters have."""
+        sum_gradients(self.parameters)
         gradients = self.rows.gradients()
         self.norm = clip([*self.parameters, *gradients], self.clip)
         self.dense.step()
