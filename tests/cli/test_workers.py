@@ -1,0 +1,63 @@
+"""`automtl fit --workers N`: one command, several processes, one folder."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from automtl.cli import workers as module
+from automtl.cli.workers import _without, run_workers
+
+SETTINGS = "model: mmoe\npresets: []\ntraining: {epochs: 1, precision: full}\nnetwork: {dropout: 0.0}\n"
+
+
+def fit(log_file: Path, folder: Path, workers: int, task: str = "click") -> subprocess.CompletedProcess[str]:
+    (folder / "settings.yaml").write_text(SETTINGS)
+    command = [sys.executable, "-m", "automtl", "fit", str(log_file), "--task", task, "--task", "buy", "--drop", "like"]
+    command += ["--drop", "cart", "--config", str(folder / "settings.yaml"), "--workers", str(workers)]
+    return subprocess.run(
+        [*command, "--out", str(folder / f"by-{workers}")], capture_output=True, text=True, check=False
+    )
+
+
+def test_two_workers_make_the_model_of_one(log_file: Path, tmp_path: Path) -> None:
+    found = []
+    for count in (1, 2):
+        done = fit(log_file, tmp_path, count)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.count("files: ") == 1
+        found.append(
+            json.loads((tmp_path / f"by-{count}" / "metrics.json").read_text())["test"]["tasks"]["click"]["auc"]
+        )
+    assert found[1] == pytest.approx(found[0], abs=1e-4)
+    names = [{path.name for path in (tmp_path / f"by-{count}").iterdir()} for count in (1, 2)]
+    assert names[0] == names[1] and not list(tmp_path.glob("*.unfinished"))
+
+
+def test_a_mistake_is_said_once(log_file: Path, tmp_path: Path) -> None:
+    done = fit(log_file, tmp_path, 2, "clack")
+    assert done.returncode == 2 and not (tmp_path / "by-2").exists()
+    assert done.stderr.count("error: ") == 1 and "did you mean 'click'" in done.stderr
+
+
+def test_the_option_alone_is_left_out() -> None:
+    assert _without(["fit", "a", "--workers", "2", "--seed", "1"], "--workers") == ["fit", "a", "--seed", "1"]
+    assert _without(["fit", "--workers=2", "a"], "--workers") == ["fit", "a"]
+
+
+def test_workers_begin_anew_after_a_kill_but_not_for_ever(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    codes = iter([-signal.SIGKILL, -signal.SIGKILL, 0])
+    monkeypatch.setattr(module, "_run", lambda command, count: next(codes))
+    assert run_workers(2) == 0
+    assert capsys.readouterr().err.count("ended by SIGKILL") == 2
+    monkeypatch.setattr(module, "_run", lambda command, count: -signal.SIGKILL)
+    assert run_workers(2) == 128 + signal.SIGKILL
+    monkeypatch.setattr(module, "_run", lambda command, count: 2)
+    assert run_workers(2) == 2

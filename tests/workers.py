@@ -1,0 +1,106 @@
+"""Work that tests let several workers do together; run as a module, this file does it in one of them.
+
+python -m tests.workers FILE    # under torchrun's variables; the first worker writes what it found into FILE
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_type_hints
+
+import torch
+from torch import Tensor
+
+from automtl.features.batch import Batch, Features
+from automtl.features.layout import CategoricalLayout, Layout
+from automtl.models.registry import new_model
+from automtl.models.settings import NetworkSettings
+from automtl.search import STRATEGIES, SearchProblem
+from automtl.space import SpaceSettings, published_space
+from automtl.system.workers import first_does, together, workers
+from automtl.tables.schema import Task
+from automtl.training.fit import Training
+from automtl.training.settings import TrainingSettings
+
+TRAINING = TrainingSettings(batch_size=63, epochs=2, precision="full")
+NETWORK = NetworkSettings(8, dropout=0.0)
+STRATEGY_NAMES = ("automtl", "progressive")
+
+
+def rows_of(count: int = 301, tasks: int = 2, fields: int = 3) -> tuple[Layout, Batch]:
+    """Encoded rows, of which some have no label for a task, and their layout."""
+    generator = torch.Generator().manual_seed(0)
+    ids = torch.randint(0, 40, (count, fields), generator=generator, dtype=torch.int32)
+    labels = ((ids[:, :tasks] % 3 == 0).float() + torch.rand(count, tasks, generator=generator) > 0.9).float()
+    mask = (torch.rand(count, tasks, generator=generator) > 0.2).float()
+    layout = Layout(
+        tuple(CategoricalLayout(f"f{n}", 40) for n in range(fields)), (), (), (Task("a"), Task("b"))[:tasks]
+    )
+    return layout, Batch(
+        Features(ids, (), torch.zeros(count, 0)), labels * mask, mask, torch.rand(count, generator=generator)
+    )
+
+
+def trained(updates: str) -> dict[str, Tensor]:
+    """Weights and losses of a training."""
+    layout, rows = rows_of()
+    model = new_model("mmoe", layout, NETWORK, 0)
+    settings = TrainingSettings(**{**vars(TRAINING), "embedding_updates": updates})
+    training = Training(model, rows.take(slice(0, 240)), rows.take(slice(240, None)), layout.tasks, settings, 0)
+    while training.advance() is not None:
+        pass
+    losses = torch.tensor([one.loss for one in training.finish().evaluations])
+    return {**{name: one for name, one in model.state_dict().items() if one.numel()}, "losses": losses}
+
+
+def searched(strategy: str) -> dict[str, Any]:
+    """Architecture and validation losses of a search by gradients."""
+    layout, rows = rows_of()
+    kind = STRATEGIES.find(strategy)
+    settings = get_type_hints(kind)["settings"](batch_size=31, min_steps=24, max_steps=24)
+    space = published_space(SpaceSettings(experts=3, keep=2), 2)
+    problem = SearchProblem(space, layout, rows.take(slice(0, 240)), rows.take(slice(240, None)), NETWORK, TRAINING)
+    found = kind(settings).search(problem, 0, lambda event: None)
+    losses = [record["valid_loss"] for record in found.history["records"]]
+    return {"architecture": found.architecture.to_dict(), "losses": losses}
+
+
+def everything() -> dict[str, Any]:
+    """All that is compared between one worker and two."""
+    with together():
+        found: dict[str, Any] = {name: trained(name) for name in ("dense", "row-wise")}
+        found |= {name: searched(name) for name in STRATEGY_NAMES}
+        found["first"] = first_does(lambda: workers() == workers() and os.environ.get("RANK", "0"))
+        try:
+            first_does(lambda: 1 // 0)
+        except ZeroDivisionError:
+            found["raised"] = True
+    return found
+
+
+def by_workers(count: int, file: Path) -> dict[str, Any]:
+    """Let so many processes do everything together; what the first one found."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    shared = os.environ | {"WORLD_SIZE": str(count), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
+    shared["OMP_NUM_THREADS"] = "1"
+    command = [sys.executable, "-m", "tests.workers", str(file)]
+    running = [
+        subprocess.Popen(command, env=shared | {"RANK": str(place)}, cwd=Path(__file__).parents[1])
+        for place in range(count)
+    ]
+    assert [one.wait() for one in running] == [0] * count
+    found: dict[str, Any] = torch.load(file, weights_only=True)
+    return found
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(1)
+    result = everything()
+    if os.environ["RANK"] == "0":
+        torch.save(result, sys.argv[1])
