@@ -8,7 +8,6 @@ from dataclasses import asdict, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import AliasChoices, TypeAdapter, ValidationError, ValidationInfo, field_validator
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
@@ -22,6 +21,7 @@ from automtl.models.settings import NetworkSettings
 from automtl.search import STRATEGIES, SearchSettings, published
 from automtl.space.presets import SpaceSettings, make_space
 from automtl.system.plain import plain_values
+from automtl.system.yaml_text import read_yaml
 from automtl.tables.durations import Seconds
 from automtl.tables.entries import CONFIG, wrong_entry
 from automtl.tables.split import SplitSettings
@@ -203,7 +203,7 @@ def _read_values(path: Path) -> Any:
     """Read the plain values of a file, which may be empty. Raises SettingsError."""
     try:
         text = path.read_text(encoding="utf-8")
-        values = plain_values(text, tomllib.loads if path.suffix == ".toml" else yaml.safe_load)
+        values = plain_values(text, tomllib.loads if path.suffix == ".toml" else read_yaml)
     except FileNotFoundError:
         raise SettingsError(f"settings file '{path}' does not exist; check the path") from None
     except (ValueError, OSError) as error:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from automtl.comparison.process_pool import THREADS, Failure, ProcessPool
+from automtl.comparison.process_pool import THREADS, Failure, ProcessPool, Watch, alive
 
 _folder: Path | None = None
 
@@ -23,13 +23,15 @@ def start(folder: Path) -> None:
 
 
 def work(trial: str) -> Failure | None:
-    """`sleep`, `die`, `die once`, `fail`, or the name of a file to write."""
+    """`sleep`, `die`, `die once`, `fail`, `hang`, or the name of a file to write."""
     assert _folder is not None
     if trial == "die" or (trial == "die once" and not (_folder / trial).exists()):
         (_folder / trial).touch()
         os.kill(os.getpid(), signal.SIGKILL)
     if trial == "fail":
         return Failure("cannot")
+    if trial == "hang":
+        time.sleep(600)
     if trial == "sleep":
         (_folder / f"{os.getpid()}.pid").touch()
         time.sleep(600)
@@ -38,11 +40,11 @@ def work(trial: str) -> Failure | None:
     return None
 
 
-def run(folder: Path, trials: list[str], processes: int) -> list[Failure | None]:
+def run(folder: Path, trials: list[str], processes: int, **named: float) -> list[Failure | None]:
     async def all_of_them() -> list[Failure | None]:
         return await asyncio.gather(*map(pool.run, trials))
 
-    with closing(ProcessPool(processes, work, start, folder)) as pool:
+    with closing(ProcessPool(processes, work, start, folder, **named)) as pool:
         return asyncio.run(all_of_them())
 
 
@@ -60,6 +62,22 @@ def test_a_trial_whose_process_is_killed_once_waits_in_line_again(tmp_path: Path
     assert run(tmp_path, ["die once", "one", "two"], 1) == [None, None, None]
     order = [line.split(" with ")[0] for line in (tmp_path / "order").read_text().splitlines()]
     assert order == ["one", "two", "die once"]
+
+
+def test_a_process_that_does_nothing_is_ended_and_its_trial_not_tried_again(tmp_path: Path) -> None:
+    hung, one = run(tmp_path, ["hang", "one"], 1, hang_after=0.5)
+    assert one is None and hung is not None
+    assert "did nothing for " in hung.message and "--hang-after" in hung.message
+
+
+def test_only_a_count_that_stands_still_hangs() -> None:
+    now = [0.0]
+    watch = Watch(10.0, lambda: now[0])
+    looks = []
+    for now[0], count in ((9, 0), (18, 1), (27, 2), (36, 2), (37, 2), (38, 3)):
+        looks.append(watch.hangs(count))
+    assert looks == [False, False, False, False, True, False]
+    alive()  # outside of a pool it counts nothing
 
 
 def test_after_ctrl_c_no_process_outlives_the_pool(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 import torch
-from torch import Tensor, nn
+from torch import nn
 
 from automtl.errors import DivergedError
 from automtl.features.batch import Batch
@@ -45,16 +45,16 @@ def trained(
 @pytest.fixture
 def breaks_at(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], None]:
     """Let a weight become infinite in a step, counted from 1, at the learning rate of the settings alone."""
-    step = Updates.step
+    apply = Updates.apply
 
     def install(number: int) -> None:
-        def breaking(updates: Updates, loss: Tensor) -> None:
-            step(updates, loss)
+        def breaking(updates: Updates) -> None:
+            apply(updates)
             if updates.steps == number and updates.dense.param_groups[0]["lr"] == SETTINGS.learning_rate:
                 with torch.no_grad():
                     updates.parameters[-1].fill_(torch.inf)
 
-        monkeypatch.setattr(Updates, "step", breaking)
+        monkeypatch.setattr(Updates, "apply", breaking)
 
     return install
 

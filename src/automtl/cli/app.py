@@ -11,6 +11,7 @@ import typer
 from automtl._version import __version__
 from automtl.errors import AutomtlError
 
+OUT_OF_MEMORY = "memory does not suffice; set training.batch_size or search.batch_size smaller, or give fewer --jobs"
 app = typer.Typer(
     help="Search, train and test a multi-task recommendation model for a table of logged behaviour.",
     no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,
@@ -40,6 +41,13 @@ def main() -> None:
         app()
     except AutomtlError as error:
         typer.echo(f"error: {error}", err=True)
+        sys.exit(2)
+    except (MemoryError, RuntimeError) as error:
+        from automtl.system.memory import out_of_memory
+
+        if not out_of_memory(error):
+            raise
+        typer.echo(f"error: {OUT_OF_MEMORY} ({' '.join(str(error).split())[:200]})", err=True)
         sys.exit(2)
     except KeyboardInterrupt:
         typer.echo("stopped; nothing was written", err=True)

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from automtl.cli.app import app
-from automtl.cli.options import Rows, TableArgument, duration_of, given, loading, sharing
+from automtl.cli.options import Rows, TableArgument, allowing_code, duration_of, given, sharing
 from automtl.cli.progress import Live, resumable, stopping
 from automtl.cli.show import show_run
 from automtl.errors import SettingsError
@@ -19,7 +19,7 @@ from automtl.trackers import TRACKERS
 
 
 @app.command("fit")
-@loading
+@allowing_code
 @sharing
 def fit_command(
     table: TableArgument,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, replace
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 import typer
 
 from automtl.errors import SettingsError
+from automtl.system.signature import requiring
 from automtl.system.trust import allowing
 
 if TYPE_CHECKING:
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from automtl.tables.columns import ColumnRoles
     from automtl.tables.schema import Schema
 
+Command = Callable[[Callable[..., None]], Callable[..., None]]
 TableArgument = Annotated[str, typer.Argument(help="CSV, Parquet or Arrow file, folder or glob.", show_default=False)]
 ModelArgument = Annotated[Path, typer.Argument(help="A run folder written by fit.", show_default=False)]
 TableOut = Annotated[Path, typer.Option("--out", help="A .parquet, .csv or .arrow file.", show_default=False)]
@@ -31,6 +34,10 @@ LogOption = Annotated[
 AllowOption = Annotated[
     list[str],
     typer.Option("--allow", metavar="PACKAGE", help="A package of your own that the folder's names may import."),
+]
+KeyOption = Annotated[
+    Path | None,
+    typer.Option("--key", metavar="FILE", help="Refuse the model unless it is signed by the key in this file."),
 ]
 PrecisionOption = Annotated[
     Literal["full", "auto"], typer.Option(help="Of matrix products; auto: bf16 where supported.")
@@ -137,6 +144,7 @@ class ComparisonOptions(Rows):
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; else one for each core.")] = None
     split_seed: Annotated[int, typer.Option(min=0, help="Seed of a random split.")] = 0
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Discard earlier results there.")] = False
+    hang_after: Annotated[str, typer.Option(help="Without progress for so long, a process hangs and is ended.")] = "1h"
 
     def comparison(self) -> ComparisonSettings:
         """Make the settings of the comparison."""
@@ -145,7 +153,7 @@ class ComparisonOptions(Rows):
 
         return ComparisonSettings(
             roles, schema, settings, self.seeds, self.trials, self.jobs, self.split_seed,
-            self.overwrite,
+            self.overwrite, duration_of("--hang-after", self.hang_after) or 0.0,
         )  # fmt: skip
 
 
@@ -188,20 +196,36 @@ def sharing(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def loading(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that reads folders, which may come from somebody else, the option --allow."""
-    hints = get_type_hints(command, include_extras=True)
+    """Give a command that reads a model, which may come from somebody else, the options --allow and --key."""
+    return _within(requiring, Parameter("key", Parameter.KEYWORD_ONLY, default=None, annotation=KeyOption))(
+        allowing_code(command)
+    )
 
-    @wraps(command)
-    def allowed(*, allow: Sequence[str], **given: Any) -> None:
-        with allowing(allow):
-            command(**given)
 
-    places = [
-        own.replace(
-            kind=Parameter.KEYWORD_ONLY, annotation=hints[name] if isinstance(own.annotation, str) else own.annotation
-        )
-        for name, own in signature(command).parameters.items()
-    ]  # fmt: skip
-    places.append(Parameter("allow", Parameter.KEYWORD_ONLY, default=[], annotation=AllowOption))
-    allowed.__signature__ = Signature(places)  # type: ignore[attr-defined]
-    return allowed
+def allowing_code(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that reads a folder, which may come from somebody else, the option --allow."""
+    return _within(allowing, Parameter("allow", Parameter.KEYWORD_ONLY, default=[], annotation=AllowOption))(command)
+
+
+def _within(context: Callable[[Any], AbstractContextManager[None]], option: Parameter) -> Command:
+    """Give a command an option, and run it in the context that the option's value makes."""
+
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(command, include_extras=True)
+
+        @wraps(command)
+        def inside(**given: Any) -> None:
+            with context(given.pop(option.name)):
+                command(**given)
+
+        places = [
+            own.replace(
+                kind=Parameter.KEYWORD_ONLY,
+                annotation=hints[name] if isinstance(own.annotation, str) else own.annotation,
+            )
+            for name, own in signature(command).parameters.items()
+        ]
+        inside.__signature__ = Signature([*places, option])  # type: ignore[attr-defined]
+        return inside
+
+    return decorated

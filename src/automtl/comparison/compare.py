@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from automtl._version import __version__
 from automtl.comparison.candidates import CANDIDATES, Candidate, CandidateResult, find_candidate
-from automtl.comparison.process_pool import ProcessPool
+from automtl.comparison.process_pool import HANG_AFTER, ProcessPool
 from automtl.comparison.protocol import Plan, Protocol, complete_all
 from automtl.comparison.result_store import ResultStore
 from automtl.comparison.scheduler import Scheduler
@@ -47,7 +47,8 @@ class ComparisonSettings:
     """Settings that all candidates of a comparison share. `seeds`: the seeds, or how many from 0 on.
 
     `trials`: hyperparameters tried for each candidate. `jobs`: processes, one a core if None. `overwrite`: discard
-    results of an earlier comparison in the folder.
+    results of an earlier comparison in the folder. `hang_after`: seconds without any progress after which a process
+    counts as hanging and is ended; its trial has then failed.
 
     >>> automtl.ComparisonSettings(seeds=2, trials=1, jobs=2).seeds
     2
@@ -61,6 +62,7 @@ class ComparisonSettings:
     jobs: int | None = None
     split_seed: int = 0
     overwrite: bool = False
+    hang_after: float = HANG_AFTER
 
 
 DEFAULT_SETTINGS = ComparisonSettings()
@@ -134,7 +136,7 @@ def run_comparison(
         store.open(_identity(context, base), settings.overwrite)
         findings = rows.findings(settings.split_seed)
         callback(Findings(findings))
-        results = _results(context, candidates, base, plan, settings.jobs or os.cpu_count() or 1, callback)
+        results = _results(context, candidates, base, plan, settings, callback)
         yield Comparison(base, rows.schema, _header(source, rows, plan, findings), results, store)
 
 
@@ -197,11 +199,11 @@ def _results(
     candidates: Sequence[Candidate],
     settings: Settings,
     plan: Plan,
-    jobs: int,
+    given: ComparisonSettings,
     callback: Callback,
 ) -> list[CandidateResult]:
     """Run all protocols; files of encoded rows lie beside the results as long as there are processes."""
-    encoded = context.store.folder.parent / "encoded"
+    encoded, jobs = context.store.folder.parent / "encoded", given.jobs or os.cpu_count() or 1
 
     def protocol(name: str, own: Settings) -> Protocol:
         return Protocol(name, own, distinct_presets(own, context.schema), plan, scheduler.run)
@@ -209,8 +211,11 @@ def _results(
     shutil.rmtree(encoded, ignore_errors=True)
     try:
         with closing(
-            ProcessPool(jobs, run_trial, start_worker, context, settings.data_loader, encoded / "rows")
-        ) as pool:
+            ProcessPool(
+                jobs, run_trial, start_worker, context, settings.data_loader, encoded / "rows",
+                hang_after=given.hang_after,
+            )
+        ) as pool:  # fmt: skip
             scheduler = Scheduler(pool, context.store, callback)
             protocols = [protocol(candidate.name, candidate.settings(settings)) for candidate in candidates]
             reference = protocol("inputs", replace(settings, model=settings.reference))

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from automtl.comparison.process_pool import Failure
+from automtl.comparison.process_pool import Failure, alive
 from automtl.comparison.result_store import Result, ResultStore, digest
 from automtl.config import Settings
 from automtl.dataset.settings import DataLoaderSettings
@@ -25,6 +25,7 @@ from automtl.experiment.source import open_again
 from automtl.features.batch import Batch
 from automtl.models.registry import check_model
 from automtl.space import Architecture
+from automtl.system.deadline import Deadline, ending
 from automtl.system.memory import forget_peak, peak_memory_bytes
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings
@@ -103,7 +104,9 @@ class WorkerState:
         forget_peak()
         start = time.perf_counter()
         architecture = None if trial.architecture is None else Architecture.from_dict(trial.architecture)
-        experiment = Experiment(self.source, trial.settings, trial.seed, architecture=architecture)
+        experiment = Experiment(
+            self.source, trial.settings, trial.seed, lambda event: alive(), architecture=architecture
+        )
         scores = None
         if trial.kind is Kind.SEARCH:
             result = _search(experiment)
@@ -178,7 +181,8 @@ def run_trial(trial: Trial) -> Failure | None:
     """Run a trial in this process; its result is then in the store, or the failure says why there is none."""
     assert _state is not None
     try:
-        _state.run(trial)
+        with ending(Deadline(looked_at=alive)):
+            _state.run(trial)
     except AutomtlError as error:
         return Failure(str(error))
     except Exception as error:

@@ -311,6 +311,8 @@ class Experiment:
             trained = min(others, key=lambda one: one.result.score)
         self._trained, result = trained, trained.result
         self.history["training"] = {"best": result.best, "evaluations": [one.to_dict() for one in result.evaluations]}
+        if result.rows_at_once is not None:
+            self.history["training"]["rows_at_once"] = result.rows_at_once
         return result
 
     def _train_model(self) -> TrainedModel:

@@ -33,6 +33,7 @@ from automtl.system.files import json_bytes, read_json, write_whole
 from automtl.system.manifest import MANIFEST, MODEL
 from automtl.system.memory import keep_freed_memory, peak_memory_bytes
 from automtl.system.progress import Callback, Notice, ignore
+from automtl.system.signature import is_signed
 from automtl.system.trust import names_of_folder
 from automtl.tables.columns import ColumnRoles
 from automtl.tables.quality import Findings
@@ -241,8 +242,11 @@ def read_refusals(folder: Path) -> list[dict[str, Any]]:
 def note_refusal(folder: Path, refused: list[dict[str, Any]], callback: Callback) -> None:
     """Write down the refitted models that were not taken, or tell that this cannot be done, as in a read-only folder.
 
-    The file is no part of the model, whose own files stay.
+    The file is no part of the model, whose own files stay; a signed folder holds nothing else.
     """
+    if is_signed(folder):
+        callback(Notice(f"that the refitted model was not taken is not written down, since '{folder}' is signed"))
+        return
     try:
         write_whole(folder / REFUSALS, json_bytes(refused))
     except FileError as error:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -13,13 +13,22 @@ class Suspended(BaseException):
     """Ends a computation that was asked to end once its state is saved; no error, as KeyboardInterrupt is none."""
 
 
-class Deadline:
-    """Passes after `seconds` (None: never), or when `stop` is called, from a signal handler, too."""
+def _nobody() -> None:
+    """Tell nobody."""
 
-    def __init__(self, seconds: float | None = None, of: Deadline | None = None) -> None:
+
+class Deadline:
+    """Passes after `seconds` (None: never), or when `stop` is called, from a signal handler, too.
+
+    `looked_at` is called whenever work looks at it, or at a part of it: after each batch, each tree; so it is alive.
+    """
+
+    def __init__(
+        self, seconds: float | None = None, of: Deadline | None = None, looked_at: Callable[[], None] = _nobody
+    ) -> None:
         self.start = time.monotonic()
         self.end = math.inf if seconds is None else self.start + seconds
-        self.of, self._stopped, self._suspended = of, False, False
+        self.of, self.looked_at, self._stopped, self._suspended = of, looked_at, False, False
 
     def stop(self) -> None:
         """Let the deadline pass now."""
@@ -49,6 +58,7 @@ class Deadline:
     @property
     def stopped(self) -> bool:
         """Tell whether it was asked to stop, or the deadline that it is a part of."""
+        self.looked_at()
         return self._stopped or (self.of is not None and self.of.stopped)
 
     def part(self, share: float) -> Deadline:

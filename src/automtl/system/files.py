@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import glob
+import hashlib
 import json
 import os
+import platform
 import secrets
 import shutil
 import threading
@@ -19,6 +22,8 @@ from automtl.errors import FileError
 
 LOCK = ".lock"  # in a folder that one process works in at a time
 SYNC_BYTES = 32 * 2**20
+_HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]  # numbers of processes are those of one machine
+_own: set[str] = set()  # names of what this process writes
 
 
 @contextmanager
@@ -44,6 +49,7 @@ def written_whole(path: Path) -> Iterator[Path]:
             _sync_file(part)
             part.replace(path)
         finally:
+            _own.discard(part.name)
             part.unlink(missing_ok=True)
 
 
@@ -83,6 +89,7 @@ def folder_written_whole(folder: Path, *, overwrite: bool = False) -> Iterator[P
             yield fresh
         move_whole(fresh, folder, overwrite=overwrite)
     finally:
+        _own.discard(fresh.name)
         shutil.rmtree(fresh, ignore_errors=True)
 
 
@@ -154,16 +161,64 @@ def json_bytes(values: Any, *, compact: bool = False) -> bytes:
     return json.dumps(values, indent=None if compact else 1, default=str).encode()
 
 
+@contextmanager
+def reading(path: Path, remedy: str) -> Iterator[None]:
+    """Turn an OSError of the block into a FileError that names `path`, and ends with `remedy`."""
+    try:
+        yield
+    except OSError as error:
+        raise FileError(f"'{path}' cannot be read ({error}); {remedy}") from None
+
+
 def read_json(path: Path, remedy: str) -> Any:
     """Read a JSON file. Raises FileError, which ends with `remedy`."""
+    with reading(path, remedy):
+        content = path.read_bytes()
+    return parse_json(content, path, remedy)
+
+
+def parse_json(content: bytes, path: Path, remedy: str) -> Any:
+    """Read the content of a JSON file. Raises FileError, which ends with `remedy`."""
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        return json.loads(content)
+    except RecursionError:
+        raise FileError(f"'{path}' cannot be read (it is nested too deeply); {remedy}") from None
+    except ValueError as error:
         raise FileError(f"'{path}' cannot be read ({error}); {remedy}") from None
 
 
 def _unfinished(path: Path) -> Path:
-    return path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    """Give a name for what is to become `path`; what dead processes of this machine left under such names goes."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.{_HOST}-*-*.part"):
+        if _is_left(part):
+            _remove(part)
+    part = path.with_name(f".{path.name}.{_HOST}-{os.getpid()}-{secrets.token_hex(4)}.part")
+    _own.add(part.name)
+    return part
+
+
+def _is_left(part: Path) -> bool:
+    """Tell whether the process that wrote an unfinished file or folder is dead, if that can be known."""
+    number = part.name.split("-")[-2]
+    if os.name != "posix" or not number.isdigit():
+        return False
+    if int(number) == os.getpid():  # an earlier process may have had the same number, as in a container
+        return part.name not in _own
+    try:
+        os.kill(int(number), 0)
+    except ProcessLookupError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return False
+
+
+def _remove(part: Path) -> None:
+    if part.is_dir() and not part.is_symlink():
+        shutil.rmtree(part, ignore_errors=True)
+    else:
+        with suppress(OSError):
+            part.unlink()
 
 
 def _aside(folder: Path) -> Path:

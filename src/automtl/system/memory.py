@@ -28,6 +28,7 @@ VARIABLES = {  # by which a user sets an option for a process
     MMAP_MAX: "MALLOC_MMAP_MAX_", TRIM_THRESHOLD: "MALLOC_TRIM_THRESHOLD_", TOP_PAD: "MALLOC_TOP_PAD_",
     MMAP_THRESHOLD: "MALLOC_MMAP_THRESHOLD_",
 }  # fmt: skip
+TOO_LITTLE = ("DefaultCPUAllocator", "can't allocate memory", "not enough memory")  # in errors of torch
 _lock, _depth = Lock(), 0
 
 
@@ -55,6 +56,13 @@ def keep_freed_memory(wanted: bool = True) -> Iterator[bool]:
                 for option, value in USUAL.items():
                     mallopt(option, int(os.environ.get(VARIABLES[option], value)))
                 ctypes.CDLL(None).malloc_trim(0)
+
+
+def out_of_memory(error: BaseException) -> bool:
+    """Tell whether an error says that memory does not suffice: Python's, torch's of a device, or of its allocator."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    return isinstance(error, RuntimeError) and any(one in str(error) for one in TOO_LITTLE)
 
 
 @cache

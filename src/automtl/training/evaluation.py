@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
@@ -14,7 +15,7 @@ from torch import Tensor, nn
 
 from automtl.features.batch import Batch, iterate
 from automtl.system.hardware import device_of, precision
-from automtl.system.memory import keep_freed_memory
+from automtl.system.memory import keep_freed_memory, out_of_memory
 from automtl.tables.schema import Task, TaskKind
 from automtl.training.losses import MultiTaskLoss, task_means
 from automtl.training.metrics import Scores, fast_auc, task_rows
@@ -69,24 +70,38 @@ class Evaluator:
         return {name: value for name, value in found.items() if not math.isnan(value)}
 
 
-@torch.inference_mode()
 def predict_logits(model: nn.Module, batch: Batch, products: Literal["auto", "full"] = "full") -> Tensor:
     """Predict logits (N, T) without dropout, in full precision on the processor; the model's mode is restored.
 
-    products: the precision of products, as in the settings of training.
+    products: the precision of products, as in the settings of training. Where memory does not suffice for so many rows
+    at once, fewer are scored at a time, of which a warning tells.
     """
+    rows = PREDICT_ROWS
+    while True:
+        try:
+            return _predicted(model, batch, products, rows)
+        except (RuntimeError, MemoryError) as error:
+            rows = min(rows, len(batch)) // 2
+            if not out_of_memory(error) or not rows:
+                raise
+        warnings.warn(f"memory does not suffice to score more rows at once; going on with {rows:,}", stacklevel=2)
+
+
+@torch.inference_mode()
+def _predicted(model: nn.Module, batch: Batch, products: Literal["auto", "full"], rows: int) -> Tensor:
+    """Predict logits, some rows at a time."""
     training, device = model.training, device_of(model)
     if training:  # walking all modules takes as long as a small model needs for a row
         model.eval()
-    with precision(products, device), keep_freed_memory(len(batch) > PREDICT_ROWS):
-        if len(batch) <= PREDICT_ROWS:
+    with precision(products, device), keep_freed_memory(len(batch) > rows):
+        if len(batch) <= rows:
             logits: Tensor = model(batch.features.to(device)).float().cpu()
         else:
-            for index, part in enumerate(iterate(batch, PREDICT_ROWS)):
+            for index, part in enumerate(iterate(batch, rows)):
                 found = model(part.features.to(device))
                 if index == 0:
                     logits = torch.empty(len(batch), found.shape[1])
-                logits[index * PREDICT_ROWS :][: len(part)] = found
+                logits[index * rows :][: len(part)] = found
     if training:
         model.train()
     return logits

@@ -33,11 +33,15 @@ from automtl.training.updates import updating
 
 @dataclass(frozen=True)
 class FitResult:
-    """The evaluations of a training, the index of the best one, and seconds; the model holds the best weights."""
+    """The evaluations of a training, the index of the best one, and seconds; the model holds the best weights.
+
+    `rows_at_once`: of a batch, where memory did not suffice for all its rows.
+    """
 
     evaluations: tuple[Evaluation, ...]
     best: int
     seconds: float
+    rows_at_once: int | None = None
 
     @property
     def score(self) -> float:
@@ -128,6 +132,7 @@ class Training:
         self.slowed = False
         self.good: Place | None = None  # the place of the last evaluation
         self._since, self._begins = time.perf_counter(), True
+        self.rows_at_once: int | None = None
         self.random, self.work = RandomStream(seed), self._work()
         self.step = begin_step(f"{stage} {seed} {settings} {len(train)} {len(valid)} {_shapes(model)}")
         self.known: deque[Evaluation] = deque()
@@ -139,6 +144,7 @@ class Training:
         self.known.extend(Evaluation(**one) for one in state.values["evaluations"])
         self.kept.load(state.values["kept"], below("kept", state.tensors))
         self.seconds, self.slowed = state.values["seconds"], state.values.get("slowed", False)
+        self.rows_at_once = state.values.get("rows_at_once")
         if "good" in state.values:
             self.good = Place.of(state.values["good"], below("good", state.tensors), torch.device("cpu"))
 
@@ -186,7 +192,7 @@ class Training:
         if best is None:
             last, best = self.evaluations[-1], len(self.evaluations)
             self.evaluations.append(self.evaluate(self.model, last.epoch, last.rows, last.train_loss))
-        return FitResult(tuple(self.evaluations), best, self.seconds)
+        return FitResult(tuple(self.evaluations), best, self.seconds, self.rows_at_once)
 
     def _work(self) -> Generator[Evaluation]:
         """Yield the evaluations, from the last good state on where the first attempt diverges."""
@@ -216,13 +222,21 @@ class Training:
             f"rate of {self._slower.learning_rate:g}"
         ))  # fmt: skip
 
+    def _tell_rows(self, rows: int) -> None:
+        """Say that batches are cut."""
+        self.rows_at_once = rows
+        self.callback(Notice(
+            f"{self.stage}: memory does not suffice for {self.settings.batch_size:,} rows at once; going on with "
+            f"{rows:,}, whose gradients are summed, so that a step is what it was"
+        ))  # fmt: skip
+
     def _attempt(self, settings: TrainingSettings) -> Generator[Evaluation]:
         model = self.model.to(find_device(settings.device))
         loss = MultiTaskLoss(self.evaluate.tasks, sampled=True)
         if isinstance(model, HasPenalty):
             model.look(self.train)
         with updating(model, self.train, settings) as updates:
-            passes = Passes(model, self.train, loss, updates, settings, careful=self.slowed)
+            passes = Passes(model, self.train, loss, updates, settings, careful=self.slowed, told=self._tell_rows)
             place = self._begun(passes)
             for epoch, rows, train_loss in () if self._ended else passes.run(place, lambda: self._save(place, passes)):
                 with updates.averaging.in_place():
@@ -283,7 +297,7 @@ class Training:
         """Return what is known of the evaluations so far, as plain values."""
         return {
             "evaluations": [one.to_dict() for one in self.evaluations], "kept": self.kept.to_dict(),
-            "seconds": self.seconds, "slowed": self.slowed,
+            "seconds": self.seconds, "slowed": self.slowed, "rows_at_once": self.rows_at_once,
         }  # fmt: skip
 
 

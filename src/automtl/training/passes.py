@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from automtl.features.batch import Batch, Features, iterate
 from automtl.system.deadline import current_deadline
 from automtl.system.hardware import device_of, precision
+from automtl.system.memory import out_of_memory
 from automtl.training.balancing import find_balancing
 from automtl.training.divergence import CHECK_EVERY, NotFiniteError, first_not_finite, loss_of
 from automtl.training.hooks import HasMembers, HasPenalty
@@ -28,7 +29,7 @@ class Place:
 
     `batches`: of this epoch that are done; `order`: the state of the generator at its start; `rows`: of all epochs;
     `total`: the sum (T,) of the losses of the `steps` since the last evaluation, and `due`: the rows at which the next
-    one is.
+    one is. `parts`: into which a batch is cut, since memory did not suffice for all its rows at once.
     """
 
     order: Tensor
@@ -38,6 +39,7 @@ class Place:
     batches: int = 0
     rows: int = 0
     steps: int = 0
+    parts: int = 1
 
     @staticmethod
     def first(seed: int, tasks: int, settings: TrainingSettings, device: torch.device) -> Place:
@@ -55,7 +57,7 @@ class Place:
 
     def values(self) -> dict[str, int]:
         """Return the numbers of the place, by name."""
-        return {name: getattr(self, name) for name in ("due", "epoch", "batches", "rows", "steps")}
+        return {name: getattr(self, name) for name in ("due", "epoch", "batches", "rows", "steps", "parts")}
 
     @staticmethod
     def of(values: dict[str, int], tensors: dict[str, Tensor], device: torch.device) -> Place:
@@ -67,14 +69,15 @@ class Passes:
     """Trains a model on batches of its rows, and stops where an evaluation is due.
 
     Now and then it is checked that the losses are finite. `careful`: after each step, and the gradient's norm, too.
+    `told`: is called with the number of rows at once where memory did not suffice for more.
     """
 
     def __init__(
         self, model: nn.Module, train: Batch, loss: MultiTaskLoss, updates: Updates, settings: TrainingSettings,
-        *, careful: bool = False,
+        *, careful: bool = False, told: Callable[[int], None] = lambda rows: None,
     ) -> None:  # fmt: skip
         self.model, self.train, self.updates, self.settings = model, train, updates, settings
-        self.device, self.careful = device_of(model), careful
+        self.device, self.careful, self.told = device_of(model), careful, told
         self.loss = loss.to(self.device)
         self.balancing = find_balancing(settings, model, loss.weights)
         self.losses_of = _losses(model, loss, settings, self.device)
@@ -103,20 +106,66 @@ class Passes:
                 break
 
     def _step(self, batch: Batch, place: Place) -> None:
-        again = partial(self.losses_of, batch if self.device.type == "cpu" else batch.to(self.device))
-        losses = again()
-        try:
-            self.updates.step(self.balancing.total(losses))
-        except (RuntimeError, ValueError, ArithmeticError):  # of solvers of some balancings
-            self._check(losses.detach(), batch, place)
-            raise
-        self.balancing.after_step(again)
+        losses = self._gradients(batch, place)
+        self.updates.apply()
+        again = self._losses_at_once if place.parts == 1 else partial(self._losses_in_parts, place.parts)
+        self.balancing.after_step(partial(again, batch))
         place.total += losses.detach()
         if self.careful:
             self._check(losses.detach(), batch, place)
         place.steps, place.batches, place.rows = place.steps + 1, place.batches + 1, place.rows + len(batch)
         if place.steps % CHECK_EVERY == 0:
             self._check_sums(place)
+
+    def _losses_at_once(self, batch: Batch) -> Tensor:
+        """Return the losses (T,) of a batch, or of a part of it."""
+        return self.losses_of(batch if self.device.type == "cpu" else batch.to(self.device))
+
+    def _gradients(self, batch: Batch, place: Place) -> Tensor:
+        """Give the parameters the gradients of a batch, and return its losses (T,).
+
+        Where memory does not suffice for all rows at once, it is cut into parts, whose gradients are summed.
+        """
+        while True:
+            self.updates.clear()
+            try:
+                return self._whole(batch, place) if place.parts == 1 else self._summed(batch, place.parts)
+            except (RuntimeError, MemoryError) as error:
+                if not out_of_memory(error) or self.balancing.keeps_graph or place.parts >= len(batch):
+                    raise
+            place.parts *= 2
+            self.told(-(-self.settings.batch_size // place.parts))
+
+    def _whole(self, batch: Batch, place: Place) -> Tensor:
+        losses = self._losses_at_once(batch)
+        try:
+            self.balancing.total(losses).backward()
+        except (RuntimeError, ValueError, ArithmeticError) as error:  # of solvers of some balancings
+            if not out_of_memory(error):
+                self._check(losses.detach(), batch, place)
+            raise
+        return losses.detach()
+
+    def _cut(self, batch: Batch, parts: int) -> Iterator[tuple[Batch, Tensor]]:
+        """Yield the parts of a batch, and the shares (T,) of the tasks' weights that they have."""
+        size, every = -(-len(batch) // parts), _task_weights(batch).clamp(min=1e-12)
+        for start in range(0, len(batch), size):
+            part = batch.take(slice(start, start + size))
+            yield part, (_task_weights(part) / every).to(self.device)
+
+    @torch.no_grad()
+    def _losses_in_parts(self, parts: int, batch: Batch) -> Tensor:
+        """Return the losses (T,) of a batch as means over its parts."""
+        return torch.stack([self._losses_at_once(part) * share for part, share in self._cut(batch, parts)]).sum(0)
+
+    def _summed(self, batch: Batch, parts: int) -> Tensor:
+        """Sum the gradients of the parts: those of the whole batch but for rounding, and for what dropout draws."""
+        found = self._losses_in_parts(parts, batch).requires_grad_()
+        self.balancing.total(found).backward()  # the slope of the total by each loss, and the balancing's own gradients
+        assert found.grad is not None
+        for part, share in self._cut(batch, parts):
+            (self._losses_at_once(part) * share @ found.grad).backward()
+        return found.detach()
 
     def _check_sums(self, place: Place) -> None:
         """Raise NotFiniteError where a loss since the last evaluation was not finite."""
@@ -141,6 +190,11 @@ class Passes:
         place.due, place.total = place.rows + self.settings.evaluate_every, torch.zeros_like(place.total)
         place.steps = 0
         return found
+
+
+def _task_weights(batch: Batch) -> Tensor:
+    """Return the sum (T,) of the weights of the rows on which each task holds."""
+    return (batch.mask * batch.weight.unsqueeze(1)).sum(0)
 
 
 def _losses(
