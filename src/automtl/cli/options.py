@@ -27,6 +27,7 @@ TableArgument = Annotated[str, typer.Argument(help="CSV, Parquet or Arrow file, 
 ModelArgument = Annotated[Path, typer.Argument(help="A run folder written by fit.", show_default=False)]
 TableOut = Annotated[Path, typer.Option("--out", help="A .parquet, .csv or .arrow file.", show_default=False)]
 JsonOption = Annotated[Path | None, typer.Option("--out", help="Write the results here, as JSON.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")]
 UnknownOption = Annotated[bool, typer.Option("--allow-unknown", help="Score even if no id of a key column is known.")]
 LogOption = Annotated[
     str | None, typer.Option("--history", help="A log: all histories come from it, as they were at each row's time.")
