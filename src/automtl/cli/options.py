@@ -99,7 +99,7 @@ class Rows(Columns):
 
     schema: Annotated[Path | None, typer.Option("--schema", help="Schema file; see describe --out.")] = None
     split: Annotated[str | None, typer.Option(help="random, time or user.")] = None
-    config: Annotated[Path | None, typer.Option(help="Settings as TOML or YAML.")] = None
+    config: Annotated[Path | None, typer.Option(help="Settings as TOML or YAML, or a run's settings.json.")] = None
 
     @property
     def tasks(self) -> list[str]:
@@ -128,6 +128,12 @@ class Rows(Columns):
         if self.split is None:
             return settings
         return replace(settings, split=make_settings({"split": {"method": self.split}}, "--split").split)
+
+    def seed(self, given: int | None) -> int:
+        """Return the seed that was given, or that of the run whose settings are read, or 0."""
+        from automtl.config import recorded_seed
+
+        return given if given is not None else 0 if self.config is None else recorded_seed(self.config)
 
 
 @dataclass(frozen=True)

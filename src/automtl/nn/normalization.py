@@ -7,6 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+from automtl.errors import SettingsError
+from automtl.system.workers import workers
+
 MOMENTUM, EPSILON = 0.1, 1e-5
 
 NORMALIZATIONS: dict[
@@ -34,6 +37,8 @@ class StackedBatchNorm(nn.Module):
         self.register_buffer("variance", torch.ones(stack * width))
 
     def forward(self, x: Tensor) -> Tensor:
+        if self.training and workers().several:
+            raise SettingsError("a model that normalises over a batch, such as 'home', is trained by one worker")
         stack, rows, width = x.shape
         flat = x.transpose(0, 1).reshape(rows, stack * width)
         normal = nn.functional.batch_norm(
