@@ -1,4 +1,4 @@
-"""What a result was made of and by: the table, the command, the day, the machine."""
+"""Provenance: the table, the command, the day and the machine that a result was made of and by."""
 
 from __future__ import annotations
 
