@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
+from automtl.errors import SettingsError, WorkerError
+from automtl.models.registry import new_model
+from automtl.nn import normalization
+from automtl.search import search_run
+from automtl.search.darts import DartsSettings
+from automtl.search.procedure import Procedure
 from automtl.system.workers import (
     Workers,
+    _all_take_part,
     agreed,
     all_given,
     all_rows,
@@ -19,7 +27,10 @@ from automtl.system.workers import (
     together,
     workers,
 )
-from tests.workers import STRATEGY_NAMES, by_workers, everything
+from automtl.training import balancing, passes
+from automtl.training.fit import Training
+from automtl.training.settings import TrainingSettings
+from tests.workers import NETWORK, STRATEGY_NAMES, TRAINING, by_workers, everything, rows_of
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
@@ -56,3 +67,37 @@ def test_two_workers_train_and_search_as_one(tmp_path: Path) -> None:
         assert two[name]["architecture"] == one[name]["architecture"]
         assert two[name]["losses"] == pytest.approx(one[name]["losses"], rel=1e-4)
     assert two["first"] == "0" and two["raised"]
+
+
+def test_what_workers_do_not_share_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (balancing, normalization, search_run):
+        monkeypatch.setattr(module, "workers", lambda: Workers(0, 2))
+    model = new_model("mmoe", rows_of()[0], NETWORK, 0)
+    with pytest.raises(SettingsError, match="'pcgrad' takes several gradients of a step, which workers do not share"):
+        balancing.find_balancing(TrainingSettings(balancing="pcgrad"), model, torch.full((2,), 0.5))
+    with pytest.raises(SettingsError, match="'home', is trained by one worker"):
+        normalization.StackedBatchNorm(1, 2).train()(torch.rand(1, 3, 2))
+    settings = DartsSettings(second_order=True)
+    with pytest.raises(SettingsError, match="search.second_order takes gradients that workers do not share"):
+        search_run.SearchRun(None, settings, replace(Procedure.of(settings), second_order=True), 0)  # type: ignore[arg-type]
+
+
+def test_a_worker_without_memory_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    layout, rows = rows_of()
+    training = Training(new_model("mmoe", layout, NETWORK, 0), rows, rows, layout.tasks, TRAINING, 0)
+
+    def full(*given: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(passes.Passes, "_whole", full)
+    monkeypatch.setattr(passes, "workers", lambda: Workers(0, 2))
+    with pytest.raises(WorkerError, match="memory of a worker does not suffice"):
+        training.advance()
+
+
+def test_a_lost_worker_is_an_error() -> None:
+    def lost() -> None:
+        raise RuntimeError("Connection closed by peer")
+
+    with pytest.raises(WorkerError, match="another worker has ended"):
+        _all_take_part(lost)

@@ -57,10 +57,10 @@ class SearchRun:
     def __init__(
         self, problem: SearchProblem, settings: DifferentiableSettings, procedure: Procedure, seed: int
     ) -> None:
-        self.problem, self.settings, self.procedure, self.seed = problem, settings, procedure, seed
-        tasks = problem.layout.tasks
         if workers().several and procedure.second_order:
             raise SettingsError("search.second_order takes gradients that workers do not share; search with one worker")
+        self.problem, self.settings, self.procedure, self.seed = problem, settings, procedure, seed
+        tasks = problem.layout.tasks
         self.loss, self.training_loss = MultiTaskLoss(tasks), MultiTaskLoss(tasks, sampled=True)
         self.precision = precision(problem.training.precision, torch.device("cpu"))
         self.pretrained = settings.pretrained_embedding and problem.embedding is not None
