@@ -23,7 +23,7 @@ def read_yaml(text: str) -> Any:
         _require_small(yaml.parse(text, loader))
         return yaml.load(text, loader)
     except (ValueError, OverflowError, RecursionError, AttributeError) as error:  # of a date or number that is none
-        raise yaml.YAMLError(f"{type(error).__name__}: {error}") from None
+        raise yaml.YAMLError(str(error) or type(error).__name__) from None
 
 
 def _require_small(events: Iterable[Any]) -> None:
