@@ -59,6 +59,7 @@ DEFAULT_PRESETS = (
 )
 
 
+RECORDED = {"seed", "table"}  # what the settings.json of a run folder holds beside settings
 BUDGETS: dict[str, dict[str, Any]] = {  # changes of the defaults by `budget.preset`
     "fast": {
         "presets": DEFAULT_PRESETS[:1], "search": {"trainings": 1, "promoted": 1.0, "pretrained_embedding": False},
@@ -170,12 +171,36 @@ class Settings:
 def read_settings(path: Path | str | None, changes: Mapping[str, Any] | None = None) -> Settings:
     """Read settings from a TOML or YAML file, or the defaults, and apply `changes`. Raises SettingsError.
 
+    The settings.json of a run folder is such a file, too; its seed and its table are no settings.
+
     >>> automtl.read_settings(None, {"search": {"trainings": 4}}).search.trainings
     4
     """
     if path is None:
         return make_settings(dict(changes or {}))
-    path = Path(path)
+    values = _read_values(Path(path))
+    if _is_recorded(values):
+        values = {name: value for name, value in values.items() if name not in RECORDED}
+    return make_settings(_merged(values, dict(changes or {})) if isinstance(values, dict) else values, f"'{path}'")
+
+
+def recorded_seed(path: Path | str) -> int:
+    """Return the seed in the settings.json of a run folder; 0 for other settings. Raises SettingsError."""
+    values = _read_values(Path(path))
+    if not _is_recorded(values):
+        return 0
+    if type(values["seed"]) is not int or values["seed"] < 0:
+        raise SettingsError(f"'{path}': seed {brief(values['seed'])} is no whole number of 0 or more; correct it")
+    return int(values["seed"])
+
+
+def _is_recorded(values: Any) -> bool:
+    """Tell whether values are those of a run folder."""
+    return isinstance(values, dict) and values.keys() >= RECORDED
+
+
+def _read_values(path: Path) -> Any:
+    """Read the plain values of a file, which may be empty. Raises SettingsError."""
     try:
         text = path.read_text(encoding="utf-8")
         values = plain_values(text, tomllib.loads if path.suffix == ".toml" else read_yaml)
@@ -185,8 +210,7 @@ def read_settings(path: Path | str | None, changes: Mapping[str, Any] | None = N
         raise SettingsError(
             f"settings file '{path}' cannot be read: {str(error).splitlines()[0]}; correct it"
         ) from None
-    values = {} if values is None else values
-    return make_settings(_merged(values, dict(changes or {})) if isinstance(values, dict) else values, f"'{path}'")
+    return {} if values is None else values
 
 
 def make_settings(values: dict[str, Any], where: str = "settings") -> Settings:

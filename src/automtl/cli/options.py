@@ -27,6 +27,7 @@ TableArgument = Annotated[str, typer.Argument(help="CSV, Parquet or Arrow file, 
 ModelArgument = Annotated[Path, typer.Argument(help="A run folder written by fit.", show_default=False)]
 TableOut = Annotated[Path, typer.Option("--out", help="A .parquet, .csv or .arrow file.", show_default=False)]
 JsonOption = Annotated[Path | None, typer.Option("--out", help="Write the results here, as JSON.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")]
 UnknownOption = Annotated[bool, typer.Option("--allow-unknown", help="Score even if no id of a key column is known.")]
 LogOption = Annotated[
     str | None, typer.Option("--history", help="A log: all histories come from it, as they were at each row's time.")
@@ -98,7 +99,7 @@ class Rows(Columns):
 
     schema: Annotated[Path | None, typer.Option("--schema", help="Schema file; see describe --out.")] = None
     split: Annotated[str | None, typer.Option(help="random, time or user.")] = None
-    config: Annotated[Path | None, typer.Option(help="Settings as TOML or YAML.")] = None
+    config: Annotated[Path | None, typer.Option(help="Settings as TOML or YAML, or a run's settings.json.")] = None
 
     @property
     def tasks(self) -> list[str]:
@@ -127,6 +128,12 @@ class Rows(Columns):
         if self.split is None:
             return settings
         return replace(settings, split=make_settings({"split": {"method": self.split}}, "--split").split)
+
+    def seed(self, given: int | None) -> int:
+        """Return the seed that was given, or that of the run whose settings are read, or 0."""
+        from automtl.config import recorded_seed
+
+        return given if given is not None else 0 if self.config is None else recorded_seed(self.config)
 
 
 @dataclass(frozen=True)

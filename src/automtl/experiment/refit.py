@@ -20,7 +20,8 @@ from automtl.experiment.acceptance import Acceptance, base_logits, judge, record
 from automtl.experiment.fit import Run
 from automtl.experiment.inputs import EncodedSource
 from automtl.experiment.library import TRAINING, Library, TrainedModel
-from automtl.experiment.recorded import RecordedFit, describe_table
+from automtl.experiment.provenance import describe_making, describe_table
+from automtl.experiment.recorded import RecordedFit
 from automtl.experiment.source import TableSource, open_source
 from automtl.experiment.warm_start import start_from
 from automtl.experiment.waterfall import waterfall
@@ -89,9 +90,9 @@ def refit_model(
         with names_of_folder():  # settings and models of the run are data, too
             run, acceptance = refitting.run()
     taken = acceptance.accepted or not if_better
-    lineage = refitting.lineage() | {"table": describe_table(source, rows.digest), "taken": taken}
+    lineage = refitting.lineage() | {"table": describe_table(source, rows), "taken": taken}
     run.settings["table"] = lineage["table"]
-    run.metrics["ended_early"] = deadline.passed
+    run.metrics.update(ended_early=deadline.passed, made=describe_making())
     run.metrics["seconds"]["total"] = time.perf_counter() - start
     if not taken:
         note_refusal(folder, [*refused, lineage | {"comparison": acceptance.to_dict()}], callback)
