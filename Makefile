@@ -54,8 +54,10 @@ check: setup
 	$(MAKE) --no-print-directory lint docs test
 
 # Fits that are killed at random moments, held against one that nothing disturbed, then a fault at every operation on
-# files of five commands: some hours. Fewer by KILLS="--kills 5" and POINTS="--command prepare --every 20".
+# files of five commands: some hours. Fewer by KILLS="--kills 5" and POINTS="--command prepare --every 20". Before them, in
+# some ten minutes, model folders that were changed as somebody would who wants to harm; fewer by FOLDERS="--count 500".
 faults: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.folders runs/faults/folders $(FOLDERS)
 	$(BIN)/python -m tests.faults.kills runs/faults $(KILLS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.operations runs/faults/operations $(POINTS)
 

@@ -28,7 +28,7 @@ from common import arguments, report
 
 TASKS = ["click", "buy"]
 SETTINGS = "training: {epochs: 3}\ntrees: {rounds: 60, learning_rate: 0.1}\nbudget: {save_every: 1ms}\n"
-TOLD_APART = ("metrics.json", "history.json", "report.html", "MODEL_CARD.md", "manifest.json")  # seconds stand in these
+TOLD_APART = ("metrics.json", "history.json", "report.html", "card.md", "manifest.json")  # seconds stand in these
 STOPPED_AFTER = 4.0  # seconds after the first state is saved
 
 

@@ -7,6 +7,7 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -83,6 +84,24 @@ def test_inspect_shows_the_architecture_and_metrics(run_folder: Path, capsys: py
     assert "expert 0" in shown
     assert "test rows" in shown
     assert "gauc" in shown
+
+
+def test_results_are_json_for_programs(
+    run_folder: Path, log_file: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def printed(*arguments: object) -> Any:
+        assert call(*arguments, "--json") == 0
+        return json.loads(capsys.readouterr().out)
+
+    capsys.readouterr()
+    evaluated = printed("evaluate", run_folder, log_file)
+    assert set(evaluated["tasks"]) == set(TASKS)
+    shown = printed("inspect", run_folder)
+    assert shown["metrics"]["parameters"] == shown["parameters"]
+    assert isinstance(printed("check", log_file, *tasks()), list)
+    out = tmp_path / "importance.json"
+    ranked = printed("importance", run_folder, log_file, "--repeats", 1, "--rows", 200, "--out", out)
+    assert ranked == json.loads(out.read_text()) and ranked[0]["column"]
 
 
 def test_the_report_of_a_run_is_in_its_folder_and_can_be_made_again(

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from pydantic import TypeAdapter
 
-from automtl.config import Settings, make_settings, read_settings
+from automtl.config import Settings, make_settings, read_settings, recorded_seed
 from automtl.errors import SettingsError
 from automtl.search import STRATEGIES
 
@@ -148,3 +148,15 @@ def test_numbers_that_no_work_could_use_are_refused_by_name(value: Any) -> None:
         for name in {name for name, _ in numbers_of(kind)} & {one.name for one in fields(kind)}:
             with pytest.raises(SettingsError, match=name):
                 make_settings({section: {name: value}})
+
+
+def test_the_seed_of_a_run_is_read_beside_its_settings(tmp_path: Path) -> None:
+    (tmp_path / "settings.json").write_text('{"seed": 7, "table": null, "model": "mmoe"}')
+    assert recorded_seed(tmp_path / "settings.json") == 7
+    assert read_settings(tmp_path / "settings.json") == make_settings({"model": "mmoe"})
+    (tmp_path / "settings.yaml").write_text("model: mmoe")
+    assert recorded_seed(tmp_path / "settings.yaml") == 0
+    for seed in ("-1", "true", '"x"', "[]"):
+        (tmp_path / "settings.json").write_text(f'{{"seed": {seed}, "table": null}}')
+        with pytest.raises(SettingsError, match="seed .* is no whole number of 0 or more; correct it"):
+            recorded_seed(tmp_path / "settings.json")

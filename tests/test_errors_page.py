@@ -20,6 +20,12 @@ def test_the_page_has_every_message_of_the_source() -> None:
     assert len(SITES) > 300
 
 
+def test_every_message_has_a_remedy_or_a_note_beside_it() -> None:
+    known = notes(PAGE.read_text(encoding="utf-8"))
+    bare = {one.message for one in SITES if "; " not in one.message.replace("{; did you mean ...?}", "")}
+    assert not [message for message in bare if not known.get(row_of(message), "").strip()]
+
+
 def test_what_is_written_beside_a_message_stays() -> None:
     known = {row_of(SITES[0].message): "Mine."}
     assert notes(written(SITES, known))[row_of(SITES[0].message)] == "Mine."

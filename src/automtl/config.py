@@ -8,7 +8,6 @@ from dataclasses import asdict, field, fields, replace
 from pathlib import Path
 from typing import Any, Literal
 
-import yaml
 from pydantic import AliasChoices, TypeAdapter, ValidationError, ValidationInfo, field_validator
 from pydantic import Field as Limit
 from pydantic.dataclasses import dataclass as settings_dataclass
@@ -22,6 +21,7 @@ from automtl.models.settings import NetworkSettings
 from automtl.search import STRATEGIES, SearchSettings, published
 from automtl.space.presets import SpaceSettings, make_space
 from automtl.system.plain import plain_values
+from automtl.system.yaml_text import read_yaml
 from automtl.tables.durations import Seconds
 from automtl.tables.entries import CONFIG, wrong_entry
 from automtl.tables.split import SplitSettings
@@ -59,6 +59,7 @@ DEFAULT_PRESETS = (
 )
 
 
+RECORDED = {"seed", "table"}  # what the settings.json of a run folder holds beside settings
 BUDGETS: dict[str, dict[str, Any]] = {  # changes of the defaults by `budget.preset`
     "fast": {
         "presets": DEFAULT_PRESETS[:1], "search": {"trainings": 1, "promoted": 1.0, "pretrained_embedding": False},
@@ -170,23 +171,46 @@ class Settings:
 def read_settings(path: Path | str | None, changes: Mapping[str, Any] | None = None) -> Settings:
     """Read settings from a TOML or YAML file, or the defaults, and apply `changes`. Raises SettingsError.
 
+    The settings.json of a run folder is such a file, too; its seed and its table are no settings.
+
     >>> automtl.read_settings(None, {"search": {"trainings": 4}}).search.trainings
     4
     """
     if path is None:
         return make_settings(dict(changes or {}))
-    path = Path(path)
+    values = _read_values(Path(path))
+    if _is_recorded(values):
+        values = {name: value for name, value in values.items() if name not in RECORDED}
+    return make_settings(_merged(values, dict(changes or {})) if isinstance(values, dict) else values, f"'{path}'")
+
+
+def recorded_seed(path: Path | str) -> int:
+    """Return the seed in the settings.json of a run folder; 0 for other settings. Raises SettingsError."""
+    values = _read_values(Path(path))
+    if not _is_recorded(values):
+        return 0
+    if type(values["seed"]) is not int or values["seed"] < 0:
+        raise SettingsError(f"'{path}': seed {brief(values['seed'])} is no whole number of 0 or more; correct it")
+    return int(values["seed"])
+
+
+def _is_recorded(values: Any) -> bool:
+    """Tell whether values are those of a run folder."""
+    return isinstance(values, dict) and values.keys() >= RECORDED
+
+
+def _read_values(path: Path) -> Any:
+    """Read the plain values of a file, which may be empty. Raises SettingsError."""
     try:
         text = path.read_text(encoding="utf-8")
-        values = plain_values(text, tomllib.loads if path.suffix == ".toml" else yaml.safe_load)
+        values = plain_values(text, tomllib.loads if path.suffix == ".toml" else read_yaml)
     except FileNotFoundError:
         raise SettingsError(f"settings file '{path}' does not exist; check the path") from None
     except (ValueError, OSError) as error:
         raise SettingsError(
             f"settings file '{path}' cannot be read: {str(error).splitlines()[0]}; correct it"
         ) from None
-    values = {} if values is None else values
-    return make_settings(_merged(values, dict(changes or {})) if isinstance(values, dict) else values, f"'{path}'")
+    return {} if values is None else values
 
 
 def make_settings(values: dict[str, Any], where: str = "settings") -> Settings:

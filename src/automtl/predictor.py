@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field, replace
+from contextlib import contextmanager, nullcontext
+from dataclasses import asdict, astuple, dataclass, field, replace
 from functools import cached_property, reduce
+from itertools import chain
 from operator import or_
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -33,10 +34,12 @@ from automtl.features.row_encoder import RowEncoder
 from automtl.models.network import build
 from automtl.models.registry import EVERY_MODEL, new_model
 from automtl.models.settings import NetworkSettings
+from automtl.nn.allocation_limit import AllocationLimit
 from automtl.space import Architecture, SearchSpace
 from automtl.system.files import folder_written_whole, json_bytes, read_json
 from automtl.system.hardware import device_of
 from automtl.system.manifest import MODEL, checksums
+from automtl.system.signature import requiring, warn_unsigned
 from automtl.system.trust import allowing, names_of_folder
 from automtl.tables.schema import Schema, stage_names
 from automtl.tables.table import read_table
@@ -82,6 +85,10 @@ class MemberSpec:
         layout = self.encoder(encoder).layout
         if self.architecture is None:
             return new_model(self.model, layout, self.network, seed)
+        if len(self.architecture.selection) != layout.num_tasks:
+            raise SpaceError(
+                f"the architecture is for {len(self.architecture.selection)} tasks, the schema has {layout.num_tasks}"
+            )
         return build(SearchSpace.of(self.architecture), layout, self.network, seed)
 
     def to_dict(self) -> dict[str, Any]:
@@ -98,7 +105,15 @@ class MemberSpec:
         found = values["architecture"]
         architecture = None if found is None else Architecture.from_dict(found)
         network, inputs = NetworkSettings(**values["network"]), InputGroups(**values["inputs"])
+        if type(values["name"]) is not str or not all(type(one) is bool for one in astuple(inputs)):
+            raise ValueError(f"the name or inputs of a member are {values['name']!r}, {inputs}"[:REASON])
         return MemberSpec(**values | {"network": network, "architecture": architecture, "inputs": inputs})
+
+    @property
+    def is_own_code(self) -> bool:
+        """Tell whether the model, or an operation of it, is code of the user's, which may do as it likes."""
+        made = () if self.architecture is None else chain.from_iterable(self.architecture.choices.values())
+        return any(":" in str(one) for one in (self.model, *made))
 
 
 @dataclass(frozen=True)
@@ -137,6 +152,19 @@ class ModelSpec:
         if not members:
             raise SpaceError("architecture.json names no model; fit again")
         return ModelSpec(members)
+
+    def build_saved(self, encoder: Encoder, weights_bytes: int) -> nn.Module:
+        """Build the model whose weights a file of so many bytes holds. Raises FileError where it is larger than that.
+
+        Code of the user's may make what it likes.
+        """
+        with nullcontext() if self.is_own_code else AllocationLimit(weights_bytes):
+            return self.build(encoder, 0)
+
+    @property
+    def is_own_code(self) -> bool:
+        """Tell whether some member is code of the user's."""
+        return any(member.is_own_code for member in self.members)
 
     def build(self, encoder: Encoder, seed: int) -> nn.Module:
         """Build a new model. Raises SettingsError where a model cannot be imported or made."""
@@ -280,7 +308,21 @@ class Predictor:
     def _scores_of_row(self, batch: Batch) -> Scores:
         """Compute what `scores` does of one row, in less time."""
         with torch.inference_mode():
-            return scores_of(self.one_row(batch.features).float(), self.schema.tasks)
+            return self._finite(scores_of(self.one_row(batch.features).float(), self.schema.tasks))
+
+    def _finite(self, scores: Scores) -> Scores:
+        """Return scores that raise FileError, with the task's name, where they are no finite numbers."""
+
+        def checked(index: int) -> np.ndarray:
+            found = scores(index)
+            if not np.isfinite(found).all():
+                raise FileError(
+                    f"the model's scores of task '{self.schema.tasks[index].name}' are no finite numbers for some "
+                    f"rows: its weights are damaged; {MODEL.remedy}"
+                )
+            return found
+
+        return checked
 
     def evaluate(self, source: Any, *, history: Any = None, allow_unknown: bool = False) -> dict[str, Any]:
         """Return metrics by task and the MTL-Loss on a labelled table, or on the test rows of a prepared one.
@@ -299,8 +341,8 @@ class Predictor:
         return self.evaluate_batch(batch) | ({"gaps": gaps} if gaps else {})
 
     def scores(self, batch: Batch) -> Scores:
-        """Compute probabilities or values of encoded rows."""
-        return scores_of(predict_logits(self.network, batch, self.precision), self.schema.tasks)
+        """Compute probabilities or values of encoded rows; they raise FileError where they are not finite."""
+        return self._finite(scores_of(predict_logits(self.network, batch, self.precision), self.schema.tasks))
 
     def evaluate_batch(self, batch: Batch, scores: Scores | None = None) -> dict[str, Any]:
         """Return metrics on encoded rows, like `evaluate`. `scores`: those of the rows, if they are known."""
@@ -328,7 +370,8 @@ class Predictor:
     ) -> None:
         """Write the folder completely or not at all. `extras`: values of JSON files; `texts`: texts of files, by name.
 
-        Raises FileError if the folder is not empty, unless `overwrite` is set and it holds a saved model.
+        Raises FileError if the folder is not empty, unless `overwrite` is set and it holds a saved model. Warns where
+        that was signed.
         """
         values, arrays = self.encoder.to_state()
         files = {
@@ -344,24 +387,32 @@ class Predictor:
         }
         folder = Path(folder)
         MODEL.require_free(folder, overwrite)
+        warn_unsigned(folder, folder)
         with folder_written_whole(folder, overwrite=overwrite) as fresh:
             for name, content in files.items():
                 (fresh / name).write_bytes(content)
             MODEL.write(fresh, {}, checksums(fresh, files))
 
     @staticmethod
-    def load(folder: Path | str, precision: Precision = "full", *, allow: Collection[str] = ()) -> Predictor:
+    def load(
+        folder: Path | str,
+        precision: Precision = "full",
+        *,
+        allow: Collection[str] = (),
+        key: Path | str | None = None,
+    ) -> Predictor:
         """Read and verify a folder, which is data: it imports no code but that of the packages in `allow`.
 
-        Raises FileError that says what is wrong with it, SettingsError for `precision`.
+        `key`: a key file, by which the folder must be signed (`automtl sign`). Raises FileError that says what is wrong
+        with the folder, SettingsError for `precision` or a file that holds no key.
         """
-        with allowing(allow), names_of_folder():
+        with allowing(allow), requiring(key), names_of_folder():
             return Predictor._read(Path(folder), precision)
 
     @staticmethod
     def _read(folder: Path, precision: Precision) -> Predictor:
         manifest = MODEL.verify(folder, PARTS)
-        foreign = f"it was written by automtl {manifest['automtl']}; use that one, or fit again"
+        foreign = f"it was written by automtl {manifest.get('automtl')}; use that one, or fit again"
         with _naming(folder, "schema.yaml", foreign):
             schema = Schema.read(folder / "schema.yaml")
             check_metrics(schema.tasks)
@@ -370,7 +421,7 @@ class Predictor:
             encoder = Encoder.from_state(schema, read_part(folder, "encoder"), arrays)
         with _naming(folder, "architecture.json", foreign):
             spec = ModelSpec.from_dict(read_part(folder, "architecture"))
-            network = spec.build(encoder, 0)
+            network = spec.build_saved(encoder, _size(folder / WEIGHTS))
         with _naming(folder, "coverage.json", foreign):
             at_fit = {part: Coverage.from_dict(counts) for part, counts in read_part(folder, "coverage").items()}
         profile = None
@@ -379,7 +430,9 @@ class Predictor:
                 profile = Profile.from_dict(read_part(folder, "profile"))
                 profile.require_fit(encoder, schema.tasks)
         with _naming(folder, WEIGHTS, f"has the code of model '{spec.model}' changed? restore it, or fit again"):
-            _restore(network, folder)
+            _restore(network, folder, manifest["files"])
+            if not spec.is_own_code:
+                _require_finite(network)
         return Predictor(schema, encoder, spec, network.eval(), precision, at_fit, profile)
 
 
@@ -389,6 +442,7 @@ def rewrite_encoder(folder: Path, encoder: Encoder, out: Path) -> None:
     Raises FileError if `out` is another folder that is not empty.
     """
     names = MODEL.verify(folder, PARTS)["files"]
+    warn_unsigned(folder, out)
     values, arrays = encoder.to_state()
     changed = {"encoder.json": json_bytes(values), "encoder.safetensors": safe_numpy.save(arrays)}
     same = out.resolve() == folder.resolve()
@@ -422,13 +476,31 @@ def _learned(network: nn.Module) -> dict[str, bytes]:
     return files
 
 
-def _restore(network: nn.Module, folder: Path) -> None:
-    """Load the files that `_learned` made into a model."""
+def _size(path: Path) -> int:
+    return path.stat().st_size if path.is_file() else 0
+
+
+def _restore(network: nn.Module, folder: Path, listed: Collection[str]) -> None:
+    """Load the files that `_learned` made into a model. `listed`: the names of files whose checksums fit."""
     for place, trees in enumerate(trees_of(network)):
         with _blaming(f"trees.{place}.safetensors") as name:
+            _require_listed(name, listed)
             trees.restore((folder / name).read_bytes())
     if network.state_dict():
+        _require_listed(WEIGHTS, listed)
         network.load_state_dict(safe_torch.load_file(folder / WEIGHTS))
+
+
+def _require_listed(name: str, listed: Collection[str]) -> None:
+    if name not in listed:
+        raise FileError(f"'{name}' is not among the files of its manifest")
+
+
+def _require_finite(network: nn.Module) -> None:
+    """Raise FileError that names weights which are not finite numbers."""
+    for name, tensor in network.state_dict().items():
+        if tensor.is_floating_point() and tensor.numel() and not torch.stack(tensor.aminmax()).isfinite().all():
+            raise FileError(f"'{WEIGHTS}': '{name}' holds values that are no finite numbers; {MODEL.remedy}")
 
 
 @contextmanager

@@ -99,9 +99,9 @@ def _check(found: dict[str, Any]) -> None:
 
 
 def _timeless(values: Any) -> Any:
-    """Without times and memory."""
+    """Without day, times and memory."""
     if isinstance(values, dict):
-        kept = {name: value for name, value in values.items() if name not in ("seconds", "peak_memory_bytes")}
+        kept = {name: value for name, value in values.items() if name not in ("made", "seconds", "peak_memory_bytes")}
         return {name: _timeless(value) for name, value in kept.items()}
     return [_timeless(value) for value in values] if isinstance(values, list) else values
 

@@ -12,12 +12,14 @@ import pytest
 import torch
 
 from automtl import AutoMTL
-from automtl.config import Settings, make_settings
+from automtl.cli import app
+from automtl.config import Settings, make_settings, read_settings
 from automtl.dataset.store import DataLoaderSettings
 from automtl.errors import SettingsError
 from automtl.experiment import ColumnRoles, Run, fit_table
 from automtl.nn.mixture import SeparateCandidates
 from automtl.operations import Block, Operation
+from automtl.predictor import Predictor
 from tests.conftest import TINY
 
 
@@ -144,3 +146,22 @@ def test_rows_beyond_the_memory_given_are_shuffled_by_blocks_and_leave_no_file(
     assert other.history["training"] != found[0].history["training"]  # the order of rows differs
     gap = other.metrics["test"]["mtl_loss"] - found[0].metrics["test"]["mtl_loss"]
     assert abs(gap) < 0.05
+
+
+def test_what_a_run_folder_records_gives_its_weights_again(log: pl.DataFrame, tmp_path: Path) -> None:
+    log = log.head(500)
+    log.write_parquet(tmp_path / "log.parquet")
+    quick = {"model": "shared-bottom", "presets": [], "training": {"epochs": 1}, "network": {"width": 8, "towers": [4]}}
+    roles = ColumnRoles(drop=("like", "cart"))
+    first = fit_table(log, ["click", "buy"], roles=roles, settings=make_settings(quick), seed=5, out=tmp_path / "first")
+    assert read_settings(tmp_path / "first" / "settings.json") == make_settings(quick)
+    recorded = [
+        "--config",
+        str(tmp_path / "first" / "settings.json"),
+        "--schema",
+        str(tmp_path / "first" / "schema.yaml"),
+    ]
+    app(["fit", str(tmp_path / "log.parquet"), *recorded, "--out", str(tmp_path / "again")], standalone_mode=False)
+    again = Predictor.load(tmp_path / "again")
+    for name, value in first.predictor.network.state_dict().items():
+        assert torch.equal(value, again.network.state_dict()[name]), name

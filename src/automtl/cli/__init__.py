@@ -7,10 +7,10 @@ from __future__ import annotations
 
 # isort: off
 from automtl.cli.app import app, main
-from automtl.cli import fit, compare, prepare, model, predict, drift, refit, serve, forms, export, table, data
+from automtl.cli import fit, compare, prepare, model, predict, drift, refit, serve, forms, export, sign, table, data
 
 # isort: on
 __all__ = [
     "app", "compare", "data", "drift", "export", "fit", "forms", "main", "model", "predict", "prepare", "refit",
-    "serve", "table",
+    "serve", "sign", "table",
 ]  # fmt: skip

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from automtl.cli.app import app
-from automtl.cli.options import ComparisonOptions, TableArgument, loading, sharing
+from automtl.cli.options import ComparisonOptions, TableArgument, allowing_code, sharing
 from automtl.cli.progress import comparison_progress
 from automtl.cli.show import show_comparison, show_table
 
@@ -16,7 +16,7 @@ COMPARED = "strong"
 
 
 @app.command("compare")
-@loading
+@allowing_code
 @sharing
 def compare_command(
     table: TableArgument,

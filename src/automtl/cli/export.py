@@ -8,10 +8,11 @@ from typing import Annotated, Literal
 import typer
 
 from automtl.cli.app import app
-from automtl.cli.options import ModelArgument
+from automtl.cli.options import ModelArgument, loading
 
 
 @app.command("export")
+@loading
 def export_command(
     model: ModelArgument,
     out: Annotated[Path, typer.Option("--out", help="A .onnx or .pt2 file.", show_default=False)],

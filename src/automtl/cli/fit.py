@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from automtl.cli.app import app
-from automtl.cli.options import Rows, TableArgument, duration_of, given, loading, sharing
+from automtl.cli.options import Rows, TableArgument, allowing_code, duration_of, given, sharing
 from automtl.cli.progress import Live, resumable, stopping
 from automtl.cli.show import show_run
 from automtl.errors import SettingsError
@@ -19,7 +19,7 @@ from automtl.trackers import TRACKERS
 
 
 @app.command("fit")
-@loading
+@allowing_code
 @sharing
 def fit_command(
     table: TableArgument,
@@ -33,7 +33,9 @@ def fit_command(
     ] = None,
     max_latency: Annotated[str | None, typer.Option(help="Such as 1ms: of one row, by all models together.")] = None,
     max_parameters: Annotated[int | None, typer.Option(min=1, help="Of all models together.")] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same model.")] = 0,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help="The same seed gives the same model; 0, or that of a run's settings.json.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/automtl"),
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run there.")] = False,
     tracker: Annotated[list[str] | None, typer.Option("--tracker", help=f"{TRACKERS.choices}.")] = None,
@@ -59,7 +61,7 @@ def fit_command(
     with resumable(), Live() as live, stopping(Deadline(settings.budget.time_limit)) as deadline:
         deadline.spend(time.monotonic() - start)
         run = fit_table(
-            table, tasks, roles=roles, schema=schema, settings=settings, seed=seed,
+            table, tasks, roles=roles, schema=schema, settings=settings, seed=rows.seed(seed),
             out=out, overwrite=overwrite, callback=live.callback, deadline=deadline,
         )  # fmt: skip
     show_run(run.metrics, run.history, run.predictor.spec.architecture, run.predictor.schema.task_names)

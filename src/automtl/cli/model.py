@@ -10,6 +10,7 @@ import typer
 
 from automtl.cli.app import app
 from automtl.cli.options import (
+    JsonFlag,
     JsonOption,
     LogOption,
     ModelArgument,
@@ -19,7 +20,7 @@ from automtl.cli.options import (
     loading,
 )
 from automtl.cli.progress import Live
-from automtl.cli.show import save, show_metrics, show_run, show_table
+from automtl.cli.show import save, show_json, show_metrics, show_run, show_table
 from automtl.errors import SettingsError
 
 
@@ -31,12 +32,16 @@ def evaluate_command(
     history: LogOption = None,
     precision: PrecisionOption = "full",
     allow_unknown: UnknownOption = False,
+    json: JsonFlag = False,
 ) -> None:
     """Evaluate a saved model on a labelled table, or on the test rows of a prepared one."""
     from automtl.predictor import Predictor
 
     found = Predictor.load(model, precision).evaluate(table, history=history, allow_unknown=allow_unknown)
-    show_metrics(found, "metrics")
+    if json:
+        show_json(found)
+    else:
+        show_metrics(found, "metrics")
 
 
 @app.command("update")
@@ -85,14 +90,18 @@ def _update_from_events(model: Path, events: str, out: Path | None) -> None:
 
 @app.command("inspect")
 @loading
-def inspect_command(model: ModelArgument) -> None:
+def inspect_command(model: ModelArgument, json: JsonFlag = False) -> None:
     """Show the architecture, parameters and metrics of a saved model."""
     from automtl.experiment.report import showing
     from automtl.models.network import count_parameters
     from automtl.predictor import Predictor, read_part
 
     predictor = Predictor.load(model)
-    if (model / "metrics.json").is_file():
+    if json:
+        metrics = {"metrics": read_part(model, "metrics")} if (model / "metrics.json").is_file() else {}
+        parameters, schema = count_parameters(predictor.network), predictor.schema.to_dict()
+        show_json({"model": predictor.spec.to_dict(), "parameters": parameters, "schema": schema} | metrics)
+    elif (model / "metrics.json").is_file():
         history = read_part(model, "history") if (model / "history.json").is_file() else {}
         with showing(model):
             names = predictor.schema.task_names
@@ -103,7 +112,7 @@ def inspect_command(model: ModelArgument) -> None:
 
 @app.command("leaderboard")
 @loading
-def leaderboard_command(model: ModelArgument, out: JsonOption = None) -> None:
+def leaderboard_command(model: ModelArgument, out: JsonOption = None, json: JsonFlag = False) -> None:
     """List every model that a fit trained: its metrics, cost and share in the final scores."""
     from automtl.experiment.leaderboard import read_leaderboard
     from automtl.experiment.report import showing
@@ -111,9 +120,12 @@ def leaderboard_command(model: ModelArgument, out: JsonOption = None) -> None:
 
     with showing(model):
         found = read_leaderboard(model)
-        for title, header, rows in leaderboard_tables(found):
-            show_table(title, header, rows)
-    save(out, "leaderboard", found)
+        if json:
+            show_json(found)
+        else:
+            for title, header, rows in leaderboard_tables(found):
+                show_table(title, header, rows)
+    save(out, "leaderboard", found, quiet=json)
 
 
 @app.command("distill")
@@ -164,13 +176,18 @@ def importance_command(
     rows: Annotated[int, typer.Option(min=2, help="Rows drawn from the table, at most.")] = 20_000,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drawn rows and the shuffles.")] = 0,
     out: JsonOption = None,
+    json: JsonFlag = False,
 ) -> None:
     """Show how much worse a model is for each task when one column is shuffled, on labelled rows."""
     from automtl.experiment.permutation_importance import column_importance, importance_rows
 
     found = column_importance(model, table, history=history, repeats=repeats, rows=rows, seed=seed)
-    show_table("drop of AUC, or rise of RMSE, when a column is shuffled", *importance_rows(found))
-    save(out, "importance", [asdict(one) for one in found])
+    values = [asdict(one) for one in found]
+    if json:
+        show_json(values)
+    else:
+        show_table("drop of AUC, or rise of RMSE, when a column is shuffled", *importance_rows(found))
+    save(out, "importance", values, quiet=json)
 
 
 @app.command("freshness")

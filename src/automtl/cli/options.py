@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, replace
 from functools import wraps
 from inspect import Parameter, Signature, signature
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
 import typer
 
 from automtl.errors import SettingsError
+from automtl.system.signature import requiring
 from automtl.system.trust import allowing
 
 if TYPE_CHECKING:
@@ -20,10 +22,12 @@ if TYPE_CHECKING:
     from automtl.tables.columns import ColumnRoles
     from automtl.tables.schema import Schema
 
+Command = Callable[[Callable[..., None]], Callable[..., None]]
 TableArgument = Annotated[str, typer.Argument(help="CSV, Parquet or Arrow file, folder or glob.", show_default=False)]
 ModelArgument = Annotated[Path, typer.Argument(help="A run folder written by fit.", show_default=False)]
 TableOut = Annotated[Path, typer.Option("--out", help="A .parquet, .csv or .arrow file.", show_default=False)]
 JsonOption = Annotated[Path | None, typer.Option("--out", help="Write the results here, as JSON.")]
+JsonFlag = Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")]
 UnknownOption = Annotated[bool, typer.Option("--allow-unknown", help="Score even if no id of a key column is known.")]
 LogOption = Annotated[
     str | None, typer.Option("--history", help="A log: all histories come from it, as they were at each row's time.")
@@ -31,6 +35,10 @@ LogOption = Annotated[
 AllowOption = Annotated[
     list[str],
     typer.Option("--allow", metavar="PACKAGE", help="A package of your own that the folder's names may import."),
+]
+KeyOption = Annotated[
+    Path | None,
+    typer.Option("--key", metavar="FILE", help="Refuse the model unless it is signed by the key in this file."),
 ]
 PrecisionOption = Annotated[
     Literal["full", "auto"], typer.Option(help="Of matrix products; auto: bf16 where supported.")
@@ -91,7 +99,7 @@ class Rows(Columns):
 
     schema: Annotated[Path | None, typer.Option("--schema", help="Schema file; see describe --out.")] = None
     split: Annotated[str | None, typer.Option(help="random, time or user.")] = None
-    config: Annotated[Path | None, typer.Option(help="Settings as TOML or YAML.")] = None
+    config: Annotated[Path | None, typer.Option(help="Settings as TOML or YAML, or a run's settings.json.")] = None
 
     @property
     def tasks(self) -> list[str]:
@@ -120,6 +128,12 @@ class Rows(Columns):
         if self.split is None:
             return settings
         return replace(settings, split=make_settings({"split": {"method": self.split}}, "--split").split)
+
+    def seed(self, given: int | None) -> int:
+        """Return the seed that was given, or that of the run whose settings are read, or 0."""
+        from automtl.config import recorded_seed
+
+        return given if given is not None else 0 if self.config is None else recorded_seed(self.config)
 
 
 @dataclass(frozen=True)
@@ -183,20 +197,36 @@ def sharing(command: Callable[..., None]) -> Callable[..., None]:
 
 
 def loading(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command that reads folders, which may come from somebody else, the option --allow."""
-    hints = get_type_hints(command, include_extras=True)
+    """Give a command that reads a model, which may come from somebody else, the options --allow and --key."""
+    return _within(requiring, Parameter("key", Parameter.KEYWORD_ONLY, default=None, annotation=KeyOption))(
+        allowing_code(command)
+    )
 
-    @wraps(command)
-    def allowed(*, allow: Sequence[str], **given: Any) -> None:
-        with allowing(allow):
-            command(**given)
 
-    places = [
-        own.replace(
-            kind=Parameter.KEYWORD_ONLY, annotation=hints[name] if isinstance(own.annotation, str) else own.annotation
-        )
-        for name, own in signature(command).parameters.items()
-    ]  # fmt: skip
-    places.append(Parameter("allow", Parameter.KEYWORD_ONLY, default=[], annotation=AllowOption))
-    allowed.__signature__ = Signature(places)  # type: ignore[attr-defined]
-    return allowed
+def allowing_code(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command that reads a folder, which may come from somebody else, the option --allow."""
+    return _within(allowing, Parameter("allow", Parameter.KEYWORD_ONLY, default=[], annotation=AllowOption))(command)
+
+
+def _within(context: Callable[[Any], AbstractContextManager[None]], option: Parameter) -> Command:
+    """Give a command an option, and run it in the context that the option's value makes."""
+
+    def decorated(command: Callable[..., None]) -> Callable[..., None]:
+        hints = get_type_hints(command, include_extras=True)
+
+        @wraps(command)
+        def inside(**given: Any) -> None:
+            with context(given.pop(option.name)):
+                command(**given)
+
+        places = [
+            own.replace(
+                kind=Parameter.KEYWORD_ONLY,
+                annotation=hints[name] if isinstance(own.annotation, str) else own.annotation,
+            )
+            for name, own in signature(command).parameters.items()
+        ]
+        inside.__signature__ = Signature([*places, option])  # type: ignore[attr-defined]
+        return inside
+
+    return decorated

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from automtl.cli.app import app
+from automtl.cli.options import loading
 from automtl.errors import SettingsError
 from automtl.tables.durations import as_seconds
 
@@ -16,6 +17,7 @@ TOKEN = "AUTOMTL_TOKEN"
 
 
 @app.command("serve")
+@loading
 def serve_command(
     models: Annotated[
         list[str], typer.Argument(help="Run folders written by fit, each maybe as NAME=FOLDER.", show_default=False)

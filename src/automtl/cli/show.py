@@ -20,13 +20,21 @@ def show_findings(findings: tuple[Any, ...], shown: int = 5) -> None:
         typer.echo(f"the data checks have {counted}, 'automtl check' shows them", err=True)
 
 
-def save(out: Path | None, what: str, content: str | list[dict[str, Any]]) -> None:
-    """Write text, or plain values as JSON, to `out` and print its path; do nothing without `out`."""
+def save(out: Path | None, what: str, content: str | list[dict[str, Any]], *, quiet: bool = False) -> None:
+    """Write text, or plain values as JSON, to `out` and print its path unless `quiet`; do nothing without `out`."""
     from automtl.system.files import json_bytes, write_whole
 
     if out is not None:
         write_whole(out, content if isinstance(content, str) else json_bytes(content))
-        typer.echo(f"{what}: {out}")
+        if not quiet:
+            typer.echo(f"{what}: {out}")
+
+
+def show_json(values: Any) -> None:
+    """Print plain values as JSON, for programs."""
+    from automtl.system.files import json_bytes
+
+    typer.echo(json_bytes(values).decode().rstrip("\n"))
 
 
 def show_comparison(found: dict[str, Any]) -> list[str]:

@@ -9,8 +9,8 @@ from typing import Annotated
 import typer
 
 from automtl.cli.app import app
-from automtl.cli.options import Columns, JsonOption, Rows, TableArgument, TableOut, sharing
-from automtl.cli.show import save, show_table
+from automtl.cli.options import Columns, JsonFlag, JsonOption, Rows, TableArgument, TableOut, sharing
+from automtl.cli.show import save, show_json, show_table
 
 
 @app.command("describe")
@@ -51,18 +51,22 @@ def check_command(
     rows: Rows,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split and the sampled rows.")] = 0,
     out: JsonOption = None,
+    json: JsonFlag = False,
 ) -> None:
     """Look for what spoils a model: inputs that give the answer away, drift, duplicated rows, constant columns."""
     settings, tasks, roles, schema = rows.settings(), rows.tasks_of(table), rows.roles, rows.read_schema()
     from automtl.experiment import check_table
 
     found = check_table(table, tasks, roles=roles, schema=schema, settings=settings, seed=seed)
-    if found:
+    values = [finding.to_dict() for finding in found]
+    if json:
+        show_json(values)
+    elif found:
         lines = [[f.column, f.level, f.check, f.evidence, f.remedy] for f in found]
         show_table(f"{len(found)} findings", ["column", "level", "check", "evidence", "what to do"], lines, "left")
     else:
         typer.echo("nothing found")
-    save(out, "findings", [finding.to_dict() for finding in found])
+    save(out, "findings", values, quiet=json)
 
 
 @app.command("synthesize")

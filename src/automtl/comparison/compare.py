@@ -24,6 +24,7 @@ from automtl.config import Settings
 from automtl.errors import SettingsError, suggestion
 from automtl.experiment.fit import check_settings
 from automtl.experiment.inputs import distinct_presets
+from automtl.experiment.provenance import describe_making, describe_table
 from automtl.experiment.source import FolderSource, Source, open_source, tell_source
 from automtl.models.registry import EVERY_MODEL
 from automtl.report.folder import attempted, comparison_report
@@ -137,7 +138,7 @@ def run_comparison(
         findings = rows.findings(settings.split_seed)
         callback(Findings(findings))
         results = _results(context, candidates, base, plan, settings, callback)
-        yield Comparison(base, rows.schema, _header(source, rows, plan, findings), results, store)
+        yield Comparison(base, rows.schema, _header(source, rows, plan, findings, base), results, store)
 
 
 def resolve_models(names: Sequence[str]) -> tuple[str, ...]:
@@ -185,10 +186,12 @@ def _identity(context: WorkerContext, settings: Settings) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _header(source: Any, rows: Source, plan: Plan, findings: Sequence[Finding]) -> dict[str, Any]:
+def _header(source: Any, rows: Source, plan: Plan, findings: Sequence[Finding], settings: Settings) -> dict[str, Any]:
     name = Path(source).name if isinstance(source, str | Path) else "data frame"
     return {
-        "format": COMPARISON.format, "automtl": __version__, "table": {"name": name, "rows": rows.num_rows},
+        "format": COMPARISON.format, "automtl": __version__, "made": describe_making(),
+        "table": describe_table(source, rows) | {"name": name, "rows": rows.num_rows},
+        "settings": settings.to_dict(),
         "fields": field_lines(rows.schema.to_dict()), "findings": [finding.to_dict() for finding in findings],
         "seeds": list(plan.seeds), "trials": plan.trials,
     }  # fmt: skip

@@ -20,7 +20,7 @@ from automtl.errors import SettingsError
 from automtl.experiment.experiment import Experiment
 from automtl.experiment.inputs import EncodedSource, is_self_trained
 from automtl.experiment.label_delays import Curve, freshness_curve, has_histories
-from automtl.experiment.recorded import describe_table
+from automtl.experiment.provenance import describe_making, describe_table
 from automtl.experiment.source import Source, TableSource, open_source, tell_source
 from automtl.experiment.unfinished import identity, recorded, was_done, was_stopped
 from automtl.experiment.waterfall import library_steps, waterfall
@@ -125,8 +125,8 @@ def fit_table(
         encoded = EncodedSource(rows, loader, callback=trackers.callback)
         with ending(given):
             run = _run(Experiment(encoded, settings, seed, trackers.callback))
-        run.settings["table"] = describe_table(source, rows.digest)
-        run.metrics["ended_early"] = given.passed
+        run.settings["table"] = describe_table(source, rows)
+        run.metrics.update(ended_early=given.passed, made=describe_making())
         _add_table(run, rows, callback)
         run.metrics["findings"] = [finding.to_dict() for finding in findings]
         run.metrics["seconds"]["total"] = earlier + time.perf_counter() - start

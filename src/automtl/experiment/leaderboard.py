@@ -9,7 +9,9 @@ from typing import Any
 
 from automtl.errors import FileError
 from automtl.predictor import read_part
+from automtl.system.manifest import MODEL
 from automtl.system.progress import Event
+from automtl.system.signature import is_required
 
 Row = Mapping[str, Any]
 
@@ -25,6 +27,8 @@ def read_leaderboard(folder: Path | str) -> list[dict[str, Any]]:
     """Read the leaderboard of a run folder, best first. Raises FileError where the fit wrote none."""
     if not Path(folder).is_dir():
         raise FileError(f"run '{folder}' does not exist; check the path")
+    if is_required():
+        MODEL.verify(Path(folder))
     found: list[dict[str, Any]] | None = read_part(folder, "history").get("leaderboard")
     if not found:
         raise FileError(f"run '{folder}' has no leaderboard: an earlier version of automtl wrote it; fit again")

@@ -20,11 +20,6 @@ from automtl.tables.schema import Schema
 from automtl.training.settings import TrainingSettings
 
 
-def describe_table(source: Any, digest: str) -> dict[str, str | None]:
-    """Return what a fit records of its table: where it is, if it is in files, and the digest of its content."""
-    return {"path": str(Path(source).absolute()) if isinstance(source, str | Path) else None, "digest": digest}
-
-
 @dataclass(frozen=True)
 class RecordedFit:
     """The settings and seed of a fit, and its table: where it was (`path`) and a digest of its content."""

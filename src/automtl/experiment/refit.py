@@ -20,7 +20,8 @@ from automtl.experiment.acceptance import Acceptance, base_logits, judge, record
 from automtl.experiment.fit import Run
 from automtl.experiment.inputs import EncodedSource
 from automtl.experiment.library import TRAINING, Library, TrainedModel
-from automtl.experiment.recorded import RecordedFit, describe_table
+from automtl.experiment.provenance import describe_making, describe_table
+from automtl.experiment.recorded import RecordedFit
 from automtl.experiment.source import TableSource, open_source
 from automtl.experiment.warm_start import start_from
 from automtl.experiment.waterfall import waterfall
@@ -33,6 +34,7 @@ from automtl.system.files import json_bytes, read_json, write_whole
 from automtl.system.manifest import MANIFEST, MODEL
 from automtl.system.memory import keep_freed_memory, peak_memory_bytes
 from automtl.system.progress import Callback, Notice, ignore
+from automtl.system.signature import is_signed
 from automtl.system.trust import names_of_folder
 from automtl.tables.columns import ColumnRoles
 from automtl.tables.quality import Findings
@@ -88,9 +90,9 @@ def refit_model(
         with names_of_folder():  # settings and models of the run are data, too
             run, acceptance = refitting.run()
     taken = acceptance.accepted or not if_better
-    lineage = refitting.lineage() | {"table": describe_table(source, rows.digest), "taken": taken}
+    lineage = refitting.lineage() | {"table": describe_table(source, rows), "taken": taken}
     run.settings["table"] = lineage["table"]
-    run.metrics["ended_early"] = deadline.passed
+    run.metrics.update(ended_early=deadline.passed, made=describe_making())
     run.metrics["seconds"]["total"] = time.perf_counter() - start
     if not taken:
         note_refusal(folder, [*refused, lineage | {"comparison": acceptance.to_dict()}], callback)
@@ -241,8 +243,11 @@ def read_refusals(folder: Path) -> list[dict[str, Any]]:
 def note_refusal(folder: Path, refused: list[dict[str, Any]], callback: Callback) -> None:
     """Write down the refitted models that were not taken, or tell that this cannot be done, as in a read-only folder.
 
-    The file is no part of the model, whose own files stay.
+    The file is no part of the model, whose own files stay; a signed folder holds nothing else.
     """
+    if is_signed(folder):
+        callback(Notice(f"that the refitted model was not taken is not written down, since '{folder}' is signed"))
+        return
     try:
         write_whole(folder / REFUSALS, json_bytes(refused))
     except FileError as error:

@@ -10,6 +10,8 @@ import numpy as np
 
 from automtl.features.vocabulary import FIRST, MISSING, Vocabulary
 
+MOST = 1 << 62  # rows or values that are counted
+
 
 @dataclass(frozen=True)
 class Counts:
@@ -87,5 +89,8 @@ class Coverage:
 
     @staticmethod
     def from_dict(values: Mapping[str, Mapping[str, Any]]) -> Coverage:
-        """Build the coverage that `to_dict` described."""
+        """Build the coverage that `to_dict` described. Raises ValueError for what is no count."""
+        for name, counts in values.items():
+            if any(type(count) is not int or not 0 <= count <= MOST for count in counts.values()):
+                raise ValueError(f"the counts of '{name}' are {counts}"[:200])
         return Coverage({name: Counts(**counts) for name, counts in values.items()})

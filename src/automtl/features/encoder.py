@@ -14,6 +14,7 @@ import torch
 from automtl.features.batch import Batch, Features
 from automtl.features.chunk import LISTS, ChunkColumns, Numbers, TableChunk, plain_numbers
 from automtl.features.coverage import Counts, Coverage
+from automtl.features.encoder_check import SavedParts, check_encoder
 from automtl.features.fitting import Fitted, fit_rows
 from automtl.features.frame import FrameRows
 from automtl.features.hash_table import gathered
@@ -298,7 +299,7 @@ class Encoder:
 
     @staticmethod
     def from_state(schema: Schema, values: dict[str, Any], arrays: dict[str, np.ndarray]) -> Encoder:
-        """Build the encoder that `to_state` described."""
+        """Build the encoder that `to_state` described. Raises FileError that names a part that does not fit."""
         scalers = {name: _scaler(entry) for name, entry in values["scalers"].items()}
         encodings = {}
         for i, entry in enumerate(values["target_encoding"]):
@@ -317,6 +318,7 @@ class Encoder:
             }
             histories = Histories.from_state(values["histories"], own)
             check_histories(histories, vocabularies)
+        check_encoder(SavedParts(schema, vocabularies, scalers, encodings, values["newest"]))
         return Encoder(schema, settings, vocabularies, scalers, encodings, values["newest"], histories)
 
 

@@ -71,6 +71,9 @@ class Vocabulary:
     @staticmethod
     def from_arrays(arrays: dict[str, np.ndarray], hashed: int = 0) -> Vocabulary:
         """Build the vocabulary that `to_arrays` described. Raises KeyError or ValueError for damaged arrays."""
+        for name, kind in (("values", np.int64), ("ends", np.int64), ("bytes", np.uint8)):
+            if name in arrays and (arrays[name].dtype != kind or arrays[name].ndim != 1):
+                raise ValueError(f"'{name}' of a vocabulary is {arrays[name].dtype} of shape {arrays[name].shape}")
         if "values" in arrays:
             return Vocabulary(pl.Series(arrays["values"], dtype=pl.Int64), hashed)
         ends, content = np.concatenate([np.zeros(1, np.int64), arrays["ends"]]), arrays["bytes"]

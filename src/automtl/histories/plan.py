@@ -14,7 +14,7 @@ from pydantic import TypeAdapter
 from pydantic.dataclasses import dataclass as checked_dataclass
 
 from automtl.tables.durations import LONGEST
-from automtl.tables.entries import CONFIG
+from automtl.tables.entries import CONFIG, Several
 
 Kind = Literal["rates", "recent", "gaps", "last", "session"]
 KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -95,8 +95,8 @@ class Outcomes:
 class KeyPlan:
     """A key, one field or a pair, and the kinds of statistics of its earlier events."""
 
-    key: Annotated[tuple[str, ...], Limit(min_length=1)]
-    kinds: tuple[Kind, ...]
+    key: Annotated[Several[str], Limit(min_length=1)]
+    kinds: Several[Kind]
 
 
 @checked_dataclass(frozen=True, config=CONFIG)
@@ -108,12 +108,12 @@ class Plan:
     there, and one that never ends has this length. `sequence`: the key, by its place, and the length of sequences.
     """
 
-    keys: tuple[KeyPlan, ...]
-    outcomes: tuple[Outcome, ...]
-    half_lives: tuple[Annotated[Duration, Limit(ge=1)], ...] = ()
+    keys: Several[KeyPlan]
+    outcomes: Several[Outcome]
+    half_lives: Several[Annotated[Duration, Limit(ge=1)]] = ()
     last: int = Limit(default=3, ge=0, le=100)
     session: Duration = 1800 * SECOND
-    smoothings: tuple[Annotated[Quantity, Limit(gt=0)], ...] = (20.0,)
+    smoothings: Several[Annotated[Quantity, Limit(gt=0)]] = (20.0,)
     frozen: bool = False
     sequence: tuple[Annotated[int, Limit(ge=0)], Annotated[int, Limit(ge=1, le=1000)]] | None = None
     horizon: int = Limit(default=365 * 86_400 * SECOND, ge=0, le=1 << 62)

@@ -17,7 +17,7 @@ class NetworkSettings:
     embedding_size: int = Limit(default=16, ge=1, le=8_192, description="Size of an embedding (D).")
     width: int = Limit(default=64, ge=1, le=65_536, description="Hidden units between layers of experts (H).")
     towers: tuple[Annotated[int, Limit(ge=1, le=65_536)], ...] = Limit(
-        default=(128, 64), description="Hidden units of each layer of a task's tower."
+        default=(128, 64), max_length=64, fail_fast=True, description="Hidden units of each layer of a task's tower."
     )
     dropout: float = Limit(default=0.2, ge=0, lt=1, description="Share of hidden units dropped in training.")
     members: int = Limit(

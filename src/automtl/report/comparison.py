@@ -8,7 +8,7 @@ from typing import Any
 from automtl.report.charts import gains, intervals, scatter
 from automtl.report.picture import Picture
 from automtl.report.run import architecture_picture, expert_table
-from automtl.report.text import Values, chosen_settings, mean_cost, used_metrics
+from automtl.report.text import Values, chosen_settings, made_lines, mean_cost, used_metrics
 from automtl.report.words import METRIC_NAMES, clean, main_metric, rounded, scaled, slug
 from automtl.training.metrics import METRICS
 
@@ -102,6 +102,7 @@ def comparison_page(found: Values) -> dict[str, Any]:
     return {
         "title": f"automtl: comparison on {found['table']['name']}",
         "found": found,
+        "made": made_lines(found["table"], found.get("made") or {}),
         "pictures": comparison_pictures(found),
         "results": _results(found),
         "metrics": [(task["name"], _metrics(found, task["name"])) for task in found["tasks"]],

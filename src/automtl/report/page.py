@@ -2,22 +2,35 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Mapping
+from contextvars import ContextVar
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from automtl.report import words
 from automtl.report.style import COLOURS
+from automtl.report.style_sheet import StyleSheet
+from automtl.system.content_policy import content_policy
 
 if TYPE_CHECKING:
     from jinja2 import Environment
 
+_sheet: ContextVar[StyleSheet] = ContextVar("sheet")  # of the page that is made
 FILTERS = ("amount", "percent", "reason", "rounded", "seconds", "signed", "size")  # functions that templates use
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:
-    """Fill a template of this package."""
-    return _environment().get_template(template).render(values, colours=COLOURS)
+    """Fill a template of this package. The page's policy allows its one style element and nothing else."""
+    sheet, mark = StyleSheet(), secrets.token_hex()  # which nobody can put into a name
+    token = _sheet.set(sheet)
+    try:
+        page = _environment().get_template(template).render(values, colours=COLOURS, mark=mark)
+    finally:
+        _sheet.reset(token)
+    page = page.replace(f"/*{mark}*/", f"\n{sheet.text()}", 1)
+    style = page.partition("<style>")[2].partition("</style>")[0]
+    return page.replace(mark, content_policy(style), 1)
 
 
 @cache
@@ -34,6 +47,6 @@ def _environment() -> Environment:
         trim_blocks=True, lstrip_blocks=True,
     )  # fmt: skip
     environment.filters |= {name: getattr(words, name) for name in FILTERS}
-    environment.filters["drawing"] = lambda picture: Markup(picture.inline())
+    environment.filters["drawing"] = lambda picture: Markup(picture.inline(_sheet.get()))
     environment.globals |= {"metric_names": words.METRIC_NAMES, "main_metric": words.main_metric}
     return environment

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from xml.etree import ElementTree
 
 from automtl.report.style import COLOURS
+from automtl.report.style_sheet import StyleSheet
 from automtl.report.words import clean
 
 if TYPE_CHECKING:
@@ -35,12 +36,18 @@ class Picture:
         """Return the text of an SVG file: light colours on a white ground."""
         return '<?xml version="1.0" encoding="UTF-8"?>\n' + _text(self._tree(transparent=False))
 
-    def inline(self) -> str:
-        """Return SVG for a page, with the colours and font of its style, and ids that are unique to the picture."""
+    def inline(self, sheet: StyleSheet) -> str:
+        """Return SVG for a page, with the colours and font of its style, and ids that are unique to the picture.
+
+        Styles become classes of the page's `sheet`.
+        """
         root = self._tree(transparent=True)
+        for parent in list(root.iter()):
+            for element in parent.findall(f"{{{SVG}}}style"):  # matplotlib's own, which the page's style has
+                parent.remove(element)
         for element in root.iter():
-            if "style" in element.attrib:
-                element.set("style", _with_variables(element.get("style", "")))
+            if (style := element.attrib.pop("style", None)) is not None:
+                element.set("class", sheet.class_of(_with_variables(style)))
             if LINK in element.attrib:
                 element.set("href", element.attrib.pop(LINK))
         return _text(root)

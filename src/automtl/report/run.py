@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from automtl.report.architecture import (
@@ -20,7 +21,7 @@ from automtl.report.architecture import (
 from automtl.report.charts import Line, Mark, band, heat, lines, square
 from automtl.report.leaderboard import cost_table, leaderboard_picture, quality_table, settings_of
 from automtl.report.picture import Picture
-from automtl.report.text import freshness_rows, history_rows, kept_lines, undefined, used_metrics
+from automtl.report.text import freshness_rows, history_rows, kept_lines, made_lines, undefined, used_metrics
 from automtl.report.waterfall import waterfall_pictures, waterfall_table
 from automtl.report.words import METRIC_NAMES, amount, clean, known, percent, rounded, slug
 
@@ -53,6 +54,12 @@ class RunValues:
     def name(self) -> str:
         """Name of the model that was fitted; of a folder without settings, of its first member."""
         return str(self.settings.get("model") or self.model["members"][0]["model"])
+
+    @property
+    def title(self) -> str:
+        """Name of the model, and of the table it was fitted on."""
+        path = (self.settings.get("table") or {}).get("path")
+        return f"{self.name} on {PurePath(path).name}" if path else self.name
 
     @property
     def architecture(self) -> Mapping[str, Any] | None:
@@ -272,7 +279,8 @@ def run_page(run: RunValues) -> dict[str, Any]:
     """Collect the pictures and tables for the template of a run."""
     metrics, found = run.metrics, run.architecture
     return {
-        "title": f"automtl: {run.name}",
+        "title": f"automtl: {run.title}",
+        "made": made_lines(run.settings.get("table") or {}, metrics.get("made") or {}),
         "run": run,
         "pictures": run_pictures(run),
         "trials": _trials(run),

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from pathlib import PurePath
 from statistics import fmean
 from typing import Any
 
 from automtl.report.words import METRIC_NAMES, clean, known, plain, reason, rounded, scaled, seconds, size
 from automtl.training.metrics import NEEDED
 
+DIGEST = 12  # characters of a digest that are shown
 Table = tuple[str, list[str], list[list[str]]]  # title, header, rows
 Values = Mapping[str, Any]
 
@@ -31,6 +33,26 @@ def gap_rows(gaps: Iterable[Values]) -> tuple[list[str], list[list[str]]]:
     """Return header and one row for each column that was known at fit and is unknown or missing now."""
     cells = [[gap["column"], gap["kind"], *(f"{gap[when]:.2%}" for when in ("now", "at_fit"))] for gap in gaps]
     return ["column", "values are", "now", "at fit"], cells
+
+
+def made_lines(table: Values, made: Values) -> list[str]:
+    """Say of which table and by what a result was made; nothing of folders that do not tell."""
+    lines = []
+    if table:
+        name = table.get("name") or (PurePath(table["path"]).name if table.get("path") else "a table in memory")
+        rows = table.get("rows")
+        count = sum(rows.values()) if isinstance(rows, Mapping) else rows
+        parts = [f"{count:,} rows"] if count else []
+        parts += [f"digest {str(table['digest'])[:DIGEST]}"] if table.get("digest") else []
+        lines.append(f"Table: {', '.join([clean(str(name)), *parts])}.")
+    if made:
+        threads = "1 thread" if made["threads"] == 1 else f"{made['threads']} threads"
+        lines.append(
+            f"Made on {made['date']} by automtl {made['automtl']} (torch {made['torch']}, Python {made['python']}) on "
+            f"{made['machine']}, {threads}."
+        )
+        lines += [f"Command: {made['command']}"] if made.get("command") else []
+    return lines
 
 
 def freshness_rows(curve: Iterable[Values]) -> tuple[list[str], list[list[str]]]:

@@ -203,11 +203,29 @@ def json_bytes(values: Any, *, compact: bool = False) -> bytes:
     return json.dumps(values, indent=None if compact else 1, default=str).encode()
 
 
+@contextmanager
+def reading(path: Path, remedy: str) -> Iterator[None]:
+    """Turn an OSError of the block into a FileError that names `path`, and ends with `remedy`."""
+    try:
+        yield
+    except OSError as error:
+        raise FileError(f"'{path}' cannot be read ({error}); {remedy}") from None
+
+
 def read_json(path: Path, remedy: str) -> Any:
     """Read a JSON file. Raises FileError, which ends with `remedy`."""
+    with reading(path, remedy):
+        content = path.read_bytes()
+    return parse_json(content, path, remedy)
+
+
+def parse_json(content: bytes, path: Path, remedy: str) -> Any:
+    """Read the content of a JSON file. Raises FileError, which ends with `remedy`."""
     try:
-        return json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+        return json.loads(content)
+    except RecursionError:
+        raise FileError(f"'{path}' cannot be read (it is nested too deeply); {remedy}") from None
+    except ValueError as error:
         raise FileError(f"'{path}' cannot be read ({error}); {remedy}") from None
 
 

@@ -13,7 +13,8 @@ from typing import Any
 
 from automtl._version import __version__
 from automtl.errors import FileError
-from automtl.system.files import json_bytes, left_aside, read_json, require_free, write_whole
+from automtl.system.files import json_bytes, left_aside, parse_json, reading, require_free, write_whole
+from automtl.system.signature import is_required, require_covered, require_signature, write_signature
 
 MANIFEST = "manifest.json"
 
@@ -23,13 +24,15 @@ class FolderKind:
     """One kind of folder, and how it differs from others.
 
     `format`: a change that older code cannot read raises it. `remedy`: the end of messages about a damaged folder.
-    `native`: its files can only be read on machines of the byte order that they were written on.
+    `native`: its files can only be read on machines of the byte order that they were written on. `signed`: where
+    signatures are asked for (automtl.system.signature), it must have one.
     """
 
     name: str
     format: int
     remedy: str
     native: bool = False
+    signed: bool = False
 
     @property
     def header(self) -> dict[str, Any]:
@@ -55,7 +58,11 @@ class FolderKind:
             raise FileError(f"{self.name} '{folder}' does not exist; {remedy}")
         if not path.is_file():
             raise FileError(f"'{folder}' has no {MANIFEST}; it is no {self.name}, or writing it was interrupted")
-        found = read_json(path, self.remedy)
+        with reading(path, self.remedy):
+            content = path.read_bytes()
+        if self.signed:
+            require_signature(folder, content)
+        found = parse_json(content, path, self.remedy)
         if not isinstance(found, dict) or found.get("kind") != self.name:
             raise FileError(f"'{folder}' is {_described(found)}; expected a {self.name}")
         if found.get("format") != self.format:
@@ -74,9 +81,16 @@ class FolderKind:
         listed = found.get("files")
         if not isinstance(listed, dict) or not listed.keys() >= set(required) or not all(map(_inside, listed)):
             raise FileError(f"'{folder / MANIFEST}' is damaged (its list of files); {self.remedy}")
+        if self.signed and is_required():
+            require_covered(folder, {MANIFEST, *listed})
         for name, expected in listed.items():
             self._verify_file(folder / name, expected)
         return found
+
+    def sign(self, folder: Path, key: bytes) -> None:
+        """Sign a folder whose files fit its manifest. Raises FileError where they do not, or there are others."""
+        require_covered(folder, {MANIFEST, *self.verify(folder)["files"]})
+        write_signature(folder, MANIFEST, key)
 
     def _verify_file(self, path: Path, expected: str) -> None:
         if not path.is_file():
@@ -95,17 +109,17 @@ class FolderKind:
             raise FileError(f"'{folder}' holds no {self.name}, it is not overwritten; choose another --out")
 
 
-MODEL = FolderKind("saved model", 6, "fit again")
+MODEL = FolderKind("saved model", 6, "fit again", signed=True)
 PREPARED = FolderKind("prepared table", 3, "prepare the table again", native=True)
 ROWS = FolderKind("folder of encoded rows", 3, "prepare the table again", native=True)
-COMPARISON = FolderKind("comparison", 1, "compare again")
+COMPARISON = FolderKind("comparison", 1, "compare again", signed=True)
 UNFINISHED = FolderKind("unfinished fit", 1, "remove it and fit again", native=True)
 KINDS = (MODEL, PREPARED, ROWS, COMPARISON, UNFINISHED)
 
 
 def kind_of(folder: Path | str) -> str | None:
     """Return the name of a folder's kind, as its manifest says; None where it has none."""
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         found = json.loads((Path(folder) / MANIFEST).read_bytes())
         return found.get("kind") if isinstance(found, dict) else None
     return None

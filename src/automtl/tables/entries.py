@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
 
 from pydantic import ConfigDict, TypeAdapter, ValidationError
+from pydantic import Field as Limit
 
 from automtl.errors import SchemaError, brief
 
+Item = TypeVar("Item")
+Several = Annotated[tuple[Item, ...], Limit(fail_fast=True)]  # one error of many takes little memory
 CONFIG = ConfigDict(extra="forbid", allow_inf_nan=False)  # of all settings and schemas
 Entry = TypeVar("Entry")
 

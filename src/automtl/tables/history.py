@@ -12,9 +12,9 @@ from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.errors import SchemaError, brief, suggestion
 from automtl.tables.durations import Seconds, duration_text, entry_as_seconds
-from automtl.tables.entries import CONFIG, naming_entries, read_entry
+from automtl.tables.entries import CONFIG, Several, naming_entries, read_entry
 
-Key = tuple[str, ...]
+Key = Several[str]
 DOCS = "docs/histories.md"
 OTHERS = "*"  # in place of a name: all tasks and outcome columns that are not named
 
@@ -92,9 +92,9 @@ class History:
     3600.0
     """
 
-    keys: tuple[Annotated[Key, BeforeValidator(_names)], ...] | None = None
+    keys: Several[Annotated[Key, BeforeValidator(_names)]] | None = None
     label_delay: Delays = None
-    half_lives: Annotated[tuple[Seconds, ...], Limit(max_length=20)] | None = None
+    half_lives: Annotated[Several[Seconds], Limit(max_length=20)] | None = None
     last: int = Limit(default=3, ge=0, le=100)
     session: Seconds = 1800.0
     frozen: bool = False

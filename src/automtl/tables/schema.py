@@ -17,7 +17,8 @@ from pydantic.dataclasses import dataclass as settings_dataclass
 
 from automtl.errors import SchemaError, suggestion
 from automtl.system.plain import plain_values
-from automtl.tables.entries import CONFIG, read_entry
+from automtl.system.yaml_text import read_yaml
+from automtl.tables.entries import CONFIG, Several, read_entry
 from automtl.tables.history import History, read_history
 from automtl.tables.names import CONTROL
 
@@ -91,9 +92,9 @@ class Field:
     unit: Literal["s", "ms", "us", "ns"] | None = None
     zone: str | None = None
     format: str | None = None
-    parts: tuple[TimePart, ...] | None = None
+    parts: Several[TimePart] | None = None
     of: tuple[str, str] | None = None
-    text: tuple[Literal["strip", "lower"], ...] | None = None
+    text: Several[Literal["strip", "lower"]] | None = None
     min_count: int | None = Limit(default=None, ge=1, le=1_000_000_000_000)
     max_ids: int | None = Limit(default=None, ge=1, le=2_000_000_000)
     hashed_ids: int | None = Limit(default=None, ge=0, le=2_000_000_000)
@@ -142,7 +143,7 @@ class Task:
     clip: tuple[float, float] | None = None
     positive_weight: float | None = Limit(default=None, gt=0, le=1e6)
     negative_share: float | None = Limit(default=None, gt=0, le=1)
-    metrics: tuple[str, ...] | None = None
+    metrics: Several[str] | None = None
     after: str | None = None
 
     def __post_init__(self) -> None:
@@ -199,16 +200,16 @@ class Schema:
     ('click', 'buy')
     """
 
-    fields: tuple[Field, ...]
-    tasks: tuple[Task, ...]
+    fields: Several[Field]
+    tasks: Several[Task]
     weight: str | None = None
     group: str | None = None
     time: str | None = None
     split: str | None = None
-    target_encoding: tuple[tuple[str, ...], ...] = ()
-    funnel: tuple[str, ...] = ()
+    target_encoding: Several[Several[str]] = ()
+    funnel: Several[str] = ()
     negative_share: float | None = Limit(default=None, gt=0, le=1)
-    outcomes: tuple[str, ...] = ()
+    outcomes: Several[str] = ()
     history: Annotated[History | Literal[False] | None, BeforeValidator(read_history)] = None
 
     def __post_init__(self) -> None:
@@ -337,7 +338,7 @@ class Schema:
     def read(path: Path | str) -> Schema:
         """Read a schema file (YAML)."""
         try:
-            values = plain_values(Path(path).read_text(encoding="utf-8"), yaml.safe_load)
+            values = plain_values(Path(path).read_text(encoding="utf-8"), read_yaml)
         except FileNotFoundError:
             raise SchemaError(f"schema file '{path}' does not exist; write one with 'automtl describe --out'") from None
         except (ValueError, OSError) as error:

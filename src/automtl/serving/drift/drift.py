@@ -39,6 +39,7 @@ def drift(
     ignored: Collection[str] = (),
     history: str | None = None,
     allow: Collection[str] = (),
+    key: Path | str | None = None,
     callback: Callback = ignore,
 ) -> dict[str, Any]:
     """Compare a table of files with the validation and test rows of a saved model's fit, in plain values.
@@ -46,8 +47,8 @@ def drift(
     `drift` lists what changed by more than the settings allow and by more than chance; it is empty where nothing did.
     `fields`: shares of missing and unknown values; `columns`: the population stability index of each column; `tasks`:
     that of the scores and, where the table has labels, their rate, calibration and AUC. `ignored`: columns and tasks
-    that are compared, but count as no drift; `history`: a log, see `Predictor.predict`. Raises FileError for a model
-    that was saved without a profile.
+    that are compared, but count as no drift; `history`: a log, see `Predictor.predict`; `allow`, `key`: see
+    `Predictor.load`. Raises FileError for a model that was saved without a profile.
 
     >>> log = automtl.synthetic_log(rows=1000, seed=0)
     >>> log[:500].write_parquet("tomorrow.parquet")
@@ -56,7 +57,7 @@ def drift(
     >>> automtl.drift("runs/watched", "tomorrow.parquet")["drift"]
     []
     """
-    predictor, files = Predictor.load(model, allow=allow), TableFiles.open(source)
+    predictor, files = Predictor.load(model, allow=allow, key=key), TableFiles.open(source)
     if predictor.profile is None:
         raise FileError(f"'{model}' was saved without the profile of its rows; fit again to watch it for drift")
     _check_ignored(predictor, ignored)

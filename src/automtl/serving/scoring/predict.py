@@ -81,6 +81,7 @@ def predict_table(
     allow_unknown: bool = False,
     overwrite: bool = False,
     allow: Collection[str] = (),
+    key: Path | str | None = None,
     callback: Callback = ignore,
 ) -> int:
     """Score a table of files, piece by piece, and write `keep` columns and scores; returns the number of rows.
@@ -88,10 +89,9 @@ def predict_table(
     The scores are those of `Predictor.predict`, bit by bit, in the table's order. `out`: a file, whose ending says its
     form; a folder, if it is one or ends with '/', which gets a file of `format` for each piece; '-': standard output,
     as CSV or, by `format`, lines of JSON. `prefix`: before the names of scores; `history`: a log, see `predict`;
-    `allow`: packages of a model's own code, see `Predictor.load`. `rows_per_piece` bounds the memory; it is rounded up
-    to batches. A hidden folder beside `out` keeps what is done: if the call is stopped, the same call goes on from
-    there. `out` appears whole or not at all. Raises FileError if it exists, unless `overwrite` is set, or if another
-    process writes it.
+    `allow`, `key`: see `Predictor.load`. `rows_per_piece` bounds the memory; it is rounded up to batches. A hidden
+    folder beside `out` keeps what is done: if the call is stopped, the same call goes on from there. `out` appears
+    whole or not at all. Raises FileError if it exists, unless `overwrite` is set, or if another process writes it.
 
     >>> log = automtl.synthetic_log(rows=500, seed=0)
     >>> log.write_parquet("log.parquet")
@@ -103,7 +103,7 @@ def predict_table(
     ['user_id', 'item_id', 'click']
     """
     target = Target.of(str(out), format, overwrite)
-    predictor, files = Predictor.load(model, precision, allow=allow), TableFiles.open(source)
+    predictor, files = Predictor.load(model, precision, allow=allow, key=key), TableFiles.open(source)
     names = [f"{prefix}{name}" for name in predictor.score_names]
     kept = KeptColumns.of_source(keep, files, names)
     check_writable(target.kind, kept.types)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterator, Sequence
+from contextvars import copy_context
 from pathlib import Path
 
 from automtl.errors import SettingsError, suggestion
@@ -36,7 +37,11 @@ class Models:
     """The models of a server. Loading happens in a thread; a model that cannot be loaded leaves the earlier one."""
 
     def __init__(self, folders: dict[str, Path], settings: ServerSettings) -> None:
-        """Load all models. Raises FileError for a folder that cannot be loaded."""
+        """Load all models. Raises FileError for a folder that cannot be loaded.
+
+        What folders may import, and whether they must be signed, is for all later loads as it is now.
+        """
+        self._context = copy_context()
         self.folders, self.settings, self.closing = folders, settings, False
         self._loading = asyncio.Lock()
         loaded = {name: self._loaded(name) for name in folders}
@@ -45,7 +50,8 @@ class Models:
     def _loaded(self, name: str) -> Loaded:
         events = self.settings.events
         where = None if events is None else f"{events.rstrip('/')}/{name}"
-        return Loaded.from_folder(self.folders[name], where, self.settings.label_wait_s)
+        context = self._context.copy()  # that of another thread knows nothing of it
+        return context.run(Loaded.from_folder, self.folders[name], where, self.settings.label_wait_s)
 
     def __iter__(self) -> Iterator[ServedModel]:
         return iter(list(self._served.values()))

@@ -13,6 +13,7 @@ from fastapi.openapi.utils import get_openapi
 from automtl.serving.server.models import Models
 from automtl.serving.server.served import ServedModel
 from automtl.serving.server.tensors import NUMBERS
+from automtl.system.content_policy import content_policy
 
 PREDICT, INFER = "/models/{name}/predict", "/v2/models/{name}/infer"
 INFER_VERSION = "/v2/models/{name}/versions/{version}/infer"
@@ -26,6 +27,7 @@ STATUSES = {
     "504": "The rows were not scored in time.",
 }  # fmt: skip
 STYLE = "body{font:15px/1.5 sans-serif;max-width:60em;margin:2em auto;padding:0 1em}pre{background:#f4f4f4;padding:1em;overflow:auto}td,th{text-align:left;padding:.1em 1em .1em 0}"  # noqa: E501
+HEADERS = {"Content-Security-Policy": content_policy(STYLE), "X-Content-Type-Options": "nosniff"}
 
 
 def openapi_of(app: FastAPI, models: Models) -> dict[str, Any]:
@@ -133,7 +135,9 @@ def openapi_router(app: FastAPI, models: Models) -> APIRouter:
 
     @router.get("/docs")
     async def page() -> Response:
-        return Response("".join(_page(openapi_of(app, models), models)), media_type="text/html; charset=utf-8")
+        return Response(
+            "".join(_page(openapi_of(app, models), models)), media_type="text/html; charset=utf-8", headers=HEADERS
+        )
 
     return router
 

@@ -20,6 +20,7 @@ from automtl.serving.server.scoring import Row, Scored, UnknownIds, score
 from automtl.serving.server.settings import ServerSettings
 from automtl.serving.server.tally import Tally
 from automtl.system.manifest import MANIFEST
+from automtl.system.signature import SIGNATURE, is_signed
 
 WARM_ROWS = 4096  # that are encoded when a model is loaded, so that first requests are as quick as later ones
 log = logging.getLogger("automtl.server")
@@ -67,9 +68,15 @@ class Loaded:
 
 
 def version_of(folder: Path) -> str:
-    """Return a digest of a saved model's content: of its manifest, which has the checksums of all files."""
+    """Return a digest of a saved model's content: of its manifest, which has the checksums of all files, and signature.
+
+    So a new model that is signed after it was found and refused is loaded then.
+    """
     try:
-        return hashlib.sha256((folder / MANIFEST).read_bytes()).hexdigest()[:12]
+        content = (folder / MANIFEST).read_bytes()
+        if is_signed(folder):
+            content += (folder / SIGNATURE).read_bytes()
+        return hashlib.sha256(content).hexdigest()[:12]
     except OSError:
         return ""  # loading says what is wrong
 

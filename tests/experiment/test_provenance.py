@@ -1,0 +1,52 @@
+"""A result says of what and by what it was made."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from automtl._version import __version__
+from automtl.config import Settings
+from automtl.experiment.provenance import describe_making, describe_table
+from automtl.experiment.source import open_source
+from automtl.report.text import made_lines
+from automtl.tables.columns import ColumnRoles
+
+
+def test_a_table_is_named_with_its_rows_and_digest(log: pl.DataFrame, tmp_path: Path) -> None:
+    path = tmp_path / "log.parquet"
+    log.write_parquet(path)
+    found = []
+    for source in (path, log):
+        rows, _ = open_source(source, ["click"], ColumnRoles(), None, Settings(), 0, identify=True)
+        found.append(describe_table(source, rows))
+    assert found[0]["path"] == str(path) and found[1]["path"] is None
+    assert found[0]["rows"] == found[1]["rows"] == log.height
+    assert found[0]["digest"]
+
+
+def test_a_command_is_named_but_no_program_of_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/opt/bin/automtl", "fit", "my log.csv"])
+    made = describe_making()
+    assert made["command"] == "automtl fit 'my log.csv'" and made["automtl"] == __version__
+    monkeypatch.setattr(sys, "argv", ["/home/me/secret.py", "key"])
+    assert describe_making()["command"] is None
+
+
+def test_the_report_says_so() -> None:
+    made = {
+        "date": "2026-01-02 03:04 UTC", "command": "automtl fit a.csv", "automtl": "0.1.0", "torch": "2.13.0",
+        "python": "3.11.7", "machine": "Linux x86_64, 2 cores", "threads": 1,
+    }  # fmt: skip
+    lines = made_lines({"path": "/data/a.csv", "rows": 12345, "digest": "0123456789abcdef"}, made)
+    assert lines == [
+        "Table: a.csv, 12,345 rows, digest 0123456789ab.",
+        "Made on 2026-01-02 03:04 UTC by automtl 0.1.0 (torch 2.13.0, Python 3.11.7) on Linux x86_64, 2 cores, "
+        "1 thread.",
+        "Command: automtl fit a.csv",
+    ]
+    assert made_lines({"name": "data frame", "rows": {"train": 5, "test": 2}}, {})[0] == "Table: data frame, 7 rows."
+    assert made_lines({}, {}) == []
