@@ -170,8 +170,8 @@ def _lines(path: Path) -> pl.LazyFrame:
 
 def _read_lines(path: Path) -> Generator[str, None, None]:
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rb") as file:
-        yield from io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="\n")
+    with opener(path, "rb") as file, io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="\n") as lines:
+        yield from lines
 
 
 def _short(text: str, length: int = 80) -> str:
