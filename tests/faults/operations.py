@@ -85,7 +85,9 @@ def inline_pool() -> None:
     from automtl.comparison import compare, process_pool
 
     class Inline:
-        def __init__(self, count: int, work: Callable[..., object], start: Callable[..., None], *given: object) -> None:
+        def __init__(
+            self, count: int, work: Callable[..., object], start: Callable[..., None], *given: object, hang_after: float
+        ) -> None:
             start(*given)
             self.work, self.count, self.running = work, count, list[object]()
 

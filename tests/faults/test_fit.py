@@ -118,6 +118,27 @@ def test_what_is_no_unfinished_fit_is_not_touched(log: pl.DataFrame, tmp_path: P
     assert (folder / "mine.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("earlier", [False, True])
+def test_a_fit_that_is_killed_when_all_is_done_is_done(
+    earlier: bool, log: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    quick, named = make_settings({"model": "mmoe", "presets": [], "training": {"epochs": 1}}), {"overwrite": earlier}
+    if earlier:
+        fit_table(log, ["click"], roles=ROLES, settings=quick, seed=2, out=tmp_path / "run")
+    with monkeypatch.context() as patched:
+        patched.setattr("automtl.experiment.unfinished.remove_at_once", lambda folder: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            fitted(log, tmp_path / "run", quick, **named)
+    there, told = weights(tmp_path / "run"), list[Event]()
+    assert unfinished_folder(tmp_path / "run").is_dir()
+    again = fitted(log, tmp_path / "run", quick, callback=told.append, **named)
+    assert weights(tmp_path / "run") == there and again.metrics["seed"] == 1
+    assert [str(one) for one in told] == [str(Notice("this fit was stopped when all was done"))]
+    assert not unfinished_folder(tmp_path / "run").exists()
+    with pytest.raises(FileError, match="exists and is not empty"):
+        fitted(log, tmp_path / "run", quick)
+
+
 def test_two_processes_do_not_work_on_one_run(log: pl.DataFrame, tmp_path: Path) -> None:
     def meanwhile(event: Event) -> None:
         if isinstance(event, Progress):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,11 +15,13 @@ import pytest
 
 from automtl.errors import FileError
 from automtl.system.files import (
+    changing,
     folder_written_whole,
     left_aside,
     locked,
     move_whole,
     read_json,
+    remove_at_once,
     remove_unfinished,
     write_whole,
     written_whole,
@@ -110,6 +113,35 @@ def test_what_a_killed_process_was_writing_has_not_the_name_and_can_be_removed(t
     assert not target.exists() and len(list(tmp_path.iterdir())) == 1
     remove_unfinished(tmp_path)
     assert not list(tmp_path.iterdir())
+
+
+def test_what_a_killed_process_was_writing_goes_when_the_same_is_written_again(tmp_path: Path) -> None:
+    target = tmp_path / "target"
+    subprocess.run([sys.executable, "-c", KILLED, str(target)], check=False)
+    (tmp_path / ".target.00000000-1-00000000.part").mkdir()  # of another machine, where it may be at work
+    with folder_written_whole(target) as mine:
+        fill(mine, "whole")
+        with folder_written_whole(target, overwrite=True) as other:
+            names = {mine.name, other.name, ".target.00000000-1-00000000.part"}
+            assert {path.name for path in tmp_path.glob("*.part")} == names
+            fill(other, "other")
+        shutil.rmtree(target)
+    assert content(target) == "whole"
+
+
+def test_a_folder_is_removed_in_one_moment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "target").mkdir()
+    monkeypatch.setattr("automtl.system.files.shutil.rmtree", lambda path, **_: None)
+    remove_at_once(tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the system does not lock folders")
+def test_a_folder_is_changed_by_one_at_a_time(tmp_path: Path) -> None:
+    with changing(tmp_path), pytest.raises(FileError, match="another process changes"), changing(tmp_path):
+        pass
+    with changing(tmp_path), changing(tmp_path / "nowhere"):
+        assert not list(tmp_path.iterdir())
 
 
 def test_an_overwrite_that_was_killed_between_its_renames_says_where_the_earlier_folder_is(tmp_path: Path) -> None:

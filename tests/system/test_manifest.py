@@ -94,3 +94,13 @@ def test_what_is_no_folder_of_the_kind_is_told_and_never_overwritten(kind: Folde
         assert kind_of(tmp_path) not in [one.name for one in KINDS]
     with pytest.raises(FileError, match="not empty"):
         kind.require_free(tmp_path, overwrite=False)
+
+
+@pytest.mark.parametrize("kind", KINDS[:1])
+def test_a_file_without_permission_is_named(kind: FolderKind, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(path: Path) -> str:
+        raise PermissionError(13, "Permission denied", str(path))
+
+    monkeypatch.setattr("automtl.system.manifest.checksum", refused)
+    with pytest.raises(FileError, match=r"rows.bin' cannot be read: Permission denied; see to its permission"):
+        kind.verify(folder)

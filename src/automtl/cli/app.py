@@ -49,6 +49,12 @@ def main() -> None:
             raise
         typer.echo(f"error: {OUT_OF_MEMORY} ({' '.join(str(error).split())[:200]})", err=True)
         sys.exit(2)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        said = f"'{error.filename}' cannot be read or written: {error.strerror}; see to it, then try again"
+        typer.echo(f"error: {said}", err=True)
+        sys.exit(2)
     except KeyboardInterrupt:
         typer.echo("stopped; nothing was written", err=True)
         sys.exit(130)

@@ -22,10 +22,10 @@ from automtl.experiment.inputs import EncodedSource, is_self_trained
 from automtl.experiment.label_delays import Curve, freshness_curve, has_histories
 from automtl.experiment.provenance import describe_making, describe_table
 from automtl.experiment.source import Source, TableSource, open_source, tell_source
-from automtl.experiment.unfinished import identity, recorded
+from automtl.experiment.unfinished import identity, recorded, was_done, was_stopped
 from automtl.experiment.waterfall import library_steps, waterfall
 from automtl.models.registry import EVERY_MODEL, MODELS, check_model
-from automtl.predictor import Predictor
+from automtl.predictor import Predictor, read_part
 from automtl.report.card_pages import CARD, card_markdown
 from automtl.report.folder import attempted, run_report
 from automtl.report.run import RunValues
@@ -96,10 +96,14 @@ def fit_table(
     """
     settings, start = settings or Settings(), time.perf_counter()
     check_settings(settings)
-    if out is not None:
+    if out is not None and not was_stopped(Path(out)):
         MODEL.require_free(Path(out), overwrite)
     roles = roles or ColumnRoles()
     rows, settings = open_source(source, tasks, roles, schema, settings, seed, identify=out is not None)
+    if out is not None:
+        if was_done(Path(out), identity(settings, seed, rows.schema, rows.digest)):
+            return _read(Path(out), callback)
+        MODEL.require_free(Path(out), overwrite)
     tell_source(callback, rows, roles, schema)
     schema = rows.schema
     for model in {settings.model, settings.reference}:
@@ -129,6 +133,15 @@ def fit_table(
         found = run.predictor.spec.architecture
         trackers.finish(run.metrics, None if found is None else found.draw(schema.task_names))
         return run if out is None else run.save(out, overwrite=overwrite)
+
+
+def _read(folder: Path, callback: Callback) -> Run:
+    """Read the run of this very fit in a folder."""
+    callback(Notice("this fit was stopped when all was done"))
+    metrics, history, curves, settings = (
+        read_part(folder, name) for name in ("metrics", "history", "curves", "settings")
+    )
+    return Run(Predictor.load(folder), metrics, history, curves, settings, folder)
 
 
 def _record(

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import platform
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,9 +14,9 @@ import torch
 from automtl._version import __version__
 from automtl.config import Settings
 from automtl.errors import FileError
-from automtl.system.files import json_bytes, locked, remove_unfinished
+from automtl.system.files import json_bytes, locked, remove_at_once, remove_unfinished
 from automtl.system.journal import Journal, recording
-from automtl.system.manifest import UNFINISHED
+from automtl.system.manifest import MANIFEST, MODEL, UNFINISHED, checksum
 from automtl.system.progress import Callback, Notice
 from automtl.tables.schema import Schema
 
@@ -63,7 +62,7 @@ def recorded(
     if folder.exists() and not UNFINISHED.matches(folder) and any(one.name != ".lock" for one in folder.iterdir()):
         raise FileError(f"'{folder}', where the states of the fit would lie, holds something else; move it away")
     with locked(folder):
-        _open(folder, what, overwrite)
+        _open(folder, what, out, overwrite)
         journal = Journal(folder, seconds, suspended)
         if journal.finished:
             callback(Notice(f"going on with the fit that was stopped: {journal.finished} of its steps are done"))
@@ -71,13 +70,36 @@ def recorded(
             yield journal
         for note in journal.notes:
             callback(Notice(note))
-        for path in folder.iterdir():
-            if path.name != ".lock":
-                path.unlink()
-    shutil.rmtree(folder, ignore_errors=True)
+    remove_at_once(folder)
 
 
-def _open(folder: Path, what: Mapping[str, Any], overwrite: bool) -> None:
+def was_stopped(out: Path) -> bool:
+    """Tell whether there are states of a fit into `out`."""
+    return UNFINISHED.matches(unfinished_folder(out))
+
+
+def was_done(out: Path, what: Mapping[str, Any]) -> bool:
+    """Tell whether the fit of this identity was killed when its result was written; its states are removed then.
+
+    The states say what was at `out` when the fit began: where that is another result now, it is the fit's own.
+    """
+    folder = unfinished_folder(out)
+    if not (was_stopped(out) and MODEL.matches(out)):
+        return False
+    with locked(folder):
+        there = UNFINISHED.read(folder)
+        done = there["identity"] == what and "replaces" in there and there["replaces"] != _present(out)
+    if done:
+        remove_at_once(folder)
+    return done
+
+
+def _present(out: Path) -> str | None:
+    """Return the checksum of the manifest of the run in a folder; None where there is none."""
+    return checksum(out / MANIFEST) if MODEL.matches(out) else None
+
+
+def _open(folder: Path, what: Mapping[str, Any], out: Path, overwrite: bool) -> None:
     """Check that the states in a folder are of this fit, or empty the folder for it."""
     there = UNFINISHED.read(folder)["identity"] if UNFINISHED.matches(folder) else None
     if there == what:
@@ -93,7 +115,7 @@ def _open(folder: Path, what: Mapping[str, Any], overwrite: bool) -> None:
     for path in folder.iterdir():
         if path.name != ".lock":
             path.unlink()
-    UNFINISHED.write(folder, {"identity": dict(what)})
+    UNFINISHED.write(folder, {"identity": dict(what), "replaces": _present(out)})
 
 
 def _flat(values: Mapping[str, Any], within: str = "") -> Iterator[tuple[str, Any]]:

@@ -10,6 +10,7 @@ from automtl.errors import SettingsError
 from automtl.features.encoding_update import with_later_rows
 from automtl.histories.state import Taken
 from automtl.predictor import Predictor, rewrite_encoder
+from automtl.system.files import changing
 from automtl.tables.table import read_table
 
 
@@ -18,8 +19,9 @@ def update_model(folder: Path | str, log: Any, *, out: Path | str | None = None)
 
     Events older than the newest one known are late, and events of that very time that are known already are repeated:
     both are left out and counted in the result. A model without histories but with target encodings takes all rows into
-    these: it keeps no rows, so that rows given twice count twice. The folder changes completely or not at all. Raises
-    SettingsError for a model without either, or whose histories end with the training rows.
+    these: it keeps no rows, so that rows given twice count twice. The folder changes completely or not at all, by
+    one process at a time. Raises SettingsError for a model without either, or whose histories end with the training
+    rows.
 
     >>> log = automtl.synthetic_log(rows=500, seed=0).with_row_index("moment")
     >>> quick = {"model": "mmoe", "presets": [], "training": {"epochs": 1}, "encoder": {"prune_histories": False}}
@@ -29,6 +31,11 @@ def update_model(folder: Path | str, log: Any, *, out: Path | str | None = None)
     >>> automtl.update_model("runs/timed", log[400:]).events
     100
     """
+    with changing(Path(folder)):
+        return _updated(Path(folder), log, Path(out or folder))
+
+
+def _updated(folder: Path, log: Any, out: Path) -> Taken:
     encoder = Predictor.load(folder).encoder
     histories, keys = encoder.histories, tuple(encoder.target_encodings)
     if histories is not None and not histories.plan.frozen:
@@ -45,5 +52,5 @@ def update_model(folder: Path | str, log: Any, *, out: Path | str | None = None)
         raise SettingsError(
             f"the model in '{folder}' {why}, which nothing later changes; 'automtl refit' trains it on new rows"
         )
-    rewrite_encoder(Path(folder), updated, Path(out or folder))
+    rewrite_encoder(folder, updated, out)
     return taken

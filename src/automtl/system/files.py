@@ -20,6 +20,11 @@ from filelock import FileLock, Timeout
 
 from automtl.errors import FileError
 
+try:
+    import fcntl
+except ImportError:  # of Windows
+    fcntl = None  # type: ignore[assignment]
+
 LOCK = ".lock"  # in a folder that one process works in at a time
 SYNC_BYTES = 32 * 2**20
 _HOST = hashlib.sha256(platform.node().encode()).hexdigest()[:8]  # numbers of processes are those of one machine
@@ -135,6 +140,43 @@ def remove_unfinished(folder: Path) -> None:
     """Remove what killed processes were writing in a folder that only this process works in."""
     for part in folder.glob(".*.part"):
         shutil.rmtree(part) if part.is_dir() else part.unlink()
+
+
+def remove_at_once(folder: Path) -> None:
+    """Remove a folder under its name in one moment, so that no process that is killed leaves a part of it there."""
+    aside = _unfinished(folder)
+    try:
+        folder.rename(aside)
+    except OSError:  # where another process has a file of it open, on some systems
+        aside = folder
+    shutil.rmtree(aside, ignore_errors=True)
+    _own.discard(aside.name)
+
+
+@contextmanager
+def changing(folder: Path) -> Iterator[None]:
+    """Let no other process that asks change what a folder holds during the block; nothing is written for it.
+
+    Where the system cannot lock folders, it does nothing. Raises FileError where another process changes it.
+    """
+    if fcntl is None:
+        yield
+        return
+    try:
+        handle = os.open(folder, os.O_RDONLY)
+    except OSError:  # which whoever reads it will say
+        yield
+        return
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise FileError(f"another process changes '{folder}'; wait for its end") from None
+        except OSError:  # of a file system without locks of folders
+            pass
+        yield
+    finally:
+        os.close(handle)
 
 
 @contextmanager

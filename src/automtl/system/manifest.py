@@ -95,7 +95,11 @@ class FolderKind:
     def _verify_file(self, path: Path, expected: str) -> None:
         if not path.is_file():
             raise FileError(f"'{path}' is missing; restore it or {self.remedy}")
-        if checksum(path) != expected:
+        try:
+            found = checksum(path)
+        except OSError as error:
+            raise FileError(f"'{path}' cannot be read: {error.strerror or error}; see to its permission") from None
+        if found != expected:
             raise FileError(f"'{path}' was changed or damaged (checksum differs); restore it or {self.remedy}")
 
     def require_free(self, folder: Path, overwrite: bool) -> None:

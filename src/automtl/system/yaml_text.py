@@ -9,6 +9,7 @@ import yaml
 
 MOST_VALUES = 1 << 18  # names and values, with those that aliases stand for
 DEEPEST = 100  # levels of lists and mappings
+TOO_DEEP = "it is nested too deep"
 
 
 def read_yaml(text: str) -> Any:
@@ -22,8 +23,11 @@ def read_yaml(text: str) -> Any:
     try:
         _require_small(yaml.parse(text, loader))
         return yaml.load(text, loader)
+    except yaml.YAMLError as error:
+        deep = "depth" in str(getattr(error, "problem", None) or getattr(error, "context", ""))
+        raise (yaml.YAMLError(TOO_DEEP) if deep else error) from None
     except (ValueError, OverflowError, RecursionError, AttributeError) as error:  # of a date or number that is none
-        raise yaml.YAMLError(f"{type(error).__name__}: {error}") from None
+        raise yaml.YAMLError(str(error) or type(error).__name__) from None
 
 
 def _require_small(events: Iterable[Any]) -> None:
@@ -41,7 +45,7 @@ def _require_small(events: Iterable[Any]) -> None:
                 sizes[event.anchor] = 1
         elif isinstance(event, yaml.CollectionStartEvent):
             if len(open_) == DEEPEST:
-                raise yaml.YAMLError(f"it is nested more than {DEEPEST} levels deep")
+                raise yaml.YAMLError(TOO_DEEP)
             open_.append((event.anchor, count))
             count += 1
         elif isinstance(event, yaml.CollectionEndEvent):

@@ -8,6 +8,7 @@ from pathlib import Path
 from automtl.histories.state import moment
 from automtl.predictor import Predictor, rewrite_encoder
 from automtl.serving.online.online import OnlineHistories
+from automtl.system.files import changing
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,16 @@ def update_from_events(folder: Path | str, where: Path | str, *, out: Path | str
     snapshot and what may still change; servers may run meanwhile, and may begin again with either folder. Raises an
     AutomtlError as `OnlineHistories.open` does.
     """
+    with changing(Path(folder)):
+        return _updated(Path(folder), where, Path(out or folder))
+
+
+def _updated(folder: Path, where: Path | str, out: Path) -> Updated:
     predictor = Predictor.load(folder)
     with OnlineHistories.open(where, predictor) as online:
         histories = predictor.encoder.histories
         assert histories is not None
         updated = replace(histories, state=online.state())
-        rewrite_encoder(Path(folder), replace(predictor.encoder, histories=updated), Path(out or folder))
+        rewrite_encoder(folder, replace(predictor.encoder, histories=updated), out)
         online.save(updated)
         return Updated(moment(updated.state.newest), online.open_events)
