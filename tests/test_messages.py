@@ -6,12 +6,16 @@ import builtins
 import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import polars as pl
 import pytest
+import torch
+from torch.nn import Module
 
+from automtl.cli import app
 from automtl.cli.options import Columns, Rows
 from automtl.cli.serve import _token
 from automtl.comparison.candidates import find_candidate
@@ -24,11 +28,14 @@ from automtl.ensemble.lookup_tables import LookupTables
 from automtl.errors import AutomtlError
 from automtl.estimator import AutoMTL
 from automtl.experiment.leaderboard import read_leaderboard
+from automtl.experiment.prepare import _check_types
 from automtl.experiment.recorded import RecordedFit
 from automtl.experiment.report import read_run
 from automtl.experiment.source import check_seed
+from automtl.features.encoder_check import SavedParts, check_encoder
 from automtl.operations import operation
-from automtl.serving.online.events import plain
+from automtl.serving.export.feed import Feed
+from automtl.serving.online.events import EventReader, plain
 from automtl.serving.online.redis_store import RedisStore
 from automtl.serving.scoring.formats import format_of
 from automtl.serving.scoring.kept import _as_texts
@@ -38,12 +45,16 @@ from automtl.space.space import Choice
 from automtl.system.files import require_free
 from automtl.system.hardware import find_device
 from automtl.system.manifest import COMPARISON, MODEL, checksums
+from automtl.system.signature import read_key
 from automtl.tables.catalog import DATASETS
+from automtl.tables.catalog.base import RawFile
 from automtl.tables.catalog.prepare import prepare
 from automtl.tables.columns import ColumnRoles, resolve_schema
 from automtl.tables.infer import check_labels, infer_task
 from automtl.tables.labels import check_weights
 from automtl.tables.names import check_names
+from automtl.tables.reading.files import TableFiles
+from automtl.tables.reading.paths import reading
 from automtl.tables.roles import TableRoles
 from automtl.tables.schema import Field, FieldKind, Schema, Task, TaskKind
 from automtl.tables.split import SplitSettings, require_rows, split_table
@@ -51,7 +62,10 @@ from automtl.tables.table import read_table, write_table
 from automtl.tables.values.ids import as_text
 from automtl.tables.values.lists import as_parts
 from automtl.tables.values.numbers import as_labels, as_numbers
+from automtl.tables.values.times import as_moments
+from automtl.training.balancing import find_balancing
 from automtl.training.metrics import metrics_of
+from automtl.training.settings import TrainingSettings
 
 TABLE = pl.DataFrame({"user": ["a", "b", "a", "b"], "click": [0, 1, 1, 0], "weight": [0.0] * 4})
 FIELDS, TASKS = [{"name": "user", "kind": "categorical"}], [{"name": "click"}]
@@ -94,12 +108,41 @@ def series(*values: Any, dtype: Any = None) -> pl.Series:
     return pl.Series("a", values, dtype, strict=False)
 
 
+NOON = dt.datetime(2024, 1, 1, 12, tzinfo=dt.UTC)
+
+
+def of_dates(folder: Path) -> TableFiles:
+    pl.DataFrame({"user": ["a"], "click": [dt.date(2024, 1, 1)]}).write_parquet(folder / "a.parquet")
+    return TableFiles.open(str(folder / "a.parquet"))
+
+
+def unreadable(path: Path) -> None:
+    with reading(path):
+        raise OSError(5, "Input/output error")
+
+
+class Odd(list[int]):
+    """A list that cannot be read."""
+
+    def __iter__(self) -> Any:
+        raise ValueError("odd")
+
+
+def unmade(*given: Any) -> Any:
+    """Stand for a balancing whose library is not there."""
+    raise ImportError("no such library")
+
+
 CALLS: list[tuple[Callable[[Path], Any], str]] = [
     # command line
     (lambda p: Columns().tasks, "no task given; name at least one label column with --task$"),
     (lambda p: Rows().tasks, "no task given; name at least one label column with --task, or give a --schema"),
     (lambda p: _token(text(p / "t", " ")), "--token-file '.*t' is empty; write the token into it"),
     (lambda p: _token(p), "--token-file '.*' cannot be read"),
+    (lambda p: app(["sign"], standalone_mode=False), "no model is given; name the folder to sign, or make a key alone"),
+    (lambda p: app(["sign", str(p)], standalone_mode=False), "give either --key and the file of a key, or --new-key"),
+    (lambda p: app(["update", str(p)], standalone_mode=False), "give a table of later events, or --events and where"),
+    (lambda p: read_key(p / "no"), "key file '.*no' cannot be read: No such file or directory; check the path"),
     # settings
     (lambda p: read_settings(p / "no.yaml"), r"settings file '.*no\.yaml' does not exist; check the path"),
     (lambda p: find_device("abacus"), "'abacus' is no device; use auto"),
@@ -117,6 +160,8 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda p: read_run(run(p / "run", metrics="{}")), "'.*run' has no metrics.json to report on; fit again with --ou"),
     (lambda p: RecordedFit(p, Settings(), 0, {"path": str(p / "no")}).open(None, schema()), "'.*no', is gone; give th"),
     (lambda p: RecordedFit(p, Settings(), 0, {}).open(None, schema()), "does not record its table; give the table"),
+    (lambda p: _check_types(of_dates(p), schema(), Settings()), "task 'click': values must be numbers, '.*' holds Dat"),
+    (lambda p: check_encoder(SavedParts(schema(), {}, {}, {}, None)), "of the model's encoder does not fit; restore t"),
     (lambda p: AutoMTL([]).set_params(seeed=1), "AutoMTL has no parameter 'seeed'; did you mean 'seed'"),
     (lambda p: AutoMTL([]).predictor_, "this AutoMTL is not fitted yet; call fit first"),
     # files and folders
@@ -142,6 +187,8 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda p: LookupTables.split({"table_field": np.zeros(1, np.int32)}), "'table_start' is missing"),
     # serving
     (lambda p: plain({1}), r"\{1\} of type set cannot be kept; give a number or a text"),
+    (lambda p: EventReader._change(cast(Any, None), 1, 5), "event 1 is no mapping of .*; correct it"),
+    (lambda p: Feed._texts(cast(Any, SimpleNamespace(_derived={"a": series(1)})), "a"), "'a' holds Int64; the exporte"),
     (lambda p: format_of(p, "xml"), "--format xml: there are csv, tsv"),  # type: ignore[arg-type]
     (lambda p: _as_texts(series([1], [2])), "--keep a: a column of lists cannot be kept where other parts are CSV fil"),
     (lambda p: Target(text(p / "a"), "csv", True).check(), "'.*a' is a file; choose another --out"),
@@ -150,6 +197,7 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda p: prepare(DATASETS.find("ali-ccp"), p, p / "a.parquet", "smal"), "has no variant 'smal'; .*known: "),
     (lambda p: prepare(DATASETS.find("ali-ccp"), p / "no", p / "a.parquet"), "folder '.*no' does not exist; make it a"),
     (lambda p: prepare(DATASETS.find("ali-ccp"), p, p / "a.parquet"), r"is missing \(of \d files, \d are\).*Unpack it"),
+    (lambda p: RawFile._check_first_line(cast(Any, None), text(p / "a.csv")), r"'.*a\.csv' is empty; download it agai"),
     # tables
     (lambda p: read_table(p / "no.csv"), r"'.*no\.csv' does not exist; check the path"),
     (lambda p: read_table(text(p / "a.csv")), r"'.*a\.csv' is empty; give a table with a header and rows"),
@@ -161,6 +209,8 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda p: read_table({"a": np.array([dt.time(1), "b", {1}], object)}), "holds values of the types set, str, time"),
     (lambda p: write_table(TABLE, p / "a.xml"), r"'.*a\.xml': cannot write this ending; use .parquet, .csv or .arrow"),
     (lambda p: check_names(["a", "a"], "it"), "it has column 'a' twice; rename one of them"),
+    (lambda p: unreadable(p / "a.csv"), r"'.*a\.csv' cannot be read: Input/output error; check the file"),
+    (lambda p: read_table({"a": Odd()}), "column 'a' of the data frame cannot be read: odd; convert it to text"),
     # schemas
     (lambda p: Schema.read(p / "no.yaml"), r"schema file '.*no\.yaml' does not exist; write one with 'automtl describ"),
     (lambda p: Schema.read(text(p / "a.yaml", "[")), r"schema file '.*a\.yaml' cannot be read: .*; correct it, or wri"),
@@ -194,6 +244,9 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda p: as_numbers(series(dt.date(2024, 1, 1))), "column 'a' is numeric in the schema but has type Date; conve"),
     (lambda p: as_text(series("1.5e+20")), r"column 'a' is read as ids but holds '1\.5e\+20', which a program has rou"),
     (lambda p: as_parts(series([[1]]), MULTI, 5), "column 'a' holds List.*; a multi-valued field is a list of ids"),
+    (lambda p: as_moments(series(NOON), Field("a", FieldKind.TIME, zone="No/Where")), "field 'a': zone 'No/Where' is "),
+    (lambda p: find_balancing(TrainingSettings(balancing=f"{__name__}:unmade"), Module(), torch.ones(2)),
+     "unmade' needs a package that is not installed .no such library.; pip install"),
 ]  # fmt: skip
 
 

@@ -6,7 +6,8 @@ import csv
 import gzip
 import io
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -125,7 +126,8 @@ class RawFile:
         return int(_lines(path).select(ragged).collect(engine="streaming").item())
 
     def _check_first_line(self, path: Path) -> None:
-        first = next(_read_lines(path), "").rstrip("\r\n")
+        with closing(_read_lines(path)) as lines:
+            first = next(lines, "").rstrip("\r\n")
         if not first:
             raise TableError(f"'{path}' is empty; download it again")
         names = self.separator.join(column.name for column in self.columns)
@@ -166,10 +168,10 @@ def _lines(path: Path) -> pl.LazyFrame:
     )  # fmt: skip
 
 
-def _read_lines(path: Path) -> Iterator[str]:
+def _read_lines(path: Path) -> Generator[str, None, None]:
     opener = gzip.open if path.suffix == ".gz" else open
-    with opener(path, "rb") as file:
-        yield from io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="\n")
+    with opener(path, "rb") as file, io.TextIOWrapper(file, encoding="utf-8", errors="replace", newline="\n") as lines:
+        yield from lines
 
 
 def _short(text: str, length: int = 80) -> str:
