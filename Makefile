@@ -61,9 +61,9 @@ faults: setup
 	$(BIN)/python -m tests.faults.kills runs/faults $(KILLS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.operations runs/faults/operations $(POINTS)
 
-# The tests with the oldest releases that pyproject.toml admits; `make test` has the newest.
+# The tests with the oldest releases that pyproject.toml admits (some of them: ARGS); `make test` has the newest.
 oldest: $(VENV)-oldest/ready
-	OMP_NUM_THREADS=1 $(VENV)-oldest/bin/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(VENV)-oldest/bin/python -m pytest -n 2 $(ARGS)
 
 $(VENV)-oldest/ready: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv $(VENV)-oldest

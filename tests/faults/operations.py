@@ -252,6 +252,16 @@ class Campaign:
         if self._left() != self.left:
             self.blame(f"{at}: again, it leaves {sorted(self._left() ^ self.left)}")
 
+    def short_writes(self) -> None:
+        """Let every write take only a part of what it is given, once: the command ends as if nothing were."""
+        self._begin()
+        self.made += 1
+        ended = forked(self.run, lambda: commanded(self.arguments), Layer(self.run, 0, Kind.SHORT))
+        found = hashes(self.run / self.case.out) if (self.run / self.case.out).exists() else {}
+        differ = [name for name in self.same if found.get(name) != self.new[name]]
+        if ended.code or differ:
+            self.blame(f"{self.name}, short writes: code {ended.code}, other bytes: {differ}: {ended.said[-300:]}")
+
     def _check_end(self, ended: Ended, kind: Kind, at: str) -> None:
         if kind is Kind.KILL:
             if ended.code not in (-signal.SIGKILL, 0):
@@ -303,6 +313,7 @@ def main() -> int:
     for name in given.command or cases():
         campaign = Campaign(name, given.folder / name, fresh=given.fresh)
         with counted(campaign):
+            campaign.short_writes()
             for number, kind in campaign.points(given.every, given.first):
                 campaign.fault(number, kind)
         wrong += len(campaign.wrong)
