@@ -65,7 +65,7 @@ def test_a_trial_whose_process_is_killed_once_waits_in_line_again(tmp_path: Path
 
 
 def test_a_process_that_does_nothing_is_ended_and_its_trial_not_tried_again(tmp_path: Path) -> None:
-    hung, one = run(tmp_path, ["hang", "one"], 1, hang_after=0.5)
+    hung, one = run(tmp_path, ["hang", "one"], 1, hang_after=8.0)
     assert one is None and hung is not None
     assert "did nothing for " in hung.message and "--hang-after" in hung.message
 

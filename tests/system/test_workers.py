@@ -75,7 +75,7 @@ def test_what_workers_do_not_share_is_refused(monkeypatch: pytest.MonkeyPatch) -
     model = new_model("mmoe", rows_of()[0], NETWORK, 0)
     with pytest.raises(SettingsError, match="'pcgrad' takes several gradients of a step, which workers do not share"):
         balancing.find_balancing(TrainingSettings(balancing="pcgrad"), model, torch.full((2,), 0.5))
-    with pytest.raises(SettingsError, match="'home', is trained by one worker"):
+    with pytest.raises(SettingsError, match="'home', is trained by one worker; leave --workers out"):
         normalization.StackedBatchNorm(1, 2).train()(torch.rand(1, 3, 2))
     settings = DartsSettings(second_order=True)
     with pytest.raises(SettingsError, match="search.second_order takes gradients that workers do not share"):

@@ -142,7 +142,7 @@ def test_the_command_line_tracks_and_names_what_is_unknown(
     (tmp_path / "s.yaml").write_text(str({**TINY, "model": "mmoe", "presets": []}))
     common = ["fit", log_file, "--task", "click", "--config", tmp_path / "s.yaml", "--out", tmp_path / "run"]
     assert call(*common, "--tracker", "wandb") == 2
-    assert "error: tracker 'wandb' is unknown; known: tensorboard, mlflow, or \"package" in capsys.readouterr().err
+    assert "tracker 'wandb' is unknown; known: tensorboard, mlflow, or \"package" in capsys.readouterr().err
     assert call(*common, "--tracker", "tensorboard", "--tracker-folder", tmp_path / "tracking") == 0
     assert f"tracked: {tmp_path / 'tracking'}" in capsys.readouterr().out
     assert read_events(tmp_path / "tracking" / "tensorboard" / "run").Scalars("final/parameters")

@@ -72,6 +72,7 @@ def write_reproduction(reproduction: Reproduction, comparison: Comparison, out: 
     about = {name: getattr(reproduction, name) for name in ("title", "paper", "note")}
     values = comparison.header | about | {"reproduction": reproduction.name, "failed": failed}
     values |= reproduction.gather(comparison)
+    values.pop("made", None)  # files are the same on any day
     tables = reproduction.tables(values)
     with drawing():
         files = reproduction_files(values, tables, list(reproduction.pictures(values)))
