@@ -38,7 +38,9 @@ class StackedBatchNorm(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         if self.training and workers().several:
-            raise SettingsError("a model that normalises over a batch, such as 'home', is trained by one worker; leave --workers out")
+            raise SettingsError(
+                "a model that normalises over a batch, such as 'home', is trained by one worker; leave --workers out"
+            )
         stack, rows, width = x.shape
         flat = x.transpose(0, 1).reshape(rows, stack * width)
         normal = nn.functional.batch_norm(
