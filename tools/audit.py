@@ -71,8 +71,11 @@ def main() -> int:
     site = _output(str(python), "-c", "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip()
     audit = _output(str(own / "pip-audit"), "--path", site, "--format", "json", "--progress-spinner", "off")
     try:
-        known = vulnerabilities(json.loads(audit.stdout))
-        print(f"vulnerabilities: {len(known)} known")
+        found_of = json.loads(audit.stdout)
+        known = vulnerabilities(found_of)
+        every = found_of["dependencies"]
+        asked = sum("skip_reason" not in package for package in every)
+        print(f"vulnerabilities: {len(known)} known; data were had on {asked} of {len(every)} packages")
     except ValueError:
         known = []
         print(f"vulnerabilities: not looked up, {(audit.stderr.strip().splitlines() or ['no answer'])[-1][:200]}")

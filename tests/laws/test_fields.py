@@ -259,6 +259,7 @@ def test_what_is_no_time_is_shown(column: list[Any], message: str) -> None:
         ([{"name": "x", "kind": "cross"}], "a cross field needs 'of'"),
         ([{"name": "x", "kind": "cross", "of": ["x", "z"]}], "cross 'x': there is a column of this name in use"),
         ([{"name": "x", "kind": "time", "parts": []}], "'parts' is empty"),
+        ([{"name": "x", "kind": "time", "parts": ["day", "day"]}], "'parts' names one part twice"),
         (
             [{"name": "x", "kind": "sequence", "target": "itme"}, {"name": "item", "kind": "categorical"}],
             "did you mean 'item'",

@@ -89,3 +89,7 @@ def test_the_command_fits_in_a_hundred_columns_and_writes_json(
     assert max(len(line) for line in shown if line.startswith(("│", "┃"))) <= 100
     written = json.loads((tmp_path / "c.json").read_text())
     assert len(written) == 3 and written[0]["example"] == "'00000'"
+
+
+def test_a_column_of_numbers_without_one_shows_no_separators() -> None:
+    assert not [note for note in of(["NA", None], NUMBER, decimal=",").notes if "decimal" in note]

@@ -194,6 +194,8 @@ def _separators(texts: pl.Series, field: Field, values: pl.Series) -> Iterator[s
         return
     marked = texts.str.strip_chars().cast(pl.Float64, strict=False)
     row = int(((marked != values) | (marked.is_null() & values.is_not_null())).fill_null(True).arg_max() or 0)
+    if values[row] is None:  # nothing in the column can be read
+        return
     signs = {"decimal": field.decimal, "thousands": field.thousands}
     told = ", ".join(f"{what} {sign!r}" for what, sign in signs.items() if sign is not None)
     yield f"{told}: {texts[row]!r} is {values[row]:.10g}"

@@ -115,6 +115,8 @@ class Field:
             raise SchemaError(f"field '{self.name}': 'unit' is for numbers, 'format' for texts; give one of them")
         if self.parts == ():
             raise SchemaError(f"field '{self.name}': 'parts' is empty; name some of hour, weekday, day, age")
+        if self.parts is not None and len(set(self.parts)) < len(self.parts):
+            raise SchemaError(f"field '{self.name}': 'parts' names one part twice; name each once")
 
     @property
     def columns(self) -> tuple[str, ...]:
