@@ -21,7 +21,7 @@ from automtl.models.registry import new_model
 from automtl.models.settings import NetworkSettings
 from automtl.search import STRATEGIES, SearchProblem
 from automtl.space import SpaceSettings, published_space
-from automtl.system.workers import first_does, together, workers
+from automtl.system.workers import first_does, leave, together, workers
 from automtl.tables.schema import Task
 from automtl.training.fit import Training
 from automtl.training.settings import TrainingSettings
@@ -104,3 +104,4 @@ if __name__ == "__main__":
     result = everything()
     if os.environ["RANK"] == "0":
         torch.save(result, sys.argv[1])
+    leave(0)

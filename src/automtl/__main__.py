@@ -1,5 +1,11 @@
 """`python -m automtl`."""
 
 from automtl.cli import main
+from automtl.system.workers import is_worker, leave
 
-main()
+try:
+    main()
+except SystemExit as end:
+    if is_worker():
+        leave(end.code if isinstance(end.code, int) else 0)
+    raise

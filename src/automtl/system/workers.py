@@ -11,12 +11,13 @@ The backend is torch.distributed. In a process that is not one of several worker
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NoReturn, TypeVar
 
 from automtl.errors import WorkerError
 
@@ -66,6 +67,13 @@ def is_worker() -> bool:
     return int(os.environ.get("WORLD_SIZE", "1")) > 1 and "RANK" in os.environ
 
 
+def leave(code: int) -> NoReturn:
+    """End a worker at once: threads of the backend, which may outlive its group, can crash Python's own way out."""
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 def speaks() -> bool:
     """Tell whether this process may write to the screen: it is no worker, or the first one."""
     return not is_worker() or os.environ["RANK"] == "0"
@@ -88,6 +96,7 @@ def together() -> Iterator[Workers]:
     token = _current.set(Workers(distributed.get_rank(), distributed.get_world_size()))
     try:
         yield workers()
+        all_wait()  # none leaves while another one still asks
     finally:
         _current.reset(token)
         if own:
