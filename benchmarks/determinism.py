@@ -1,4 +1,4 @@
-"""What a seed decides: fits of one table under conditions that should not matter, held against one another.
+"""Benchmark of determinism: one seed, one table, fits under conditions that should not change the model.
 
     python benchmarks/determinism.py FOLDER --rows 6000
 

@@ -1,4 +1,4 @@
-"""What the package installs: ranges that are tested at both ends, licences that bind nobody."""
+"""Tests of what the package installs: its ranges of releases, and the audit of licences and vulnerabilities."""
 
 from __future__ import annotations
 
