@@ -20,7 +20,7 @@ FREEING = ("unlink", "remove", "rmdir", "rename", "replace")  # what a full disk
 
 
 class Kind(StrEnum):
-    """Kinds of faults of files: a disk that is full from then on, a refusal, the end of the process, or short writes all along."""
+    """Kinds of faults of files: a disk full from then on, a refusal, the end of the process, short writes all along."""
 
     FULL = "full"
     REFUSED = "refused"
