@@ -1,6 +1,6 @@
 """Kill workers and nodes of a Ray cluster while it fits and compares, and hold the results against undisturbed ones.
 
-    python -m tests.cluster FOLDER     # or: make cluster
+    python -m tests.cluster FOLDER     # or: make cluster; undisturbed results that are in the folder are used again
 
 The cluster is real, and all of it runs on this machine: a node that is its head, and one that is killed and replaced.
 It needs `pip install 'automtl[cluster]'`. Prints what was done and what differs; the exit code is 1 if anything does.
@@ -36,6 +36,7 @@ FIT = ["fit", *COLUMNS, "--config", "settings.yaml", "--model", "mmoe", "--worke
 COMPARE = ["compare", *COLUMNS, "--config", "settings.yaml", "--models", "mmoe,shared-bottom"]
 COMPARE += ["--seeds", "2", "--trials", "1", "--jobs", "2"]
 PREPARE = ["prepare", *COLUMNS, "--chunk-rows", "1000"]
+COMMANDS = {"fit": FIT, "compare": COMPARE, "prepare": PREPARE}
 CHANGING = ("made", "seconds", "peak_memory_bytes")
 
 
@@ -99,17 +100,30 @@ def until(ready: Callable[[], object], process: subprocess.Popen[str]) -> None:
         time.sleep(0.02)
 
 
-def children_with(*parts: str) -> list[int]:
-    """Return the processes of which the command line or the environment has all of the parts."""
+def processes(*parts: str) -> list[int]:
+    """Return the processes that descend from this one and have all of the parts in their command and environment."""
     found = []
     for one in Path("/proc").glob("[0-9]*"):
         try:
             text = ((one / "cmdline").read_bytes() + b"\0" + (one / "environ").read_bytes()).decode(errors="replace")
+            if all(part in text for part in parts) and os.getpid() in _ancestors(int(one.name)):
+                found.append(int(one.name))
         except OSError:
             continue
-        if all(part in text for part in parts) and int(one.name) != os.getpid():
-            found.append(int(one.name))
     return found
+
+
+def _ancestors(process: int) -> list[int]:
+    found = [process]
+    while found[-1] > 1:
+        found.append(int(Path(f"/proc/{found[-1]}/stat").read_text().rpartition(")")[2].split()[1]))
+    return found[1:]
+
+
+def trials() -> list[int]:
+    """Return the processes of trials, which are children of Ray's."""
+    every = processes("multiprocessing.spawn", "--multiprocessing-fork")
+    return [one for one in every if "ray::" in Path(f"/proc/{_ancestors(one)[0]}/cmdline").read_text()]
 
 
 def fit_disturbed(folder: Path, cluster: Nodes) -> None:
@@ -121,7 +135,7 @@ def fit_disturbed(folder: Path, cluster: Nodes) -> None:
 
     process = started(folder, FIT, "fit-cluster", "--address", cluster.address)
     until(newer_than(0.0), process)
-    (worker,) = children_with("fit-cluster", "RANK=1\0", "WORLD_SIZE=2\0")
+    (worker,) = processes("fit-cluster", "RANK=1\0", "WORLD_SIZE=2\0")
     os.kill(worker, signal.SIGKILL)
     say(f"  killed worker 1, process {worker}, after {len(list(states.glob('*.safetensors')))} states")
     until(newer_than(time.time() + 1.0), process)
@@ -136,12 +150,10 @@ def fit_disturbed(folder: Path, cluster: Nodes) -> None:
 def compare_disturbed(folder: Path, cluster: Nodes) -> None:
     """Compare on the cluster; kill the process of a trial, then a node."""
     process = started(folder, COMPARE, "compare-cluster", "--address", cluster.address)
-    trial = ("multiprocessing.spawn", "RAY_JOB_ID", cluster.address)
-    until(lambda: children_with(*trial), process)
-    time.sleep(5)
-    for one in children_with(*trial)[:1]:
-        os.kill(one, signal.SIGKILL)
-        say(f"  killed the process {one} of a trial")
+    until(trials, process)
+    killed = trials()[0]
+    os.kill(killed, signal.SIGKILL)
+    say(f"  killed the process {killed} of a trial")
     until(lambda: list((folder / "compare-cluster" / "results").glob("test-*.json")), process)
     cluster.lose()
     say("  killed the second node, which is not replaced")
@@ -171,15 +183,18 @@ def main() -> int:
     os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
     os.environ |= {"OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
     folder = given.folder.absolute()
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
-    synthetic_log(given.rows, seed=1).write_parquet(folder / "log.parquet")
-    (folder / "settings.yaml").write_text(SETTINGS)
-    for arguments, out in ((FIT, "fit-here"), (COMPARE, "compare-here")):
-        ended(started(folder, arguments, out))
+    if not folder.exists():
+        folder.mkdir(parents=True)
+        synthetic_log(given.rows, seed=1).write_parquet(folder / "log.parquet")
+        (folder / "settings.yaml").write_text(SETTINGS)
+    for name in ("fit", "compare", "prepare"):
+        shutil.rmtree(folder / f"{name}-cluster", ignore_errors=True)
+        if not (folder / f"{name}-here").exists():
+            ended(started(folder, COMMANDS[name], f"{name}-here"))
     with nodes() as cluster:
         say(f"a cluster of two nodes at {cluster.address}")
         fit_disturbed(folder, cluster)
+        ended(started(folder, PREPARE, "prepare-cluster", "--address", cluster.address))
         compare_disturbed(folder, cluster)
     wrong = differences(folder, "fit-here", "fit-cluster")
     say(f"fit: different files: {wrong or 'none'}")
@@ -188,7 +203,11 @@ def main() -> int:
     )
     same = timeless(here) == timeless(there)
     say(f"compare: comparison.json without days, times and memory is {'the same' if same else 'DIFFERENT'}")
-    return 0 if same and not wrong else 1
+    one, other = folder / "prepare-here", folder / "prepare-cluster"
+    names = sorted(str(path.relative_to(one)) for path in one.rglob("*") if path.is_file())
+    changed = [name for name in names if (one / name).read_bytes() != (other / name).read_bytes()]
+    say(f"prepare: different files of {len(names)}: {changed or 'none'}")
+    return 1 if wrong or changed or not same else 0
 
 
 if __name__ == "__main__":

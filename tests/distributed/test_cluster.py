@@ -15,7 +15,7 @@ from tests.test_cli import call
 
 @pytest.mark.parametrize("address", ["", "here", "ray://", "ray://head", "head:99999", "a b:1", "http://head:1"])
 def test_an_address_of_another_form_is_refused(address: str) -> None:
-    with pytest.raises(ClusterError, match="expected ray://HOST:PORT, HOST:PORT, auto, or local"), joined(address):
+    with pytest.raises(ClusterError, match="give ray://HOST:PORT, HOST:PORT, auto, or local"), joined(address):
         pass
 
 

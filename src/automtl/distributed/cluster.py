@@ -107,7 +107,9 @@ def _check(address: str) -> None:
         return
     found = ADDRESS.fullmatch(address)
     if found is None or int(found["port"]) > 65_535:
-        raise ClusterError(f"--address '{address}': expected ray://HOST:PORT, HOST:PORT, auto, or local")
+        raise ClusterError(
+            f"--address '{address}' is none of a Ray cluster; give ray://HOST:PORT, HOST:PORT, auto, or local"
+        )
     try:
         socket.create_connection((found["host"].strip("[]"), int(found["port"])), REACHED_IN).close()
     except OSError as error:
