@@ -93,7 +93,9 @@ def explain(
     table = read_table(source)
     wrong = next((row for row in rows if not 1 <= row <= table.height), None)
     if wrong is not None:
-        raise SettingsError(f"row {wrong} is not in the table, whose {table.height:,} rows are counted from 1")
+        raise SettingsError(
+            f"row {wrong} is not in the table, whose {table.height:,} rows are counted from 1; give one of these"
+        )
     others = table if background is None else read_table(background)
     if not others.height or (background is None and others.height == 1):
         raise SettingsError(
