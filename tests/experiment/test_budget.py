@@ -14,8 +14,8 @@ from automtl.cli import main
 from automtl.config import BUDGETS, Settings, make_settings, read_settings
 from automtl.ensemble.ensemble import Ensemble, trees_of
 from automtl.errors import SchemaError, SettingsError
-from automtl.experiment.all_rows import ALL_ROWS
 from automtl.experiment import ColumnRoles, fit_table
+from automtl.experiment.all_rows import ALL_ROWS
 from automtl.experiment.leaderboard import Ranked
 from automtl.predictor import Predictor
 from automtl.search.darts import DartsSettings
