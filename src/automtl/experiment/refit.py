@@ -148,8 +148,8 @@ class Refitting:
         predictor = self.library.predictor()
         if self.settings.train_on_all_rows:
             again, start = AllRowsTraining(self.rows, self.seed, self.callback), time.perf_counter()
-            models = [self.library.models[place] for place in self.library.selected]
-            predictor, self.on_all_rows = again.predictor(predictor, models)
+            chosen = [self.library.models[place] for place in self.library.selected]
+            predictor, self.on_all_rows = again.predictor(predictor, chosen)
             self.seconds_on_all_rows = time.perf_counter() - start
         test = self.source.test(self.rows)
         logits = self.library.tested(test)
