@@ -414,7 +414,7 @@ class Predictor:
         manifest = MODEL.verify(folder, PARTS)
         foreign = f"it was written by automtl {manifest.get('automtl')}; use that one, or fit again"
         with _naming(folder, "schema.yaml", foreign):
-            schema = Schema.read(folder / "schema.yaml")
+            schema = Schema.read(folder / "schema.yaml").with_scales()
             check_metrics(schema.tasks)
         with _naming(folder, "encoder.json", foreign):
             arrays = safe_numpy.load_file(folder / "encoder.safetensors")

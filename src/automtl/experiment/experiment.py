@@ -218,7 +218,8 @@ class Experiment:
         start: Callable[[nn.Module], None] | None = None,
     ) -> TrainedModel:  # fmt: skip
         """Train a new model of these inputs. `start`: changes its first weights."""
-        rows, tasks = inputs.all_rows, self.source.schema.tasks
+        rows = inputs.all_rows
+        tasks = rows.encoder.schema.tasks
         layout = spec.encoder(rows.encoder).layout
         train, valid = rows.train.for_layout(layout), rows.valid.for_layout(layout)
         model = spec.build(rows.encoder, self.seed)

@@ -182,7 +182,7 @@ def _run(experiment: Experiment) -> Run:
     experiment.boost()
     experiment.train()
     experiment.ensemble()
-    tested, tasks = experiment.evaluate(), source.schema.tasks
+    tested, tasks = experiment.evaluate(), experiment.rows.encoder.schema.tasks
     metrics = {
         **tested,
         "rows": source.source.num_rows,

@@ -1,16 +1,20 @@
-"""Quantities that are cut and logged."""
+"""Quantities that are cut, logged and standardized."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 
+import numpy as np
+import polars as pl
 import pytest
 import torch
 
-from automtl.tables.schema import Task, TaskKind
+from automtl.features.encoder import Encoder
+from automtl.features.settings import EncoderSettings
+from automtl.features.targets import Targets
+from automtl.tables.schema import Field, FieldKind, Schema, Task, TaskKind
 from automtl.training.evaluation import Evaluator, to_scores
 from automtl.training.losses import MultiTaskLoss
-from automtl.training.targets import Targets
 from tests.conftest import small_batch
 
 KIND = TaskKind.REGRESSION
@@ -24,7 +28,24 @@ def test_what_is_learned_is_inverted_within_the_range() -> None:
     expected[:, 1] = expected[:, 1].log()
     torch.testing.assert_close(targets(labels), expected)
     cut = torch.tensor([[1.0, 7.0, 0.5], [0.0, 50.0, 1.0], [1.0, 0.0, -1.0]])
-    torch.testing.assert_close(targets.inverse(targets(labels)), cut)
+    torch.testing.assert_close(targets.inverse(targets(labels)), cut.double())
+
+
+@pytest.mark.parametrize(("size", "spread"), [(1.7e12, 4e4), (1e-9, 1e-10), (-3.0, 0.5)])
+def test_quantities_of_any_size_are_learned_as_numbers_around_0_and_given_back(size: float, spread: float) -> None:
+    schema = Schema((Field("a", FieldKind.NUMERIC),), (Task("t0"), Task("t1", KIND), Task("t2", KIND, scale=2.0)))
+    labels = size + spread * np.random.default_rng(0).normal(size=500)
+    held = np.arange(500) % 5 > 0
+    columns = {"a": labels, "t0": held * 1, "t1": pl.Series(labels).set(pl.Series(~held), None), "t2": labels}
+    encoder, rows = Encoder.fit(pl.DataFrame(columns), schema, EncoderSettings(), seed=0)
+    tasks = encoder.schema.tasks
+    assert tasks[1].center == pytest.approx(labels[held].mean(), rel=1e-15)
+    assert tasks[1].scale == pytest.approx(labels[held].std(), rel=1e-6)
+    assert tasks[0] == schema.tasks[0] and tasks[2].scale == 2.0
+    np.testing.assert_array_equal(rows.labels.numpy(), np.stack([held, labels * held, labels], axis=1))
+    learned = Targets(tasks)(rows.labels)[held]
+    assert learned.dtype == torch.float32 and learned[:, 1].std(correction=0) == pytest.approx(1, rel=1e-5)
+    assert (Targets(tasks).inverse(learned)[:, 1].numpy() - labels[held]).std() < 1e-7 * spread
 
 
 def test_predictions_are_on_the_scale_of_the_table_and_finite() -> None:
