@@ -63,3 +63,12 @@ def test_the_loss_is_the_squared_error_of_targets_and_the_base_their_mean() -> N
     torch.testing.assert_close(loss.per_task(logits, batch)[1], (squares * mask).sum() / mask.sum())
     targets = batch.labels[:, 1][mask > 0].log1p()
     torch.testing.assert_close(Evaluator(batch, TASKS, loss).base[1], targets.var(correction=0))
+
+
+def test_a_saved_model_without_scales_has_learned_labels_as_they_are() -> None:
+    schema = Schema(
+        (Field("a", FieldKind.NUMERIC),), (Task("t0"), Task("t1", KIND), Task("t2", KIND, center=3, scale=2))
+    )
+    found = schema.with_scales()
+    assert [(task.center, task.scale) for task in found.tasks] == [(None, None), (0.0, 1.0), (3.0, 2.0)]
+    assert found.with_scales() is found
