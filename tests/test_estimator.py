@@ -175,7 +175,7 @@ def test_a_fit_logs_its_stages_and_warns_of_doubtful_columns(
     assert any("training" in record.getMessage() for record in caplog.records)
     assert capsys.readouterr().err == ""
     AutoMTL(["click"], drop=["buy"], settings=QUICK, verbose=1).fit(rows)
-    assert "training: " in capsys.readouterr().err and not logging.getLogger("automtl").handlers
+    assert "training shared-bottom: 280 of 280" in capsys.readouterr().err and not logging.getLogger("automtl").handlers
 
 
 def test_the_code_of_the_page_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

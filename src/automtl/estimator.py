@@ -25,10 +25,12 @@ from automtl.dataset.prepared import is_prepared
 from automtl.errors import ArgumentError, DataWarning, suggestion
 from automtl.experiment import ColumnRoles, Run, fit_table
 from automtl.experiment.messages import logged
+from automtl.experiment.recorded import RecordedFit
 from automtl.predictor import Predictor
 from automtl.report.folder import run_report
 from automtl.report.text import metric_rows
 from automtl.system.files import write_whole
+from automtl.system.trust import allowing
 from automtl.tables.infer import infer_schema
 from automtl.tables.schema import Schema, Task, TaskKind
 from automtl.tables.table import read_table
@@ -245,9 +247,9 @@ class AutoMTL(BaseEstimator):  # type: ignore[misc]
 
         Raises FileError as `Predictor.load` does, whose `allow` this is.
         """
-        run = Run.load(folder, allow=allow)
-        values = {name: value for name, value in run.settings.items() if name not in ("seed", "table")}
-        model = cls(schema=run.predictor.schema, settings=make_settings(values), seed=run.settings["seed"])
+        with allowing(allow):
+            run, recorded = Run.load(folder), RecordedFit.read(folder)
+        model = cls(schema=run.predictor.schema, settings=recorded.settings, seed=recorded.seed)
         model.run_ = run
         model._note_names(run.predictor.schema.columns)
         return model

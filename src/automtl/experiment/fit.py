@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -65,10 +65,10 @@ class Run:
         return f"Run(tasks={list(self.predictor.schema.task_names)}, folder={folder!r})"
 
     @staticmethod
-    def load(folder: Path | str, *, allow: Collection[str] = ()) -> Run:
-        """Read a run folder. Raises FileError as `Predictor.load` does, whose `allow` this is."""
+    def load(folder: Path | str) -> Run:
+        """Read a run folder. Raises FileError as `Predictor.load` does."""
         folder = Path(folder)
-        predictor = Predictor.load(folder, allow=allow)
+        predictor = Predictor.load(folder)
         metrics, history, curves, settings = (read_part(folder, name) for name in PARTS)
         return Run(predictor, metrics, history, curves, settings, folder)
 
