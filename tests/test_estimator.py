@@ -27,7 +27,7 @@ from automtl.estimator import NotFittedModelError
 PAGE = Path(__file__).parents[1] / "docs" / "python.md"
 QUICK: dict[str, Any] = {
     "model": "shared-bottom", "presets": [], "training": {"epochs": 1, "batch_size": 64},
-    "network": {"embedding_size": 4, "width": 8, "towers": [4]},
+    "network": {"embedding_size": 4, "width": 8, "towers": [4]}, "train_on_all_rows": False,
 }  # fmt: skip
 
 
