@@ -19,7 +19,7 @@ from automtl._version import __version__
 if TYPE_CHECKING:
     from automtl.comparison import ComparisonSettings, compare_table
     from automtl.config import Settings, read_settings
-    from automtl.errors import AutomtlError
+    from automtl.errors import AutomtlError, DataWarning
     from automtl.estimator import AutoMTL
     from automtl.experiment import Experiment, check_table, fit_table
     from automtl.experiment.distill import distill
@@ -51,6 +51,7 @@ _MODULES = {
     "AutomtlError": "errors",
     "ColumnRoles": "tables.columns",
     "ComparisonSettings": "comparison",
+    "DataWarning": "errors",
     "Dataset": "tables.catalog.base",
     "Encoder": "features.encoder",
     "Event": "system.progress",
@@ -84,8 +85,8 @@ _MODULES = {
 }
 
 __all__ = [
-    "Architecture", "AutoMTL", "AutomtlError", "ColumnRoles", "ComparisonSettings", "Dataset", "Encoder", "Event",
-    "Experiment", "Metric", "Operation", "Predictor", "Progress", "Schema", "SearchResult", "SearchSpace",
+    "Architecture", "AutoMTL", "AutomtlError", "ColumnRoles", "ComparisonSettings", "DataWarning", "Dataset", "Encoder",
+    "Event", "Experiment", "Metric", "Operation", "Predictor", "Progress", "Schema", "SearchResult", "SearchSpace",
     "SearchStrategy", "Settings", "Task", "__version__", "check_table", "compare_table", "distill", "drift",
     "explain", "fit_table", "freshness", "infer_schema", "predict_table", "prepare_table", "read_settings",
     "read_table", "refit_model", "reproduce", "synthetic_log", "update_model",
