@@ -26,7 +26,7 @@ def _table(row: int, found: Sequence[Values]) -> Table:
     by_task = [{part["column"]: part for part in one["contributions"]} for one in found]
     order = sorted(by_task[0], key=lambda name: -max(_share(of_task, name) for of_task in by_task))
     shown, others = order[:SHOWN], order[SHOWN:]
-    rows = [["mean of other rows", "", *(rounded(one["base"]) for one in found)]]
+    rows = [["mean of other rows", "", *(signed(one["base"]) for one in found)]]
     for name in shown:
         value = shorten(by_task[0][name]["value"] or "", 24)
         cells = (f"{signed(of[name]['contribution'])} ± {of[name]['error']:.4f}" for of in by_task)
@@ -34,7 +34,7 @@ def _table(row: int, found: Sequence[Values]) -> Table:
     if others:
         sums = (signed(sum(of_task[name]["contribution"] for name in others)) for of_task in by_task)
         rows.append([f"{len(others)} others", "", *sums])
-    rows.append(["sum", "", *(rounded(one["output"]) for one in found)])
+    rows.append(["sum", "", *(signed(one["output"]) for one in found)])
     rows.append(["score", "", *(rounded(one["score"]) for one in found)])
     header = ["column", "value", *(f"{clean(one['task'])}: {SCALES[one['scale']]}" for one in found)]
     return f"row {row}: what each score rests on", header, rows
@@ -65,7 +65,7 @@ def _pictures(found: Sequence[Values]) -> Iterator[Picture]:
         words = ", ".join(f"{clean(part['column'])} {signed(part['contribution'])}" for part in shown)
         with drawing():
             figure = gains([_bar(part) for part in shown], f"added to the {SCALES[one['scale']]}")
-        ends = f"{SCALES[one['scale']]} {rounded(one['output'])}, mean of other rows {rounded(one['base'])}"
+        ends = f"{SCALES[one['scale']]} {signed(one['output'])}, mean of other rows {signed(one['base'])}"
         note = f"Score {rounded(one['score'])}; {ends}."
         yield Picture(f"row-{one['row']}-{slug(index, one['task'])}", clean(one["task"]), f"{words}.", figure, note)
 
