@@ -49,12 +49,18 @@ def _share(parts: Values, name: str) -> float:
 
 def explanation_page(found: Sequence[Values], model: str, table: str) -> str:
     """Render one page that needs no other file."""
-    parts = [
-        (title, header, [(row[0], row[1:]) for row in rows], list(_pictures([o for o in found if o["row"] == number])))
-        for number, (title, header, rows) in zip(dict.fromkeys(o["row"] for o in found), explanation_tables(found))
-    ]
-    values = {"title": f"Rows of {clean(table)} explained", "model": model, "parts": parts, "version": __version__}
+    rows = dict.fromkeys(one["row"] for one in found)
     with drawing():
+        parts = [
+            (
+                title,
+                header,
+                [(line[0], line[1:]) for line in lines],
+                list(_pictures([o for o in found if o["row"] == row])),
+            )
+            for row, (title, header, lines) in zip(rows, explanation_tables(found), strict=True)
+        ]
+        values = {"title": f"Rows of {clean(table)} explained", "model": model, "parts": parts, "version": __version__}
         return render("explanation.html", values)
 
 
@@ -63,8 +69,7 @@ def _pictures(found: Sequence[Values]) -> Iterator[Picture]:
     for index, one in enumerate(found):
         shown = one["contributions"][:SHOWN]
         words = ", ".join(f"{clean(part['column'])} {signed(part['contribution'])}" for part in shown)
-        with drawing():
-            figure = gains([_bar(part) for part in shown], f"added to the {SCALES[one['scale']]}")
+        figure = gains([_bar(part) for part in shown], f"added to the {SCALES[one['scale']]}")
         ends = f"{SCALES[one['scale']]} {signed(one['output'])}, mean of other rows {signed(one['base'])}"
         note = f"Score {rounded(one['score'])}; {ends}."
         yield Picture(f"row-{one['row']}-{slug(index, one['task'])}", clean(one["task"]), f"{words}.", figure, note)
