@@ -140,7 +140,8 @@ class RecordedFit:
         except ValidationError as error:
             place, what = wrong_entry(error)
             raise FileError(
-                f"the leaderboard of run '{self.folder}' has a wrong setting {place} of '{name}': {what}; {MODEL.remedy}"
+                f"the leaderboard of run '{self.folder}' has a wrong setting of '{name}' ({place}: {what}); "
+                f"{MODEL.remedy}"
             ) from None
 
     def trees_of(self, name: str) -> TreeSettings:
