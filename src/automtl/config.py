@@ -196,7 +196,7 @@ def recorded_seed(path: Path | str) -> int:
 
 def checked_seed(seed: Any, where: str = "") -> int:
     """Return a seed. Raises SettingsError, after `where` it is from, for what is none."""
-    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= seed <= LARGEST_SEED:
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) <= LARGEST_SEED:
         raise SettingsError(f"{where}seed {brief(seed)} is no whole number from 0 to {LARGEST_SEED}; correct it")
     return int(seed)
 

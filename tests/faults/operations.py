@@ -27,6 +27,7 @@ from pathlib import Path
 from tests.faults.layer import Kind, Layer
 
 TIMED = "timed"  # the column of the time, of which histories are made
+TELL_EVERY = 20  # faults
 CLOCKED = ("card.md", "history.json", "manifest.json", "metrics.json", "report.html")  # files that hold durations
 PART = re.compile(r"[0-9a-f]+-[0-9a-f]+-[0-9a-f]+")  # of a name that a process gives to what is not whole yet
 FIT = """
@@ -338,6 +339,8 @@ def main() -> int:
             campaign.short_writes()
             for number, kind in campaign.points(given.every, given.first):
                 campaign.fault(number, kind)
+                if campaign.made % TELL_EVERY == 0:
+                    print(f"  {campaign.made} faults, wrong: {len(campaign.wrong)}", flush=True)
         wrong += len(campaign.wrong)
     return 1 if wrong else 0
 

@@ -63,7 +63,8 @@ class Run:
         extras = {name: getattr(self, name) for name in ("settings", "metrics", "history", "curves")}
         model, schema = self.predictor.spec.to_dict(), self.predictor.schema.to_dict()
         values = RunValues(model=model, schema=schema, version=__version__, **extras)
-        texts = {CARD: card_markdown(values)} | attempted(lambda: run_report(values), "the model is")
+        kept = "the model is"
+        texts = attempted(lambda: card_markdown(values), kept, CARD) | attempted(lambda: run_report(values), kept)
         self.predictor.save(folder, extras, overwrite=overwrite, texts=texts)
         return replace(self, folder=Path(folder))
 
