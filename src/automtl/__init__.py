@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from automtl.estimator import AutoMTL
     from automtl.experiment import Experiment, check_table, fit_table
     from automtl.experiment.distill import distill
+    from automtl.experiment.explanation import explain
     from automtl.experiment.freshness import freshness
     from automtl.experiment.prepare import prepare_table
     from automtl.experiment.refit import refit_model
@@ -69,6 +70,7 @@ _MODULES = {
     "compare_table": "comparison",
     "distill": "experiment.distill",
     "drift": "serving.drift.drift",
+    "explain": "experiment.explanation",
     "fit_table": "experiment",
     "freshness": "experiment.freshness",
     "infer_schema": "tables.infer",
@@ -86,8 +88,8 @@ __all__ = [
     "Architecture", "AutoMTL", "AutomtlError", "ColumnRoles", "ComparisonSettings", "DataWarning", "Dataset", "Encoder",
     "Event", "Experiment", "Metric", "Operation", "Predictor", "Progress", "Schema", "SearchResult", "SearchSpace",
     "SearchStrategy", "Settings", "Task", "__version__", "check_table", "compare_table", "distill", "drift",
-    "fit_table", "freshness", "infer_schema", "predict_table", "prepare_table", "read_settings", "read_table",
-    "refit_model", "reproduce", "synthetic_log", "update_model",
+    "explain", "fit_table", "freshness", "infer_schema", "predict_table", "prepare_table", "read_settings",
+    "read_table", "refit_model", "reproduce", "synthetic_log", "update_model",
 ]  # fmt: skip
 
 
