@@ -30,8 +30,16 @@ def pays_by_rows(rows: int, ids: int) -> bool:
 
 
 def sum_by_row(ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum values (n, D) by their ids (n,): the distinct ids (U,) in order, and the sum (U, D) of each."""
+    """Sum values (n, D) by their ids (n,): the distinct ids (U,) in order, and the sum (U, D) of each.
+
+    A processor that knew U would have waited for its device: there both have n rows, the last id is repeated, with
+    sums of 0.
+    """
     ordered, order = ids.sort(stable=True)
+    if ids.device.type != "cpu":
+        place = ordered.diff(prepend=ordered[:1]).ne(0).cumsum(0)  # (n,): of an id among the distinct ones
+        starts = torch.searchsorted(place, torch.arange(len(ids), device=ids.device))  # n past the last one
+        return ordered[starts.clamp(max=len(ids) - 1)], nn.functional.embedding_bag(order, values, starts, mode="sum")
     rows, counts = torch.unique_consecutive(ordered, return_counts=True)
     return rows, nn.functional.embedding_bag(order, values, counts.cumsum(0) - counts, mode="sum")
 
@@ -44,6 +52,13 @@ class RowGradient:
     rows: Tensor
     grad: Tensor
 
+    def repeated(self) -> Tensor:
+        """Return the gradients with that of the last row for each time it is repeated, so that all move it alike."""
+        if self.rows.device.type == "cpu":
+            return self.grad
+        place = self.rows.diff(prepend=self.rows[:1]).ne(0).cumsum(0)
+        return self.grad.index_select(0, place)
+
 
 class RowWiseAdam:
     """Adam without momentum, and with one second moment a row, on tables (V, D) whose gradients are sparse.
@@ -53,7 +68,11 @@ class RowWiseAdam:
     `move` makes up for when it is met again. Docs/decisions/0009 compares this with other forms.
     """
 
-    def __init__(self, tables: Sequence[nn.Parameter], learning_rate: float, weight_decay: float) -> None:
+    def __init__(
+        self, tables: Sequence[nn.Parameter], learning_rate: float, weight_decay: float,
+        sharded: Sequence[nn.Parameter] = (),
+    ) -> None:  # fmt: skip
+        self._sharded = set(map(id, sharded))  # of which this worker has rows of its own
         self.tables, self.learning_rate, self.weight_decay = tuple(tables), learning_rate, weight_decay
         self.steps = 0
         # (V, 2): v, and the step that met the row last: side by side, as a row's are read and written together. Filled,
@@ -61,6 +80,10 @@ class RowWiseAdam:
         self.state = [in_large_pages(table.new_empty(len(table), 2).zero_()) for table in tables]
         for table in tables:
             table.data = in_large_pages(table.data)
+
+    def is_sharded(self, table: nn.Parameter) -> bool:
+        """Tell whether other workers have other rows of a table, with their gradients."""
+        return id(table) in self._sharded
 
     @torch.no_grad()
     def gradients(self) -> list[RowGradient]:
@@ -70,7 +93,9 @@ class RowWiseAdam:
             gradient = table.grad
             table.grad = None
             if gradient is not None:
-                ids, values = all_given(gradient._indices()[0], gradient._values())
+                ids, values = gradient._indices()[0], gradient._values()
+                if not self.is_sharded(table):
+                    ids, values = all_given(ids, values)
                 found.append(RowGradient(table, *sum_by_row(ids, values)))
         return found
 
@@ -83,7 +108,7 @@ class RowWiseAdam:
             if id(table) in given:
                 gradient = given[id(table)]
                 values, kept = table.index_select(0, gradient.rows), state.index_select(0, gradient.rows)
-                self.move(values, kept, gradient.grad)
+                self.move(values, kept, gradient.repeated())
                 table.index_copy_(0, gradient.rows, values)
                 state.index_copy_(0, gradient.rows, kept)
 
