@@ -24,6 +24,7 @@ from automtl.space import SpaceSettings, published_space
 from automtl.system.workers import first_does, leave, sent_bytes, together, workers
 from automtl.tables.schema import Task
 from automtl.testing.examples import small_batch, small_layout
+from automtl.training.evaluation import predict_logits
 from automtl.training.fit import Training
 from automtl.training.settings import TrainingSettings
 
@@ -89,6 +90,8 @@ def everything() -> dict[str, Any]:
     with together():
         found: dict[str, Any] = {name: trained(name) for name in TRAININGS}
         found |= {name: searched(name) for name in STRATEGY_NAMES}
+        layout, rows = rows_of(4_099)  # more than one pass of each worker
+        found["scores"] = predict_logits(new_model("mmoe", layout, NETWORK, 0), rows)
         found["parts"] = [sent_bytes["all_to_all_single"] > 0, shard_rows()]
         found["first"] = first_does(lambda: workers() == workers() and os.environ.get("RANK", "0"))
         try:

@@ -66,6 +66,7 @@ def test_two_workers_train_and_search_as_one(tmp_path: Path) -> None:
     for name in STRATEGY_NAMES:
         assert two[name]["architecture"] == one[name]["architecture"]
         assert two[name]["losses"] == pytest.approx(one[name]["losses"], rel=1e-4)
+    torch.testing.assert_close(two["scores"], one["scores"], rtol=1e-5, atol=1e-5)
     assert two["first"] == "0" and two["raised"]
     assert (one["parts"], two["parts"]) == ([False, 120], [True, 60])  # rows of a table of 120
 

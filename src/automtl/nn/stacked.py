@@ -143,6 +143,8 @@ def chosen(values: Tensor, places: Sequence[int], dim: int = 0) -> Tensor:
     """
     if list(places) == list(range(values.shape[dim])):
         return values
+    if list(places) == list(range(places[0], places[0] + len(places))):
+        return values.narrow(dim, places[0], len(places))
     parts = values.unbind(dim)  # its gradient is one stack
     return torch.stack([parts[place] for place in places], dim)
 

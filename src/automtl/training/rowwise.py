@@ -32,16 +32,30 @@ def pays_by_rows(rows: int, ids: int) -> bool:
 def sum_by_row(ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
     """Sum values (n, D) by their ids (n,): the distinct ids (U,) in order, and the sum (U, D) of each.
 
-    A processor that knew U would have waited for its device: there both have n rows, the last id is repeated, with
-    sums of 0.
+    On other devices than the processor there are n of each, see `sum_by_row_in_place`.
     """
-    ordered, order = ids.sort(stable=True)
     if ids.device.type != "cpu":
-        place = ordered.diff(prepend=ordered[:1]).ne(0).cumsum(0)  # (n,): of an id among the distinct ones
-        starts = torch.searchsorted(place, torch.arange(len(ids), device=ids.device))  # n past the last one
-        return ordered[starts.clamp(max=len(ids) - 1)], nn.functional.embedding_bag(order, values, starts, mode="sum")
+        return sum_by_row_in_place(ids, values)
+    ordered, order = ids.sort(stable=True)
     rows, counts = torch.unique_consecutive(ordered, return_counts=True)
     return rows, nn.functional.embedding_bag(order, values, counts.cumsum(0) - counts, mode="sum")
+
+
+def sum_by_row_in_place(ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum values (n, D) by their ids (n,) where only the device knows U: after them the last id, with sums of 0."""
+    ordered, order = ids.sort(stable=True)
+    starts = torch.searchsorted(_places(ordered), torch.arange(len(ids), device=ids.device))  # n past the last one
+    return ordered[starts.clamp(max=len(ids) - 1)], nn.functional.embedding_bag(order, values, starts, mode="sum")
+
+
+def repeated(rows: Tensor, sums: Tensor) -> Tensor:
+    """Give a row that is repeated its sum each time, in place of 0, so that all move it alike."""
+    return sums.index_select(0, _places(rows))
+
+
+def _places(ordered: Tensor) -> Tensor:
+    """Return the place (n,) of each of some ordered ids among the distinct ones."""
+    return ordered.diff(prepend=ordered[:1]).ne(0).cumsum(0)
 
 
 @dataclass(frozen=True)
@@ -51,13 +65,6 @@ class RowGradient:
     table: nn.Parameter
     rows: Tensor
     grad: Tensor
-
-    def repeated(self) -> Tensor:
-        """Return the gradients with that of the last row for each time it is repeated, so that all move it alike."""
-        if self.rows.device.type == "cpu":
-            return self.grad
-        place = self.rows.diff(prepend=self.rows[:1]).ne(0).cumsum(0)
-        return self.grad.index_select(0, place)
 
 
 class RowWiseAdam:
@@ -108,7 +115,8 @@ class RowWiseAdam:
             if id(table) in given:
                 gradient = given[id(table)]
                 values, kept = table.index_select(0, gradient.rows), state.index_select(0, gradient.rows)
-                self.move(values, kept, gradient.repeated())
+                on_processor = table.device.type == "cpu"
+                self.move(values, kept, gradient.grad if on_processor else repeated(gradient.rows, gradient.grad))
                 table.index_copy_(0, gradient.rows, values)
                 state.index_copy_(0, gradient.rows, kept)
 
