@@ -182,7 +182,8 @@ def waits(check: Check) -> dict[str, Any]:
 
 def settings_for(check: Check, device: str, **changes: Any) -> Any:
     training = {"epochs": 2, "device": device, **changes}
-    values = {"presets": [], "training": training, "search": {"min_steps": 20, "max_steps": check.size(100, 20)}}
+    search = {"min_steps": 20, "max_steps": check.size(100, 20)}
+    values = {"presets": [], "training": training, "strategy": "progressive", "search": search}
     return automtl.read_settings(None, values)
 
 
