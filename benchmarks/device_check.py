@@ -187,6 +187,12 @@ def settings_for(check: Check, device: str, **changes: Any) -> Any:
     return automtl.read_settings(None, values)
 
 
+def log_loss(run: Any) -> float:
+    """The mean of the tasks on test rows."""
+    tasks = run.metrics["test"]["tasks"].values()
+    return round(sum(one["log_loss"] for one in tasks) / len(tasks), 5)
+
+
 def fits(check: Check) -> dict[str, Any]:
     log = automtl.synthetic_log(rows=check.size(100_000, 2_000), seed=0)
     found: dict[str, Any] = {}
@@ -195,7 +201,7 @@ def fits(check: Check) -> dict[str, Any]:
         settings = replace(settings_for(check, device, precision="full"), model="mmoe")
         run = automtl.fit_table(log, ["click", "buy"], settings=settings, seed=0)
         found[f"seconds_{name}"] = round(time.perf_counter() - start, 1)
-        found[f"loss_{name}"] = round(run.metrics["test"]["loss"], 5)
+        found[f"loss_{name}"] = log_loss(run)
     assert abs(found["loss_device"] / found["loss_processor"] - 1) < 0.02, found
     return found
 
@@ -205,7 +211,7 @@ def search(check: Check) -> dict[str, Any]:
     start = time.perf_counter()
     run = automtl.fit_table(log, ["click", "buy"], settings=settings_for(check, str(check.device)), seed=0)
     seconds = round(time.perf_counter() - start, 1)
-    return {"seconds": seconds, "loss": round(run.metrics["test"]["loss"], 5)}
+    return {"seconds": seconds, "loss": log_loss(run)}
 
 
 def wide_rows(count: int, fields: int = 16, ids: int = 10_000) -> tuple[Layout, Batch]:
