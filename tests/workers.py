@@ -19,6 +19,7 @@ from automtl.features.batch import Batch, Features
 from automtl.features.layout import CategoricalLayout, Layout
 from automtl.models.registry import new_model
 from automtl.models.settings import NetworkSettings
+from automtl.nn import sharded
 from automtl.search import STRATEGIES, SearchProblem
 from automtl.space import SpaceSettings, published_space
 from automtl.system.workers import first_does, leave, sent_bytes, together, workers
@@ -120,6 +121,7 @@ def by_workers(count: int, file: Path) -> dict[str, Any]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    sharded.PIECE = 7  # rows, so that tables are put together in several pieces
     result = everything()
     if os.environ["RANK"] == "0":
         torch.save(result, sys.argv[1])
