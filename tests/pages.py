@@ -41,11 +41,8 @@ class Reader:
             elif re.search(r"&$", block, re.MULTILINE):
                 self.shell(block)
             else:
-                import time
                 for line in block.replace("\\\n", " ").splitlines():
-                    t=time.process_time(); w=time.time()
                     self.command(line, monkeypatch)
-                    open("/tmp/w/cpu.txt","a").write(f"{time.process_time()-t:.1f} {time.time()-w:.0f} {line[:60]}\n")
                     self.said[line.partition("  #")[0].strip()] = capsys.readouterr().out
 
     def command(self, line: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -30,12 +30,14 @@ def test_the_tutorial_and_the_first_hour_can_be_followed(
     assert f"{clicked:.0%} are clicked and {bought:.0%} bought".replace("%", " %") in TUTORIAL[0].read_text()
     scores, tomorrow = pl.read_parquet("scores.parquet"), pl.read_parquet("tomorrow.parquet")
     assert scores.columns == ["show_id", "click", "buy"] and scores["show_id"].equals(tomorrow["show_id"])
+    assert "automtl_rows_total" in Path("metrics.txt").read_text()
+    assert "POST /models/clicks/predict" in Path("page.html").read_text()
     answer = json.loads(Path("answer.json").read_text())
     assert set(answer["scores"][0]) == {"click", "buy"} and answer["unknown"] == [[]]
     (checked,) = [said for line, said in reader.said.items() if line.startswith("automtl check")]
     assert "dwell_ms" in checked and "1.000" in checked  # as the page says
 
-    reader.small = {"fit": ["--preset", "fast", "--config", "tutorial.yaml"], "compare": ["--config", "tutorial.yaml"]}
+    reader.small = {"fit": ["--model", "mmoe", "--config", "tutorial.yaml"], "compare": ["--config", "tutorial.yaml"]}
     reader.follow("first-hour.md", monkeypatch, capsys)
     assert pl.read_parquet("ids.parquet").columns == ["show_id", "user_id", "click", "buy"]
     assert reader.names["scores"].equals(pl.read_parquet("ids.parquet").select("click", "buy"))

@@ -34,7 +34,8 @@ def events(rng: np.random.Generator, stock: pl.DataFrame) -> tuple[pl.DataFrame,
     taste = rng.random((USERS, CATEGORIES)).argsort(axis=1) < 2  # each likes two categories
     seconds = np.sort(rng.integers(0, DAYS * 86_400, ROWS))
     last: dict[tuple[int, int], int] = {}  # when a user last clicked in a category
-    shown, actions = [], []
+    shown: list[tuple[object, ...]] = []
+    actions: list[tuple[object, ...]] = []
     for number, second in enumerate(seconds.tolist()):
         user, item = int(rng.integers(USERS)), int(rng.integers(ITEMS))
         position, time = int(rng.integers(1, 6)), START + dt.timedelta(seconds=second)
