@@ -61,7 +61,8 @@ class Trial:
         """Name of the files that hold this trial's result."""
         settings = self.settings.to_dict() | IRRELEVANT
         if self.kind is not Kind.TEST:
-            settings["ensemble"] = None  # an ensemble is made only of the final network
+            settings["ensemble"] = None  # an ensemble is made only of the final network,
+            settings["train_on_all_rows"] = None  # and only it is trained on all rows
         return f"{self.kind}-{digest([self.kind, settings, self.seed, self.architecture])}"
 
     @property
@@ -142,10 +143,13 @@ def _test(experiment: Experiment) -> Result:
     experiment.boost()
     result = _train(experiment)
     experiment.ensemble()
+    experiment.train_on_all_rows()
     own, found = experiment.seconds, experiment.predictor.spec.architecture
     return {
         "score": result["score"],
-        "seconds": sum(own.values()) if experiment.settings.tunes_itself else own["training"] + own["ensemble"],
+        "seconds": sum(own.values())
+        if experiment.settings.tunes_itself
+        else own["training"] + own["ensemble"] + own["all_rows"],
         "architecture": None if found is None else found.to_dict(),
         **experiment.evaluate(),
         "parameters": experiment.parameters,

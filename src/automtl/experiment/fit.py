@@ -17,13 +17,13 @@ from automtl.config import Settings
 from automtl.dataset.store import data_loader
 from automtl.ensemble.trees import TreeModel
 from automtl.errors import SettingsError
+from automtl.experiment.all_rows import ALL_ROWS_SHARE
 from automtl.experiment.experiment import Experiment
 from automtl.experiment.inputs import EncodedSource, is_self_trained
 from automtl.experiment.label_delays import Curve, freshness_curve, has_histories
 from automtl.experiment.provenance import describe_making, describe_table
 from automtl.experiment.source import Source, TableSource, open_source, tell_source
 from automtl.experiment.unfinished import identity, recorded, was_done, was_stopped
-from automtl.experiment.waterfall import library_steps, waterfall
 from automtl.models.registry import EVERY_MODEL, MODELS, check_model
 from automtl.predictor import Predictor, read_part
 from automtl.report.card_pages import CARD, card_markdown
@@ -130,7 +130,8 @@ def fit_table(
         with ending(given):
             run = _run(Experiment(encoded, settings, seed, trackers.callback))
         run.settings["table"] = describe_table(source, rows)
-        run.metrics.update(ended_early=given.passed, made=describe_making())
+        run.metrics["ended_early"] |= given.passed
+        run.metrics["made"] = describe_making()
         _add_table(run, rows, callback)
         run.metrics["findings"] = [finding.to_dict() for finding in findings]
         run.metrics["seconds"]["total"] = earlier + time.perf_counter() - start
@@ -179,9 +180,12 @@ def _run(experiment: Experiment) -> Run:
     source, settings, seed = experiment.source, experiment.settings, experiment.seed
     _ = experiment.inputs
     current_deadline().reserve(REPORT_SHARE)
-    experiment.boost()
-    experiment.train()
-    experiment.ensemble()
+    share = 1 - ALL_ROWS_SHARE if settings.train_on_all_rows else 1.0
+    with ending(current_deadline().part(share)) as deadline:
+        experiment.boost()
+        experiment.train()
+        experiment.ensemble()
+    experiment.train_on_all_rows()
     tested, tasks = experiment.evaluate(), source.schema.tasks
     metrics = {
         **tested,
@@ -192,12 +196,11 @@ def _run(experiment: Experiment) -> Run:
         "ensemble": experiment.ensemble_summary(),
         "seconds": experiment.seconds,
         "peak_memory_bytes": peak_memory_bytes(),
+        "ended_early": deadline.passed,
     }
     rows, test = experiment.rows, experiment.test_rows
     if settings.uses_ensemble:
-        logits = experiment.library.tested(test)
-        experiment.history["leaderboard"] = experiment.library.leaderboard(test, logits)
-        metrics["waterfall"] = waterfall(library_steps(experiment.library, logits), test, tasks, seed)
+        metrics["waterfall"] = experiment.judge_on_test_rows()
     parts = {"train": rows.train, "validation": rows.valid, "test": test}
     curves = {
         "gates": experiment.gates,

@@ -21,7 +21,15 @@ from automtl.report.architecture import (
 from automtl.report.charts import Line, Mark, band, heat, lines, square
 from automtl.report.leaderboard import cost_table, leaderboard_picture, quality_table, settings_of
 from automtl.report.picture import Picture
-from automtl.report.text import freshness_rows, history_rows, kept_lines, made_lines, undefined, used_metrics
+from automtl.report.text import (
+    all_rows_line,
+    freshness_rows,
+    history_rows,
+    kept_lines,
+    made_lines,
+    undefined,
+    used_metrics,
+)
 from automtl.report.waterfall import waterfall_pictures, waterfall_table
 from automtl.report.words import METRIC_NAMES, amount, clean, known, percent, rounded, slug
 
@@ -286,6 +294,7 @@ def run_page(run: RunValues) -> dict[str, Any]:
         "trials": _trials(run),
         "parts": [(name, metric_table(metrics[name])) for name in ("validation", "test")],
         "distilled": _distilled(run.history.get("distillation")),
+        "all_rows": all_rows_line(run.history.get("all_rows")),
         "waterfall": waterfall_table(run.steps, run.tasks) if run.steps else None,
         "leaderboard": leaderboard_parts(run.leaderboard),
         "histories": _histories(run.history.get("histories")),

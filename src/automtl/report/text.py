@@ -136,6 +136,26 @@ def undefined(metrics: Values) -> list[str]:
     return [f"{name} is undefined: {reason(value)}" for name, value in found.items() if reason(value)]
 
 
+def all_rows_line(told: Values | None) -> str | None:
+    """Tell that the final model has learned from validation rows, too; None where it has not.
+
+    told: the part `all_rows` of history.json.
+    """
+    if not told:
+        return None
+    known = told["models"]
+    again = [clean(name) for name, done in known.items() if done]
+    if not again:
+        return None
+    which = "the model was" if len(known) == 1 else "all models were" if len(again) == len(known) else (
+        f"{', '.join(again)} {'was' if len(again) == 1 else 'were'}"
+    )  # fmt: skip
+    return (
+        f"once all was chosen, {which} trained again on all {told['rows']:,} training and validation rows; validation "
+        "rows are scored by what had not seen them"
+    )
+
+
 def comparison_tables(comparison: Values) -> list[Table]:
     """Make a table for each task, one of the cost, and one of the settings that were chosen."""
     tasks = [_task_table(comparison, task["name"]) for task in comparison["tasks"]]
