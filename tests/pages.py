@@ -64,6 +64,7 @@ class Reader:
         program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -m automtl "$@"\n')
         program.chmod(0o755)
         environment = os.environ | {"PATH": f"{program.parent}:{os.environ['PATH']}"}
-        command = ["bash", "-e", "-c", block.replace("8000", str(self.port))]
-        done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+        patient = block.replace("8000", str(self.port)).replace("--retry 60", "--retry 600")  # on a busy machine
+        command = ["bash", "-e", "-c", f"trap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{patient}"]
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr

@@ -24,6 +24,7 @@ from automtl.experiment.all_rows import AllRowsTraining
 from automtl.experiment.fit import Run
 from automtl.experiment.inputs import EncodedSource
 from automtl.experiment.library import TrainedModel
+from automtl.experiment.provenance import describe_making
 from automtl.experiment.recorded import RecordedFit
 from automtl.experiment.waterfall import waterfall
 from automtl.features.batch import Batch
@@ -74,6 +75,7 @@ def distill(
     rows = recorded.open(source, ensemble.schema)
     with data_loader(recorded.settings.data_loader, out) as loader, names_of_folder():
         run = Distillation(ensemble, recorded, EncodedSource(rows, loader), callback).run()
+    run.metrics["made"] = describe_making()
     run.metrics["seconds"]["total"] = time.perf_counter() - start
     return run if out is None else run.save(out, overwrite=overwrite)
 
@@ -261,6 +263,7 @@ class Distillation:
             "rows": self.source.source.num_rows, "parameters": count_parameters(student.predictor.network),
             "preset": self.measured.get("preset"), "seed": self.recorded.seed, "ensemble": None, "seconds": seconds,
             "peak_memory_bytes": peak_memory_bytes(), "findings": self.measured.get("findings"),
+            "table": self.measured.get("table"),
             "waterfall": {"steps": self._steps(scored, test)},
         }  # fmt: skip
 

@@ -43,8 +43,13 @@ def made_lines(table: Values, made: Values) -> list[str]:
         rows = table.get("rows")
         count = sum(rows.values()) if isinstance(rows, Mapping) else rows
         parts = [f"{count:,} rows"] if count else []
+        parts += [f"{table['columns']:,} columns"] if table.get("columns") else []
         parts += [f"digest {str(table['digest'])[:DIGEST]}"] if table.get("digest") else []
         lines.append(f"Table: {', '.join([clean(str(name)), *parts])}.")
+        if table.get("path"):
+            lines.append(f"Path: {table['path']}")
+        if table.get("dropped"):
+            lines.append(f"Dropped columns: {', '.join(map(clean, table['dropped']))}.")
     if made:
         threads = "1 thread" if made["threads"] == 1 else f"{made['threads']} threads"
         lines.append(
