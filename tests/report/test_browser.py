@@ -14,6 +14,7 @@ from automtl.report.card_pages import card_html
 from automtl.report.drift import drift_page
 from automtl.report.explanation import explanation_page
 from automtl.report.folder import comparison_report, run_report
+from tests.report.test_harm import PAGES as HOSTILE
 from tests.report.values import (
     NAMES,
     comparison_values,
@@ -114,6 +115,22 @@ def test_no_request_and_no_complaint(browser: Any, page: Path) -> None:
     asked = {e["params"]["request"]["url"] for e in events if e["method"] == "Network.requestWillBeSent"}
     assert {url for url in asked if not url.startswith(("data:", "chrome"))} == {page.as_uri()}
     assert [entry["message"] for entry in browser.get_log("browser")] == []
+
+
+@pytest.mark.parametrize("name", ["run", "card", "drift"])
+def test_hostile_names_run_nothing_and_fit_and_the_policy_would_stop_what_ran(
+    name: str, browser: Any, tmp_path: Path
+) -> None:
+    page, script = tmp_path / "page.html", "<script>document.title = 'ran'</script><img src=x onerror=\"x = 1\">"
+    for added in ("", script):
+        page.write_text(page.read_text("utf-8") + added if added else HOSTILE[name](), encoding="utf-8")
+        browser.get_log("browser")
+        show(browser, page, 375)
+        complaints = [entry["message"] for entry in browser.get_log("browser")]
+        assert bool(complaints) == bool(added) and all("Content Security Policy" in one for one in complaints)
+        assert browser.execute_script("return document.title != 'ran' && typeof x == 'undefined'")
+        assert browser.execute_script("return document.documentElement.scrollWidth") == 375
+        assert browser.execute_script(OVERFLOWING) == []
 
 
 @pytest.mark.parametrize("width", [320, 390, 1280])
