@@ -37,8 +37,11 @@ def here(log: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 def test_the_commands_run(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     lines = [line for block in blocks("sh") for line in block.splitlines() if line.startswith("automtl ")]
     commands = [shlex.split(line, comments=True) for line in lines]
-    used = {"describe", "fit", "inspect", "predict", "evaluate", "importance", "freshness", "update"}
-    used |= {"leaderboard", "distill", "explain"}
+    used = {"describe", "fit", "inspect", "predict", "evaluate", "importance", "freshness", "update"} | {
+        "leaderboard",
+        "distill",
+        "explain",
+    }
     assert {command[1] for command in commands} == used
     for command in commands:
         small = ["--config", "tiny.yaml"] if command[1] == "fit" else []
