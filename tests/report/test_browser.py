@@ -48,6 +48,7 @@ return [...document.querySelectorAll('figure svg')].flatMap(drawing => {
   }));
 });
 """
+WORDLESS = "return [...document.querySelectorAll('figure svg')].filter(one => !one.querySelector('text')).length"
 CUT = """
 return [...document.querySelectorAll('figure svg')].flatMap(drawing => {
   const frame = drawing.getBoundingClientRect();
@@ -142,6 +143,7 @@ def test_nothing_reaches_beyond_the_window(browser: Any, page: Path, width: int)
 
 def test_words_of_drawings_neither_overlap_nor_are_cut(browser: Any, page: Path) -> None:
     show(browser, page, 1280)
+    assert browser.execute_script(WORDLESS) == 0
     assert browser.execute_script(OVERLAPPING) == []
     assert browser.execute_script(CUT) == []
 
@@ -153,6 +155,7 @@ def test_what_is_folded_is_printed(browser: Any, page: Path) -> None:
     assert not any(browser.execute_script(seen))
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     assert all(browser.execute_script(seen))
+    assert browser.execute_script("return document.documentElement.scrollWidth") == 800
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 

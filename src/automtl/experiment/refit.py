@@ -117,9 +117,8 @@ def open_rows(source: Any, present: Predictor, recorded: RecordedFit, *, warm: b
     histories, continued = present.encoder.histories, None
     if histories is not None and histories.plan.keys and ContinuedHistories.fits(histories, rows.rows):
         continued = ContinuedHistories(histories, rows.rows, present.encoder.vocabularies)
-    return replace(
-        rows, vocabularies=present.encoder.vocabularies if warm else None, continued=continued
-    ), settings  # fmt: skip
+    rows = replace(rows, dropped=tuple(recorded.table.get("dropped") or ()), continued=continued)
+    return replace(rows, vocabularies=present.encoder.vocabularies if warm else None), settings
 
 
 class Refitting:
