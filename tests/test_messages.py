@@ -6,6 +6,7 @@ import builtins
 import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -178,6 +179,9 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda p: operation("json:loads"), "operation 'json:loads' is not a subclass of automtl.operations.Operation"),
     (lambda p: space(((SUM,), (SUM,))).narrow(Architecture(ALONE.choices, ((0,), (0,)))), "for 2 tasks, not 1; search"),
     (lambda p: space(selection=((1,),)), r"a task's experts are \[1\]; name some of 0 to 0"),
+    (lambda p: SearchSpace(space().choices, ((0,),), 0), "space.keep is 0; a task needs at least one expert"),
+    (lambda p: space().mutate(Architecture({"interaction": (SKIP,), "pooling": (SUM, SUM)}, ((0,),)), Random(0)),
+     "the architecture is not of this space: it differs in the cells of 'pooling'"),
     (lambda p: SearchSpace({"interaction": Choice(()), "pooling": Choice(((SUM,),))}, ((0,),), 1), "has 0 cells, not "),
     (lambda p: Architecture.from_dict({}), r"not an architecture: KeyError\('choices'\); expected choices and selecti"),
     # trees
