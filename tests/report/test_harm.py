@@ -13,15 +13,17 @@ import pytest
 
 from automtl.report import drift as drift_report
 from automtl.report.card_pages import card_html
+from automtl.report.explanation import explanation_page
 from automtl.report.folder import comparison_report, reproduction_files, run_report
 from automtl.report.picture import Picture
 from automtl.report.style import drawing
 from tests.report.page import Page
-from tests.report.values import comparison_values, run_values
+from tests.report.values import comparison_values, explained_rows, run_values
 
 HARM = (
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "javascript:alert(1)", "'; onload='alert(1)",
     "</style><style>*{}", "{{ 7 * 7 }}{% include 'x' %}", "&lt;b&gt;", "]]><!--",
+    "\u202egnp.exe\u2066", "long" * 60,
 )  # fmt: skip
 
 
@@ -38,7 +40,7 @@ def drift_values() -> dict[str, Any]:
     return {
         "automtl": HARM[0], "table": HARM[1], "model": HARM[2], "rows": {"now": 10, "at_fit": 20}, "labelled": HARM,
         "drift": HARM, "ignored": HARM, "settings": {"psi": 0.2} | hostile(1),
-        "columns": [counts | measured | {"name": name, "kind": kind} for name, kind in zip(HARM, ["ids", HARM[0]] * 4)],
+        "columns": [counts | measured | {"name": name, "kind": kind} for name, kind in zip(HARM, ["ids", HARM[0]] * 5)],
         "fields": [{"name": name, "missing": share, "unknown": share, "drift": False} for name in HARM],
         "tasks": [
             {"name": name, "scores": counts | measured, "drift": True, "labels": {HARM[0]: {"now": 0.1, "at_fit": 0.2}}}
@@ -73,6 +75,7 @@ def reproduction_page() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "run": lambda: run_report(run()), "card": lambda: card_html(run()), "comparison": comparison_page,
     "reproduction": reproduction_page, "drift": drift_page,
+    "explanation": lambda: explanation_page(explained_rows(), HARM[0], HARM[1]),
 }  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from automtl.errors import AutomtlError, ComparisonError
 from automtl.experiment import EncodedSource, Experiment
 from automtl.experiment.source import open_again
 from automtl.features.batch import Batch
+from automtl.features.layout import label_type
 from automtl.models.registry import check_model
 from automtl.space import Architecture
 from automtl.system.deadline import Deadline, ending
@@ -160,9 +161,9 @@ def _test(experiment: Experiment) -> Result:
 
 
 def _scores(experiment: Experiment) -> np.ndarray:
-    """Return the scores of the test rows, (N, T) float32."""
+    """Return the scores of the test rows, (N, T) float32, or float64 where some are quantities."""
     scores, tasks = experiment.scores["test"], experiment.source.schema.tasks
-    return np.stack([scores(index).astype(np.float32) for index in range(len(tasks))], axis=1)
+    return np.stack([scores(index).astype(label_type(tasks)) for index in range(len(tasks))], axis=1)
 
 
 def _row_arrays(test: Batch) -> dict[str, np.ndarray]:

@@ -20,12 +20,12 @@ from automtl.ensemble.tree_inputs import TreeInputs
 from automtl.errors import FileError, SettingsError
 from automtl.features.batch import Batch, Features, subset
 from automtl.features.layout import Layout
+from automtl.features.targets import Targets
 from automtl.models.settings import NetworkSettings
 from automtl.system.deadline import current_deadline, ending
 from automtl.system.progress import Callback
 from automtl.tables.schema import Task
 from automtl.training.fit import SelfTrained
-from automtl.training.targets import Targets
 
 DEFAULT = TreeSettings()
 CHECKED_ROWS = 256  # of the training rows, whose scores are compared with the library's own

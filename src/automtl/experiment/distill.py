@@ -24,11 +24,12 @@ from automtl.experiment.all_rows import AllRowsTraining
 from automtl.experiment.fit import Run
 from automtl.experiment.inputs import EncodedSource
 from automtl.experiment.library import TrainedModel
+from automtl.experiment.provenance import describe_making
 from automtl.experiment.recorded import RecordedFit
 from automtl.experiment.waterfall import waterfall
 from automtl.features.batch import Batch
 from automtl.models.network import count_parameters, mean_gate_weights
-from automtl.predictor import MemberSpec, ModelSpec, Predictor, plain, read_part
+from automtl.predictor import MemberSpec, ModelSpec, Predictor, plain
 from automtl.system.manifest import MODEL
 from automtl.system.memory import keep_freed_memory, peak_memory_bytes
 from automtl.system.progress import Callback, ignore
@@ -74,6 +75,7 @@ def distill(
     rows = recorded.open(source, ensemble.schema)
     with data_loader(recorded.settings.data_loader, out) as loader, names_of_folder():
         run = Distillation(ensemble, recorded, EncodedSource(rows, loader), callback).run()
+    run.metrics["made"] = describe_making()
     run.metrics["seconds"]["total"] = time.perf_counter() - start
     return run if out is None else run.save(out, overwrite=overwrite)
 
@@ -111,8 +113,7 @@ class Distillation:
     ) -> None:
         self.ensemble, self.recorded, self.source, self.callback = ensemble, recorded, source, callback
         self.tasks, self.rows = ensemble.schema.tasks, source.like(ensemble.encoder, recorded.settings.encoder)
-        self.history = read_part(recorded.folder, "history")
-        self.measured = read_part(recorded.folder, "metrics")
+        self.history, self.measured = recorded.part("history"), recorded.part("metrics")
         self.evaluate = Evaluator(self.rows.valid, self.tasks, MultiTaskLoss(self.tasks))
         self.single = self._best_network()
         self.spec = self._reference() if self.single is None else self.single.spec.members[0]
@@ -261,6 +262,7 @@ class Distillation:
             "rows": self.source.source.num_rows, "parameters": count_parameters(student.predictor.network),
             "preset": self.measured.get("preset"), "seed": self.recorded.seed, "ensemble": None, "seconds": seconds,
             "peak_memory_bytes": peak_memory_bytes(), "findings": self.measured.get("findings"),
+            "table": self.measured.get("table"),
             "waterfall": {"steps": self._steps(scored, test)},
         }  # fmt: skip
 

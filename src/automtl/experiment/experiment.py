@@ -228,7 +228,8 @@ class Experiment:
         start: Callable[[nn.Module], None] | None = None,
     ) -> TrainedModel:  # fmt: skip
         """Train a new model of these inputs. `start`: changes its first weights."""
-        rows, tasks = inputs.all_rows, self.source.schema.tasks
+        rows = inputs.all_rows
+        tasks = rows.encoder.schema.tasks
         layout = spec.encoder(rows.encoder).layout
         train, valid = rows.train.for_layout(layout), rows.valid.for_layout(layout)
         model = spec.build(rows.encoder, self.seed)
@@ -395,7 +396,7 @@ class Experiment:
 
     def judge_on_test_rows(self) -> dict[str, Any]:
         """Make the leaderboard of all trained models, part of `history`, and return the waterfall of the steps."""
-        library, test, tasks = self.library, self.test_rows, self.source.schema.tasks
+        library, test, tasks = self.library, self.test_rows, self.rows.encoder.schema.tasks
         logits = library.tested(test)
         board, steps = library.leaderboard(test, logits), library_steps(library, logits)
         if self._on_all_rows is not None:

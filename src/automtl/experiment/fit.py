@@ -44,6 +44,7 @@ from automtl.trackers import Tracked, Trackers
 from automtl.training.balancing import find_balancing
 from automtl.training.curves import label_summary, task_curves
 
+PARTS = ("metrics", "history", "curves", "settings")  # of a run, as JSON files of its folder
 REPORT_SHARE = 1 / 3  # of a time limit, at most, for the scores of the test rows and the report
 
 
@@ -58,12 +59,31 @@ class Run:
     settings: dict[str, Any]
     folder: Path | None = None
 
+    def __repr__(self) -> str:
+        """Name the tasks and the folder; the parts are long."""
+        folder = None if self.folder is None else str(self.folder)
+        return f"Run(tasks={list(self.predictor.schema.task_names)}, folder={folder!r})"
+
+    @staticmethod
+    def load(folder: Path | str) -> Run:
+        """Read a run folder. Raises FileError as `Predictor.load` does."""
+        folder = Path(folder)
+        predictor = Predictor.load(folder)
+        metrics, history, curves, settings = (read_part(folder, name) for name in PARTS)
+        return Run(predictor, metrics, history, curves, settings, folder)
+
+    @property
+    def values(self) -> RunValues:
+        """The run in the plain values that reports are made from."""
+        model, schema = self.predictor.spec.to_dict(), self.predictor.schema.to_dict()
+        extras = {name: getattr(self, name) for name in PARTS}
+        return RunValues(model=model, schema=schema, version=__version__, **extras)
+
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Run:
         """Write the run folder, with its report. Raises FileError as `Predictor.save` does."""
-        extras = {name: getattr(self, name) for name in ("settings", "metrics", "history", "curves")}
-        model, schema = self.predictor.spec.to_dict(), self.predictor.schema.to_dict()
-        values = RunValues(model=model, schema=schema, version=__version__, **extras)
-        texts = {CARD: card_markdown(values)} | attempted(lambda: run_report(values), "the model is")
+        values, extras = self.values, {name: getattr(self, name) for name in PARTS}
+        kept = "the model is"
+        texts = attempted(lambda: card_markdown(values), kept, CARD) | attempted(lambda: run_report(values), kept)
         self.predictor.save(folder, extras, overwrite=overwrite, texts=texts)
         return replace(self, folder=Path(folder))
 
@@ -106,7 +126,8 @@ def fit_table(
     rows, settings = open_source(source, tasks, roles, schema, settings, seed, identify=out is not None)
     if out is not None:
         if was_done(Path(out), identity(settings, seed, rows.schema, rows.digest)):
-            return _read(Path(out), callback)
+            callback(Notice("this fit was stopped when all was done"))
+            return Run.load(out)
         MODEL.require_free(Path(out), overwrite)
     tell_source(callback, rows, roles, schema)
     schema = rows.schema
@@ -143,15 +164,6 @@ def fit_table(
         return run
 
 
-def _read(folder: Path, callback: Callback) -> Run:
-    """Read the run of this very fit in a folder."""
-    callback(Notice("this fit was stopped when all was done"))
-    metrics, history, curves, settings = (
-        read_part(folder, name) for name in ("metrics", "history", "curves", "settings")
-    )
-    return Run(Predictor.load(folder), metrics, history, curves, settings, folder)
-
-
 def _record(
     out: Path, rows: Source, settings: Settings, seed: int, deadline: Deadline, callback: Callback, overwrite: bool
 ) -> AbstractContextManager[Journal | None]:
@@ -186,7 +198,7 @@ def _run(experiment: Experiment) -> Run:
         experiment.train()
         experiment.ensemble()
     experiment.train_on_all_rows()
-    tested, tasks = experiment.evaluate(), source.schema.tasks
+    tested, tasks = experiment.evaluate(), experiment.rows.encoder.schema.tasks
     metrics = {
         **tested,
         "rows": source.source.num_rows,

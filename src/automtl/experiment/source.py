@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import polars as pl
 
-from automtl.config import Settings, changed_values
+from automtl.config import Settings, changed_values, checked_seed
 from automtl.dataset.prepared import PreparedFolder, is_prepared
 from automtl.dataset.store import DataLoader
 from automtl.errors import SettingsError
@@ -28,7 +28,7 @@ from automtl.tables.history_text import tell_history
 from automtl.tables.infer import check_labels
 from automtl.tables.labels import check_weights
 from automtl.tables.quality import Finding, check_quality
-from automtl.tables.schema import Field, Schema
+from automtl.tables.schema import Field, Schema, Task
 from automtl.tables.split import Split, SplitSettings, split_table
 from automtl.tables.table import read_table, table_digest
 from automtl.training.metrics import check_metrics
@@ -209,7 +209,7 @@ def open_source(
     `seed` draws the split. `identify` computes the digest of a table. Raises SettingsError for choices that a prepared
     table no longer allows.
     """
-    check_seed(seed)
+    seed = checked_seed(seed)
     if is_prepared(given):
         return _open_folder(_opened(given), tasks, roles, schema, settings)
     table = read_table(given)
@@ -231,12 +231,6 @@ def check_schema(table: pl.DataFrame, schema: Schema) -> None:
     """Check that the table has all columns of the schema, and that metrics are known. Raises AutomtlError."""
     check_columns(table, schema)
     check_metrics(schema.tasks)
-
-
-def check_seed(seed: int) -> None:
-    """Check that a seed is not negative. Raises SettingsError."""
-    if seed < 0:
-        raise SettingsError(f"seed {seed} is below 0; give 0 or more")
 
 
 def open_again(given: Any, schema: Schema, split: SplitSettings, seed: int) -> Source:
@@ -291,7 +285,14 @@ def _filled(schema: Schema, other: Schema) -> Schema:
     if history and other.history:
         history = history.filled(other.history)
     time = other.time if schema.time is None and history else schema.time
-    return replace(schema, fields=tuple(map(filled, schema.fields)), history=history, time=time)
+    scaled = {task.name: task for task in other.tasks}
+
+    def with_scale(task: Task) -> Task:
+        like = scaled.get(task.name, task)
+        return replace(task, **{one: getattr(like, one) for one in ("center", "scale") if getattr(task, one) is None})
+
+    fields, tasks = tuple(map(filled, schema.fields)), tuple(map(with_scale, schema.tasks))
+    return replace(schema, fields=fields, tasks=tasks, history=history, time=time)
 
 
 def _again(folder: PreparedFolder, what: str, why: str) -> SettingsError:
