@@ -156,7 +156,7 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda p: _check([], Settings(), Plan((0,), 1)), "no model to compare; name some with --models"),
     # runs
     (lambda p: read_leaderboard(p / "no"), "run '.*no' does not exist; check the path"),
-    (lambda p: read_leaderboard(run(p / "run", history="{}")), "run '.*run' has no leaderboard: it has one model alone"),
+    (lambda p: read_leaderboard(run(p / "run", history="{}")), "run '.*run' has no leaderboard: it has one model"),
     (lambda p: read_run(run(p / "run", metrics="{}")), "'.*run' has no metrics.json to report on; fit again with --ou"),
     (lambda p: RecordedFit(p, Settings(), 0, {"path": str(p / "no")}).open(None, schema()), "'.*no', is gone; give th"),
     (lambda p: RecordedFit(p, Settings(), 0, {}).open(None, schema()), "does not record its table; give the table"),
