@@ -18,6 +18,8 @@ from automtl.cli.options import (
     TableArgument,
     UnknownOption,
     loading,
+    require_model,
+    require_table,
 )
 from automtl.cli.progress import Live
 from automtl.cli.show import save, show_json, show_metrics, show_run, show_table
@@ -49,7 +51,8 @@ def evaluate_command(
 def update_command(
     model: ModelArgument,
     log: Annotated[
-        str | None, typer.Argument(help="Later events with their labels: a table.", show_default=False)
+        str | None,
+        typer.Argument(help="Later events with their labels: a table.", show_default=False, callback=require_table),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the changed model here, and leave the other.")] = None,
     events: Annotated[
@@ -132,7 +135,9 @@ def leaderboard_command(model: ModelArgument, out: JsonOption = None, json: Json
 @loading
 def distill_command(
     model: ModelArgument,
-    table: Annotated[str | None, typer.Argument(help="The table of the fit; else it is where it was.")] = None,
+    table: Annotated[
+        str | None, typer.Argument(help="The table of the fit; else it is where it was.", callback=require_table)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder; else the model's, with '-distilled'.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run there.")] = False,
 ) -> None:
@@ -154,7 +159,9 @@ def distill_command(
 @app.command("report")
 @loading
 def report_command(
-    folder: Annotated[Path, typer.Argument(help="A folder written by fit or compare.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(help="A folder written by fit or compare.", show_default=False, callback=require_model)
+    ],
     out: Annotated[Path | None, typer.Option(help="The page; report.html unless --pictures is given.")] = None,
     pictures: Annotated[Path | None, typer.Option(help="A folder for the pictures as SVG files.")] = None,
     png: Annotated[bool, typer.Option("--png", help="Write PNG files, too.")] = False,

@@ -23,8 +23,33 @@ if TYPE_CHECKING:
     from automtl.tables.schema import Schema
 
 Command = Callable[[Callable[..., None]], Callable[..., None]]
-TableArgument = Annotated[str, typer.Argument(help="CSV, Parquet or Arrow file, folder or glob.", show_default=False)]
-ModelArgument = Annotated[Path, typer.Argument(help="A run folder written by fit.", show_default=False)]
+
+
+def require_table(source: str | None) -> str | None:
+    """Return the path of a table. Raises TableError where nothing is there, before anything heavy is imported."""
+    if source is not None and not Path(source).exists():
+        from automtl.tables.reading.paths import table_paths
+
+        table_paths(source)
+    return source
+
+
+def require_model(folder: Path) -> Path:
+    """Return the path of a folder. Raises FileError where there is none, before anything heavy is imported."""
+    if not folder.is_dir():
+        from automtl.system.manifest import MODEL
+
+        MODEL.read(folder)
+    return folder
+
+
+TableArgument = Annotated[
+    str,
+    typer.Argument(help="CSV, Parquet or Arrow file, folder or glob.", show_default=False, callback=require_table),
+]
+ModelArgument = Annotated[
+    Path, typer.Argument(help="A run folder written by fit.", show_default=False, callback=require_model)
+]
 TableOut = Annotated[Path, typer.Option("--out", help="A .parquet, .csv or .arrow file.", show_default=False)]
 JsonOption = Annotated[Path | None, typer.Option("--out", help="Write the results here, as JSON.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")]
