@@ -105,6 +105,11 @@ class Settings:
         validation_alias=AliasChoices("ensemble", "blended"),
         description="Whether the reference model and boosted trees join the network; unset: only a searched one.",
     )
+    baselines: tuple[str, ...] = Limit(
+        default=(),
+        description="Models that are trained and tested beside an ensemble, for comparison, and never join it; "
+        "automtl is the network made by hand, without a search.",
+    )
     trackers: tuple[str, ...] = Limit(default=(), description="Trackers that write down the run.")
     tracker_folder: str = Limit(default="runs/tracking", description="The folder that trackers write into.")
     tracking_uri: str | None = Limit(
@@ -230,7 +235,8 @@ def make_settings(values: dict[str, Any], where: str = "settings") -> Settings:
 
 def _check_names(settings: Settings) -> None:
     """Raise an AutomtlError for an unknown name of a model, tracker or operation, and for presets of wrong changes."""
-    EVERY_MODEL.path(settings.model)
+    for model in (settings.model, *settings.baselines):
+        EVERY_MODEL.path(model)
     MODELS.path(settings.reference)
     for tracker in settings.trackers:
         TRACKERS.path(tracker)

@@ -105,7 +105,7 @@ def show_histories(found: dict[str, Any] | None) -> None:
 
 def show_run(metrics: dict[str, Any], history: dict[str, Any], architecture: Any, tasks: tuple[str, ...]) -> None:
     """Print the architecture, histories, metrics and cost of a run. `history`: the content of history.json."""
-    from automtl.report.text import ensemble_lines, freshness_rows
+    from automtl.report.text import cost_lines, ensemble_lines, freshness_rows
 
     if architecture is not None:
         typer.echo(architecture.draw(tasks))
@@ -123,9 +123,5 @@ def show_run(metrics: dict[str, Any], history: dict[str, Any], architecture: Any
         typer.echo(
             "training ended early, at the time limit or when it was stopped: the model is made of what there was"
         )
-    seconds = metrics["seconds"]
-    typer.echo(
-        f"inputs: {metrics['preset']}; {metrics['parameters']:,} parameters; search {seconds['search']:.0f} s, "
-        f"training {seconds['training']:.0f} s, total {seconds['total']:.0f} s; "
-        f"peak memory {metrics['peak_memory_bytes'] / 2**30:.1f} GiB"
-    )
+    for line in cost_lines(metrics):
+        typer.echo(line)

@@ -8,38 +8,39 @@ from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
 from typing import Any, Literal
 
-import torch
 from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from automtl.config import InputPreset, Settings
+from automtl.ensemble.cost import flops_per_row
 from automtl.ensemble.ensemble import Ensemble, trees_of
 from automtl.ensemble.settings import TreeSettings
 from automtl.ensemble.trees import LIGHTGBM_MISSING, TreeModel
 from automtl.errors import DivergedError, SettingsError
 from automtl.experiment.inputs import EncodedRows, EncodedSource, ModelInputs, distinct_presets, is_self_trained
-from automtl.experiment.library import INPUTS, SEARCH, TRAINING, TREES, Library, TrainedModel
+from automtl.experiment.library import BASELINE, INPUTS, SEARCH, TRAINING, TREES, Library, TrainedModel
 from automtl.experiment.tree_candidates import tree_candidates
 from automtl.features.batch import Batch
 from automtl.features.coverage import Coverage
 from automtl.models.network import Network, count_parameters, mean_gate_weights
-from automtl.models.registry import EVERY_MODEL, check_logits
+from automtl.models.registry import EVERY_MODEL, SEARCHED, check_logits
 from automtl.models.settings import NetworkSettings
 from automtl.nn.embedding import FieldEmbedding
 from automtl.predictor import MemberSpec, ModelSpec, Predictor
 from automtl.search import STRATEGIES, SearchProblem, SearchResult, TrainedNetwork
 from automtl.search.base import keep_nothing
+from automtl.search.halving import baseline_architecture, first_training
 from automtl.space import Architecture, make_space
 from automtl.system.deadline import current_deadline, ending
 from automtl.system.progress import Callback, Notice, ignore
+from automtl.system.stopwatch import timed
 from automtl.training.evaluation import predict_logits
-from automtl.training.fit import FitResult, SelfTrained, fit
+from automtl.training.fit import FitResult, fit
 from automtl.training.metrics import Scores
 from automtl.training.settings import TrainingSettings
 
 Part = Literal["validation", "test"]
 PARTS: tuple[Part, ...] = ("validation", "test")
-FLOP_ROWS = 1024  # rows over which operations are averaged
+BY_HAND = "network made by hand"  # the name of a baseline
 INPUTS_SHARE, TREES_SHARE = 0.25, 0.4  # of the time that is left, for the choice of inputs and for boosted trees
 
 
@@ -75,6 +76,7 @@ class Experiment:
         self.seconds = {"reference": 0.0, "search": 0.0, "training": 0.0, "ensemble": 0.0}
         self.found: SearchResult | None = None
         self.scores: dict[Part, Scores] = {}
+        self.baselines: list[TrainedModel] = []  # that are tested beside the ensemble
         self.references: list[tuple[ModelInputs, TrainedModel]] = []  # that tried inputs, the best one first
         self._inputs: ModelInputs | None = None
         self._library: Library | None = None
@@ -196,7 +198,8 @@ class Experiment:
     def _reference(self, model: str, inputs: ModelInputs, name: str) -> TrainedModel:
         """Train a published model on these inputs."""
         spec = MemberSpec(name, model, inputs.network, inputs=inputs.groups)
-        trained = self._train(spec, inputs, INPUTS, f"choosing inputs: {inputs.preset}")
+        with timed("inputs"):
+            trained = self._train(spec, inputs, INPUTS, f"choosing inputs: {inputs.preset}")
         self.seconds["reference"] += trained.result.seconds
         return trained
 
@@ -239,7 +242,7 @@ class Experiment:
         inputs, library = self.inputs, self.library
         start = time.perf_counter()
         kinds = tree_candidates(inputs, one=self.settings.selection.boosted_trees == "one")
-        with ending(current_deadline().part(TREES_SHARE)) as deadline:
+        with timed("trees"), ending(current_deadline().part(TREES_SHARE)) as deadline:
             for place, (spec, settings) in enumerate(kinds):
                 if place and deadline.passed:
                     break
@@ -254,7 +257,8 @@ class Experiment:
             raise SettingsError(f"model '{self.settings.model}' has no architecture to search; only 'automtl' has one")
         problem = self.search_problem()
         start, strategy = time.perf_counter(), STRATEGIES.find(self.settings.strategy)(self.settings.search)
-        self.found = strategy.search(problem, self.seed, self.callback)
+        with timed("networks"):
+            self.found = strategy.search(problem, self.seed, self.callback)
         self.architecture, self.history["search"] = self.found.architecture, self.found.history
         self.seconds["search"] = time.perf_counter() - start
         return self.found
@@ -324,7 +328,8 @@ class Experiment:
             return self._of(self.found.trained)
         spec = MemberSpec(mine.model, mine.model, inputs.network, self.architecture, inputs=inputs.groups)
         start = self._start_from_supernet if mine.warm_start and self.found is not None else None
-        trained = self._train(spec, inputs, TRAINING, f"training {mine.model}", start=start)
+        with timed("trees" if is_self_trained(mine.model) else "networks"):
+            trained = self._train(spec, inputs, TRAINING, f"training {mine.model}", start=start)
         self.seconds["training"] = trained.result.seconds
         if mine.uses_ensemble:
             self.library.add(trained)
@@ -349,8 +354,36 @@ class Experiment:
         name = self.settings.reference
         if not (self.trained.stage == SEARCH or self.references or name == self.settings.model):
             self._try_to_add(lambda: self._reference(name, self.inputs, name))
-        self._predictor = self.library.predictor()
+        with timed("selection"):
+            self._predictor = self.library.predictor()
         return self.predictor
+
+    def train_baselines(self) -> None:
+        """Train the baselines of the settings on the inputs that were selected, as long as there is time.
+
+        Boosted trees that were trained for the ensemble are not trained again.
+        """
+        for name in self.settings.baselines:
+            if current_deadline().passed:
+                return
+            known = next((one for one in self.library.models if one.stage == TREES and one.spec.model == name), None)
+            try:
+                with timed("baselines"):
+                    self.baselines.append(self._baseline(name) if known is None else known)
+            except DivergedError as error:
+                self.callback(Notice(f"{error}; the baseline is left out"))
+
+    def _baseline(self, name: str) -> TrainedModel:
+        """Train a published model, or the network made by hand, which the search begins with."""
+        inputs, mine = self.inputs, self.settings
+        if name != SEARCHED:
+            spec = MemberSpec(name, name, inputs.network, inputs=inputs.groups)
+            return self._train(spec, inputs, BASELINE, f"training {name}")
+        space = make_space(mine.searched_space, len(self.source.schema.tasks))
+        spec = MemberSpec(BY_HAND, name, inputs.network, baseline_architecture(space), inputs=inputs.groups)
+        return self._train(
+            spec, replace(inputs, training=first_training(inputs.training)), BASELINE, f"training {BY_HAND}"
+        )
 
     def evaluate(self, parts: Sequence[Part] = PARTS) -> dict[str, dict[str, Any]]:
         """Return metrics of the predictor by part of the rows, as plain values, and keep its `scores`."""
@@ -359,8 +392,9 @@ class Experiment:
             rows = (self.rows.valid if part == "validation" else self.test_rows).for_layout(
                 self.predictor.encoder.layout
             )
-            self.scores[part] = self.predictor.scores(rows)
-            found[part] = self.predictor.evaluate_batch(rows, self.scores[part])
+            with timed("test"):
+                self.scores[part] = self.predictor.scores(rows)
+                found[part] = self.predictor.evaluate_batch(rows, self.scores[part])
         return found
 
     @property
@@ -387,15 +421,10 @@ class Experiment:
         layout = one.spec.encoder(self.rows.encoder).layout
         return mean_gate_weights(one.model, self.rows.valid.for_layout(layout))
 
-    @torch.inference_mode()
-    def flops_per_row(self) -> int | None:
-        """Count operations of one prediction, two per multiply-add of matrix products; None for boosted trees."""
-        if isinstance(self.predictor.network, SelfTrained):
-            return None
-        rows = self.test_rows.take(slice(0, FLOP_ROWS)).for_layout(self.predictor.encoder.layout)
-        with FlopCounterMode(display=False) as counter:
-            self.predictor.network(rows.features)
-        return round(int(counter.get_total_flops()) / len(rows))
+    @property
+    def flops_per_row(self) -> int:
+        """Number of operations of one prediction, as `automtl.ensemble.cost` counts them."""
+        return flops_per_row(self.predictor.network, self.test_rows.for_layout(self.predictor.encoder.layout))
 
     def ensemble_summary(self) -> dict[str, Any] | None:
         """Return the weight of each member by task, and what was missing; None where no ensemble was wanted."""

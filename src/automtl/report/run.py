@@ -21,7 +21,15 @@ from automtl.report.architecture import (
 from automtl.report.charts import Line, Mark, band, heat, lines, square
 from automtl.report.leaderboard import cost_table, leaderboard_picture, quality_table, settings_of
 from automtl.report.picture import Picture
-from automtl.report.text import freshness_rows, history_rows, kept_lines, made_lines, undefined, used_metrics
+from automtl.report.text import (
+    cost_lines,
+    freshness_rows,
+    history_rows,
+    kept_lines,
+    made_lines,
+    undefined,
+    used_metrics,
+)
 from automtl.report.waterfall import waterfall_pictures, waterfall_table
 from automtl.report.words import METRIC_NAMES, amount, clean, known, percent, rounded, slug
 
@@ -284,6 +292,7 @@ def run_page(run: RunValues) -> dict[str, Any]:
         "run": run,
         "pictures": run_pictures(run),
         "trials": _trials(run),
+        "times": [line for line in cost_lines(metrics)[:-1] if line],
         "parts": [(name, metric_table(metrics[name])) for name in ("validation", "test")],
         "distilled": _distilled(run.history.get("distillation")),
         "waterfall": waterfall_table(run.steps, run.tasks) if run.steps else None,

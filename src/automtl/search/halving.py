@@ -270,6 +270,11 @@ class HalvingRun:
         self.callback(Progress("search", len(self.records), self.settings.trainings, last.loss, last.auc))
 
 
+def first_training(training: TrainingSettings) -> TrainingSettings:
+    """Return the settings under which the network made by hand is trained."""
+    return replace(training, learning_rate=training.learning_rate * FIRST["training.learning_rate"])
+
+
 def baseline_architecture(space: SearchSpace) -> Architecture:
     """Make an architecture by hand: experts of linear pooling and two perceptrons, which tasks share evenly.
 

@@ -1,0 +1,73 @@
+"""What a model costs: parameters, operations and latency of a row, and the seconds of a fit by stage."""
+
+from __future__ import annotations
+
+import statistics
+import time
+import warnings
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from automtl.ensemble.cost import flops_per_row
+from automtl.experiment.library import ENSEMBLE
+from automtl.experiment.source import Source, TableSource
+from automtl.features.batch import Batch
+from automtl.models.network import count_parameters
+from automtl.predictor import Predictor
+from automtl.system.stopwatch import current_stopwatch
+from automtl.system.threads import one_thread
+from automtl.system.workers import first_does
+from automtl.training.latency import row_latency_ms
+
+WARM_CALLS, CALLS = 3, 20  # fewer together than make a predictor trace its networks
+MOST_SECONDS, LEAST_CALLS = 0.3, 5
+TOTAL = "total"
+
+
+def costs_of(predictor: Predictor, valid: Batch, test: Batch, source: Source, board: Sequence[Any] = ()) -> Any:
+    """Describe the costs of a model in plain values, for `metrics.json`.
+
+    `latency_ms`: the milliseconds of one `encoded_row`, the networks and trees alone, and of one `raw_row` through the
+    whole of `Predictor.predict_rows`, which is None where there is no table of raw rows. `board`: a leaderboard, which
+    may know the first already.
+    """
+    members, layout = predictor.spec.members, predictor.encoder.layout
+    name = ENSEMBLE if len(members) > 1 else members[0].name
+    known = next((row["latency_ms"] for row in board if row["name"] == name), None)
+    encoded = row_latency_ms(predictor.network, valid.for_layout(layout)) if known is None else known
+    return {
+        "parameters": count_parameters(predictor.network),
+        "flops_per_row": flops_per_row(predictor.network, test.for_layout(layout)),
+        "latency_ms": {"encoded_row": encoded, "raw_row": first_does(lambda: raw_row_ms(predictor, source))},
+    }
+
+
+def raw_row_ms(predictor: Predictor, source: Source) -> float | None:
+    """Measure the median milliseconds in which a predictor scores one raw row, in one thread.
+
+    The row is the newest one of the table, since histories go on from its end. None for a prepared table.
+    """
+    if not isinstance(source, TableSource):
+        return None
+    table = source.split.test if source.schema.time is None else source.rows.sort(source.schema.time, nulls_last=False)
+    row, found = table.tail(1).to_dicts(), list[float]()
+    with one_thread(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of what a single row has not
+        for place in range(WARM_CALLS + CALLS):
+            start = time.perf_counter()
+            predictor.predict_rows(row, allow_unknown=True)
+            found.append((time.perf_counter() - start) * 1000)
+            if place >= WARM_CALLS + LEAST_CALLS and sum(found) > MOST_SECONDS * 1000:
+                break
+    return statistics.median(found[WARM_CALLS:])
+
+
+def note_seconds(metrics: dict[str, Any]) -> None:
+    """Note the seconds of all stages until now in the content of `metrics.json`, and their `total`.
+
+    Does nothing where no stopwatch runs, as when a run is saved again.
+    """
+    watch = current_stopwatch()
+    if watch is not None:
+        stages: Mapping[str, float] = watch.seconds()
+        metrics["seconds"] = {name: spent for name, spent in stages.items() if spent} | {TOTAL: sum(stages.values())}

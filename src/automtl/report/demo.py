@@ -1,0 +1,131 @@
+"""What the demo shows: sentences on what was gained, and a table of models with quality and cost, from plain values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from automtl.report.text import Table
+from automtl.report.words import known, milliseconds, rounded, scaled, seconds, signed
+
+NAMES = {"lightgbm": "LightGBM", "mmoe": "MMoE", "automtl": "one network, made by hand"}  # of baselines by model
+CHANCE = 0.5  # AUC of a model that scores all rows alike
+
+
+@dataclass(frozen=True)
+class Demo:
+    """A finished demo: the content of its metrics.json and history.json, and the AUC of the truth by task."""
+
+    metrics: Mapping[str, Any]
+    history: Mapping[str, Any]
+    truth: Mapping[str, float]
+
+    @property
+    def tasks(self) -> list[str]:
+        """Names of the tasks, in order."""
+        return list(self.metrics["test"]["tasks"])
+
+    @property
+    def final(self) -> dict[str, Any]:
+        """The AUC of the final model by task."""
+        return {task: values.get("auc") for task, values in self.metrics["test"]["tasks"].items()}
+
+    @property
+    def rivals(self) -> list[Mapping[str, Any]]:
+        """The baselines that are no part of automtl."""
+        return [one for one in self.metrics["baselines"] if one["model"] != "automtl"]
+
+    @property
+    def by_hand(self) -> Mapping[str, Any] | None:
+        """The baseline that is the network made by hand, unless its training diverged."""
+        return next((one for one in self.metrics["baselines"] if "searched" in one), None)
+
+    def sentences(self) -> Iterator[str]:
+        """Say what the final model gained over the best rival, and what the search did, whichever way they went."""
+        ours, best = _mean(self.final), max(self.rivals, key=lambda one: _mean(one["test"]), default=None)
+        if best is not None:
+            rivals = ", ".join(
+                f"{NAMES.get(one['model'], one['name'])} {_mean(one['test']):.4f}" for one in self.rivals
+            )
+            theirs, truth = _mean(best["test"]), _mean(self.truth)
+            yield (
+                f"On {self.metrics['rows']['test']:,} later rows the final model's mean AUC is {ours:.4f} ({rivals}; "
+                f"the truth {truth:.4f}): {signed(ours - theirs)} against {_called(best)}"
+                f"{_share(ours, theirs, truth)}; {judged(best['gain'])}."
+            )
+        if self.by_hand is not None:
+            gain = self.by_hand["searched_gain"]
+            mean = fmean(one["mean"] for one in gain.values()) if gain else 0.0
+            yield (
+                f"The search: its best network, {self.by_hand['searched']}, against one made by hand: {signed(mean)}; "
+                f"{judged(gain)}."
+            )
+
+    def table(self) -> Table:
+        """Make the table: a model a row, with its AUC on test rows by task, and its costs."""
+        board = {row["name"]: row for row in self.history["leaderboard"]}
+        count = sum(bool(share) for share in _shares(board.values()))
+        rows = [["base rates", *[rounded(CHANCE)] * (len(self.tasks) + 1), "", "", ""]]
+        rows += [
+            self._row(NAMES.get(one["model"], one["name"]), board[one["name"]]) for one in self.metrics["baselines"]
+        ]
+        if self.by_hand is not None:
+            rows.append(self._row("one network, the search's best", board[self.by_hand["searched"]]))
+        final = {
+            "test": self.final, "seconds": self.trained, "latency_ms": self.metrics["latency_ms"]["encoded_row"],
+            "flops_per_row": self.metrics["flops_per_row"],
+        }  # fmt: skip
+        rows.append(self._row(f"final model, {count} together" if count > 1 else "final model", final))
+        rows.append(self._row("the truth", {"test": self.truth}))
+        header = ["model", *self.tasks, "mean", "trained in", "latency", "FLOPs"]
+        return "AUC on test rows, and cost", header, rows
+
+    @property
+    def trained(self) -> float:
+        """The seconds of all trainings of the fit, of models that were not taken, too, and of choosing among them."""
+        spent = self.metrics["seconds"]
+        return float(sum(spent.get(stage, 0.0) for stage in ("inputs", "trees", "networks", "selection")))
+
+    def _row(self, name: str, values: Mapping[str, Any]) -> list[str]:
+        found = [values["test"].get(task) for task in self.tasks]
+        spent = seconds(values["seconds"]) if "seconds" in values else ""
+        latency = milliseconds(values["latency_ms"]) if "latency_ms" in values else ""
+        flops = scaled(values["flops_per_row"]) if "flops_per_row" in values else ""
+        return [name, *map(rounded, found), rounded(_mean(values["test"])), spent, latency, flops]
+
+    def costs(self) -> str:
+        """Say what the whole took, and what a row does."""
+        raw = self.metrics["latency_ms"]["raw_row"]
+        return (
+            f"The whole took {seconds(self.metrics['seconds']['total'])}. Latency is that of an encoded row; "
+            f"one raw row through the whole of the final model: {milliseconds(raw)}."
+        )
+
+
+def judged(gain: Mapping[str, Any]) -> str:
+    """Say on which tasks a gain is more than chance, by its 95 % interval over rows."""
+    better = [task for task, one in gain.items() if one.get("low", 0) > 0]
+    worse = [task for task, one in gain.items() if one.get("high", 0) < 0]
+    parts = [f"{word} on {', '.join(tasks)}" for word, tasks in (("better", better), ("worse", worse)) if tasks]
+    noise = len(gain) - len(better) - len(worse)
+    left = f"within noise on {noise} of {len(gain)} tasks" if parts else "within noise on all tasks"
+    return ", ".join([*parts, *([left] if noise else [])])
+
+
+def _called(baseline: Mapping[str, Any]) -> str:
+    return NAMES.get(baseline["model"], str(baseline["name"]))
+
+
+def _share(ours: float, theirs: float, truth: float) -> str:
+    """Say which part of the way to the truth a gain is."""
+    return f", {(ours - theirs) / (truth - theirs):.0%} of the way to the truth" if truth > theirs < ours else ""
+
+
+def _mean(values: Mapping[str, Any]) -> float:
+    return fmean([value for value in values.values() if known(value)] or [CHANCE])
+
+
+def _shares(rows: Any) -> list[float]:
+    return [sum((row.get("share") or {}).values()) for row in rows if row["stage"] != "ensemble"]
