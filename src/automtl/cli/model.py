@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from automtl.cli.app import app
+from automtl.cli.app import GroupedCommand, app
 from automtl.cli.options import (
     JsonFlag,
     JsonOption,
@@ -20,13 +20,15 @@ from automtl.cli.options import (
     loading,
     require_model,
     require_table,
+    telling,
 )
 from automtl.cli.progress import Live
 from automtl.cli.show import save, show_json, show_metrics, show_run, show_table
 from automtl.errors import SettingsError
 
 
-@app.command("evaluate")
+@app.command("evaluate", cls=GroupedCommand)
+@telling
 @loading
 def evaluate_command(
     model: ModelArgument,
@@ -39,7 +41,9 @@ def evaluate_command(
     """Evaluate a saved model on a labelled table, or on the test rows of a prepared one."""
     from automtl.predictor import Predictor
 
-    found = Predictor.load(model, precision).evaluate(table, history=history, allow_unknown=allow_unknown)
+    predictor = Predictor.load(model, precision)
+    with Live() as live:
+        found = predictor.evaluate(table, history=history, allow_unknown=allow_unknown, callback=live.callback)
     if json:
         show_json(found)
     else:
@@ -131,7 +135,8 @@ def leaderboard_command(model: ModelArgument, out: JsonOption = None, json: Json
     save(out, "leaderboard", found, quiet=json)
 
 
-@app.command("distill")
+@app.command("distill", cls=GroupedCommand)
+@telling
 @loading
 def distill_command(
     model: ModelArgument,
@@ -173,7 +178,8 @@ def report_command(
     typer.echo(f"report: {written[-1]}" if pictures is None else f"{len(written)} files: {pictures}")
 
 
-@app.command("importance")
+@app.command("importance", cls=GroupedCommand)
+@telling
 @loading
 def importance_command(
     model: ModelArgument,
@@ -188,7 +194,10 @@ def importance_command(
     """Show how much worse a model is for each task when one column is shuffled, on labelled rows."""
     from automtl.experiment.permutation_importance import column_importance, importance_rows
 
-    found = column_importance(model, table, history=history, repeats=repeats, rows=rows, seed=seed)
+    with Live() as live:
+        found = column_importance(
+            model, table, history=history, repeats=repeats, rows=rows, seed=seed, callback=live.callback
+        )
     values = [asdict(one) for one in found]
     if json:
         show_json(values)

@@ -6,12 +6,21 @@ from typing import Annotated, Literal
 
 import typer
 
-from automtl.cli.app import app
-from automtl.cli.options import LogOption, ModelArgument, PrecisionOption, TableArgument, UnknownOption, loading
+from automtl.cli.app import GroupedCommand, app
+from automtl.cli.options import (
+    LogOption,
+    ModelArgument,
+    PrecisionOption,
+    TableArgument,
+    UnknownOption,
+    loading,
+    telling,
+)
 from automtl.cli.progress import Live, resumable
 
 
-@app.command("predict")
+@app.command("predict", cls=GroupedCommand)
+@telling
 @loading
 def predict_command(
     model: ModelArgument,

@@ -7,15 +7,16 @@ from typing import Annotated
 
 import typer
 
-from automtl.cli.app import app
-from automtl.cli.options import ModelArgument, loading, require_table
+from automtl.cli.app import GroupedCommand, app
+from automtl.cli.options import ModelArgument, loading, require_table, telling
 from automtl.cli.progress import Live
 from automtl.cli.show import show_table
 
 KEPT = 3  # the exit code where the present model stays
 
 
-@app.command("refit")
+@app.command("refit", cls=GroupedCommand)
+@telling
 @loading
 def refit_command(
     model: ModelArgument,

@@ -9,13 +9,13 @@ from typing import Any, Literal
 import typer
 
 
-def show_findings(findings: tuple[Any, ...], shown: int = 5) -> None:
-    """Print warnings of the data checks on standard error, a line each, and the number of other findings."""
+def show_findings(findings: tuple[Any, ...], shown: int = 5, *, quiet: bool = False) -> None:
+    """Print warnings of the data checks on standard error, and, unless `quiet`, how many other findings there are."""
     warnings = [finding for finding in findings if finding.level == "warning"]
     for finding in warnings[:shown]:
         typer.echo(f"warning: '{finding.column}' {finding.evidence}; {finding.remedy}", err=True)
     left = len(findings) - len(warnings[:shown])
-    if left:
+    if left and not quiet:
         counted = "1 more finding" if left == 1 else f"{left} more findings"
         typer.echo(f"the data checks have {counted}, 'automtl check' shows them", err=True)
 

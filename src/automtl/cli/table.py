@@ -8,13 +8,13 @@ from typing import Annotated, Literal
 
 import typer
 
-from automtl.cli.app import app
-from automtl.cli.options import Columns, JsonFlag, JsonOption, Rows, TableArgument, TableOut, sharing
+from automtl.cli.app import GroupedCommand, app
+from automtl.cli.options import Columns, JsonFlag, JsonOption, Rows, TableArgument, TableOut, sharing, telling
 from automtl.cli.progress import Live
 from automtl.cli.show import save, show_json, show_table
 
 
-@app.command("describe")
+@app.command("describe", cls=GroupedCommand)
 @sharing
 def describe_command(
     table: TableArgument,
@@ -45,7 +45,7 @@ def describe_command(
     save(json, "columns", [asdict(summary) for summary in found])
 
 
-@app.command("check")
+@app.command("check", cls=GroupedCommand)
 @sharing
 def check_command(
     table: TableArgument,
@@ -70,7 +70,8 @@ def check_command(
     save(out, "findings", values, quiet=json)
 
 
-@app.command("demo")
+@app.command("demo", cls=GroupedCommand)
+@telling
 def demo_command(
     out: Annotated[Path, typer.Option(help="The run folder; an earlier one is replaced.")] = Path("runs/demo"),
     rows: Annotated[int, typer.Option(min=2_000, help="Rows of the log.")] = 30_000,

@@ -11,6 +11,7 @@ from typing import Any, Literal
 from torch import nn
 
 from automtl.config import InputPreset, Settings
+from automtl.ensemble.catboost_trees import CatBoostTrees
 from automtl.ensemble.cost import flops_per_row
 from automtl.ensemble.ensemble import Ensemble, trees_of
 from automtl.ensemble.settings import TreeSettings
@@ -28,10 +29,10 @@ from automtl.nn.embedding import FieldEmbedding
 from automtl.predictor import MemberSpec, ModelSpec, Predictor
 from automtl.search import STRATEGIES, SearchProblem, SearchResult, TrainedNetwork
 from automtl.search.base import keep_nothing
-from automtl.search.halving import baseline_architecture, first_training
+from automtl.search.halving import HalvingSettings, baseline_architecture, first_training
 from automtl.space import Architecture, make_space
 from automtl.system.deadline import current_deadline, ending
-from automtl.system.progress import Callback, Notice, ignore
+from automtl.system.progress import Callback, Notice, Whole, ignore
 from automtl.system.stopwatch import timed
 from automtl.training.evaluation import predict_logits
 from automtl.training.fit import FitResult, fit
@@ -83,7 +84,7 @@ class Experiment:
         self._trained: TrainedModel | None = None
         self._predictor: Predictor | None = None
         self._test_rows: Batch | None = None
-        self._boosted = False
+        self._boosted, self._ended = False, 0
 
     @property
     def inputs(self) -> ModelInputs:
@@ -203,6 +204,27 @@ class Experiment:
         self.seconds["reference"] += trained.result.seconds
         return trained
 
+    def _count(self) -> None:
+        """Tell the callback that one more training has ended, and about how many there will be."""
+        self._ended += 1
+        planned = self._planned
+        self.callback(Whole(self._ended, None if planned is None else max(planned, self._ended)))
+
+    @property
+    def _planned(self) -> int | None:
+        """About how many trainings there are: of inputs, trees, networks and baselines; None without an end."""
+        mine, search = self.settings, self.settings.search
+        networks = 1
+        if self.searches and isinstance(search, HalvingSettings):
+            if search.patience is not None:
+                return None
+            networks = search.trainings
+        inputs = len(self.references) or len(distinct_presets(mine, self.source.schema))
+        trees = 1 if mine.selection.boosted_trees == "one" else 2 + CatBoostTrees.available()
+        small = bool(self.source.schema.history) and mine.encoder.history and mine.budget.base_network
+        others = inputs + trees + small + len(mine.baselines) if mine.uses_ensemble else 0
+        return networks + others
+
     def _try_to_add(self, train: Callable[[], TrainedModel]) -> None:
         """Train one more model for the ensemble, which does without it where its training diverges."""
         try:
@@ -232,6 +254,7 @@ class Experiment:
         if start is not None:
             start(model)
         result = fit(model, train, valid, tasks, inputs.training, self.seed, self.callback, said)
+        self._count()
         changed = changes_of(self.settings, inputs.network, inputs.training)
         return TrainedModel(spec, model, result, predict_logits(model, valid), stage, changed)
 
@@ -285,6 +308,7 @@ class Experiment:
 
     def _keep(self, found: TrainedNetwork) -> float:
         """Keep a network that the search has trained."""
+        self._count()
         return self.library.add(self._of(found))
 
     def _of(self, found: TrainedNetwork) -> TrainedModel:

@@ -34,6 +34,17 @@ class Progress(Event):
 
 
 @dataclass(frozen=True)
+class Whole(Event):
+    """A report of how far the whole of a fit is: trainings that have ended, and how many there will be, about.
+
+    total: None where the fit goes on as long as it pays.
+    """
+
+    done: int
+    total: int | None
+
+
+@dataclass(frozen=True)
 class Notice(Event):
     """Something that people should know of a run, in one line; it stops nothing."""
 
