@@ -71,6 +71,10 @@ class WorkerError(AutomtlError):
     """One of several workers that train together cannot go on, so that none can."""
 
 
+class ClusterError(AutomtlError):
+    """A cluster cannot be joined, or has no room for what it is to do."""
+
+
 class ComparisonError(AutomtlError):
     """A comparison cannot be begun or continued."""
 
