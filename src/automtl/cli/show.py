@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import typer
 
+BORDERS = 3  # of a column of a table: a line and a space on both sides
+
 
 def show_findings(findings: tuple[Any, ...], shown: int = 5, *, quiet: bool = False) -> None:
     """Print warnings of the data checks on standard error, and, unless `quiet`, how many other findings there are."""
@@ -55,11 +57,35 @@ def show_comparison(found: dict[str, Any]) -> list[str]:
 def show_table(
     title: str, header: list[str], rows: list[list[str]], justify: Literal["left", "right"] = "right"
 ) -> None:
-    """Print a table with its title; `justify`: how all columns but the first are aligned."""
+    """Print a table with its title; `justify`: how all columns but the first are aligned.
+
+    Where it is too wide, its columns stand below one another in parts, each with the first column.
+    """
     from rich.console import Console
 
-    table = text_table(title, header, rows, justify)
-    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    for place, columns in enumerate(columns_that_fit(header, rows, console.width)):
+        part = [[row[column] for column in columns] for row in rows]
+        console.print(text_table("" if place else title, [header[column] for column in columns], part, justify))
+
+
+def columns_that_fit(header: list[str], rows: list[list[str]], width: int) -> list[list[int]]:
+    """Divide the places of columns into parts that are no wider than a terminal; each begins with the first column.
+
+    A first column is taken to be no wider than a third of it, since it can be folded.
+    """
+    from rich.cells import cell_len
+
+    needs = [BORDERS + max(map(cell_len, column)) for column in zip(header, *rows, strict=True)]
+    first = 1 + min(needs[0], max(width // 3, 0))
+    parts, left = [[0]], width - first
+    for place, need in enumerate(needs[1:], 1):
+        if need > left and len(parts[-1]) > 1:
+            parts.append([0])
+            left = width - first
+        parts[-1].append(place)
+        left -= need
+    return parts
 
 
 def text_table(
@@ -69,7 +95,7 @@ def text_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title or None, title_justify="left")
     for index, name in enumerate(header):
         table.add_column(name, justify="left" if index == 0 else justify, overflow="fold")
     for row in rows:

@@ -14,7 +14,7 @@ from automtl.experiment.source import Source, TableSource
 from automtl.features.batch import Batch
 from automtl.models.network import count_parameters
 from automtl.predictor import Predictor
-from automtl.system.stopwatch import current_stopwatch
+from automtl.system.stopwatch import REST, current_stopwatch
 from automtl.system.threads import one_thread
 from automtl.system.workers import first_does
 from automtl.training.latency import row_latency_ms
@@ -70,4 +70,5 @@ def note_seconds(metrics: dict[str, Any]) -> None:
     watch = current_stopwatch()
     if watch is not None:
         stages: Mapping[str, float] = watch.seconds()
-        metrics["seconds"] = {name: spent for name, spent in stages.items() if spent} | {TOTAL: sum(stages.values())}
+        last = {REST: stages[REST], TOTAL: sum(stages.values())}
+        metrics["seconds"] = {name: spent for name, spent in stages.items() if spent and name != REST} | last
