@@ -46,7 +46,8 @@ def predict_command(
     """
     from automtl.serving.scoring.predict import predict_table
 
-    with resumable(), Live() as live:
+    live = Live()
+    with resumable(live.kept if out != "-" else str), live:
         rows = predict_table(
             model, table, out, keep=keep or (), prefix=prefix, history=history, format=format,
             rows_per_piece=rows_per_piece, precision=precision, allow_unknown=allow_unknown, overwrite=overwrite,

@@ -149,6 +149,7 @@ class Live(Display):
             TextColumn("{task.fields[news]}"), console=console, disable=not console.is_terminal,
         )  # fmt: skip
         self.stages: dict[str, Any] = {}
+        self.rows = 0
         self.width, self.left, self.ranked = console.width, TimeLeft(limit), list[Any]()
         self.live = LiveDisplay(get_renderable=self.render, console=console, transient=True)
         lines = not console.is_terminal or verbosity() == VERBOSE
@@ -169,7 +170,9 @@ class Live(Display):
         return Group(*parts, self.progress, *([Text(f"the whole: {whole}", no_wrap=True)] if whole else []))
 
     def kept(self) -> str:
-        """Say what would be lost if the work ended now: how many models are trained."""
+        """Say what stays if the work ends now: how many models are trained, or rows scored."""
+        if self.rows:
+            return f"{self.rows:,} rows are scored; "
         count = len(self.ranked)
         return f"{count} trained {'model is' if count == 1 else 'models are'} kept; " if count else ""
 
@@ -177,6 +180,7 @@ class Live(Display):
         from automtl.experiment.leaderboard import Ranked
         from automtl.system.progress import Whole
 
+        self.rows = progress.step if getattr(progress, "rate", None) is not None else self.rows
         if isinstance(progress, Ranked):
             self.ranked = list(progress.rows)
         elif isinstance(progress, Whole):

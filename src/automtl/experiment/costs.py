@@ -21,7 +21,7 @@ from automtl.training.latency import row_latency_ms
 
 WARM_CALLS, CALLS = 3, 20  # fewer together than make a predictor trace its networks
 MOST_SECONDS, LEAST_CALLS = 0.3, 5
-TOTAL = "total"
+REPORT, TOTAL = "report", "total"
 
 
 def costs_of(predictor: Predictor, valid: Batch, test: Batch, source: Source, board: Sequence[Any] = ()) -> Any:
@@ -72,3 +72,13 @@ def note_seconds(metrics: dict[str, Any]) -> None:
         stages: Mapping[str, float] = watch.seconds()
         last = {REST: stages[REST], TOTAL: sum(stages.values())}
         metrics["seconds"] = {name: spent for name, spent in stages.items() if spent and name != REST} | last
+
+
+def note_report(metrics: dict[str, Any]) -> None:
+    """Note the seconds since `note_seconds` as those of the report, which itself shows what was noted before."""
+    watch, noted = current_stopwatch(), metrics.get("seconds") or {}
+    if watch is not None and TOTAL in noted:
+        total = sum(watch.seconds().values())
+        stages = {name: spent for name, spent in noted.items() if name not in (REST, TOTAL)}
+        last = {REPORT: total - noted[TOTAL], REST: noted[REST], TOTAL: total}
+        metrics["seconds"] = stages | last

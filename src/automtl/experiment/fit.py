@@ -17,7 +17,7 @@ from automtl.dataset.store import data_loader
 from automtl.ensemble.trees import TreeModel
 from automtl.errors import SettingsError
 from automtl.experiment.baselines import baselines_tested
-from automtl.experiment.costs import costs_of, note_seconds
+from automtl.experiment.costs import costs_of, note_report, note_seconds
 from automtl.experiment.experiment import Experiment
 from automtl.experiment.inputs import EncodedSource, is_self_trained
 from automtl.experiment.label_delays import Curve, freshness_curve, has_histories
@@ -65,9 +65,9 @@ class Run:
         extras = {name: getattr(self, name) for name in ("settings", "metrics", "history", "curves")}
         model, schema = self.predictor.spec.to_dict(), self.predictor.schema.to_dict()
         values = RunValues(model=model, schema=schema, version=__version__, **extras)
-        with timed("report"):
-            texts = {CARD: card_markdown(values)} | attempted(lambda: run_report(values), "the model is")
-        note_seconds(self.metrics)
+        texts = attempted(lambda: run_report(values), "the model is")
+        note_report(self.metrics)
+        texts[CARD] = card_markdown(values)
         self.predictor.save(folder, extras, overwrite=overwrite, texts=texts)
         return replace(self, folder=Path(folder))
 

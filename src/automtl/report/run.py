@@ -22,11 +22,13 @@ from automtl.report.charts import Line, Mark, band, heat, lines, square
 from automtl.report.leaderboard import cost_table, leaderboard_picture, quality_table, settings_of
 from automtl.report.picture import Picture
 from automtl.report.text import (
-    cost_lines,
+    before_report,
     freshness_rows,
     history_rows,
     kept_lines,
+    latency_lines,
     made_lines,
+    seconds_lines,
     undefined,
     used_metrics,
 )
@@ -286,13 +288,15 @@ def _trials(run: RunValues) -> list[tuple[str, list[str]]]:
 def run_page(run: RunValues) -> dict[str, Any]:
     """Collect the pictures and tables for the template of a run."""
     metrics, found = run.metrics, run.architecture
+    times = before_report(metrics.get("seconds") or {})
     return {
         "title": f"automtl: {run.title}",
         "made": made_lines(run.settings.get("table") or {}, metrics.get("made") or {}),
         "run": run,
         "pictures": run_pictures(run),
         "trials": _trials(run),
-        "times": [line for line in cost_lines(metrics)[:-1] if line],
+        "total": times.get("total"),
+        "times": [*seconds_lines(times), *latency_lines(metrics)],
         "parts": [(name, metric_table(metrics[name])) for name in ("validation", "test")],
         "distilled": _distilled(run.history.get("distillation")),
         "waterfall": waterfall_table(run.steps, run.tasks) if run.steps else None,

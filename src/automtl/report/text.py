@@ -116,15 +116,24 @@ def ensemble_lines(ensemble: Values) -> list[str]:
 
 def cost_lines(metrics: Values) -> list[str]:
     """Say what a fit took and what a row costs, as far as the folder tells; seconds of stages sum to their total."""
-    spent = metrics.get("seconds") or {}
-    parts = [f"{name} {value:.1f}" for name, value in spent.items() if name != "total"]
-    total = [f"seconds: {', '.join(parts)}; {spent['total']:.1f} in all"] if "total" in spent else []
     found = [f"inputs: {metrics['preset']}"] if metrics.get("preset") else []
     found += [f"{metrics['parameters']:,} parameters"] if metrics.get("parameters") is not None else []
     found += [f"{scaled(metrics['flops_per_row'])} FLOPs a row"] if metrics.get("flops_per_row") is not None else []
     if metrics.get("peak_memory_bytes"):
         found.append(f"peak memory {metrics['peak_memory_bytes'] / 2**30:.1f} GiB")
-    return [*total, *latency_lines(metrics), "; ".join(found)]
+    return [*seconds_lines(metrics.get("seconds") or {}), *latency_lines(metrics), "; ".join(found)]
+
+
+def seconds_lines(spent: Values) -> list[str]:
+    """Say how the seconds of a fit are divided among its stages, as far as the folder tells."""
+    parts = [f"{name} {value:.1f}" for name, value in spent.items() if name != "total"]
+    return [f"seconds: {', '.join(parts)}; {spent['total']:.1f} in all"] if "total" in spent else []
+
+
+def before_report(spent: Values) -> dict[str, float]:
+    """Return the seconds without those of the report, which cannot know them."""
+    rest = {name: value for name, value in spent.items() if name != "report"}
+    return rest | ({"total": spent["total"] - spent["report"]} if "report" in spent else {})
 
 
 def latency_lines(metrics: Values) -> list[str]:
