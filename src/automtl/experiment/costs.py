@@ -24,20 +24,20 @@ MOST_SECONDS, LEAST_CALLS = 0.3, 5
 REPORT, TOTAL = "report", "total"
 
 
-def costs_of(predictor: Predictor, valid: Batch, test: Batch, source: Source, board: Sequence[Any] = ()) -> Any:
+def costs_of(predictor: Predictor, valid: Batch, source: Source, board: Sequence[Any] = ()) -> dict[str, Any]:
     """Describe the costs of a model in plain values, for `metrics.json`.
 
     `latency_ms`: the milliseconds of one `encoded_row`, the networks and trees alone, and of one `raw_row` through the
     whole of `Predictor.predict_rows`, which is None where there is no table of raw rows. `board`: a leaderboard, which
     may know the first already.
     """
-    members, layout = predictor.spec.members, predictor.encoder.layout
+    members, rows = predictor.spec.members, valid.for_layout(predictor.encoder.layout)
     name = ENSEMBLE if len(members) > 1 else members[0].name
     known = next((row["latency_ms"] for row in board if row["name"] == name), None)
-    encoded = row_latency_ms(predictor.network, valid.for_layout(layout)) if known is None else known
+    encoded = row_latency_ms(predictor.network, rows) if known is None else known
     return {
         "parameters": count_parameters(predictor.network),
-        "flops_per_row": flops_per_row(predictor.network, test.for_layout(layout)),
+        "flops_per_row": flops_per_row(predictor.network, rows),
         "latency_ms": {"encoded_row": encoded, "raw_row": first_does(lambda: raw_row_ms(predictor, source))},
     }
 

@@ -207,7 +207,7 @@ class Distillation:
             "score": self._score(one.valid), "validation": self._main_metrics(one.valid, self.rows.valid),
             "test": self._main_metrics(one.test, test), "seconds": one.seconds,
             "latency_ms": row_latency_ms(model, self.rows.valid.for_layout(layout)),
-            "flops_per_row": flops_per_row(model, test.for_layout(layout)),
+            "flops_per_row": flops_per_row(model, self.rows.valid.for_layout(layout)),
             "parameters": count_parameters(model),
             "share": {task.name: float(one.name == DISTILLED) for task in self.tasks}, "settings": {},
         }  # fmt: skip
@@ -226,7 +226,7 @@ class Distillation:
             "validation": student.predictor.evaluate_batch(valid, scores_of(student.valid, self.tasks)),
             "test": student.predictor.evaluate_batch(test, scores_of(student.test, self.tasks)),
             "rows": self.source.source.num_rows,
-            **costs_of(student.predictor, valid, test, self.source.source),
+            **costs_of(student.predictor, valid, self.source.source),
             "preset": self.measured.get("preset"), "seed": self.recorded.seed, "ensemble": None,
             "peak_memory_bytes": peak_memory_bytes(), "findings": self.measured.get("findings"),
             "waterfall": {"steps": self._steps(scored, test)},

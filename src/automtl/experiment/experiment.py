@@ -448,7 +448,7 @@ class Experiment:
     @property
     def flops_per_row(self) -> int:
         """Number of operations of one prediction, as `automtl.ensemble.cost` counts them."""
-        return flops_per_row(self.predictor.network, self.test_rows.for_layout(self.predictor.encoder.layout))
+        return flops_per_row(self.predictor.network, self.rows.valid.for_layout(self.predictor.encoder.layout))
 
     def ensemble_summary(self) -> dict[str, Any] | None:
         """Return the weight of each member by task, and what was missing; None where no ensemble was wanted."""

@@ -215,7 +215,7 @@ def _described(experiment: Experiment, tested: dict[str, Any]) -> Run:
         metrics["waterfall"] = waterfall(library_steps(experiment.library, logits), test, tasks, seed)
         metrics["baselines"] = baselines_tested(experiment, logits)
     board = experiment.history.get("leaderboard", ())
-    metrics |= costs_of(experiment.predictor, rows.valid, test, source.source, board)
+    metrics |= costs_of(experiment.predictor, rows.valid, source.source, board)
     parts = {"train": rows.train, "validation": rows.valid, "test": test}
     curves = {
         "gates": experiment.gates,

@@ -210,7 +210,7 @@ class Library:
 
     def _tested(self, trained: TrainedModel, test: Batch, logits: Tensor) -> dict[str, Any]:
         """Return metrics of a model on test rows, and what a row costs."""
-        rows = test.for_layout(self.encoder_of(trained).layout)
+        rows = self.valid.for_layout(self.encoder_of(trained).layout)
         return {
             "test": self.metrics(logits, test), "latency_ms": self.latency(trained),
             "flops_per_row": flops_per_row(trained.model, rows),
@@ -224,7 +224,7 @@ class Library:
             "validation": self.metrics(self.logits, self.valid), "test": self.metrics(self.mixed(logits), test),
             "seconds": sum(row["seconds"] for row in rows if row["name"] in kept),
             "latency_ms": row_latency_ms(own.network, self.valid.for_layout(own.encoder.layout)),
-            "flops_per_row": flops_per_row(own.network, test.for_layout(own.encoder.layout)),
+            "flops_per_row": flops_per_row(own.network, self.valid.for_layout(own.encoder.layout)),
             "parameters": count_parameters(own.network), "share": {task.name: 1.0 for task in self.tasks},
             "settings": {},
         }  # fmt: skip

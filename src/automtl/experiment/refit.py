@@ -210,7 +210,7 @@ class Refitting:
         several, board = isinstance(predictor.network, Ensemble), library.leaderboard(test, logits)
         metrics = {
             "validation": predictor.evaluate_batch(valid, of_valid), "test": predictor.evaluate_batch(test, of_test),
-            "rows": self.table.num_rows, **costs_of(predictor, valid, test, self.table, board),
+            "rows": self.table.num_rows, **costs_of(predictor, valid, self.table, board),
             "preset": before.get("preset"), "seed": self.seed,
             "ensemble": {"weights": library.shares(), "missing": None} if several else None,
             "peak_memory_bytes": peak_memory_bytes(),
