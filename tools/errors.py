@@ -19,7 +19,7 @@ from house import ROOT, SOURCE
 PAGE = ROOT / "docs" / "errors.md"
 CLASSES = (
     "TableError", "SchemaError", "RowError", "EncodingError", "FileError", "SettingsError", "SpaceError",
-    "DivergedError", "WorkerError", "ClusterError", "ComparisonError",
+    "DivergedError", "WorkerError", "ClusterError", "ComparisonError", "ArgumentError", "NotFittedModelError",
 )  # fmt: skip
 REGISTRY = "self.error"  # system/registry.py raises the class of its kind
 HANDED_ON = re.compile(r"\{[^}]*\}(: \{[^}]*\})?")  # a message that was made elsewhere, or only with a place before it

@@ -110,6 +110,10 @@ class Settings:
         description="Models that are trained and tested beside an ensemble, for comparison, and never join it; "
         "automtl is the network made by hand, without a search.",
     )
+    train_on_all_rows: bool = Limit(
+        default=True,
+        description="Whether the selected models are trained once more, as long, on validation rows, too.",
+    )
     trackers: tuple[str, ...] = Limit(default=(), description="Trackers that write down the run.")
     tracker_folder: str = Limit(default="runs/tracking", description="The folder that trackers write into.")
     tracking_uri: str | None = Limit(

@@ -59,6 +59,10 @@ class SettingsError(AutomtlError):
     """A setting is unknown or out of range."""
 
 
+class ArgumentError(SettingsError, ValueError):
+    """An argument of `AutoMTL` is wrong; scikit-learn expects a ValueError."""
+
+
 class SpaceError(AutomtlError):
     """A search space or an operation is not well formed."""
 
@@ -77,6 +81,14 @@ class ClusterError(AutomtlError):
 
 class ComparisonError(AutomtlError):
     """A comparison cannot be begun or continued."""
+
+
+class DataWarning(UserWarning):
+    """The data checks found something in a table that may make a model or its metrics wrong.
+
+    >>> import warnings
+    >>> warnings.simplefilter("error", automtl.DataWarning)  # a fit then ends where data are doubtful
+    """
 
 
 def _printable(character: str) -> str:

@@ -74,7 +74,7 @@ def check_command(
 @telling
 def demo_command(
     out: Annotated[Path, typer.Option(help="The run folder; an earlier one is replaced.")] = Path("runs/demo"),
-    rows: Annotated[int, typer.Option(min=2_000, help="Rows of the log.")] = 30_000,
+    rows: Annotated[int, typer.Option(min=2_000, help="Rows of the log.")] = 24_000,
     preset: Annotated[Literal["fast", "balanced", "best"], typer.Option(help="How much is trained.")] = "balanced",
     seed: Annotated[int, typer.Option(min=0, help="Seed of the log and of the fit.")] = 0,
 ) -> None:

@@ -25,7 +25,7 @@ SETTINGS: dict[str, Any] = {"split": {"method": "time"}, "baselines": ["lightgbm
 def run_demo(
     out: Path | str = Path("runs/demo"),
     *,
-    rows: int = 30_000,
+    rows: int = 24_000,
     changes: Mapping[str, Any] | None = None,
     seed: int = 0,
     callback: Callback = ignore,

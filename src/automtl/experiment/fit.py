@@ -16,6 +16,7 @@ from automtl.config import Settings
 from automtl.dataset.store import data_loader
 from automtl.ensemble.trees import TreeModel
 from automtl.errors import SettingsError
+from automtl.experiment.all_rows import ALL_ROWS_SHARE
 from automtl.experiment.baselines import baselines_tested
 from automtl.experiment.costs import costs_of, note_report, note_seconds
 from automtl.experiment.experiment import Experiment
@@ -24,7 +25,6 @@ from automtl.experiment.label_delays import Curve, freshness_curve, has_historie
 from automtl.experiment.provenance import describe_making, describe_table
 from automtl.experiment.source import Source, TableSource, open_source, tell_source
 from automtl.experiment.unfinished import identity, recorded, was_done, was_stopped
-from automtl.experiment.waterfall import library_steps, waterfall
 from automtl.models.registry import EVERY_MODEL, MODELS, check_model
 from automtl.predictor import Predictor, read_part
 from automtl.report.card_pages import CARD, card_markdown
@@ -46,6 +46,7 @@ from automtl.trackers import Tracked, Trackers
 from automtl.training.balancing import find_balancing
 from automtl.training.curves import label_summary, task_curves
 
+PARTS = ("metrics", "history", "curves", "settings")  # of a run, as JSON files of its folder
 REPORT_SHARE = 1 / 3  # of a time limit, at most, for the scores of the test rows and the report
 
 
@@ -60,11 +61,29 @@ class Run:
     settings: dict[str, Any]
     folder: Path | None = None
 
+    def __repr__(self) -> str:
+        """Name the tasks and the folder; the parts are long."""
+        folder = None if self.folder is None else str(self.folder)
+        return f"Run(tasks={list(self.predictor.schema.task_names)}, folder={folder!r})"
+
+    @staticmethod
+    def load(folder: Path | str) -> Run:
+        """Read a run folder. Raises FileError as `Predictor.load` does."""
+        folder = Path(folder)
+        predictor = Predictor.load(folder)
+        metrics, history, curves, settings = (read_part(folder, name) for name in PARTS)
+        return Run(predictor, metrics, history, curves, settings, folder)
+
+    @property
+    def values(self) -> RunValues:
+        """The run in the plain values that reports are made from."""
+        model, schema = self.predictor.spec.to_dict(), self.predictor.schema.to_dict()
+        extras = {name: getattr(self, name) for name in PARTS}
+        return RunValues(model=model, schema=schema, version=__version__, **extras)
+
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Run:
         """Write the run folder, with its report. Raises FileError as `Predictor.save` does."""
-        extras = {name: getattr(self, name) for name in ("settings", "metrics", "history", "curves")}
-        model, schema = self.predictor.spec.to_dict(), self.predictor.schema.to_dict()
-        values = RunValues(model=model, schema=schema, version=__version__, **extras)
+        values, extras = self.values, {name: getattr(self, name) for name in PARTS}
         texts = attempted(lambda: run_report(values), "the model is")
         note_report(self.metrics)
         texts[CARD] = card_markdown(values)
@@ -112,7 +131,8 @@ def fit_table(
         rows, settings = open_source(source, tasks, roles, schema, settings, seed, identify=out is not None)
     if out is not None:
         if was_done(Path(out), identity(settings, seed, rows.schema, rows.digest)):
-            return _read(Path(out), callback)
+            callback(Notice("this fit was stopped when all was done"))
+            return Run.load(out)
         MODEL.require_free(Path(out), overwrite)
     tell_source(callback, rows, roles, schema)
     schema = rows.schema
@@ -139,7 +159,8 @@ def fit_table(
         with ending(given):
             run = _run(Experiment(encoded, settings, seed, trackers.callback))
         run.settings["table"] = describe_table(source, rows)
-        run.metrics.update(ended_early=given.passed, made=describe_making())
+        run.metrics["ended_early"] |= given.passed
+        run.metrics["made"] = describe_making()
         with timed("test"):
             _add_table(run, rows, callback)
         run.metrics["findings"] = [finding.to_dict() for finding in findings]
@@ -150,15 +171,6 @@ def fit_table(
             run = run.save(out, overwrite=overwrite) if first else replace(run, folder=Path(out))
             all_wait()
         return run
-
-
-def _read(folder: Path, callback: Callback) -> Run:
-    """Read the run of this very fit in a folder."""
-    callback(Notice("this fit was stopped when all was done"))
-    metrics, history, curves, settings = (
-        read_part(folder, name) for name in ("metrics", "history", "curves", "settings")
-    )
-    return Run(Predictor.load(folder), metrics, history, curves, settings, folder)
 
 
 def _record(
@@ -188,16 +200,19 @@ def _run(experiment: Experiment) -> Run:
     """Run all steps of an experiment."""
     _ = experiment.inputs
     current_deadline().reserve(REPORT_SHARE)
-    experiment.boost()
-    experiment.train()
-    experiment.ensemble()
-    experiment.train_baselines()
+    share = 1 - ALL_ROWS_SHARE if experiment.settings.train_on_all_rows else 1.0
+    with ending(current_deadline().part(share)) as deadline:
+        experiment.boost()
+        experiment.train()
+        experiment.ensemble()
+        experiment.train_baselines()
+    experiment.train_on_all_rows()
     tested = experiment.evaluate()
     with timed("test"):
-        return _described(experiment, tested)
+        return _described(experiment, tested, ended_early=deadline.passed)
 
 
-def _described(experiment: Experiment, tested: dict[str, Any]) -> Run:
+def _described(experiment: Experiment, tested: dict[str, Any], *, ended_early: bool) -> Run:
     """Describe a tested model, and all others that were trained, in the plain values of a run folder."""
     source, settings, seed = experiment.source, experiment.settings, experiment.seed
     rows, test, tasks = experiment.rows, experiment.test_rows, source.schema.tasks
@@ -208,11 +223,11 @@ def _described(experiment: Experiment, tested: dict[str, Any]) -> Run:
         "seed": seed,
         "ensemble": experiment.ensemble_summary(),
         "peak_memory_bytes": peak_memory_bytes(),
+        "ended_early": ended_early,
     }
     if settings.uses_ensemble:
         logits = experiment.library.tested(test)
-        experiment.history["leaderboard"] = experiment.library.leaderboard(test, logits)
-        metrics["waterfall"] = waterfall(library_steps(experiment.library, logits), test, tasks, seed)
+        metrics["waterfall"] = experiment.judge_on_test_rows(logits)
         metrics["baselines"] = baselines_tested(experiment, logits)
     board = experiment.history.get("leaderboard", ())
     metrics |= costs_of(experiment.predictor, rows.valid, source.source, board)

@@ -90,7 +90,7 @@ def prepare_table(
             encoder, report = job.run()
         if (findings := checks.result()) is not None:
             report["findings"] = [finding.to_dict() for finding in findings]
-        origin = Origin(_described(opened), settings.split, seed)
+        origin = Origin(_described(opened, roles), settings.split, seed)
         return finish_prepared(folder / "encoded", out, encoder, origin, report, overwrite=overwrite)
 
 
@@ -116,9 +116,13 @@ def _sample(
     return table, schema
 
 
-def _described(source: TableFiles) -> dict[str, Any]:
-    """Names and sizes of the files, as the prepared folder tells them."""
-    return {"files": [{"name": part.path.name, "bytes": part.path.stat().st_size} for part in source.parts]}
+def _described(source: TableFiles, roles: ColumnRoles) -> dict[str, Any]:
+    """Names and sizes of the files, and the columns, as the prepared folder tells them; neither day nor place.
+
+    The digest of the folder covers them, and the same table is to have the same one.
+    """
+    files = [{"name": part.path.name, "bytes": part.path.stat().st_size} for part in source.parts]
+    return {"files": files, "columns": len(source.columns), "dropped": list(roles.drop)}
 
 
 def _check_types(source: TableFiles, schema: Schema, settings: Settings) -> None:

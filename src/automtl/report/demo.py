@@ -11,6 +11,7 @@ from automtl.report.text import Table
 from automtl.report.words import known, milliseconds, rounded, scaled, seconds, signed
 
 NAMES = {"lightgbm": "LightGBM", "mmoe": "MMoE", "automtl": "one network, made by hand"}  # of baselines by model
+ENSEMBLE, ALL_ROWS = "ensemble", "all rows"  # stages of the leaderboard
 CHANCE = 0.5  # AUC of a model that scores all rows alike
 
 
@@ -28,9 +29,20 @@ class Demo:
         return list(self.metrics["test"]["tasks"])
 
     @property
-    def final(self) -> dict[str, Any]:
-        """The AUC of the final model by task."""
-        return {task: values.get("auc") for task, values in self.metrics["test"]["tasks"].items()}
+    def board(self) -> dict[str, Mapping[str, Any]]:
+        """The rows of the leaderboard by name."""
+        return {row["name"]: row for row in self.history["leaderboard"]}
+
+    @property
+    def selected(self) -> Mapping[str, Any]:
+        """The row of the ensemble, or of the one model that was selected, as trained on training rows alone."""
+        rows = [row for row in self.board.values() if row["stage"] != ALL_ROWS]
+        return next((row for row in rows if row["stage"] == ENSEMBLE), max(rows, key=_share_of))
+
+    @property
+    def last(self) -> Mapping[str, Any] | None:
+        """The row of the same model trained on validation rows, too; None where it was not."""
+        return self.board.get(ALL_ROWS)
 
     @property
     def rivals(self) -> list[Mapping[str, Any]]:
@@ -43,41 +55,43 @@ class Demo:
         return next((one for one in self.metrics["baselines"] if "searched" in one), None)
 
     def sentences(self) -> Iterator[str]:
-        """Say what the final model gained over the best rival, and what the search did, whichever way they went."""
-        ours, best = _mean(self.final), max(self.rivals, key=lambda one: _mean(one["test"]), default=None)
+        """Say what the ensemble gained over the best rival, and what the search did, whichever way they went."""
+        ours, best = _mean(self.selected["test"]), max(self.rivals, key=lambda one: _mean(one["test"]), default=None)
         if best is not None:
             rivals = ", ".join(
                 f"{NAMES.get(one['model'], one['name'])} {_mean(one['test']):.4f}" for one in self.rivals
             )
             theirs, truth = _mean(best["test"]), _mean(self.truth)
             yield (
-                f"On {self.metrics['rows']['test']:,} later rows the final model's mean AUC is {ours:.4f} ({rivals}; "
+                f"On {self.metrics['rows']['test']:,} later rows the ensemble's mean AUC is {ours:.4f} ({rivals}; "
                 f"the truth {truth:.4f}): {signed(ours - theirs)} against {_called(best)}"
                 f"{_share(ours, theirs, truth)}; {judged(best['gain'])}."
             )
         if self.by_hand is not None:
             gain = self.by_hand["searched_gain"]
-            mean = fmean(one["mean"] for one in gain.values()) if gain else 0.0
             yield (
-                f"The search: its best network, {self.by_hand['searched']}, against one made by hand: {signed(mean)}; "
-                f"{judged(gain)}."
+                f"The search: its best network, {self.by_hand['searched']}, against one made by hand: "
+                f"{signed(_gained(gain))}; {judged(gain)}."
             )
+        steps = {step["name"]: step for step in self.metrics["waterfall"]["steps"]}
+        if self.last is not None and ALL_ROWS in steps:
+            gain = steps[ALL_ROWS]["gain"]
+            yield f"Trained once more, on validation rows, too: {signed(_gained(gain))}; {judged(gain)}."
 
     def table(self) -> Table:
         """Make the table: a model a row, with its AUC on test rows by task, and its costs."""
-        board = {row["name"]: row for row in self.history["leaderboard"]}
-        count = sum(bool(share) for share in _shares(board.values()))
+        board, selected = self.board, self.selected
+        count = sum(row["stage"] not in (ENSEMBLE, ALL_ROWS) and _share_of(row) > 0 for row in board.values())
         rows = [["base rates", *[rounded(CHANCE)] * (len(self.tasks) + 1), "", "", ""]]
         rows += [
             self._row(NAMES.get(one["model"], one["name"]), board[one["name"]]) for one in self.metrics["baselines"]
         ]
         if self.by_hand is not None:
             rows.append(self._row("one network, the search's best", board[self.by_hand["searched"]]))
-        final = {
-            "test": self.final, "seconds": self.trained, "latency_ms": self.metrics["latency_ms"]["encoded_row"],
-            "flops_per_row": self.metrics["flops_per_row"],
-        }  # fmt: skip
-        rows.append(self._row(f"final model, {count} together" if count > 1 else "final model", final))
+        whole = f"ensemble of {count}" if count > 1 else "selected model"
+        rows.append(self._row(whole, selected | {"seconds": self.trained}))
+        if self.last is not None:
+            rows.append(self._row("the same, on validation rows, too", self.last))
         rows.append(self._row("the truth", {"test": self.truth}))
         header = ["model", *self.tasks, "mean", "trained in", "latency", "FLOPs"]
         return "AUC on test rows, and cost", header, rows
@@ -123,9 +137,13 @@ def _share(ours: float, theirs: float, truth: float) -> str:
     return f", {(ours - theirs) / (truth - theirs):.0%} of the way to the truth" if truth > theirs < ours else ""
 
 
+def _gained(gain: Mapping[str, Any]) -> float:
+    return fmean([one["mean"] for one in gain.values()] or [0.0])
+
+
 def _mean(values: Mapping[str, Any]) -> float:
     return fmean([value for value in values.values() if known(value)] or [CHANCE])
 
 
-def _shares(rows: Any) -> list[float]:
-    return [sum((row.get("share") or {}).values()) for row in rows if row["stage"] != "ensemble"]
+def _share_of(row: Mapping[str, Any]) -> float:
+    return sum((row.get("share") or {}).values())
