@@ -16,9 +16,9 @@ def baselines_tested(experiment: Experiment, logits: Sequence[Tensor]) -> list[d
     """Test the baselines of an experiment, add them to its leaderboard, and describe them in plain values.
 
     logits: (N, T) of each model of its library on test rows. Each entry has the baseline's `name`, its main metric by
-    task (`test`), and the `gain` of the ensemble over it, as a step of the waterfall has it: as it was selected, before it
-    is trained on validation rows, too, which no baseline is. That of the network made by hand has the name of the best
-    network (`searched`) and its gain (`searched_gain`), too.
+    task (`test`), and the `gain` of the ensemble over it, as a step of the waterfall has it: of the ensemble that was
+    selected, before it is trained on validation rows, too, which no baseline is. That of the network made by hand has
+    the name of the best network (`searched`) and its gain (`searched_gain`), too.
     """
     library, test, board = experiment.library, experiment.test_rows, experiment.history["leaderboard"]
     places = library.selected
