@@ -89,7 +89,7 @@ class Demo:
         if self.by_hand is not None:
             rows.append(self._row("one network, the search's best", board[self.by_hand["searched"]]))
         whole = f"ensemble of {count}" if count > 1 else "selected model"
-        rows.append(self._row(whole, selected | {"seconds": self.trained}))
+        rows.append(self._row(whole, {**selected, "seconds": self.trained}))
         if self.last is not None:
             rows.append(self._row("the same, on validation rows, too", self.last))
         rows.append(self._row("the truth", {"test": self.truth}))
@@ -146,4 +146,4 @@ def _mean(values: Mapping[str, Any]) -> float:
 
 
 def _share_of(row: Mapping[str, Any]) -> float:
-    return sum((row.get("share") or {}).values())
+    return float(sum((row.get("share") or {}).values()))
