@@ -58,9 +58,7 @@ class Demo:
         """Say what the ensemble gained over the best rival, and what the search did, whichever way they went."""
         ours, best = _mean(self.selected["test"]), max(self.rivals, key=lambda one: _mean(one["test"]), default=None)
         if best is not None:
-            rivals = ", ".join(
-                f"{NAMES.get(one['model'], one['name'])} {_mean(one['test']):.4f}" for one in self.rivals
-            )
+            rivals = ", ".join(f"{_called(one)} {_mean(one['test']):.4f}" for one in self.rivals)
             theirs, truth = _mean(best["test"]), _mean(self.truth)
             yield (
                 f"On {self.metrics['rows']['test']:,} later rows the ensemble's mean AUC is {ours:.4f} ({rivals}; "
@@ -83,9 +81,7 @@ class Demo:
         board, selected = self.board, self.selected
         count = sum(row["stage"] not in (ENSEMBLE, ALL_ROWS) and _share_of(row) > 0 for row in board.values())
         rows = [["base rates", *[rounded(CHANCE)] * (len(self.tasks) + 1), "", "", ""]]
-        rows += [
-            self._row(NAMES.get(one["model"], one["name"]), board[one["name"]]) for one in self.metrics["baselines"]
-        ]
+        rows += [self._row(_called(one), board[one["name"]]) for one in self.metrics["baselines"]]
         if self.by_hand is not None:
             rows.append(self._row("one network, the search's best", board[self.by_hand["searched"]]))
         whole = f"ensemble of {count}" if count > 1 else "selected model"
