@@ -84,9 +84,10 @@ class Run:
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Run:
         """Write the run folder, with its report. Raises FileError as `Predictor.save` does."""
         values, extras = self.values, {name: getattr(self, name) for name in PARTS}
-        texts = attempted(lambda: run_report(values), "the model is")
+        kept = "the model is"
+        texts = attempted(lambda: run_report(values), kept)
         note_report(self.metrics)
-        texts[CARD] = card_markdown(values)
+        texts |= attempted(lambda: card_markdown(values), kept, CARD)
         self.predictor.save(folder, extras, overwrite=overwrite, texts=texts)
         return replace(self, folder=Path(folder))
 
