@@ -125,7 +125,7 @@ class StageLines:
 
         self.said = self.clock()
         news = _news(progress) if progress.loss is not None or progress.rate is not None else ""
-        early = "stopped at " if ended and progress.step < progress.total else ""
+        early = "stopped at " if ended and progress.step < progress.total and not progress.outer else ""
         parts = [f"{progress.stage}: {early}{progress.step:,} of {progress.total:,}", *([news] if news else [])]
         whole = f"; {self.left.text()}" if self.left.text() else ""
         typer.echo(f"{seconds(self.said - self.start):>6}  {', '.join(parts)}{whole}", err=True)
@@ -149,7 +149,7 @@ class Live(Display):
             TextColumn("{task.fields[news]}"), console=console, disable=not console.is_terminal,
         )  # fmt: skip
         self.stages: dict[str, Any] = {}
-        self.rows = 0
+        self.rows, self.outer = 0, False
         self.width, self.left, self.ranked = console.width, TimeLeft(limit), list[Any]()
         self.live = LiveDisplay(get_renderable=self.render, console=console, transient=True)
         lines = not console.is_terminal or verbosity() == VERBOSE
@@ -197,6 +197,7 @@ class Live(Display):
         width = self.width
         if progress.stage not in self.stages:
             self._end_last()
+            self.outer = progress.outer
             name = _shorter(progress.stage, width // 3)
             self.stages[progress.stage] = self.progress.add_task(name, total=progress.total, news="")
             for stage in list(self.stages)[:-STAGES]:
@@ -208,7 +209,7 @@ class Live(Display):
             self.progress.update(task, news=_news(progress, width - width // 3 - bar - TIME))
 
     def _end_last(self) -> None:
-        if self.stages:
+        if self.stages and not self.outer:
             last = self.progress.tasks[-1]
             if last.total is not None and last.completed < last.total:
                 news = f"stopped early  {last.fields['news']}".rstrip()

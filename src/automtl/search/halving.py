@@ -270,7 +270,7 @@ class HalvingRun:
             "architecture": None if architecture is None else architecture.to_dict(),
         })  # fmt: skip
         last = result.evaluations[result.best]
-        self.callback(Progress("search", len(self.records), self.settings.trainings, last.loss, last.auc))
+        self.callback(Progress("search", len(self.records), self.settings.trainings, last.loss, last.auc, outer=True))
 
 
 def first_training(training: TrainingSettings) -> TrainingSettings:
