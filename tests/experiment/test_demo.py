@@ -34,8 +34,10 @@ def test_all_models_are_in_the_table_with_quality_and_cost(demo: tuple[Run, Demo
     by_name = {row[0]: dict(zip(header, row, strict=True)) for row in rows}
     assert by_name["base rates"]["click"] == "0.5000" and float(by_name["the truth"]["mean"]) > 0.7
     assert all(by_name["MMoE"][column] for column in ("trained in", "latency", "FLOPs"))
-    first, second = found.sentences()
+    first, second, *others = found.sentences()
     assert "LightGBM" in first and "MMoE" in first and "the truth" in first and second.startswith("The search: ")
+    assert [one.split(",")[0] for one in others] == ["Trained once more"] * (found.last is not None)
+    assert ("the same, on validation rows, too" in names) == (found.last is not None)
 
 
 def test_baselines_are_trained_once_and_never_join(demo: tuple[Run, Demo, list[Event], Path]) -> None:
