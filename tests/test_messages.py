@@ -200,6 +200,7 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda p: RawFile._check_first_line(cast(Any, None), text(p / "a.csv")), r"'.*a\.csv' is empty; download it agai"),
     # tables
     (lambda p: read_table(p / "no.csv"), r"'.*no\.csv' does not exist; check the path"),
+    (lambda p: read_table("s3://bucket/a.parquet"), "'s3://bucket/a.parquet' is an address, .*; mount what it names"),
     (lambda p: read_table(text(p / "a.csv")), r"'.*a\.csv' is empty; give a table with a header and rows"),
     (lambda p: read_table(text(p / "a.csv", "a,b\n")), r"'.*a\.csv' has no rows; give a table with at least one row"),
     (lambda p: read_table(text(p / "a.parquet", "x")), r"'.*a\.parquet' cannot be read: .*; is it whole\? write it ag"),
