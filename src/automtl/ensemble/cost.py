@@ -1,4 +1,4 @@
-"""What scoring a row costs: the one count of operations that fits, leaderboards and comparisons share.
+"""Count the operations in which a row is scored, for fits, leaderboards and comparisons alike.
 
 Counted are two operations for each multiply-add of a network's matrix products and, of boosted trees, a comparison for
 each node that a row passes, an addition for each tree, and each number that is looked up by an id. Activations, sums

@@ -1,4 +1,4 @@
-"""What a model costs: parameters, operations and latency of a row, and the seconds of a fit by stage."""
+"""Costs of a model: its parameters, the operations and the latency of a row, and the seconds of its fit by stage."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ from automtl.predictor import Predictor
 from automtl.system.stopwatch import REST, current_stopwatch
 from automtl.system.threads import one_thread
 from automtl.system.workers import first_does
+from automtl.tables.roles import TableRoles
 from automtl.training.latency import row_latency_ms
 
 WARM_CALLS, CALLS = 3, 20  # fewer together than make a predictor trace its networks
@@ -49,8 +50,10 @@ def raw_row_ms(predictor: Predictor, source: Source) -> float | None:
     """
     if not isinstance(source, TableSource):
         return None
-    table = source.split.test if source.schema.time is None else source.rows.sort(source.schema.time, nulls_last=False)
-    row, found = table.tail(1).to_dicts(), list[float]()
+    newest, found = source.rows.height - 1, list[float]()
+    if source.schema.time is not None:
+        newest = int(TableRoles(source.rows, source.schema).array("time").argmax())
+    row = source.rows[newest].to_dicts()
     with one_thread(), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of what a single row has not
         for place in range(WARM_CALLS + CALLS):

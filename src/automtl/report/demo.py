@@ -1,4 +1,4 @@
-"""What the demo shows: sentences on what was gained, and a table of models with quality and cost, from plain values."""
+"""Sentences of the demo on what was gained, and its table of models with quality and cost, from plain values."""
 
 from __future__ import annotations
 
@@ -55,16 +55,15 @@ class Demo:
         return next((one for one in self.metrics["baselines"] if "searched" in one), None)
 
     def sentences(self) -> Iterator[str]:
-        """Say what the ensemble gained over the best rival, and what the search did, whichever way they went."""
-        ours, best = _mean(self.selected["test"]), max(self.rivals, key=lambda one: _mean(one["test"]), default=None)
-        if best is not None:
-            rivals = ", ".join(f"{_called(one)} {_mean(one['test']):.4f}" for one in self.rivals)
-            theirs, truth = _mean(best["test"]), _mean(self.truth)
-            yield (
-                f"On {self.metrics['rows']['test']:,} later rows the ensemble's mean AUC is {ours:.4f} ({rivals}; "
-                f"the truth {truth:.4f}): {signed(ours - theirs)} against {_called(best)}"
-                f"{_share(ours, theirs, truth)}; {judged(best['gain'])}."
-            )
+        """Say what the ensemble gained over its rivals, and what the search did, whichever way they went."""
+        ours = _mean(self.selected["test"])
+        against = (
+            f"against {_called(one)} {signed(ours - _mean(one['test']))}, {judged(one['gain'])}" for one in self.rivals
+        )
+        yield (
+            f"On {self.metrics['rows']['test']:,} later rows the ensemble has a mean AUC of {ours:.4f} (the truth "
+            f"{_mean(self.truth):.4f}): {'; '.join(against)}."
+        )
         if self.by_hand is not None:
             gain = self.by_hand["searched_gain"]
             yield (
@@ -126,11 +125,6 @@ def judged(gain: Mapping[str, Any]) -> str:
 
 def _called(baseline: Mapping[str, Any]) -> str:
     return NAMES.get(baseline["model"], str(baseline["name"]))
-
-
-def _share(ours: float, theirs: float, truth: float) -> str:
-    """Say which part of the way to the truth a gain is."""
-    return f", {(ours - theirs) / (truth - theirs):.0%} of the way to the truth" if truth > theirs < ours else ""
 
 
 def _gained(gain: Mapping[str, Any]) -> float:
