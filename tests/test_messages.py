@@ -52,8 +52,8 @@ from automtl.tables.columns import ColumnRoles, resolve_schema
 from automtl.tables.infer import check_labels, infer_task
 from automtl.tables.labels import check_weights
 from automtl.tables.names import check_names
+from automtl.tables.reading.faults import reading
 from automtl.tables.reading.files import TableFiles
-from automtl.tables.reading.paths import reading
 from automtl.tables.roles import TableRoles
 from automtl.tables.schema import Field, FieldKind, Schema, Task, TaskKind
 from automtl.tables.split import SplitSettings, require_rows, split_table
