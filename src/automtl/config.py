@@ -60,7 +60,7 @@ DEFAULT_PRESETS = (
 )
 
 
-LARGEST_SEED = 2**31 - 1  # boosted trees take no larger one
+LARGEST_SEED = 2**31 - 1  # of 32 bits, which every library takes, also multiplied by a number of steps
 RECORDED = {"seed", "table"}  # what the settings.json of a run folder holds beside settings
 BUDGETS: dict[str, dict[str, Any]] = {  # changes of the defaults by `budget.preset`
     "fast": {
@@ -106,6 +106,11 @@ class Settings:
         default=None,
         validation_alias=AliasChoices("ensemble", "blended"),
         description="Whether the reference model and boosted trees join the network; unset: only a searched one.",
+    )
+    baselines: tuple[str, ...] = Limit(
+        default=(),
+        description="Models that are trained and tested beside an ensemble, for comparison, and never join it; "
+        "automtl is the network made by hand, without a search.",
     )
     train_on_all_rows: bool = Limit(
         default=True,
@@ -241,7 +246,8 @@ def make_settings(values: dict[str, Any], where: str = "settings") -> Settings:
 
 def _check_names(settings: Settings) -> None:
     """Raise an AutomtlError for an unknown name of a model, tracker or operation, and for presets of wrong changes."""
-    EVERY_MODEL.path(settings.model)
+    for model in (settings.model, *settings.baselines):
+        EVERY_MODEL.path(model)
     MODELS.path(settings.reference)
     for tracker in settings.trackers:
         TRACKERS.path(tracker)
