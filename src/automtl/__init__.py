@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from automtl._version import __version__
 
 if TYPE_CHECKING:
-    from automtl.comparison import ComparisonSettings, compare_table
+    from automtl.comparison.compare import ComparisonSettings, compare_table
     from automtl.config import Settings, read_settings
     from automtl.errors import AutomtlError
     from automtl.estimator import AutoMTL
@@ -49,7 +49,7 @@ _MODULES = {
     "AutoMTL": "estimator",
     "AutomtlError": "errors",
     "ColumnRoles": "tables.columns",
-    "ComparisonSettings": "comparison",
+    "ComparisonSettings": "comparison.compare",
     "Dataset": "tables.catalog.base",
     "Encoder": "features.encoder",
     "Event": "system.progress",
@@ -65,7 +65,7 @@ _MODULES = {
     "Settings": "config",
     "Task": "tables.schema",
     "check_table": "experiment",
-    "compare_table": "comparison",
+    "compare_table": "comparison.compare",
     "distill": "experiment.distill",
     "drift": "serving.drift.drift",
     "fit_table": "experiment",

@@ -13,7 +13,7 @@ import pytest
 from automtl.cli import workers as module
 from automtl.cli.workers import _without, run_workers
 
-SETTINGS = "model: mmoe\npresets: []\ntraining: {epochs: 1, precision: full}\nnetwork: {dropout: 0.0}\n"
+SETTINGS = "model: mmoe\npresets: []\nreport: false\ntraining: {epochs: 1, precision: full}\nnetwork: {dropout: 0.0}\n"
 
 
 def fit(log_file: Path, folder: Path, workers: int, task: str = "click") -> subprocess.CompletedProcess[str]:

@@ -17,8 +17,14 @@ import pytest
 import yaml
 from sklearn.metrics import roc_auc_score
 
-from automtl.comparison import ComparisonSettings, compare_table
-from automtl.comparison.compare import PAPER, STRONG, _complete, resolve_models
+from automtl.comparison.compare import (
+    PAPER,
+    STRONG,
+    ComparisonSettings,
+    _complete,
+    compare_table,
+    resolve_models,
+)
 from automtl.comparison.result_store import ResultStore
 from automtl.config import make_settings
 from automtl.errors import ComparisonError, SettingsError

@@ -23,7 +23,7 @@ from automtl.predictor import Predictor
 from automtl.tables.schema import Field, FieldKind, Schema, Task
 
 ROWS = 1000
-QUICK = {"model": "shared-bottom", "presets": [], "ensemble": False, "training": {"epochs": 1}}
+QUICK = {"model": "shared-bottom", "report": False, "presets": [], "ensemble": False, "training": {"epochs": 1}}
 
 
 def counts(missing: float, unknown: float, rows: int = ROWS) -> Counts:

@@ -7,7 +7,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from torch._dynamo.utils import counters
 
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
@@ -24,6 +23,8 @@ SETTINGS = TrainingSettings(epochs=2, batch_size=32, precision="full")
 @pytest.mark.filterwarnings("ignore")  # what torch says of its own code
 @pytest.mark.skipif(shutil.which("g++") is None, reason="torch.compile needs a C++ compiler")
 def test_a_compiled_model_learns_the_same() -> None:
+    from torch._dynamo.utils import counters  # slow to import
+
     trained = []
     for settings in (SETTINGS, replace(SETTINGS, compile=True)):
         model = MODELS.find("shared-bottom")(small_layout(), NETWORK, torch.Generator().manual_seed(0))

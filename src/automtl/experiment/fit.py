@@ -59,11 +59,13 @@ class Run:
     folder: Path | None = None
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Run:
-        """Write the run folder, with its report. Raises FileError as `Predictor.save` does."""
+        """Write the run folder, with its report unless settings say otherwise. Raises FileError as `Predictor.save`."""
         extras = {name: getattr(self, name) for name in ("settings", "metrics", "history", "curves")}
         model, schema = self.predictor.spec.to_dict(), self.predictor.schema.to_dict()
         values = RunValues(model=model, schema=schema, version=__version__, **extras)
-        texts = {CARD: card_markdown(values)} | attempted(lambda: run_report(values), "the model is")
+        texts = {CARD: card_markdown(values)}
+        if self.settings.get("report", True):
+            texts |= attempted(lambda: run_report(values), "the model is")
         self.predictor.save(folder, extras, overwrite=overwrite, texts=texts)
         return replace(self, folder=Path(folder))
 
