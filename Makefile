@@ -37,7 +37,7 @@ demo: setup
 	$(BIN)/automtl predict $(DEMO) runs/demo.parquet --out runs/demo-scores.parquet --overwrite
 
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Drawings are made anew, warnings are errors. Nothing is fetched.
 docs: setup
