@@ -19,7 +19,7 @@ BENCHMARKS := supernet-step search-cost train encode histories prepare vocabular
 ARGS ?=
 CODE := src tests benchmarks examples tools
 
-.PHONY: demo test docs lint check faults oldest audit setup clean bench bench-curves $(BENCHMARKS:%=bench-%)
+.PHONY: demo test docs lint check faults cluster oldest audit setup clean bench bench-curves $(BENCHMARKS:%=bench-%)
 
 setup: $(VENV)/ready
 
@@ -60,6 +60,13 @@ faults: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.folders runs/faults/folders $(FOLDERS)
 	$(BIN)/python -m tests.faults.kills runs/faults $(KILLS)
 	OMP_NUM_THREADS=1 $(BIN)/python -m tests.faults.operations runs/faults/operations $(POINTS)
+
+# A Ray cluster of two nodes on this machine, whose workers and nodes are killed; then the tests that need Ray. Some
+# minutes. Ray (246 MB) is installed for it, and stays.
+cluster: setup
+	$(BIN)/pip install --quiet $(TORCH_SOURCE) '.[cluster]'
+	$(BIN)/python -m tests.cluster runs/cluster
+	RAY_AUTH_MODE=disabled $(BIN)/python -m pytest tests/comparison/test_ray_pool.py
 
 # The tests with the oldest releases that pyproject.toml admits (some of them: ARGS); `make test` has the newest.
 oldest: $(VENV)-oldest/ready

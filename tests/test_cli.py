@@ -82,7 +82,7 @@ def test_predictions_scored_by_scikit_learn_give_the_metrics_that_are_reported(
 def test_inspect_shows_the_architecture_and_metrics(run_folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert call("inspect", run_folder) == 0
     shown = capsys.readouterr().out
-    assert "expert 0" in shown
+    assert "E0: " in shown
     assert "test rows" in shown
     assert "gauc" in shown
 

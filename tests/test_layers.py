@@ -12,8 +12,8 @@ import pytest
 
 SOURCE = Path(__file__).parents[1] / "src" / "automtl"
 FLOORS = (
-    ("errors", "_version"), ("system",), ("tables",), ("histories",), ("features",), ("dataset",), ("nn",),
-    ("operations",), ("space",), ("training",), ("models",), ("search", "ensemble"),
+    ("errors", "_version"), ("system",), ("distributed",), ("tables",), ("histories",), ("features",), ("dataset",),
+    ("nn",), ("operations",), ("space",), ("training",), ("models",), ("search", "ensemble"),
     ("report", "predictor", "trackers"), ("config",),
     ("experiment",), ("comparison",), ("paper", "serving"), ("estimator", "testing"), ("cli",),
     ("__init__", "__main__"),

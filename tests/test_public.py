@@ -14,11 +14,11 @@ import pytest
 import automtl
 
 PUBLIC = [
-    "Architecture", "AutoMTL", "AutomtlError", "ColumnRoles", "ComparisonSettings", "Dataset", "Encoder", "Event",
-    "Experiment", "Metric", "Operation", "Predictor", "Progress", "Schema", "SearchResult", "SearchSpace",
+    "Architecture", "AutoMTL", "AutomtlError", "ColumnRoles", "ComparisonSettings", "DataWarning", "Dataset", "Encoder",
+    "Event", "Experiment", "Metric", "Operation", "Predictor", "Progress", "Schema", "SearchResult", "SearchSpace",
     "SearchStrategy", "Settings", "Task", "__version__", "check_table", "compare_table", "distill", "drift",
-    "fit_table", "freshness", "infer_schema", "predict_table", "prepare_table", "read_settings", "read_table",
-    "refit_model", "reproduce", "synthetic_log", "update_model",
+    "explain", "fit_table", "freshness", "infer_schema", "predict_table", "prepare_table", "read_settings",
+    "read_table", "refit_model", "reproduce", "synthetic_log", "update_model",
 ]  # fmt: skip
 DOCUMENTED = [name for name in PUBLIC if name != "__version__"]
 

@@ -19,7 +19,7 @@ from house import ROOT, SOURCE
 PAGE = ROOT / "docs" / "errors.md"
 CLASSES = (
     "TableError", "SchemaError", "RowError", "EncodingError", "FileError", "SettingsError", "SpaceError",
-    "DivergedError", "WorkerError", "ComparisonError",
+    "DivergedError", "WorkerError", "ClusterError", "ComparisonError", "ArgumentError", "NotFittedModelError",
 )  # fmt: skip
 REGISTRY = "self.error"  # system/registry.py raises the class of its kind
 HANDED_ON = re.compile(r"\{[^}]*\}(: \{[^}]*\})?")  # a message that was made elsewhere, or only with a place before it
@@ -44,6 +44,7 @@ AREAS: dict[str, tuple[str, ...]] = {  # title: what paths below src/automtl beg
     "Comparisons and reproductions": ("comparison/", "paper/"),
     "Serving, export and drift": ("serving/",),
     "Reports": ("report/",),
+    "Clusters": ("distributed/",),
     "Files": ("system/",),
 }
 INTRODUCTION = """# Errors

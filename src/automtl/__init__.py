@@ -19,10 +19,11 @@ from automtl._version import __version__
 if TYPE_CHECKING:
     from automtl.comparison.compare import ComparisonSettings, compare_table
     from automtl.config import Settings, read_settings
-    from automtl.errors import AutomtlError
+    from automtl.errors import AutomtlError, DataWarning
     from automtl.estimator import AutoMTL
     from automtl.experiment import Experiment, check_table, fit_table
     from automtl.experiment.distill import distill
+    from automtl.experiment.explanation import explain
     from automtl.experiment.freshness import freshness
     from automtl.experiment.prepare import prepare_table
     from automtl.experiment.refit import refit_model
@@ -50,6 +51,7 @@ _MODULES = {
     "AutomtlError": "errors",
     "ColumnRoles": "tables.columns",
     "ComparisonSettings": "comparison.compare",
+    "DataWarning": "errors",
     "Dataset": "tables.catalog.base",
     "Encoder": "features.encoder",
     "Event": "system.progress",
@@ -68,6 +70,7 @@ _MODULES = {
     "compare_table": "comparison.compare",
     "distill": "experiment.distill",
     "drift": "serving.drift.drift",
+    "explain": "experiment.explanation",
     "fit_table": "experiment",
     "freshness": "experiment.freshness",
     "infer_schema": "tables.infer",
@@ -82,11 +85,11 @@ _MODULES = {
 }
 
 __all__ = [
-    "Architecture", "AutoMTL", "AutomtlError", "ColumnRoles", "ComparisonSettings", "Dataset", "Encoder", "Event",
-    "Experiment", "Metric", "Operation", "Predictor", "Progress", "Schema", "SearchResult", "SearchSpace",
+    "Architecture", "AutoMTL", "AutomtlError", "ColumnRoles", "ComparisonSettings", "DataWarning", "Dataset", "Encoder",
+    "Event", "Experiment", "Metric", "Operation", "Predictor", "Progress", "Schema", "SearchResult", "SearchSpace",
     "SearchStrategy", "Settings", "Task", "__version__", "check_table", "compare_table", "distill", "drift",
-    "fit_table", "freshness", "infer_schema", "predict_table", "prepare_table", "read_settings", "read_table",
-    "refit_model", "reproduce", "synthetic_log", "update_model",
+    "explain", "fit_table", "freshness", "infer_schema", "predict_table", "prepare_table", "read_settings",
+    "read_table", "refit_model", "reproduce", "synthetic_log", "update_model",
 ]  # fmt: skip
 
 

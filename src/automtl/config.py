@@ -105,6 +105,10 @@ class Settings:
         validation_alias=AliasChoices("ensemble", "blended"),
         description="Whether the reference model and boosted trees join the network; unset: only a searched one.",
     )
+    train_on_all_rows: bool = Limit(
+        default=True,
+        description="Whether the selected models are trained once more, as long, on validation rows, too.",
+    )
     trackers: tuple[str, ...] = Limit(default=(), description="Trackers that write down the run.")
     tracker_folder: str = Limit(default="runs/tracking", description="The folder that trackers write into.")
     tracking_uri: str | None = Limit(

@@ -59,6 +59,10 @@ class SettingsError(AutomtlError):
     """A setting is unknown or out of range."""
 
 
+class ArgumentError(SettingsError, ValueError):
+    """An argument of `AutoMTL` is wrong; scikit-learn expects a ValueError."""
+
+
 class SpaceError(AutomtlError):
     """A search space or an operation is not well formed."""
 
@@ -71,8 +75,20 @@ class WorkerError(AutomtlError):
     """One of several workers that train together cannot go on, so that none can."""
 
 
+class ClusterError(AutomtlError):
+    """A cluster cannot be joined, or has no room for what it is to do."""
+
+
 class ComparisonError(AutomtlError):
     """A comparison cannot be begun or continued."""
+
+
+class DataWarning(UserWarning):
+    """The data checks found something in a table that may make a model or its metrics wrong.
+
+    >>> import warnings
+    >>> warnings.simplefilter("error", automtl.DataWarning)  # a fit then ends where data are doubtful
+    """
 
 
 def _printable(character: str) -> str:

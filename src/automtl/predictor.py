@@ -207,6 +207,11 @@ class Predictor:
             known = " and ".join(f"'{name}'" for name in get_args(Precision))
             raise SettingsError(f"precision '{self.precision}' is unknown; there are {known}")
 
+    def __repr__(self) -> str:
+        """Name the tasks and the models; the parts are long."""
+        members = [member.name for member in self.spec.members]
+        return f"Predictor(tasks={list(self.schema.task_names)}, models={members})"
+
     def predict(self, source: Any, *, history: Any = None, allow_unknown: bool = False) -> pl.DataFrame:
         """Score a table: one column for each task, in row order, of probabilities (binary) or values (regression).
 
@@ -414,7 +419,7 @@ class Predictor:
         manifest = MODEL.verify(folder, PARTS)
         foreign = f"it was written by automtl {manifest.get('automtl')}; use that one, or fit again"
         with _naming(folder, "schema.yaml", foreign):
-            schema = Schema.read(folder / "schema.yaml")
+            schema = Schema.read(folder / "schema.yaml").with_scales()
             check_metrics(schema.tasks)
         with _naming(folder, "encoder.json", foreign):
             arrays = safe_numpy.load_file(folder / "encoder.safetensors")

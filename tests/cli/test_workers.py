@@ -47,17 +47,17 @@ def test_a_mistake_is_said_once(log_file: Path, tmp_path: Path) -> None:
 
 def test_the_option_alone_is_left_out() -> None:
     assert _without(["fit", "a", "--workers", "2", "--seed", "1"], "--workers") == ["fit", "a", "--seed", "1"]
-    assert _without(["fit", "--workers=2", "a"], "--workers") == ["fit", "a"]
+    assert _without(["--address", "b:1", "fit", "--workers=2", "a"], "--workers", "--address") == ["fit", "a"]
 
 
 def test_workers_begin_anew_after_a_kill_but_not_for_ever(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     codes = iter([-signal.SIGKILL, -signal.SIGKILL, 0])
-    monkeypatch.setattr(module, "_run", lambda command, count: next(codes))
+    monkeypatch.setattr(module, "_run", lambda start: next(codes))
     assert run_workers(2) == 0
     assert capsys.readouterr().err.count("ended by SIGKILL") == 2
-    monkeypatch.setattr(module, "_run", lambda command, count: -signal.SIGKILL)
+    monkeypatch.setattr(module, "_run", lambda start: -signal.SIGKILL)
     assert run_workers(2) == 128 + signal.SIGKILL
-    monkeypatch.setattr(module, "_run", lambda command, count: 2)
+    monkeypatch.setattr(module, "_run", lambda start: 2)
     assert run_workers(2) == 2

@@ -27,7 +27,7 @@ def test_a_result_and_its_scores_come_back_and_nothing_half_written_is_left(stor
     store.put("test-1", {"score": 0.1234567890123456789}, scores)
     assert store.get("test-1") == {"score": 0.1234567890123456789}
     assert store.get("test-2") is None
-    assert np.array_equal(store.scores("test-1"), scores.astype(np.float32))
+    assert np.array_equal(store.scores("test-1"), scores)
     assert {path.name for path in store.folder.iterdir()} == {"test-1.json", "test-1.safetensors"}
     assert len(list(store.folder.glob("*.json"))) == 1
 

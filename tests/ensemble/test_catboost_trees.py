@@ -209,3 +209,10 @@ def restored(model: CatBoostTrees, layout: Layout) -> CatBoostTrees:
     again = CatBoostTrees(layout, NetworkSettings(), torch.Generator())
     again.restore(model.to_bytes())
     return again
+
+
+def test_a_training_as_long_as_an_earlier_one_has_as_many_trees_of_each_task() -> None:
+    first, again = trained(rows()), CatBoostTrees(LAYOUT, NetworkSettings(), torch.Generator())
+    assert again.learn_as_long_as(first)
+    fit(again, rows(), rows(seed=1), TASKS, TrainingSettings(), 0)
+    assert (np.bincount(again.forest.tree_task) == np.bincount(first.forest.tree_task)).all()

@@ -15,6 +15,7 @@ from automtl.config import BUDGETS, Settings, make_settings, read_settings
 from automtl.ensemble.ensemble import Ensemble, trees_of
 from automtl.errors import SchemaError, SettingsError
 from automtl.experiment import ColumnRoles, fit_table
+from automtl.experiment.all_rows import ALL_ROWS
 from automtl.experiment.leaderboard import Ranked
 from automtl.predictor import Predictor
 from automtl.search.darts import DartsSettings
@@ -40,15 +41,15 @@ def names(run: Any, stage: str | None = None) -> list[str]:
 def test_a_fit_keeps_every_training(log: pl.DataFrame) -> None:
     events: list[Event] = []
     run = fit_table(log, ["click", "buy"], roles=ROLES, settings=make_settings(TWO), callback=events.append)
-    assert isinstance(run.predictor.network, Ensemble) and names(run)[0] == "ensemble"
+    assert isinstance(run.predictor.network, Ensemble) and names(run)[:2] == [ALL_ROWS, "ensemble"]
     assert {"automtl 1", "boosted trees", "shared-bottom: all inputs"} <= set(names(run))
     assert len(names(run, "search")) == 2
     assert len(set(names(run))) == len(names(run))
     ranked = [event for event in events if isinstance(event, Ranked)]
-    assert len(ranked[-1].rows) == len(names(run)) - 1
+    assert len(ranked[-1].rows) == len(names(run)) - 2
     assert run.metrics["ended_early"] is False
-    assert run.metrics["waterfall"]["steps"][-1]["name"] == "ensemble"
-    assert {task: sum(row["share"][task] for row in run.history["leaderboard"][1:]) for task in ("click", "buy")} == {
+    assert [step["name"] for step in run.metrics["waterfall"]["steps"]][-2:] == ["ensemble", ALL_ROWS]
+    assert {task: sum(row["share"][task] for row in run.history["leaderboard"][2:]) for task in ("click", "buy")} == {
         "click": pytest.approx(1.0, abs=1e-4), "buy": pytest.approx(1.0, abs=1e-4)
     }  # fmt: skip
     assert run.history["leaderboard"][0]["test"]["click"] == run.metrics["test"]["tasks"]["click"]["auc"]
@@ -89,7 +90,7 @@ def test_a_time_limit_ends_a_fit(log: pl.DataFrame) -> None:
 
 def test_fast_trains_one_network_and_trees(log: pl.DataFrame) -> None:
     run = fit_table(log, ["click", "buy"], roles=ROLES, settings=make_settings({**SMALL, "budget": {"preset": "fast"}}))
-    stages = [row["stage"] for row in run.history["leaderboard"] if row["name"] != "ensemble"]
+    stages = [row["stage"] for row in run.history["leaderboard"] if row["name"] not in ("ensemble", ALL_ROWS)]
     assert sorted(stages) == ["boosted trees", "search"]
     assert len(trees_of(run.predictor.network)) <= 1
 

@@ -40,6 +40,7 @@ def test_a_step_runs_those_before_it_and_a_fit_is_all_of_them(
     events: list[Event] = []
     experiment = Experiment(source, small, 0, events.append)
     experiment.ensemble()
+    experiment.train_on_all_rows()
     steps = ["choosing inputs", "training boosted trees", "search", "training automtl"]
     assert [stage for stage in stages(events) if stage in steps] == steps
     found, run = experiment.evaluate(), fit_table(log, ["click", "buy"], roles=ROLES, settings=small)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 from automtl.cli import app
-from automtl.experiment.permutation_importance import Importance, column_importance, importance_rows
+from automtl.experiment.permutation_importance import Importance, column_importance
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
 from automtl.models.settings import NetworkSettings
 from automtl.predictor import ModelSpec, Predictor
+from automtl.report.importance import importance_rows
 from automtl.tables.schema import Schema
 from automtl.training.fit import fit
 from automtl.training.settings import TrainingSettings
@@ -74,7 +76,7 @@ def test_the_seed_decides_rows_and_shuffles(folder: Path, table: pl.DataFrame) -
 
 def test_a_task_of_one_class_has_no_importance(folder: Path, table: pl.DataFrame) -> None:
     found = column_importance(folder, table.filter(pl.col("click") == 1), repeats=1)
-    header, rows = importance_rows(found)
+    header, rows = importance_rows([asdict(one) for one in found])
     assert {one.drop for one in found if one.task == "click"} == {None}
     assert sorted(header) == ["click", "column", "spent"]
     assert all(row[header.index("click")] == "-" and "±" in row[header.index("spent")] for row in rows)

@@ -21,11 +21,11 @@ def test_a_table_is_named_with_its_rows_and_digest(log: pl.DataFrame, tmp_path: 
     log.write_parquet(path)
     found = []
     for source in (path, log):
-        rows, _ = open_source(source, ["click"], ColumnRoles(), None, Settings(), 0, identify=True)
+        rows, _ = open_source(source, ["click"], ColumnRoles(drop=("cart",)), None, Settings(), 0, identify=True)
         found.append(describe_table(source, rows))
     assert found[0]["path"] == str(path) and found[1]["path"] is None
     assert found[0]["rows"] == found[1]["rows"] == log.height
-    assert found[0]["digest"]
+    assert found[0]["digest"] and found[0]["columns"] == log.width and found[0]["dropped"] == ["cart"]
 
 
 def test_a_command_is_named_but_no_program_of_somebody_else(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -41,9 +41,14 @@ def test_the_report_says_so() -> None:
         "date": "2026-01-02 03:04 UTC", "command": "automtl fit a.csv", "automtl": "0.1.0", "torch": "2.13.0",
         "python": "3.11.7", "machine": "Linux x86_64, 2 cores", "threads": 1,
     }  # fmt: skip
-    lines = made_lines({"path": "/data/a.csv", "rows": 12345, "digest": "0123456789abcdef"}, made)
+    table = {
+        "path": "/data/a.csv", "rows": 12345, "digest": "0123456789abcdef", "columns": 7, "dropped": ["dwell_ms", "x"],
+    }  # fmt: skip
+    lines = made_lines(table, made)
     assert lines == [
-        "Table: a.csv, 12,345 rows, digest 0123456789ab.",
+        "Table: a.csv, 12,345 rows, 7 columns, digest 0123456789ab.",
+        "Path: /data/a.csv",
+        "Dropped columns: dwell_ms, x.",
         "Made on 2026-01-02 03:04 UTC by automtl 0.1.0 (torch 2.13.0, Python 3.11.7) on Linux x86_64, 2 cores, "
         "1 thread.",
         "Command: automtl fit a.csv",

@@ -44,6 +44,17 @@ def test_a_folder_of_values_alone_is_reported(values: RunValues, tmp_path: Path)
     assert "Data" in model_card(folder)
 
 
+def test_importance_is_shown_if_it_is_given(values: RunValues, tmp_path: Path) -> None:
+    folder, measured = run_folder(tmp_path / "run", values), tmp_path / "importance.json"
+    one = {"column": "user", "task": "click", "metric": "auc", "base": 0.7, "drop": 0.1, "spread": 0.01}
+    measured.write_bytes(json_bytes([one]))
+    (page,) = report_folder(folder, tmp_path / "page.html", importance=measured)
+    assert "0.1000 ± 0.0100" in page.read_text()
+    measured.write_bytes(json_bytes([{"task": "click"}]))
+    with pytest.raises(FileError, match="is no importance of columns; write it with 'automtl importance"):
+        report_folder(folder, importance=measured)
+
+
 @pytest.mark.parametrize(
     ("command", "part", "bent"),
     [

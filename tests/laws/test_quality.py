@@ -42,6 +42,7 @@ FLAWS: dict[str, tuple[str, Change]] = {
     "leakage": ("told", lambda t, _: t.with_columns(told=pl.when(pl.col("click") == 1).then(7.5).otherwise(-2.25))),
     "outcome": ("paid", lambda t, _: t.with_columns(paid=pl.col("buy") * 9.5 * (pl.col("user") < 40))),
     "label rate": ("click", _rate),
+    "id as label": ("click", lambda t, _: t.with_columns(click=pl.int_range(pl.len()) * 7)),
     "duplicates": ("user, item, price ...", lambda t, _: pl.concat([t, t.head(200)])),
     "constant": ("price", lambda t, part: t.with_columns(price=pl.lit(1.0)) if part == "train" else t),
     "missing": ("price", lambda t, _: t.with_columns(price=pl.when(pl.col("user") < 30).then("price"))),

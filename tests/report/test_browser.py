@@ -10,8 +10,20 @@ from typing import Any
 
 import pytest
 
+from automtl.report.card_pages import card_html
+from automtl.report.drift import drift_page
+from automtl.report.explanation import explanation_page
 from automtl.report.folder import comparison_report, run_report
-from tests.report.values import comparison_values, crowded_comparison, reproduction_report, run_values
+from tests.report.values import (
+    NAMES,
+    comparison_values,
+    crowded_comparison,
+    crowded_run,
+    drift_values,
+    explained_rows,
+    reproduction_report,
+    run_values,
+)
 
 BROWSER, DRIVER = shutil.which("chromium"), shutil.which("chromedriver")
 pytestmark = pytest.mark.skipif(
@@ -67,6 +79,10 @@ def browser() -> Iterator[Any]:
 
 PAGES = {
     "run": lambda: run_report(run_values()),
+    "crowded run": lambda: run_report(crowded_run()),
+    "explanation": lambda: explanation_page(explained_rows(), NAMES[0], NAMES[1]),
+    "drift": lambda: drift_page(drift_values()),
+    "card": lambda: card_html(run_values()),
     "comparison": lambda: comparison_report(comparison_values()),
     "crowded comparison": lambda: comparison_report(crowded_comparison()),
     "reproduction": reproduction_report,
@@ -75,18 +91,18 @@ PAGES = {
 
 @pytest.fixture(scope="module", params=list(PAGES))
 def page(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("page") / f"{request.param.split()[0]}.html"
+    path = tmp_path_factory.mktemp("page") / f"{request.param.replace(' ', '-')}.html"
     path.write_text(PAGES[request.param](), encoding="utf-8")
     return path
 
 
-def show(browser: Any, page: Path, width: int, scheme: str = "light") -> None:
+def show(browser: Any, page: Path, width: int, scheme: str = "light", *, opened: bool = True) -> None:
     size = {"width": width, "height": 800, "deviceScaleFactor": 1, "mobile": False}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
     scheme_feature = {"features": [{"name": "prefers-color-scheme", "value": scheme}]}
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", scheme_feature)
     browser.get(page.as_uri())
-    browser.execute_script("document.querySelectorAll('details').forEach(one => one.open = true)")
+    browser.execute_script(f"document.querySelectorAll('details').forEach(one => one.open = {json.dumps(opened)})")
 
 
 def test_no_request_and_no_complaint(browser: Any, page: Path) -> None:
@@ -100,7 +116,7 @@ def test_no_request_and_no_complaint(browser: Any, page: Path) -> None:
     assert [entry["message"] for entry in browser.get_log("browser")] == []
 
 
-@pytest.mark.parametrize("width", [320, 375, 1200])
+@pytest.mark.parametrize("width", [320, 390, 1280])
 def test_nothing_reaches_beyond_the_window(browser: Any, page: Path, width: int) -> None:
     show(browser, page, width)
     assert browser.execute_script("return document.documentElement.scrollWidth") == width
@@ -108,9 +124,19 @@ def test_nothing_reaches_beyond_the_window(browser: Any, page: Path, width: int)
 
 
 def test_words_of_drawings_neither_overlap_nor_are_cut(browser: Any, page: Path) -> None:
-    show(browser, page, 1200)
+    show(browser, page, 1280)
     assert browser.execute_script(OVERLAPPING) == []
     assert browser.execute_script(CUT) == []
+
+
+def test_what_is_folded_is_printed(browser: Any, page: Path) -> None:
+    show(browser, page, 800, opened=False)
+    folded = "return [...document.querySelectorAll('details:not([open]) > :not(summary)')]"
+    seen = f"{folded}.map(one => one.checkVisibility() && one.getBoundingClientRect().height > 0)"
+    assert not any(browser.execute_script(seen))
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
+    assert all(browser.execute_script(seen))
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 
 def test_dark_and_light_differ_and_words_stand_out(browser: Any, page: Path) -> None:

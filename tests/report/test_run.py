@@ -9,7 +9,8 @@ from xml.etree import ElementTree
 import pytest
 
 from automtl.report.folder import attempted, picture_files, run_report
-from automtl.report.run import run_pictures
+from automtl.report.glossary import TERMS
+from automtl.report.run import expert_names, run_pictures
 from tests.report.page import Page
 from tests.report.values import NAMES, run_values
 
@@ -121,3 +122,37 @@ def test_the_trials_that_ended_a_search_are_told_and_which_was_taken() -> None:
     rows = re.findall(r'<th scope="row">(as found|plain layers)</th><td>(\S+)</td><td>(\w*)</td>', told)
     assert rows == [("as found", "0.9000", ""), ("plain layers", "0.8000", "taken")]
     assert "Trials" not in Page(run_report(run)).words
+
+
+def test_the_page_is_titled_by_its_table() -> None:
+    run = run_values()
+    named = replace(run, settings={**run.settings, "table": {"path": "/data/clicks.parquet", "rows": 9, "columns": 3}})
+    assert named.heading == "Searched model on clicks.parquet" and run.heading == "Searched model"
+    several = {"members": [*run.model["members"], {"name": "trees", "model": "lightgbm", "architecture": None}]}
+    assert replace(named, model=several).heading == "Ensemble of 2 models on clicks.parquet"
+
+
+def test_experts_have_the_names_of_the_architecture() -> None:
+    made = {"interaction": ["skip"], "pooling": ["sum", "mean", "max"], "layer_1": ["a", "b", "c"]}
+    last = {"choices": made, "selection": [[0, 2], [2]]}
+    kept = {"interaction": ["skip"], "pooling": ["sum", "max"], "layer_1": ["a", "c"]}
+    final = {"choices": kept, "selection": [[0, 1], [1]]}
+    assert expert_names([{"architecture": last}], final) == ["E0", "idle 1", "E1"]
+    assert expert_names([{"architecture": last}], last) == ["search 0", "search 1", "search 2"]
+
+
+def test_terms_are_told_once_and_listed(page: str) -> None:
+    found = Page(page)
+    terms = [attributes for tag, attributes in found.seen if tag == "a" and attributes.get("class") == "term"]
+    assert len(terms) == len({attributes["href"] for attributes in terms}) > 8
+    assert {attributes["title"] for attributes in terms} <= set(found.words)
+    assert set(TERMS.values()) >= {attributes["title"] for attributes in terms}
+
+
+def test_importance_is_shown_where_it_was_measured() -> None:
+    measured = [
+        {"column": name, "task": NAMES[0], "metric": "auc", "base": 0.7, "drop": drop, "spread": 0.001}
+        for name, drop in ((NAMES[1], 0.03), ("other", None))
+    ]
+    found = run_pictures(replace(run_values(), importance=measured))["importance"]
+    assert [one.description for one in found] == [f"{NAMES[1]} +0.0300."]

@@ -120,6 +120,43 @@ def _training(tasks: tuple[str, ...]) -> dict[str, Any]:
     return {"best": 3, "evaluations": checks}
 
 
+def crowded_run() -> RunValues:
+    """A run of nine tasks with long names, a short search, and importance."""
+    tasks = tuple(f"probability_of_something_{place}" for place in range(9))
+    importance = [
+        {"column": name, "task": task, "metric": "auc", "base": 0.75, "drop": place / 3000, "spread": 0.0004}
+        for place, name in enumerate((*NAMES, *(f"column_{place}" for place in range(12))))
+        for task in tasks[:2]
+    ]
+    return replace(run_values(tasks, looks=7, num_experts=12), importance=importance)
+
+
+def explained_rows() -> list[dict[str, Any]]:
+    """Two rows, explained for a binary and a regression task."""
+    parts = [
+        {"column": name, "value": None if place == 2 else f"value {place} of {NAMES[0]}",
+         "contribution": (3 - place) / 7 + 0.001, "error": 0.01 * place}
+        for place, name in enumerate((*NAMES, "histories of user_id", *(f"column_{one}" for one in range(12))))
+    ]  # fmt: skip
+    return [
+        {"row": row, "task": task, "scale": scale, "score": 0.3, "output": -0.9, "base": -1.1, "contributions": parts}
+        for row in (1, 41) for task, scale in ((NAMES[0], "logit"), ("watch_seconds", "value"))
+    ]  # fmt: skip
+
+
+def drift_values() -> dict[str, Any]:
+    """A table of which one column drifted."""
+    moved = {"psi": 0.31, "chance": 0.01, "js": 0.2, "now": [0, 50, 30, 20], "at_fit": [0, 20, 30, 50]}
+    shares = {"now": 0.1, "at_fit": 0.02}
+    return {
+        "automtl": "0.1.0", "table": NAMES[0], "model": NAMES[1], "rows": {"now": 100, "at_fit": 100}, "labelled": [],
+        "ignored": [NAMES[3]], "drift": [f"column '{NAMES[0]}' moved"], "settings": {"psi": 0.2, "auc": 0.02},
+        "columns": [moved | {"name": name, "kind": "ids", "drift": name == NAMES[0]} for name in NAMES],
+        "fields": [{"name": NAMES[2], "missing": shares, "unknown": shares, "drift": False}],
+        "tasks": [{"name": NAMES[4], "scores": moved, "labels": {"rows": shares, "auc": shares}, "drift": False}],
+    }  # fmt: skip
+
+
 def comparison_values(tasks: tuple[str, ...] = NAMES[:3]) -> dict[str, Any]:
     """Three models that ended well on these tasks, and one that failed."""
     rng = random.Random(2)

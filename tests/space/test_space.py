@@ -91,8 +91,8 @@ def test_a_drawing_names_every_expert_and_who_uses_it() -> None:
     architecture = space.sample(random.Random(1))
     drawing = architecture.draw(["click", "buy"])
     for index in range(architecture.num_experts):
-        assert f"expert {index}: " + " → ".join(map(str, architecture.expert(index))) in drawing
-    assert "click: gate over experts" in drawing
+        assert f"E{index}: " + " → ".join(map(str, architecture.expert(index))) in drawing
+    assert "click: gate over E" in drawing
 
 
 MUTATED = {

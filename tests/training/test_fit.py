@@ -7,13 +7,13 @@ import json
 import pytest
 import torch
 
-from automtl.models.registry import MODELS
+from automtl.models.registry import EVERY_MODEL, MODELS
 from automtl.models.settings import NetworkSettings
 from automtl.system.deadline import Deadline, ending
 from automtl.system.randomness import seeded
 from automtl.tables.schema import Task
 from automtl.training.evaluation import Evaluator, predict_logits
-from automtl.training.fit import Training, fit
+from automtl.training.fit import SelfTrained, Training, fit, fit_as_long
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.settings import TrainingSettings
 from automtl.training.updates import parameter_groups
@@ -122,3 +122,33 @@ def test_a_task_of_one_class_has_no_auc_in_the_checks_and_they_stay_plain_json()
     result = fit(model(), train, valid, TASKS, TrainingSettings(epochs=1), 0)
     assert set(result.evaluations[0].auc) == {task.name for task in TASKS} - {TASKS[1].name}
     json.dumps([check.to_dict() for check in result.evaluations], allow_nan=False)
+
+
+@pytest.mark.parametrize("name", ["mmoe", "single-task", "tabm", "lightgbm"])
+def test_a_training_as_long_as_an_earlier_one_on_the_same_rows_gives_the_same_model(name: str) -> None:
+    """Validation rows, which are others here, decide nothing any more; CatBoost draws otherwise without them."""
+    made = [EVERY_MODEL.find(name)(small_layout(), NETWORK, torch.Generator().manual_seed(0)) for _ in range(2)]
+    first, again = made
+    rows, valid, other = small_batch(100), small_batch(60, seed=2), small_batch(30, seed=3)
+    earlier = fit(first, rows, valid, TASKS, SETTINGS, 5)
+    if isinstance(again, SelfTrained):
+        assert isinstance(first, SelfTrained) and again.learn_as_long_as(first)
+    assert fit_as_long(again, earlier, 1.0, rows, other, TASKS, SETTINGS, 5) is not None
+    assert torch.equal(predict_logits(again, other), predict_logits(first, other))
+
+
+def test_more_rows_are_passed_over_as_often() -> None:
+    valid = small_batch(60, seed=2)
+    earlier = fit(model(), small_batch(100), valid, TASKS, SETTINGS, 5)
+    result = fit_as_long(model(), earlier, 2.0, small_batch(200), valid, TASKS, SETTINGS, 5)
+    assert result is not None
+    wanted = 2 * earlier.evaluations[earlier.best].rows
+    assert abs(result.evaluations[result.best].rows - wanted) < 2 * SETTINGS.batch_size
+
+
+def test_a_training_of_given_length_that_has_no_time_says_so() -> None:
+    valid = small_batch(60, seed=2)
+    earlier, over = fit(model(), small_batch(100), valid, TASKS, SETTINGS, 5), Deadline()
+    over.stop()
+    with ending(over):
+        assert fit_as_long(model(), earlier, 2.0, small_batch(200), valid, TASKS, SETTINGS, 5) is None

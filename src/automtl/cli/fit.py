@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from automtl.cli.app import app
-from automtl.cli.options import Rows, TableArgument, allowing_code, duration_of, given, sharing
+from automtl.cli.options import AddressOption, Rows, TableArgument, allowing_code, duration_of, given, sharing
 from automtl.cli.progress import Live, resumable, stopping
 from automtl.cli.show import show_run
 from automtl.cli.workers import run_workers
@@ -36,8 +36,9 @@ def fit_command(
     max_latency: Annotated[str | None, typer.Option(help="Such as 1ms: of one row, by all models together.")] = None,
     max_parameters: Annotated[int | None, typer.Option(min=1, help="Of all models together.")] = None,
     workers: Annotated[
-        int, typer.Option(min=1, help="Processes that train together, each with a part of every batch.")
-    ] = 1,
+        int | None, typer.Option(min=1, help="Processes that train together, each with a part of every batch.")
+    ] = None,
+    address: AddressOption = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="The same seed gives the same model; 0, or that of a run's settings.json.")
     ] = None,
@@ -49,8 +50,10 @@ def fit_command(
 ) -> None:
     """Search an architecture for a table, train it, test it, save it."""
     start = time.monotonic()
-    if workers > 1 and not is_worker():
-        raise typer.Exit(run_workers(workers))
+    if address is not None and workers is None:
+        raise SettingsError(f"--address '{address}' says where workers run; say how many with --workers")
+    if workers is not None and (workers > 1 or address is not None) and not is_worker():
+        raise typer.Exit(run_workers(workers, address))
     budget = given(preset=preset, time_limit=duration_of("--time-limit", time_limit))
     selection = given(max_latency=duration_of("--max-latency", max_latency), max_parameters=max_parameters)
     settings = rows.settings(

@@ -158,11 +158,14 @@ def report_command(
     out: Annotated[Path | None, typer.Option(help="The page; report.html unless --pictures is given.")] = None,
     pictures: Annotated[Path | None, typer.Option(help="A folder for the pictures as SVG files.")] = None,
     png: Annotated[bool, typer.Option("--png", help="Write PNG files, too.")] = False,
+    importance: Annotated[
+        Path | None, typer.Option(help="Show this, too: what 'automtl importance --out FILE' wrote.")
+    ] = None,
 ) -> None:
     """Write one HTML page about a run or comparison, or its pictures as files."""
     from automtl.experiment.report import report_folder
 
-    written = report_folder(folder, out, pictures, png=png)
+    written = report_folder(folder, out, pictures, png=png, importance=importance)
     typer.echo(f"report: {written[-1]}" if pictures is None else f"{len(written)} files: {pictures}")
 
 
@@ -179,15 +182,50 @@ def importance_command(
     json: JsonFlag = False,
 ) -> None:
     """Show how much worse a model is for each task when one column is shuffled, on labelled rows."""
-    from automtl.experiment.permutation_importance import column_importance, importance_rows
+    from automtl.experiment.permutation_importance import column_importance
+    from automtl.report.importance import importance_rows
 
     found = column_importance(model, table, history=history, repeats=repeats, rows=rows, seed=seed)
     values = [asdict(one) for one in found]
     if json:
         show_json(values)
     else:
-        show_table("drop of AUC, or rise of RMSE, when a column is shuffled", *importance_rows(found))
+        show_table("drop of AUC, or rise of RMSE, when a column is shuffled", *importance_rows(values))
     save(out, "importance", values, quiet=json)
+
+
+@app.command("explain")
+@loading
+def explain_command(
+    model: ModelArgument,
+    table: TableArgument,
+    row: Annotated[list[int] | None, typer.Option("--row", help="A row, counted from 1; give some.")] = None,
+    rows: Annotated[int, typer.Option(min=1, help="Without --row: so many rows, the first ones.")] = 1,
+    background: Annotated[
+        str | None, typer.Option(help="A table of other rows to compare with; else the table itself.")
+    ] = None,
+    history: LogOption = None,
+    samples: Annotated[int, typer.Option(min=2, help="Other rows that each row is compared with.")] = 64,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the other rows and of the orders.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Write a page (.html) or the results as JSON here.")] = None,
+    json: JsonFlag = False,
+) -> None:
+    """Show for one row, or some, what each score rests on: how much every column adds to it."""
+    from automtl.experiment.explanation import explain
+    from automtl.report.explanation import explanation_page, explanation_tables
+
+    wanted = row or range(1, rows + 1)
+    found = explain(model, table, rows=wanted, background=background, history=history, samples=samples, seed=seed)
+    values = [one.to_dict() for one in found]
+    if json:
+        show_json(values)
+    else:
+        for told in explanation_tables(values):
+            show_table(*told)
+    if out is not None and out.suffix == ".html":
+        save(out, "page", explanation_page(values, model.name, Path(table).name), quiet=json)
+    else:
+        save(out, "explanation", values, quiet=json)
 
 
 @app.command("freshness")

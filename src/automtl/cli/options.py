@@ -40,6 +40,9 @@ KeyOption = Annotated[
     Path | None,
     typer.Option("--key", metavar="FILE", help="Refuse the model unless it is signed by the key in this file."),
 ]
+AddressOption = Annotated[
+    str | None, typer.Option(help="Of a Ray cluster: ray://HOST:PORT, HOST:PORT, auto, or local for one here.")
+]
 PrecisionOption = Annotated[
     Literal["full", "auto"], typer.Option(help="Of matrix products; auto: bf16 where supported.")
 ]
@@ -146,6 +149,7 @@ class ComparisonOptions(Rows):
     split_seed: Annotated[int, typer.Option(min=0, help="Seed of a random split.")] = 0
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Discard earlier results there.")] = False
     hang_after: Annotated[str, typer.Option(help="Without progress for so long, a process hangs and is ended.")] = "1h"
+    address: AddressOption = None
 
     def comparison(self) -> ComparisonSettings:
         """Make the settings of the comparison."""
@@ -154,7 +158,7 @@ class ComparisonOptions(Rows):
 
         return ComparisonSettings(
             roles, schema, settings, self.seeds, self.trials, self.jobs, self.split_seed,
-            self.overwrite, duration_of("--hang-after", self.hang_after) or 0.0,
+            self.overwrite, duration_of("--hang-after", self.hang_after) or 0.0, self.address,
         )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from automtl.cli.app import app
-from automtl.cli.options import Rows, TableArgument, sharing
+from automtl.cli.options import AddressOption, Rows, TableArgument, sharing
 from automtl.cli.progress import Live, resumable
 from automtl.cli.show import show_table
 
@@ -21,6 +21,7 @@ def prepare_command(
     out: Annotated[Path, typer.Option(help="A folder for fit, compare and evaluate to read.", show_default=False)],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split, folds and sampled negatives.")] = 0,
     memory: Annotated[float | None, typer.Option(min=0.1, help="GiB; else a quarter of the machine's.")] = None,
+    address: AddressOption = None,
     chunk_rows: Annotated[int, typer.Option(min=1, help="Rows read at a time.")] = 1 << 18,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
 ) -> None:
@@ -36,7 +37,7 @@ def prepare_command(
         made = prepare_table(
             table, tasks, out=out, roles=roles, schema=schema, settings=settings,
             seed=seed, overwrite=overwrite, memory_bytes=None if memory is None else int(memory * 2**30),
-            chunk_rows=chunk_rows, callback=live.callback,
+            chunk_rows=chunk_rows, address=address, callback=live.callback,
         )  # fmt: skip
     show_table(row_line(made.report), *column_rows(made.report))
     for line in notes(made.report):

@@ -105,19 +105,21 @@ def show_histories(found: dict[str, Any] | None) -> None:
 
 def show_run(metrics: dict[str, Any], history: dict[str, Any], architecture: Any, tasks: tuple[str, ...]) -> None:
     """Print the architecture, histories, metrics and cost of a run. `history`: the content of history.json."""
-    from automtl.report.text import ensemble_lines, freshness_rows
+    from automtl.report.text import all_rows_line, ensemble_lines, freshness_rows
 
     if architecture is not None:
         typer.echo(architecture.draw(tasks))
     show_histories(history.get("histories"))
     show_metrics(metrics["validation"], "validation rows")
     show_metrics(metrics["test"], "test rows")
+    if line := all_rows_line(history.get("all_rows")):
+        typer.echo(line)
     if metrics.get("freshness"):
         show_table("test rows by label delay, AUC or RMSE", *freshness_rows(metrics["freshness"]))
     if metrics.get("ensemble"):
         typer.echo("\n  ".join(ensemble_lines(metrics["ensemble"])))
     if history.get("leaderboard"):
-        count = sum(row["stage"] != "ensemble" for row in history["leaderboard"])
+        count = sum(row["stage"] not in ("ensemble", "all rows") for row in history["leaderboard"])
         typer.echo(f"{count} models were trained: automtl leaderboard lists them")
     if metrics.get("ended_early"):
         typer.echo(

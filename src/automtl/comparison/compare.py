@@ -16,11 +16,14 @@ from automtl._version import __version__
 from automtl.comparison.candidates import CANDIDATES, Candidate, CandidateResult, find_candidate
 from automtl.comparison.process_pool import HANG_AFTER, ProcessPool
 from automtl.comparison.protocol import Plan, Protocol, complete_all
+from automtl.comparison.ray_pool import RayPool
 from automtl.comparison.result_store import ResultStore
 from automtl.comparison.scheduler import Scheduler
 from automtl.comparison.summary import Comparison
-from automtl.comparison.trials import IRRELEVANT, WorkerContext, run_trial, start_worker
+from automtl.comparison.trials import IRRELEVANT, Trial, WorkerContext, run_trial, start_worker
 from automtl.config import Settings
+from automtl.dataset.settings import DataLoaderSettings
+from automtl.distributed.cluster import Cluster, joined
 from automtl.errors import SettingsError, suggestion
 from automtl.experiment.fit import check_settings
 from automtl.experiment.inputs import distinct_presets
@@ -49,7 +52,8 @@ class ComparisonSettings:
 
     `trials`: hyperparameters tried for each candidate. `jobs`: processes, one a core if None. `overwrite`: discard
     results of an earlier comparison in the folder. `hang_after`: seconds without any progress after which a process
-    counts as hanging and is ended; its trial has then failed.
+    counts as hanging and is ended; its trial has then failed. `address`: of a Ray cluster on whose nodes trials run;
+    they have to see the table, and `jobs` are CPUs of the cluster.
 
     >>> automtl.ComparisonSettings(seeds=2, trials=1, jobs=2).seeds
     2
@@ -64,6 +68,7 @@ class ComparisonSettings:
     split_seed: int = 0
     overwrite: bool = False
     hang_after: float = HANG_AFTER
+    address: str | None = None
 
 
 DEFAULT_SETTINGS = ComparisonSettings()
@@ -132,12 +137,14 @@ def run_comparison(
     if isinstance(rows, FolderSource):
         rows.check_seed(settings.split_seed)
     store = ResultStore(out / "results")
+    if isinstance(given, str | Path) and settings.address is not None:
+        given = Path(given).absolute()  # nodes have other working folders
     context = WorkerContext(given, rows.digest, rows.schema, base.split, settings.split_seed, store)
-    with locked(out):
+    with _joined(settings) as cluster, locked(out):
         store.open(_identity(context, base), settings.overwrite)
         findings = rows.findings(settings.split_seed)
         callback(Findings(findings))
-        results = _results(context, candidates, base, plan, settings, callback)
+        results = _results(context, candidates, base, plan, settings, callback, cluster)
         yield Comparison(base, rows.schema, _header(source, rows, plan, findings, base), results, store)
 
 
@@ -204,27 +211,44 @@ def _results(
     plan: Plan,
     given: ComparisonSettings,
     callback: Callback,
+    cluster: Cluster | None,
 ) -> list[CandidateResult]:
     """Run all protocols; files of encoded rows lie beside the results as long as there are processes."""
-    encoded, jobs = context.store.folder.parent / "encoded", given.jobs or os.cpu_count() or 1
+    encoded = context.store.folder.parent / "encoded"
 
     def protocol(name: str, own: Settings) -> Protocol:
         return Protocol(name, own, distinct_presets(own, context.schema), plan, scheduler.run)
 
     shutil.rmtree(encoded, ignore_errors=True)
     try:
-        with closing(
-            ProcessPool(
-                jobs, run_trial, start_worker, context, settings.data_loader, encoded / "rows",
-                hang_after=given.hang_after,
-            )
-        ) as pool:  # fmt: skip
+        with closing(_pool(context, settings.data_loader, encoded / "rows", given, cluster)) as pool:
             scheduler = Scheduler(pool, context.store, callback)
             protocols = [protocol(candidate.name, candidate.settings(settings)) for candidate in candidates]
             reference = protocol("inputs", replace(settings, model=settings.reference))
             return _complete(complete_all(protocols, reference, scheduler))
     finally:
         shutil.rmtree(encoded, ignore_errors=True)
+
+
+@contextmanager
+def _joined(given: ComparisonSettings) -> Iterator[Cluster | None]:
+    """Join the cluster on which trials run, if there is one, and see that it has room for them."""
+    if given.address is None:
+        yield None
+        return
+    with joined(given.address) as cluster:
+        cluster.require(given.jobs or 1, "--jobs")
+        yield cluster
+
+
+def _pool(
+    context: WorkerContext, loader: DataLoaderSettings, beside: Path, given: ComparisonSettings, cluster: Cluster | None
+) -> ProcessPool[Trial] | RayPool:
+    """Return the processes that run trials: here, or on the nodes of a cluster."""
+    if cluster is not None:
+        return RayPool(cluster, given.jobs or cluster.cpus, context, loader, given.hang_after)
+    jobs = given.jobs or os.cpu_count() or 1
+    return ProcessPool(jobs, run_trial, start_worker, context, loader, beside, hang_after=given.hang_after)
 
 
 def _complete(work: Coroutine[Any, Any, Value]) -> Value:

@@ -60,12 +60,12 @@ class ResultStore:
     def put(self, name: str, result: Result, scores: np.ndarray | None = None) -> None:
         """Write a result and its scores. Scores go first, since the result says that all is there."""
         if scores is not None:
-            content = safe_numpy.save({"scores": np.ascontiguousarray(scores, np.float32)})
+            content = safe_numpy.save({"scores": np.ascontiguousarray(scores)})
             write_whole(self.folder / f"{name}.safetensors", content)
         write_whole(self.folder / f"{name}.json", json_bytes(result))
 
     def scores(self, name: str) -> np.ndarray:
-        """Read the scores of the test rows, (N, T) float32."""
+        """Read the scores of the test rows, (N, T), as they were put."""
         return safe_numpy.load_file(self.folder / f"{name}.safetensors")["scores"]
 
     def keep_rows(self, arrays: Mapping[str, np.ndarray]) -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from statistics import fmean
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
-from automtl.comparison.process_pool import Failure, ProcessPool
+from automtl.comparison.process_pool import Failure
 from automtl.comparison.result_store import Result, ResultStore
 from automtl.comparison.trials import Kind, Trial
 from automtl.system.progress import Callback, Event
@@ -35,13 +35,23 @@ class ComparisonProgress(Event):
     failure: str | None = None
 
 
+class Pool(Protocol):
+    """What runs trials, `count` at a time. `running`: the trials being run."""
+
+    count: int
+    running: list[Trial]
+
+    async def run(self, trial: Trial, started: Callable[[], None] = ...) -> Failure | None:
+        """Run a trial when there is room for it, which leaves its result in the store; `started` is called then."""
+
+
 class Scheduler:
     """Runs trials in the processes of a pool: equal ones once, and none whose result the store has.
 
     Trials run in the order in which their protocols request them, so that candidates advance together.
     """
 
-    def __init__(self, pool: ProcessPool[Trial], store: ResultStore, callback: Callback) -> None:
+    def __init__(self, pool: Pool, store: ResultStore, callback: Callback) -> None:
         self.pool, self.store, self.callback = pool, store, callback
         self.planned: Planned = Counter()
         self.tasks: dict[str, asyncio.Task[Outcome]] = {}

@@ -23,6 +23,7 @@ from automtl.errors import AutomtlError, ComparisonError
 from automtl.experiment import EncodedSource, Experiment
 from automtl.experiment.source import open_again
 from automtl.features.batch import Batch
+from automtl.features.layout import label_type
 from automtl.models.registry import check_model
 from automtl.space import Architecture
 from automtl.system.deadline import Deadline, ending
@@ -61,7 +62,8 @@ class Trial:
         """Name of the files that hold this trial's result."""
         settings = self.settings.to_dict() | IRRELEVANT
         if self.kind is not Kind.TEST:
-            settings["ensemble"] = None  # an ensemble is made only of the final network
+            settings["ensemble"] = None  # an ensemble is made only of the final network,
+            settings["train_on_all_rows"] = None  # and only it is trained on all rows
         return f"{self.kind}-{digest([self.kind, settings, self.seed, self.architecture])}"
 
     @property
@@ -142,10 +144,13 @@ def _test(experiment: Experiment) -> Result:
     experiment.boost()
     result = _train(experiment)
     experiment.ensemble()
+    experiment.train_on_all_rows()
     own, found = experiment.seconds, experiment.predictor.spec.architecture
     return {
         "score": result["score"],
-        "seconds": sum(own.values()) if experiment.settings.tunes_itself else own["training"] + own["ensemble"],
+        "seconds": sum(own.values())
+        if experiment.settings.tunes_itself
+        else own["training"] + own["ensemble"] + own["all_rows"],
         "architecture": None if found is None else found.to_dict(),
         **experiment.evaluate(),
         "parameters": experiment.parameters,
@@ -156,9 +161,9 @@ def _test(experiment: Experiment) -> Result:
 
 
 def _scores(experiment: Experiment) -> np.ndarray:
-    """Return the scores of the test rows, (N, T) float32."""
+    """Return the scores of the test rows, (N, T) float32, or float64 where some are quantities."""
     scores, tasks = experiment.scores["test"], experiment.source.schema.tasks
-    return np.stack([scores(index).astype(np.float32) for index in range(len(tasks))], axis=1)
+    return np.stack([scores(index).astype(label_type(tasks)) for index in range(len(tasks))], axis=1)
 
 
 def _row_arrays(test: Batch) -> dict[str, np.ndarray]:

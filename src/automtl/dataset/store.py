@@ -34,12 +34,12 @@ from automtl.features.batch import Batch, Features, row_bytes
 from automtl.features.coverage import Coverage
 from automtl.features.encoder import Encoder
 from automtl.features.histories import HistoryInputs
-from automtl.features.layout import ID_TYPES, Layout
+from automtl.features.layout import ID_TYPES, Layout, label_type
 from automtl.system.files import LOCK, Syncing, folder_written_whole, locked
 from automtl.system.manifest import MANIFEST, ROWS
 from automtl.system.threads import in_threads
 
-DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in (*ID_TYPES, "int64", "float32")}
+DTYPES: dict[str, torch.dtype] = {name: getattr(torch, name) for name in (*ID_TYPES, "int64", "float32", "float64")}
 BUFFER_BYTES = 2**30  # the largest buffer of a shuffle by blocks
 COPY_ROWS = 65_536
 # A private mapping that reserves no memory, so that a file may be larger than the memory. Python 3.11 lacks the name.
@@ -218,6 +218,7 @@ def _write_arrays(folder: Path, parts: Iterable[Batch], layout: Layout, cached: 
             named = _named(part)
             if not writers:
                 types = dict.fromkeys(("categorical", "multi"), id_dtype) | {"group": "int64"}
+                types["labels"] = label_type(layout.tasks)
                 types |= {f"multi.{len(layout.multi) + place}": one for place, one in enumerate(layout.event_types)}
                 writers = {name: _Writer(folder / _file(name), _dtype(name, types), cached) for name in named}
                 for writer in writers.values():
@@ -314,6 +315,8 @@ def _require_shapes(store: Store) -> None:
     lists = {f"multi.{index}" for index in range(len(layout.lists))}
     if missing := sorted({*fixed, *lists, "weight"} - set(store.arrays)):
         raise ValueError(f"array '{missing[0]}' is missing")
+    if store.arrays["labels"].dtype != (exact := label_type(layout.tasks)):
+        raise ValueError(f"labels are {store.arrays['labels'].dtype}, this automtl has {exact}")
     for name, array in store.arrays.items():
         if array.dtype not in DTYPES or min(array.shape) < 0:
             raise ValueError(f"array '{name}' is {array.dtype} of shape {array.shape}")

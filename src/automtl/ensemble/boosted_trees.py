@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from automtl.ensemble.examples import Examples
+from automtl.ensemble.examples import UNCHECKED_ROUNDS, Examples
 from automtl.ensemble.forest import Forest, from_bytes, to_bytes
 from automtl.ensemble.forest_scorer import ForestScorer
 from automtl.ensemble.lookup_tables import NO_TABLES, LookupTables
@@ -20,18 +20,18 @@ from automtl.ensemble.tree_inputs import TreeInputs
 from automtl.errors import FileError, SettingsError
 from automtl.features.batch import Batch, Features, subset
 from automtl.features.layout import Layout
+from automtl.features.targets import Targets
 from automtl.models.settings import NetworkSettings
 from automtl.system.deadline import current_deadline, ending
 from automtl.system.progress import Callback
 from automtl.tables.schema import Task
 from automtl.training.fit import SelfTrained
-from automtl.training.targets import Targets
 
 DEFAULT = TreeSettings()
 CHECKED_ROWS = 256  # of the training rows, whose scores are compared with the library's own
-# Boosts the trees of one task on training and validation rows; takes a stage of progress, too, and returns the
-# library's booster of those up to the best round, and the training loss there.
-Boost = Callable[[Task, Examples[Any], Examples[Any], str], tuple[Any, float]]
+# Boosts the trees of one task on training and validation rows, the most rounds that it takes, and a stage of progress;
+# returns the library's booster of those up to the best round, and the training loss there.
+Boost = Callable[[Task, Examples[Any], Examples[Any], int, str], tuple[Any, float]]
 
 
 class BoostedTrees(SelfTrained):
@@ -44,6 +44,7 @@ class BoostedTrees(SelfTrained):
     missing: ClassVar[str]
     scorer: ForestScorer | None = None
     tables: LookupTables = NO_TABLES
+    rounds: tuple[int, ...] | None = None  # of each task, where validation rows decide nothing
 
     def __init__(
         self, layout: Layout, settings: NetworkSettings, generator: torch.Generator, trees: TreeSettings = DEFAULT
@@ -79,12 +80,23 @@ class BoostedTrees(SelfTrained):
         boosted, boost = [], self.booster(seed, callback)
         for index, task in enumerate(self.tasks):
             fitted, checked = Examples.of(inputs, train, index), Examples.of(checks, valid, index)
+            rounds = self.settings.rounds
+            if self.rounds is not None:
+                checked, rounds = checked.none(), self.rounds[index]
+            elif not len(checked.labels):
+                rounds = min(rounds, UNCHECKED_ROUNDS)
             with ending(current_deadline().part(1 / (len(self.tasks) - index))):
-                boosted.append(boost(task, fitted, checked, f"{stage}: {task.name}"))
+                boosted.append(boost(task, fitted, checked, rounds, f"{stage}: {task.name}"))
         boosters = [booster for booster, _ in boosted]
         self.keep(*self.converted(boosters))
         self._require_equal_scores(boosters, train.take(slice(0, CHECKED_ROWS)).features)
         return [train_loss for _, train_loss in boosted]
+
+    def learn_as_long_as(self, earlier: SelfTrained) -> bool:
+        assert isinstance(earlier, BoostedTrees)
+        counts = np.bincount(earlier.forest.tree_task, minlength=len(self.tasks))
+        self.settings, self.rounds = earlier.settings, tuple(max(int(count), 1) for count in counts)
+        return True
 
     def learned(self) -> dict[str, Tensor]:
         return {"trees": torch.frombuffer(bytearray(self.to_bytes()), dtype=torch.uint8)}

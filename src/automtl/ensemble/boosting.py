@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from automtl.ensemble.examples import REPORT_ROUNDS, UNCHECKED_ROUNDS, Examples
+from automtl.ensemble.examples import REPORT_ROUNDS, Examples
 from automtl.ensemble.forest_checks import DEPTH
 from automtl.ensemble.settings import TreeSettings
 from automtl.system.deadline import current_deadline
@@ -56,7 +56,7 @@ def _set_rows(data: Any, examples: Examples[np.ndarray], start: float) -> None:
 
 
 def boost(
-    task: Task, train: Examples[np.ndarray], valid: Examples[np.ndarray], stage: str, *,
+    task: Task, train: Examples[np.ndarray], valid: Examples[np.ndarray], rounds: int, stage: str, *,
     binned: BinnedRows, settings: TreeSettings, seed: int, callback: Callback,
 ) -> tuple[Any, float]:  # fmt: skip
     """Boost the trees of one task; return LightGBM's booster, and the training loss at its best round.
@@ -71,7 +71,6 @@ def boost(
     rows, checks = binned.datasets(train.with_positive_weight(task), valid, offset, parameters)
     checked = len(valid.labels) > 0
     judges = [rows, checks] if checked else [rows]
-    rounds = settings.rounds if checked else min(settings.rounds, UNCHECKED_ROUNDS)
     losses: dict[str, dict[str, list[float]]] = {}
     callbacks = [lightgbm.record_evaluation(losses), _reporter(callback, stage, rounds)]
     if checked:

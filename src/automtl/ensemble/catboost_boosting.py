@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from automtl.ensemble.examples import REPORT_ROUNDS, UNCHECKED_ROUNDS, Examples
+from automtl.ensemble.examples import REPORT_ROUNDS, Examples
 from automtl.ensemble.settings import TreeSettings
 from automtl.errors import SettingsError
 from automtl.system.deadline import current_deadline
@@ -45,7 +45,7 @@ class CategoryRows:
 
 
 def boost(
-    task: Task, train: Examples[CategoryRows], valid: Examples[CategoryRows], stage: str, *,
+    task: Task, train: Examples[CategoryRows], valid: Examples[CategoryRows], rounds: int, stage: str, *,
     settings: TreeSettings, seed: int, callback: Callback,
 ) -> tuple[Any, float]:  # fmt: skip
     """Boost the trees of one task; return CatBoost's model of those up to the best round, and the training loss there.
@@ -57,7 +57,7 @@ def boost(
     import catboost
 
     train, offset, checked = train.with_positive_weight(task), log_odds_offset(task), len(valid.labels) > 0
-    start, rounds = _start(task, train), settings.rounds if checked else min(settings.rounds, UNCHECKED_ROUNDS)
+    start = _start(task, train)
     model = catboost.CatBoost(_parameters(task, settings, rounds, seed))
     try:
         model.fit(

@@ -43,6 +43,10 @@ class Examples(Generic[Inputs]):
             np.ascontiguousarray(batch.weight.numpy()[keep]),
         )
 
+    def none(self) -> Examples[Inputs]:
+        """Return the same inputs without a label, from which nothing is learned."""
+        return replace(self, labels=self.labels[:0], weights=self.weights[:0])
+
     def with_positive_weight(self, task: Task) -> Examples[Inputs]:
         """Multiply the weights of positives by the task's `positive_weight`."""
         if task.positive_weight is None:

@@ -14,13 +14,17 @@ from operator import or_
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor, nn
 
 from automtl.dataset.store import data_loader
 from automtl.ensemble.ensemble import Ensemble
 from automtl.errors import SettingsError
+from automtl.experiment.all_rows import AllRowsTraining
 from automtl.experiment.fit import Run
 from automtl.experiment.inputs import EncodedSource
+from automtl.experiment.library import TrainedModel
+from automtl.experiment.provenance import describe_making
 from automtl.experiment.recorded import RecordedFit
 from automtl.experiment.waterfall import waterfall
 from automtl.features.batch import Batch
@@ -71,6 +75,7 @@ def distill(
     rows = recorded.open(source, ensemble.schema)
     with data_loader(recorded.settings.data_loader, out) as loader, names_of_folder():
         run = Distillation(ensemble, recorded, EncodedSource(rows, loader), callback).run()
+    run.metrics["made"] = describe_making()
     run.metrics["seconds"]["total"] = time.perf_counter() - start
     return run if out is None else run.save(out, overwrite=overwrite)
 
@@ -119,7 +124,9 @@ class Distillation:
         assert isinstance(self.ensemble.network, Ensemble)
         members = zip(self.ensemble.spec.members, self.ensemble.network.members, strict=True)
         networks = [self._alone(spec, model) for spec, model in members if not isinstance(model, SelfTrained)]
-        return min(networks, key=lambda one: self._score(self._logits(one, self.rows.valid)), default=None)
+        return min(
+            networks, key=lambda one: self.recorded.recorded_row(one.spec.members[0].name)["score"], default=None
+        )
 
     def _alone(self, spec: MemberSpec, model: nn.Module) -> Predictor:
         """Return the predictor of one model, with the encoder of its inputs alone."""
@@ -143,8 +150,9 @@ class Distillation:
         """Train the network, and compare it on test rows with the ensemble and with the network as it was."""
         trials = self._trials()
         best = min(trials, key=lambda trial: trial.result.score)
+        final, seconds = self._on_all_rows(best)
         test = self.source.test(self.rows)
-        scored = self._scored(best.predictor, sum(trial.result.seconds for trial in trials), test)
+        scored = self._scored(best, final, sum(trial.result.seconds for trial in trials) + seconds, test)
         leaderboard = [self._row(one, test) for one in scored]
         told = {
             "from": str(self.recorded.folder), "trials": [trial.to_dict() for trial in trials],
@@ -156,7 +164,8 @@ class Distillation:
             "leaderboard": leaderboard, "distillation": told,
         }  # fmt: skip
         metrics, curves = self._metrics(scored, test), self._curves(scored[-1], test)
-        predictor = best.predictor.profiled(self.rows.train, [self.rows.valid, test])
+        scores = [scores_of(logits, self.tasks) for logits in (scored[-1].valid, scored[-1].test)]
+        predictor = final.profiled(self.rows.train, [self.rows.valid, test], scores)
         return Run(predictor, metrics, history, curves, self._settings())
 
     def _trials(self) -> list[Trial]:
@@ -179,29 +188,58 @@ class Distillation:
         )  # fmt: skip
         return Trial(student, soft_weight, result)
 
+    @property
+    def _saw_all_rows(self) -> bool:
+        """Tell whether the ensemble was trained on validation rows, too."""
+        return any(((self.history.get("all_rows") or {}).get("models") or {}).values())
+
+    def _on_all_rows(self, best: Trial) -> tuple[Predictor, float]:
+        """Train the best network once more on training and validation rows, if the ensemble was, and tell seconds."""
+        student, start = best.predictor, time.perf_counter()
+        again = AllRowsTraining(self.rows, self.recorded.seed, self.callback)
+        if not (self._saw_all_rows and again.fit_in_memory):
+            return student, 0.0
+        whole = again.joined()
+        soft = with_soft_labels(whole, self._logits(self.ensemble, whole), best.soft_weight, self.tasks)
+        training = self.recorded.training_of(self.spec.name)
+        spec, none = student.spec.members[0], torch.empty(0, len(self.tasks))
+        earlier = TrainedModel(
+            spec, student.network, best.result, none, DISTILLED, training=training, seed=self.recorded.seed
+        )  # fmt: skip
+        return replace(student, network=again.trained(earlier, soft)), time.perf_counter() - start
+
     @cached_property
     def _soft(self) -> Tensor:
         """The ensemble's logits of the training rows, (N, T)."""
         return self._logits(self.ensemble, self.rows.train)
 
-    def _scored(self, distilled: Predictor, seconds: float, test: Batch) -> list[Scored]:
-        """Score validation and test rows with the ensemble, the network as it was, if there is one, and the new one."""
+    def _scored(self, best: Trial, distilled: Predictor, seconds: float, test: Batch) -> list[Scored]:
+        """Score validation and test rows with the ensemble, the network as it was, if there is one, and the new one.
+
+        The new one scores validation rows as it did before it was trained on them.
+        """
         named = [(ENSEMBLE, self.ensemble, self.recorded.recorded_row(ENSEMBLE).get("seconds"))]
         if self.single is not None:
             named.append((SINGLE, self.single, self.recorded.recorded_row(self.spec.name).get("seconds")))
         named.append((DISTILLED, distilled, seconds))
         return [
-            Scored(name, one, self._logits(one, self.rows.valid), self._logits(one, test), took)
+            Scored(
+                name, one, self._logits(best.predictor if one is distilled else one, self.rows.valid),
+                self._logits(one, test), took,
+            )
             for name, one, took in named
-        ]
+        ]  # fmt: skip
 
     def _row(self, one: Scored, test: Batch) -> dict[str, Any]:
         """Describe a model in plain values, like a row of the leaderboard of a fit."""
         model, layout = one.predictor.network, one.predictor.encoder.layout
         alone = one.predictor.spec.members[0].name if one.name == SINGLE else one.predictor.spec.model
-        return {
+        judged = {"score": self._score(one.valid), "validation": self._main_metrics(one.valid, self.rows.valid)}
+        if self._saw_all_rows and one.name != DISTILLED:  # then only the fit knows how they score rows they did not see
+            known = self.recorded.recorded_row(ENSEMBLE if one.name == ENSEMBLE else self.spec.name)
+            judged = {name: known[name] for name in judged}
+        return judged | {
             "name": one.name, "model": one.name if one.name == ENSEMBLE else alone, "stage": one.name,
-            "score": self._score(one.valid), "validation": self._main_metrics(one.valid, self.rows.valid),
             "test": self._main_metrics(one.test, test), "seconds": one.seconds,
             "latency_ms": row_latency_ms(model, self.rows.valid.for_layout(layout)),
             "parameters": count_parameters(model),
@@ -225,6 +263,7 @@ class Distillation:
             "rows": self.source.source.num_rows, "parameters": count_parameters(student.predictor.network),
             "preset": self.measured.get("preset"), "seed": self.recorded.seed, "ensemble": None, "seconds": seconds,
             "peak_memory_bytes": peak_memory_bytes(), "findings": self.measured.get("findings"),
+            "table": self.measured.get("table"),
             "waterfall": {"steps": self._steps(scored, test)},
         }  # fmt: skip
 

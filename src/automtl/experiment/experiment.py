@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from functools import partial
 from typing import Any, Literal
 
 import torch
@@ -17,9 +18,11 @@ from automtl.ensemble.ensemble import Ensemble, trees_of
 from automtl.ensemble.settings import TreeSettings
 from automtl.ensemble.trees import LIGHTGBM_MISSING, TreeModel
 from automtl.errors import DivergedError, SettingsError
+from automtl.experiment.all_rows import ALL_ROWS, AllRowsTraining, all_rows_row
 from automtl.experiment.inputs import EncodedRows, EncodedSource, ModelInputs, distinct_presets, is_self_trained
 from automtl.experiment.library import INPUTS, SEARCH, TRAINING, TREES, Library, TrainedModel
 from automtl.experiment.tree_candidates import tree_candidates
+from automtl.experiment.waterfall import library_steps, waterfall
 from automtl.features.batch import Batch
 from automtl.features.coverage import Coverage
 from automtl.models.network import Network, count_parameters, mean_gate_weights
@@ -28,7 +31,7 @@ from automtl.models.settings import NetworkSettings
 from automtl.nn.embedding import FieldEmbedding
 from automtl.predictor import MemberSpec, ModelSpec, Predictor
 from automtl.search import STRATEGIES, SearchProblem, SearchResult, TrainedNetwork
-from automtl.search.base import keep_nothing
+from automtl.search.base import keep_nothing, start_from_embedding
 from automtl.space import Architecture, make_space
 from automtl.system.deadline import current_deadline, ending
 from automtl.system.progress import Callback, Notice, ignore
@@ -46,8 +49,9 @@ INPUTS_SHARE, TREES_SHARE = 0.25, 0.4  # of the time that is left, for the choic
 class Experiment:
     """The steps that make one model: select inputs, search, train, ensemble, evaluate.
 
-    A step first runs the steps that it needs and that were not run yet; only `ensemble` must be called. The encoder is
-    fitted on training rows, choices are made on validation rows, and test rows are read once, by `evaluate`. With an
+    A step first runs the steps that it needs and that were not run yet; only `ensemble` and `train_on_all_rows` must be
+    called. The encoder is fitted on training rows, choices are made on validation rows, and test rows are read once, by
+    `evaluate`, which tells metrics on validation rows of the models that were not trained on them. With an
     `architecture` given, nothing is searched. `history` and `seconds` describe the steps in plain values.
 
     >>> from automtl.dataset.store import data_loader
@@ -72,7 +76,7 @@ class Experiment:
         self.architecture = architecture
         self.searches = settings.is_searched and architecture is None
         self.history: dict[str, Any] = {"presets": [], "search": None, "training": None}
-        self.seconds = {"reference": 0.0, "search": 0.0, "training": 0.0, "ensemble": 0.0}
+        self.seconds = {"reference": 0.0, "search": 0.0, "training": 0.0, "ensemble": 0.0, "all_rows": 0.0}
         self.found: SearchResult | None = None
         self.scores: dict[Part, Scores] = {}
         self.references: list[tuple[ModelInputs, TrainedModel]] = []  # that tried inputs, the best one first
@@ -80,6 +84,7 @@ class Experiment:
         self._library: Library | None = None
         self._trained: TrainedModel | None = None
         self._predictor: Predictor | None = None
+        self._on_all_rows: Predictor | None = None
         self._test_rows: Batch | None = None
         self._boosted = False
 
@@ -103,12 +108,17 @@ class Experiment:
 
     @property
     def predictor(self) -> Predictor:
-        """The trained model, or the ensemble once there is one, with its encoder."""
+        """The trained model, or the ensemble once there is one, on all rows once it is trained on these."""
+        return replace(self._on_all_rows or self.chosen, at_fit=self._coverage)
+
+    @property
+    def chosen(self) -> Predictor:
+        """The trained model, or the ensemble once there is one, which has seen training rows alone."""
         if self._predictor is None:
             spec = ModelSpec((self.trained.spec,))
             encoder = spec.encoder(self.rows.encoder)
             self._predictor = Predictor(encoder.schema, encoder, spec, self.network)
-        return replace(self._predictor, at_fit=self._coverage)
+        return self._predictor
 
     @property
     def profiled(self) -> Predictor:
@@ -218,7 +228,8 @@ class Experiment:
         start: Callable[[nn.Module], None] | None = None,
     ) -> TrainedModel:  # fmt: skip
         """Train a new model of these inputs. `start`: changes its first weights."""
-        rows, tasks = inputs.all_rows, self.source.schema.tasks
+        rows = inputs.all_rows
+        tasks = rows.encoder.schema.tasks
         layout = spec.encoder(rows.encoder).layout
         train, valid = rows.train.for_layout(layout), rows.valid.for_layout(layout)
         model = spec.build(rows.encoder, self.seed)
@@ -230,7 +241,9 @@ class Experiment:
             start(model)
         result = fit(model, train, valid, tasks, inputs.training, self.seed, self.callback, said)
         changed = changes_of(self.settings, inputs.network, inputs.training)
-        return TrainedModel(spec, model, result, predict_logits(model, valid), stage, changed)
+        return TrainedModel(
+            spec, model, result, predict_logits(model, valid), stage, changed, inputs.training, self.seed, start
+        )  # fmt: skip
 
     def boost(self) -> None:
         """Train the boosted trees that may join the ensemble, once."""
@@ -293,7 +306,10 @@ class Experiment:
         spec = MemberSpec(f"{found.name} {number}", found.name, found.network, found.architecture, inputs=inputs.groups)
         logits = predict_logits(found.model, inputs.rows.valid)
         changed = {"inputs": found.inputs} | changes_of(self.settings, found.network, found.training)
-        return TrainedModel(spec, found.model, found.result, logits, SEARCH, changed)
+        start = None if found.embedding is None else partial(start_from_embedding, embedding=found.embedding)
+        return TrainedModel(
+            spec, found.model, found.result, logits, SEARCH, changed, found.training, self.seed, start
+        )  # fmt: skip
 
     def train(self) -> FitResult:
         """Train the model on training rows until it gets no better on validation rows.
@@ -352,16 +368,43 @@ class Experiment:
         self._predictor = self.library.predictor()
         return self.predictor
 
+    def train_on_all_rows(self) -> Predictor:
+        """Train the chosen models once more, on training and validation rows together, if the settings want it."""
+        if self.settings.train_on_all_rows and self._on_all_rows is None:
+            training, start = AllRowsTraining(self.rows, self.seed, self.callback), time.perf_counter()
+            models = [self.trained]
+            if self.settings.uses_ensemble:
+                models = [self.library.models[place] for place in self.library.selected]
+            found, self.history["all_rows"] = training.predictor(self.chosen, models)
+            if any(self.history["all_rows"]["models"].values()):
+                self._on_all_rows = found
+            self.seconds["all_rows"] = time.perf_counter() - start
+        return self.predictor
+
     def evaluate(self, parts: Sequence[Part] = PARTS) -> dict[str, dict[str, Any]]:
-        """Return metrics of the predictor by part of the rows, as plain values, and keep its `scores`."""
+        """Return metrics by part of the rows, as plain values, and keep the `scores`.
+
+        Validation rows are scored by models that were not trained on them.
+        """
         found: dict[str, dict[str, Any]] = {}
         for part in parts:
-            rows = (self.rows.valid if part == "validation" else self.test_rows).for_layout(
-                self.predictor.encoder.layout
-            )
-            self.scores[part] = self.predictor.scores(rows)
-            found[part] = self.predictor.evaluate_batch(rows, self.scores[part])
+            one, rows = (self.chosen, self.rows.valid) if part == "validation" else (self.predictor, self.test_rows)
+            rows = rows.for_layout(one.encoder.layout)
+            self.scores[part] = one.scores(rows)
+            found[part] = one.evaluate_batch(rows, self.scores[part])
         return found
+
+    def judge_on_test_rows(self) -> dict[str, Any]:
+        """Make the leaderboard of all trained models, part of `history`, and return the waterfall of the steps."""
+        library, test, tasks = self.library, self.test_rows, self.rows.encoder.schema.tasks
+        logits = library.tested(test)
+        board, steps = library.leaderboard(test, logits), library_steps(library, logits)
+        if self._on_all_rows is not None:
+            final = predict_logits(self._on_all_rows.network, test.for_layout(self._on_all_rows.encoder.layout))
+            board.insert(0, all_rows_row(board[0], library.metrics(final, test), self.seconds["all_rows"]))
+            steps.append((ALL_ROWS, "the same models, trained on validation rows, too", final))
+        self.history["leaderboard"] = board
+        return waterfall(steps, test, tasks, self.seed)
 
     @property
     def test_rows(self) -> Batch:

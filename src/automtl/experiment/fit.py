@@ -17,13 +17,13 @@ from automtl.config import Settings
 from automtl.dataset.store import data_loader
 from automtl.ensemble.trees import TreeModel
 from automtl.errors import SettingsError
+from automtl.experiment.all_rows import ALL_ROWS_SHARE
 from automtl.experiment.experiment import Experiment
 from automtl.experiment.inputs import EncodedSource, is_self_trained
 from automtl.experiment.label_delays import Curve, freshness_curve, has_histories
 from automtl.experiment.provenance import describe_making, describe_table
 from automtl.experiment.source import Source, TableSource, open_source, tell_source
 from automtl.experiment.unfinished import identity, recorded, was_done, was_stopped
-from automtl.experiment.waterfall import library_steps, waterfall
 from automtl.models.registry import EVERY_MODEL, MODELS, check_model
 from automtl.predictor import Predictor, read_part
 from automtl.report.card_pages import CARD, card_markdown
@@ -44,6 +44,7 @@ from automtl.trackers import Tracked, Trackers
 from automtl.training.balancing import find_balancing
 from automtl.training.curves import label_summary, task_curves
 
+PARTS = ("metrics", "history", "curves", "settings")  # of a run, as JSON files of its folder
 REPORT_SHARE = 1 / 3  # of a time limit, at most, for the scores of the test rows and the report
 
 
@@ -58,11 +59,29 @@ class Run:
     settings: dict[str, Any]
     folder: Path | None = None
 
+    def __repr__(self) -> str:
+        """Name the tasks and the folder; the parts are long."""
+        folder = None if self.folder is None else str(self.folder)
+        return f"Run(tasks={list(self.predictor.schema.task_names)}, folder={folder!r})"
+
+    @staticmethod
+    def load(folder: Path | str) -> Run:
+        """Read a run folder. Raises FileError as `Predictor.load` does."""
+        folder = Path(folder)
+        predictor = Predictor.load(folder)
+        metrics, history, curves, settings = (read_part(folder, name) for name in PARTS)
+        return Run(predictor, metrics, history, curves, settings, folder)
+
+    @property
+    def values(self) -> RunValues:
+        """The run in the plain values that reports are made from."""
+        model, schema = self.predictor.spec.to_dict(), self.predictor.schema.to_dict()
+        extras = {name: getattr(self, name) for name in PARTS}
+        return RunValues(model=model, schema=schema, version=__version__, **extras)
+
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Run:
         """Write the run folder, with its report unless settings say otherwise. Raises FileError as `Predictor.save`."""
-        extras = {name: getattr(self, name) for name in ("settings", "metrics", "history", "curves")}
-        model, schema = self.predictor.spec.to_dict(), self.predictor.schema.to_dict()
-        values = RunValues(model=model, schema=schema, version=__version__, **extras)
+        values, extras = self.values, {name: getattr(self, name) for name in PARTS}
         texts = {CARD: card_markdown(values)}
         if self.settings.get("report", True):
             texts |= attempted(lambda: run_report(values), "the model is")
@@ -108,7 +127,8 @@ def fit_table(
     rows, settings = open_source(source, tasks, roles, schema, settings, seed, identify=out is not None)
     if out is not None:
         if was_done(Path(out), identity(settings, seed, rows.schema, rows.digest)):
-            return _read(Path(out), callback)
+            callback(Notice("this fit was stopped when all was done"))
+            return Run.load(out)
         MODEL.require_free(Path(out), overwrite)
     tell_source(callback, rows, roles, schema)
     schema = rows.schema
@@ -132,7 +152,8 @@ def fit_table(
         with ending(given):
             run = _run(Experiment(encoded, settings, seed, trackers.callback))
         run.settings["table"] = describe_table(source, rows)
-        run.metrics.update(ended_early=given.passed, made=describe_making())
+        run.metrics["ended_early"] |= given.passed
+        run.metrics["made"] = describe_making()
         _add_table(run, rows, callback)
         run.metrics["findings"] = [finding.to_dict() for finding in findings]
         run.metrics["seconds"]["total"] = earlier + time.perf_counter() - start
@@ -142,15 +163,6 @@ def fit_table(
             run = run.save(out, overwrite=overwrite) if first else replace(run, folder=Path(out))
             all_wait()
         return run
-
-
-def _read(folder: Path, callback: Callback) -> Run:
-    """Read the run of this very fit in a folder."""
-    callback(Notice("this fit was stopped when all was done"))
-    metrics, history, curves, settings = (
-        read_part(folder, name) for name in ("metrics", "history", "curves", "settings")
-    )
-    return Run(Predictor.load(folder), metrics, history, curves, settings, folder)
 
 
 def _record(
@@ -181,10 +193,13 @@ def _run(experiment: Experiment) -> Run:
     source, settings, seed = experiment.source, experiment.settings, experiment.seed
     _ = experiment.inputs
     current_deadline().reserve(REPORT_SHARE)
-    experiment.boost()
-    experiment.train()
-    experiment.ensemble()
-    tested, tasks = experiment.evaluate(), source.schema.tasks
+    share = 1 - ALL_ROWS_SHARE if settings.train_on_all_rows else 1.0
+    with ending(current_deadline().part(share)) as deadline:
+        experiment.boost()
+        experiment.train()
+        experiment.ensemble()
+    experiment.train_on_all_rows()
+    tested, tasks = experiment.evaluate(), experiment.rows.encoder.schema.tasks
     metrics = {
         **tested,
         "rows": source.source.num_rows,
@@ -194,12 +209,11 @@ def _run(experiment: Experiment) -> Run:
         "ensemble": experiment.ensemble_summary(),
         "seconds": experiment.seconds,
         "peak_memory_bytes": peak_memory_bytes(),
+        "ended_early": deadline.passed,
     }
     rows, test = experiment.rows, experiment.test_rows
     if settings.uses_ensemble:
-        logits = experiment.library.tested(test)
-        experiment.history["leaderboard"] = experiment.library.leaderboard(test, logits)
-        metrics["waterfall"] = waterfall(library_steps(experiment.library, logits), test, tasks, seed)
+        metrics["waterfall"] = experiment.judge_on_test_rows()
     parts = {"train": rows.train, "validation": rows.valid, "test": test}
     curves = {
         "gates": experiment.gates,

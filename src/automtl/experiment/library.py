@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -26,6 +26,7 @@ from automtl.training.fit import FitResult, SelfTrained
 from automtl.training.latency import row_latency_ms
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.metrics import primary_metric, task_rows
+from automtl.training.settings import TrainingSettings
 
 TIGHTER = 0.8  # share of the bound of latency that a next selection keeps to
 INTERIM_ROWS = 1 << 15  # validation rows of selections while models are still trained
@@ -36,7 +37,8 @@ INPUTS, TREES, SEARCH, TRAINING, ENSEMBLE = "inputs", "boosted trees", "search",
 class TrainedModel:
     """A finished training. `stage`: the step of the fit that it is of; `settings`: what differs from the defaults.
 
-    `logits`: (N, T) of validation rows. `seconds`: of the training.
+    `logits`: (N, T) of validation rows. `training`: its settings, for a model that gradients train. `start`: what gave
+    a new model its first weights.
     """
 
     spec: MemberSpec
@@ -45,6 +47,9 @@ class TrainedModel:
     logits: Tensor
     stage: str
     settings: dict[str, Any] = field(default_factory=dict)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    seed: int = 0
+    start: Callable[[nn.Module], None] | None = None
 
 
 class Library:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -56,14 +55,6 @@ def column_importance(
             changed = [_shuffled_values(predictor, table, log, name, order, batch) for order in shuffles]
             found += [_importance(name, *of_task) for of_task in zip(tasks, base, zip(*changed))]
     return tuple(sorted(found, key=lambda one: -(one.drop or 0.0)))
-
-
-def importance_rows(found: Sequence[Importance]) -> tuple[list[str], list[list[str]]]:
-    """Return header and rows of a table: for each column and task the drop and its deviation."""
-    tasks = sorted({one.task for one in found}, key=[one.task for one in found].index)
-    cells = {(one.column, one.task): "-" if one.drop is None else f"{one.drop:.4f} ± {one.spread:.4f}" for one in found}
-    columns = dict.fromkeys(one.column for one in found)
-    return ["column", *tasks], [[column, *(cells[column, task] for task in tasks)] for column in columns]
 
 
 def _sampled(table: pl.DataFrame, rows: int, seed: int) -> pl.DataFrame:

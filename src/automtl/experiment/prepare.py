@@ -16,15 +16,17 @@ import polars as pl
 
 from automtl._version import __version__
 from automtl.config import Settings
-from automtl.dataset.builder.pipeline import Preparation
+from automtl.dataset.builder.pipeline import Preparation, Spread
 from automtl.dataset.builder.workdir import Work, machine_start
 from automtl.dataset.prepared import Origin, PreparedFolder, finish_prepared
 from automtl.dataset.settings import MEMORY_SHARE, machine_memory_bytes
+from automtl.distributed.cluster import joined
 from automtl.errors import FileError, SchemaError
 from automtl.experiment.source import check_schema, check_seed
 from automtl.system.files import LOCK, json_bytes, locked, write_whole
 from automtl.system.manifest import PREPARED
 from automtl.system.progress import Callback, Event, ignore
+from automtl.system.threads import in_order
 from automtl.tables.columns import ColumnRoles, resolve_schema
 from automtl.tables.history_text import tell_history
 from automtl.tables.quality import Finding, Findings, check_quality
@@ -50,6 +52,7 @@ def prepare_table(
     overwrite: bool = False,
     memory_bytes: int | None = None,
     chunk_rows: int = CHUNK_ROWS,
+    address: str | None = None,
     callback: Callback = ignore,
 ) -> PreparedFolder:
     """Encode a table of files in bounded memory, and write the folder `out`, which `fit` and other commands read.
@@ -58,12 +61,15 @@ def prepare_table(
     checked; without a schema, one is inferred from it. `callback` gets a `Notice`, `Findings` and `Progress`. A folder
     beside `out` keeps what is done; if the call is stopped, the same call goes on from there. Raises FileError if that
     folder belongs to another job or a running process, or if `out` holds something that must not be replaced.
+    `address`: of a Ray cluster whose nodes encode the rows, for which they have to see the folder of `out`.
 
     >>> automtl.synthetic_log(rows=500, seed=0).write_parquet("log.parquet")
     >>> automtl.prepare_table("log.parquet", ["click", "buy"], out="prepared").num_rows["train"]
     350
     """
     out, settings, roles = Path(out), settings or Settings(), roles or ColumnRoles()
+    if address is not None:
+        out = out.absolute()  # nodes have other working folders
     PREPARED.require_free(out, overwrite)
     check_seed(seed)
     opened = TableFiles.open(source)
@@ -74,17 +80,28 @@ def prepare_table(
     memory = memory_bytes or machine_memory_bytes() // MEMORY_SHARE
     plan = _plan(opened, schema, settings, seed, chunk_rows, memory)
     thin = partial(sample_parts, tasks=schema.tasks, share=schema.negative_share, seed=seed)
-    with _working(out, plan, anew=overwrite) as folder:
+    with _spreading(address) as spread, _working(out, plan, anew=overwrite) as folder:
         with _beside(partial(_findings, table, schema, settings, seed, roles.drop), callback) as (checks, watched):
             del table  # before the memory is needed
             job = Preparation(
-                opened, schema, settings.encoder, settings.split, seed, Work(folder), chunk_rows, memory, watched, thin
+                opened, schema, settings.encoder, settings.split, seed, Work(folder), chunk_rows, memory, watched, thin,
+                spread,
             )  # fmt: skip
             encoder, report = job.run()
         if (findings := checks.result()) is not None:
             report["findings"] = [finding.to_dict() for finding in findings]
-        origin = Origin(_described(opened), settings.split, seed)
+        origin = Origin(_described(opened, roles), settings.split, seed)
         return finish_prepared(folder / "encoded", out, encoder, origin, report, overwrite=overwrite)
+
+
+@contextmanager
+def _spreading(address: str | None) -> Iterator[Spread]:
+    """Give what lets chunks be encoded at once: threads, or the nodes of the cluster at an address."""
+    if address is None:
+        yield in_order
+        return
+    with joined(address) as cluster:
+        yield cluster.in_order
 
 
 def _sample(
@@ -99,9 +116,13 @@ def _sample(
     return table, schema
 
 
-def _described(source: TableFiles) -> dict[str, Any]:
-    """Names and sizes of the files, as the prepared folder tells them."""
-    return {"files": [{"name": part.path.name, "bytes": part.path.stat().st_size} for part in source.parts]}
+def _described(source: TableFiles, roles: ColumnRoles) -> dict[str, Any]:
+    """Names and sizes of the files, and the columns, as the prepared folder tells them; neither day nor place.
+
+    The digest of the folder covers them, and the same table is to have the same one.
+    """
+    files = [{"name": part.path.name, "bytes": part.path.stat().st_size} for part in source.parts]
+    return {"files": files, "columns": len(source.columns), "dropped": list(roles.drop)}
 
 
 def _check_types(source: TableFiles, schema: Schema, settings: Settings) -> None:

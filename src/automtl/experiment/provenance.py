@@ -13,13 +13,22 @@ from typing import Any
 import torch
 
 from automtl._version import __version__
-from automtl.experiment.source import Source
+from automtl.experiment.source import FolderSource, Source, TableSource
 
 
-def describe_table(source: Any, rows: Source) -> dict[str, str | int | None]:
-    """Return what is recorded of a table: where it is, if it is in files, its rows, and the digest of its content."""
+def describe_table(source: Any, rows: Source) -> dict[str, Any]:
+    """Return what is recorded of a table: where it is, if it is in files, rows, columns, digest of its content.
+
+    `columns`: their number, with those that are no inputs; `dropped`: those that were given as no inputs. Of a prepared
+    table they are those of the files that it was made of, which are named, too.
+    """
     path = str(Path(source).absolute()) if isinstance(source, str | Path) else None
-    return {"path": path, "rows": sum(rows.num_rows.values()), "digest": rows.digest}
+    found = {"path": path, "rows": sum(rows.num_rows.values()), "digest": rows.digest}
+    if isinstance(rows, TableSource):
+        return found | {"columns": rows.split.train.width, "dropped": list(rows.dropped)}
+    if isinstance(rows, FolderSource):
+        return found | rows.folder.origin.source
+    return found
 
 
 def describe_making() -> dict[str, str | int | None]:

@@ -6,6 +6,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from automtl.dataset.store import data_loader
 from automtl.ensemble.ensemble import Ensemble, trees_of
 from automtl.errors import FileError, SettingsError
 from automtl.experiment.acceptance import Acceptance, base_logits, judge, recorded_skills
+from automtl.experiment.all_rows import AllRowsTraining, all_rows_row
 from automtl.experiment.fit import Run
 from automtl.experiment.inputs import EncodedSource
 from automtl.experiment.library import TRAINING, Library, TrainedModel
@@ -133,6 +135,8 @@ class Refitting:
         self.rows = source.anew(present.encoder, settings.encoder)
         self.schema: Schema = self.rows.encoder.schema
         self.tasks, self.seed = self.schema.tasks, recorded.seed
+        self.on_all_rows: dict[str, Any] | None = None
+        self.seconds_on_all_rows = 0.0
         self.library = Library(self.rows.encoder, self.rows.valid, settings.selection, self.seed, callback)
 
     def run(self) -> tuple[Run, Acceptance]:
@@ -142,12 +146,19 @@ class Refitting:
         for spec, earlier in zip(self.present.spec.members, models, strict=True):
             self.library.add(self._trained(spec, earlier))
         predictor = self.library.predictor()
+        if self.settings.train_on_all_rows:
+            again, start = AllRowsTraining(self.rows, self.seed, self.callback), time.perf_counter()
+            chosen = [self.library.models[place] for place in self.library.selected]
+            predictor, self.on_all_rows = again.predictor(predictor, chosen)
+            self.seconds_on_all_rows = time.perf_counter() - start
         test = self.source.test(self.rows)
         logits = self.library.tested(test)
         rows = {"train": self.rows.train, "valid": self.rows.valid, "test": test}
         coverage = {name: one.coverage for name, one in rows.items() if one.coverage is not None}
         predictor = replace(predictor, at_fit=coverage).profiled(self.rows.train, [self.rows.valid, test])
-        present, refit = self.present_logits(), self._mixed(logits)
+        present, refit = self.present_logits(), predict_logits(
+            predictor.network, test.for_layout(predictor.encoder.layout)
+        )  # fmt: skip
         metrics = read_part(self.recorded.folder, "metrics")
         skills = recorded_skills(metrics["test"], read_part(self.recorded.folder, "curves")["labels"], self.tasks)
         steps = waterfall([(PRESENT, "", present), (REFIT, "on the new rows", refit)], test, self.tasks, self.seed)
@@ -166,12 +177,17 @@ class Refitting:
         model = spec.build(self.rows.encoder, self.seed)
         for one in trees_of(model):
             one.settings = self.recorded.trees_of(spec.name)
+        start = None
         if self.warm and not isinstance(model, SelfTrained):
-            start_from(model, own, earlier, spec.encoder(self.present.encoder))
+            before = spec.encoder(self.present.encoder)
+            start = partial(start_from, inputs=own, earlier=earlier, earlier_inputs=before)
+            start(model)
         training = self.recorded.training_of(spec.name)
         result = fit(model, train, valid, self.tasks, training, self.seed, self.callback, f"training {spec.name}")
         stage, changed = row.get("stage", TRAINING), dict(row.get("settings") or {})
-        return TrainedModel(spec, model, result, predict_logits(model, valid), stage, changed)
+        return TrainedModel(
+            spec, model, result, predict_logits(model, valid), stage, changed, training, self.seed, start
+        )  # fmt: skip
 
     def present_logits(self) -> Tensor:
         """Return the present model's logits (N, T) of the test rows, whose histories it knows as the new one does."""
@@ -211,18 +227,22 @@ class Refitting:
             "rows": self.table.num_rows, "parameters": count_parameters(predictor.network),
             "preset": before.get("preset"), "seed": self.seed,
             "ensemble": {"weights": library.shares(), "missing": None} if several else None,
-            "seconds": trained | {"ensemble": 0.0}, "peak_memory_bytes": peak_memory_bytes(),
+            "seconds": trained | {"ensemble": 0.0, "all_rows": self.seconds_on_all_rows},
+            "peak_memory_bytes": peak_memory_bytes(),
             "findings": [one.to_dict() for one in self.table.findings(self.seed)], "waterfall": steps,
             "refit": acceptance.to_dict(), "table": self.table.summary(),
         }  # fmt: skip
         shown = library.models[library.selected[0]]
         earlier = read_part(self.recorded.folder, "history")
+        board = library.leaderboard(test, logits)
+        if self.on_all_rows and any(self.on_all_rows["models"].values()):
+            board.insert(0, all_rows_row(board[0], library.metrics(refit, test), self.seconds_on_all_rows))
         history = {
             "presets": earlier.get("presets", []), "search": None, "histories": earlier.get("histories"),
             "training": {
                 "best": shown.result.best, "evaluations": [one.to_dict() for one in shown.result.evaluations]
             },
-            "leaderboard": library.leaderboard(test, logits),
+            "leaderboard": board, "all_rows": self.on_all_rows,
         }  # fmt: skip
         parts = {"train": self.rows.train, "validation": valid, "test": test}
         layout = library.encoder_of(shown).layout

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from automtl.errors import AutomtlError, FileError, brief
+from automtl.experiment.permutation_importance import Importance
 from automtl.predictor import read_part
 from automtl.report.comparison import comparison_pictures
 from automtl.report.folder import PAGE, comparison_report, picture_files, run_report
@@ -22,14 +24,27 @@ RESULTS = "comparison.json"  # written when a comparison has ended
 
 
 def report_folder(
-    folder: Path | str, out: Path | str | None = None, pictures: Path | str | None = None, *, png: bool = False
-) -> list[Path]:
+    folder: Path | str, out: Path | str | None = None, pictures: Path | str | None = None, *, png: bool = False,
+    importance: Path | str | None = None,
+) -> list[Path]:  # fmt: skip
     """Write the page of a run or comparison to `out`, and its pictures into a folder; return the paths of all files.
 
-    Without either, the page is report.html in the working directory. Raises FileError.
+    Without either, the page is report.html in the working directory. `importance`: a file of `automtl importance`,
+    which the page of a run shows, too. Raises FileError.
     """
+    measured = () if importance is None else read_importance(Path(importance))
     with names_of_folder(), showing(folder):
-        return _report(Path(folder), out, pictures, png=png)
+        return _report(Path(folder), out, pictures, png=png, importance=measured)
+
+
+def read_importance(path: Path) -> list[dict[str, Any]]:
+    """Read what `automtl importance` wrote. Raises FileError for anything else."""
+    remedy = "write it with 'automtl importance MODEL TABLE --out FILE'"
+    found = read_json(path, remedy)
+    try:
+        return [asdict(Importance(**one)) for one in found]
+    except TypeError:
+        raise FileError(f"'{path}' is no importance of columns; {remedy}") from None
 
 
 @contextmanager
@@ -44,13 +59,17 @@ def showing(folder: Path | str) -> Iterator[None]:
         raise FileError(f"the values of '{folder}' cannot be shown ({reason}); restore its JSON files") from None
 
 
-def _report(folder: Path, out: Path | str | None, pictures: Path | str | None, *, png: bool) -> list[Path]:
+def _report(
+    folder: Path, out: Path | str | None, pictures: Path | str | None, *, png: bool, importance: Sequence[Any]
+) -> list[Path]:
     """Write what `report_folder` describes."""
     if COMPARISON.matches(folder):
+        if importance:
+            raise FileError(f"'{folder}' is a comparison, importance is of one run; leave --importance out")
         comparison = read_comparison(folder)
         page, drawn = partial(comparison_report, comparison), partial(comparison_pictures, comparison)
     else:
-        run = read_run(folder)
+        run = replace(read_run(folder), importance=importance)
         page, drawn = partial(run_report, run), partial(run_pictures, run)
     files: dict[Path, bytes] = {}
     if pictures is not None:

@@ -28,7 +28,7 @@ from automtl.tables.history_text import tell_history
 from automtl.tables.infer import check_labels
 from automtl.tables.labels import check_weights
 from automtl.tables.quality import Finding, check_quality
-from automtl.tables.schema import Field, Schema
+from automtl.tables.schema import Field, Schema, Task
 from automtl.tables.split import Split, SplitSettings, split_table
 from automtl.tables.table import read_table, table_digest
 from automtl.training.metrics import check_metrics
@@ -291,7 +291,14 @@ def _filled(schema: Schema, other: Schema) -> Schema:
     if history and other.history:
         history = history.filled(other.history)
     time = other.time if schema.time is None and history else schema.time
-    return replace(schema, fields=tuple(map(filled, schema.fields)), history=history, time=time)
+    scaled = {task.name: task for task in other.tasks}
+
+    def with_scale(task: Task) -> Task:
+        like = scaled.get(task.name, task)
+        return replace(task, **{one: getattr(like, one) for one in ("center", "scale") if getattr(task, one) is None})
+
+    fields, tasks = tuple(map(filled, schema.fields)), tuple(map(with_scale, schema.tasks))
+    return replace(schema, fields=fields, tasks=tasks, history=history, time=time)
 
 
 def _again(folder: PreparedFolder, what: str, why: str) -> SettingsError:

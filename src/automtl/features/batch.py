@@ -57,6 +57,8 @@ def _nothing() -> None:
 class Batch:
     """B encoded rows. labels, mask: (B, T), a label is 0 where its mask is 0; weight: (B,); group: (B,) int64 or None.
 
+    Labels are float32, or float64 where some are quantities, which are exact so; mask and weight are float32.
+
     buffer_rows: size of the shuffle buffer if not all rows fit in memory; `release` then gives back the memory that
     their files were read into. coverage: counts of the inputs of these rows, if they were counted when encoded.
     """

@@ -20,7 +20,7 @@ from automtl.features.frame import FrameRows
 from automtl.features.hash_table import gathered
 from automtl.features.histories import Histories, HistoryInputs
 from automtl.features.history_check import check_histories
-from automtl.features.layout import CategoricalLayout, Layout, MultiLayout, NumericLayout
+from automtl.features.layout import CategoricalLayout, Layout, MultiLayout, NumericLayout, label_type
 from automtl.features.piecewise import Piecewise
 from automtl.features.scaler import Scaler
 from automtl.features.settings import EncoderSettings
@@ -204,7 +204,8 @@ class Encoder:
             categorical = np.empty((rows, columns), np.int32)
         width = self._key_columns(len(self.target_encodings)).start + (self.histories.width if self.histories else 0)
         numeric = np.empty((rows, width), np.float32)
-        labels, mask = (torch.from_numpy(np.zeros((rows, len(self.schema.tasks)), np.float32)) for _ in range(2))
+        kinds = (label_type(self.schema.tasks), "float32")
+        labels, mask = (torch.from_numpy(np.zeros((rows, len(self.schema.tasks)), kind)) for kind in kinds)
         features = Features(torch.from_numpy(categorical), (), torch.from_numpy(numeric))
         return Batch(features, labels, mask, torch.ones(rows))
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ from automtl.features.piecewise import Piecewise
 from automtl.features.ranking import Ranking
 from automtl.features.scaler import Scaler
 from automtl.features.target_encoding import EncodingHistory, Scratch, TargetEncoding, Terms
+from automtl.features.targets import standardized_tasks
 from automtl.features.vocabulary import Vocabulary
 from automtl.system.threads import in_threads
 from automtl.tables.derive import simple_fields_of
@@ -71,7 +72,8 @@ class TrainingRows(Protocol):
 
 @dataclass(frozen=True)
 class Fitted:
-    """Everything that was learned. `schema`: without the fields that have no value in the training rows.
+    """Everything that was learned. `schema`: without the fields that have no value in the training rows, and with the
+    scales of its quantities.
 
     `rankings`: by place of the coded column. By key of this schema: `key_ids` has the id of each code, `own_inputs`
     gives the inputs of the training rows themselves. `kept`: the earlier vocabularies whose values were kept, by field.
@@ -123,7 +125,8 @@ def fit_rows(rows: TrainingRows, kept: Mapping[str, Vocabulary] | None = None) -
             most = columns.settings.of(one).max_ids
             vocabularies[one.name] = vocabularies[one.name].joined(kept[one.name], most)
     settings, by_time = columns.settings, columns.schema.time is not None
-    terms = Terms(rows.chunks, columns.schema, rows.num_rows)
+    schema = replace(schema, tasks=standardized_tasks(rows.chunks, schema.tasks))
+    terms = Terms(rows.chunks, schema, rows.num_rows)
     history = EncodingHistory(terms, settings.folds, settings.smoothing, rows.seed, by_time, rows.memory_bytes[1])
     if keys:
         history.begin(rows.scratch)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from automtl.tables.schema import Task
+from automtl.tables.schema import Task, TaskKind
 
 ID_TYPES = {"uint8": 1 << 8, "int16": 1 << 15, "int32": 1 << 31}  # and the most ids that each one holds
 
@@ -15,6 +16,11 @@ ID_TYPES = {"uint8": 1 << 8, "int16": 1 << 15, "int32": 1 << 31}  # and the most
 def id_type(size: int) -> str:
     """Return the narrowest type that holds ids below a size."""
     return next(name for name, most in ID_TYPES.items() if size <= most)
+
+
+def label_type(tasks: Sequence[Task]) -> str:
+    """Return the narrowest type that holds the labels of tasks exactly: float64 for quantities."""
+    return "float32" if all(task.kind is TaskKind.BINARY for task in tasks) else "float64"
 
 
 @dataclass(frozen=True)

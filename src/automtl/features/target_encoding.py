@@ -123,14 +123,17 @@ class Standardizer:
     std: np.ndarray
 
     @staticmethod
-    def fit(parts: Iterable[np.ndarray]) -> Standardizer:
-        """Fit inputs that come in slices, (n, T + 1), of SLICE rows each; their moments are added in this order."""
+    def fit(parts: Iterable[np.ndarray], units: np.ndarray | float = 1.0) -> Standardizer:
+        """Fit inputs that come in slices, (n, T + 1), of SLICE rows each; their moments are added in this order.
+
+        units: (T + 1,), in which a deviation is of a size of 1, so that far smaller ones are those of a constant.
+        """
         found: list[Moments] = []
         for part in parts:
             own = [Moments.of(np.ascontiguousarray(column)) for column in part.T]
             found = [one + more for one, more in zip(found, own, strict=True)] if found else own
         std = np.array([column.std for column in found])
-        return Standardizer(np.array([column.mean for column in found]), np.where(std > 1e-9, std, 1.0))
+        return Standardizer(np.array([column.mean for column in found]), np.where(std > 1e-9 * units, std, 1.0))
 
     def standardized(self, raw: np.ndarray) -> np.ndarray:
         """Return standardized inputs, (..., T + 1) float32, cut at LIMIT standard deviations, by sums of raw's type."""
@@ -163,6 +166,11 @@ class Terms:
     def binary(self) -> np.ndarray:
         """Which tasks are binary, (T,)."""
         return np.array([task.kind is TaskKind.BINARY for task in self.schema.tasks])
+
+    @cached_property
+    def units(self) -> np.ndarray:
+        """The size of each task's labels, and of the log of rows, (T + 1,)."""
+        return np.array([*(task.scale or 1.0 for task in self.schema.tasks), 1.0])
 
     def of(self, chunk: Chunk) -> np.ndarray:
         """Return the terms, (n, 2 T) int64 on the grid, of a chunk's training rows."""
@@ -202,7 +210,7 @@ class EncodingHistory:
         """
         known, every = known_ids(ids), Sums.empty(len(vocabulary), self.terms.step)
         raw, rows = (self._by_time if self.by_time else self._by_fold)(place, known, every, scratch)
-        spread = Standardizer.fit(sliced(rows))
+        spread = Standardizer.fit(sliced(rows), self.terms.units)
         inputs = scratch("inputs", raw.shape, np.float32)
         for table, into in zip(raw, inputs, strict=True) if raw.ndim == 3 else [(raw, inputs)]:
             for start in range(0, len(table), SLICE):

@@ -27,7 +27,8 @@ class ModelClass(Protocol):
 
     `layout`: the fields and tasks that the encoder gives; `settings`: sizes, of which a model takes what it has;
     `generator`: draws all initial weights. `forward` takes `Features` of B rows and gives logits (B, T), of regression
-    tasks values. A static method `check(tasks)`, if there is one, raises SettingsError for tasks that it cannot serve.
+    tasks standardized values. A static method `check(tasks)`, if there is one, raises SettingsError for tasks that it
+    cannot serve.
     `automtl.models.baselines.base.Baseline` embeds the fields and has the towers; `gather` is then left to write.
     """
 

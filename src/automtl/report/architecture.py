@@ -75,13 +75,18 @@ def skip_places(architecture: Mapping[str, Any]) -> int:
     return sum(len(made) for name, made in architecture["choices"].items() if name != "pooling")
 
 
+def expert_name(index: int) -> str:
+    """Return the name of an expert, counted from 0 as in architecture.json, in drawings, texts and tables."""
+    return f"E{index}"
+
+
 def describe(architecture: Mapping[str, Any], tasks: Sequence[str]) -> str:
     """Describe the architecture in words."""
     parts = [f"Feature interaction: {shared_interaction(architecture)}."]
     for index in range(num_experts(architecture)):
         chain = ", ".join(operations_of(architecture, index))
         users = [task for task, chosen in zip(tasks, architecture["selection"], strict=True) if index in chosen]
-        parts.append(f"Expert {index}: {chain}; used by {', '.join(users)}.")
+        parts.append(f"{expert_name(index)}: {chain}; used by {', '.join(users)}.")
     return clean(" ".join(parts))
 
 
@@ -107,7 +112,7 @@ def draw_architecture(
         _word(axes, left + place * (BOX[0] + GAP) + BOX[0] / 2, HEAD / 2, title, MUTED)
     _word(axes, total - MARGIN - TASK_WIDTH / 2, HEAD / 2, "gate and tower of", MUTED)
     for index, y in enumerate(rows):
-        _expert(axes, f"E{index}", operations_of(architecture, index), left, y, source)
+        _expert(axes, expert_name(index), operations_of(architecture, index), left, y, source)
     targets = _targets(heights, inner, total - MARGIN - TASK_WIDTH)
     _links(axes, architecture["selection"], gates, end, rows, targets)
     for index, (task, box) in enumerate(zip(tasks, targets, strict=True)):
@@ -161,7 +166,7 @@ def _links(
             users = [other for other, experts in enumerate(selection) if expert in experts]
             leave = rows[expert] + 5.0 * (users.index(task) - (len(users) - 1) / 2)
             arrive = box.y + LABEL * (place - (len(chosen) - 1) / 2)
-            label = f"E{expert}" if weight is None else f"E{expert} {percent(round(weight, 2))}"
+            label = expert_name(expert) + ("" if weight is None else f" {percent(round(weight, 2))}")
             thick = 1.6 if weight is None else 0.7 + THICK * weight
             _curve(axes, (start, leave), (box.x - room, arrive), colour(task), thick)
             _word(axes, box.x - 4, arrive, label, TEXT, fontsize=10.5, ha="right")

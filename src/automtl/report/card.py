@@ -12,6 +12,7 @@ from pathlib import PurePath
 from typing import Any
 
 from automtl.report.architecture import describe
+from automtl.report.baselines import baseline_table, baselines
 from automtl.report.run import RunValues, fields_by_kind
 from automtl.report.text import freshness_rows, used_metrics
 from automtl.report.words import METRIC_NAMES, amount, known, main_metric, percent, rounded, seconds, signed, size
@@ -114,6 +115,10 @@ def _metrics(run: RunValues) -> Section:
         for task, values in tasks.items()
     )
     grids = [Grid(f"test rows, MTL-Loss {rounded(test['mtl_loss'])}", ("task", *map(_named, used), "rows"), rows)]
+    held = baselines(run.schema["tasks"], run.leaderboard, tasks)
+    if len(held) > 1:
+        header, cells = baseline_table(run.schema["tasks"], held)
+        grids.append(Grid("beside other models, test rows", tuple(header), tuple(map(tuple, cells))))
     if run.steps:
         grids.append(_steps(run))
     if run.metrics.get("freshness"):

@@ -19,6 +19,7 @@ WIDTH, HEIGHT = 350, 250  # size of a panel in pixels of the page
 LABEL_GAP = 13.5  # pixels between the middles of two labels
 LETTER = 6.6  # width of a narrow letter of a label in pixels
 LABEL_ROOM = 16  # most letters of a label beside a panel
+CELL = 20  # least width in pixels of a cell whose value is printed
 
 
 @dataclass(frozen=True)
@@ -98,6 +99,17 @@ def _draw(axes: Axes, line: Line) -> None:
     axes.plot(line.x, line.y, drawstyle="steps-post" if line.steps else "default", **style)
 
 
+def _space_ticks(axes: Axes) -> None:
+    """Take as many ticks of x as their labels have room for, five at most."""
+    from matplotlib.ticker import MaxNLocator
+
+    for most in (5, 4, 3, 2, 1):
+        axes.xaxis.set_major_locator(MaxNLocator(most))
+        labels = axes.xaxis.get_major_formatter().format_ticks(axes.xaxis.get_ticklocs().tolist())
+        if sum(LETTER * width(label) + LETTER for label in labels) <= axes.get_window_extent().width:
+            return
+
+
 def _mark(axes: Axes, mark: Mark) -> None:
     style: dict[str, Any] = {"color": MUTED, "linewidth": 1, "linestyle": (0, (2, 2)), "zorder": 1}
     word: dict[str, Any] = {"color": MUTED, "fontsize": 10, "va": "bottom"}
@@ -144,7 +156,7 @@ def heat(
     figure, axes = _rows(rows, 20, 62, right=56)
     _cells(axes, values, max((max(row) for row in values if len(row)), default=0.0) or 1.0, 0.96)
     axes.set(xlabel=x_label)
-    shown = range(0, len(x), max(1, len(x) // 4))
+    shown = range(0, len(x), -(-len(x) // 4) or 1)
     axes.set_xticks([column + 0.47 for column in shown], [str(x[column]) for column in shown])
     for row in range(len(rows)):
         chosen = row in outlined
@@ -159,9 +171,11 @@ def grid(values: Sequence[Sequence[float]], rows: Sequence[str], columns: Sequen
     """Draw (rows, columns) values from 0 to `peak` as depth of colour, each printed in its cell."""
     figure, axes = _rows(rows, 26, 34, bottom=6, top=28)
     _cells(axes, values, peak, 0.46)
-    axes.set_xticks([place + 0.47 for place in range(len(columns))], columns)
+    room = axes.get_window_extent().width / len(columns)  # pixels of a cell
+    every = -(-int(LETTER * _room(columns) + 4) // int(room)) or 1  # columns that share a name
+    axes.set_xticks([place + 0.47 for place in range(0, len(columns), every)], columns[::every])
     axes.xaxis.tick_top()
-    for place, row in enumerate(values):
+    for place, row in enumerate(values if room > CELL else ()):
         for column, value in enumerate(row):
             text = f"{value:.2f}".removeprefix("0")
             axes.text(column + 0.47, place, text, ha="center", va="center", color=TEXT, fontsize=10)
@@ -210,6 +224,7 @@ def square(curve: Sequence[Sequence[float]], x_label: str, y_label: str, *, dots
     xs, ys = [point[0] for point in curve], [point[1] for point in curve]
     axes.plot(xs, ys, color=colour(index), marker="o" if dots else None, linewidth=1.2 if dots else 1.8)
     axes.set(xlabel=x_label, ylabel=y_label, xlim=(0, end), ylim=(0, end))
+    _space_ticks(axes)
     return figure
 
 
@@ -227,7 +242,7 @@ def intervals(
         label.set_color(TEXT)
         label.set_fontweight("bold" if place == outlined else "normal")
     axes.set(xlabel=x_label, ylim=(len(rows) - 0.4, -0.6))
-    axes.locator_params(axis="x", nbins=4)
+    _space_ticks(axes)
     return figure
 
 
@@ -290,7 +305,8 @@ def gains(rows: Sequence[tuple[str, float, float, float, str]], x_label: str) ->
             bbox={"facecolor": GROUND, "edgecolor": "none", "pad": 0.5},  # keeps the line of no difference off it
         )  # fmt: skip
     axes.set(xlabel=x_label, ylim=(len(rows) - 0.4, -0.8))
-    axes.locator_params(axis="x", nbins=4)
+    axes.margins(x=0.14)
+    _space_ticks(axes)
     return figure
 
 
@@ -331,5 +347,5 @@ def stairs(rows: Sequence[Stair], x_label: str) -> Figure:
     axes.set(xlabel=x_label, ylim=(len(rows) - 0.4, -0.8))
     axes.use_sticky_edges = False  # bars, too, keep off the edges
     axes.margins(x=0.16)
-    axes.locator_params(axis="x", nbins=4)
+    _space_ticks(axes)
     return figure

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from automtl.report.baselines import GUESS
 from automtl.report.charts import gains, intervals, scatter
 from automtl.report.picture import Picture
-from automtl.report.run import architecture_picture, expert_table
+from automtl.report.run import architecture_picture, dotted_settings, expert_table
 from automtl.report.text import Values, chosen_settings, made_lines, mean_cost, used_metrics
 from automtl.report.words import METRIC_NAMES, clean, main_metric, rounded, scaled, slug
 from automtl.training.metrics import METRICS
@@ -105,9 +106,11 @@ def comparison_page(found: Values) -> dict[str, Any]:
         "made": made_lines(found["table"], found.get("made") or {}),
         "pictures": comparison_pictures(found),
         "results": _results(found),
+        "guess": [GUESS.get(main_metric(task["kind"])) for task in found["tasks"]],
         "metrics": [(task["name"], _metrics(found, task["name"])) for task in found["tasks"]],
         "findings": found.get("findings"),
         "settings": _settings(found),
+        "every_setting": dotted_settings(found.get("settings") or {}),
         "experts": seed and expert_table(seed["architecture"], tasks, seed.get("gates"), seed.get("ensemble")),
     }
 

@@ -22,10 +22,12 @@ FILTERS = ("amount", "percent", "reason", "rounded", "seconds", "signed", "size"
 
 def render(template: str, values: Mapping[str, Any]) -> str:
     """Fill a template of this package. The page's policy allows its one style element and nothing else."""
+    from automtl.report.glossary import Glossary
+
     sheet, mark = StyleSheet(), secrets.token_hex()  # which nobody can put into a name
     token = _sheet.set(sheet)
     try:
-        page = _environment().get_template(template).render(values, colours=COLOURS, mark=mark)
+        page = _environment().get_template(template).render(values, colours=COLOURS, mark=mark, glossary=Glossary())
     finally:
         _sheet.reset(token)
     page = page.replace(f"/*{mark}*/", f"\n{sheet.text()}", 1)
@@ -36,7 +38,7 @@ def render(template: str, values: Mapping[str, Any]) -> str:
 @cache
 def _environment() -> Environment:
     """Make an environment that escapes and cleans all values but drawings, which are made of escaped text."""
-    from jinja2 import Environment, PackageLoader, StrictUndefined
+    from jinja2 import Environment, PackageLoader, StrictUndefined, pass_context
     from markupsafe import Markup
 
     def shown(value: Any) -> Any:
@@ -48,5 +50,6 @@ def _environment() -> Environment:
     )  # fmt: skip
     environment.filters |= {name: getattr(words, name) for name in FILTERS}
     environment.filters["drawing"] = lambda picture: Markup(picture.inline(_sheet.get()))
+    environment.filters["term"] = pass_context(lambda page, text: page["glossary"].mark(text))
     environment.globals |= {"metric_names": words.METRIC_NAMES, "main_metric": words.main_metric}
     return environment

@@ -8,9 +8,11 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 
 from automtl.report.architecture import (
+    SHARED,
     choice_title,
     describe,
     draw_architecture,
+    expert_name,
     headings,
     num_experts,
     operations_of,
@@ -18,10 +20,20 @@ from automtl.report.architecture import (
     skip_places,
     skips,
 )  # fmt: skip
+from automtl.report.baselines import baseline_table, baseline_words, baselines
 from automtl.report.charts import Line, Mark, band, heat, lines, square
+from automtl.report.importance import importance_pictures, importance_rows
 from automtl.report.leaderboard import cost_table, leaderboard_picture, quality_table, settings_of
 from automtl.report.picture import Picture
-from automtl.report.text import freshness_rows, history_rows, kept_lines, made_lines, undefined, used_metrics
+from automtl.report.text import (
+    all_rows_line,
+    freshness_rows,
+    history_rows,
+    kept_lines,
+    made_lines,
+    undefined,
+    used_metrics,
+)
 from automtl.report.waterfall import waterfall_pictures, waterfall_table
 from automtl.report.words import METRIC_NAMES, amount, clean, known, percent, rounded, slug
 
@@ -35,7 +47,10 @@ STRONGEST = 4  # number of candidates that the picture of a choice names
 
 @dataclass(frozen=True)
 class RunValues:
-    """The content of a run folder's JSON files. `curves`, `settings`: empty if the folder was written without them."""
+    """The content of a run folder's JSON files. `curves`, `settings`: empty if the folder was written without them.
+
+    `importance`: what `automtl importance` measured on some rows; empty where that is not known.
+    """
 
     model: Mapping[str, Any]
     schema: Mapping[str, Any]
@@ -44,6 +59,7 @@ class RunValues:
     settings: Mapping[str, Any]
     curves: Mapping[str, Any]
     version: str
+    importance: Sequence[Mapping[str, Any]] = ()
 
     @property
     def tasks(self) -> list[str]:
@@ -58,8 +74,19 @@ class RunValues:
     @property
     def title(self) -> str:
         """Name of the model, and of the table it was fitted on."""
+        return self.name + self._table
+
+    @property
+    def heading(self) -> str:
+        """The kind of the model, and the table it was fitted on."""
+        count = len(self.model["members"])
+        kind = f"Ensemble of {count} models" if count > 1 else "Searched model" if self.architecture else self.name
+        return kind + self._table
+
+    @property
+    def _table(self) -> str:
         path = (self.settings.get("table") or {}).get("path")
-        return f"{self.name} on {PurePath(path).name}" if path else self.name
+        return f" on {PurePath(path).name}" if path else ""
 
     @property
     def architecture(self) -> Mapping[str, Any] | None:
@@ -97,10 +124,11 @@ def run_pictures(run: RunValues) -> dict[str, list[Picture]]:
         "waterfall": waterfall_pictures(run.steps, run.schema["tasks"]) if run.steps else (),
         "leaderboard": leaderboard_picture(run.leaderboard),
         "architecture": [drawn] if drawn else [],
-        "selection": selection_pictures(run.records, run.tasks),
+        "selection": selection_pictures(run.records, run.tasks, expert_names(run.records, architecture)),
         "strength": _strength(run) if run.records else (),
         "search": _search(run) if run.records else (),
         "training": _training(run),
+        "importance": importance_pictures(run.importance),
         "roc": _test_curves(run, "ROC", "auc", "false positive rate", "true positive rate", dots=False),
         "calibration": _test_curves(
             run, "Calibration", "calibration_error", "mean score", "share of positive labels", dots=True
@@ -142,8 +170,29 @@ def field_lines(schema: Mapping[str, Any]) -> list[str]:
     return [title for title, _ in fields_by_kind(schema)]
 
 
-def selection_pictures(evaluations: Sequence[Mapping[str, Any]], tasks: Sequence[str]) -> Iterator[Picture]:
-    """Draw Figure 3 of the paper: for each task the weights of all experts at each evaluation of a search."""
+def expert_names(evaluations: Sequence[Mapping[str, Any]], found: Mapping[str, Any] | None) -> list[str]:
+    """Name the experts of a search as the final architecture does, which leaves out those that no task kept.
+
+    Where the final architecture is another one than the last of the search, all are named as experts of the search.
+    """
+    if not evaluations:
+        return []
+    last = evaluations[-1]["architecture"]
+    used = sorted({expert for chosen in last["selection"] for expert in chosen})
+    selection = [[used.index(expert) for expert in chosen] for chosen in last["selection"]]
+    choices = {name: made if name == SHARED else [made[one] for one in used] for name, made in last["choices"].items()}
+    if found is None or {"choices": choices, "selection": selection} != {**found}:
+        return [f"search {expert}" for expert in range(num_experts(last))]
+    return [expert_name(used.index(one)) if one in used else f"idle {one}" for one in range(num_experts(last))]
+
+
+def selection_pictures(
+    evaluations: Sequence[Mapping[str, Any]], tasks: Sequence[str], names: Sequence[str] = ()
+) -> Iterator[Picture]:
+    """Draw Figure 3 of the paper: for each task the weights of all experts at each evaluation of a search.
+
+    `names`: of the experts, if they are not numbered as in the search.
+    """
     records = [record for record in evaluations if record.get("beta")]
     if not records:
         return
@@ -154,8 +203,9 @@ def selection_pictures(evaluations: Sequence[Mapping[str, Any]], tasks: Sequence
         keep = len(last["architecture"]["selection"][index])
         order = sorted(range(len(values)), key=lambda expert: -values[expert][-1])
         chosen = sorted(order[:keep])
-        words = ", ".join(f"expert {expert} {values[expert][-1]:.2f}" for expert in order[:keep])
-        figure = heat(values, [f"expert {expert}" for expert in range(len(values))], steps, "search step", chosen)
+        named = names or [expert_name(expert) for expert in range(len(values))]
+        words = ", ".join(f"{named[expert]} {values[expert][-1]:.2f}" for expert in order[:keep])
+        figure = heat(values, named, steps, "search step", chosen)
         name = f"selection-{slug(index, task)}"
         yield Picture(name, clean(task), f"Weights of experts at the last step, those kept: {words}.", figure)
 
@@ -278,14 +328,20 @@ def _trials(run: RunValues) -> list[tuple[str, list[str]]]:
 def run_page(run: RunValues) -> dict[str, Any]:
     """Collect the pictures and tables for the template of a run."""
     metrics, found = run.metrics, run.architecture
+    held = baselines(run.schema["tasks"], run.leaderboard, metrics["test"]["tasks"])
     return {
         "title": f"automtl: {run.title}",
         "made": made_lines(run.settings.get("table") or {}, metrics.get("made") or {}),
         "run": run,
         "pictures": run_pictures(run),
         "trials": _trials(run),
+        "beside": {task: baseline_words(task, held) for task in run.tasks},
+        "baselines": _headed(*baseline_table(run.schema["tasks"], held)) if len(held) > 1 else None,
+        "importance": _headed(*importance_rows(run.importance)) if run.importance else None,
+        "numbering": _numbering(run),
         "parts": [(name, metric_table(metrics[name])) for name in ("validation", "test")],
         "distilled": _distilled(run.history.get("distillation")),
+        "all_rows": all_rows_line(run.history.get("all_rows")),
         "waterfall": waterfall_table(run.steps, run.tasks) if run.steps else None,
         "leaderboard": leaderboard_parts(run.leaderboard),
         "histories": _histories(run.history.get("histories")),
@@ -295,8 +351,15 @@ def run_page(run: RunValues) -> dict[str, Any]:
         "fields": fields_by_kind(run.schema),
         "experts": found and expert_table(found, run.tasks, run.curves.get("gates"), metrics.get("ensemble")),
         "stopped": _stopped(run),
-        "settings": _settings(run.settings),
+        "settings": dotted_settings(run.settings),
     }
+
+
+def _numbering(run: RunValues) -> str:
+    """Say how the experts of a search are named."""
+    if any(name.startswith("search") for name in expert_names(run.records, run.architecture)):
+        return "The architecture is another one than the last of the search, so that its experts are others, too."
+    return "Experts are named as in the architecture, which leaves out the idle ones, those that no task kept."
 
 
 def _distilled(found: Mapping[str, Any] | None) -> list[str]:
@@ -363,7 +426,7 @@ def expert_table(
             ("" if index not in chosen else "yes" if not gates else percent(gates[task][index]))
             for task, chosen in enumerate(architecture["selection"])
         ]
-        rows.append((f"E{index}", operations_of(architecture, index), weights))
+        rows.append((expert_name(index), operations_of(architecture, index), weights))
     return {
         "interaction": shared_interaction(architecture), "columns": headings(architecture),
         "tasks": tasks, "rows": rows, "ensemble": _members(ensemble, tasks) if ensemble else None,
@@ -398,11 +461,15 @@ def _stopped(run: RunValues) -> dict[str, Any] | None:
     return {"columns": [choice_title(choice) for choice in choices], "rows": rows, "count": len(stopped)}
 
 
-def _settings(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+def dotted_settings(values: Mapping[str, Any], prefix: str = "") -> list[tuple[str, str]]:
     """Return dotted names and values of settings."""
     rows: list[tuple[str, str]] = []
     for name, value in values.items():
-        rows += _settings(value, f"{prefix}{name}.") if isinstance(value, Mapping) else [(prefix + name, _plain(value))]
+        rows += (
+            dotted_settings(value, f"{prefix}{name}.")
+            if isinstance(value, Mapping)
+            else [(prefix + name, _plain(value))]
+        )
     return rows
 
 

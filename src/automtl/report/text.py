@@ -43,8 +43,13 @@ def made_lines(table: Values, made: Values) -> list[str]:
         rows = table.get("rows")
         count = sum(rows.values()) if isinstance(rows, Mapping) else rows
         parts = [f"{count:,} rows"] if count else []
+        parts += [f"{table['columns']:,} columns"] if table.get("columns") else []
         parts += [f"digest {str(table['digest'])[:DIGEST]}"] if table.get("digest") else []
         lines.append(f"Table: {', '.join([clean(str(name)), *parts])}.")
+        if table.get("path"):
+            lines.append(f"Path: {table['path']}")
+        if table.get("dropped"):
+            lines.append(f"Dropped columns: {', '.join(map(clean, table['dropped']))}.")
     if made:
         threads = "1 thread" if made["threads"] == 1 else f"{made['threads']} threads"
         lines.append(
@@ -134,6 +139,26 @@ def undefined(metrics: Values) -> list[str]:
         if name in shown
     } | {"MTL-Loss": metrics["mtl_loss"]}
     return [f"{name} is undefined: {reason(value)}" for name, value in found.items() if reason(value)]
+
+
+def all_rows_line(told: Values | None) -> str | None:
+    """Tell that the final model has learned from validation rows, too; None where it has not.
+
+    told: the part `all_rows` of history.json.
+    """
+    if not told:
+        return None
+    known = told["models"]
+    again = [clean(name) for name, done in known.items() if done]
+    if not again:
+        return None
+    which = "the model was" if len(known) == 1 else "all models were" if len(again) == len(known) else (
+        f"{', '.join(again)} {'was' if len(again) == 1 else 'were'}"
+    )  # fmt: skip
+    return (
+        f"once all was chosen, {which} trained again on all {told['rows']:,} training and validation rows; validation "
+        "rows are scored by what had not seen them"
+    )
 
 
 def comparison_tables(comparison: Values) -> list[Table]:

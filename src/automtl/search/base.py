@@ -29,7 +29,7 @@ class TrainedNetwork:
     """A network that a search has trained on the training rows under some settings.
 
     `name`: of the model; `architecture`: None for a published one. `inputs`: the name of the inputs that it was trained
-    on, which is that of its SearchProblem.
+    on, which is that of its SearchProblem. `embedding`: the pretrained one that it started from.
     """
 
     name: str
@@ -39,6 +39,13 @@ class TrainedNetwork:
     training: TrainingSettings
     inputs: str
     result: FitResult
+    embedding: FieldEmbedding | None = None
+
+
+def start_from_embedding(model: nn.Module, embedding: FieldEmbedding) -> None:
+    """Give a network the weights of an embedding of the same inputs."""
+    own = model.get_submodule("embedding")
+    own.load_state_dict(embedding.state_dict())
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from pydantic.dataclasses import dataclass as settings_dataclass
 from automtl.errors import DivergedError
 from automtl.models.registry import SEARCHED
 from automtl.operations import operation
-from automtl.search.base import SearchProblem, SearchResult, SearchStrategy, TrainedNetwork
+from automtl.search.base import SearchProblem, SearchResult, SearchStrategy, TrainedNetwork, start_from_embedding
 from automtl.search.settings import SearchSettings
 from automtl.space.architecture import Architecture
 from automtl.space.names import INTERACTION, POOLING, layer_name
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from torch import nn
 
     from automtl.models.settings import NetworkSettings
+    from automtl.nn.embedding import FieldEmbedding
     from automtl.training.fit import Training
     from automtl.training.settings import TrainingSettings
 
@@ -204,7 +205,6 @@ class HalvingRun:
     def _start(self, configuration: Configuration) -> Trial:
         from automtl.models.network import build
         from automtl.models.registry import new_model
-        from automtl.nn.embedding import FieldEmbedding
         from automtl.training.fit import Training
 
         problem, seed = self.problems[configuration.inputs], self.seed * 1_000 + len(self.trials)
@@ -214,16 +214,19 @@ class HalvingRun:
             model = new_model(PUBLISHED, problem.layout, network, seed)
         else:
             model = build(SearchSpace.of(configuration.architecture), problem.layout, network, seed)
-        embedding = getattr(model, "embedding", None)
-        if self.settings.pretrained_embedding and problem.embedding is not None:
-            assert isinstance(embedding, FieldEmbedding)
-            embedding.load_state_dict(problem.embedding.state_dict())
+        pretrained = self._pretrained(problem)
+        if pretrained is not None:
+            start_from_embedding(model, pretrained)
         number = len(self.trials) + 1
         made = Training(
             model, problem.train, problem.valid, problem.layout.tasks, training, seed, self.callback,
             f"training network {number}",
         )  # fmt: skip
         return Trial(configuration, made)
+
+    def _pretrained(self, problem: SearchProblem) -> FieldEmbedding | None:
+        """Return the embedding that networks on these inputs start from."""
+        return problem.embedding if self.settings.pretrained_embedding else None
 
     def _settings(self, configuration: Configuration) -> tuple[NetworkSettings, TrainingSettings]:
         """Return the settings of a network and of its training."""
@@ -254,7 +257,7 @@ class HalvingRun:
         architecture = configuration.architecture
         kept = TrainedNetwork(
             PUBLISHED if architecture is None else SEARCHED, architecture, trial.training.model, network, training,
-            problem.inputs, result,
+            problem.inputs, result, self._pretrained(problem),
         )  # fmt: skip
         if architecture is not None and (self.best is None or result.score < self.best.result.score):
             self.best = kept

@@ -108,7 +108,7 @@ class Architecture:
         lines = ["fields", f"  └─ {self[INTERACTION][0]}  (feature interaction, shared)"]
         for index in range(self.num_experts):
             users = [task for task, chosen in zip(tasks, self.selection, strict=True) if index in chosen]
-            lines.append(f"      ├─ expert {index}: {' → '.join(map(str, self.expert(index)))}   → {', '.join(users)}")
+            lines.append(f"      ├─ E{index}: {' → '.join(map(str, self.expert(index)))}   → {', '.join(users)}")
         for task, chosen in zip(tasks, self.selection, strict=True):
-            lines.append(f"  {task}: gate over experts {', '.join(map(str, chosen))} → tower")
+            lines.append(f"  {task}: gate over {', '.join(f'E{expert}' for expert in chosen)} → tower")
         return "\n".join(lines)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 
 import polars as pl
@@ -99,8 +99,11 @@ def infer_schema(
     time: str | None = None,
     outcomes: Sequence[str] = (),
     history: AnyHistory = None,
+    quantities: Collection[str] = (),
 ) -> Schema:
     """Infer a schema for `table`. A group column is also an input; weight, time, split and outcome columns are not.
+
+    `quantities`: tasks whose labels are quantities however few there are.
 
     >>> log = automtl.synthetic_log(rows=500, seed=0)
     >>> automtl.infer_schema(log, ["click"], drop=["like", "buy", "cart"]).task_names
@@ -117,7 +120,8 @@ def infer_schema(
     )
     if not fields:
         raise SchemaError("no input column is left; drop fewer columns")
-    found = tuple(infer_task(table, name) for name in tasks)
+    regression = TaskKind.REGRESSION
+    found = tuple(Task(name, regression) if name in quantities else infer_task(table, name) for name in tasks)
     schema = Schema(fields, found, weight, group, time, split, outcomes=tuple(outcomes), history=history)
     schema = with_history(table, schema, [field.name for field in fields])
     return replace(schema, target_encoding=choose_target_encoding(table, schema.fields))

@@ -128,7 +128,9 @@ class Field:
 class Task:
     """One label column: its loss, its weight in the total, and the rows on which it holds.
 
-    Quantities: `clip` is the range that labels and predictions are cut to; `transform` is applied while training.
+    Quantities: `clip` is the range that labels and predictions are cut to; `transform` is applied while training; what
+    is learned is then less `center`, in units of `scale`: where they are None, a fit takes the mean and the standard
+    deviation of the training rows. So the loss of always guessing the mean is 1, and `weight` is in such units.
     Binary tasks: `positive_weight` weighs rows of label 1 in the loss, and `negative_share` of the rows of label 0 are
     trained on; predictions are corrected for both. `metrics`: those that are reported. `after`: the stage before this
     one in the schema's funnel.
@@ -143,6 +145,8 @@ class Task:
     condition: str | None = None
     transform: Literal["log1p"] | None = None
     clip: tuple[float, float] | None = None
+    center: float | None = Limit(default=None, allow_inf_nan=False)
+    scale: float | None = Limit(default=None, gt=0, allow_inf_nan=False)
     positive_weight: float | None = Limit(default=None, gt=0, le=1e6)
     negative_share: float | None = Limit(default=None, gt=0, le=1)
     metrics: Several[str] | None = None
@@ -155,7 +159,8 @@ class Task:
             raise SchemaError(f"task '{self.name}': weight {self.weight} must be above 0; drop the task instead")
         if self.condition is not None:
             Condition.parse(self.condition)
-        other = ("transform", "clip") if self.kind is TaskKind.BINARY else ("positive_weight", "negative_share")
+        quantities, binaries = ("transform", "clip", "center", "scale"), ("positive_weight", "negative_share")
+        other = quantities if self.kind is TaskKind.BINARY else binaries
         for option in other:
             if getattr(self, option) is not None:
                 raise SchemaError(f"task '{self.name}': '{option}' is not for a {self.kind} task; remove it")
@@ -308,6 +313,12 @@ class Schema:
         history = self.history.of_outcomes((*names, *self.outcomes)) if self.history else self.history
         tasks = tuple(known[name] for name in names)
         return replace(self, tasks=tasks, funnel=funnel if len(funnel) > 1 else (), history=history)
+
+    def with_scales(self) -> Schema:
+        """Return the schema of a fitted model, whose quantities without a scale were learned as they are."""
+        unscaled = {task.name for task in self.tasks if task.kind is TaskKind.REGRESSION and task.scale is None}
+        tasks = (replace(task, center=0.0, scale=1.0) if task.name in unscaled else task for task in self.tasks)
+        return replace(self, tasks=tuple(tasks)) if unscaled else self
 
     @property
     def columns(self) -> tuple[str, ...]:

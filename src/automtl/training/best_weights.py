@@ -14,16 +14,23 @@ from automtl.training.hooks import HasParts, Part
 
 
 class BestPart:
-    """Keeps the weights of one part at its best evaluation. `weights`: those of all tasks, (T,)."""
+    """Keeps the weights of one part at its best evaluation. `weights`: those of all tasks, (T,).
 
-    def __init__(self, part: Part, weights: Tensor) -> None:
+    `at`: rows; the best evaluation is then the one after a number of rows that is nearest to it.
+    """
+
+    def __init__(self, part: Part, weights: Tensor, at: int | None = None) -> None:
         self.module, self.tasks, self.weights = part.module, list(part.tasks), weights[list(part.tasks)]
+        self.at = at
         self.score, self.best, self.evaluations = float("nan"), 0, 0
         self.values = _copied(self.module, {})  # the first weights, until an evaluation is known
 
     def look(self, evaluation: Evaluation) -> None:
         """Keep the present weights if no earlier evaluation was better for the tasks of this part."""
-        score = float(torch.tensor(list(evaluation.task_scores.values()))[self.tasks] @ self.weights)
+        if self.at is None:
+            score = float(torch.tensor(list(evaluation.task_scores.values()))[self.tasks] @ self.weights)
+        else:
+            score = abs(evaluation.rows - self.at)
         if self.evaluations == 0 or score < self.score:
             self.score, self.best = score, self.evaluations
             self.values = _copied(self.module, self.values)
@@ -46,11 +53,15 @@ class BestPart:
 
 
 class BestWeights:
-    """Keeps the best weights of all independent parts of a model; most models are one part."""
+    """Keeps the best weights of all independent parts of a model; most models are one part.
 
-    def __init__(self, model: nn.Module, weights: Tensor) -> None:
+    `at`: for each part, the rows after which its weights are to be kept; None: where they are best.
+    """
+
+    def __init__(self, model: nn.Module, weights: Tensor, at: Sequence[int] | None = None) -> None:
         parts = model.independent_parts() if isinstance(model, HasParts) else [Part(model, tuple(range(len(weights))))]
-        self.parts = [BestPart(part, weights) for part in parts]
+        rows = [None] * len(parts) if at is None else at
+        self.parts = [BestPart(part, weights, one) for part, one in zip(parts, rows, strict=True)]
 
     def look(self, evaluation: Evaluation) -> None:
         """Keep the present weights of the parts for which this evaluation is the best so far."""
@@ -63,9 +74,14 @@ class BestWeights:
         return min(part.waited for part in self.parts)
 
     @property
+    def best_of_parts(self) -> tuple[int, ...]:
+        """Index of the best evaluation of each part."""
+        return tuple(part.best for part in self.parts)
+
+    @property
     def best(self) -> int | None:
         """Index of the best evaluation; None where parts have different ones."""
-        found = {part.best for part in self.parts}
+        found = set(self.best_of_parts)
         return found.pop() if len(found) == 1 else None
 
     def to_dict(self) -> list[dict[str, Any]]:

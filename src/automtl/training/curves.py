@@ -57,7 +57,7 @@ def label_summary(batch: Batch, tasks: Sequence[Task]) -> dict[str, dict[str, fl
         count = count + part.mask.sum(0, dtype=torch.float64)
         total = total + (part.labels * part.mask).sum(0, dtype=torch.float64)
     return {
-        task.name: {"rows": int(rows), "mean": round(labels / rows, 6) if rows else None}
+        task.name: {"rows": int(rows), "mean": float(f"{labels / rows:.12g}") if rows else None}
         for task, rows, labels in zip(tasks, count.tolist(), total.tolist(), strict=True)
     }
 

@@ -14,13 +14,13 @@ import torch
 from torch import Tensor, nn
 
 from automtl.features.batch import Batch, iterate
+from automtl.features.targets import Targets
 from automtl.system.hardware import device_of, precision
 from automtl.system.memory import keep_freed_memory, out_of_memory
 from automtl.system.workers import all_rows, workers
 from automtl.tables.schema import Task, TaskKind
 from automtl.training.losses import MultiTaskLoss, task_means
 from automtl.training.metrics import Scores, fast_auc, task_rows
-from automtl.training.targets import Targets
 
 PREDICT_ROWS = 2048  # a batch of prediction: its hidden units stay in cache
 

@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from automtl.features.batch import Batch
+from automtl.system.deadline import current_deadline
 from automtl.system.denormal import ignore_denormals
 from automtl.system.hardware import find_device
 from automtl.system.journal import State, begin_step, below, end_if_suspended, under
@@ -36,13 +37,15 @@ from automtl.training.updates import updating
 class FitResult:
     """The evaluations of a training, the index of the best one, and seconds; the model holds the best weights.
 
-    `rows_at_once`: of a batch, where memory did not suffice for all its rows.
+    `rows_at_once`: of a batch, where memory did not suffice for all its rows. `best_of_parts`: the index of the best
+    evaluation of each independent part of the model.
     """
 
     evaluations: tuple[Evaluation, ...]
     best: int
     seconds: float
     rows_at_once: int | None = None
+    best_of_parts: tuple[int, ...] = (0,)
 
     @property
     def score(self) -> float:
@@ -64,6 +67,10 @@ class SelfTrained(nn.Module, ABC):
     def recall(self, tensors: Mapping[str, Tensor]) -> None:
         """Take over what `learned` returned. Raises an AutomtlError for what it cannot be."""
         raise NotImplementedError
+
+    def learn_as_long_as(self, earlier: SelfTrained) -> bool:
+        """Prepare to learn as long as an earlier model did, whatever validation rows say; False: it cannot do that."""
+        return False
 
     @property
     @abstractmethod
@@ -87,6 +94,30 @@ def fit(
         while training.advance() is not None:
             pass
         return training.finish()
+
+
+def fit_as_long(
+    model: nn.Module, earlier: FitResult, ratio: float, rows: Batch, valid: Batch, tasks: Sequence[Task],
+    settings: TrainingSettings, seed: int, callback: Callback = ignore, stage: str = "training",
+) -> FitResult | None:  # fmt: skip
+    """Train `model` on other rows for as many passes as an earlier training took until it was best.
+
+    `ratio`: the number of these rows for one row of the earlier training. Validation rows, which may be among the rows,
+    are evaluated and decide nothing. Models that gradients do not train must have been told by `learn_as_long_as`.
+    None where the current deadline passed before the end. Raises DivergedError as `fit` does.
+    """
+    with keep_freed_memory():
+        if isinstance(model, SelfTrained):
+            result = _learn(model, rows, valid, tasks, seed, callback, stage)
+            return None if current_deadline().passed else result
+        at = [round(earlier.evaluations[best].rows * ratio) for best in earlier.best_of_parts]
+        every = max(round(settings.evaluate_every * ratio), 1)
+        training = Training(
+            model, rows, valid, tasks, replace(settings, evaluate_every=every), seed, callback, stage, at=at
+        )  # fmt: skip
+        while training.advance() is not None:
+            pass
+        return training.finish() if training.complete else None
 
 
 def _learn(
@@ -121,23 +152,27 @@ class Training:
 
     Where the numbers are no longer finite, it goes back to the best weights so far and the place of the last
     evaluation, and goes on at a tenth of the learning rate with new moments. The second time it raises DivergedError.
+
+    `at`: for each independent part, the number of rows after which its weights are kept; it ends after the last of
+    them, and evaluations decide nothing.
     """
 
     def __init__(
         self, model: nn.Module, train: Batch, valid: Batch, tasks: Sequence[Task], settings: TrainingSettings,
-        seed: int, callback: Callback = ignore, stage: str = "training",
+        seed: int, callback: Callback = ignore, stage: str = "training", *, at: Sequence[int] | None = None,
     ) -> None:  # fmt: skip
         self.model, self.train, self.settings, self.seed = model, train, settings, seed
+        self.at = at
         self.callback, self.stage = callback, stage
         self.evaluate = Evaluator(valid, tasks, MultiTaskLoss(tasks))
         self.evaluations: list[Evaluation] = []
-        self.kept, self.seconds = BestWeights(model, self.evaluate.loss.weights), 0.0
+        self.kept, self.seconds = BestWeights(model, self.evaluate.loss.weights, at), 0.0
         self.slowed = False
         self.good: Place | None = None  # the place of the last evaluation
         self._since, self._begins = time.perf_counter(), True
         self.rows_at_once: int | None = None
         self.random, self.work = RandomStream(seed), self._work()
-        self.step = begin_step(f"{stage} {seed} {settings} {len(train)} {len(valid)} {_shapes(model)}")
+        self.step = begin_step(f"{stage} {seed} {settings} {len(train)} {len(valid)} {_shapes(model)}{at or ''}")
         self.known: deque[Evaluation] = deque()
         if self.step.state is not None:
             self._recall(self.step.state)
@@ -195,7 +230,9 @@ class Training:
         if best is None:
             last, best = self.evaluations[-1], len(self.evaluations)
             self.evaluations.append(self.evaluate(self.model, last.epoch, last.rows, last.train_loss))
-        return FitResult(tuple(self.evaluations), best, self.seconds, self.rows_at_once)
+        return FitResult(
+            tuple(self.evaluations), best, self.seconds, self.rows_at_once, self.kept.best_of_parts
+        )  # fmt: skip
 
     def _work(self) -> Generator[Evaluation]:
         """Yield the evaluations, from the last good state on where the first attempt diverges."""
@@ -253,8 +290,17 @@ class Training:
 
     @property
     def _ended(self) -> bool:
-        """Tell whether no evaluation of the last ones was better."""
+        """Tell whether no evaluation of the last ones was better, or whether all rows were seen that it should see."""
+        if self.at is not None:
+            return self.complete
         return bool(self.evaluations) and self.kept.waited >= self.settings.patience
+
+    @property
+    def complete(self) -> bool:
+        """Tell whether a training of a given length has that length: no later evaluation could be nearer to its end."""
+        if self.at is None or not self.evaluations:
+            return False
+        return self.evaluations[-1].rows + min(self.settings.evaluate_every, len(self.train)) / 2 > max(self.at)
 
     def _evaluated(self, epoch: int, rows: int, train_loss: float) -> Evaluation:
         """Evaluate the model, and keep the weights of its parts for which none were better. Raises NotFiniteError."""

@@ -9,8 +9,8 @@ import torch
 from torch import Tensor, nn
 
 from automtl.features.batch import SLICE_ROWS, Batch
+from automtl.features.targets import Targets
 from automtl.tables.schema import Task, TaskKind
-from automtl.training.targets import Targets
 
 
 def log_odds_offset(task: Task) -> float:
@@ -60,13 +60,13 @@ class MultiTaskLoss(nn.Module):
     def per_row(self, logits: Tensor, batch: Batch) -> Tensor:
         """Return the losses (B, T) of all rows, also of those on which a task does not hold; of K members (K, B, T)."""
         judged = logits + self.offset if self.sampled else logits
-        labels = batch.labels.expand_as(judged)
+        labels = self.targets(batch.labels).to(judged.dtype).expand_as(judged)
         entropy = nn.functional.binary_cross_entropy_with_logits(judged, labels, reduction="none")
         if self.sampled:
             entropy = entropy * torch.where(batch.labels > 0, self.positive, 1.0)
         if self.all_binary:
             return entropy
-        return torch.where(self.binary, entropy, (logits - self.targets(batch.labels)).square())
+        return torch.where(self.binary, entropy, (logits - labels).square())
 
     def per_task(self, logits: Tensor, batch: Batch) -> Tensor:
         """Return weighted means (T,) of a batch; 0 for a task without rows in it.

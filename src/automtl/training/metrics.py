@@ -406,12 +406,16 @@ def evaluate_stages(scores: Scores, batch: Batch, tasks: Sequence[Task]) -> dict
 
 
 def mtl_loss(metrics: Mapping[str, Mapping[str, Value]], tasks: Sequence[Task]) -> Value:
-    """Return the weighted mean of the tasks' losses: log loss, or squared error (paper, eq. 1)."""
+    """Return the weighted mean of the tasks' losses: log loss, or squared error (paper, eq. 1).
+
+    Errors of a quantity are in the units of its targets, unless these are logarithms: then they are as in the table.
+    """
     total = 0.0
     for task in tasks:
         kind = KIND_METRICS[task.kind]
         value = metrics[task.name][kind.loss.name]
         if isinstance(value, Undefined):
             return Undefined(f"task '{task.name}': {value.reason}")
-        total += task.weight * value**kind.power
+        unit = 1.0 if task.transform else task.scale or 1.0
+        total += task.weight * (value / unit) ** kind.power
     return total / sum(task.weight for task in tasks)

@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from automtl.features.batch import Batch
+from automtl.features.targets import Targets
 from automtl.tables.schema import Task, TaskKind
 from automtl.training.losses import log_odds_offset
-from automtl.training.targets import Targets
 
 
 def with_soft_labels(rows: Batch, logits: Tensor, weight: float, tasks: Sequence[Task]) -> Batch:
@@ -31,4 +31,4 @@ def with_soft_labels(rows: Batch, logits: Tensor, weight: float, tasks: Sequence
     share = torch.tensor([1.0 if task.positive_weight and weight > 0 else weight for task in tasks])
     scores = torch.where(binary, (logits + offset).sigmoid(), logits)
     mixed = targets.inverse(torch.lerp(targets(rows.labels), scores, share))
-    return replace(rows, labels=mixed * rows.mask)
+    return replace(rows, labels=mixed.to(rows.labels.dtype) * rows.mask)

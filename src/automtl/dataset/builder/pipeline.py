@@ -32,6 +32,7 @@ from automtl.tables.roles import PARTS, TRAIN, starts
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings, require_rows, split_rule
 
+Spread = Callable[[Callable[[Any], Any], Iterable[Any]], Iterator[Any]]  # works on items at once, and keeps their order
 ELEMENT_BYTES = 4  # of each element of an encoded row
 Thin = Callable[[Iterable[Batch], int], Iterable[Batch]]  # from the training rows and their number to those that stay
 
@@ -50,11 +51,12 @@ class CodedTable:
         """Return the table with the ids of codes."""
         return self if self.ids else replace(self, ids=self.fitted.ids(self.rows))
 
-    def batches(self, part: int) -> Iterator[Batch]:
+    def batches(self, part: int, spread: Spread = in_order) -> Iterator[Batch]:
         """Yield the encoded rows of a part in their order, chunk by chunk; several chunks are encoded at once."""
         sizes = [int((chunk.part == part).sum()) for chunk in self.rows.chunks]
         first = np.cumsum([0, *sizes])[:-1].tolist()
-        return in_order(partial(self._batch, part), zip(count(), first))
+        silent = replace(self, rows=replace(self.rows, callback=ignore))  # which may go to other machines
+        return spread(partial(silent._batch, part), zip(count(), first))
 
     def _batch(self, part: int, given: tuple[int, int]) -> Batch:
         """Encode the rows of a part from a chunk, given by its number, and by the rows of the part before it."""
@@ -75,7 +77,10 @@ class CodedTable:
 
 @dataclass(frozen=True)
 class Preparation:
-    """One job. `rows` of a chunk and `memory_bytes` change no result, except vocabularies that do not fit."""
+    """One job. `rows` of a chunk and `memory_bytes` change no result, except vocabularies that do not fit.
+
+    spread: lets chunks be encoded at once, in threads or on the nodes of a cluster, which see the working folder then.
+    """
 
     source: TableFiles
     schema: Schema
@@ -87,6 +92,7 @@ class Preparation:
     memory_bytes: int
     callback: Callback = ignore
     thin: Thin = lambda batches, rows: batches
+    spread: Spread = in_order
 
     @cached_property
     def columns(self) -> ChunkColumns:
@@ -154,7 +160,7 @@ class Preparation:
         for part, folder in enumerate(folders):
             if not folder.exists():
                 table = table.with_ids()
-                every = self._counting(table.batches(part), PARTS[part])
+                every = self._counting(table.batches(part, self.spread), PARTS[part])
                 batches: Iterable[Batch] = self._reported(every, done, sum(counts))
                 if part == TRAIN:
                     batches = self.thin(batches, counts[TRAIN])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -16,6 +17,7 @@ from automtl.serving.export.columns import Columns
 from automtl.serving.export.feed import Feed
 from automtl.serving.export.rows import Rows, draw_rows
 from automtl.tables.names import shown
+from automtl.tables.schema import Task
 from automtl.training.metrics import stage_scores
 
 TOLERANCE = 1e-5  # of scores, absolute below 1 and relative above
@@ -36,6 +38,17 @@ def predicted(predictor: Predictor, rows: Rows) -> dict[str, np.ndarray]:
     scores = predictor.scores(batch)
     tasks = {task.name: scores(index) for index, task in enumerate(predictor.schema.tasks)}
     return tasks | stage_scores(scores, predictor.schema.tasks)
+
+
+def distances(found: np.ndarray, expected: np.ndarray, name: str, tasks: Sequence[Task]) -> np.ndarray:
+    """Return how far scores, (N,), are from those expected: absolute below 1 and relative above.
+
+    Those of a quantity are told in its own units, from its center on.
+    """
+    task = next((task for task in tasks if task.name == name and not task.transform), None)
+    center, unit = (0.0, 1.0) if task is None else (task.center or 0.0, task.scale or 1.0)
+    apart: np.ndarray = np.abs(found - expected) / np.maximum(np.abs(expected - center), unit)
+    return apart
 
 
 def session_of(content: bytes, threads: int = 1) -> Any:
@@ -96,7 +109,7 @@ def difference(session: Any, predictor: Predictor, columns: Columns, rows: Rows)
     found = session.run(list(expected), {name: feed.of(one) for name, one in columns.inputs.items()})
     largest = 0.0
     for (name, wanted), given in zip(expected.items(), found, strict=True):
-        apart = np.abs(given - wanted) / np.maximum(np.abs(wanted), 1.0)
+        apart = distances(given, wanted, name, predictor.schema.tasks)
         row = int(np.argmax(np.where(np.isnan(apart), np.inf, apart)))
         if not apart[row] <= TOLERANCE:
             raise FileError(

@@ -7,9 +7,9 @@ from itertools import pairwise
 
 import numpy as np
 
+from automtl.features.targets import LARGEST
 from automtl.serving.export.graph import Graph
 from automtl.tables.schema import Task, TaskKind, stage_names
-from automtl.training.targets import LARGEST
 
 
 def mixed(graph: Graph, logits: Sequence[str], weights: np.ndarray, places: Sequence[int]) -> str:
@@ -49,11 +49,12 @@ def _score(graph: Graph, logits: str, task: Task) -> str:
     """Return the probability, or the value within the range that labels were cut to."""
     if task.kind is TaskKind.BINARY:
         return graph.op("Sigmoid", logits)
-    value = logits
+    scale, center = (graph.constant(one, np.float64) for one in (task.scale or 1.0, task.center or 0.0))
+    value = graph.op("Add", graph.op("Mul", logits, scale), center)
     low, high = task.clip or (0.0 if task.transform else -np.inf, np.inf)
     if task.transform == "log1p":
         most = graph.op("Min", value, graph.constant(LARGEST, np.float64))
         value = graph.op("Sub", graph.op("Exp", most), graph.constant(1.0, np.float64))
     if not (task.clip or task.transform):
         return value
-    return graph.op("Clip", value, *(graph.constant(float(np.float32(edge)), np.float64) for edge in (low, high)))
+    return graph.op("Clip", value, *(graph.constant(float(edge), np.float64) for edge in (low, high)))

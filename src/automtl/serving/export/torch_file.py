@@ -9,7 +9,6 @@ import json
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -19,15 +18,15 @@ from automtl.ensemble.ensemble import Ensemble, in_order
 from automtl.errors import FileError
 from automtl.features.batch import Features
 from automtl.features.layout import Layout
+from automtl.features.targets import Targets
 from automtl.predictor import Predictor
-from automtl.serving.export.check import ROWS, SIZES, TOLERANCE, Agreement, predicted
+from automtl.serving.export.check import ROWS, SIZES, TOLERANCE, Agreement, distances, predicted
 from automtl.serving.export.network import example, parts_of, trace
 from automtl.serving.export.rows import draw_rows
 from automtl.serving.export.torch_trees import TorchTrees
 from automtl.system.files import require_place, written_whole
 from automtl.system.manifest import MANIFEST, checksum
 from automtl.tables.schema import Task, TaskKind, stage_names, stages
-from automtl.training.targets import Targets
 
 PROPERTIES = "model.json"  # of a file of torch, what it says of itself
 
@@ -102,7 +101,7 @@ def check_program(program: Any, predictor: Predictor, seed: int = 0) -> Agreemen
         lists = [ids.long() for ids in features.multi]
         found, expected = run(features.categorical.long(), features.numeric, lists), predicted(predictor, rows)
         for name, wanted in expected.items():
-            apart = np.abs(found[name].detach().numpy() - wanted) / np.maximum(np.abs(wanted), 1.0)
+            apart = distances(found[name].detach().numpy(), wanted, name, predictor.schema.tasks)
             if not apart.max() <= TOLERANCE:
                 raise FileError(f"the program scores '{name}' otherwise than the predictor, by {apart.max():.1g}")
             largest = max(largest, float(apart.max()))

@@ -22,7 +22,7 @@ from automtl.tables.quality.forms import (
     rounded_numbers,
 )
 from automtl.tables.quality.leakage import follows_a_label, predicts_a_label
-from automtl.tables.quality.parts import drifting_columns, duplicated_rows, label_rates
+from automtl.tables.quality.parts import drifting_columns, duplicated_rows, ids_as_labels, label_rates
 from automtl.tables.quality.times import (
     rows_of_equal_time,
     rows_without_time_or_group,
@@ -37,6 +37,7 @@ CHECKS: dict[str, Check] = {
     "leakage": predicts_a_label,
     "outcome": follows_a_label,
     "label rate": label_rates,
+    "id as label": ids_as_labels,
     "duplicates": duplicated_rows,
     "constant": constant_columns,
     "missing": missing_values,

@@ -8,7 +8,11 @@ from collections.abc import Iterator
 import numpy as np
 import polars as pl
 
+from automtl.tables.infer import is_id_name
 from automtl.tables.quality.base import Audit, Finding, grouping, share_of
+from automtl.tables.schema import TaskKind
+from automtl.tables.values.ids import as_integers
+from automtl.tables.values.numbers import as_labels
 
 PARTS = ("train", "valid", "test")
 DRIFT = 0.25  # the usual bound for a major shift
@@ -17,6 +21,8 @@ CHANGE = 0.25  # of a label's rate, relative
 NOISE = 6.0  # standard errors
 TWICE = 0.01  # share of rows
 SHARED = 0.05  # share of test rows
+LEAST = 50  # labels of which it can be said that they do not recur
+NEARLY_ALL = 0.9  # share of labels
 
 
 def drifting_columns(audit: Audit) -> Iterator[Finding]:
@@ -100,6 +106,21 @@ def label_rates(audit: Audit) -> Iterator[Finding]:
             remedy = "are the parts of one population, sampled alike? calibration will be off by as much"
             evidence = f"rate of label 1: {shown}"
             yield Finding("label rate", "note", task, evidence, changes[part], remedy, task)
+
+
+def ids_as_labels(audit: Audit) -> Iterator[Finding]:
+    """Find quantities to be predicted that are ids or counters: whole numbers that do not recur."""
+    for task in audit.schema.tasks:
+        labels = as_labels(audit.train[task.name]).drop_nulls()
+        if task.kind is not TaskKind.REGRESSION or labels.len() < LEAST or as_integers(labels) is None:
+            continue
+        share = labels.n_unique() / labels.len()
+        if share >= (NEARLY_ALL if is_id_name(task.name) else 1.0):
+            evidence = (
+                f"whole numbers, of which {share_of(labels.len(), share)} differ: is it an id, a counter or a time?"
+            )
+            remedy = "such a number cannot be learned: name another label column; if it is a quantity, ignore this"
+            yield Finding("id as label", "warning", task.name, evidence, share, remedy, task.name)
 
 
 def duplicated_rows(audit: Audit) -> Iterator[Finding]:

@@ -1,0 +1,1 @@
+"""The same on many machines: processes on the nodes of a Ray cluster."""

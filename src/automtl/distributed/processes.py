@@ -1,0 +1,171 @@
+"""Processes on the nodes of a Ray cluster, used as those of this machine are: looked at, sent signals, ended.
+
+Each is the child of an actor with a CPU of its own, and a graphics card where there is one for each. What it says is
+said here. It ends with its actor, which ends with us.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from functools import cache
+from pathlib import Path
+from tempfile import TemporaryFile
+from typing import Any
+
+from automtl.distributed.cluster import Cluster
+from automtl.errors import ClusterError
+
+PATIENCE = 300.0  # seconds for which processes wait until there is room for all of them
+LOOK = 0.25  # seconds between two looks at a process
+END_WITH_PARENT = 1  # of prctl, on Linux
+
+
+class Runner:
+    """Holds one process on a node."""
+
+    def __init__(self) -> None:
+        self.files = TemporaryFile(), TemporaryFile()  # noqa: SIM115  # until the node ends this
+        self.process: subprocess.Popen[bytes] | None = None
+
+    def meeting(self) -> tuple[str, str]:
+        """Return an address and a port of this node, at which processes may meet."""
+        import ray
+
+        address: str = ray.util.get_node_ip_address()
+        with socket.socket() as free:
+            free.bind(("", 0))
+            return address, str(free.getsockname()[1])
+
+    def start(self, arguments: Sequence[str], environment: dict[str, str], folder: str) -> bool:
+        """Start Python with these arguments; tell whether the folder is there to start it in."""
+        if not Path(folder).is_dir():
+            return False
+        self.process = subprocess.Popen(
+            [sys.executable, *arguments], cwd=folder, env=os.environ | environment, stdin=subprocess.DEVNULL,
+            stdout=self.files[0], stderr=self.files[1], preexec_fn=_ender(),
+        )  # fmt: skip
+        return True
+
+    def look(self, read: tuple[int, int]) -> tuple[int | None, list[bytes]]:
+        """Return the exit code, None as long as it runs, and what it has said and complained of since so many bytes."""
+        assert self.process is not None
+        code = self.process.poll()
+        return code, [os.pread(file.fileno(), 1 << 20, start) for file, start in zip(self.files, read, strict=True)]
+
+    def send(self, number: int) -> None:
+        """Send a signal."""
+        if self.process is not None:
+            self.process.send_signal(number)
+
+
+class RemoteProcess:
+    """One process on a node. A node that is lost counts as a process that was killed."""
+
+    def __init__(self, runner: Any) -> None:
+        self.runner = runner
+        self.returncode: int | None = None
+        self.read = (0, 0)  # bytes of what it has said, and complained of
+
+    def poll(self) -> int | None:
+        """Return the exit code, None as long as it runs; say what it has said."""
+        import ray
+
+        if self.returncode is None:
+            try:
+                code, said = ray.get(self.runner.look.remote(self.read))
+            except ray.exceptions.RayActorError:
+                code, said = -int(signal.SIGKILL), [b"", b""]
+            for stream, text in zip((sys.stdout, sys.stderr), said, strict=True):
+                stream.write(text.decode(errors="replace"))
+                stream.flush()
+            self.read = (self.read[0] + len(said[0]), self.read[1] + len(said[1]))
+            if not any(said):
+                self.returncode = code
+        return self.returncode
+
+    def send_signal(self, number: int) -> None:
+        """Send a signal."""
+        import ray
+
+        try:
+            ray.get(self.runner.send.remote(number))
+        except ray.exceptions.RayActorError:
+            self.returncode = -int(signal.SIGKILL)
+
+    def kill(self) -> None:
+        """End it at once."""
+        self.send_signal(signal.SIGKILL)
+
+    def wait(self) -> int:
+        """Wait for its end; return the exit code."""
+        while (code := self.poll()) is None:
+            time.sleep(LOOK)
+        return code
+
+
+class Group:
+    """Room for so many processes on a cluster, all or none, until left. Raises ClusterError where none comes free."""
+
+    def __init__(self, cluster: Cluster, count: int) -> None:
+        import ray
+        from ray.util.placement_group import placement_group
+
+        asked = {"CPU": 1.0} | ({"GPU": 1.0} if cluster.share(count)["num_gpus"] else {})
+        self.room = placement_group([asked] * count, strategy="PACK")
+        self.count, self.runners = count, list[Any]()
+        try:
+            ray.get(self.room.ready(), timeout=PATIENCE)
+            self.runners = [_runner(self.room, n, asked) for n in range(count)]
+            self.meeting: tuple[str, str] = ray.get(self.runners[0].meeting.remote(), timeout=PATIENCE)
+        except ray.exceptions.GetTimeoutError:
+            self.leave()
+            raise ClusterError(
+                f"the Ray cluster at '{cluster.address}' had no room for {count} processes for {PATIENCE:.0f} s; see "
+                "to it, and give the same command again"
+            ) from None
+
+    def start(self, arguments: Sequence[str], environments: Sequence[dict[str, str]]) -> list[RemoteProcess]:
+        """Start a process for each environment, in the folder of this one, which all nodes have to see."""
+        import ray
+
+        given = zip(self.runners, environments, strict=True)
+        begun = [one.start.remote(arguments, environment, str(Path.cwd())) for one, environment in given]
+        if not all(ray.get(begun)):
+            raise ClusterError(
+                f"a node of the Ray cluster has no folder '{Path.cwd()}'; begin in one that all nodes see"
+            )
+        return [RemoteProcess(one) for one in self.runners]
+
+    def leave(self) -> None:
+        """End all that is left of the processes, and give back the room."""
+        import ray
+        from ray.util.placement_group import remove_placement_group
+
+        for one in self.runners:
+            ray.kill(one)
+        remove_placement_group(self.room)
+
+
+def _runner(room: Any, place: int, asked: dict[str, float]) -> Any:
+    import ray
+    from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
+
+    strategy = PlacementGroupSchedulingStrategy(room, placement_group_bundle_index=place)
+    kind = ray.remote(scheduling_strategy=strategy, num_cpus=1, num_gpus=asked.get("GPU", 0))(Runner)
+    return kind.remote()
+
+
+@cache
+def _ender() -> Callable[[], None] | None:
+    """Return what lets a child end with its parent, which only Linux can; all is loaded before the child is made."""
+    if sys.platform != "linux":
+        return None
+    control = ctypes.CDLL(None).prctl
+    return lambda: control(END_WITH_PARENT, signal.SIGKILL) and None
