@@ -36,8 +36,10 @@ demo: setup
 		--config examples/demo.yaml --out $(DEMO) --overwrite
 	$(BIN)/automtl predict $(DEMO) runs/demo.parquet --out runs/demo-scores.parquet --overwrite
 
+# Neighbouring tests run in one process, so that what they share is made once. Bytecode is kept, for the processes that
+# tests start.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist worksteal
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Drawings are made anew, warnings are errors. Nothing is fetched.
 docs: setup
