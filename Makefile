@@ -68,7 +68,7 @@ faults: setup
 cluster: setup
 	$(BIN)/pip install --quiet $(TORCH_SOURCE) '.[cluster]'
 	$(BIN)/python -m tests.cluster runs/cluster
-	RAY_AUTH_MODE=disabled $(BIN)/python -m pytest tests/comparison/test_ray_pool.py
+	RAY_AUTH_MODE=disabled $(BIN)/python -m pytest tests/distributed tests/comparison/test_ray_pool.py
 
 # The tests with the oldest releases that pyproject.toml admits (some of them: ARGS); `make test` has the newest.
 oldest: $(VENV)-oldest/ready

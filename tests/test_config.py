@@ -158,5 +158,5 @@ def test_the_seed_of_a_run_is_read_beside_its_settings(tmp_path: Path) -> None:
     assert recorded_seed(tmp_path / "settings.yaml") == 0
     for seed in ("-1", "true", '"x"', "[]"):
         (tmp_path / "settings.json").write_text(f'{{"seed": {seed}, "table": null}}')
-        with pytest.raises(SettingsError, match="seed .* is no whole number of 0 or more; correct it"):
+        with pytest.raises(SettingsError, match="seed .* is no whole number from 0 to 2147483647; correct it"):
             recorded_seed(tmp_path / "settings.json")

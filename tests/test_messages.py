@@ -21,7 +21,7 @@ from automtl.cli.serve import _token
 from automtl.comparison.candidates import find_candidate
 from automtl.comparison.compare import _check
 from automtl.comparison.protocol import Plan
-from automtl.config import Settings, read_settings
+from automtl.config import Settings, checked_seed, read_settings
 from automtl.dataset.builder.report import describe_tasks
 from automtl.ensemble.forest_checks import TYPES, require_sound
 from automtl.ensemble.lookup_tables import LookupTables
@@ -31,7 +31,6 @@ from automtl.experiment.leaderboard import read_leaderboard
 from automtl.experiment.prepare import _check_types
 from automtl.experiment.recorded import RecordedFit
 from automtl.experiment.report import read_run
-from automtl.experiment.source import check_seed
 from automtl.features.encoder_check import SavedParts, check_encoder
 from automtl.operations import operation
 from automtl.serving.export.feed import Feed
@@ -147,7 +146,8 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda p: read_settings(p / "no.yaml"), r"settings file '.*no\.yaml' does not exist; check the path"),
     (lambda p: find_device("abacus"), "'abacus' is no device; use auto"),
     (lambda p: SplitSettings(shares=(0.5, 0.5, 0.5)), "split.shares .*: expected three shares above 0 that sum to 1"),
-    (lambda p: check_seed(-1), "seed -1 is below 0; give 0 or more"),
+    (lambda p: checked_seed(-1), "seed -1 is no whole number from 0 to 2147483647; correct it"),
+    (lambda p: checked_seed(2**31), "seed 2147483648 is no whole number from 0 to 2147483647; correct it"),
     (lambda p: metrics_of(Task("click", metrics=("aucc",))), "task 'click': metric 'aucc' is unknown"),
     (lambda p: metrics_of(Task("a", TaskKind.REGRESSION, metrics=("auc",))), "task 'a': metric 'auc' is not for a reg"),
     # comparisons
@@ -200,6 +200,7 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda p: RawFile._check_first_line(cast(Any, None), text(p / "a.csv")), r"'.*a\.csv' is empty; download it agai"),
     # tables
     (lambda p: read_table(p / "no.csv"), r"'.*no\.csv' does not exist; check the path"),
+    (lambda p: read_table("s3://bucket/a.parquet"), "'s3://bucket/a.parquet' is an address, .*; mount what it names"),
     (lambda p: read_table(text(p / "a.csv")), r"'.*a\.csv' is empty; give a table with a header and rows"),
     (lambda p: read_table(text(p / "a.csv", "a,b\n")), r"'.*a\.csv' has no rows; give a table with at least one row"),
     (lambda p: read_table(text(p / "a.parquet", "x")), r"'.*a\.parquet' cannot be read: .*; is it whole\? write it ag"),

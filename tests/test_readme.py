@@ -40,6 +40,7 @@ def test_the_commands_run(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     used = {"describe", "fit", "inspect", "predict", "evaluate", "importance", "freshness", "update"} | {
         "leaderboard",
         "distill",
+        "explain",
     }
     assert {command[1] for command in commands} == used
     for command in commands:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import tomllib
 from collections.abc import Mapping
 from dataclasses import asdict, field, fields, replace
+from numbers import Integral
 from pathlib import Path
 from typing import Any, Literal
 
@@ -59,6 +60,7 @@ DEFAULT_PRESETS = (
 )
 
 
+LARGEST_SEED = 2**31 - 1  # boosted trees take no larger one
 RECORDED = {"seed", "table"}  # what the settings.json of a run folder holds beside settings
 BUDGETS: dict[str, dict[str, Any]] = {  # changes of the defaults by `budget.preset`
     "fast": {
@@ -196,9 +198,14 @@ def recorded_seed(path: Path | str) -> int:
     values = _read_values(Path(path))
     if not _is_recorded(values):
         return 0
-    if type(values["seed"]) is not int or values["seed"] < 0:
-        raise SettingsError(f"'{path}': seed {brief(values['seed'])} is no whole number of 0 or more; correct it")
-    return int(values["seed"])
+    return checked_seed(values["seed"], f"'{path}': ")
+
+
+def checked_seed(seed: Any, where: str = "") -> int:
+    """Return a seed. Raises SettingsError, after `where` it is from, for what is none."""
+    if isinstance(seed, bool) or not isinstance(seed, Integral) or not 0 <= int(seed) <= LARGEST_SEED:
+        raise SettingsError(f"{where}seed {brief(seed)} is no whole number from 0 to {LARGEST_SEED}; correct it")
+    return int(seed)
 
 
 def _is_recorded(values: Any) -> bool:

@@ -13,18 +13,23 @@ from __future__ import annotations
 
 import argparse
 import hashlib
+import importlib
 import os
+import re
 import shutil
 import signal
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from tests.faults.layer import Kind, Layer
 
 TIMED = "timed"  # the column of the time, of which histories are made
+TELL_EVERY = 20  # faults
+CLOCKED = ("card.md", "history.json", "manifest.json", "metrics.json", "report.html")  # files that hold durations
+PART = re.compile(r"[0-9a-f]+-[0-9a-f]+-[0-9a-f]+")  # of a name that a process gives to what is not whole yet
 FIT = """
 model: mmoe
 presets: []
@@ -102,19 +107,14 @@ def inline_pool() -> None:
     compare.ProcessPool = Inline  # type: ignore[assignment,misc]
 
 
-def warm(names: Sequence[str]) -> None:
-    """Import what commands need; polars has not started threads then, so that the process may fork."""
-    import torch
-
-    import automtl.cli
-    import automtl.experiment.prepare
-
-    if set(names) - {"prepare"}:
-        import automtl.comparison.compare
-        import automtl.experiment.update
-        import automtl.serving.export.onnx_file  # noqa: F401
-
-    torch.set_num_threads(1)
+def warm(modules: Path) -> None:
+    """Import what a command has imported, three quarters of its time; nothing starts threads, so that we may fork."""
+    for name in modules.read_text().splitlines():
+        if name not in sys.modules:
+            with suppress(Exception):  # a module that another one makes as it likes
+                importlib.import_module(name)
+    if "torch" in sys.modules:
+        sys.modules["torch"].set_num_threads(1)
 
 
 @dataclass(frozen=True)
@@ -175,6 +175,15 @@ def hashes(out: Path) -> dict[str, str]:
     return {str(path.relative_to(out.parent)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
+def state(folder: Path) -> str:
+    """Return a hash of all that is in a folder, but for the names of processes."""
+    found = hashlib.sha256()
+    for path in sorted(folder.rglob("*"), key=lambda path: PART.sub("", str(path))):
+        found.update(PART.sub("", str(path)).encode() + b"\0")
+        found.update(hashlib.sha256(path.read_bytes()).digest() if path.is_file() else b"folder")
+    return found.hexdigest()
+
+
 def whole(out: Path) -> bool:
     """Tell whether a folder that automtl wrote has all its files as they were."""
     from automtl.errors import AutomtlError
@@ -195,6 +204,7 @@ class Campaign:
         self.fresh = fresh and bool(self.case.fresh)
         self.arguments = self.case.fresh if self.fresh else self.case.arguments
         self.base, self.run, self.wrong, self.made = self.folder / "base", self.folder / "run", list[str](), 0
+        self.judged = set[str]()  # states from which the command was given again
         shutil.rmtree(self.folder, ignore_errors=True)
         self.base.mkdir(parents=True)
         self._must(lambda: tables(self.base))
@@ -202,10 +212,13 @@ class Campaign:
             self._must(lambda given=arguments: commanded(given))  # type: ignore[misc]
         self.earlier = hashes(self.base / self.case.out)
         self.operations = self._undisturbed().operations
+        warm(self.folder / "modules")
         self.new, self.left = hashes(self.run / self.case.out), self._left()
         self._undisturbed()
         again = hashes(self.run / self.case.out)
-        self.same = {name for name, value in self.new.items() if again.get(name) == value}  # but times and the like
+        self.same = {
+            name for name, value in self.new.items() if again.get(name) == value and not name.endswith(CLOCKED)
+        }
 
     def _must(self, work: Callable[[], object]) -> None:
         ended = forked(self.base, work)
@@ -214,10 +227,17 @@ class Campaign:
 
     def _undisturbed(self) -> Ended:
         self._begin()
-        ended = forked(self.run, lambda: commanded(self.arguments), Layer(self.run))
+        ended = forked(self.run, self._told, Layer(self.run))
         if ended.code:
             raise SystemExit(f"{self.name}: fails undisturbed: {ended.said}")
         return ended
+
+    def _told(self) -> None:
+        """Give the command, and write down what it has imported."""
+        try:
+            commanded(self.arguments)
+        finally:
+            (self.folder / "modules").write_text("\n".join(sys.modules))
 
     def _begin(self) -> None:
         shutil.rmtree(self.run, ignore_errors=True)
@@ -240,6 +260,10 @@ class Campaign:
         at = f"{self.name}, {kind} at {number} ({self.operations[number - 1].replace(str(self.run), '')[:90]})"
         self._check_end(ended, kind, at)
         self._check_result(at)
+        left = state(self.run)
+        if left in self.judged:
+            return
+        self.judged.add(left)
         again = forked(self.run, lambda: commanded(self.arguments))
         complete = self.fresh and again.code == 2 and "exists and is not empty" in again.said
         if again.code and not complete:
@@ -295,7 +319,7 @@ class Campaign:
 def counted(campaign: Campaign) -> Iterator[None]:
     """Print what was done in the block."""
     yield
-    made = f"{len(campaign.operations)} operations, {campaign.made} faults"
+    made = f"{len(campaign.operations)} operations, {campaign.made} faults, given again {len(campaign.judged)} times"
     print(f"{campaign.name}: {made}, wrong: {len(campaign.wrong)}", flush=True)
 
 
@@ -308,7 +332,6 @@ def main() -> int:
     parser.add_argument("--first", type=int, default=0)
     parser.add_argument("--fresh", action="store_true", help="no earlier result is there")
     given = parser.parse_args()
-    warm(given.command or list(cases()))
     wrong = 0
     for name in given.command or cases():
         campaign = Campaign(name, given.folder / name, fresh=given.fresh)
@@ -316,6 +339,8 @@ def main() -> int:
             campaign.short_writes()
             for number, kind in campaign.points(given.every, given.first):
                 campaign.fault(number, kind)
+                if campaign.made % TELL_EVERY == 0:
+                    print(f"  {campaign.made} faults, wrong: {len(campaign.wrong)}", flush=True)
         wrong += len(campaign.wrong)
     return 1 if wrong else 0
 

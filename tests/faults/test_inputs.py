@@ -11,7 +11,9 @@ from tests.faults.inputs.__main__ import KINDS
 from tests.faults.inputs.law import fault_of, judged
 
 
-@pytest.mark.parametrize(("kind", "count"), [("settings", 60), ("schemas", 60), ("architectures", 120), ("tables", 12)])
+@pytest.mark.parametrize(
+    ("kind", "count"), [("settings", 60), ("schemas", 60), ("architectures", 120), ("tables", 12), ("run folders", 12)]
+)
 def test_random_inputs_are_accepted_or_refused_by_name(kind: str, count: int, tmp_path: Path) -> None:
     found = [judged(KINDS[kind][0], seed, tmp_path) for seed in range(count)]
     assert not [(seed, one.what) for seed, one in enumerate(found) if one.kind == "broken"]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from automtl.report.baselines import baseline_table, baseline_words, baselines
+from automtl.report.baselines import baseline_note, baseline_table, baseline_words, baselines
 
 TASKS = [{"name": "click", "kind": "binary"}, {"name": "spent", "kind": "regression"}]
 ROWS = [
@@ -17,14 +17,15 @@ ROWS = [
 def test_the_best_of_each_kind_on_validation_rows_stands_beside_the_model() -> None:
     found = baselines(TASKS, ROWS, {"click": {"auc": 0.8}, "spent": {"rmse": 1.0}})
     header, rows = baseline_table(TASKS, found)
-    assert header == ["", "which", "click: AUC", "spent: RMSE"]
+    assert header == ["task", "a guess", "reference network", "boosted trees alone", "best network", "this model"]
     assert rows == [
-        ["a guess", "always the base rate", "0.5000", "–"],
-        ["reference network", "plain", "0.7000", "1.5000"],
-        ["boosted trees alone", "small trees", "0.7700", "–"],
-        ["best network", "automtl 2", "0.7800", "1.2000"],
-        ["this model", "", "0.8000", "1.0000"],
+        ["click: AUC", "0.5000", "0.7000", "0.7700", "0.7800", "0.8000"],
+        ["spent: RMSE", "–", "1.5000", "–", "1.2000", "1.0000"],
     ]
+    assert (
+        baseline_note(found[1:])
+        == "reference network: plain; boosted trees alone: small trees; best network: automtl 2"
+    )
     words = "reference network 1.5000, best network 1.2000"
     assert baseline_words("spent", found) == words
 

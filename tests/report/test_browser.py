@@ -14,6 +14,7 @@ from automtl.report.card_pages import card_html
 from automtl.report.drift import drift_page
 from automtl.report.explanation import explanation_page
 from automtl.report.folder import comparison_report, run_report
+from tests.report.test_harm import PAGES as HOSTILE
 from tests.report.values import (
     NAMES,
     comparison_values,
@@ -47,6 +48,7 @@ return [...document.querySelectorAll('figure svg')].flatMap(drawing => {
   }));
 });
 """
+WORDLESS = "return [...document.querySelectorAll('figure svg')].filter(one => !one.querySelector('text')).length"
 CUT = """
 return [...document.querySelectorAll('figure svg')].flatMap(drawing => {
   const frame = drawing.getBoundingClientRect();
@@ -116,6 +118,22 @@ def test_no_request_and_no_complaint(browser: Any, page: Path) -> None:
     assert [entry["message"] for entry in browser.get_log("browser")] == []
 
 
+@pytest.mark.parametrize("name", ["run", "card", "drift"])
+def test_hostile_names_run_nothing_and_fit_and_the_policy_would_stop_what_ran(
+    name: str, browser: Any, tmp_path: Path
+) -> None:
+    page, script = tmp_path / "page.html", "<script>document.title = 'ran'</script><img src=x onerror=\"x = 1\">"
+    for added in ("", script):
+        page.write_text(page.read_text("utf-8") + added if added else HOSTILE[name](), encoding="utf-8")
+        browser.get_log("browser")
+        show(browser, page, 375)
+        complaints = [entry["message"] for entry in browser.get_log("browser")]
+        assert bool(complaints) == bool(added) and all("Content Security Policy" in one for one in complaints)
+        assert browser.execute_script("return document.title != 'ran' && typeof x == 'undefined'")
+        assert browser.execute_script("return document.documentElement.scrollWidth") == 375
+        assert browser.execute_script(OVERFLOWING) == []
+
+
 @pytest.mark.parametrize("width", [320, 390, 1280])
 def test_nothing_reaches_beyond_the_window(browser: Any, page: Path, width: int) -> None:
     show(browser, page, width)
@@ -125,6 +143,7 @@ def test_nothing_reaches_beyond_the_window(browser: Any, page: Path, width: int)
 
 def test_words_of_drawings_neither_overlap_nor_are_cut(browser: Any, page: Path) -> None:
     show(browser, page, 1280)
+    assert browser.execute_script(WORDLESS) == 0
     assert browser.execute_script(OVERLAPPING) == []
     assert browser.execute_script(CUT) == []
 
@@ -136,6 +155,7 @@ def test_what_is_folded_is_printed(browser: Any, page: Path) -> None:
     assert not any(browser.execute_script(seen))
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": "print"})
     assert all(browser.execute_script(seen))
+    assert browser.execute_script("return document.documentElement.scrollWidth") == 800
     browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"media": ""})
 
 

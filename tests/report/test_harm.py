@@ -22,6 +22,7 @@ from tests.report.values import comparison_values, run_values
 HARM = (
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "javascript:alert(1)", "'; onload='alert(1)",
     "</style><style>*{}", "{{ 7 * 7 }}{% include 'x' %}", "&lt;b&gt;", "]]><!--",
+    "\u202egnp.exe\u2066", "long" * 60,
 )  # fmt: skip
 
 
@@ -38,7 +39,7 @@ def drift_values() -> dict[str, Any]:
     return {
         "automtl": HARM[0], "table": HARM[1], "model": HARM[2], "rows": {"now": 10, "at_fit": 20}, "labelled": HARM,
         "drift": HARM, "ignored": HARM, "settings": {"psi": 0.2} | hostile(1),
-        "columns": [counts | measured | {"name": name, "kind": kind} for name, kind in zip(HARM, ["ids", HARM[0]] * 4)],
+        "columns": [counts | measured | {"name": name, "kind": kind} for name, kind in zip(HARM, ["ids", HARM[0]] * 5)],
         "fields": [{"name": name, "missing": share, "unknown": share, "drift": False} for name in HARM],
         "tasks": [
             {"name": name, "scores": counts | measured, "drift": True, "labels": {HARM[0]: {"now": 0.1, "at_fit": 0.2}}}

@@ -8,6 +8,7 @@ from xml.etree import ElementTree
 
 import pytest
 
+from automtl.report.card_pages import card_markdown
 from automtl.report.folder import attempted, picture_files, run_report
 from automtl.report.glossary import TERMS
 from automtl.report.run import expert_names, run_pictures
@@ -110,6 +111,8 @@ def test_a_report_that_cannot_be_made_is_a_warning() -> None:
     broken = replace(run_values(tasks=("click",)), metrics={})
     with pytest.warns(RuntimeWarning, match="report could not be made"):
         assert attempted(lambda: run_report(broken), "the model is") == {}
+    with pytest.warns(RuntimeWarning, match="card could not be made .*'automtl card FOLDER' tries again"):
+        assert attempted(lambda: card_markdown(broken), "the model is", "card.md") == {}
 
 
 def test_the_trials_that_ended_a_search_are_told_and_which_was_taken() -> None:

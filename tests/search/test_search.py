@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 import torch
 
+from automtl.errors import SettingsError
 from automtl.models.settings import NetworkSettings
 from automtl.nn.embedding import FieldEmbedding
 from automtl.operations import Block
@@ -237,6 +238,17 @@ def test_a_pretrained_embedding_is_the_supernets_and_rests(name: str) -> None:
     assert torch.equal(run.state.supernet.network.embedding.table, pretrained.table)
     without = run_of(replace(SETTINGS, pretrained_embedding=False), run.problem).state.supernet
     assert not torch.equal(without.network.embedding.table, pretrained.table)
+
+
+def test_memory_that_does_not_suffice_for_a_step_is_an_error_that_names_the_setting() -> None:
+    run = run_of(SETTINGS)
+
+    def refuse(module: torch.nn.Module, given: Any) -> None:
+        raise RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8589934592 bytes.")
+
+    run.state.supernet.network.register_forward_pre_hook(refuse)
+    with pytest.raises(SettingsError, match="a step of the search with 16 rows; set a smaller search.batch_size"):
+        run.advance(ignore)
 
 
 def options(run: SearchRun) -> list[int]:

@@ -29,7 +29,7 @@ from automtl.experiment.recorded import RecordedFit
 from automtl.experiment.waterfall import waterfall
 from automtl.features.batch import Batch
 from automtl.models.network import count_parameters, mean_gate_weights
-from automtl.predictor import MemberSpec, ModelSpec, Predictor, plain, read_part
+from automtl.predictor import MemberSpec, ModelSpec, Predictor, plain
 from automtl.system.manifest import MODEL
 from automtl.system.memory import keep_freed_memory, peak_memory_bytes
 from automtl.system.progress import Callback, ignore
@@ -113,8 +113,7 @@ class Distillation:
     ) -> None:
         self.ensemble, self.recorded, self.source, self.callback = ensemble, recorded, source, callback
         self.tasks, self.rows = ensemble.schema.tasks, source.like(ensemble.encoder, recorded.settings.encoder)
-        self.history = read_part(recorded.folder, "history")
-        self.measured = read_part(recorded.folder, "metrics")
+        self.history, self.measured = recorded.part("history"), recorded.part("metrics")
         self.evaluate = Evaluator(self.rows.valid, self.tasks, MultiTaskLoss(self.tasks))
         self.single = self._best_network()
         self.spec = self._reference() if self.single is None else self.single.spec.members[0]

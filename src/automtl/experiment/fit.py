@@ -82,9 +82,10 @@ class Run:
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Run:
         """Write the run folder, with its report unless settings say otherwise. Raises FileError as `Predictor.save`."""
         values, extras = self.values, {name: getattr(self, name) for name in PARTS}
-        texts = {CARD: card_markdown(values)}
+        kept = "the model is"
+        texts = attempted(lambda: card_markdown(values), kept, CARD)
         if self.settings.get("report", True):
-            texts |= attempted(lambda: run_report(values), "the model is")
+            texts |= attempted(lambda: run_report(values), kept)
         self.predictor.save(folder, extras, overwrite=overwrite, texts=texts)
         return replace(self, folder=Path(folder))
 

@@ -15,14 +15,14 @@ from typing import Any
 import polars as pl
 
 from automtl._version import __version__
-from automtl.config import Settings
+from automtl.config import Settings, checked_seed
 from automtl.dataset.builder.pipeline import Preparation, Spread
 from automtl.dataset.builder.workdir import Work, machine_start
 from automtl.dataset.prepared import Origin, PreparedFolder, finish_prepared
 from automtl.dataset.settings import MEMORY_SHARE, machine_memory_bytes
 from automtl.distributed.cluster import joined
 from automtl.errors import FileError, SchemaError
-from automtl.experiment.source import check_schema, check_seed
+from automtl.experiment.source import check_schema
 from automtl.system.files import LOCK, json_bytes, locked, write_whole
 from automtl.system.manifest import PREPARED
 from automtl.system.progress import Callback, Event, ignore
@@ -71,7 +71,7 @@ def prepare_table(
     if address is not None:
         out = out.absolute()  # nodes have other working folders
     PREPARED.require_free(out, overwrite)
-    check_seed(seed)
+    seed = checked_seed(seed)
     opened = TableFiles.open(source)
     table, resolved = _sample(opened, tasks, roles, schema)
     tell_history(callback, resolved, roles, schema)

@@ -30,7 +30,7 @@ from automtl.experiment.waterfall import waterfall
 from automtl.features.batch import Batch
 from automtl.features.continued_histories import ContinuedHistories
 from automtl.models.network import count_parameters, mean_gate_weights
-from automtl.predictor import MemberSpec, Predictor, read_part
+from automtl.predictor import MemberSpec, Predictor
 from automtl.system.deadline import Deadline, ending
 from automtl.system.files import json_bytes, read_json, write_whole
 from automtl.system.manifest import MANIFEST, MODEL
@@ -117,9 +117,8 @@ def open_rows(source: Any, present: Predictor, recorded: RecordedFit, *, warm: b
     histories, continued = present.encoder.histories, None
     if histories is not None and histories.plan.keys and ContinuedHistories.fits(histories, rows.rows):
         continued = ContinuedHistories(histories, rows.rows, present.encoder.vocabularies)
-    return replace(
-        rows, vocabularies=present.encoder.vocabularies if warm else None, continued=continued
-    ), settings  # fmt: skip
+    rows = replace(rows, dropped=tuple(recorded.table.get("dropped") or ()), continued=continued)
+    return replace(rows, vocabularies=present.encoder.vocabularies if warm else None), settings
 
 
 class Refitting:
@@ -159,8 +158,8 @@ class Refitting:
         present, refit = self.present_logits(), predict_logits(
             predictor.network, test.for_layout(predictor.encoder.layout)
         )  # fmt: skip
-        metrics = read_part(self.recorded.folder, "metrics")
-        skills = recorded_skills(metrics["test"], read_part(self.recorded.folder, "curves")["labels"], self.tasks)
+        metrics = self.recorded.part("metrics")
+        skills = recorded_skills(metrics["test"], self.recorded.part("curves")["labels"], self.tasks)
         steps = waterfall([(PRESENT, "", present), (REFIT, "on the new rows", refit)], test, self.tasks, self.seed)
         base = base_logits(self.rows.train, self.tasks)
         acceptance = judge(present, refit, base, test, self.tasks, self.seed, skills, steps["steps"])
@@ -205,7 +204,7 @@ class Refitting:
     def lineage(self) -> dict[str, Any]:
         """Describe in plain values where the refitted model comes from."""
         folder = self.recorded.folder
-        before = read_part(folder, "history").get("refit") or {}
+        before = self.recorded.part("history").get("refit") or {}
         return {
             "from": str(folder.absolute()), "from_table": dict(self.recorded.table), "warm": self.warm,
             "number": int(before.get("number", 0)) + 1, "at": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -233,7 +232,7 @@ class Refitting:
             "refit": acceptance.to_dict(), "table": self.table.summary(),
         }  # fmt: skip
         shown = library.models[library.selected[0]]
-        earlier = read_part(self.recorded.folder, "history")
+        earlier = self.recorded.part("history")
         board = library.leaderboard(test, logits)
         if self.on_all_rows and any(self.on_all_rows["models"].values()):
             board.insert(0, all_rows_row(board[0], library.metrics(refit, test), self.seconds_on_all_rows))
@@ -257,7 +256,10 @@ class Refitting:
 def read_refusals(folder: Path) -> list[dict[str, Any]]:
     """Read which refitted models were not taken since the model was written, the oldest first."""
     path = folder / REFUSALS
-    return list(read_json(path, "remove it")) if path.is_file() else []
+    found = read_json(path, "remove it") if path.is_file() else []
+    if not isinstance(found, list):
+        raise FileError(f"'{path}' holds no list of refits; remove it")
+    return found
 
 
 def note_refusal(folder: Path, refused: list[dict[str, Any]], callback: Callback) -> None:

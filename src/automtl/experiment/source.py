@@ -10,7 +10,7 @@ from typing import Any, Protocol
 import numpy as np
 import polars as pl
 
-from automtl.config import Settings, changed_values
+from automtl.config import Settings, changed_values, checked_seed
 from automtl.dataset.prepared import PreparedFolder, is_prepared
 from automtl.dataset.store import DataLoader
 from automtl.errors import SettingsError
@@ -209,7 +209,7 @@ def open_source(
     `seed` draws the split. `identify` computes the digest of a table. Raises SettingsError for choices that a prepared
     table no longer allows.
     """
-    check_seed(seed)
+    seed = checked_seed(seed)
     if is_prepared(given):
         return _open_folder(_opened(given), tasks, roles, schema, settings)
     table = read_table(given)
@@ -231,12 +231,6 @@ def check_schema(table: pl.DataFrame, schema: Schema) -> None:
     """Check that the table has all columns of the schema, and that metrics are known. Raises AutomtlError."""
     check_columns(table, schema)
     check_metrics(schema.tasks)
-
-
-def check_seed(seed: int) -> None:
-    """Check that a seed is not negative. Raises SettingsError."""
-    if seed < 0:
-        raise SettingsError(f"seed {seed} is below 0; give 0 or more")
 
 
 def open_again(given: Any, schema: Schema, split: SplitSettings, seed: int) -> Source:

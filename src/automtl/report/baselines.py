@@ -32,7 +32,7 @@ def baselines(tasks: Sequence[Values], leaderboard: Sequence[Values], test: Valu
     """
     names = [task["name"] for task in tasks]
     guess = {task["name"]: GUESS.get(_metric(task)) for task in tasks}
-    found = [Baseline("a guess", "always the base rate", guess)] if any(guess.values()) else []
+    found = [Baseline("a guess", "", guess)] if any(guess.values()) else []
     best: dict[str, Baseline] = {}
     for row in leaderboard:
         kind = KINDS.get(row.get("stage") or "")
@@ -45,9 +45,18 @@ def baselines(tasks: Sequence[Values], leaderboard: Sequence[Values], test: Valu
 
 
 def baseline_table(tasks: Sequence[Values], found: Sequence[Baseline]) -> tuple[list[str], list[list[str]]]:
-    """Return header and a row for each baseline."""
-    header = ["", "which", *(f"{clean(task['name'])}: {METRIC_NAMES.get(_metric(task), '')}" for task in tasks)]
-    return header, [[one.name, one.what, *(rounded(one.values[task["name"]]) for task in tasks)] for one in found]
+    """Return header and a row for each task."""
+    rows = [
+        [f"{clean(task['name'])}: {METRIC_NAMES.get(_metric(task), _metric(task))}",
+         *(rounded(one.values[task["name"]]) for one in found)]
+        for task in tasks
+    ]  # fmt: skip
+    return ["task", *(one.name for one in found)], rows
+
+
+def baseline_note(found: Sequence[Baseline]) -> str:
+    """Say which models these are."""
+    return "; ".join(f"{one.name}: {one.what}" for one in found if one.what)
 
 
 def baseline_words(task: str, found: Sequence[Baseline]) -> str:

@@ -8,6 +8,7 @@ from typing import Any
 from automtl.report.charts import Line, lines
 from automtl.report.page import render
 from automtl.report.picture import Picture
+from automtl.report.style import drawing
 from automtl.report.text import Table, Values
 from automtl.report.words import amount, clean, percent, rounded, slug
 
@@ -80,15 +81,13 @@ def drift_lines(found: Values) -> list[str]:
 
 def drift_page(found: Values) -> str:
     """Render one page that needs no other file."""
-    return render(
-        "drift.html",
-        {
-            "title": f"Drift of {clean(found['table'])}", "found": found, "lines": drift_lines(found),
-            "tables": [(title, header, [(row[0], row[1:]) for row in rows]) for title, header, rows in
-                       drift_tables(found)],
+    tables = [(title, header, [(row[0], row[1:]) for row in rows]) for title, header, rows in drift_tables(found)]
+    with drawing():
+        values = {
+            "title": f"Drift of {clean(found['table'])}", "found": found, "lines": drift_lines(found), "tables": tables,
             "pictures": [*_columns(found), *_scores(found)],
-        },
-    )  # fmt: skip
+        }  # fmt: skip
+        return render("drift.html", values)
 
 
 def _columns(found: Values) -> list[Picture]:

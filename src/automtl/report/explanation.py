@@ -26,7 +26,7 @@ def _table(row: int, found: Sequence[Values]) -> Table:
     by_task = [{part["column"]: part for part in one["contributions"]} for one in found]
     order = sorted(by_task[0], key=lambda name: -max(_share(of_task, name) for of_task in by_task))
     shown, others = order[:SHOWN], order[SHOWN:]
-    rows = [["mean of other rows", "", *(rounded(one["base"]) for one in found)]]
+    rows = [["mean of other rows", "", *(signed(one["base"]) for one in found)]]
     for name in shown:
         value = shorten(by_task[0][name]["value"] or "", 24)
         cells = (f"{signed(of[name]['contribution'])} ± {of[name]['error']:.4f}" for of in by_task)
@@ -34,7 +34,7 @@ def _table(row: int, found: Sequence[Values]) -> Table:
     if others:
         sums = (signed(sum(of_task[name]["contribution"] for name in others)) for of_task in by_task)
         rows.append([f"{len(others)} others", "", *sums])
-    rows.append(["sum", "", *(rounded(one["output"]) for one in found)])
+    rows.append(["sum", "", *(signed(one["output"]) for one in found)])
     rows.append(["score", "", *(rounded(one["score"]) for one in found)])
     header = ["column", "value", *(f"{clean(one['task'])}: {SCALES[one['scale']]}" for one in found)]
     return f"row {row}: what each score rests on", header, rows
@@ -49,12 +49,18 @@ def _share(parts: Values, name: str) -> float:
 
 def explanation_page(found: Sequence[Values], model: str, table: str) -> str:
     """Render one page that needs no other file."""
-    parts = [
-        (title, header, [(row[0], row[1:]) for row in rows], list(_pictures([o for o in found if o["row"] == number])))
-        for number, (title, header, rows) in zip(dict.fromkeys(o["row"] for o in found), explanation_tables(found))
-    ]
-    values = {"title": f"Rows of {clean(table)} explained", "model": model, "parts": parts, "version": __version__}
+    rows = dict.fromkeys(one["row"] for one in found)
     with drawing():
+        parts = [
+            (
+                title,
+                header,
+                [(line[0], line[1:]) for line in lines],
+                list(_pictures([o for o in found if o["row"] == row])),
+            )
+            for row, (title, header, lines) in zip(rows, explanation_tables(found), strict=True)
+        ]
+        values = {"title": f"Rows of {clean(table)} explained", "model": model, "parts": parts, "version": __version__}
         return render("explanation.html", values)
 
 
@@ -63,9 +69,8 @@ def _pictures(found: Sequence[Values]) -> Iterator[Picture]:
     for index, one in enumerate(found):
         shown = one["contributions"][:SHOWN]
         words = ", ".join(f"{clean(part['column'])} {signed(part['contribution'])}" for part in shown)
-        with drawing():
-            figure = gains([_bar(part) for part in shown], f"added to the {SCALES[one['scale']]}")
-        ends = f"{SCALES[one['scale']]} {rounded(one['output'])}, mean of other rows {rounded(one['base'])}"
+        figure = gains([_bar(part) for part in shown], f"added to the {SCALES[one['scale']]}")
+        ends = f"{SCALES[one['scale']]} {signed(one['output'])}, mean of other rows {signed(one['base'])}"
         note = f"Score {rounded(one['score'])}; {ends}."
         yield Picture(f"row-{one['row']}-{slug(index, one['task'])}", clean(one["task"]), f"{words}.", figure, note)
 

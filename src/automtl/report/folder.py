@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from automtl.report.comparison import comparison_page
@@ -28,16 +29,17 @@ def comparison_report(found: Mapping[str, Any]) -> str:
         return render("comparison.html", comparison_page(found))
 
 
-def attempted(report: Callable[[], str], kept: str) -> dict[str, str]:
+def attempted(report: Callable[[], str], kept: str, name: str = PAGE) -> dict[str, str]:
     """Render a page, by its file name, or warn if that fails, since no report is worth losing a run.
 
     `kept`: what is saved without it, with its verb.
     """
+    what = Path(name).stem
     try:
-        return {PAGE: report()}
+        return {name: report()}
     except Exception as error:
         warnings.warn(
-            f"the report could not be made ({error!r}); {kept} saved without it, 'automtl report FOLDER' tries again",
+            f"the {what} could not be made ({error!r}); {kept} saved without it, 'automtl {what} FOLDER' tries again",
             RuntimeWarning, stacklevel=3,
         )  # fmt: skip
         return {}

@@ -16,7 +16,7 @@ TERMS = {
     "RMSE": "The root of the mean squared error, in units of the label; smaller is better.",
     "MAE": "The mean absolute error, in units of the label; smaller is better.",
     "MTL-Loss": "The weighted mean of the tasks' losses: log loss, or squared error.",
-    "validation rows": "Rows that no model was trained on, by which models and settings were chosen.",
+    "validation rows": "Rows by which models and settings were chosen; no model had been trained on them by then.",
     "test rows": "Rows that neither training nor any choice has seen; they were read once.",
     "base rate": "The share of positive labels; a model that always answers it has an AUC of 0.5.",
     "loss": "Over that of always guessing the base rate, as a mean of the tasks; below 1 is better than guessing.",

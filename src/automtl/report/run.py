@@ -20,7 +20,7 @@ from automtl.report.architecture import (
     skip_places,
     skips,
 )  # fmt: skip
-from automtl.report.baselines import baseline_table, baseline_words, baselines
+from automtl.report.baselines import baseline_note, baseline_table, baseline_words, baselines
 from automtl.report.charts import Line, Mark, band, heat, lines, square
 from automtl.report.importance import importance_pictures, importance_rows
 from automtl.report.leaderboard import cost_table, leaderboard_picture, quality_table, settings_of
@@ -337,6 +337,7 @@ def run_page(run: RunValues) -> dict[str, Any]:
         "trials": _trials(run),
         "beside": {task: baseline_words(task, held) for task in run.tasks},
         "baselines": _headed(*baseline_table(run.schema["tasks"], held)) if len(held) > 1 else None,
+        "which": baseline_note(held),
         "importance": _headed(*importance_rows(run.importance)) if run.importance else None,
         "numbering": _numbering(run),
         "parts": [(name, metric_table(metrics[name])) for name in ("validation", "test")],
@@ -400,20 +401,23 @@ def metric_table(metrics: Mapping[str, Any]) -> dict[str, Any]:
     return {"columns": columns, "rows": rows, "notes": notes, "total": rounded(metrics["mtl_loss"])}
 
 
-def _labels(run: RunValues) -> list[tuple[str, list[str]]]:
-    """Make a row for each split: number of rows, and for each task the mean label and, if fewer, labelled rows."""
-    rows = []
-    for part, count in run.metrics["rows"].items():
-        found = run.curves.get("labels", {}).get(part, {})
-        cells = []
-        for task in run.schema["tasks"]:
-            values = found.get(task["name"], {})
-            mean = values.get("mean")
-            shown = percent(mean) if task.get("kind", "binary") == "binary" else rounded(mean)
-            partial = values and values["rows"] != count
-            cells.append(f"{shown} of {amount(values['rows'])}" if partial else shown)
-        rows.append((part, [amount(count), *cells]))
-    return rows
+def _labels(run: RunValues) -> Headed:
+    """Make a column for each split: the number of rows, and the mean label of each task."""
+    parts = run.metrics["rows"]
+    rows = [("rows", [amount(count) for count in parts.values()])]
+    rows += [
+        (task["name"], [_label(run, task, part, count) for part, count in parts.items()])
+        for task in run.schema["tasks"]
+    ]
+    return ["", *parts], rows
+
+
+def _label(run: RunValues, task: Mapping[str, Any], part: str, count: int) -> str:
+    """Write the mean label of a task in a part, and how many rows have a label if not all have."""
+    values = run.curves.get("labels", {}).get(part, {}).get(task["name"], {})
+    mean = values.get("mean")
+    shown = percent(mean) if task.get("kind", "binary") == "binary" else rounded(mean)
+    return f"{shown} of {amount(values['rows'])}" if values and values["rows"] != count else shown
 
 
 def expert_table(

@@ -22,6 +22,7 @@ from automtl.search.unrolled import unrolled_gradients
 from automtl.system.denormal import EVERY, remove_tiny
 from automtl.system.hardware import precision
 from automtl.system.journal import Step, begin_step, below, under
+from automtl.system.memory import out_of_memory
 from automtl.system.progress import Callback, Notice, Progress
 from automtl.system.randomness import seeded
 from automtl.system.workers import shared, sum_gradients, workers
@@ -124,7 +125,11 @@ class SearchRun:
         return self.schedule.plan(self.state.step, sizes)
 
     def advance(self, callback: Callback) -> None:
-        """Take one step; every few steps, evaluate on validation rows. Raises DivergedError."""
+        """Take one step; every few steps, evaluate on validation rows.
+
+        Raises DivergedError, and SettingsError where memory does not suffice for a step: its batch is not cut, since
+        the norms and comparisons of gradients that decide which operations stop are of whole batches.
+        """
         try:
             self._advance(callback)
         except NotFiniteError as found:
@@ -138,6 +143,13 @@ class SearchRun:
                 f"search: {found.what}; going back to the state after {self.state.step:,} steps, with a learning rate "
                 f"of {self.settings.learning_rate:g}"
             ))  # fmt: skip
+        except (RuntimeError, MemoryError) as error:
+            if not out_of_memory(error):
+                raise
+            raise SettingsError(
+                f"memory does not suffice for a step of the search with {self.settings.batch_size:,} rows; set a "
+                "smaller search.batch_size, or smaller network.width or space.experts"
+            ) from None
 
     def _slow_down(self) -> None:
         """Begin anew with lower learning rates."""

@@ -15,6 +15,7 @@ from pathlib import Path
 
 from tests.faults.inputs.architectures import try_architecture
 from tests.faults.inputs.law import Outcome, Try, judged
+from tests.faults.inputs.run_folders import try_run_folder
 from tests.faults.inputs.schemas import try_schema
 from tests.faults.inputs.settings import try_settings
 from tests.faults.inputs.tables import try_table
@@ -22,8 +23,9 @@ from tests.faults.inputs.tables import try_table
 KINDS: dict[str, tuple[Try, float]] = {  # with the share of all inputs
     "settings": (try_settings, 0.40),
     "schemas": (try_schema, 0.28),
-    "architectures": (try_architecture, 0.28),
+    "architectures": (try_architecture, 0.27),
     "tables": (try_table, 0.04),
+    "run folders": (try_run_folder, 0.01),
 }
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import re
 import signal
 import warnings
@@ -11,8 +12,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
+from tempfile import TemporaryFile
 from traceback import extract_tb
 from types import FrameType
+from typing import IO
 
 from automtl.errors import AutomtlError
 
@@ -36,8 +39,16 @@ class Outcome:
 
 def judged(attempt: Try, seed: int, folder: Path) -> Outcome:
     """Try one input, drawn by a seed."""
+    with TemporaryFile() as heard:
+        found = _judged(attempt, seed, folder, heard)
+        heard.seek(0)
+        panic = next((line for line in heard if b"panicked" in line), b"")
+    return Outcome("broken", f"a panic is printed: {panic.decode(errors='replace').strip()}") if panic else found
+
+
+def _judged(attempt: Try, seed: int, folder: Path, heard: IO[bytes]) -> Outcome:
     try:
-        with timed(SECONDS), silently():
+        with timed(SECONDS), silently(heard):
             attempt(Random(seed), folder)
     except AutomtlError as error:
         wrong = fault_of(str(error))
@@ -83,8 +94,18 @@ def timed(seconds: float) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def silently() -> Iterator[None]:
-    """Keep warnings and what is printed to ourselves."""
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        yield
+def silently(heard: IO[bytes]) -> Iterator[None]:
+    """Keep warnings and what is printed to ourselves; `heard` gets what other languages print as errors."""
+    before = os.dup(2)
+    os.dup2(heard.fileno(), 2)
+    try:
+        with (
+            warnings.catch_warnings(),
+            contextlib.redirect_stdout(io.StringIO()),
+            contextlib.redirect_stderr(io.StringIO()),
+        ):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        os.dup2(before, 2)
+        os.close(before)

@@ -54,6 +54,11 @@ COLUMNS: list[tuple[Any, Any, list[Any]]] = [
     ([np.array([1, 2]), (3,)], pl.List(pl.Int64), [[1, 2], [3]]),
     ([Decimal("2.50"), 3, Decimal("1E+3")], pl.String, ["2.50", "3", "1000"]),
     ([Decimal(10**50)], pl.String, [str(10**50)]),
+    ([Decimal("2.50"), None, Decimal("1E+3")], pl.Decimal(38, 2), [Decimal("2.50"), None, Decimal(1000)]),
+    ([Decimal(1), Decimal("1E-38")], pl.String, ["1", f"0.{'0' * 37}1"]),  # of which polars would lose the first
+    ([Decimal(1), Decimal("1E-60")], pl.String, ["1", f"0.{'0' * 59}1"]),  # on which it would panic
+    ([1.5, Decimal("0.10"), Decimal("sNaN")], pl.String, ["1.5", "0.10", None]),
+    ([Decimal("1E+400"), Decimal("-Infinity")], pl.String, ["1E+400", None]),
     ([date(2024, 1, 2), NOON], pl.String, ["2024-01-02", "2024-01-02 12:00:00"]),
     ([NOON, NOON.replace(tzinfo=UTC)], pl.String, ["2024-01-02 12:00:00", "2024-01-02 12:00:00+00:00"]),
     ([UUID(int=1)], pl.String, [str(UUID(int=1))]),
@@ -91,6 +96,11 @@ def test_rows_are_dictionaries_in_which_values_may_lack() -> None:
         ({"a": [1], "b": [1, 2]}, "has 1 values of 'a' and 2 of 'b'; give columns of one length"),
         ({"a": 3}, "column 'a' of the data frame is a int; give a list or an array"),
         ({"a": [{"b": 1}, 2]}, "column 'a' of the data frame holds values of the types dict, int; give"),
+        ({"a": [{"b": Decimal("nan")}]}, "column 'a' of the data frame holds values of the types dict; give"),
+        (
+            pa.table({"a": [{"b": Decimal(10**50)}]}),
+            "column 'a' of the data frame holds values of the types dict; give",
+        ),
         ({"a": [object()]}, "column 'a' of the data frame holds values of the types object; give"),
         (pd.DataFrame([[1, 2]], columns=[1, "1"]), "column '1' twice"),
         ({"a\x1fb": [1]}, r"column 'a\\x1fb', whose name holds a control character; rename it"),
@@ -98,9 +108,10 @@ def test_rows_are_dictionaries_in_which_values_may_lack() -> None:
         (pl.LazyFrame({"a": [1]}).select(pl.col("b")), "the lazy frame cannot be read: .*; correct it"),
     ],
 )
-def test_what_cannot_be_read_is_named(frame: Any, message: str) -> None:
+def test_what_cannot_be_read_is_named(frame: Any, message: str, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(TableError, match=message):
         read_table(frame)
+    assert not capfd.readouterr().err  # a panic of polars prints its own text
 
 
 @pytest.mark.parametrize("ending", [".csv", ".parquet", ".arrow", "frame"])

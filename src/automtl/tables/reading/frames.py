@@ -23,6 +23,7 @@ ABSENT_TYPES = {"NoneType", "NAType", "NaTType"}
 TRUTH, WHOLE, NUMBER = (bool, np.bool_), (int, np.integer), (int, np.integer, float, np.floating)
 LIST = (list, tuple, np.ndarray)
 TEXTLESS = (*LIST, dict, set, frozenset, bytes)  # types whose text is no value
+DECIMAL_DIGITS, LONGEST_DECIMAL = 38, 400  # that a type of polars holds, and that a text is given
 ARROW_TEXTS = (pa.string(), pa.large_string(), pa.string_view())
 BY_VALUE = ("object", "period", "interval")  # types of pandas that are read value by value
 
@@ -98,7 +99,7 @@ def _column(name: str, values: Any) -> pl.Series:
 def _from_arrow(name: str, values: Any) -> pl.Series:
     if pa.types.is_dictionary(values.type) and values.type.value_type not in ARROW_TEXTS:
         values = values.cast(values.type.value_type)
-    if pa.types.is_decimal256(values.type):  # polars has no numbers of so many digits
+    if "decimal256" in str(values.type):  # also within lists and structs; polars has no numbers of so many digits
         return _from_values(name, values.to_pylist())
     return arrow_column(name, values)
 
@@ -137,6 +138,10 @@ def _from_values(name: str, given: Sequence[Any]) -> pl.Series:
         return relisted(
             pl.Series([None if value is None else len(value) for value in values], dtype=pl.Int64), elements
         )
+    if Decimal in kinds:
+        return _decimals(name, values) if kinds == {Decimal} else _texts(name, values, kinds)
+    if any(issubclass(kind, dict) for kind in kinds) and "Decimal(" in repr(values):  # on some of which polars panics
+        return _texts(name, values, kinds)
     if len({value.tzinfo is None for value in values if isinstance(value, datetime)}) < 2:
         with suppress(Exception):
             found = pl.Series(name, values)
@@ -145,7 +150,9 @@ def _from_values(name: str, given: Sequence[Any]) -> pl.Series:
 
 
 def _is_absent(value: Any) -> bool:
-    if isinstance(value, float | np.floating | Decimal):
+    if isinstance(value, Decimal):  # of which 1E+400 is finite, though no float holds it
+        return not value.is_finite()
+    if isinstance(value, float | np.floating):
         return not isfinite(value)
     return type(value).__name__ in ABSENT_TYPES
 
@@ -159,11 +166,26 @@ def _numbers(name: str, values: list[Any], kinds: set[type]) -> pl.Series:
     return pl.Series(name, values, pl.Float64) if size < EXACT else _texts(name, values, kinds)
 
 
+def _decimals(name: str, values: list[Any]) -> pl.Series:
+    """Convert decimals to one type if it holds the digits of all, else to text; polars would lose or panic on some."""
+    numbers = [value for value in values if value is not None]
+    before = max(value.adjusted() + 1 for value in numbers)
+    after = max(0, *(-int(value.as_tuple().exponent) for value in numbers))
+    if max(before, 1) + after <= DECIMAL_DIGITS:
+        return pl.Series(name, values, pl.Decimal(DECIMAL_DIGITS, after))
+    return _texts(name, values, {Decimal})
+
+
+def _text(value: Any) -> str:
+    """Write a value; a decimal with all its digits, unless it is too far from 1 for that."""
+    plain = isinstance(value, Decimal) and abs(value.adjusted()) < LONGEST_DECIMAL
+    return format(value, "f") if plain else str(value)
+
+
 def _texts(name: str, values: list[Any], kinds: set[type]) -> pl.Series:
     """Write each value as text. Raises TableError for values that have none."""
     for kind in kinds:
         if issubclass(kind, TEXTLESS) or kind.__repr__ is object.__repr__:
             others = ", ".join(sorted(other.__name__ for other in kinds))
             raise TableError(f"column '{name}' of {WHERE} holds values of the types {others}; give values of one type")
-    texts = (format(value, "f") if isinstance(value, Decimal) else str(value) for value in values)
-    return pl.Series(name, [None if value is None else text for value, text in zip(values, texts)], pl.String)
+    return pl.Series(name, [None if value is None else _text(value) for value in values], pl.String)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from glob import glob, has_magic
@@ -17,12 +18,15 @@ CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
 PARQUET_SUFFIXES = (".parquet", ".pq")
 SUFFIXES = (*PARQUET_SUFFIXES, *CSV_SUFFIXES, *ARROW_SUFFIXES)
+REMOTE = re.compile(r"[a-z][a-z0-9+.-]*://")  # such as s3://
 HIDDEN = (".", "_")  # files and folders of these first letters are unfinished or private ones of programs
 
 
 def table_paths(source: str) -> list[Path]:
     """List the files of a path, folder or glob. Raises TableError where one is missing or empty."""
     path = Path(source)
+    if REMOTE.match(source):
+        raise TableError(f"'{source}' is an address, and files are read; mount what it names, or copy the table here")
     if path.is_dir():
         found = sorted(_inside(path))
     elif has_magic(source) and not path.exists():
