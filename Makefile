@@ -15,7 +15,7 @@ DEMO ?= runs/demo
 
 # `make bench` runs all of them, `make bench-NAME` one, `make bench-train ARGS="--models wide"` with arguments. Results
 # are written to benchmarks/results; the peers' environments are made under .venv-peers when first needed.
-BENCHMARKS := supernet-step search-cost train encode histories prepare vocabulary predict trees stream
+BENCHMARKS := supernet-step search-cost train encode histories prepare vocabulary predict trees stream workers
 ARGS ?=
 CODE := src tests benchmarks examples tools
 

@@ -19,15 +19,22 @@ from automtl.features.batch import Batch, Features
 from automtl.features.layout import CategoricalLayout, Layout
 from automtl.models.registry import new_model
 from automtl.models.settings import NetworkSettings
+from automtl.nn import sharded
 from automtl.search import STRATEGIES, SearchProblem
 from automtl.space import SpaceSettings, published_space
-from automtl.system.workers import first_does, leave, together, workers
+from automtl.system.workers import first_does, leave, sent_bytes, together, workers
 from automtl.tables.schema import Task
+from automtl.testing.examples import small_batch, small_layout
+from automtl.training.evaluation import predict_logits
 from automtl.training.fit import Training
 from automtl.training.settings import TrainingSettings
 
 TRAINING = TrainingSettings(batch_size=63, epochs=2, precision="full")
 NETWORK = NetworkSettings(8, dropout=0.0)
+TRAININGS = {  # updates of embeddings, model, whether fields have lists
+    "dense": ("dense", "mmoe", False), "row-wise": ("row-wise", "mmoe", False),
+    "sharded": ("row-wise", "single-task", False), "sharded lists": ("row-wise", "mmoe", True),
+}  # fmt: skip
 STRATEGY_NAMES = ("automtl", "progressive")
 
 
@@ -45,11 +52,13 @@ def rows_of(count: int = 301, tasks: int = 2, fields: int = 3) -> tuple[Layout, 
     )
 
 
-def trained(updates: str) -> dict[str, Tensor]:
+def trained(case: str) -> dict[str, Tensor]:
     """Weights and losses of a training."""
-    layout, rows = rows_of()
-    model = new_model("mmoe", layout, NETWORK, 0)
-    settings = TrainingSettings(**{**vars(TRAINING), "embedding_updates": updates})
+    updates, name, lists = TRAININGS[case]
+    layout, rows = (small_layout(2), small_batch(301, 2)) if lists else rows_of()
+    model = new_model(name, layout, NETWORK, 0)
+    shard = case.startswith("sharded")
+    settings = TrainingSettings(**{**vars(TRAINING), "embedding_updates": updates, "shard_embeddings": shard})
     training = Training(model, rows.take(slice(0, 240)), rows.take(slice(240, None)), layout.tasks, settings, 0)
     while training.advance() is not None:
         pass
@@ -69,11 +78,22 @@ def searched(strategy: str) -> dict[str, Any]:
     return {"architecture": found.architecture.to_dict(), "losses": losses}
 
 
+def shard_rows() -> int:
+    """The rows of a table that this worker keeps while it trains."""
+    layout, rows = rows_of()
+    settings = TrainingSettings(embedding_updates="row-wise", shard_embeddings=True)
+    training = Training(new_model("mmoe", layout, NETWORK, 0), rows, rows, layout.tasks, settings, 0)
+    return len(training.model.embedding.table)
+
+
 def everything() -> dict[str, Any]:
     """All that is compared between one worker and two."""
     with together():
-        found: dict[str, Any] = {name: trained(name) for name in ("dense", "row-wise")}
+        found: dict[str, Any] = {name: trained(name) for name in TRAININGS}
         found |= {name: searched(name) for name in STRATEGY_NAMES}
+        layout, rows = rows_of(4_099)  # more than one pass of each worker
+        found["scores"] = predict_logits(new_model("mmoe", layout, NETWORK, 0), rows)
+        found["parts"] = [sent_bytes["all_to_all_single"] > 0, shard_rows()]
         found["first"] = first_does(lambda: workers() == workers() and os.environ.get("RANK", "0"))
         try:
             first_does(lambda: 1 // 0)
@@ -101,6 +121,7 @@ def by_workers(count: int, file: Path) -> dict[str, Any]:
 
 if __name__ == "__main__":
     torch.set_num_threads(1)
+    sharded.PIECE = 7  # rows, so that tables are put together in several pieces
     result = everything()
     if os.environ["RANK"] == "0":
         torch.save(result, sys.argv[1])

@@ -106,7 +106,8 @@ def test_the_table_is_found_where_it_was(timed: pl.DataFrame, tmp_path: Path) ->
     roles = ColumnRoles(drop=("like", "cart", "moment"))
     fit_table(tmp_path / "log.parquet", TASKS, roles=roles, settings=settings, out=out)
     assert distill(out).settings["table"] == {
-        "path": str(tmp_path / "log.parquet"), "rows": timed.height, "digest": table_digest(timed)
+        "path": str(tmp_path / "log.parquet"), "rows": timed.height, "digest": table_digest(timed),
+        "columns": timed.width, "dropped": ["like", "cart", "moment"],
     }  # fmt: skip
     (tmp_path / "log.parquet").unlink()
     with pytest.raises(FileError, match="is gone"):

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import nn
 
-from automtl.nn.stacked import StackedLinear, StackedPerceptron, joined, layer
+from automtl.nn.stacked import StackedLinear, StackedPerceptron, chosen, joined, layer
 
 
 def generator() -> torch.Generator:
@@ -25,6 +25,15 @@ def test_joined_parts_stand_side_by_side_and_one_part_is_itself() -> None:
     parts = [torch.randn(2, 3, size) for size in (1, 4, 2)]
     assert torch.equal(joined(parts, 2), torch.cat(parts, dim=2))
     assert joined(parts[:1], 2) is parts[0]
+
+
+@pytest.mark.parametrize("places", [[0, 1, 2, 3], [1, 2], [3], [2, 0], [1, 1, 3]])
+def test_chosen_places_are_those_of_an_index_gradients_included(places: list[int]) -> None:
+    values, probe = torch.randn(4, 3, requires_grad=True), torch.randn(len(places), 3)
+    found, wanted = chosen(values, places), values[places]
+    assert torch.equal(found, wanted) and torch.equal(chosen(values.T, places, 1), wanted.T)
+    ours, theirs = (torch.autograd.grad((one * probe).sum(), values)[0] for one in (found, wanted))
+    torch.testing.assert_close(ours, theirs)
 
 
 def test_a_perceptron_ends_without_activation_unless_told() -> None:

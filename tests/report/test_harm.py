@@ -13,11 +13,12 @@ import pytest
 
 from automtl.report import drift as drift_report
 from automtl.report.card_pages import card_html
+from automtl.report.explanation import explanation_page
 from automtl.report.folder import comparison_report, reproduction_files, run_report
 from automtl.report.picture import Picture
 from automtl.report.style import drawing
 from tests.report.page import Page
-from tests.report.values import comparison_values, run_values
+from tests.report.values import comparison_values, explained_rows, run_values
 
 HARM = (
     "<script>alert(1)</script>", '"><img src=x onerror=alert(1)>', "javascript:alert(1)", "'; onload='alert(1)",
@@ -74,6 +75,7 @@ def reproduction_page() -> str:
 PAGES: dict[str, Callable[[], str]] = {
     "run": lambda: run_report(run()), "card": lambda: card_html(run()), "comparison": comparison_page,
     "reproduction": reproduction_page, "drift": drift_page,
+    "explanation": lambda: explanation_page(explained_rows(), HARM[0], HARM[1]),
 }  # fmt: skip
 
 

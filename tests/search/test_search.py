@@ -166,6 +166,7 @@ def test_a_stopped_operation_does_not_move_but_its_alpha_does(optimizer: str, co
         run.advance(ignore)
     stopping, index = run.state.stopping, mlp(run)
     stopping.stopped_at[stopping.rows[index]][copies] = 3
+    stopping.load(stopping.tensors())
     parameters = stopping.operations[index].parameters
     before = [parameter.detach().clone() for parameter in parameters]
     alpha = run.state.supernet.logits.alpha["layer_1"].detach().clone()

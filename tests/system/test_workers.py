@@ -30,7 +30,7 @@ from automtl.system.workers import (
 from automtl.training import balancing, passes
 from automtl.training.fit import Training
 from automtl.training.settings import TrainingSettings
-from tests.workers import NETWORK, STRATEGY_NAMES, TRAINING, by_workers, everything, rows_of
+from tests.workers import NETWORK, STRATEGY_NAMES, TRAINING, TRAININGS, by_workers, everything, rows_of
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
@@ -60,13 +60,15 @@ def test_a_process_alone_does_all_by_itself(monkeypatch: pytest.MonkeyPatch) -> 
 
 def test_two_workers_train_and_search_as_one(tmp_path: Path) -> None:
     one, two = everything(), by_workers(2, tmp_path / "found")
-    for name in ("dense", "row-wise"):
+    for name in TRAININGS:
         for key, values in one[name].items():
             torch.testing.assert_close(two[name][key], values, rtol=1e-5, atol=1e-5)
     for name in STRATEGY_NAMES:
         assert two[name]["architecture"] == one[name]["architecture"]
         assert two[name]["losses"] == pytest.approx(one[name]["losses"], rel=1e-4)
+    torch.testing.assert_close(two["scores"], one["scores"], rtol=1e-5, atol=1e-5)
     assert two["first"] == "0" and two["raised"]
+    assert (one["parts"], two["parts"]) == ([False, 120], [True, 60])  # rows of a table of 120
 
 
 def test_what_workers_do_not_share_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -77,6 +79,8 @@ def test_what_workers_do_not_share_is_refused(monkeypatch: pytest.MonkeyPatch) -
         balancing.find_balancing(TrainingSettings(balancing="pcgrad"), model, torch.full((2,), 0.5))
     with pytest.raises(SettingsError, match="'home', is trained by one worker; leave --workers out"):
         normalization.StackedBatchNorm(1, 2).train()(torch.rand(1, 3, 2))
+    with pytest.raises(SettingsError, match="training.shard_embeddings moves tables by rows.*embedding_updates out"):
+        TrainingSettings(shard_embeddings=True, embedding_updates="dense")
     settings = DartsSettings(second_order=True)
     with pytest.raises(SettingsError, match="search.second_order takes gradients that workers do not share"):
         search_run.SearchRun(None, settings, replace(Procedure.of(settings), second_order=True), 0)  # type: ignore[arg-type]

@@ -16,7 +16,15 @@ from automtl.tables.schema import Task
 from automtl.training.evaluation import predict_logits
 from automtl.training.fit import fit
 from automtl.training.losses import MultiTaskLoss
-from automtl.training.rowwise import BETA, EPSILON, RowWiseAdam, pays_by_rows, sum_by_row
+from automtl.training.rowwise import (
+    BETA,
+    EPSILON,
+    RowWiseAdam,
+    pays_by_rows,
+    repeated,
+    sum_by_row,
+    sum_by_row_in_place,
+)
 from automtl.training.settings import TrainingSettings
 from automtl.training.updates import Updates, by_rows, embeddings
 from tests.conftest import small_batch, small_layout
@@ -122,3 +130,15 @@ def test_rows_pay_where_the_table_is_large_against_the_batch(monkeypatch: pytest
     assert by_rows(net, train, replace(SETTINGS, embedding_updates="auto", batch_size=1)) == [net.embedding]
     assert by_rows(net, train, SETTINGS) == [net.embedding]
     assert by_rows(net, train, replace(SETTINGS, embedding_updates="dense")) == []
+
+
+def test_where_only_the_device_counts_ids_sums_and_moves_are_the_same() -> None:
+    generator = torch.Generator().manual_seed(0)
+    ids, values = torch.randint(0, 9, (40,), generator=generator), torch.randn(40, 3, generator=generator)
+    rows, sums = sum_by_row(ids, values)
+    every, padded = sum_by_row_in_place(ids, values)
+    assert torch.equal(every[: len(rows)], rows) and torch.equal(padded[: len(rows)], sums)
+    assert not padded[len(rows) :].any() and set(every[len(rows) :].tolist()) == {int(rows[-1])}
+    again = repeated(every, padded)
+    assert torch.equal(again[: len(rows)], sums) and torch.equal(again[-1], sums[-1])
+    assert torch.equal(repeated(every[:1], padded[:1]), padded[:1])

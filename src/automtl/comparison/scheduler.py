@@ -36,7 +36,7 @@ class ComparisonProgress(Event):
 
 
 class Pool(Protocol):
-    """What runs trials, `count` at a time. `running`: the trials being run."""
+    """Anything that runs trials, `count` at a time. `running`: the trials being run."""
 
     count: int
     running: list[Trial]

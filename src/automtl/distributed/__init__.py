@@ -1,1 +1,1 @@
-"""The same on many machines: processes on the nodes of a Ray cluster."""
+"""Processes on the nodes of a Ray cluster do the work that those of one machine do."""

@@ -1,4 +1,4 @@
-"""What a fit tells while it runs, for programs in Python: log lines and warnings."""
+"""Log lines and warnings that tell programs in Python of a fit while it runs."""
 
 from __future__ import annotations
 

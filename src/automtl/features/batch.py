@@ -16,6 +16,7 @@ GATHER_BYTES = 8 * 2**20  # shuffled rows that are gathered together
 BLOCK_BYTES = 2**20  # adjacent rows that are read together where rows do not fit in memory
 SLICE_ROWS = 1 << 18  # rows that are read together where only sums are kept
 BLOCKS = 64  # the least number of blocks that are mixed
+PINNED_BYTES = 2**26  # of a tensor that is copied to a card while the processor goes on
 
 
 @dataclass(frozen=True)
@@ -45,8 +46,8 @@ class Features:
         return replace(self, numeric=self.numeric[:, :columns], multi=self.multi[:lists])
 
     def to(self, device: str | torch.device) -> Features:
-        """Copy the rows to another device."""
-        return self.each(lambda tensor: tensor.to(device))
+        """Copy the rows to another device; the processor does not wait for a card."""
+        return self.each(_sent(torch.device(device)))
 
 
 def _nothing() -> None:
@@ -112,8 +113,19 @@ class Batch:
         return replace(self, features=self.features.first(layout.num_numeric, len(layout.lists)))
 
     def to(self, device: str | torch.device) -> Batch:
-        """Copy the rows to another device."""
-        return self.each(lambda tensor: tensor.to(device))
+        """Copy the rows to another device; the processor does not wait for a card."""
+        return self.each(_sent(torch.device(device)))
+
+
+def _sent(device: torch.device) -> Callable[[Tensor], Tensor]:
+    """Return what copies a tensor to a device: to a card by way of pinned memory, from which it fetches by itself."""
+
+    def send(tensor: Tensor) -> Tensor:
+        if device.type != "cuda" or tensor.device.type != "cpu" or tensor.nbytes > PINNED_BYTES:
+            return tensor.to(device)
+        return tensor.pin_memory().to(device, non_blocking=True)
+
+    return send
 
 
 def _chosen(index: Tensor | slice) -> Callable[[Tensor], Tensor]:
@@ -148,16 +160,19 @@ def _gathered(rows: Batch, index: Tensor, buffer_rows: int) -> Batch:
     return found
 
 
-def iterate(rows: Batch, size: int, generator: torch.Generator | None = None) -> Iterator[Batch]:
+def iterate(
+    rows: Batch, size: int, generator: torch.Generator | None = None, device: torch.device | None = None
+) -> Iterator[Batch]:
     """Yield batches of `size` rows (the last may be smaller), in order or, with a generator, in a random order.
 
-    Each row comes once. If there are more than `buffer_rows` rows, they are shuffled by blocks.
+    Each row comes once. If there are more than `buffer_rows` rows, they are shuffled by blocks. Shuffled batches come
+    on the `device`, if it is given: rows that lie elsewhere are sent to it some batches at a time.
     """
     if generator is None:
         return _in_order(rows, size)
     if rows.buffer_rows is None or len(rows) <= rows.buffer_rows:
-        return _shuffled(rows, size, generator)
-    return _shuffled_by_blocks(rows, size, rows.buffer_rows, generator)
+        return _shuffled(rows, size, generator, device)
+    return _shuffled_by_blocks(rows, size, rows.buffer_rows, generator, device)
 
 
 def _in_order(rows: Batch, size: int) -> Iterator[Batch]:
@@ -170,16 +185,21 @@ def _in_order(rows: Batch, size: int) -> Iterator[Batch]:
             read = 0
 
 
-def _shuffled(rows: Batch, size: int, generator: torch.Generator) -> Iterator[Batch]:
+def _shuffled(
+    rows: Batch, size: int, generator: torch.Generator, device: torch.device | None = None
+) -> Iterator[Batch]:
     """Yield a permutation of all rows. Some batches are gathered at a time, so that the copy stays small."""
     dtype = torch.int32 if len(rows) < 2**31 else torch.int64  # the same permutation in half the memory
-    order = torch.randperm(len(rows), generator=generator, dtype=dtype)
+    order = torch.randperm(len(rows), generator=generator, dtype=dtype).to(rows.labels.device)
     gathered = max(GATHER_BYTES // row_bytes(rows) // size, 1) * size
     for part in order.split(gathered):
-        yield from _in_order(rows.take(part), size)
+        taken = rows.take(part)
+        yield from _in_order(taken if device is None else taken.to(device), size)
 
 
-def _shuffled_by_blocks(rows: Batch, size: int, buffer_rows: int, generator: torch.Generator) -> Iterator[Batch]:
+def _shuffled_by_blocks(
+    rows: Batch, size: int, buffer_rows: int, generator: torch.Generator, device: torch.device | None
+) -> Iterator[Batch]:
     """Fill a buffer of about `buffer_rows` rows with random blocks of adjacent rows, and yield it shuffled."""
     buffer_rows = max(buffer_rows // size, 1) * size
     block = max(min(BLOCK_BYTES // row_bytes(rows), buffer_rows // BLOCKS), 1)
@@ -187,7 +207,7 @@ def _shuffled_by_blocks(rows: Batch, size: int, buffer_rows: int, generator: tor
     for spans in buffer_spans(len(rows), buffer_rows, block, generator):
         count = _fill(buffer, rows, spans)
         rows.release()
-        yield from _shuffled(buffer.take(slice(0, count)), size, generator)
+        yield from _shuffled(buffer.take(slice(0, count)), size, generator, device)
 
 
 def buffer_spans(rows: int, buffer_rows: int, block: int, generator: torch.Generator) -> Iterator[list[slice]]:

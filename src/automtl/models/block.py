@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from automtl.errors import SpaceError
 from automtl.nn.mixture import Mixture, SeparateCandidates, check_mixture
 from automtl.nn.shape import BlockShape
+from automtl.nn.stacked import chosen
 from automtl.operations import Block, Operation
 from automtl.space.space import Choice
 
@@ -58,7 +59,7 @@ class MixedBlock(nn.Module):
             places = [place for place, option in enumerate(active) if option in members]
             if not places:
                 continue
-            share = weights if len(places) == len(active) else weights[:, places]
+            share = chosen(weights, places, 1)
             out = family(x, share, tuple(members.index(active[place]) for place in places))
             total = out if total is None else total + out
         assert total is not None
@@ -112,7 +113,7 @@ def example_inputs(kind: Block, shape: BlockShape, stack: int, rows: int) -> Ten
 
 
 def _stack(copies: Sequence[Tensor], cells: Sequence[int]) -> Tensor:
-    """Stack some copies. They come from `unbind`, whose gradient is one stack; the gradient of an index is slow."""
+    """Stack some copies, which come from `unbind`."""
     return copies[cells[0]].unsqueeze(0) if len(cells) == 1 else torch.stack([copies[cell] for cell in cells])
 
 
@@ -126,14 +127,9 @@ class CandidateWeights:
     weights: Tensor
     active: tuple[int, ...] | None = None
 
-    @property
-    def options(self) -> slice | list[int]:
-        """The index of the active options among all options."""
-        return slice(None) if self.active is None else list(self.active)
-
     def of(self, cells: tuple[int, ...]) -> CandidateWeights:
         """Return the weights of some cells."""
-        return CandidateWeights(_stack(self.weights.unbind(0), cells), self.active)
+        return CandidateWeights(chosen(self.weights, cells), self.active)
 
 
 @dataclass(frozen=True)

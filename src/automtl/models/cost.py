@@ -7,10 +7,10 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
-from automtl.models.block import ChoiceBlock, MixedBlock, example_inputs
+from automtl.models.block import CandidateWeights, ChoiceBlock, MixedBlock, example_inputs
 from automtl.models.network import Network, RelaxedArchitecture
 from automtl.nn.shape import BlockShape
-from automtl.nn.stacked import StackedLinear
+from automtl.nn.stacked import StackedLinear, chosen
 from automtl.operations import Block
 from automtl.space.space import Places, SearchSpace
 
@@ -29,10 +29,13 @@ class Cost(nn.Module):
 
     def forward(self, relaxed: RelaxedArchitecture) -> Tensor:
         """Return the expected multiply-adds."""
-        decided = [
-            (getattr(self, f"of_{name}")[:, of.options] * of.weights).sum() for name, of in relaxed.choices.items()
-        ]
+        decided = [(self._costs(name, of) * of.weights).sum() for name, of in relaxed.choices.items()]
         return self.fixed + torch.stack(decided).sum()
+
+    def _costs(self, name: str, of: CandidateWeights) -> Tensor:
+        """Return the multiply-adds (cells, K) of the options of a choice that have weights."""
+        every: Tensor = getattr(self, f"of_{name}")
+        return every if of.active is None else chosen(every, of.active, 1)
 
     def prune(self, kept: Places) -> None:
         """Forget the options of each choice that are not at these places."""

@@ -15,6 +15,7 @@ from automtl.models.cost import Cost
 from automtl.models.network import Network, RelaxedArchitecture
 from automtl.models.settings import NetworkSettings
 from automtl.nn.gate import closed_experts
+from automtl.nn.stacked import chosen
 from automtl.operations import Block
 from automtl.space.architecture import Architecture, Selection
 from automtl.space.space import Places, SearchSpace
@@ -36,7 +37,7 @@ class ArchitectureLogits(nn.Module):
     def weights(self, name: str, active: tuple[int, ...] | None = None) -> Tensor:
         """Return the softmax (cells, len(active)) over the candidates `active` of a choice (None: all)."""
         alpha = self.alpha[name]
-        return torch.softmax(alpha if active is None else alpha[:, list(active)], dim=1)
+        return torch.softmax(alpha if active is None else chosen(alpha, active, 1), dim=1)
 
 
 class SelectionLogits(nn.Module):

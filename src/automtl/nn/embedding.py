@@ -14,6 +14,7 @@ from automtl.features.vocabulary import FIRST
 from automtl.nn.event_sequence import EventSequence
 from automtl.nn.lists import list_pooling
 from automtl.nn.lookup import lookup, lookup_sums
+from automtl.nn.sharded import fetch
 from automtl.nn.stacked import product_type
 
 STD = 0.01  # of new id embeddings
@@ -44,6 +45,7 @@ class FieldEmbedding(nn.Module):
         self.register_buffer("list_offsets", list_offsets, persistent=False)
         self.table = nn.Parameter(torch.empty(int(starts[-1]), dim).normal_(0, STD, generator=generator))
         self.row_wise = False  # whether the table's gradient is sparse, which training decides
+        self.num_ids, self.sharded = int(starts[-1]), False  # whether `table` has this worker's rows alone
         self.num_fields, self.dim, self.num_groups = layout.num_fields, dim, len(layout.numeric)
         columns = [len(group.columns) for group in layout.numeric]
         self.numeric_names = tuple(name for group in layout.numeric for name in group.columns)
@@ -75,13 +77,13 @@ class FieldEmbedding(nn.Module):
         """
         numeric = self._projected(features.numeric)
         if not features.multi:
-            ids = features.categorical + self.offsets
-            dtype = product_type(ids.device.type, self.table.dtype) if for_products else self.table.dtype
-            if dtype != self.table.dtype and len(self.table) > ids.numel():
-                dtype = self.table.dtype
-            return lookup(self.table, ids, numeric, self.row_wise, dtype)
+            table, (ids,), row_wise = self._rows([features.categorical + self.offsets])
+            dtype = product_type(ids.device.type, table.dtype) if for_products else table.dtype
+            if dtype != table.dtype and len(table) > ids.numel():
+                dtype = table.dtype
+            return lookup(table, ids, numeric, row_wise, dtype)
         lists = features.multi
-        rows, *found = lookup_sums(self.table, list(self._ids(features)), self.row_wise)
+        rows, *found = lookup_sums(*self._rows(list(self._ids(features))))
         parts = [rows]  # (B, C, D)
         for pooling, values, ids, place in zip(self.poolings, found, lists, self.targets, strict=False):
             target = None if place is None else rows[:, place]
@@ -91,6 +93,13 @@ class FieldEmbedding(nn.Module):
             values, target = events[2 * index : 2 * index + 2]
             parts.append(sequence(values, lists[span.stop - 1] > 0, target, self._same(features, span)))
         return torch.cat(parts if numeric is None else [*parts, numeric], dim=1)
+
+    def _rows(self, ids: list[Tensor]) -> tuple[Tensor, list[Tensor], bool]:
+        """Return rows that contain those of the ids, the places of the ids there, and whether their gradient is sparse.
+
+        They are the table or, where it lies on several workers, the rows that these have sent.
+        """
+        return (*fetch(self.table, ids), False) if self.sharded else (self.table, ids, self.row_wise)
 
     def _projected(self, numeric: Tensor) -> Tensor | None:
         """Project the numeric columns (B, N) to (B, G, D)."""

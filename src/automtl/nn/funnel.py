@@ -7,6 +7,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from automtl.nn.stacked import chosen
+
 
 class Funnel(nn.Module):
     """Turns logits (B, T) of stages, each given the one before, into logits of all stages up to each.
@@ -23,7 +25,7 @@ class Funnel(nn.Module):
         if not self.places:
             return logits
         columns = list(logits.unbind(dim=1))
-        for place, stage in zip(self.places, chain(logits[:, self.places]).unbind(dim=1), strict=True):
+        for place, stage in zip(self.places, chain(chosen(logits, self.places, 1)).unbind(dim=1), strict=True):
             columns[place] = stage
         return torch.stack(columns, dim=1)
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from automtl.nn.mixture import Mixture
 from automtl.nn.shape import BlockShape
-from automtl.nn.stacked import joined, uniform
+from automtl.nn.stacked import chosen, joined, uniform
 
 CROSS_RANK = 32  # of the low-rank maps in a cross network
 TINY = 1e-12  # under the root of a mean square, whose gradient at 0 would be infinite
@@ -102,7 +102,7 @@ class CrossMixture(Mixture):
 
     def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
         order = sorted(range(len(active)), key=lambda place: self.depths[active[place]])
-        candidates, ordered = [active[place] for place in order], weights[0, order]
+        candidates, ordered = [active[place] for place in order], chosen(weights[0], order)
         start = x.flatten(1)  # (B, F D)
         states: Tensor = start.unsqueeze(0).expand(len(order), -1, -1)
         out, done = torch.zeros_like(start), 0

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from automtl.nn.interaction import normalized
 from automtl.nn.mixture import Mixture
 from automtl.nn.shape import BlockShape
-from automtl.nn.stacked import StackedLinear, layer, uniform
+from automtl.nn.stacked import StackedLinear, chosen, layer, uniform
 
 
 class FieldPoolingMixture(Mixture):
@@ -35,10 +35,9 @@ class FieldPoolingMixture(Mixture):
         self.map = None if same else uniform((stack, shape.dim, shape.width), shape.dim, generator)
 
     def forward(self, x: Tensor, weights: Tensor, active: Sequence[int]) -> Tensor:
-        options = list(active)
-        pooled = (weights @ self.constant[options]).reshape(-1, 1, 1) * x.sum(dim=-2)  # (S, B, D)
+        pooled = (weights @ chosen(self.constant, active)).reshape(-1, 1, 1) * x.sum(dim=-2)  # (S, B, D)
         if self.attentive in active:
-            pooled = pooled + (weights @ self.attends[options]).reshape(-1, 1, 1) * self._attend(x)
+            pooled = pooled + (weights @ chosen(self.attends, active)).reshape(-1, 1, 1) * self._attend(x)
         return pooled if self.map is None else torch.bmm(pooled, self.map)
 
     def single(self, x: Tensor, candidate: int) -> Tensor:

@@ -136,6 +136,19 @@ def entry(parameters: nn.ParameterList, place: int) -> nn.Parameter:
     return found
 
 
+def chosen(values: Tensor, places: Sequence[int], dim: int = 0) -> Tensor:
+    """Take places of a dimension that the processor knows, in their order; places may come twice.
+
+    An index made of numbers would be sent to the device, for which the processor waits.
+    """
+    if list(places) == list(range(values.shape[dim])):
+        return values
+    if list(places) == list(range(places[0], places[0] + len(places))):
+        return values.narrow(dim, places[0], len(places))
+    parts = values.unbind(dim)  # its gradient is one stack
+    return torch.stack([parts[place] for place in places], dim)
+
+
 def joined(parts: Sequence[Tensor], dim: int) -> Tensor:
     """Join the parts; a single part is not copied."""
     return parts[0] if len(parts) == 1 else torch.cat(list(parts), dim=dim)

@@ -7,9 +7,9 @@ taken, since noise of single batches alone keeps raw cosines near zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from typing import Any
 
 import torch
@@ -31,13 +31,15 @@ class OperationStopping:
     def __init__(self, placed: Sequence[PlacedOperation], procedure: Procedure) -> None:
         self.procedure = procedure
         self.operations = [one for one in placed if _size(one) >= SMALL]
-        ends = torch.tensor([0, *(len(one.cells) for one in self.operations)]).cumsum(0).tolist()
+        device = next((one.parameters[0].device for one in self.operations), None)
+        ends = list(accumulate((len(one.cells) for one in self.operations), initial=0))
         self.rows = [slice(start, end) for start, end in pairwise(ends)]
-        self.products = torch.zeros(3, ends[-1])  # smoothed: train . valid, train . train, valid . valid
-        self.strikes = torch.zeros(ends[-1], dtype=torch.long)
-        self.stopped_at = torch.full((ends[-1],), -1, dtype=torch.long)
-        self.fresh = torch.zeros(len(self.operations), dtype=torch.bool)
-        self.recorded = [torch.zeros(len(one.cells), _size(one)) for one in self.operations]
+        self.products = torch.zeros(3, ends[-1], device=device)  # smoothed: train . valid, train . train, valid . valid
+        self.strikes = torch.zeros(ends[-1], dtype=torch.long, device=device)
+        self.stopped_at = torch.full((ends[-1],), -1, dtype=torch.long, device=device)
+        self.stands = [False] * ends[-1]  # what is stopped, as the processor knows it
+        self.fresh = [False] * len(self.operations)
+        self.recorded = [torch.zeros(len(one.cells), _size(one), device=device) for one in self.operations]
         self.past: list[dict[str, Any]] = []  # stopped candidates that are no longer there
 
     @torch.no_grad()
@@ -50,6 +52,7 @@ class OperationStopping:
             kept.products[:, kept.rows[index]] = self.products[:, self.rows[old]]
             kept.strikes[kept.rows[index]] = self.strikes[self.rows[old]]
             kept.stopped_at[kept.rows[index]] = self.stopped_at[self.rows[old]]
+            kept.stands[kept.rows[index]] = self.stands[self.rows[old]]
             kept.recorded[index], kept.fresh[index] = self.recorded[old], self.fresh[old]
         kept.past = [*self.past, *self._stopped(sorted(before.values()))]
         return kept
@@ -67,12 +70,10 @@ class OperationStopping:
     def check(self, step: int) -> None:
         """Compare the current gradients, of a validation batch, with the recorded ones; stop what overfits.
 
-        Without early stopping the differences are measured all the same.
+        Without early stopping the differences are measured all the same; with it, this waits for the device.
         """
         now, seen = torch.zeros_like(self.products), torch.zeros_like(self.strikes, dtype=torch.bool)
-        for operation, rows, train, fresh in zip(
-            self.operations, self.rows, self.recorded, self.fresh.tolist(), strict=True
-        ):
+        for operation, rows, train, fresh in zip(self.operations, self.rows, self.recorded, self.fresh, strict=True):
             valid = _gradients(operation) if fresh else None
             if valid is not None:
                 seen[rows] = True
@@ -86,6 +87,11 @@ class OperationStopping:
         over = self.difference() > self.procedure.stop_threshold
         self.strikes.copy_(torch.where(seen, (self.strikes + 1) * over, self.strikes))
         self.stopped_at.masked_fill_((self.strikes >= self.procedure.stop_patience) & (self.stopped_at < 0), step)
+        self._look()
+
+    def _look(self) -> None:
+        """Let the processor know what is stopped."""
+        self.stands = (self.stopped_at >= 0).tolist()
 
     def difference(self) -> Tensor:
         """Return one minus the cosine of the smoothed gradients, (N,); 0 before the first check."""
@@ -99,19 +105,18 @@ class OperationStopping:
 
         What is stopped in all copies loses its gradient; what is stopped in some gets its weights back.
         """
-        stopped, entries = (self.stopped_at >= 0).tolist(), []
+        entries = []
         for operation, rows in zip(self.operations, self.rows, strict=True):
-            copies = [copy for copy, still in enumerate(stopped[rows]) if still]
+            copies = [copy for copy, still in enumerate(self.stands[rows]) if still]
             moving = [p for p in operation.parameters if p.grad is not None] if copies else []
             if len(copies) < len(operation.cells):
-                entries += [(p, copies, p.detach()[copies]) for p in moving]
+                entries += [(p[copy], p[copy].clone()) for p in map(torch.detach, moving) for copy in copies]
                 continue
             for parameter in moving:
                 parameter.grad = None
         yield
-        with torch.no_grad():
-            for parameter, copies, before in entries:
-                parameter[copies] = before
+        for now, before in entries:
+            now.copy_(before)
 
     def stopped(self) -> list[dict[str, Any]]:
         """List the stopped operations: choice, cell, operation, step."""
@@ -128,8 +133,15 @@ class OperationStopping:
     def tensors(self) -> dict[str, Tensor]:
         """Return the whole state by name; the tensors are no copies."""
         found = {f"recorded.{index}": value for index, value in enumerate(self.recorded)}
-        names = ("products", "strikes", "stopped_at", "fresh")
-        return found | {name: getattr(self, name) for name in names}
+        found |= {name: getattr(self, name) for name in ("products", "strikes", "stopped_at")}
+        return found | {"fresh": torch.tensor(self.fresh, dtype=torch.bool)}
+
+    def load(self, tensors: Mapping[str, Tensor]) -> None:
+        """Take over what `tensors` gave."""
+        for name, value in self.tensors().items():
+            value.copy_(tensors[name])
+        self.fresh = tensors["fresh"].tolist()
+        self._look()
 
 
 def _size(placed: PlacedOperation) -> int:

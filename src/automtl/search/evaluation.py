@@ -28,8 +28,8 @@ def candidate_weights(supernet: Supernet) -> dict[str, torch.Tensor]:
 class SupernetEvaluator:
     """Evaluates the supernet of a search in `space` on validation rows."""
 
-    def __init__(self, space: SearchSpace, valid: Batch, tasks: Sequence[Task], loss: MultiTaskLoss) -> None:
-        self.space, self.evaluator = space, Evaluator(valid, tasks, loss)
+    def __init__(self, space: SearchSpace, valid: Batch, tasks: Sequence[Task]) -> None:
+        self.space, self.evaluator = space, Evaluator(valid, tasks, MultiTaskLoss(tasks))
 
     def __call__(self, state: SearchState, loss: float, total: int) -> Progress:
         """Add a record to the history, and return its progress event. `loss`: that of the last training batch."""
@@ -76,4 +76,4 @@ def _quantiles(values: torch.Tensor) -> list[float]:
     """Return minimum, quartiles and maximum."""
     if not len(values):
         return []
-    return [round(v, 4) for v in torch.quantile(values, torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])).tolist()]
+    return [round(v, 4) for v in torch.quantile(values.cpu(), torch.tensor([0.0, 0.25, 0.5, 0.75, 1.0])).tolist()]

@@ -20,7 +20,7 @@ from automtl.search.settings import DifferentiableSettings
 from automtl.search.state import EndlessBatches, SearchState, option_names
 from automtl.search.unrolled import unrolled_gradients
 from automtl.system.denormal import EVERY, remove_tiny
-from automtl.system.hardware import precision
+from automtl.system.hardware import find_device, keeps_rows, precision
 from automtl.system.journal import Step, begin_step, below, under
 from automtl.system.memory import out_of_memory
 from automtl.system.progress import Callback, Notice, Progress
@@ -43,9 +43,8 @@ def diversity(probabilities: torch.Tensor) -> torch.Tensor:
 
     L_log = sum over task pairs of log(1 + ||p_i - p_j||), which is subtracted from the loss.
     """
-    first, second = torch.triu_indices(len(probabilities), len(probabilities), offset=1)
-    squared = (probabilities[first] - probabilities[second]).square().sum(dim=1)
-    return torch.log1p((squared + GUARD).sqrt()).sum()
+    squared = (probabilities.unsqueeze(0) - probabilities.unsqueeze(1)).square().sum(dim=2)
+    return torch.log1p((squared + GUARD).sqrt()).triu(diagonal=1).sum()
 
 
 class SearchRun:
@@ -62,19 +61,26 @@ class SearchRun:
             raise SettingsError("search.second_order takes gradients that workers do not share; search with one worker")
         self.problem, self.settings, self.procedure, self.seed = problem, settings, procedure, seed
         tasks = problem.layout.tasks
-        self.loss, self.training_loss = MultiTaskLoss(tasks), MultiTaskLoss(tasks, sampled=True)
-        self.precision = precision(problem.training.precision, torch.device("cpu"))
+        self.device = find_device(problem.training.device)
+        self.loss = MultiTaskLoss(tasks).to(self.device)
+        self.training_loss = MultiTaskLoss(tasks, sampled=True).to(self.device)
+        self.precision = precision(problem.training.precision, self.device)
         self.pretrained = settings.pretrained_embedding and problem.embedding is not None
         self.slowed = False
         self.good: tuple[dict[str, torch.Tensor], dict[str, Any]] | None = None  # the state of the last evaluation
         self.state = self._first_state()
         valid = subset(problem.valid, settings.max_rows, seed)
-        self.train = EndlessBatches(subset(problem.train, settings.num_rows, seed), settings.batch_size, seed)
-        self.valid = EndlessBatches(valid, settings.batch_size, seed + 1)
+        train = subset(problem.train, settings.num_rows, seed)
+        self.train = EndlessBatches(self._placed(train), settings.batch_size, seed)
+        self.valid = EndlessBatches(self._placed(valid), settings.batch_size, seed + 1)
         self.schedule = Schedule(procedure, settings, settings.num_steps(self.train.per_epoch), seed)
-        self.evaluate = SupernetEvaluator(problem.space, subset(valid, EVALUATED_ROWS, seed), tasks, self.loss)
+        self.evaluate = SupernetEvaluator(problem.space, subset(valid, EVALUATED_ROWS, seed), tasks)
         self.evaluate_every = max(1, self.schedule.total // EVALUATIONS)
         self.record: Step
+
+    def _placed(self, rows: Batch) -> Batch:
+        """Put rows on the device if it has room for them."""
+        return rows.to(self.device) if keeps_rows(self.device, rows.num_bytes) else rows
 
     def _first_state(self) -> SearchState:
         """Make the state before the first step."""
@@ -83,7 +89,7 @@ class SearchRun:
         if self.pretrained and problem.embedding is not None:
             supernet.network.embedding.load_state_dict(problem.embedding.state_dict())
             supernet.network.embedding.requires_grad_(False)
-        return SearchState.new(supernet, self.settings, self.procedure)
+        return SearchState.new(supernet.to(self.device), self.settings, self.procedure)
 
     def resumed(self) -> float:
         """Go on from the state that the present journal has, and return the seconds until then."""
@@ -232,7 +238,7 @@ class SearchRun:
 
     def _loss(self, of: EndlessBatches, step: int, candidates: Candidates | None, loss: MultiTaskLoss) -> torch.Tensor:
         """Return the total loss of a step's batch, by products in the precision of training."""
-        batch = of.batch(step)
+        batch = of.batch(step).to(self.device)
         with self.precision:
             logits = logits_of_all(lambda features: self.state.supernet(features, candidates), batch)
         found: torch.Tensor = loss(logits, batch)
@@ -278,7 +284,7 @@ class SearchRun:
 
     def result(self, seconds: float) -> SearchResult:
         """Return the derived architecture and the history."""
-        supernet = self.state.supernet
+        supernet = self.state.supernet.cpu()
         history = {
             "options": option_names(self.problem.space),
             "left": option_names(supernet.space),

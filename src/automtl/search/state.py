@@ -34,7 +34,8 @@ class EndlessBatches:
         epoch, place = divmod(step, self.per_epoch)
         if epoch != self.epoch:
             generator = torch.Generator().manual_seed(self.seed * 1_000_003 + epoch)
-            self.epoch, self.order = epoch, torch.randperm(len(self.rows), generator=generator)
+            order = torch.randperm(len(self.rows), generator=generator)
+            self.epoch, self.order = epoch, order.to(self.rows.labels.device)
         return self.rows.take(self.order[place * self.size : (place + 1) * self.size])
 
 
@@ -115,9 +116,7 @@ class SearchState:
         if own != values["options"]:
             self.prune({name: tuple(map(own[name].index, some)) for name, some in values["options"].items()})
         self.supernet.load_state_dict(below("supernet", tensors))
-        with torch.no_grad():
-            for name, value in self.stopping.tensors().items():
-                value.copy_(tensors[f"stopping.{name}"])
+        self.stopping.load(below("stopping", tensors))
         for title, optimizer in self._optimizers().items():
             load_optimizer(optimizer, below(title, tensors))
         self.step, self.stopping.past, self.history = values["step"], list(values["past"]), list(values["history"])

@@ -15,6 +15,7 @@ from automtl.system.memory import c_function
 HUGE_PAGE = 2**21  # bytes
 MADV_HUGEPAGE = 14  # of madvise(2)
 LARGE = 2**26  # bytes of a tensor from which large pages are asked for
+ROWS_SHARE = 0.5  # of a card's free memory, that encoded rows may take
 
 
 def find_device(name: str) -> torch.device:
@@ -35,6 +36,14 @@ def device_of(model: nn.Module) -> torch.device:
     """Return the device of a model's parameters; a model without any runs on the processor."""
     first = next(model.parameters(), None)
     return torch.device("cpu") if first is None else first.device
+
+
+def keeps_rows(device: torch.device, num_bytes: int) -> bool:
+    """Tell whether encoded rows of so many bytes may stay in a card's memory during a training."""
+    if device.type != "cuda":
+        return False
+    free, _ = torch.cuda.mem_get_info(device)
+    return num_bytes <= ROWS_SHARE * free
 
 
 @cache

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import os
 import sys
+from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -54,6 +55,12 @@ class Workers:
 
 
 ALONE = Workers()
+# Bytes that a worker sends, by collective operation: its tensor as often as workers in a ring hand it on.
+sent_bytes: dict[str, float] = defaultdict(float)
+_HANDED_ON: dict[str, Callable[[int], float]] = {
+    "all_reduce": lambda count: 2 * (count - 1) / count, "all_gather": lambda count: count - 1,
+    "all_to_all_single": lambda count: (count - 1) / count, "broadcast": lambda count: 1,
+}  # fmt: skip
 _current: ContextVar[Workers] = ContextVar("workers", default=ALONE)
 
 
@@ -114,9 +121,11 @@ def apart() -> Iterator[None]:
 
 
 def _all_take_part(act: Callable[..., object], *given: Any, **named: Any) -> None:
-    """Do what needs all workers. Raises WorkerError where one of them has ended."""
+    """Do what needs all workers, and count what is sent. Raises WorkerError where one of them has ended."""
     try:
         act(*given, **named)
+        if act.__name__ in _HANDED_ON:  # the last argument is sent; what is received comes before it
+            sent_bytes[act.__name__] += given[-1].nbytes * _HANDED_ON[act.__name__](workers().count)
     except RuntimeError as error:
         raise WorkerError(
             "another worker has ended; see what it said, and give the same command again to go on from the last state"
@@ -206,6 +215,40 @@ def all_given(ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
         return ids, values
     counts = _counts(len(ids), ids.device)
     return _joined(ids, counts, 0), _joined(values, counts, 0)
+
+
+def exchanged_counts(counts: Sequence[int], device: Any) -> list[int]:
+    """Give each worker its number, in order of their places, and return those that they give to this one."""
+    import torch
+
+    sent = torch.tensor(counts, dtype=torch.long, device=device)
+    found: list[int] = exchanged(sent, [1] * len(counts), [1] * len(counts)).tolist()
+    return found
+
+
+def exchanged(values: Tensor, sent: Sequence[int], received: Sequence[int]) -> Tensor:
+    """Send the first `sent[0]` rows to the first worker, and so on; return what comes from all workers, in order."""
+    from torch import distributed
+
+    found = values.new_empty(sum(received), *values.shape[1:])
+    splits = {"output_split_sizes": list(received), "input_split_sizes": list(sent)}
+    _all_take_part(distributed.all_to_all_single, found, values.contiguous(), **splits)
+    return found
+
+
+def summed(values: Tensor) -> Tensor:
+    """Return the sum of the values of all workers."""
+    from torch import distributed
+
+    found = values.clone()
+    if workers().several:
+        _all_take_part(distributed.all_reduce, found)
+    return found
+
+
+def joined_rows(values: Tensor, counts: Sequence[int]) -> Tensor:
+    """Join rows of all workers, one worker after another, of which each has so many."""
+    return _joined(values, counts, 0)
 
 
 def _counts(count: int, device: Any) -> list[int]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any, Literal
@@ -23,6 +23,7 @@ from automtl.training.losses import MultiTaskLoss, task_means
 from automtl.training.metrics import Scores, fast_auc, task_rows
 
 PREDICT_ROWS = 2048  # a batch of prediction: its hidden units stay in cache
+CARD_ROWS = 65_536  # on a card, which few rows leave idle
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,7 @@ def predict_logits(model: nn.Module, batch: Batch, products: Literal["auto", "fu
     products: the precision of products, as in the settings of training. Where memory does not suffice for so many rows
     at once, fewer are scored at a time, of which a warning tells.
     """
-    rows = PREDICT_ROWS
+    rows = PREDICT_ROWS if device_of(model).type == "cpu" else CARD_ROWS
     while True:
         try:
             return _predicted(model, batch, products, rows)
@@ -100,15 +101,21 @@ def _predicted(model: nn.Module, batch: Batch, products: Literal["auto", "full"]
         else:
             shares = workers().several and len(batch) > PREDICT_ROWS
             own = batch.take(workers().share(len(batch))) if shares else batch
-            for index, part in enumerate(iterate(own, rows)):
-                found = model(part.features.to(device))
-                if index == 0:
-                    logits = torch.empty(len(own), found.shape[1])
-                logits[index * rows :][: len(part)] = found
+            parts = _parts(own, -(-len(batch) // (workers().count * rows))) if shares else iterate(own, rows)
+            found = [model(part.features.to(device)) for part in parts]
+            logits = torch.cat(found).float()
+            logits = logits.cpu()
             logits = all_rows(logits, len(batch)) if shares else logits
     if training:
         model.train()
     return logits
+
+
+def _parts(rows: Batch, count: int) -> Iterator[Batch]:
+    """Cut rows into so many parts: a model whose table lies on all workers is run as often by each of them."""
+    for index in range(count):
+        yield rows.take(slice(len(rows) * index // count, len(rows) * (index + 1) // count))
+        rows.release()
 
 
 def to_scores(logits: Tensor, tasks: Sequence[Task]) -> np.ndarray:

@@ -30,6 +30,7 @@ from automtl.training.hooks import HasPenalty
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.passes import Passes, Place
 from automtl.training.settings import TrainingSettings
+from automtl.training.sharding import shard, unshard
 from automtl.training.updates import updating
 
 
@@ -166,13 +167,14 @@ class Training:
         self.callback, self.stage = callback, stage
         self.evaluate = Evaluator(valid, tasks, MultiTaskLoss(tasks))
         self.evaluations: list[Evaluation] = []
+        self.step = begin_step(f"{stage} {seed} {settings} {len(train)} {len(valid)} {_shapes(model)}{at or ''}")
+        self.sharded = [] if self._recorded is not None else shard(model, train, settings)
         self.kept, self.seconds = BestWeights(model, self.evaluate.loss.weights, at), 0.0
         self.slowed = False
         self.good: Place | None = None  # the place of the last evaluation
         self._since, self._begins = time.perf_counter(), True
         self.rows_at_once: int | None = None
         self.random, self.work = RandomStream(seed), self._work()
-        self.step = begin_step(f"{stage} {seed} {settings} {len(train)} {len(valid)} {_shapes(model)}{at or ''}")
         self.known: deque[Evaluation] = deque()
         if self.step.state is not None:
             self._recall(self.step.state)
@@ -221,6 +223,7 @@ class Training:
         """
         self.work.close()
         self.evaluations.extend(self.known)
+        unshard(self.sharded, self.kept)
         if self._recorded is None:
             self.step.save(self._values(), under("kept", self.kept.tensors()), final=True)
         self.kept.restore()
@@ -328,7 +331,7 @@ class Training:
 
     def _save(self, place: Place, passes: Passes, *, pausing: bool = False) -> None:
         """Record the state between two batches, if it is time for it, and all of it is known."""
-        if passes.balancing.remembers:
+        if passes.balancing.remembers or self.sharded:
             end_if_suspended()
         elif self.step.due_to_pause if pausing else self.step.due:
             self._record(place, passes)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from automtl.errors import WorkerError
 from automtl.features.batch import Batch, Features, iterate
 from automtl.system.deadline import current_deadline
-from automtl.system.hardware import device_of, precision
+from automtl.system.hardware import device_of, keeps_rows, precision
 from automtl.system.memory import out_of_memory
 from automtl.system.workers import all_rows, workers
 from automtl.training.balancing import find_balancing
@@ -78,8 +78,9 @@ class Passes:
         self, model: nn.Module, train: Batch, loss: MultiTaskLoss, updates: Updates, settings: TrainingSettings,
         *, careful: bool = False, told: Callable[[int], None] = lambda rows: None,
     ) -> None:  # fmt: skip
-        self.model, self.train, self.updates, self.settings = model, train, updates, settings
+        self.model, self.updates, self.settings = model, updates, settings
         self.device, self.careful, self.told = device_of(model), careful, told
+        self.train = train.to(self.device) if keeps_rows(self.device, train.num_bytes) else train
         self.loss = loss.to(self.device)
         self.balancing = find_balancing(settings, model, loss.weights)
         self.losses_of = _losses(model, loss, settings, self.device)
@@ -94,7 +95,8 @@ class Passes:
         while place.epoch < self.settings.epochs:
             generator.set_state(place.order)
             self.model.train()
-            for batch in islice(iterate(self.train, self.settings.batch_size, generator), place.batches, None):
+            batches = iterate(self.train, self.settings.batch_size, generator, self.device)
+            for batch in islice(batches, place.batches, None):
                 self._step(batch, place)
                 if deadline.passed:
                     break
@@ -121,7 +123,7 @@ class Passes:
 
     def _losses_at_once(self, batch: Batch) -> Tensor:
         """Return the losses (T,) of a batch, or of a part of it."""
-        return self.losses_of(batch if self.device.type == "cpu" else batch.to(self.device))
+        return self.losses_of(batch)
 
     def _gradients(self, batch: Batch, place: Place) -> Tensor:
         """Give the parameters the gradients of a batch, and return its losses (T,).

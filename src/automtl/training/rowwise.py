@@ -30,10 +30,32 @@ def pays_by_rows(rows: int, ids: int) -> bool:
 
 
 def sum_by_row(ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
-    """Sum values (n, D) by their ids (n,): the distinct ids (U,) in order, and the sum (U, D) of each."""
+    """Sum values (n, D) by their ids (n,): the distinct ids (U,) in order, and the sum (U, D) of each.
+
+    On other devices than the processor there are n of each, see `sum_by_row_in_place`.
+    """
+    if ids.device.type != "cpu":
+        return sum_by_row_in_place(ids, values)
     ordered, order = ids.sort(stable=True)
     rows, counts = torch.unique_consecutive(ordered, return_counts=True)
     return rows, nn.functional.embedding_bag(order, values, counts.cumsum(0) - counts, mode="sum")
+
+
+def sum_by_row_in_place(ids: Tensor, values: Tensor) -> tuple[Tensor, Tensor]:
+    """Sum values (n, D) by their ids (n,) where only the device knows U: after them the last id, with sums of 0."""
+    ordered, order = ids.sort(stable=True)
+    starts = torch.searchsorted(_places(ordered), torch.arange(len(ids), device=ids.device))  # n past the last one
+    return ordered[starts.clamp(max=len(ids) - 1)], nn.functional.embedding_bag(order, values, starts, mode="sum")
+
+
+def repeated(rows: Tensor, sums: Tensor) -> Tensor:
+    """Give a row that is repeated its sum each time, in place of 0, so that all move it alike."""
+    return sums.index_select(0, _places(rows))
+
+
+def _places(ordered: Tensor) -> Tensor:
+    """Return the place (n,) of each of some ordered ids among the distinct ones."""
+    return ordered.diff(prepend=ordered[:1]).ne(0).cumsum(0)
 
 
 @dataclass(frozen=True)
@@ -53,7 +75,11 @@ class RowWiseAdam:
     `move` makes up for when it is met again. Docs/decisions/0009 compares this with other forms.
     """
 
-    def __init__(self, tables: Sequence[nn.Parameter], learning_rate: float, weight_decay: float) -> None:
+    def __init__(
+        self, tables: Sequence[nn.Parameter], learning_rate: float, weight_decay: float,
+        sharded: Sequence[nn.Parameter] = (),
+    ) -> None:  # fmt: skip
+        self._sharded = set(map(id, sharded))  # of which this worker has rows of its own
         self.tables, self.learning_rate, self.weight_decay = tuple(tables), learning_rate, weight_decay
         self.steps = 0
         # (V, 2): v, and the step that met the row last: side by side, as a row's are read and written together. Filled,
@@ -61,6 +87,10 @@ class RowWiseAdam:
         self.state = [in_large_pages(table.new_empty(len(table), 2).zero_()) for table in tables]
         for table in tables:
             table.data = in_large_pages(table.data)
+
+    def is_sharded(self, table: nn.Parameter) -> bool:
+        """Tell whether other workers have other rows of a table, with their gradients."""
+        return id(table) in self._sharded
 
     @torch.no_grad()
     def gradients(self) -> list[RowGradient]:
@@ -70,7 +100,9 @@ class RowWiseAdam:
             gradient = table.grad
             table.grad = None
             if gradient is not None:
-                ids, values = all_given(gradient._indices()[0], gradient._values())
+                ids, values = gradient._indices()[0], gradient._values()
+                if not self.is_sharded(table):
+                    ids, values = all_given(ids, values)
                 found.append(RowGradient(table, *sum_by_row(ids, values)))
         return found
 
@@ -83,7 +115,8 @@ class RowWiseAdam:
             if id(table) in given:
                 gradient = given[id(table)]
                 values, kept = table.index_select(0, gradient.rows), state.index_select(0, gradient.rows)
-                self.move(values, kept, gradient.grad)
+                on_processor = table.device.type == "cpu"
+                self.move(values, kept, gradient.grad if on_processor else repeated(gradient.rows, gradient.grad))
                 table.index_copy_(0, gradient.rows, values)
                 state.index_copy_(0, gradient.rows, kept)
 

@@ -51,6 +51,10 @@ class TrainingSettings:
     embedding_updates: Literal["auto", "dense", "row-wise"] = Field(
         default="auto", description="Whether a step moves whole embedding tables or the rows it meets; auto: by size."
     )
+    shard_embeddings: bool = Field(
+        default=False,
+        description="Whether each of several workers keeps only its part of the rows of large embedding tables.",
+    )
     balancing: str = Field(
         default="equal", description=f"How the losses of the tasks become one step: {BALANCINGS.choices}."
     )
@@ -62,3 +66,9 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         BALANCINGS.path(self.balancing)
+        if self.shard_embeddings and (self.compile or self.embedding_updates == "dense"):
+            wrong = "compile" if self.compile else "embedding_updates"
+            raise SettingsError(
+                f"training.shard_embeddings moves tables by rows, in a model that is not compiled; leave "
+                f"training.{wrong} out"
+            )

@@ -13,7 +13,7 @@ from automtl.features.batch import Batch
 from automtl.nn.embedding import FieldEmbedding
 from automtl.system.denormal import EVERY, remove_tiny
 from automtl.system.journal import below, load_optimizer, optimizer_tensors, under
-from automtl.system.workers import sum_gradients
+from automtl.system.workers import sum_gradients, summed
 from automtl.training.averaging import Averaging
 from automtl.training.rowwise import RowWiseAdam, pays_by_rows
 from automtl.training.settings import TrainingSettings
@@ -44,18 +44,22 @@ def by_rows(model: nn.Module, train: Batch, settings: TrainingSettings) -> list[
     ids = min(settings.batch_size, len(train)) * sum(
         part[0].numel() for part in (features.categorical, *features.multi)
     )
-    return [module for module in embeddings(model) if pays_by_rows(len(module.table), ids)]
+    return [module for module in embeddings(model) if pays_by_rows(module.num_ids, ids)]
 
 
 @torch.no_grad()
-def clip(holders: Sequence[Any], limit: float) -> Tensor:
+def clip(holders: Sequence[Any], limit: float, elsewhere: Sequence[Any] = ()) -> Tensor:
     """Scale what the holders' `grad` is by one number, in place, so that the norm of all together is at most `limit`.
 
-    Returns the norm before. torch's `clip_grad_norm_` to the bit, which scales by 1 where there is nothing to cut: a
-    pass over all gradients, 1.2 % of a small model's step.
+    elsewhere: further holders, of which each worker has others. Returns the norm before. torch's `clip_grad_norm_` to
+    the bit, which scales by 1 where there is nothing to cut: a pass over all gradients, 1.2 % of a small model's step.
     """
     norm = nn.utils.get_total_norm([one.grad for one in holders if one.grad is not None], foreach=True)
-    if norm.is_cuda or not norm.item() + 1e-6 <= limit:  # a processor knows at once whether there is anything to cut
+    if elsewhere:
+        own = nn.utils.get_total_norm([one.grad for one in elsewhere], foreach=True)
+        norm, holders = (norm.square() + summed(own.square()).to(norm.device)).sqrt(), [*holders, *elsewhere]
+    at_once = norm.device.type == "cpu"  # a processor knows at once whether there is anything to cut
+    if not (at_once and norm.item() + 1e-6 <= limit):
         nn.utils.clip_grads_with_norm_(holders, limit, norm, foreach=True)
     return norm
 
@@ -71,7 +75,8 @@ class Updates:
         groups = parameter_groups(model, settings, tables)
         self.clip = settings.gradient_clip
         self.dense = torch.optim.Adam(groups, lr=settings.learning_rate, fused=True)
-        self.rows = RowWiseAdam(tables, settings.learning_rate, settings.embedding_weight_decay)
+        sharded = [module.table for module in self.apart if module.sharded]
+        self.rows = RowWiseAdam(tables, settings.learning_rate, settings.embedding_weight_decay, sharded)
         self.parameters = [parameter for group in groups for parameter in group["params"]]
         self.averaging = Averaging(model, settings.averaging, tables)
         self.steps = 0
@@ -92,7 +97,9 @@ class Updates:
         """Take one step down the gradients that the parameters have."""
         sum_gradients(self.parameters)
         gradients = self.rows.gradients()
-        self.norm = clip([*self.parameters, *gradients], self.clip)
+        elsewhere = [one for one in gradients if self.rows.is_sharded(one.table)]
+        same = [one for one in gradients if not self.rows.is_sharded(one.table)]
+        self.norm = clip([*self.parameters, *same], self.clip, elsewhere)
         self.dense.step()
         self.rows.step(gradients)
         self.averaging.after_step()

@@ -46,7 +46,7 @@ class AITM(Baseline):
         tasks, width = layout.num_tasks, settings.width
         self.bottoms = make_experts(tasks, self.embedding.width, width, generator)
         self.transfers = nn.ModuleList(Transfer(width, generator) for _ in range(tasks - 1))
-        self.binary = torch.tensor([task.kind is TaskKind.BINARY for task in layout.tasks])
+        self.binary = torch.tensor([task.kind is TaskKind.BINARY for task in layout.tasks])  # read before any step
         self.register_buffer("implied", torch.zeros(tasks - 1), persistent=False)  # 1: calibrated by the task before
 
     def look(self, train: Batch) -> None:

@@ -12,7 +12,7 @@ from automtl.models.baselines.base import HIDDEN, Baseline, GroupedExperts, grou
 from automtl.models.settings import NetworkSettings
 from automtl.nn.gate import Gate, StackedGate
 from automtl.nn.normalization import StackedBatchNorm
-from automtl.nn.stacked import StackedLinear
+from automtl.nn.stacked import StackedLinear, chosen
 from automtl.tables.schema import Task
 
 EACH = 4  # experts of an owner
@@ -75,8 +75,8 @@ class HoME(Baseline):
 
     def gather(self, x: Tensor) -> Tensor:
         level = _with_self(self.first_gate(x, self.finish.normalize(self.first(x))))  # (G + 1, B, H)
-        experts = self.finish(self.second(level[self.inputs]))
-        return _with_self(self.gate(level[self.gate_inputs], experts))
+        experts = self.finish(self.second(chosen(level, self.inputs)))
+        return _with_self(self.gate(chosen(level, self.gate_inputs), experts))
 
 
 def _with_self(mixed: Tensor) -> Tensor:

@@ -10,6 +10,7 @@ from automtl.models.baselines.base import Baseline, make_experts
 from automtl.models.baselines.cgc import OWN, SHARED, task_experts
 from automtl.models.settings import NetworkSettings
 from automtl.nn.gate import Gate, StackedGate
+from automtl.nn.stacked import chosen
 
 
 class PLE(Baseline):
@@ -28,6 +29,6 @@ class PLE(Baseline):
 
     def gather(self, x: Tensor) -> Tensor:
         level = self.first_gate(x, self.finish.normalize(self.first(x)))  # (T + 1, B, H), the shared one last
-        experts = self.finish(self.second(level[self.owner]))  # (E, B, H)
+        experts = self.finish(self.second(chosen(level, self.owner)))  # (E, B, H)
         out: Tensor = self.gate(level[:-1], experts)
         return out
