@@ -1,4 +1,5 @@
-# Commands for a fresh machine: `make demo`, `make test`, `make docs`, and `make check`, which runs all that CI runs.
+# Commands for a fresh machine: `make demo`, `make test`, `make docs`, `make check`, which runs all that
+# CI runs, and `make release`.
 # Each sets up what it needs.
 PYTHON ?= python3
 VENV ?= .venv
@@ -19,7 +20,7 @@ BENCHMARKS := supernet-step search-cost train encode histories prepare vocabular
 ARGS ?=
 CODE := src tests benchmarks examples tools
 
-.PHONY: demo test docs lint check faults cluster oldest audit setup clean bench bench-curves $(BENCHMARKS:%=bench-%)
+.PHONY: demo test docs lint check faults cluster oldest audit release setup clean bench bench-curves $(BENCHMARKS:%=bench-%)
 
 setup: $(VENV)/ready
 
@@ -91,6 +92,17 @@ audit:
 	$(VENV)-audit/bin/pip install --quiet pip-licenses cyclonedx-bom pip-audit
 	$(VENV)-audit/bin/python tools/audit.py $(VENV)-release/bin/python dist
 
+# All that a release consists of, into dist/: a wheel and a source archive, checked, the notes of this version from
+# CHANGELOG.md, licences and a bill of materials. Nothing is uploaded.
+release:
+	rm -rf build dist
+	$(PYTHON) -m venv $(VENV)-build
+	$(VENV)-build/bin/pip install --quiet build twine
+	$(VENV)-build/bin/python -m build --outdir dist
+	$(VENV)-build/bin/python -m twine check --strict dist/*.whl dist/*.tar.gz
+	$(VENV)-build/bin/python tools/release_notes.py dist/release-notes.md
+	$(MAKE) --no-print-directory audit
+
 bench: $(BENCHMARKS:%=bench-%)
 
 $(BENCHMARKS:%=bench-%): bench-%: setup
@@ -101,4 +113,4 @@ bench-curves: setup
 	$(BIN)/python benchmarks/curves.py $(ARGS)
 
 clean:
-	rm -rf $(VENV) $(VENV)-oldest $(VENV)-release $(VENV)-audit .venv-peers runs build dist src/*.egg-info
+	rm -rf $(VENV) $(VENV)-oldest $(VENV)-release $(VENV)-audit $(VENV)-build .venv-peers runs build dist src/*.egg-info

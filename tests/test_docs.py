@@ -12,8 +12,11 @@ from typing import Any
 import pytest
 import typer
 
+import member_pages
 import settings_reference
 from automtl.cli import app
+from automtl.models.registry import EVERY_MODEL
+from automtl.operations import OPERATIONS
 from draw import draw_errors
 from house import ROOT, SOURCE, read_house
 
@@ -48,8 +51,27 @@ def test_the_reference_has_every_section_and_default() -> None:
         "| `search.prune_at` | ",
         "| `training.learning_rate` | `float, > 0, <= 10` | `0.001` |",
         "| `model` | `str` | `automtl` |",
+        "| `network.towers` | `tuple[int, ...], each >= 1, each <= 65536, entries <= 64` | `[128, 64]` |",
+        "| `budget.save_every` | `duration` | `60` |",
+        "| `presets.name` | `str` | `required` |",
     ):
         assert line in page
+
+
+def test_every_model_and_operation_has_a_page_with_what_it_computes_and_costs() -> None:
+    pages = member_pages.pages()
+    assert {*pages} == {
+        f"{kind}/{name}.md"
+        for kind, names in (("models", EVERY_MODEL), ("operations", OPERATIONS))
+        for name in ("index", *names)
+    }
+    assert "(silu(x G) * (x V)) W (Shazeer 2020, eq. 6" in pages["operations/glu.md"]
+    assert (
+        "`glu-64`" in pages["operations/glu.md"]
+        and "12,480 parameters, 12,288 multiply-adds" in pages["operations/glu.md"]
+    )
+    assert "Ma et al., KDD 2018" in pages["models/mmoe.md"] and "`network.width`" in pages["models/mmoe.md"]
+    assert "the section `trees`" in pages["models/lightgbm.md"]
 
 
 def test_every_setting_is_described() -> None:

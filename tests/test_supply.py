@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import ast
 import re
+import sys
 import tomllib
-from importlib.metadata import version
+from importlib.metadata import packages_distributions, version
 from pathlib import Path
 
 from audit import licence_problems, vulnerabilities
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+COMES_WITH = {"markupsafe": "jinja2", "starlette": "fastapi"}  # which are made of them
 OLDEST = dict(re.findall(r"^([\w-]+)==([\d.]+)", (ROOT / "constraints-oldest.txt").read_text(), re.MULTILINE))
 
 
@@ -31,6 +34,34 @@ def test_the_tested_torch_is_in_the_range() -> None:
     (tested,) = re.findall(r"^torch==([\d.]+)$", (ROOT / "constraints.txt").read_text(), re.MULTILINE)
     assert OLDEST["torch"] == tested
     assert tuple(map(int, version("torch").split("+")[0].split("."))) >= (2, 9)
+
+
+def _names(needs: list[str]) -> set[str]:
+    """The packages of requirements, as the index spells them."""
+    return {re.split(r"[\[<>=~]", need)[0].lower().replace("_", "-") for need in needs}
+
+
+def test_whatever_is_imported_is_a_dependency_or_in_an_extra() -> None:
+    needed, extras = _names(PROJECT["dependencies"]), PROJECT["optional-dependencies"]
+    declared = needed.union(*(_names(needs) for extra, needs in extras.items() if extra not in ("dev", "docs")))
+    made_of = packages_distributions()
+    missing = {}
+    for path in sorted((ROOT / "src").rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            of = [one.name for one in node.names] if isinstance(node, ast.Import) else []
+            of += [node.module] if isinstance(node, ast.ImportFrom) and node.module and not node.level else []
+            for module in {name.partition(".")[0] for name in of} - {"automtl", *sys.stdlib_module_names}:
+                found = {name.lower().replace("_", "-") for name in made_of.get(module, [module])}
+                if not (found | {COMES_WITH.get(module, "")}) & declared:
+                    missing[module] = path.name
+    assert missing == {}
+
+
+def test_every_extra_that_is_named_exists() -> None:
+    pages = [*(ROOT / "src").rglob("*.py"), *ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "Makefile"]
+    text = "\n".join(path.read_text(encoding="utf-8") for path in pages)
+    named = {name for group in re.findall(r"automtl\[([a-z,-]+)\]", text) for name in group.split(",")}
+    assert named <= set(PROJECT["optional-dependencies"]) and {"serve", "onnx", "catboost", "balancing"} <= named
 
 
 def test_no_extra_but_the_one_that_says_so_needs_solvers_under_the_gpl() -> None:

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import ast
+import json
 import posixpath
 import re
 from pathlib import Path
+from typing import Any
 
 from mkdocs.config.defaults import MkDocsConfig
 from mkdocs.structure.files import File, Files
 from mkdocs.structure.pages import Page
 
+import member_pages
+from automtl.models.registry import EVERY_MODEL
+from automtl.operations import OPERATIONS
 from house import LEFT_OUT, ROOT, SOURCE
 from settings_reference import page as settings_page
 
 DOCS = ROOT / "docs"
 PAPERS = {  # path from docs/ to a file outside: page of the site
-    "../README.md": "index.md",
+    "../README.md": "overview.md",
     "../CONTRIBUTING.md": "contributing.md",
     "../CHANGELOG.md": "changelog.md",
     "../SECURITY.md": "security.md",
@@ -25,13 +30,16 @@ PAPERS = {  # path from docs/ to a file outside: page of the site
 
 
 def on_config(config: MkDocsConfig) -> MkDocsConfig:
-    """Add to nav what grows by itself: rooms of the package, decisions, results."""
+    """Add to nav what grows by itself: models, operations, rooms of the package, decisions, results."""
     assert config.nav is not None
     sections = {title: entries for part in config.nav for title, entries in part.items()}
+    for kind, names in (("models", EVERY_MODEL), ("operations", OPERATIONS)):
+        pages = [{f"All {kind}": f"{kind}/index.md"}, *({name: f"{kind}/{name}.md"} for name in names)]
+        sections["Reference"].append({kind.capitalize(): pages})
     sections["Reference"].append({"All modules": [{room: f"reference/{room}.md"} for room in sorted(_rooms())]})
-    for folder in ("decisions", "results"):
-        pages = [{title: f"{folder}/{path.name}"} for path, title in _titles(DOCS / folder).items()]
-        config.nav.append({folder.capitalize(): pages})
+    for title, folder in (("Explanation", "decisions"), ("Results", "results")):
+        pages = [{of: f"{folder}/{path.name}"} for path, of in _titles(DOCS / folder).items()]
+        sections[title] += [{"Decisions": pages}] if folder == "decisions" else pages
     return config
 
 
@@ -39,6 +47,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
     """Add the pages that no file of docs/ holds."""
     pages = {page: _paper(paper) for paper, page in PAPERS.items()}
     pages |= {"reference/settings.md": settings_page(), "reference/public.md": _public(), "examples.md": _examples()}
+    pages |= member_pages.pages()
     pages |= {f"reference/{room}.md": text for room, text in _rooms().items()}
     for name, text in pages.items():
         files.append(File.generated(config, name, content=text))
@@ -105,6 +114,24 @@ def _rooms() -> dict[str, str]:
 def _examples() -> str:
     """The examples, which the tests run."""
     parts = ["# Examples", "Each is a file of `examples/`, takes some seconds, and is run by the tests."]
+    for path in sorted((ROOT / "examples").glob("*.ipynb")):
+        parts.append(f"## {path.name}\n\n{_notebook(json.loads(path.read_text(encoding='utf-8')))}")
     for path in sorted((ROOT / "examples").glob("*.py")):
         parts.append(f"## {path.name}\n\n```python\n{path.read_text(encoding='utf-8')}```")
     return "\n\n".join(parts) + "\n"
+
+
+def _notebook(notebook: dict[str, Any]) -> str:
+    """The cells of a notebook with the texts that they gave; its headings are one level lower here."""
+    parts = []
+    for cell in notebook["cells"]:
+        source = "".join(cell["source"])
+        if cell["cell_type"] == "markdown":
+            parts.append(re.sub(r"^#", "##", source, flags=re.MULTILINE))
+        else:
+            given = [out.get("text") or out.get("data", {}).get("text/plain", []) for out in cell["outputs"]]
+            parts += [
+                f"```python\n{source}\n```",
+                *(f"```text\n{''.join(text).rstrip()}\n```" for text in given if text),
+            ]
+    return "\n\n".join(parts)

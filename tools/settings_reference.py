@@ -9,9 +9,11 @@ from dataclasses import MISSING, dataclass, fields, is_dataclass
 from typing import Any, get_args, get_type_hints
 
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 from automtl.config import Settings
 from automtl.search import STRATEGIES, SearchSettings
+from automtl.tables.durations import Seconds
 
 
 @dataclass(frozen=True)
@@ -60,10 +62,14 @@ def _search() -> Iterator[Section]:
 
 
 def _section(kind: Any, path: str, title: str, own: Sequence[Any]) -> Section:
-    types, infos, prefix = get_type_hints(kind), kind.__pydantic_fields__, f"{path}." if path else ""
+    types, exact = get_type_hints(kind), get_type_hints(kind, include_extras=True)
+    infos, prefix = kind.__pydantic_fields__, f"{path}." if path else ""
     settings = (
         Setting(
-            prefix + field.name, _type(types[field.name], field), _default(field), infos[field.name].description or ""
+            prefix + field.name,
+            _type(types[field.name], exact[field.name], field),
+            _default(field),
+            infos[field.name].description or "",
         )
         for field in own
     )
@@ -101,30 +107,35 @@ def _classes(hint: Any) -> list[type]:
     )
 
 
-def _type(hint: Any, field: Any) -> str:
+def _type(hint: Any, exact: Any, field: Any) -> str:
+    """The type of a setting and its bounds. `exact`: the type with the bounds of the entries of a list."""
     text = hint.__name__ if isinstance(hint, type) and not get_args(hint) else str(hint)
     text = re.sub(r"(?:\w+\.)+(\w+)", r"\1", text)
     if text.startswith("Literal["):
         text = " | ".join(map(repr, get_args(hint)))
-    return ", ".join([text, *_limits(field.default)])
+    if Seconds in (exact, *get_args(exact)):
+        text = text.replace("float", "duration")
+    each = [limit for entry in get_args(exact) for part in get_args(entry)[1:] for limit in _limits(part)]
+    return ", ".join([text, *(f"each {limit}" for limit in each), *_limits(field.default)])
 
 
 def _limits(default: Any) -> list[str]:
     """Bounds that pydantic checks, as written in mathematics."""
-    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
+    signs = {"gt": ">", "ge": ">=", "lt": "<", "le": "<=", "max_length": "entries <="}
     found = default.metadata if isinstance(default, FieldInfo) else ()
     return [f"{signs[name]} {value:g}" for limit in found for name, value in _bounds(limit).items() if name in signs]
 
 
 def _bounds(limit: Any) -> dict[str, Any]:
     """The attributes of a bound, which has slots."""
-    return {name: getattr(limit, name) for name in ("gt", "ge", "lt", "le") if hasattr(limit, name)}
+    return {name: getattr(limit, name) for name in ("gt", "ge", "lt", "le", "max_length") if hasattr(limit, name)}
 
 
 def _default(field: Any) -> str:
     value = field.default
     if isinstance(value, FieldInfo):
         value = value.get_default(call_default_factory=True, validated_data={})
+        value = "required" if value is PydanticUndefined else value
     elif value is MISSING:
         value = field.default_factory() if field.default_factory is not MISSING else None
     return _value(value)

@@ -1,0 +1,1 @@
+"""An installable package with one candidate operation for automtl."""
