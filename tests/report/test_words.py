@@ -7,7 +7,7 @@ import unicodedata
 from hypothesis import given
 from hypothesis import strategies as st
 
-from automtl.report.words import clean, percent, seconds, shorten, width
+from automtl.report.words import clean, percent, rounded, seconds, shorten, width
 
 
 @given(st.text(max_size=60), st.integers(min_value=3, max_value=30))
@@ -26,4 +26,7 @@ def test_the_middle_of_a_long_name_is_left_out() -> None:
 
 def test_numbers_are_short() -> None:
     assert [seconds(value) for value in (1.234, 61.4, 600, 9000, None)] == ["1.2 s", "61 s", "10 min", "2.5 h", "–"]
+    assert [rounded(value) for value in (0.71234, 1.6e-10, 0.0, 31846.62, None)] == [
+        "0.7123", "1.6e-10", "0.0000", "31846.6200", "–",
+    ]  # fmt: skip
     assert [percent(value) for value in (0.25, 0.00123, None)] == ["25 %", "0.123 %", "–"]

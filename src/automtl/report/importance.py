@@ -7,7 +7,7 @@ from typing import Any
 
 from automtl.report.charts import gains
 from automtl.report.picture import Picture
-from automtl.report.words import METRIC_NAMES, clean, signed, slug
+from automtl.report.words import METRIC_NAMES, clean, rounded, signed, slug
 
 SHOWN = 12  # columns that are drawn, the most important ones
 Measured = Mapping[str, Any]  # of one column and task
@@ -17,7 +17,9 @@ def importance_rows(found: Sequence[Measured]) -> tuple[list[str], list[list[str
     """Return header and rows of a table: for each column and task the drop and its deviation."""
     tasks = sorted({one["task"] for one in found}, key=[one["task"] for one in found].index)
     cells = {
-        (one["column"], one["task"]): "-" if one["drop"] is None else f"{one['drop']:.4f} ± {one['spread']:.4f}"
+        (one["column"], one["task"]): "-"
+        if one["drop"] is None
+        else f"{rounded(one['drop'])} ± {rounded(one['spread'])}"
         for one in found
     }
     columns = dict.fromkeys(one["column"] for one in found)

@@ -7,7 +7,7 @@ from pathlib import PurePath
 from statistics import fmean
 from typing import Any
 
-from automtl.report.words import METRIC_NAMES, clean, known, plain, reason, rounded, scaled, seconds, size
+from automtl.report.words import LEAST, METRIC_NAMES, clean, known, plain, reason, rounded, scaled, seconds, size
 from automtl.training.metrics import NEEDED
 
 DIGEST = 12  # characters of a digest that are shown
@@ -196,11 +196,11 @@ def mean_cost(model: Values, name: str) -> float | None:
 
 
 def spread_text(values: Values | None) -> str:
-    """Write mean and standard deviation with four decimals, or a dash."""
+    """Write mean and standard deviation as `rounded` writes numbers, or a dash."""
     if not values or values["mean"] is None:
         return "–"
-    mean = f"{values['mean']:.4f}"
-    return mean if values["std"] is None else f"{mean} ±{values['std']:.4f}".replace("±0.", "±.")
+    mean, write = rounded(values["mean"]), rounded if abs(values["mean"]) < LEAST else "{:.4f}".format
+    return mean if values["std"] is None else f"{mean} ±{write(values['std'])}".replace("±0.", "±.")
 
 
 def _task_table(comparison: Values, task: str) -> Table:

@@ -15,6 +15,7 @@ METRIC_NAMES = {  # in the order in which they are shown
     "auc": "AUC", "gauc": "GAUC", "log_loss": "log loss", "pr_auc": "PR-AUC", "calibration_error": "calibration error",
     "normalized_entropy": "normalized entropy", "ndcg": "NDCG", "rmse": "RMSE", "mae": "MAE", "mtl_loss": "MTL-Loss",
 }  # fmt: skip
+LEAST = 5e-5  # a smaller number has no digit among four decimals
 HIDDEN = re.compile("[\u202a-\u202e\u2066-\u2069\ufffe\uffff]")  # marks of text direction, and non-characters
 
 
@@ -42,8 +43,10 @@ def shorten(text: object, room: int) -> str:
 
 
 def rounded(value: Any) -> str:
-    """Write a number with four decimals, or a dash."""
-    return f"{value:.4f}" if isinstance(value, int | float) else "–"
+    """Write a number with four decimals, a smaller one with three digits, or a dash."""
+    if not isinstance(value, int | float):
+        return "–"
+    return f"{value:.3g}" if 0 < abs(value) < LEAST else f"{value:.4f}"
 
 
 def signed(value: Any) -> str:
