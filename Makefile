@@ -31,11 +31,7 @@ $(VENV)/ready: pyproject.toml constraints.txt
 	touch $@
 
 demo: setup
-	mkdir -p runs
-	$(BIN)/automtl synthesize --rows 20000 --out runs/demo.parquet
-	$(BIN)/automtl fit runs/demo.parquet --task click --task like --task buy --task cart \
-		--config examples/demo.yaml --out $(DEMO) --overwrite
-	$(BIN)/automtl predict $(DEMO) runs/demo.parquet --out runs/demo-scores.parquet --overwrite
+	$(BIN)/automtl demo --out $(DEMO)
 
 # Neighbouring tests run in one process, so that what they share is made once. Bytecode is kept, for the processes that
 # tests start.

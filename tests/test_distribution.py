@@ -70,7 +70,7 @@ def test_the_page_on_operations_shows_the_package_and_its_commands_run_with_the_
     (commands,) = re.findall(r"```sh\n(.*?)```", PAGE, re.DOTALL)
     environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
     ran = []
-    for command in map(shlex.split, commands.splitlines()):
+    for command in map(shlex.split, commands.replace("\\\n", " ").splitlines()):
         if command[0] == "automtl":  # the others: an install that asks an index, and the laws, which run below
             done = subprocess.run(
                 [bin_folder / "automtl", *command[1:]], cwd=tmp_path, env=environment, capture_output=True, text=True

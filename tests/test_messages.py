@@ -52,8 +52,8 @@ from automtl.tables.columns import ColumnRoles, resolve_schema
 from automtl.tables.infer import check_labels, infer_task
 from automtl.tables.labels import check_weights
 from automtl.tables.names import check_names
+from automtl.tables.reading.faults import reading
 from automtl.tables.reading.files import TableFiles
-from automtl.tables.reading.paths import reading
 from automtl.tables.roles import TableRoles
 from automtl.tables.schema import Field, FieldKind, Schema, Task, TaskKind
 from automtl.tables.split import SplitSettings, require_rows, split_table
@@ -156,7 +156,7 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda p: _check([], Settings(), Plan((0,), 1)), "no model to compare; name some with --models"),
     # runs
     (lambda p: read_leaderboard(p / "no"), "run '.*no' does not exist; check the path"),
-    (lambda p: read_leaderboard(run(p / "run", history="{}")), "run '.*run' has no leaderboard: an earlier version"),
+    (lambda p: read_leaderboard(run(p / "run", history="{}")), "run '.*run' has no leaderboard: it has one model"),
     (lambda p: read_run(run(p / "run", metrics="{}")), "'.*run' has no metrics.json to report on; fit again with --ou"),
     (lambda p: RecordedFit(p, Settings(), 0, {"path": str(p / "no")}).open(None, schema()), "'.*no', is gone; give th"),
     (lambda p: RecordedFit(p, Settings(), 0, {}).open(None, schema()), "does not record its table; give the table"),

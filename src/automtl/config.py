@@ -107,6 +107,11 @@ class Settings:
         validation_alias=AliasChoices("ensemble", "blended"),
         description="Whether the reference model and boosted trees join the network; unset: only a searched one.",
     )
+    baselines: tuple[str, ...] = Limit(
+        default=(),
+        description="Models that are trained and tested beside an ensemble, for comparison, and never join it; "
+        "automtl is the network made by hand, without a search.",
+    )
     train_on_all_rows: bool = Limit(
         default=True,
         description="Whether the selected models are trained once more, as long, on validation rows, too.",
@@ -244,7 +249,8 @@ def make_settings(values: dict[str, Any], where: str = "settings") -> Settings:
 
 def _check_names(settings: Settings) -> None:
     """Raise an AutomtlError for an unknown name of a model, tracker or operation, and for presets of wrong changes."""
-    EVERY_MODEL.path(settings.model)
+    for model in (settings.model, *settings.baselines):
+        EVERY_MODEL.path(model)
     MODELS.path(settings.reference)
     for tracker in settings.trackers:
         TRACKERS.path(tracker)

@@ -39,6 +39,7 @@ from automtl.space import Architecture, SearchSpace
 from automtl.system.files import folder_written_whole, json_bytes, read_json
 from automtl.system.hardware import device_of
 from automtl.system.manifest import MODEL, checksums
+from automtl.system.progress import Callback, Progress, ignore
 from automtl.system.signature import requiring, warn_unsigned
 from automtl.system.trust import allowing, names_of_folder
 from automtl.tables.schema import Schema, stage_names
@@ -329,7 +330,9 @@ class Predictor:
 
         return checked
 
-    def evaluate(self, source: Any, *, history: Any = None, allow_unknown: bool = False) -> dict[str, Any]:
+    def evaluate(
+        self, source: Any, *, history: Any = None, allow_unknown: bool = False, callback: Callback = ignore
+    ) -> dict[str, Any]:
         """Return metrics by task and the MTL-Loss on a labelled table, or on the test rows of a prepared one.
 
         `history` is that of `predict`. Columns that `predict` warns of are listed as `gaps`. Raises FileError if the
@@ -340,9 +343,12 @@ class Predictor:
             folder.require_encoder(self.encoder)
             with data_loader(DataLoaderSettings()) as loader:
                 return self.evaluate_batch(folder.rows_of(self.encoder, "test", loader))
+        callback(Progress("evaluating: reading the table", 0, 3))
         table = read_table(source)
+        callback(Progress("evaluating: encoding", 1, 3))
         batch = self.encode(table, history)
         gaps = [asdict(gap) for gap in self.compare_coverage(table, batch, allow_unknown)]
+        callback(Progress("evaluating: scoring", 2, 3))
         return self.evaluate_batch(batch) | ({"gaps": gaps} if gaps else {})
 
     def scores(self, batch: Batch) -> Scores:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
-from automtl.cli.progress import CANDIDATES, STAGES, Live, StageLines, leaderboard
+from automtl.cli.progress import CANDIDATES, STAGES, Live, StageLines, TimeLeft, leaderboard
+from automtl.cli.verbosity import quietly, verbosely
 from automtl.experiment.leaderboard import Ranked
-from automtl.system.progress import Progress
+from automtl.system.progress import Notice, Progress, Whole
+from automtl.tables.quality import Finding, Findings
 from tests.report.leaderboard import leaderboard_rows
 
 ROWS = leaderboard_rows(("click", "buy"), [f"candidate-{place}" for place in range(12)])
 
 
-def text_of(renderable: object) -> str:
-    console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
+def text_of(renderable: object, width: int = 120) -> str:
+    console = Console(file=io.StringIO(), width=width, force_terminal=True, color_system=None)
     console.print(renderable)
     assert isinstance(console.file, io.StringIO)
     return console.file.getvalue()
@@ -36,9 +39,56 @@ def test_the_leaderboard_stands_above_the_last_stages(monkeypatch: pytest.Monkey
     for stage in range(STAGES + 2):
         live.callback(Progress(f"training candidate-{stage}", 1, 2, 0.5, {"click": 0.7}))
     live.callback(Ranked(ROWS))
-    text = text_of(live.live.renderable)
-    assert text.index("best so far") < text.index("training candidate-2")
+    live.callback(Whole(3, 12))
+    text = text_of(live.render())
+    assert text.index("best so far") < text.index("training candidate-2") < text.index("3 of 12 trainings, about")
     assert "training candidate-1" not in text and "loss 0.5000" in text
+    assert text.count("stopped early") == STAGES - 1  # all but the one that runs
+    assert live.kept() == "13 trained models are kept; "
+
+
+@pytest.mark.parametrize("width", [80, 120])
+def test_four_tasks_fit_on_a_terminal(width: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", str(width))
+    tasks, live = ("click", "long_view", "like", "buy"), Live()
+    names = [f"a model of a long name, number {place}" for place in range(12)]
+    for stage in ("choosing inputs: all inputs, strong decay", "training network 1"):
+        live.callback(Progress(stage, 140_000, 1_120_000, 0.2595, dict.fromkeys(tasks, 0.6912)))
+    live.callback(Ranked(leaderboard_rows(tasks, names)))
+    live.callback(Whole(5, 14))
+    lines = text_of(live.render(), width).splitlines()
+    assert all(len(line.rstrip()) <= width for line in lines)
+    bars = [line for line in lines if "loss 0.2595" in line]
+    assert len(bars) == 2 and all("0.6912" in line for line in bars)  # none is broken or cut
+    assert (sum("number 0" in line or "…" in line for line in lines) and "9 " in lines[-1]) or "left" in lines[-1]
+
+
+def test_the_time_left_is_that_of_the_trainings_to_come_within_the_limit() -> None:
+    now = [0.0]
+    left = TimeLeft(clock=lambda: now[0])
+    assert left.text() == "" and left.seconds is None
+    now[0] = 30.0
+    left.take(Whole(3, 12))
+    now[0] = 40.0
+    assert left.seconds == 80.0 and left.text() == "3 of 12 trainings, about 80 s left"
+    left.limit = 60.0
+    assert left.seconds == 20.0
+    left.take(Whole(4, None))
+    assert left.text() == "4 trainings, about 20 s left"
+
+
+def test_quiet_tells_warnings_alone_and_verbose_every_evaluation(capsys: pytest.CaptureFixture[str]) -> None:
+    finding = Finding("leak", "warning", "duration", "says the label", 1.0, "drop it")
+    with quietly(True), Live() as live:
+        live.callback(Notice("histories of user_id"))
+        live.callback(Progress("training a", 1, 3, 0.5))
+        live.callback(Findings((finding, replace(finding, level="note"))))
+    assert capsys.readouterr().err == "warning: 'duration' says the label; drop it\n"
+    with verbosely(True), Live() as live:
+        for step in (1, 2):
+            live.callback(Progress("training a", step, 3, 0.5))
+    assert capsys.readouterr().err.count("training a") == 3  # and where it ended
 
 
 def test_without_a_terminal_a_line_says_where_each_stage_ended(capsys: pytest.CaptureFixture[str]) -> None:
@@ -49,8 +99,8 @@ def test_without_a_terminal_a_line_says_where_each_stage_ended(capsys: pytest.Ca
         live.callback(Progress("scoring", 500, 4000, rate=1250.4))
     lines = capsys.readouterr().err.splitlines()
     assert [line.split("s  ")[1] for line in lines] == [
-        "training a: 2 of 3, loss 0.5000  click 0.7123",
-        "scoring: 500 of 4,000, 500 rows, 1,250 a second",
+        "training a: stopped at 2 of 3, loss 0.5000  click 0.7123",
+        "scoring: stopped at 500 of 4,000, 500 rows, 1,250 a second",
     ]
 
 

@@ -42,6 +42,13 @@ def test_a_row_is_scored_by_the_leaves_that_it_reaches() -> None:
     assert GOOD.num_parameters == 13 and (GOOD.num_trees, GOOD.num_tasks, GOOD.num_columns) == (3, 2, 3)
 
 
+def test_the_operations_of_a_row_are_the_nodes_it_passes_and_a_sum_over_trees() -> None:
+    scorer, passed = ForestScorer(GOOD), [4, 3, 4, 4, 4]
+    for place, nodes in enumerate(passed):
+        assert scorer.operations_per_row(ROWS[place : place + 1]) == nodes + GOOD.num_trees
+    assert scorer.operations_per_row(ROWS) == sum(passed) / len(passed) + GOOD.num_trees
+
+
 def test_a_file_gives_the_forest_back() -> None:
     back = Forest.from_arrays(from_bytes(to_bytes(GOOD.arrays())))
     for name, array in GOOD.arrays().items():

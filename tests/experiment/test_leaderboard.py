@@ -19,7 +19,7 @@ def test_it_is_read_from_the_history_of_a_run(tmp_path: Path) -> None:
 
 def test_a_run_without_one_says_what_to_do(tmp_path: Path) -> None:
     (tmp_path / "history.json").write_text("{}")
-    with pytest.raises(FileError, match="fit again"):
+    with pytest.raises(FileError, match="automtl inspect"):
         read_leaderboard(tmp_path)
     with pytest.raises(FileError):
         read_leaderboard(tmp_path / "none")

@@ -27,9 +27,10 @@ def test_an_undefined_metric_is_a_dash() -> None:
 
 def test_cost_has_time_latency_size_and_shares_where_there_are_any() -> None:
     _, header, rows = cost_table(ROWS)
-    assert header == ["candidate", "stage", "training", "latency", "parameters", "share of click", "share of buy"]
-    assert rows[0] == ["ensemble", "ensemble", "12 s", "1.42 ms", "4,000,000", "100 %", "100 %"]
-    assert rows[2] == ["mmoe", "halving", "12 s", "0.31 ms", "243,152", "", ""]
+    costs = ["training", "latency", "FLOPs/row", "parameters"]
+    assert header == ["candidate", "stage", *costs, "share of click", "share of buy"]
+    assert rows[0] == ["ensemble", "ensemble", "12 s", "1.42 ms", "1.2M", "4,000,000", "100 %", "100 %"]
+    assert rows[2] == ["mmoe", "halving", "12 s", "0.31 ms", "1.2M", "243,152", "", ""]
 
 
 def test_settings_are_named_and_no_rows_are_empty_tables() -> None:

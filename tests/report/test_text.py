@@ -9,7 +9,17 @@ import pytest
 
 from automtl.report.folder import run_report
 from automtl.report.run import fields_by_kind
-from automtl.report.text import delay_line, freshness_rows, history_rows, kept_lines, sequence_line
+from automtl.report.text import (
+    before_report,
+    cost_lines,
+    delay_line,
+    freshness_rows,
+    history_rows,
+    kept_lines,
+    latency_lines,
+    seconds_lines,
+    sequence_line,
+)
 from tests.report.values import run_values
 
 GROUPS = [
@@ -84,3 +94,23 @@ def test_what_a_distilled_network_keeps_is_told_on_the_terminal_and_the_page() -
     run: Any = run_values()
     page = run_report(replace(run, history=run.history | {"distillation": told}))
     assert "Distilled from the ensemble in runs/clicks." in page and "click 66%, buy 50%." in page
+
+
+def test_the_seconds_that_are_shown_add_up_on_the_screen_and_in_the_page() -> None:
+    spent = {"reading": 1.26, "networks": 40.1, "report": 2.04, "rest": 0.3, "total": 43.7}
+    found = cost_lines({"seconds": spent, "preset": "all inputs", "parameters": 1200, "flops_per_row": 3000})
+    assert found == [
+        "seconds: reading 1.3, networks 40.1, report 2.0, rest 0.3; 43.7 in all",
+        "inputs: all inputs; 1,200 parameters; 3k FLOPs a row",
+    ]
+    page = before_report(spent)
+    assert page.pop("total") == pytest.approx(sum(page.values())) and "report" not in page
+    old = {"search": 4.0, "total": 5.0}
+    assert before_report(old) == old and seconds_lines({}) == []
+
+
+def test_two_latencies_cannot_be_mixed_up() -> None:
+    (line,) = latency_lines({"latency_ms": {"encoded_row": 1.234, "raw_row": 5.0}})
+    assert line.index("encoded row") < line.index("1.23 ms") < line.index("raw row") < line.index("5 ms")
+    assert "raw" not in latency_lines({"latency_ms": {"encoded_row": 1.0, "raw_row": None}})[0]
+    assert latency_lines({}) == []

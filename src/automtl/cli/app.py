@@ -5,15 +5,34 @@ from __future__ import annotations
 import os
 import sys
 import warnings
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from automtl._version import __version__
 from automtl.errors import AutomtlError
 from automtl.system.workers import speaks
 
 OUT_OF_MEMORY = "memory does not suffice; set training.batch_size or search.batch_size smaller, or give fewer --jobs"
+
+
+class GroupedCommand(TyperCommand):
+    """A command whose help lists its options by the panels that they name, those without one first."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        found: dict[str, list[tuple[str, str]]] = {"Arguments": [], "Options": []}
+        for place in self.get_params(ctx):
+            record = place.get_help_record(ctx)
+            if record is not None:
+                title = "Arguments" if place.param_type_name == "argument" else getattr(place, "rich_help_panel", None)
+                found.setdefault(title or "Options", []).append(record)
+        for title, records in found.items():
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records)
+
+
 app = typer.Typer(
     help="Search, train and test a multi-task recommendation model for a table of logged behaviour.",
     no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode=None,

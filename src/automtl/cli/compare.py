@@ -7,15 +7,16 @@ from typing import Annotated
 
 import typer
 
-from automtl.cli.app import app
-from automtl.cli.options import ComparisonOptions, TableArgument, allowing_code, sharing
+from automtl.cli.app import GroupedCommand, app
+from automtl.cli.options import ComparisonOptions, TableArgument, allowing_code, sharing, telling
 from automtl.cli.progress import comparison_progress
 from automtl.cli.show import show_comparison, show_table
 
 COMPARED = "strong"
 
 
-@app.command("compare")
+@app.command("compare", cls=GroupedCommand)
+@telling
 @allowing_code
 @sharing
 def compare_command(
@@ -44,7 +45,8 @@ def compare_command(
         raise typer.Exit(1)
 
 
-@app.command("reproduce")
+@app.command("reproduce", cls=GroupedCommand)
+@telling
 @sharing
 def reproduce_command(
     name: Annotated[str, typer.Argument(help="table3, table4, table5, figure3 ... figure6.", show_default=False)],

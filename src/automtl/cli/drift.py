@@ -7,15 +7,16 @@ from typing import Annotated
 
 import typer
 
-from automtl.cli.app import app
-from automtl.cli.options import LogOption, ModelArgument, TableArgument, loading
+from automtl.cli.app import GroupedCommand, app
+from automtl.cli.options import LogOption, ModelArgument, TableArgument, loading, telling
 from automtl.cli.progress import Live
 from automtl.cli.show import save, show_table
 
 DRIFTED = 1  # the exit code where something drifted
 
 
-@app.command("drift")
+@app.command("drift", cls=GroupedCommand)
+@telling
 @loading
 def drift_command(
     model: ModelArgument,

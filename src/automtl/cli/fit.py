@@ -8,8 +8,8 @@ from typing import Annotated
 
 import typer
 
-from automtl.cli.app import app
-from automtl.cli.options import AddressOption, Rows, TableArgument, allowing_code, duration_of, given, sharing
+from automtl.cli.app import GroupedCommand, app
+from automtl.cli.options import AddressOption, Rows, TableArgument, allowing_code, duration_of, given, sharing, telling
 from automtl.cli.progress import Live, resumable, stopping
 from automtl.cli.show import show_run
 from automtl.cli.workers import run_workers
@@ -19,34 +19,63 @@ from automtl.search import STRATEGIES
 from automtl.system.workers import is_worker
 from automtl.trackers import TRACKERS
 
+TRAINED, BUDGET, OUTPUT = "What is trained", "Budget", "Output"  # panels of the help
 
-@app.command("fit")
+
+@app.command("fit", cls=GroupedCommand)
+@telling
 @allowing_code
 @sharing
 def fit_command(
     table: TableArgument,
     rows: Rows,
-    model: Annotated[str | None, typer.Option(help=f"{EVERY_MODEL.choices}.")] = None,
-    strategy: Annotated[str | None, typer.Option(help=f"{STRATEGIES.choices}.")] = None,
-    schedule: Annotated[str, typer.Option(help="bounded, or published: the paper's schedule.")] = "bounded",
-    preset: Annotated[str | None, typer.Option(help="fast, balanced or best: how much is trained.")] = None,
-    time_limit: Annotated[
-        str | None, typer.Option(help="Such as 10m: then the model is made of what is trained.")
+    model: Annotated[
+        str | None, typer.Option(help=f"{EVERY_MODEL.choices}.", show_default="automtl", rich_help_panel=TRAINED)
     ] = None,
-    max_latency: Annotated[str | None, typer.Option(help="Such as 1ms: of one row, by all models together.")] = None,
-    max_parameters: Annotated[int | None, typer.Option(min=1, help="Of all models together.")] = None,
+    strategy: Annotated[
+        str | None, typer.Option(help=f"{STRATEGIES.choices}.", show_default="halving", rich_help_panel=TRAINED)
+    ] = None,
+    schedule: Annotated[
+        str, typer.Option(help="bounded, or published: the paper's schedule.", rich_help_panel=TRAINED)
+    ] = "bounded",
+    preset: Annotated[
+        str | None,
+        typer.Option(
+            help="fast, balanced or best: how much is trained.", show_default="balanced", rich_help_panel=TRAINED
+        ),
+    ] = None,
+    time_limit: Annotated[
+        str | None, typer.Option(help="Such as 10m: then the model is made of what is trained.", rich_help_panel=BUDGET)
+    ] = None,
+    max_latency: Annotated[
+        str | None, typer.Option(help="Such as 1ms: of one row, by all models together.", rich_help_panel=BUDGET)
+    ] = None,
+    max_parameters: Annotated[
+        int | None, typer.Option(min=1, help="Of all models together.", rich_help_panel=BUDGET)
+    ] = None,
     workers: Annotated[
-        int | None, typer.Option(min=1, help="Processes that train together, each with a part of every batch.")
+        int | None,
+        typer.Option(
+            min=1, help="Processes that train together, each with a part of every batch.", rich_help_panel=BUDGET
+        ),
     ] = None,
     address: AddressOption = None,
     seed: Annotated[
         int | None, typer.Option(min=0, help="The same seed gives the same model; 0, or that of a run's settings.json.")
     ] = None,
-    out: Annotated[Path, typer.Option(help="The run folder.")] = Path("runs/automtl"),
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run there.")] = False,
-    tracker: Annotated[list[str] | None, typer.Option("--tracker", help=f"{TRACKERS.choices}.")] = None,
-    tracker_folder: Annotated[Path | None, typer.Option(help="Where trackers write; else runs/tracking.")] = None,
-    tracking_uri: Annotated[str | None, typer.Option(help="MLflow's server; else files in that folder.")] = None,
+    out: Annotated[Path, typer.Option(help="The run folder.", rich_help_panel=OUTPUT)] = Path("runs/automtl"),
+    overwrite: Annotated[
+        bool, typer.Option("--overwrite", help="Replace an earlier run there.", rich_help_panel=OUTPUT)
+    ] = False,
+    tracker: Annotated[
+        list[str] | None, typer.Option("--tracker", help=f"{TRACKERS.choices}.", rich_help_panel=OUTPUT)
+    ] = None,
+    tracker_folder: Annotated[
+        Path | None, typer.Option(help="Where trackers write.", show_default="runs/tracking", rich_help_panel=OUTPUT)
+    ] = None,
+    tracking_uri: Annotated[
+        str | None, typer.Option(help="MLflow's server; else files in that folder.", rich_help_panel=OUTPUT)
+    ] = None,
 ) -> None:
     """Search an architecture for a table, train it, test it, save it."""
     start = time.monotonic()
@@ -68,7 +97,9 @@ def fit_command(
     from automtl.experiment import fit_table
     from automtl.system.deadline import Deadline
 
-    with resumable(), Live() as live, stopping(Deadline(settings.budget.time_limit)) as deadline:
+    limit = settings.budget.time_limit
+    live = Live(limit)
+    with resumable(live.kept), live, stopping(Deadline(limit), live.kept) as deadline:
         deadline.spend(time.monotonic() - start)
         run = fit_table(
             table, tasks, roles=roles, schema=schema, settings=settings, seed=rows.seed(seed),

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from automtl.cli.app import app
+from automtl.cli.app import GroupedCommand, app
 from automtl.cli.options import (
     JsonFlag,
     JsonOption,
@@ -18,13 +18,17 @@ from automtl.cli.options import (
     TableArgument,
     UnknownOption,
     loading,
+    require_model,
+    require_table,
+    telling,
 )
 from automtl.cli.progress import Live
 from automtl.cli.show import save, show_json, show_metrics, show_run, show_table
 from automtl.errors import SettingsError
 
 
-@app.command("evaluate")
+@app.command("evaluate", cls=GroupedCommand)
+@telling
 @loading
 def evaluate_command(
     model: ModelArgument,
@@ -37,7 +41,9 @@ def evaluate_command(
     """Evaluate a saved model on a labelled table, or on the test rows of a prepared one."""
     from automtl.predictor import Predictor
 
-    found = Predictor.load(model, precision).evaluate(table, history=history, allow_unknown=allow_unknown)
+    predictor = Predictor.load(model, precision)
+    with Live() as live:
+        found = predictor.evaluate(table, history=history, allow_unknown=allow_unknown, callback=live.callback)
     if json:
         show_json(found)
     else:
@@ -49,7 +55,8 @@ def evaluate_command(
 def update_command(
     model: ModelArgument,
     log: Annotated[
-        str | None, typer.Argument(help="Later events with their labels: a table.", show_default=False)
+        str | None,
+        typer.Argument(help="Later events with their labels: a table.", show_default=False, callback=require_table),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write the changed model here, and leave the other.")] = None,
     events: Annotated[
@@ -128,11 +135,14 @@ def leaderboard_command(model: ModelArgument, out: JsonOption = None, json: Json
     save(out, "leaderboard", found, quiet=json)
 
 
-@app.command("distill")
+@app.command("distill", cls=GroupedCommand)
+@telling
 @loading
 def distill_command(
     model: ModelArgument,
-    table: Annotated[str | None, typer.Argument(help="The table of the fit; else it is where it was.")] = None,
+    table: Annotated[
+        str | None, typer.Argument(help="The table of the fit; else it is where it was.", callback=require_table)
+    ] = None,
     out: Annotated[Path | None, typer.Option(help="The run folder; else the model's, with '-distilled'.")] = None,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an earlier run there.")] = False,
 ) -> None:
@@ -154,7 +164,9 @@ def distill_command(
 @app.command("report")
 @loading
 def report_command(
-    folder: Annotated[Path, typer.Argument(help="A folder written by fit or compare.", show_default=False)],
+    folder: Annotated[
+        Path, typer.Argument(help="A folder written by fit or compare.", show_default=False, callback=require_model)
+    ],
     out: Annotated[Path | None, typer.Option(help="The page; report.html unless --pictures is given.")] = None,
     pictures: Annotated[Path | None, typer.Option(help="A folder for the pictures as SVG files.")] = None,
     png: Annotated[bool, typer.Option("--png", help="Write PNG files, too.")] = False,
@@ -169,7 +181,8 @@ def report_command(
     typer.echo(f"report: {written[-1]}" if pictures is None else f"{len(written)} files: {pictures}")
 
 
-@app.command("importance")
+@app.command("importance", cls=GroupedCommand)
+@telling
 @loading
 def importance_command(
     model: ModelArgument,
@@ -185,7 +198,10 @@ def importance_command(
     from automtl.experiment.permutation_importance import column_importance
     from automtl.report.importance import importance_rows
 
-    found = column_importance(model, table, history=history, repeats=repeats, rows=rows, seed=seed)
+    with Live() as live:
+        found = column_importance(
+            model, table, history=history, repeats=repeats, rows=rows, seed=seed, callback=live.callback
+        )
     values = [asdict(one) for one in found]
     if json:
         show_json(values)

@@ -6,12 +6,13 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, fields, replace
 from functools import wraps
-from inspect import Parameter, Signature, signature
+from inspect import Parameter, Signature, get_annotations, signature
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, get_type_hints
 
 import typer
 
+from automtl.cli.verbosity import quietly, verbosely
 from automtl.errors import SettingsError
 from automtl.system.signature import requiring
 from automtl.system.trust import allowing
@@ -23,8 +24,33 @@ if TYPE_CHECKING:
     from automtl.tables.schema import Schema
 
 Command = Callable[[Callable[..., None]], Callable[..., None]]
-TableArgument = Annotated[str, typer.Argument(help="CSV, Parquet or Arrow file, folder or glob.", show_default=False)]
-ModelArgument = Annotated[Path, typer.Argument(help="A run folder written by fit.", show_default=False)]
+
+
+def require_table(source: str | None) -> str | None:
+    """Return the path of a table. Raises TableError where nothing is there, before anything heavy is imported."""
+    if source is not None and not Path(source).exists():
+        from automtl.tables.reading.paths import table_paths
+
+        table_paths(source)
+    return source
+
+
+def require_model(folder: Path) -> Path:
+    """Return the path of a folder. Raises FileError where there is none, before anything heavy is imported."""
+    if not folder.is_dir():
+        from automtl.system.manifest import MODEL
+
+        MODEL.read(folder)
+    return folder
+
+
+TableArgument = Annotated[
+    str,
+    typer.Argument(help="CSV, Parquet or Arrow file, folder or glob.", show_default=False, callback=require_table),
+]
+ModelArgument = Annotated[
+    Path, typer.Argument(help="A run folder written by fit.", show_default=False, callback=require_model)
+]
 TableOut = Annotated[Path, typer.Option("--out", help="A .parquet, .csv or .arrow file.", show_default=False)]
 JsonOption = Annotated[Path | None, typer.Option("--out", help="Write the results here, as JSON.")]
 JsonFlag = Annotated[bool, typer.Option("--json", help="Print the results as JSON instead of tables.")]
@@ -40,6 +66,8 @@ KeyOption = Annotated[
     Path | None,
     typer.Option("--key", metavar="FILE", help="Refuse the model unless it is signed by the key in this file."),
 ]
+QuietOption = Annotated[bool, typer.Option("--quiet", "-q", help="Tell results, warnings and errors alone.")]
+VerboseOption = Annotated[bool, typer.Option("--verbose", "-v", help="Tell every evaluation in a line of its own.")]
 AddressOption = Annotated[
     str | None, typer.Option(help="Of a Ray cluster: ray://HOST:PORT, HOST:PORT, auto, or local for one here.")
 ]
@@ -50,13 +78,19 @@ PrecisionOption = Annotated[
 
 @dataclass(frozen=True)
 class Options:
-    """The base of frozen dataclasses whose fields are annotated as the options of a command."""
+    """The base of frozen dataclasses whose fields are annotated as the options of a command.
+
+    `title`: over those that a class adds, in the help.
+    """
+
+    title: ClassVar[str]
 
 
 @dataclass(frozen=True)
 class Columns(Options):
     """The options that name columns of a labelled table."""
 
+    title: ClassVar[str] = "Columns"
     task: Annotated[list[str] | None, typer.Option("--task", help="A label column; give one or more.")] = None
     drop: Annotated[list[str] | None, typer.Option("--drop", help="A column that is no input.")] = None
     split_column: Annotated[str | None, typer.Option(help="Column that says train, val or test.")] = None
@@ -100,8 +134,9 @@ class Columns(Options):
 class Rows(Columns):
     """The options that say how to train on a labelled table: columns, schema, settings."""
 
+    title: ClassVar[str] = "Schema, split and settings"
     schema: Annotated[Path | None, typer.Option("--schema", help="Schema file; see describe --out.")] = None
-    split: Annotated[str | None, typer.Option(help="random, time or user.")] = None
+    split: Annotated[str | None, typer.Option(help="random, time or user.", show_default="random")] = None
     config: Annotated[Path | None, typer.Option(help="Settings as TOML or YAML, or a run's settings.json.")] = None
 
     @property
@@ -143,6 +178,7 @@ class Rows(Columns):
 class ComparisonOptions(Rows):
     """The options that all candidates of a comparison share."""
 
+    title: ClassVar[str] = "Comparison"
     seeds: Annotated[int, typer.Option(min=1, help="Searches and trainings of each model.")] = 5
     trials: Annotated[int, typer.Option(min=1, help="Settings tried for each model; 1: the defaults.")] = 6
     jobs: Annotated[int | None, typer.Option(min=1, help="Processes; else one for each core.")] = None
@@ -194,10 +230,27 @@ def sharing(command: Callable[..., None]) -> Callable[..., None]:
     places = []
     for name, own in signature(command).parameters.items():
         shared = signature(groups[name]).parameters if name in groups else {name: own}
-        types = get_type_hints(groups[name], include_extras=True) if name in groups else hints
+        types = _titled(groups[name]) if name in groups else hints
         places += [place.replace(kind=Parameter.KEYWORD_ONLY, annotation=types[n]) for n, place in shared.items()]
     flat.__signature__ = Signature(places)  # type: ignore[attr-defined]
     return flat
+
+
+def _titled(group: type[Options]) -> dict[str, Any]:
+    """Return the annotations of the fields of a group, each under the title of the class that adds it."""
+    found = get_type_hints(group, include_extras=True)
+    for owner in (one for one in reversed(group.__mro__) if issubclass(one, Options)):
+        for name in get_annotations(owner):
+            for option in getattr(found[name], "__metadata__", ()):
+                option.rich_help_panel = owner.title
+    return found
+
+
+def telling(command: Callable[..., None]) -> Callable[..., None]:
+    """Give a command the options --quiet and --verbose."""
+    quiet = Parameter("quiet", Parameter.KEYWORD_ONLY, default=False, annotation=QuietOption)
+    verbose = Parameter("verbose", Parameter.KEYWORD_ONLY, default=False, annotation=VerboseOption)
+    return _within(quietly, quiet)(_within(verbosely, verbose)(command))
 
 
 def loading(command: Callable[..., None]) -> Callable[..., None]:

@@ -6,12 +6,21 @@ from typing import Annotated, Literal
 
 import typer
 
-from automtl.cli.app import app
-from automtl.cli.options import LogOption, ModelArgument, PrecisionOption, TableArgument, UnknownOption, loading
+from automtl.cli.app import GroupedCommand, app
+from automtl.cli.options import (
+    LogOption,
+    ModelArgument,
+    PrecisionOption,
+    TableArgument,
+    UnknownOption,
+    loading,
+    telling,
+)
 from automtl.cli.progress import Live, resumable
 
 
-@app.command("predict")
+@app.command("predict", cls=GroupedCommand)
+@telling
 @loading
 def predict_command(
     model: ModelArgument,
@@ -37,7 +46,8 @@ def predict_command(
     """
     from automtl.serving.scoring.predict import predict_table
 
-    with resumable(), Live() as live:
+    live = Live()
+    with resumable(live.kept if out != "-" else str), live:
         rows = predict_table(
             model, table, out, keep=keep or (), prefix=prefix, history=history, format=format,
             rows_per_piece=rows_per_piece, precision=precision, allow_unknown=allow_unknown, overwrite=overwrite,

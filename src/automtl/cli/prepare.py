@@ -7,13 +7,14 @@ from typing import Annotated
 
 import typer
 
-from automtl.cli.app import app
-from automtl.cli.options import AddressOption, Rows, TableArgument, sharing
+from automtl.cli.app import GroupedCommand, app
+from automtl.cli.options import AddressOption, Rows, TableArgument, sharing, telling
 from automtl.cli.progress import Live, resumable
 from automtl.cli.show import show_table
 
 
-@app.command("prepare")
+@app.command("prepare", cls=GroupedCommand)
+@telling
 @sharing
 def prepare_command(
     table: TableArgument,

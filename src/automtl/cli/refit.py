@@ -7,19 +7,23 @@ from typing import Annotated
 
 import typer
 
-from automtl.cli.app import app
-from automtl.cli.options import ModelArgument, loading
+from automtl.cli.app import GroupedCommand, app
+from automtl.cli.options import ModelArgument, loading, require_table, telling
 from automtl.cli.progress import Live
 from automtl.cli.show import show_table
 
 KEPT = 3  # the exit code where the present model stays
 
 
-@app.command("refit")
+@app.command("refit", cls=GroupedCommand)
+@telling
 @loading
 def refit_command(
     model: ModelArgument,
-    table: Annotated[str, typer.Argument(help="The new rows, with labels: a table.", show_default=False)],
+    table: Annotated[
+        str,
+        typer.Argument(help="The new rows, with labels: a table.", show_default=False, callback=require_table),
+    ],
     warm: Annotated[bool, typer.Option("--warm", help="Start from the present weights and keep known ids.")] = False,
     if_better: Annotated[
         bool, typer.Option("--if-better", help=f"Keep the present model where the new one is worse; exit code {KEPT}.")

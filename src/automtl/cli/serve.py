@@ -11,7 +11,6 @@ import typer
 from automtl.cli.app import app
 from automtl.cli.options import loading
 from automtl.errors import SettingsError
-from automtl.tables.durations import as_seconds
 
 TOKEN = "AUTOMTL_TOKEN"
 
@@ -47,6 +46,7 @@ def serve_command(
 ) -> None:
     """Serve saved models over HTTP: rows as JSON, and the Open Inference Protocol v2."""
     from automtl.serving import require_server
+    from automtl.tables.durations import as_seconds
 
     require_server()
     from torch import set_num_threads

@@ -8,14 +8,16 @@ from typing import Any, Literal
 
 import typer
 
+BORDERS = 3  # of a column of a table: a line and a space on both sides
 
-def show_findings(findings: tuple[Any, ...], shown: int = 5) -> None:
-    """Print warnings of the data checks on standard error, a line each, and the number of other findings."""
+
+def show_findings(findings: tuple[Any, ...], shown: int = 5, *, quiet: bool = False) -> None:
+    """Print warnings of the data checks on standard error, and, unless `quiet`, how many other findings there are."""
     warnings = [finding for finding in findings if finding.level == "warning"]
     for finding in warnings[:shown]:
         typer.echo(f"warning: '{finding.column}' {finding.evidence}; {finding.remedy}", err=True)
     left = len(findings) - len(warnings[:shown])
-    if left:
+    if left and not quiet:
         counted = "1 more finding" if left == 1 else f"{left} more findings"
         typer.echo(f"the data checks have {counted}, 'automtl check' shows them", err=True)
 
@@ -55,11 +57,35 @@ def show_comparison(found: dict[str, Any]) -> list[str]:
 def show_table(
     title: str, header: list[str], rows: list[list[str]], justify: Literal["left", "right"] = "right"
 ) -> None:
-    """Print a table with its title; `justify`: how all columns but the first are aligned."""
+    """Print a table with its title; `justify`: how all columns but the first are aligned.
+
+    Where it is too wide, its columns stand below one another in parts, each with the first column.
+    """
     from rich.console import Console
 
-    table = text_table(title, header, rows, justify)
-    Console(width=None if sys.stdout.isatty() else 140, highlight=False).print(table)
+    console = Console(width=None if sys.stdout.isatty() else 140, highlight=False)
+    for place, columns in enumerate(columns_that_fit(header, rows, console.width)):
+        part = [[row[column] for column in columns] for row in rows]
+        console.print(text_table("" if place else title, [header[column] for column in columns], part, justify))
+
+
+def columns_that_fit(header: list[str], rows: list[list[str]], width: int) -> list[list[int]]:
+    """Divide the places of columns into parts that are no wider than a terminal; each begins with the first column.
+
+    A first column is taken to be no wider than a third of it, since it can be folded.
+    """
+    from rich.cells import cell_len
+
+    needs = [BORDERS + max(map(cell_len, column)) for column in zip(header, *rows, strict=True)]
+    first = 1 + min(needs[0], max(width // 3, 0))
+    parts, left = [[0]], width - first
+    for place, need in enumerate(needs[1:], 1):
+        if need > left and len(parts[-1]) > 1:
+            parts.append([0])
+            left = width - first
+        parts[-1].append(place)
+        left -= need
+    return parts
 
 
 def text_table(
@@ -69,7 +95,7 @@ def text_table(
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=title, title_justify="left")
+    table = Table(title=title or None, title_justify="left")
     for index, name in enumerate(header):
         table.add_column(name, justify="left" if index == 0 else justify, overflow="fold")
     for row in rows:
@@ -105,7 +131,7 @@ def show_histories(found: dict[str, Any] | None) -> None:
 
 def show_run(metrics: dict[str, Any], history: dict[str, Any], architecture: Any, tasks: tuple[str, ...]) -> None:
     """Print the architecture, histories, metrics and cost of a run. `history`: the content of history.json."""
-    from automtl.report.text import all_rows_line, ensemble_lines, freshness_rows
+    from automtl.report.text import all_rows_line, cost_lines, ensemble_lines, freshness_rows
 
     if architecture is not None:
         typer.echo(architecture.draw(tasks))
@@ -125,9 +151,5 @@ def show_run(metrics: dict[str, Any], history: dict[str, Any], architecture: Any
         typer.echo(
             "training ended early, at the time limit or when it was stopped: the model is made of what there was"
         )
-    seconds = metrics["seconds"]
-    typer.echo(
-        f"inputs: {metrics['preset']}; {metrics['parameters']:,} parameters; search {seconds['search']:.0f} s, "
-        f"training {seconds['training']:.0f} s, total {seconds['total']:.0f} s; "
-        f"peak memory {metrics['peak_memory_bytes'] / 2**30:.1f} GiB"
-    )
+    for line in cost_lines(metrics):
+        typer.echo(line)

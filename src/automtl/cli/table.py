@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import typer
 
-from automtl.cli.app import app
-from automtl.cli.options import Columns, JsonFlag, JsonOption, Rows, TableArgument, TableOut, sharing
+from automtl.cli.app import GroupedCommand, app
+from automtl.cli.options import Columns, JsonFlag, JsonOption, Rows, TableArgument, TableOut, sharing, telling
+from automtl.cli.progress import Live
 from automtl.cli.show import save, show_json, show_table
 
 
-@app.command("describe")
+@app.command("describe", cls=GroupedCommand)
 @sharing
 def describe_command(
     table: TableArgument,
@@ -44,7 +45,7 @@ def describe_command(
     save(json, "columns", [asdict(summary) for summary in found])
 
 
-@app.command("check")
+@app.command("check", cls=GroupedCommand)
 @sharing
 def check_command(
     table: TableArgument,
@@ -69,6 +70,26 @@ def check_command(
     save(out, "findings", values, quiet=json)
 
 
+@app.command("demo", cls=GroupedCommand)
+@telling
+def demo_command(
+    out: Annotated[Path, typer.Option(help="The run folder; an earlier one is replaced.")] = Path("runs/demo"),
+    rows: Annotated[int, typer.Option(min=2_000, help="Rows of the log.")] = 24_000,
+    preset: Annotated[Literal["fast", "balanced", "best"], typer.Option(help="How much is trained.")] = "balanced",
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the log and of the fit.")] = 0,
+) -> None:
+    """Fit a simulated log whose truth is known, and compare the model with LightGBM, MMoE and the truth."""
+    from automtl.experiment.demo import run_demo
+
+    with Live() as live:
+        _, found = run_demo(out, rows=rows, changes={"budget": {"preset": preset}}, seed=seed, callback=live.callback)
+    for sentence in found.sentences():
+        typer.echo(sentence)
+    show_table(*found.table())
+    typer.echo(found.costs())
+    typer.echo(f"files: {out}, {out}.parquet\nnext: automtl inspect {out}; open {out / 'report.html'}")
+
+
 @app.command("synthesize")
 def synthesize_command(
     out: TableOut,
@@ -77,10 +98,17 @@ def synthesize_command(
     interaction: Annotated[float, typer.Option(min=0, max=1)] = 0.3,
     noise: Annotated[float, typer.Option(min=0)] = 0.5,
     seed: Annotated[int, typer.Option(min=0)] = 0,
+    feed: Annotated[
+        bool, typer.Option("--feed", help="Two weeks of a feed, with times, as the demo has; the three above are idle.")
+    ] = False,
 ) -> None:
     """Write a log with a known answer: tasks click and like share one truth, buy and cart another."""
+    from automtl.tables.simulated import simulated_log
     from automtl.tables.synthetic import synthetic_log
     from automtl.tables.table import write_table
 
-    write_table(synthetic_log(rows, relatedness=relatedness, interaction=interaction, noise=noise, seed=seed), out)
+    if feed:
+        write_table(simulated_log(rows, seed=seed).table, out)
+    else:
+        write_table(synthetic_log(rows, relatedness=relatedness, interaction=interaction, noise=noise, seed=seed), out)
     typer.echo(f"{rows:,} rows: {out}")

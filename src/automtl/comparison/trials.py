@@ -154,7 +154,7 @@ def _test(experiment: Experiment) -> Result:
         "architecture": None if found is None else found.to_dict(),
         **experiment.evaluate(),
         "parameters": experiment.parameters,
-        "flops_per_row": experiment.flops_per_row(),
+        "flops_per_row": experiment.flops_per_row,
         "gates": experiment.gates,
         "ensemble": experiment.ensemble_summary(),
     }

@@ -142,10 +142,18 @@ class BoostedTrees(SelfTrained):
 
     def scores(self, features: Features) -> np.ndarray:
         """Score rows, (B, T) in double."""
-        matrix, score = self.inputs.matrix(features), self._scorer()
-        if self.tables.num_tables:
-            matrix = np.concatenate([matrix, self.tables.columns(self.inputs.ids(features).numpy())], axis=1)
-        return score(matrix)
+        return self._scorer()(self._matrix(features))
+
+    def operations_per_row(self, features: Features) -> float:
+        """Return the comparisons, additions and lookups in which a row is scored, on average over these rows."""
+        return self._scorer().operations_per_row(self._matrix(features)) + self.tables.num_tables
+
+    def _matrix(self, features: Features) -> np.ndarray:
+        """Return the columns of the trees, (B, C)."""
+        matrix = self.inputs.matrix(features)
+        if not self.tables.num_tables:
+            return matrix
+        return np.concatenate([matrix, self.tables.columns(self.inputs.ids(features).numpy())], axis=1)
 
     def forward(self, features: Features) -> Tensor:
         return torch.from_numpy(self.scores(features)).float()

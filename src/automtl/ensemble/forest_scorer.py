@@ -66,6 +66,23 @@ class ForestScorer:
             scores[:, task] = total + self.forest.bias[task]
         return scores
 
+    def operations_per_row(self, rows: np.ndarray) -> float:
+        """Return the nodes that a row (of B, C) passes, each a comparison, and an addition a tree, on average."""
+        passed = self.leaf_depths[-1 - self.reached(np.ascontiguousarray(rows.T))]  # (N, B)
+        return float(passed.sum(0).mean()) + self.forest.num_trees
+
+    @cached_property
+    def leaf_depths(self) -> np.ndarray:
+        """The nodes from the root to each leaf, (L,)."""
+        found = np.zeros(len(self.forest.leaf), np.int64)
+        level, here = 0, self.roots[self.roots >= 0]
+        while len(here):
+            level += 1
+            below = np.concatenate([self.forest.left[here], self.forest.right[here]])
+            found[-1 - below[below < 0]] = level
+            here = below[below >= 0]
+        return found
+
     def reached(self, columns: np.ndarray) -> np.ndarray:
         """Return the leaves that rows, given as columns (C, B), reach in each tree, (N, B), as children below 0."""
         count = columns.shape[1]

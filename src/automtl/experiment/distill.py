@@ -18,9 +18,11 @@ import torch
 from torch import Tensor, nn
 
 from automtl.dataset.store import data_loader
+from automtl.ensemble.cost import flops_per_row
 from automtl.ensemble.ensemble import Ensemble
 from automtl.errors import SettingsError
 from automtl.experiment.all_rows import AllRowsTraining
+from automtl.experiment.costs import costs_of, note_seconds
 from automtl.experiment.fit import Run
 from automtl.experiment.inputs import EncodedSource
 from automtl.experiment.library import TrainedModel
@@ -33,6 +35,7 @@ from automtl.predictor import MemberSpec, ModelSpec, Predictor, plain
 from automtl.system.manifest import MODEL
 from automtl.system.memory import keep_freed_memory, peak_memory_bytes
 from automtl.system.progress import Callback, ignore
+from automtl.system.stopwatch import measured, timed
 from automtl.system.trust import names_of_folder
 from automtl.tables.schema import Task
 from automtl.training.curves import label_summary, task_curves
@@ -48,6 +51,7 @@ ENSEMBLE, SINGLE, DISTILLED = "ensemble", "single network", "distilled network"
 
 
 @keep_freed_memory()
+@measured()
 def distill(
     folder: Path | str, source: Any = None, *, out: Path | str | None = None, overwrite: bool = False,
     callback: Callback = ignore,
@@ -66,7 +70,6 @@ def distill(
     >>> [row["name"] for row in automtl.distill("runs/ensemble", log).history["leaderboard"]]
     ['ensemble', 'single network', 'distilled network']
     """
-    start = time.perf_counter()
     if out is not None:
         MODEL.require_free(Path(out), overwrite)
     ensemble, recorded = Predictor.load(folder), RecordedFit.read(folder)
@@ -76,7 +79,7 @@ def distill(
     with data_loader(recorded.settings.data_loader, out) as loader, names_of_folder():
         run = Distillation(ensemble, recorded, EncodedSource(rows, loader), callback).run()
     run.metrics["made"] = describe_making()
-    run.metrics["seconds"]["total"] = time.perf_counter() - start
+    note_seconds(run.metrics)
     return run if out is None else run.save(out, overwrite=overwrite)
 
 
@@ -181,10 +184,11 @@ class Distillation:
         student = self._alone(replace(spec, name=DISTILLED), spec.build(self.ensemble.encoder, seed))
         soft = with_soft_labels(rows.train, self._soft, soft_weight, self.tasks)
         layout, training = student.encoder.layout, self.recorded.training_of(self.spec.name)
-        result = fit(
-            student.network, soft.for_layout(layout), rows.valid.for_layout(layout), self.tasks, training, seed,
-            self.callback, f"training with weight {soft_weight:g} of the scores",
-        )  # fmt: skip
+        with timed("training"):
+            result = fit(
+                student.network, soft.for_layout(layout), rows.valid.for_layout(layout), self.tasks, training, seed,
+                self.callback, f"training with weight {soft_weight:g} of the scores",
+            )  # fmt: skip
         return Trial(student, soft_weight, result)
 
     @property
@@ -241,6 +245,7 @@ class Distillation:
             "name": one.name, "model": one.name if one.name == ENSEMBLE else alone, "stage": one.name,
             "test": self._main_metrics(one.test, test), "seconds": one.seconds,
             "latency_ms": row_latency_ms(model, self.rows.valid.for_layout(layout)),
+            "flops_per_row": flops_per_row(model, self.rows.valid.for_layout(layout)),
             "parameters": count_parameters(model),
             "share": {task.name: float(one.name == DISTILLED) for task in self.tasks}, "settings": {},
         }  # fmt: skip
@@ -255,12 +260,12 @@ class Distillation:
     def _metrics(self, scored: Sequence[Scored], test: Batch) -> dict[str, Any]:
         """Return the content of metrics.json."""
         student, valid = scored[-1], self.rows.valid
-        seconds = {"reference": 0.0, "search": 0.0, "training": student.seconds, "ensemble": 0.0}
         return {
             "validation": student.predictor.evaluate_batch(valid, scores_of(student.valid, self.tasks)),
             "test": student.predictor.evaluate_batch(test, scores_of(student.test, self.tasks)),
-            "rows": self.source.source.num_rows, "parameters": count_parameters(student.predictor.network),
-            "preset": self.measured.get("preset"), "seed": self.recorded.seed, "ensemble": None, "seconds": seconds,
+            "rows": self.source.source.num_rows,
+            **costs_of(student.predictor, valid, self.source.source),
+            "preset": self.measured.get("preset"), "seed": self.recorded.seed, "ensemble": None,
             "peak_memory_bytes": peak_memory_bytes(), "findings": self.measured.get("findings"),
             "table": self.measured.get("table"),
             "waterfall": {"steps": self._steps(scored, test)},

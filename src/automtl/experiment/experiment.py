@@ -9,40 +9,43 @@ from dataclasses import fields, replace
 from functools import partial
 from typing import Any, Literal
 
-import torch
-from torch import nn
-from torch.utils.flop_counter import FlopCounterMode
+from torch import Tensor, nn
 
 from automtl.config import InputPreset, Settings
+from automtl.ensemble.catboost_trees import CatBoostTrees
+from automtl.ensemble.cost import flops_per_row
 from automtl.ensemble.ensemble import Ensemble, trees_of
 from automtl.ensemble.settings import TreeSettings
 from automtl.ensemble.trees import LIGHTGBM_MISSING, TreeModel
 from automtl.errors import DivergedError, SettingsError
 from automtl.experiment.all_rows import ALL_ROWS, AllRowsTraining, all_rows_row
 from automtl.experiment.inputs import EncodedRows, EncodedSource, ModelInputs, distinct_presets, is_self_trained
-from automtl.experiment.library import INPUTS, SEARCH, TRAINING, TREES, Library, TrainedModel
+from automtl.experiment.library import BASELINE, INPUTS, SEARCH, TRAINING, TREES, Library, TrainedModel
 from automtl.experiment.tree_candidates import tree_candidates
 from automtl.experiment.waterfall import library_steps, waterfall
 from automtl.features.batch import Batch
 from automtl.features.coverage import Coverage
 from automtl.models.network import Network, count_parameters, mean_gate_weights
-from automtl.models.registry import EVERY_MODEL, check_logits
+from automtl.models.registry import EVERY_MODEL, SEARCHED, check_logits
 from automtl.models.settings import NetworkSettings
 from automtl.nn.embedding import FieldEmbedding
 from automtl.predictor import MemberSpec, ModelSpec, Predictor
 from automtl.search import STRATEGIES, SearchProblem, SearchResult, TrainedNetwork
 from automtl.search.base import keep_nothing, start_from_embedding
+from automtl.search.halving import HalvingSettings, baseline_architecture, first_training
 from automtl.space import Architecture, make_space
 from automtl.system.deadline import current_deadline, ending
-from automtl.system.progress import Callback, Notice, ignore
+from automtl.system.progress import Callback, Notice, Whole, ignore
+from automtl.system.stopwatch import timed
 from automtl.training.evaluation import predict_logits
-from automtl.training.fit import FitResult, SelfTrained, fit
+from automtl.training.fit import FitResult, fit
 from automtl.training.metrics import Scores
 from automtl.training.settings import TrainingSettings
 
 Part = Literal["validation", "test"]
 PARTS: tuple[Part, ...] = ("validation", "test")
-FLOP_ROWS = 1024  # rows over which operations are averaged
+BY_HAND = "network made by hand"  # the name of a baseline
+CHOSEN = 3  # models of an ensemble, about, as long as it is not known
 INPUTS_SHARE, TREES_SHARE = 0.25, 0.4  # of the time that is left, for the choice of inputs and for boosted trees
 
 
@@ -79,6 +82,7 @@ class Experiment:
         self.seconds = {"reference": 0.0, "search": 0.0, "training": 0.0, "ensemble": 0.0, "all_rows": 0.0}
         self.found: SearchResult | None = None
         self.scores: dict[Part, Scores] = {}
+        self.baselines: list[TrainedModel] = []  # that are tested beside the ensemble
         self.references: list[tuple[ModelInputs, TrainedModel]] = []  # that tried inputs, the best one first
         self._inputs: ModelInputs | None = None
         self._library: Library | None = None
@@ -86,7 +90,7 @@ class Experiment:
         self._predictor: Predictor | None = None
         self._on_all_rows: Predictor | None = None
         self._test_rows: Batch | None = None
-        self._boosted = False
+        self._boosted, self._ended = False, 0
 
     @property
     def inputs(self) -> ModelInputs:
@@ -206,9 +210,32 @@ class Experiment:
     def _reference(self, model: str, inputs: ModelInputs, name: str) -> TrainedModel:
         """Train a published model on these inputs."""
         spec = MemberSpec(name, model, inputs.network, inputs=inputs.groups)
-        trained = self._train(spec, inputs, INPUTS, f"choosing inputs: {inputs.preset}")
+        with timed("inputs"):
+            trained = self._train(spec, inputs, INPUTS, f"choosing inputs: {inputs.preset}")
         self.seconds["reference"] += trained.result.seconds
         return trained
+
+    def _count(self, trainings: int = 1) -> None:
+        """Tell the callback that some more trainings have ended, and about how many there will be."""
+        self._ended += trainings
+        planned = self._planned
+        self.callback(Whole(self._ended, None if planned is None else max(planned, self._ended)))
+
+    @property
+    def _planned(self) -> int | None:
+        """About how many trainings there are: of inputs, trees, networks and baselines; None without an end."""
+        mine, search = self.settings, self.settings.search
+        networks = 1
+        if self.searches and isinstance(search, HalvingSettings):
+            if search.patience is not None:
+                return None
+            networks = search.trainings
+        inputs = len(self.references) or len(distinct_presets(mine, self.source.schema))
+        trees = 1 if mine.selection.boosted_trees == "one" else 2 + CatBoostTrees.available()
+        small = bool(self.source.schema.history) and mine.encoder.history and mine.budget.base_network
+        others = inputs + trees + small + len(mine.baselines) if mine.uses_ensemble else 0
+        chosen = len(self._predictor.spec.members) if self._predictor else CHOSEN if mine.uses_ensemble else 1
+        return networks + others + (chosen if mine.train_on_all_rows else 0)
 
     def _try_to_add(self, train: Callable[[], TrainedModel]) -> None:
         """Train one more model for the ensemble, which does without it where its training diverges."""
@@ -240,6 +267,7 @@ class Experiment:
         if start is not None:
             start(model)
         result = fit(model, train, valid, tasks, inputs.training, self.seed, self.callback, said)
+        self._count()
         changed = changes_of(self.settings, inputs.network, inputs.training)
         return TrainedModel(
             spec, model, result, predict_logits(model, valid), stage, changed, inputs.training, self.seed, start
@@ -252,7 +280,7 @@ class Experiment:
         inputs, library = self.inputs, self.library
         start = time.perf_counter()
         kinds = tree_candidates(inputs, one=self.settings.selection.boosted_trees == "one")
-        with ending(current_deadline().part(TREES_SHARE)) as deadline:
+        with timed("trees"), ending(current_deadline().part(TREES_SHARE)) as deadline:
             for place, (spec, settings) in enumerate(kinds):
                 if place and deadline.passed:
                     break
@@ -267,7 +295,8 @@ class Experiment:
             raise SettingsError(f"model '{self.settings.model}' has no architecture to search; only 'automtl' has one")
         problem = self.search_problem()
         start, strategy = time.perf_counter(), STRATEGIES.find(self.settings.strategy)(self.settings.search)
-        self.found = strategy.search(problem, self.seed, self.callback)
+        with timed("networks"):
+            self.found = strategy.search(problem, self.seed, self.callback)
         self.architecture, self.history["search"] = self.found.architecture, self.found.history
         self.seconds["search"] = time.perf_counter() - start
         return self.found
@@ -294,6 +323,7 @@ class Experiment:
 
     def _keep(self, found: TrainedNetwork) -> float:
         """Keep a network that the search has trained."""
+        self._count()
         return self.library.add(self._of(found))
 
     def _of(self, found: TrainedNetwork) -> TrainedModel:
@@ -340,7 +370,8 @@ class Experiment:
             return self._of(self.found.trained)
         spec = MemberSpec(mine.model, mine.model, inputs.network, self.architecture, inputs=inputs.groups)
         start = self._start_from_supernet if mine.warm_start and self.found is not None else None
-        trained = self._train(spec, inputs, TRAINING, f"training {mine.model}", start=start)
+        with timed("trees" if is_self_trained(mine.model) else "networks"):
+            trained = self._train(spec, inputs, TRAINING, f"training {mine.model}", start=start)
         self.seconds["training"] = trained.result.seconds
         if mine.uses_ensemble:
             self.library.add(trained)
@@ -365,7 +396,8 @@ class Experiment:
         name = self.settings.reference
         if not (self.trained.stage == SEARCH or self.references or name == self.settings.model):
             self._try_to_add(lambda: self._reference(name, self.inputs, name))
-        self._predictor = self.library.predictor()
+        with timed("selection"):
+            self._predictor = self.library.predictor()
         return self.predictor
 
     def train_on_all_rows(self) -> Predictor:
@@ -375,11 +407,40 @@ class Experiment:
             models = [self.trained]
             if self.settings.uses_ensemble:
                 models = [self.library.models[place] for place in self.library.selected]
-            found, self.history["all_rows"] = training.predictor(self.chosen, models)
+            with timed("all rows"):
+                found, self.history["all_rows"] = training.predictor(self.chosen, models)
+            self._count(len(models))
             if any(self.history["all_rows"]["models"].values()):
                 self._on_all_rows = found
             self.seconds["all_rows"] = time.perf_counter() - start
         return self.predictor
+
+    def train_baselines(self) -> None:
+        """Train the baselines of the settings on the inputs that were selected, as long as there is time.
+
+        Boosted trees that were trained for the ensemble are not trained again.
+        """
+        for name in self.settings.baselines:
+            if current_deadline().passed:
+                return
+            known = next((one for one in self.library.models if one.stage == TREES and one.spec.model == name), None)
+            try:
+                with timed("baselines"):
+                    self.baselines.append(self._baseline(name) if known is None else known)
+            except DivergedError as error:
+                self.callback(Notice(f"{error}; the baseline is left out"))
+
+    def _baseline(self, name: str) -> TrainedModel:
+        """Train a published model, or the network made by hand, which the search begins with."""
+        inputs, mine = self.inputs, self.settings
+        if name != SEARCHED:
+            spec = MemberSpec(name, name, inputs.network, inputs=inputs.groups)
+            return self._train(spec, inputs, BASELINE, f"training {name}")
+        space = make_space(mine.searched_space, len(self.source.schema.tasks))
+        spec = MemberSpec(BY_HAND, name, inputs.network, baseline_architecture(space), inputs=inputs.groups)
+        return self._train(
+            spec, replace(inputs, training=first_training(inputs.training)), BASELINE, f"training {BY_HAND}"
+        )
 
     def evaluate(self, parts: Sequence[Part] = PARTS) -> dict[str, dict[str, Any]]:
         """Return metrics by part of the rows, as plain values, and keep the `scores`.
@@ -390,14 +451,17 @@ class Experiment:
         for part in parts:
             one, rows = (self.chosen, self.rows.valid) if part == "validation" else (self.predictor, self.test_rows)
             rows = rows.for_layout(one.encoder.layout)
-            self.scores[part] = one.scores(rows)
-            found[part] = one.evaluate_batch(rows, self.scores[part])
+            with timed("test"):
+                self.scores[part] = one.scores(rows)
+                found[part] = one.evaluate_batch(rows, self.scores[part])
         return found
 
-    def judge_on_test_rows(self) -> dict[str, Any]:
-        """Make the leaderboard of all trained models, part of `history`, and return the waterfall of the steps."""
+    def judge_on_test_rows(self, logits: Sequence[Tensor]) -> dict[str, Any]:
+        """Make the leaderboard of all trained models, part of `history`, and return the waterfall of the steps.
+
+        logits: (N, T) of each model of the library on test rows.
+        """
         library, test, tasks = self.library, self.test_rows, self.rows.encoder.schema.tasks
-        logits = library.tested(test)
         board, steps = library.leaderboard(test, logits), library_steps(library, logits)
         if self._on_all_rows is not None:
             final = predict_logits(self._on_all_rows.network, test.for_layout(self._on_all_rows.encoder.layout))
@@ -430,15 +494,10 @@ class Experiment:
         layout = one.spec.encoder(self.rows.encoder).layout
         return mean_gate_weights(one.model, self.rows.valid.for_layout(layout))
 
-    @torch.inference_mode()
-    def flops_per_row(self) -> int | None:
-        """Count operations of one prediction, two per multiply-add of matrix products; None for boosted trees."""
-        if isinstance(self.predictor.network, SelfTrained):
-            return None
-        rows = self.test_rows.take(slice(0, FLOP_ROWS)).for_layout(self.predictor.encoder.layout)
-        with FlopCounterMode(display=False) as counter:
-            self.predictor.network(rows.features)
-        return round(int(counter.get_total_flops()) / len(rows))
+    @property
+    def flops_per_row(self) -> int:
+        """Number of operations of one prediction, as `automtl.ensemble.cost` counts them."""
+        return flops_per_row(self.predictor.network, self.rows.valid.for_layout(self.predictor.encoder.layout))
 
     def ensemble_summary(self) -> dict[str, Any] | None:
         """Return the weight of each member by task, and what was missing; None where no ensemble was wanted."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -18,6 +17,8 @@ from automtl.dataset.store import data_loader
 from automtl.ensemble.trees import TreeModel
 from automtl.errors import SettingsError
 from automtl.experiment.all_rows import ALL_ROWS_SHARE
+from automtl.experiment.baselines import baselines_tested
+from automtl.experiment.costs import costs_of, note_report, note_seconds
 from automtl.experiment.experiment import Experiment
 from automtl.experiment.inputs import EncodedSource, is_self_trained
 from automtl.experiment.label_delays import Curve, freshness_curve, has_histories
@@ -36,6 +37,7 @@ from automtl.system.journal import Journal
 from automtl.system.manifest import MODEL
 from automtl.system.memory import keep_freed_memory, peak_memory_bytes
 from automtl.system.progress import Callback, Notice, ignore
+from automtl.system.stopwatch import current_stopwatch, measured, timed
 from automtl.system.workers import all_wait, first_does, together, workers
 from automtl.tables.columns import ColumnRoles
 from automtl.tables.quality import Findings
@@ -83,15 +85,17 @@ class Run:
         """Write the run folder, with its report unless settings say otherwise. Raises FileError as `Predictor.save`."""
         values, extras = self.values, {name: getattr(self, name) for name in PARTS}
         kept = "the model is"
-        texts = attempted(lambda: card_markdown(values), kept, CARD)
-        if self.settings.get("report", True):
-            texts |= attempted(lambda: run_report(values), kept)
+        wanted = self.settings.get("report", True)
+        texts = attempted(lambda: run_report(values), kept) if wanted else {}
+        note_report(self.metrics)
+        texts |= attempted(lambda: card_markdown(values), kept, CARD)
         self.predictor.save(folder, extras, overwrite=overwrite, texts=texts)
         return replace(self, folder=Path(folder))
 
 
 @keep_freed_memory()
 @together()
+@measured()
 def fit_table(
     source: Any,
     tasks: Sequence[str] = (),
@@ -119,13 +123,14 @@ def fit_table(
     >>> sorted(run.metrics["test"]["tasks"])
     ['buy', 'click']
     """
-    settings, start, first = settings or Settings(), time.perf_counter(), workers().first
+    settings, first = settings or Settings(), workers().first
     callback = callback if first else ignore
     check_settings(settings)
     if out is not None and not was_stopped(Path(out)):
         MODEL.require_free(Path(out), overwrite)
     roles = roles or ColumnRoles()
-    rows, settings = open_source(source, tasks, roles, schema, settings, seed, identify=out is not None)
+    with timed("reading"):
+        rows, settings = open_source(source, tasks, roles, schema, settings, seed, identify=out is not None)
     if out is not None:
         if was_done(Path(out), identity(settings, seed, rows.schema, rows.digest)):
             callback(Notice("this fit was stopped when all was done"))
@@ -133,10 +138,11 @@ def fit_table(
         MODEL.require_free(Path(out), overwrite)
     tell_source(callback, rows, roles, schema)
     schema = rows.schema
-    for model in {settings.model, settings.reference}:
+    for model in {settings.model, settings.reference, *settings.baselines}:
         check_model(model, schema.tasks)
     make_space(settings.searched_space, len(schema.tasks))  # raises an error here, before anything is trained
-    findings = rows.findings(seed)
+    with timed("reading"):
+        findings = rows.findings(seed)
     callback(Findings(findings))
     name = f"{settings.model}-{seed}" if out is None else Path(out).name
     tracked = Tracked(name, settings.to_dict() | {"seed": seed}, Path(settings.tracker_folder), settings.tracking_uri)
@@ -149,15 +155,18 @@ def fit_table(
     ):
         earlier = 0.0 if journal is None else journal.earlier
         given.spend(earlier)
+        if earlier and (watch := current_stopwatch()):
+            watch.add("before it was stopped", earlier)
         encoded = EncodedSource(rows, loader, callback=trackers.callback)
         with ending(given):
             run = _run(Experiment(encoded, settings, seed, trackers.callback))
         run.settings["table"] = describe_table(source, rows)
         run.metrics["ended_early"] |= given.passed
         run.metrics["made"] = describe_making()
-        _add_table(run, rows, callback)
+        with timed("test"):
+            _add_table(run, rows, callback)
         run.metrics["findings"] = [finding.to_dict() for finding in findings]
-        run.metrics["seconds"]["total"] = earlier + time.perf_counter() - start
+        note_seconds(run.metrics)
         found = run.predictor.spec.architecture
         trackers.finish(run.metrics, None if found is None else found.draw(schema.task_names))
         if out is not None:
@@ -191,30 +200,39 @@ def _tell_delay(callback: Callback, schema: Schema, curve: Curve) -> None:
 
 def _run(experiment: Experiment) -> Run:
     """Run all steps of an experiment."""
-    source, settings, seed = experiment.source, experiment.settings, experiment.seed
     _ = experiment.inputs
     current_deadline().reserve(REPORT_SHARE)
-    share = 1 - ALL_ROWS_SHARE if settings.train_on_all_rows else 1.0
+    share = 1 - ALL_ROWS_SHARE if experiment.settings.train_on_all_rows else 1.0
     with ending(current_deadline().part(share)) as deadline:
         experiment.boost()
         experiment.train()
         experiment.ensemble()
+        experiment.train_baselines()
     experiment.train_on_all_rows()
-    tested, tasks = experiment.evaluate(), experiment.rows.encoder.schema.tasks
+    tested = experiment.evaluate()
+    with timed("test"):
+        return _described(experiment, tested, ended_early=deadline.passed)
+
+
+def _described(experiment: Experiment, tested: dict[str, Any], *, ended_early: bool) -> Run:
+    """Describe a tested model, and all others that were trained, in the plain values of a run folder."""
+    source, settings, seed = experiment.source, experiment.settings, experiment.seed
+    rows, test, tasks = experiment.rows, experiment.test_rows, source.schema.tasks
     metrics = {
         **tested,
         "rows": source.source.num_rows,
-        "parameters": experiment.parameters,
         "preset": experiment.inputs.preset,
         "seed": seed,
         "ensemble": experiment.ensemble_summary(),
-        "seconds": experiment.seconds,
         "peak_memory_bytes": peak_memory_bytes(),
-        "ended_early": deadline.passed,
+        "ended_early": ended_early,
     }
-    rows, test = experiment.rows, experiment.test_rows
     if settings.uses_ensemble:
-        metrics["waterfall"] = experiment.judge_on_test_rows()
+        logits = experiment.library.tested(test)
+        metrics["waterfall"] = experiment.judge_on_test_rows(logits)
+        metrics["baselines"] = baselines_tested(experiment, logits)
+    board = experiment.history.get("leaderboard", ())
+    metrics |= costs_of(experiment.predictor, rows.valid, source.source, board)
     parts = {"train": rows.train, "validation": rows.valid, "test": test}
     curves = {
         "gates": experiment.gates,
@@ -234,6 +252,8 @@ def check_settings(settings: Settings) -> None:
         TreeModel.check(())
         if is_self_trained(settings.model):
             raise SettingsError(f"ensemble: '{settings.model}' is trees already; leave the setting out")
+    if settings.baselines and not settings.uses_ensemble:
+        raise SettingsError("baselines: they stand beside an ensemble; leave them out, or use automtl compare")
     find_balancing(
         settings.training, nn.Module(), torch.full((2,), 0.5)
     )  # raises SettingsError if its package is not installed

@@ -24,6 +24,7 @@ from automtl.features.settings import EncoderSettings
 from automtl.models.registry import EVERY_MODEL
 from automtl.models.settings import NetworkSettings
 from automtl.system.progress import Callback, ignore
+from automtl.system.stopwatch import timed
 from automtl.tables.schema import Schema
 from automtl.training.fit import SelfTrained
 from automtl.training.settings import TrainingSettings
@@ -116,7 +117,8 @@ class EncodedSource:
         encoder, whole = rows.encoder, rows.histories
         if whole is not None and rows.left_out:
             encoder = replace(encoder, histories=whole if encoder.layout.sequences else whole.without_sequence())
-        return self._without(self.source.test(encoder, self.loader, like=rows.train), encoder, rows.left_out)
+        with timed("encoding"):
+            return self._without(self.source.test(encoder, self.loader, like=rows.train), encoder, rows.left_out)
 
     def like(self, encoder: Encoder, settings: EncoderSettings) -> EncodedRows:
         """Encode the rows that a saved encoder was fitted on as they were then, under these settings.
@@ -134,7 +136,8 @@ class EncodedSource:
         own = encoder.settings
         switches = ("target_encoding", "history", "sequences")
         wanted = replace(own, **{name: getattr(own, name) or getattr(settings, name) for name in switches})
-        rows = EncodedRows(*self.source.encode(wanted, self.loader))
+        with timed("encoding"):
+            rows = EncodedRows(*self.source.encode(wanted, self.loader))
         if rows.encoder.histories is not None:
             kept = {} if encoder.histories is None else encoder.histories.columns_of_groups()
             groups = rows.encoder.histories.columns_of_groups()
@@ -150,7 +153,10 @@ class EncodedSource:
             self.kept.pop(every, None)
             while self.num_kept is not None and len(self.kept) >= self.num_kept:
                 del self.kept[next(iter(self.kept))]
-            rows = self._selected(*self.source.encode(wanted, self.loader))
+            with timed("encoding"):
+                encoded = self.source.encode(wanted, self.loader)
+            with timed("inputs"):
+                rows = self._selected(*encoded)
             self.kept[every] = wanted, rows
         return rows
 

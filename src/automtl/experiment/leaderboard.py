@@ -31,5 +31,8 @@ def read_leaderboard(folder: Path | str) -> list[dict[str, Any]]:
         MODEL.verify(Path(folder))
     found: list[dict[str, Any]] | None = read_part(folder, "history").get("leaderboard")
     if not found:
-        raise FileError(f"run '{folder}' has no leaderboard: an earlier version of automtl wrote it; fit again")
+        raise FileError(
+            f"run '{folder}' has no leaderboard: it has one model alone, or an earlier version of automtl wrote it; "
+            f"see the model with: automtl inspect {folder}"
+        )
     return found

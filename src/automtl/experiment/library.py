@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
+from automtl.ensemble.cost import flops_per_row
 from automtl.ensemble.ensemble import in_order
 from automtl.ensemble.selection import ROWS, Choice, select
 from automtl.ensemble.settings import SelectionSettings
@@ -20,6 +21,7 @@ from automtl.features.encoder import Encoder
 from automtl.models.network import count_parameters
 from automtl.predictor import MemberSpec, ModelSpec, Predictor, plain
 from automtl.system.progress import Callback, Notice
+from automtl.system.stopwatch import timed
 from automtl.tables.schema import Task, stages
 from automtl.training.evaluation import Evaluator, predict_logits, scores_of
 from automtl.training.fit import FitResult, SelfTrained
@@ -31,6 +33,7 @@ from automtl.training.settings import TrainingSettings
 TIGHTER = 0.8  # share of the bound of latency that a next selection keeps to
 INTERIM_ROWS = 1 << 15  # validation rows of selections while models are still trained
 INPUTS, TREES, SEARCH, TRAINING, ENSEMBLE = "inputs", "boosted trees", "search", "training", "ensemble"  # stages
+BASELINE = "baseline"  # of models that are tested beside the ensemble
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,8 @@ class Library:
             return self.score if self.models else math.inf
         self.models.append(trained)
         self.choices.append(self._choice(trained))
-        self._select(INTERIM_ROWS)
+        with timed("selection"):
+            self._select(INTERIM_ROWS)
         self.callback(Ranked(self.rows()))
         return self.score
 
@@ -165,12 +169,15 @@ class Library:
         return [self._row(place) for place in ranked]
 
     def _row(self, place: int) -> dict[str, Any]:
-        trained, names = self.models[place], [task.name for task in self.tasks]
+        return self._described(self.models[place], list(map(float, self.weights[place])))
+
+    def _described(self, trained: TrainedModel, shares: Sequence[float]) -> dict[str, Any]:
+        names = [task.name for task in self.tasks]
         return {
             "name": trained.spec.name, "model": trained.spec.model, "stage": trained.stage,
             "score": trained.result.score, "validation": self.metrics(trained.logits, self.valid), "test": None,
             "seconds": trained.result.seconds, "parameters": count_parameters(trained.model),
-            "share": dict(zip(names, map(float, self.weights[place]), strict=True)), "settings": trained.settings,
+            "share": dict(zip(names, shares, strict=True)), "settings": trained.settings,
         }  # fmt: skip
 
     def metrics(self, logits: Tensor, rows: Batch) -> dict[str, Any]:
@@ -183,10 +190,11 @@ class Library:
 
     def tested(self, test: Batch) -> list[Tensor]:
         """Predict the logits (N, T) of test rows by each model."""
-        layouts = (self.encoder_of(one).layout for one in self.models)
-        return [
-            predict_logits(one.model, test.for_layout(layout)) for one, layout in zip(self.models, layouts, strict=True)
-        ]
+        return [self.predict(one, test) for one in self.models]
+
+    def predict(self, trained: TrainedModel, rows: Batch) -> Tensor:
+        """Predict the logits (N, T) of rows by a model."""
+        return predict_logits(trained.model, rows.for_layout(self.encoder_of(trained).layout))
 
     def leaderboard(self, test: Batch, logits: Sequence[Tensor]) -> list[dict[str, Any]]:
         """Describe the ensemble and all models in plain values, the best first, with metrics on test rows.
@@ -196,12 +204,22 @@ class Library:
         found = []
         for place in sorted(range(len(self.models)), key=lambda place: self.models[place].result.score):
             row = self._row(place)
-            found.append(row | {
-                "test": self.metrics(logits[place], test), "latency_ms": self.latency(self.models[place]),
-            })  # fmt: skip
+            found.append(row | self._tested(self.models[place], test, logits[place]))
         if len(self.selected) > 1:
             found.insert(0, self._ensemble_row(test, logits, found))
         return found
+
+    def row_beside(self, trained: TrainedModel, test: Batch, logits: Tensor) -> dict[str, Any]:
+        """Describe a model that is none of these in plain values, like a row of the leaderboard."""
+        return self._described(trained, [0.0] * len(self.tasks)) | self._tested(trained, test, logits)
+
+    def _tested(self, trained: TrainedModel, test: Batch, logits: Tensor) -> dict[str, Any]:
+        """Return metrics of a model on test rows, and what a row costs."""
+        rows = self.valid.for_layout(self.encoder_of(trained).layout)
+        return {
+            "test": self.metrics(logits, test), "latency_ms": self.latency(trained),
+            "flops_per_row": flops_per_row(trained.model, rows),
+        }  # fmt: skip
 
     def _ensemble_row(self, test: Batch, logits: Sequence[Tensor], rows: list[dict[str, Any]]) -> dict[str, Any]:
         kept = {self.models[place].spec.name for place in self.selected}
@@ -211,6 +229,7 @@ class Library:
             "validation": self.metrics(self.logits, self.valid), "test": self.metrics(self.mixed(logits), test),
             "seconds": sum(row["seconds"] for row in rows if row["name"] in kept),
             "latency_ms": row_latency_ms(own.network, self.valid.for_layout(own.encoder.layout)),
+            "flops_per_row": flops_per_row(own.network, self.valid.for_layout(own.encoder.layout)),
             "parameters": count_parameters(own.network), "share": {task.name: 1.0 for task in self.tasks},
             "settings": {},
         }  # fmt: skip

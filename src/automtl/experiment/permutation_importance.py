@@ -11,6 +11,7 @@ import polars as pl
 
 from automtl.features.batch import Batch
 from automtl.predictor import Predictor
+from automtl.system.progress import Callback, Progress, ignore
 from automtl.tables.schema import Task
 from automtl.tables.table import read_table
 from automtl.training.metrics import Undefined, primary_metric, task_rows
@@ -32,7 +33,14 @@ class Importance:
 
 
 def column_importance(
-    folder: Path | str, source: Any, *, history: Any = None, repeats: int = 3, rows: int = 20_000, seed: int = 0
+    folder: Path | str,
+    source: Any,
+    *,
+    history: Any = None,
+    repeats: int = 3,
+    rows: int = 20_000,
+    seed: int = 0,
+    callback: Callback = ignore,
 ) -> tuple[Importance, ...]:
     """Measure the importance of each column for each task of a saved model, the most important first.
 
@@ -48,12 +56,14 @@ def column_importance(
     batch, tasks = predictor.encode(table, log), predictor.schema.tasks
     predictor.compare_coverage(table, batch, allow_unknown=True)
     base = _values(predictor, batch, tasks)
-    found = []
-    for place, name in enumerate(predictor.schema.columns):
+    found, columns = [], predictor.schema.columns
+    for place, name in enumerate(columns):
+        callback(Progress("shuffling columns", place, len(columns)))
         if name in table.columns:
             shuffles = [np.random.default_rng([seed, place, one]).permutation(table.height) for one in range(repeats)]
             changed = [_shuffled_values(predictor, table, log, name, order, batch) for order in shuffles]
             found += [_importance(name, *of_task) for of_task in zip(tasks, base, zip(*changed))]
+    callback(Progress("shuffling columns", len(columns), len(columns)))
     return tuple(sorted(found, key=lambda one: -(one.drop or 0.0)))
 
 

@@ -19,6 +19,7 @@ from automtl.ensemble.ensemble import Ensemble, trees_of
 from automtl.errors import FileError, SettingsError
 from automtl.experiment.acceptance import Acceptance, base_logits, judge, recorded_skills
 from automtl.experiment.all_rows import AllRowsTraining, all_rows_row
+from automtl.experiment.costs import costs_of, note_seconds
 from automtl.experiment.fit import Run
 from automtl.experiment.inputs import EncodedSource
 from automtl.experiment.library import TRAINING, Library, TrainedModel
@@ -29,7 +30,7 @@ from automtl.experiment.warm_start import start_from
 from automtl.experiment.waterfall import waterfall
 from automtl.features.batch import Batch
 from automtl.features.continued_histories import ContinuedHistories
-from automtl.models.network import count_parameters, mean_gate_weights
+from automtl.models.network import mean_gate_weights
 from automtl.predictor import MemberSpec, Predictor
 from automtl.system.deadline import Deadline, ending
 from automtl.system.files import json_bytes, read_json, write_whole
@@ -37,6 +38,7 @@ from automtl.system.manifest import MANIFEST, MODEL
 from automtl.system.memory import keep_freed_memory, peak_memory_bytes
 from automtl.system.progress import Callback, Notice, ignore
 from automtl.system.signature import is_signed
+from automtl.system.stopwatch import measured, timed
 from automtl.system.trust import names_of_folder
 from automtl.tables.columns import ColumnRoles
 from automtl.tables.quality import Findings
@@ -60,6 +62,7 @@ class Refit:
 
 
 @keep_freed_memory()
+@measured()
 def refit_model(
     folder: Path | str, source: Any, *, warm: bool = False, if_better: bool = False, out: Path | str | None = None,
     overwrite: bool = False, callback: Callback = ignore,
@@ -80,7 +83,7 @@ def refit_model(
     >>> automtl.refit_model("runs/today", log[400:], warm=True, out="runs/tomorrow").taken
     True
     """
-    start, folder = time.perf_counter(), Path(folder)
+    folder = Path(folder)
     target, overwrite = (folder, True) if out is None else (Path(out), overwrite)
     MODEL.require_free(target, overwrite)
     present, recorded = Predictor.load(folder), RecordedFit.read(folder)
@@ -95,7 +98,7 @@ def refit_model(
     lineage = refitting.lineage() | {"table": describe_table(source, rows), "taken": taken}
     run.settings["table"] = lineage["table"]
     run.metrics.update(ended_early=deadline.passed, made=describe_making())
-    run.metrics["seconds"]["total"] = time.perf_counter() - start
+    note_seconds(run.metrics)
     if not taken:
         note_refusal(folder, [*refused, lineage | {"comparison": acceptance.to_dict()}], callback)
         return Refit(run, acceptance, False, folder)
@@ -182,7 +185,8 @@ class Refitting:
             start = partial(start_from, inputs=own, earlier=earlier, earlier_inputs=before)
             start(model)
         training = self.recorded.training_of(spec.name)
-        result = fit(model, train, valid, self.tasks, training, self.seed, self.callback, f"training {spec.name}")
+        with timed("training"):
+            result = fit(model, train, valid, self.tasks, training, self.seed, self.callback, f"training {spec.name}")
         stage, changed = row.get("stage", TRAINING), dict(row.get("settings") or {})
         return TrainedModel(
             spec, model, result, predict_logits(model, valid), stage, changed, training, self.seed, start
@@ -219,21 +223,18 @@ class Refitting:
         """Describe the run in the plain values of its folder."""
         valid, tasks, library = self.rows.valid, self.tasks, self.library
         of_valid, of_test = (scores_of(one, tasks) for one in (self._mixed([m.logits for m in library.models]), refit))
-        trained = {"reference": 0.0, "search": 0.0, "training": sum(one.result.seconds for one in library.models)}
-        several = isinstance(predictor.network, Ensemble)
+        several, board = isinstance(predictor.network, Ensemble), library.leaderboard(test, logits)
         metrics = {
             "validation": predictor.evaluate_batch(valid, of_valid), "test": predictor.evaluate_batch(test, of_test),
-            "rows": self.table.num_rows, "parameters": count_parameters(predictor.network),
+            "rows": self.table.num_rows, **costs_of(predictor, valid, self.table, board),
             "preset": before.get("preset"), "seed": self.seed,
             "ensemble": {"weights": library.shares(), "missing": None} if several else None,
-            "seconds": trained | {"ensemble": 0.0, "all_rows": self.seconds_on_all_rows},
             "peak_memory_bytes": peak_memory_bytes(),
             "findings": [one.to_dict() for one in self.table.findings(self.seed)], "waterfall": steps,
             "refit": acceptance.to_dict(), "table": self.table.summary(),
         }  # fmt: skip
         shown = library.models[library.selected[0]]
         earlier = self.recorded.part("history")
-        board = library.leaderboard(test, logits)
         if self.on_all_rows and any(self.on_all_rows["models"].values()):
             board.insert(0, all_rows_row(board[0], library.metrics(refit, test), self.seconds_on_all_rows))
         history = {

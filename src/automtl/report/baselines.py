@@ -35,11 +35,12 @@ def baselines(tasks: Sequence[Values], leaderboard: Sequence[Values], test: Valu
     found = [Baseline("a guess", "", guess)] if any(guess.values()) else []
     best: dict[str, Baseline] = {}
     for row in leaderboard:
-        kind = KINDS.get(row.get("stage") or "")
+        stage = row.get("stage") or ""
+        kind = clean(row["name"]) if stage == "baseline" else KINDS.get(stage)
         if kind and row.get("test"):
             values = {name: _known(row["test"].get(name)) for name in names}
             best.setdefault(kind, Baseline(kind, clean(row["name"]), values))
-    found += [best[kind] for kind in dict.fromkeys(KINDS.values()) if kind in best]
+    found += [best[kind] for kind in dict.fromkeys([*KINDS.values(), *best]) if kind in best]
     own = {task["name"]: _known(test[task["name"]].get(_metric(task))) for task in tasks}
     return [*found, Baseline("this model", "", own)]
 

@@ -8,7 +8,7 @@ from typing import Any
 from automtl.report.charts import scatter
 from automtl.report.picture import Picture
 from automtl.report.text import Table
-from automtl.report.words import amount, clean, known, milliseconds, percent, plain, rounded, seconds
+from automtl.report.words import amount, clean, known, milliseconds, percent, plain, rounded, scaled, seconds
 
 Row = Mapping[str, Any]
 DRAWN = 10  # the best candidates, which are drawn
@@ -44,12 +44,13 @@ def cost_table(rows: Sequence[Row]) -> Table:
     cells = [
         [
             clean(row["name"]), clean(row.get("stage") or ""), seconds(row.get("seconds")),
-            milliseconds(row.get("latency_ms")), amount(row.get("parameters")),
+            milliseconds(row.get("latency_ms")), scaled(row.get("flops_per_row")), amount(row.get("parameters")),
             *(share_of(row, task) for task in tasks),
         ]
         for row in rows
     ]  # fmt: skip
-    header = ["candidate", "stage", "training", "latency", "parameters", *(f"share of {clean(task)}" for task in tasks)]
+    costs = ["training", "latency", "FLOPs/row", "parameters"]
+    header = ["candidate", "stage", *costs, *(f"share of {clean(task)}" for task in tasks)]
     return "cost, and share in the final scores", header, cells
 
 

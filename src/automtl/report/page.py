@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from jinja2 import Environment
 
 _sheet: ContextVar[StyleSheet] = ContextVar("sheet")  # of the page that is made
-FILTERS = ("amount", "percent", "reason", "rounded", "seconds", "signed", "size")  # functions that templates use
+# Functions that templates use.
+FILTERS = ("amount", "milliseconds", "percent", "reason", "rounded", "seconds", "signed", "size")
 
 
 def render(template: str, values: Mapping[str, Any]) -> str:

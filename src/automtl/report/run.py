@@ -27,10 +27,13 @@ from automtl.report.leaderboard import cost_table, leaderboard_picture, quality_
 from automtl.report.picture import Picture
 from automtl.report.text import (
     all_rows_line,
+    before_report,
     freshness_rows,
     history_rows,
     kept_lines,
+    latency_lines,
     made_lines,
+    seconds_lines,
     undefined,
     used_metrics,
 )
@@ -328,6 +331,7 @@ def _trials(run: RunValues) -> list[tuple[str, list[str]]]:
 def run_page(run: RunValues) -> dict[str, Any]:
     """Collect the pictures and tables for the template of a run."""
     metrics, found = run.metrics, run.architecture
+    times = before_report(metrics.get("seconds") or {})
     held = baselines(run.schema["tasks"], run.leaderboard, metrics["test"]["tasks"])
     return {
         "title": f"automtl: {run.title}",
@@ -335,6 +339,8 @@ def run_page(run: RunValues) -> dict[str, Any]:
         "run": run,
         "pictures": run_pictures(run),
         "trials": _trials(run),
+        "total": times.get("total"),
+        "times": [*seconds_lines(times), *latency_lines(metrics)],
         "beside": {task: baseline_words(task, held) for task in run.tasks},
         "baselines": _headed(*baseline_table(run.schema["tasks"], held)) if len(held) > 1 else None,
         "which": baseline_note(held),

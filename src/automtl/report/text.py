@@ -7,7 +7,19 @@ from pathlib import PurePath
 from statistics import fmean
 from typing import Any
 
-from automtl.report.words import LEAST, METRIC_NAMES, clean, known, plain, reason, rounded, scaled, seconds, size
+from automtl.report.words import (
+    LEAST,
+    METRIC_NAMES,
+    clean,
+    known,
+    milliseconds,
+    plain,
+    reason,
+    rounded,
+    scaled,
+    seconds,
+    size,
+)
 from automtl.training.metrics import NEEDED
 
 DIGEST = 12  # characters of a digest that are shown
@@ -117,6 +129,36 @@ def ensemble_lines(ensemble: Values) -> list[str]:
     ]
     missing = [f"no boosted trees: {ensemble['missing']}"] if ensemble["missing"] else []
     return (["scores by"] if lines else ["the network alone: no other model improves it"]) + lines + missing
+
+
+def cost_lines(metrics: Values) -> list[str]:
+    """Say what a fit took and what a row costs, as far as the folder tells; seconds of stages sum to their total."""
+    found = [f"inputs: {metrics['preset']}"] if metrics.get("preset") else []
+    found += [f"{metrics['parameters']:,} parameters"] if metrics.get("parameters") is not None else []
+    found += [f"{scaled(metrics['flops_per_row'])} FLOPs a row"] if metrics.get("flops_per_row") is not None else []
+    if metrics.get("peak_memory_bytes"):
+        found.append(f"peak memory {metrics['peak_memory_bytes'] / 2**30:.1f} GiB")
+    return [*seconds_lines(metrics.get("seconds") or {}), *latency_lines(metrics), "; ".join(found)]
+
+
+def seconds_lines(spent: Values) -> list[str]:
+    """Say how the seconds of a fit are divided among its stages, as far as the folder tells."""
+    parts = [f"{name} {value:.1f}" for name, value in spent.items() if name != "total"]
+    return [f"seconds: {', '.join(parts)}; {spent['total']:.1f} in all"] if "total" in spent else []
+
+
+def before_report(spent: Values) -> dict[str, float]:
+    """Return the seconds without those of the report, which cannot know them."""
+    rest = {name: value for name, value in spent.items() if name != "report"}
+    return rest | ({"total": spent["total"] - spent["report"]} if "report" in spent else {})
+
+
+def latency_lines(metrics: Values) -> list[str]:
+    """Say how long one row takes: encoded, by networks and trees alone, and raw, through the whole chain."""
+    found = metrics.get("latency_ms") or {}
+    encoded, raw = (milliseconds(found.get(name)) for name in ("encoded_row", "raw_row"))
+    whole = f"; one raw row, from its values to its scores, {raw}" if known(found.get("raw_row")) else ""
+    return [f"latency: one encoded row, networks and trees alone, {encoded}{whole}"] if found else []
 
 
 def kept_lines(found: Values) -> list[str]:

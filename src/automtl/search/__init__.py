@@ -1,11 +1,19 @@
-"""Search strategies: from a space and data to an architecture, one a file. No tensors until one runs."""
+"""Search strategies: from a space and data to an architecture, one a file. No tensors until one runs.
+
+All but the names of strategies is imported when it is first used, so that the command line's help is quick.
+"""
 
 from __future__ import annotations
 
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
 from automtl.errors import SettingsError
-from automtl.search.base import SearchProblem, SearchResult, SearchStrategy, TrainedNetwork
-from automtl.search.settings import SearchSettings, published
 from automtl.system.registry import Registry, subclass_of
+
+if TYPE_CHECKING:
+    from automtl.search.base import SearchProblem, SearchResult, SearchStrategy, TrainedNetwork
+    from automtl.search.settings import SearchSettings, published
 
 STRATEGIES: Registry[type[SearchStrategy]] = Registry(
     "strategy",
@@ -31,3 +39,11 @@ __all__ = [
     "TrainedNetwork",
     "published",
 ]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a name of `__all__` when it is first used."""
+    if name in __all__:
+        module = "settings" if name in ("SearchSettings", "published") else "base"
+        return getattr(import_module(f"{__name__}.{module}"), name)
+    raise AttributeError(f"module '{__name__}' has no attribute '{name}'")

@@ -270,7 +270,12 @@ class HalvingRun:
             "architecture": None if architecture is None else architecture.to_dict(),
         })  # fmt: skip
         last = result.evaluations[result.best]
-        self.callback(Progress("search", len(self.records), self.settings.trainings, last.loss, last.auc))
+        self.callback(Progress("search", len(self.records), self.settings.trainings, last.loss, last.auc, outer=True))
+
+
+def first_training(training: TrainingSettings) -> TrainingSettings:
+    """Return the settings under which the network made by hand is trained."""
+    return replace(training, learning_rate=training.learning_rate * FIRST["training.learning_rate"])
 
 
 def baseline_architecture(space: SearchSpace) -> Architecture:

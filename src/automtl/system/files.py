@@ -16,8 +16,6 @@ from io import BufferedWriter
 from pathlib import Path
 from typing import Any
 
-from filelock import FileLock, Timeout
-
 from automtl.errors import FileError
 
 try:
@@ -185,6 +183,8 @@ def locked(folder: Path) -> Iterator[None]:
 
     The system frees the folder however the process ends. Raises FileError where another process has it.
     """
+    from filelock import FileLock, Timeout
+
     with writing(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK)

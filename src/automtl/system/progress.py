@@ -18,7 +18,7 @@ class Event:
 class Progress(Event):
     """A report of `step` of `total` of a `stage`: last loss, validation AUC by task, strongest candidates so far.
 
-    rate: steps a second, where steps are rows.
+    rate: steps a second, where steps are rows. outer: the stage counts others, and goes on while they run.
 
     >>> automtl.Progress("training mmoe", step=3, total=40, loss=0.61).stage
     'training mmoe'
@@ -31,6 +31,18 @@ class Progress(Event):
     auc: dict[str, float] = field(default_factory=dict)
     strongest: tuple[str, ...] = ()
     rate: float | None = None
+    outer: bool = False
+
+
+@dataclass(frozen=True)
+class Whole(Event):
+    """A report of how far the whole of a fit is: trainings that have ended, and how many there will be, about.
+
+    total: None where the fit goes on as long as it pays.
+    """
+
+    done: int
+    total: int | None
 
 
 @dataclass(frozen=True)

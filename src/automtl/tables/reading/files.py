@@ -18,6 +18,7 @@ from pyarrow import ipc, parquet
 from automtl.errors import RowError, TableError
 from automtl.tables.names import check_names, require_same_names
 from automtl.tables.reading.csv import CsvFile, open_csv
+from automtl.tables.reading.faults import reading
 from automtl.tables.reading.frames import ARROW_TEXTS, from_frame
 from automtl.tables.reading.joined import common_types, join_tables
 from automtl.tables.reading.narrow import narrow_columns
@@ -28,7 +29,6 @@ from automtl.tables.reading.paths import (
     PARQUET_SUFFIXES,
     SUFFIXES,
     has_suffix,
-    reading,
     table_paths,
 )
 

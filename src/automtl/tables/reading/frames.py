@@ -15,8 +15,8 @@ import pyarrow as pa
 
 from automtl.errors import TableError
 from automtl.tables.names import check_names
+from automtl.tables.reading.faults import first_line
 from automtl.tables.reading.joined import EXACT, arrow_column, relisted
-from automtl.tables.reading.paths import first_line
 
 WHERE = "the data frame"
 ABSENT_TYPES = {"NoneType", "NAType", "NaTType"}

@@ -11,13 +11,9 @@ import polars as pl
 
 from automtl.tables.names import check_names, require_same_names
 from automtl.tables.reading.narrow import integers
+from automtl.tables.reading.paths import is_partition
 
 ABSENT_VALUE = "__HIVE_DEFAULT_PARTITION__"
-
-
-def is_partition(folder: str) -> bool:
-    """Tell whether a folder's name is a key and a value."""
-    return folder.partition("=")[0] != "" and "=" in folder
 
 
 def partitions(paths: Sequence[Path]) -> list[dict[str, pl.Series]]:

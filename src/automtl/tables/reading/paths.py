@@ -1,18 +1,14 @@
-"""Find the files of a table: a path, a folder or a glob."""
+"""Find the files of a table: a path, a folder or a glob. No tables: the command line looks for files at once."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from glob import glob, has_magic
 from pathlib import Path
 
-import polars as pl
-
 from automtl.errors import TableError
 from automtl.system.manifest import PREPARED
-from automtl.tables.reading.partitions import is_partition
 
 CSV_SUFFIXES = (".csv", ".tsv", ".txt", ".csv.gz", ".tsv.gz")
 ARROW_SUFFIXES = (".arrow", ".feather", ".ipc")
@@ -48,6 +44,11 @@ def has_suffix(path: Path, suffixes: tuple[str, ...]) -> bool:
     return path.name.lower().endswith(suffixes)
 
 
+def is_partition(folder: str) -> bool:
+    """Tell whether a folder's name is a key and a value."""
+    return folder.partition("=")[0] != "" and "=" in folder
+
+
 def _inside(folder: Path) -> Iterator[Path]:
     """Yield the tables of a folder and of the partitions in it."""
     for path in folder.iterdir():
@@ -81,22 +82,3 @@ def _deeper(folder: Path) -> str:
     if inner is None:
         return ""
     return f"; for those in its folders give '{folder.joinpath(*['*' for _ in inner.parts[1:]], '*' + inner.suffix)}'"
-
-
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn any error of the block into a TableError that names the file and a remedy."""
-    try:
-        yield
-    except TableError:
-        raise
-    except OSError as error:
-        raise TableError(f"'{path}' cannot be read: {error.strerror or first_line(error)}; check the file") from None
-    except (Exception, pl.exceptions.PanicException) as error:
-        raise TableError(f"'{path}' cannot be read: {first_line(error)}; is it whole? write it again") from None
-
-
-def first_line(error: BaseException) -> str:
-    """Return the first line of the message of another library's error."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__
