@@ -63,7 +63,7 @@ faults: setup
 # A Ray cluster of two nodes on this machine, whose workers and nodes are killed; then the tests that need Ray. Some
 # minutes. Ray (246 MB) is installed for it, and stays.
 cluster: setup
-	$(BIN)/pip install --quiet $(TORCH_SOURCE) '.[cluster]'
+	$(BIN)/pip install --quiet $(TORCH_SOURCE) --editable '.[cluster]'
 	$(BIN)/python -m tests.cluster runs/cluster
 	RAY_AUTH_MODE=disabled $(BIN)/python -m pytest tests/distributed tests/comparison/test_ray_pool.py
 

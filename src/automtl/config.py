@@ -60,7 +60,7 @@ DEFAULT_PRESETS = (
 )
 
 
-LARGEST_SEED = 2**31 - 1  # boosted trees take no larger one
+LARGEST_SEED = 2**31 - 1  # of 32 bits, which every library takes, also multiplied by a number of steps
 RECORDED = {"seed", "table"}  # what the settings.json of a run folder holds beside settings
 BUDGETS: dict[str, dict[str, Any]] = {  # changes of the defaults by `budget.preset`
     "fast": {
