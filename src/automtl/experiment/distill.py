@@ -166,8 +166,11 @@ class Distillation:
             "leaderboard": leaderboard, "distillation": told,
         }  # fmt: skip
         metrics, curves = self._metrics(scored, test), self._curves(scored[-1], test)
-        scores = [scores_of(logits, self.tasks) for logits in (scored[-1].valid, scored[-1].test)]
-        predictor = final.profiled(self.rows.train, [self.rows.valid, test], scores)
+        unseen = [(test, scored[-1].test)]
+        if final.network is best.predictor.network:
+            unseen.insert(0, (self.rows.valid, scored[-1].valid))
+        scores = [scores_of(logits, self.tasks) for _, logits in unseen]
+        predictor = final.profiled(self.rows.train, [rows for rows, _ in unseen], scores)
         return Run(predictor, metrics, history, curves, self._settings())
 
     def _trials(self) -> list[Trial]:

@@ -126,9 +126,10 @@ class Experiment:
 
     @property
     def profiled(self) -> Predictor:
-        """The predictor with the profile of validation and test rows, once it was evaluated on these."""
-        rows = [self.rows.valid if part == "validation" else self.test_rows for part in self.scores]
-        return self.predictor.profiled(self.rows.train, rows, list(self.scores.values()))
+        """The predictor with the profile of the rows that it has not seen, once it was evaluated on these."""
+        known = {"test": self.scores["test"]} if self._on_all_rows is not None else self.scores
+        rows = [self.rows.valid if part == "validation" else self.test_rows for part in known]
+        return self.predictor.profiled(self.rows.train, rows, list(known.values()))
 
     @property
     def _coverage(self) -> dict[str, Coverage]:

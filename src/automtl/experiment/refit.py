@@ -157,7 +157,8 @@ class Refitting:
         logits = self.library.tested(test)
         rows = {"train": self.rows.train, "valid": self.rows.valid, "test": test}
         coverage = {name: one.coverage for name, one in rows.items() if one.coverage is not None}
-        predictor = replace(predictor, at_fit=coverage).profiled(self.rows.train, [self.rows.valid, test])
+        unseen = [test] if self._saw_all_rows else [self.rows.valid, test]
+        predictor = replace(predictor, at_fit=coverage).profiled(self.rows.train, unseen)
         present, refit = self.present_logits(), predict_logits(
             predictor.network, test.for_layout(predictor.encoder.layout)
         )  # fmt: skip
@@ -167,6 +168,11 @@ class Refitting:
         base = base_logits(self.rows.train, self.tasks)
         acceptance = judge(present, refit, base, test, self.tasks, self.seed, skills, steps["steps"])
         return self._described(predictor, test, logits, refit, steps, acceptance, metrics), acceptance
+
+    @property
+    def _saw_all_rows(self) -> bool:
+        """Tell whether some model was trained on validation rows, too."""
+        return self.on_all_rows is not None and any(self.on_all_rows["models"].values())
 
     def _mixed(self, logits: Sequence[Tensor]) -> Tensor:
         return self.library.mixed(logits) if len(self.library.selected) > 1 else logits[self.library.selected[0]]
@@ -235,7 +241,7 @@ class Refitting:
         }  # fmt: skip
         shown = library.models[library.selected[0]]
         earlier = self.recorded.part("history")
-        if self.on_all_rows and any(self.on_all_rows["models"].values()):
+        if self._saw_all_rows:
             board.insert(0, all_rows_row(board[0], library.metrics(refit, test), self.seconds_on_all_rows))
         history = {
             "presets": earlier.get("presets", []), "search": None, "histories": earlier.get("histories"),
