@@ -33,8 +33,10 @@ $(VENV)/ready: pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/automtl demo --out $(DEMO)
 
+# Neighbouring tests run in one process, so that what they share is made once. Bytecode is kept, for the processes that
+# tests start.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Drawings are made anew, warnings are errors. Nothing is fetched.
 docs: setup
@@ -61,7 +63,7 @@ faults: setup
 # A Ray cluster of two nodes on this machine, whose workers and nodes are killed; then the tests that need Ray. Some
 # minutes. Ray (246 MB) is installed for it, and stays.
 cluster: setup
-	$(BIN)/pip install --quiet $(TORCH_SOURCE) '.[cluster]'
+	$(BIN)/pip install --quiet $(TORCH_SOURCE) --editable '.[cluster]'
 	$(BIN)/python -m tests.cluster runs/cluster
 	RAY_AUTH_MODE=disabled $(BIN)/python -m pytest tests/distributed tests/comparison/test_ray_pool.py
 

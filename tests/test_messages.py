@@ -6,6 +6,7 @@ import builtins
 import datetime as dt
 from collections.abc import Callable
 from pathlib import Path
+from random import Random
 from types import SimpleNamespace
 from typing import Any, cast
 
@@ -140,6 +141,8 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda p: _token(p), "--token-file '.*' cannot be read"),
     (lambda p: app(["sign"], standalone_mode=False), "no model is given; name the folder to sign, or make a key alone"),
     (lambda p: app(["sign", str(p)], standalone_mode=False), "give either --key and the file of a key, or --new-key"),
+    (lambda p: app(["fit", str(text(p / "a.csv", "user,click\na,1\n")), "--task=click", "--schedule=x"],
+                   standalone_mode=False), "--schedule 'x': expected 'bounded' or 'published'"),
     (lambda p: app(["update", str(p)], standalone_mode=False), "give a table of later events, or --events and where"),
     (lambda p: read_key(p / "no"), "key file '.*no' cannot be read: No such file or directory; check the path"),
     # settings
@@ -176,6 +179,9 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda p: operation("json:loads"), "operation 'json:loads' is not a subclass of automtl.operations.Operation"),
     (lambda p: space(((SUM,), (SUM,))).narrow(Architecture(ALONE.choices, ((0,), (0,)))), "for 2 tasks, not 1; search"),
     (lambda p: space(selection=((1,),)), r"a task's experts are \[1\]; name some of 0 to 0"),
+    (lambda p: SearchSpace(space().choices, ((0,),), 0), "space.keep is 0; a task needs at least one expert"),
+    (lambda p: space().mutate(Architecture({"interaction": (SKIP,), "pooling": (SUM, SUM)}, ((0,),)), Random(0)),
+     "the architecture is not of this space: it differs in the cells of 'pooling'"),
     (lambda p: SearchSpace({"interaction": Choice(()), "pooling": Choice(((SUM,),))}, ((0,),), 1), "has 0 cells, not "),
     (lambda p: Architecture.from_dict({}), r"not an architecture: KeyError\('choices'\); expected choices and selecti"),
     # trees
@@ -231,6 +237,9 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda p: resolve_schema(TABLE[["click"]], ["click"], ColumnRoles(), None), "no input column is left; drop fewer"),
     (lambda p: split_table(TABLE, schema(), SplitSettings(method="time"), 0), "a split by time needs a time column; n"),
     (lambda p: split_table(TABLE, schema(), SplitSettings(method="user"), 0), "a split by user needs the user column;"),
+    (lambda p: split_table(
+        TABLE.with_columns(t=series(1, None, 2, 3)), schema(time="t"), SplitSettings(method="time"), 0),
+     "time column 't' has 1 null values; drop those rows"),
     (lambda p: require_rows([1, 0, 1]), "the split leaves no validation rows; use a larger table or other shares"),
     # values
     (lambda p: infer_task(pl.DataFrame({"a": [0, 2]}), "a"), "found 2 in row 2; recode the column, or declare 'kind: "),

@@ -60,7 +60,7 @@ DEFAULT_PRESETS = (
 )
 
 
-LARGEST_SEED = 2**31 - 1  # boosted trees take no larger one
+LARGEST_SEED = 2**31 - 1  # of 32 bits, which every library takes, also multiplied by a number of steps
 RECORDED = {"seed", "table"}  # what the settings.json of a run folder holds beside settings
 BUDGETS: dict[str, dict[str, Any]] = {  # changes of the defaults by `budget.preset`
     "fast": {
@@ -125,6 +125,9 @@ class Settings:
         default=DEFAULT_PRESETS,
         validation_alias=AliasChoices("presets", "variants"),
         description="Alternatives where no single setting fits all tables; the best on validation rows is used.",
+    )
+    report: bool = Limit(
+        default=True, description="Whether report.html is drawn, in some seconds; `automtl report` draws it later."
     )
     split: SplitSettings = field(default_factory=lambda: SplitSettings())
     encoder: EncoderSettings = field(default_factory=lambda: EncoderSettings())

@@ -63,6 +63,15 @@ class SwappedMixture(ScaleMixture):
 
 
 @dataclass(frozen=True)
+class Short(Scale):
+    """Makes no modules."""
+
+    @staticmethod
+    def mixture(candidates: Sequence[Any], stack: int, shape: Any, generator: torch.Generator) -> Any:
+        return []
+
+
+@dataclass(frozen=True)
 class Joined(Scale):
     """Keeps the weights of all candidates in one parameter, said to be shared."""
 
@@ -102,8 +111,10 @@ def test_a_strangers_candidates_keep_their_weights_where_others_are_given_up() -
 
 
 @pytest.mark.parametrize(
-    ("kind", "message"), [(Swapped, "computes something else"), (Joined, r"\(3, 8\).* beside other candidates")]
-)
+    ("kind", "message"),
+    [(Swapped, "computes something else"), (Joined, r"\(3, 8\).* beside other candidates"),
+     (Short, "0 modules for 3 candidates")],
+)  # fmt: skip
 def test_weights_of_another_candidate_are_never_taken_silently(kind: type[Scale], message: str) -> None:
     with pytest.raises(SpaceError, match=message):
         supernet(kind).prune({"interaction": (0, 4), "pooling": (1,), "layer_1": (0, 1)})

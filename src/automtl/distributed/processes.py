@@ -82,7 +82,7 @@ class RemoteProcess:
                 code, said = ray.get(self.runner.look.remote(self.read))
             except ray.exceptions.RayActorError:
                 code, said = -int(signal.SIGKILL), [b"", b""]
-            for stream, text in zip((sys.stdout, sys.stderr), said, strict=True):
+            for stream, text in zip((sys.stderr, sys.stdout), reversed(said), strict=True):  # results come last
                 stream.write(text.decode(errors="replace"))
                 stream.flush()
             self.read = (self.read[0] + len(said[0]), self.read[1] + len(said[1]))

@@ -28,6 +28,8 @@ KINDS: dict[str, tuple[Try, float]] = {  # with the share of all inputs
     "run folders": (try_run_folder, 0.01),
 }
 
+TELL_EVERY = 500  # inputs
+
 
 def campaign(kind: str, count: int, first: int, shown: int = 20) -> tuple[Counter[str], dict[str, str]]:
     """Try so many inputs of a kind; return how many were accepted, refused and broken, and each failure with a seed."""
@@ -40,6 +42,8 @@ def campaign(kind: str, count: int, first: int, shown: int = 20) -> tuple[Counte
             if outcome.kind == "broken" and outcome.what not in failures and len(failures) < shown:
                 failures[outcome.what] = f"--kind {kind} --seed {seed} --count 1: {outcome.what}"
                 print(failures[outcome.what], flush=True)
+            if (seed + 1 - first) % TELL_EVERY == 0:
+                print(f"  {kind}: {seed + 1 - first:,} tried, {outcomes['broken']:,} broken", flush=True)
     return outcomes, failures
 
 
