@@ -33,8 +33,10 @@ $(VENV)/ready: pyproject.toml constraints.txt
 demo: setup
 	$(BIN)/automtl demo --out $(DEMO)
 
+# Neighbouring tests run in one process, so that what they share is made once. Bytecode is kept, for the processes that
+# tests start.
 test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2
+	OMP_NUM_THREADS=1 PYTHONDONTWRITEBYTECODE= $(BIN)/python -m pytest -n 2 --dist worksteal
 
 # Drawings are made anew, warnings are errors. Nothing is fetched.
 docs: setup

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from pathlib import Path
 
 import polars as pl
@@ -24,6 +25,12 @@ def pytest_configure(config: pytest.Config) -> None:
         record_errors(Path(config.getoption("--record-errors")))
 
 
+def pytest_collection_finish() -> None:
+    """What is imported and collected stays to the end; the collector of garbage need not look at it again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 settings.register_profile("automtl", deadline=None, derandomize=True)  # timings never decide a test
 settings.load_profile("automtl")
 
@@ -35,6 +42,7 @@ TINY = {
     "training": {"epochs": 2, "batch_size": 128},
     "network": {"embedding_size": 8, "width": 16, "towers": [8]},
     "trees": {"rounds": 40, "learning_rate": 0.1},
+    "report": False,
     "selection": {"worth": 0},  # on so few rows it would often leave out the network that is searched
 }
 

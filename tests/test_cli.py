@@ -28,8 +28,9 @@ def settings_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def run_folder(log_file: Path, settings_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("runs") / "run"
-    assert call("fit", log_file, *tasks(), "--config", settings_file, "--out", out, "--group", "user_id") == 0
+    out, whole = tmp_path_factory.mktemp("runs") / "run", settings_file.with_name("whole.yaml")
+    whole.write_text(yaml.safe_dump(TINY | {"report": True}))
+    assert call("fit", log_file, *tasks(), "--config", whole, "--out", out, "--group", "user_id") == 0
     return out
 
 

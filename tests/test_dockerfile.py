@@ -24,7 +24,13 @@ from house import ROOT
 pytest.importorskip("uvicorn", reason="the extra 'serve' is not installed")
 TEXT = re.sub(r"\\\n\s*", " ", (ROOT / "Dockerfile").read_text())
 STEPS = [tuple(line.split(" ", 1)) for line in TEXT.splitlines() if line and not line.startswith("#")]
-QUICK = {"model": "mmoe", "presets": [], "training": {"epochs": 1}, "network": {"embedding_size": 4, "width": 8}}
+QUICK = {
+    "model": "mmoe",
+    "report": False,
+    "presets": [],
+    "training": {"epochs": 1},
+    "network": {"embedding_size": 4, "width": 8},
+}
 START_SECONDS = 120  # for a server to begin, on a busy machine
 
 

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from automtl._version import __version__
 
 if TYPE_CHECKING:
-    from automtl.comparison import ComparisonSettings, compare_table
+    from automtl.comparison.compare import ComparisonSettings, compare_table
     from automtl.config import Settings, read_settings
     from automtl.errors import AutomtlError, DataWarning
     from automtl.estimator import AutoMTL
@@ -50,7 +50,7 @@ _MODULES = {
     "AutoMTL": "estimator",
     "AutomtlError": "errors",
     "ColumnRoles": "tables.columns",
-    "ComparisonSettings": "comparison",
+    "ComparisonSettings": "comparison.compare",
     "DataWarning": "errors",
     "Dataset": "tables.catalog.base",
     "Encoder": "features.encoder",
@@ -67,7 +67,7 @@ _MODULES = {
     "Settings": "config",
     "Task": "tables.schema",
     "check_table": "experiment",
-    "compare_table": "comparison",
+    "compare_table": "comparison.compare",
     "distill": "experiment.distill",
     "drift": "serving.drift.drift",
     "explain": "experiment.explanation",

@@ -126,6 +126,9 @@ class Settings:
         validation_alias=AliasChoices("presets", "variants"),
         description="Alternatives where no single setting fits all tables; the best on validation rows is used.",
     )
+    report: bool = Limit(
+        default=True, description="Whether report.html is drawn, in some seconds; `automtl report` draws it later."
+    )
     split: SplitSettings = field(default_factory=lambda: SplitSettings())
     encoder: EncoderSettings = field(default_factory=lambda: EncoderSettings())
     data_loader: DataLoaderSettings = field(default_factory=lambda: DataLoaderSettings())

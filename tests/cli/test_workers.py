@@ -12,35 +12,35 @@ import pytest
 
 from automtl.cli import workers as module
 from automtl.cli.workers import _without, run_workers
+from tests.test_cli import call
 
-SETTINGS = "model: mmoe\npresets: []\ntraining: {epochs: 1, precision: full}\nnetwork: {dropout: 0.0}\n"
+SETTINGS = "model: mmoe\npresets: []\nreport: false\ntraining: {epochs: 1, precision: full}\nnetwork: {dropout: 0.0}\n"
 
 
-def fit(log_file: Path, folder: Path, workers: int, task: str = "click") -> subprocess.CompletedProcess[str]:
+def command(log_file: Path, folder: Path, workers: int, task: str = "click") -> list[str]:
     (folder / "settings.yaml").write_text(SETTINGS)
-    command = [sys.executable, "-m", "automtl", "fit", str(log_file), "--task", task, "--task", "buy", "--drop", "like"]
-    command += ["--drop", "cart", "--config", str(folder / "settings.yaml"), "--workers", str(workers)]
-    return subprocess.run(
-        [*command, "--out", str(folder / f"by-{workers}")], capture_output=True, text=True, check=False
-    )
+    fit = ["fit", str(log_file), "--task", task, "--task", "buy", "--drop", "like", "--drop", "cart"]
+    fit += ["--config", str(folder / "settings.yaml"), "--workers", str(workers)]
+    return [*fit, "--out", str(folder / f"by-{workers}")]
+
+
+def run(arguments: list[str]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([sys.executable, "-m", "automtl", *arguments], capture_output=True, text=True, check=False)
 
 
 def test_two_workers_make_the_model_of_one(log_file: Path, tmp_path: Path) -> None:
-    found = []
-    for count in (1, 2):
-        done = fit(log_file, tmp_path, count)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("files: ") == 1
-        found.append(
-            json.loads((tmp_path / f"by-{count}" / "metrics.json").read_text())["test"]["tasks"]["click"]["auc"]
-        )
-    assert found[1] == pytest.approx(found[0], abs=1e-4)
+    assert call(*command(log_file, tmp_path, 1)) == 0
+    done = run(command(log_file, tmp_path, 2))
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("files: ") == 1
+    one, two = (json.loads((tmp_path / f"by-{count}" / "metrics.json").read_text())["test"] for count in (1, 2))
+    assert two["tasks"]["click"]["auc"] == pytest.approx(one["tasks"]["click"]["auc"], abs=1e-4)
     names = [{path.name for path in (tmp_path / f"by-{count}").iterdir()} for count in (1, 2)]
     assert names[0] == names[1] and not list(tmp_path.glob("*.unfinished"))
 
 
 def test_a_mistake_is_said_once(log_file: Path, tmp_path: Path) -> None:
-    done = fit(log_file, tmp_path, 2, "clack")
+    done = run(command(log_file, tmp_path, 2, "clack"))
     assert done.returncode == 2 and not (tmp_path / "by-2").exists()
     assert done.stderr.count("error: ") == 1 and "did you mean 'click'" in done.stderr
 

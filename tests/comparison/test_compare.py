@@ -17,8 +17,14 @@ import pytest
 import yaml
 from sklearn.metrics import roc_auc_score
 
-from automtl.comparison import ComparisonSettings, compare_table
-from automtl.comparison.compare import PAPER, STRONG, _complete, resolve_models
+from automtl.comparison.compare import (
+    PAPER,
+    STRONG,
+    ComparisonSettings,
+    _complete,
+    compare_table,
+    resolve_models,
+)
 from automtl.comparison.result_store import ResultStore
 from automtl.config import make_settings
 from automtl.errors import ComparisonError, SettingsError
@@ -54,12 +60,12 @@ def test_a_killed_comparison_goes_on_and_repeats_nothing(
         assert f"another process works in '{tmp_path / 'out'}'; wait" in capsys.readouterr().err
         process.send_signal(signal.SIGKILL)
     kept = {path: path.stat().st_mtime_ns for path in results.glob("*.json")}
-    done = subprocess.run(command(log_file, tmp_path), capture_output=True, text=True, check=False)
-    assert done.returncode == 1  # ESMM serves no regression task
-    assert "esmm failed: " in done.stderr
-    assert done.stderr.count("warning: 'item_id' alone ranks 'price'") == 1
+    assert call(*command(log_file, tmp_path)[3:]) == 1  # ESMM serves no regression task
+    done = capsys.readouterr()
+    assert "esmm failed: " in done.err
+    assert done.err.count("warning: 'item_id' alone ranks 'price'") == 1
     assert all(path.stat().st_mtime_ns == stamp for path, stamp in kept.items())
-    assert max(len(line) for line in done.stdout.splitlines() if not line.startswith("automtl")) <= 100
+    assert max(len(line) for line in done.out.splitlines() if not line.startswith("automtl")) <= 100
     found = json.loads((tmp_path / "out" / "comparison.json").read_text())
     _check(found)
     alone = compare_table(

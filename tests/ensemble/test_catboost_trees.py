@@ -153,7 +153,7 @@ def test_a_missing_package_is_named_with_the_remedy(monkeypatch: pytest.MonkeyPa
 
 def test_a_run_holds_arrays_that_are_scored_without_catboost(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     log, run = synthetic_log(1500, seed=0), tmp_path / "run"
-    settings = read_settings(None, {"model": "catboost", "presets": [], "trees": {"rounds": 20}})
+    settings = read_settings(None, {"model": "catboost", "report": False, "presets": [], "trees": {"rounds": 20}})
     made = fit_table(log, ["click", "buy"], settings=settings, out=run)
     assert {path.name for path in run.glob("trees.*")} == {"trees.0.safetensors"}
     monkeypatch.setitem(sys.modules, "catboost", None)

@@ -90,7 +90,7 @@ def small_trees(settings: Settings) -> Settings:
 def test_a_searched_model_becomes_an_ensemble_and_comes_back_from_its_folder(
     log: pl.DataFrame, tiny: Settings, tmp_path: Path
 ) -> None:
-    run = fitted(log, small_trees(tiny))
+    run = fitted(log, replace(small_trees(tiny), report=True))
     model = run.predictor.network
     assert isinstance(model, Ensemble) and {"automtl", "boosted trees"} < set(model.names)
     shares = run.metrics["ensemble"]["weights"]

@@ -159,7 +159,7 @@ def require_scores(forest: Forest) -> None:
     assert np.isfinite(together).all() and np.array_equal(np.concatenate([score(row[None]) for row in rows]), together)
 
 
-@settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.data())
 def test_a_forest_with_changed_numbers_is_refused_or_scored(data: st.DataObject) -> None:
     arrays = {name: array.copy() for name, array in GOOD.arrays().items()}
@@ -181,7 +181,7 @@ def test_a_forest_with_changed_numbers_is_refused_or_scored(data: st.DataObject)
     require_scores(forest)
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_a_file_with_changed_bytes_is_refused_or_scored(data: st.DataObject) -> None:
     content = bytearray(to_bytes(GOOD.arrays()))

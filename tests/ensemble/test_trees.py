@@ -266,7 +266,7 @@ def test_a_saved_model_without_signal_predicts_the_rate_of_all_rows(options: dic
     random = np.random.default_rng(0)
     table = pl.DataFrame({"user": random.integers(0, 60, 6000), "click": (random.random(6000) < 0.03).astype(int)})
     schema = Schema((Field("user", FieldKind.CATEGORICAL),), (Task("click", **options),))
-    settings = read_settings(None, {"model": "lightgbm", "presets": []})
+    settings = read_settings(None, {"model": "lightgbm", "report": False, "presets": []})
     run = fit_table(table, schema=schema, settings=settings, out=tmp_path / "run")
     scores = Predictor.load(tmp_path / "run").predict(table)["click"]
     assert scores.equals(run.predictor.predict(table)["click"])

@@ -25,6 +25,7 @@ from automtl.system.progress import Event
 
 ROLES = ColumnRoles(drop=("like", "cart"))
 SMALL: dict[str, Any] = {
+    "report": False,
     "space": {"experts": 2, "layers": 1},
     "network": {"embedding_size": 4, "width": 8, "towers": [4]},
     "training": {"epochs": 2, "batch_size": 128},

@@ -14,7 +14,7 @@ from automtl.experiment.card import model_card
 from tests.test_cli import call
 
 QUICK = {
-    "model": "mmoe", "presets": [], "training": {"epochs": 1}, "split": {"method": "time"},
+    "model": "mmoe", "report": False, "presets": [], "training": {"epochs": 1}, "split": {"method": "time"},
     "network": {"embedding_size": 4, "width": 8, "towers": [8]},
 }  # fmt: skip
 

@@ -15,7 +15,7 @@ from tests.conftest import TINY
 
 SIZES = {"large": (1.7e12, 39_399.0), "small": (1e-9, 2e-10)}
 SETTINGS = {
-    "model": "mmoe", "ensemble": True, "presets": [], "training": {"epochs": 3, "batch_size": 64},
+    "model": "mmoe", "ensemble": True, "report": False, "presets": [], "training": {"epochs": 3, "batch_size": 64},
     "trees": {"rounds": 15, "learning_rate": 0.2}, "network": TINY["network"], "selection": {"worth": 0},
 }  # fmt: skip
 

@@ -129,7 +129,7 @@ def timed(log: pl.DataFrame) -> pl.DataFrame:
 def run(timed: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Boosted trees that know histories."""
     small = {
-        "model": "lightgbm", "presets": [], "ensemble": False, "trees": {"rounds": 10},
+        "model": "lightgbm", "report": False, "presets": [], "ensemble": False, "trees": {"rounds": 10},
         "encoder": {"prune_histories": False},
     }  # fmt: skip
     path = tmp_path_factory.mktemp("explain") / "run"

@@ -151,7 +151,13 @@ def test_rows_beyond_the_memory_given_are_shuffled_by_blocks_and_leave_no_file(
 def test_what_a_run_folder_records_gives_its_weights_again(log: pl.DataFrame, tmp_path: Path) -> None:
     log = log.head(500)
     log.write_parquet(tmp_path / "log.parquet")
-    quick = {"model": "shared-bottom", "presets": [], "training": {"epochs": 1}, "network": {"width": 8, "towers": [4]}}
+    quick = {
+        "model": "shared-bottom",
+        "report": False,
+        "presets": [],
+        "training": {"epochs": 1},
+        "network": {"width": 8, "towers": [4]},
+    }
     roles = ColumnRoles(drop=("like", "cart"))
     first = fit_table(log, ["click", "buy"], roles=roles, settings=make_settings(quick), seed=5, out=tmp_path / "first")
     assert read_settings(tmp_path / "first" / "settings.json") == make_settings(quick)

@@ -23,7 +23,7 @@ from automtl.tables.split import split_table
 from tests.test_cli import call
 
 QUICK: dict[str, Any] = {
-    "model": "shared-bottom", "presets": [], "ensemble": False, "split": {"method": "time"},
+    "model": "shared-bottom", "report": False, "presets": [], "ensemble": False, "split": {"method": "time"},
     "training": {"epochs": 2, "batch_size": 256}, "network": {"embedding_size": 4, "width": 8, "towers": [8]},
     "encoder": {"prune_histories": False},
 }  # fmt: skip

@@ -22,7 +22,7 @@ from automtl.tables.history import History, SequenceHistory
 from automtl.tables.schema import Field, FieldKind, Schema, Task
 
 QUICK: dict[str, Any] = {
-    "model": "mmoe", "presets": [], "ensemble": False, "split": {"method": "time"},
+    "model": "mmoe", "report": False, "presets": [], "ensemble": False, "split": {"method": "time"},
     "training": {"epochs": 1, "batch_size": 256}, "network": {"embedding_size": 4, "width": 8, "towers": [8]},
 }  # fmt: skip
 

@@ -27,7 +27,7 @@ from tests.test_cli import call
 from tests.test_features_page import log as mixed_log
 
 QUICK: dict[str, Any] = {
-    "model": "mmoe", "ensemble": True, "presets": [], "trees": {"rounds": 15, "learning_rate": 0.2},
+    "model": "mmoe", "ensemble": True, "report": False, "presets": [], "trees": {"rounds": 15, "learning_rate": 0.2},
     "training": {"epochs": 3, "batch_size": 256, "learning_rate": 0.01},
     "network": {"embedding_size": 8, "width": 16, "towers": [8]}, "selection": {"boosted_trees": "one"},
 }  # fmt: skip
@@ -60,7 +60,7 @@ def model(log: pl.DataFrame, tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def ensemble(log: pl.DataFrame, model: Path) -> Path:
     folder = model.with_name("ensemble")
-    run = fit_table(log, ["a", "b"], settings=make_settings(QUICK), out=folder)
+    run = fit_table(log, ["a", "b"], settings=make_settings(QUICK | {"report": True}), out=folder)
     assert len(run.predictor.spec.members) > 1
     return folder
 

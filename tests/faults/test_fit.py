@@ -22,6 +22,7 @@ from automtl.tables.columns import ColumnRoles
 from tests.faults import kills
 
 SETTINGS: dict[str, Any] = {
+    "report": False,
     "search": {"trainings": 2}, "training": {"epochs": 2, "batch_size": 128}, "trees": {"rounds": 10},
     "network": {"embedding_size": 4, "width": 8, "towers": [8]}, "budget": {"save_every": 0},
     "space": {"experts": 2, "layers": 1}, "selection": {"boosted_trees": "one", "bags": 1, "steps": 2},
@@ -122,7 +123,10 @@ def test_what_is_no_unfinished_fit_is_not_touched(log: pl.DataFrame, tmp_path: P
 def test_a_fit_that_is_killed_when_all_is_done_is_done(
     earlier: bool, log: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    quick, named = make_settings({"model": "mmoe", "presets": [], "training": {"epochs": 1}}), {"overwrite": earlier}
+    quick, named = (
+        make_settings({"model": "mmoe", "report": False, "presets": [], "training": {"epochs": 1}}),
+        {"overwrite": earlier},
+    )
     if earlier:
         fit_table(log, ["click"], roles=ROLES, settings=quick, seed=2, out=tmp_path / "run")
     with monkeypatch.context() as patched:

@@ -124,7 +124,9 @@ def test_a_fit_of_a_table_and_one_of_a_prepared_table_keep_the_same_coverage(
     )  # fmt: skip
     log.write_parquet(tmp_path / "log.parquet")
     schema = Schema(tuple(one for one in FIELDS if one.name not in ("shop", "both")), (Task("click"),))
-    settings = make_settings({"model": "mmoe", "presets": [], "ensemble": False, "training": {"epochs": 1}})
+    settings = make_settings(
+        {"model": "mmoe", "report": False, "presets": [], "ensemble": False, "training": {"epochs": 1}}
+    )
     made = prepare_table(
         str(tmp_path / "log.parquet"), out=tmp_path / "prepared", schema=schema, settings=settings, chunk_rows=70
     )

@@ -21,9 +21,10 @@ from automtl.features.coverage import Counts, Coverage
 from automtl.features.gaps import Gap, find_gaps, warn_of_gaps
 from automtl.predictor import Predictor
 from automtl.tables.schema import Field, FieldKind, Schema, Task
+from tests.test_cli import call
 
 ROWS = 1000
-QUICK = {"model": "shared-bottom", "presets": [], "ensemble": False, "training": {"epochs": 1}}
+QUICK = {"model": "shared-bottom", "report": False, "presets": [], "ensemble": False, "training": {"epochs": 1}}
 
 
 def counts(missing: float, unknown: float, rows: int = ROWS) -> Counts:
@@ -109,11 +110,11 @@ def renamed(table: pl.DataFrame) -> pl.DataFrame:
 def test_ids_none_of_which_is_known_are_refused_unless_that_is_allowed(folder: Path) -> None:
     predictor, odd = Predictor.load(folder), renamed(log())
     message = r"'user_id': 100 % of the values are unknown, at fit 0 %; now there is 'u\d+', at fit there was \d+: "
-    for call in (predictor.predict, predictor.evaluate, AutoMTL(["click"], settings=QUICK).fit(log()).predict):
+    for score in (predictor.predict, predictor.evaluate, AutoMTL(["click"], settings=QUICK).fit(log()).predict):
         with pytest.raises(EncodingError, match=message):
-            call(odd)
+            score(odd)
         with pytest.warns(UserWarning, match="'user_id': 100 %"):
-            assert len(call(odd, allow_unknown=True))
+            assert len(score(odd, allow_unknown=True))
     with pytest.warns(UserWarning, match="'user_id': 100 %"):
         assert column_importance(folder, odd, repeats=1)
 
@@ -143,23 +144,23 @@ def test_a_model_that_was_tested_on_new_users_scores_new_users() -> None:
     assert run.predictor.predict(renamed(log())).height == ROWS
 
 
-def automtl(*arguments: object) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "automtl", *map(str, arguments)], capture_output=True, text=True, check=False
-    )
-
-
-def test_the_command_line_tells_refuses_and_has_a_switch(folder: Path, tmp_path: Path) -> None:
+def test_the_command_line_tells_refuses_and_has_a_switch(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     renamed(log()).with_columns(tier=pl.lit("gold")).write_parquet(tmp_path / "odd.parquet")
     scores = tmp_path / "scores.parquet"
-    refused = automtl("predict", folder, tmp_path / "odd.parquet", "--out", scores)
-    assert refused.returncode == 2 and not scores.exists()
-    assert refused.stderr.startswith("error: column 'user_id': 100 % of the values are unknown, at fit 0 %; now")
-    assert "--allow-unknown" in refused.stderr and len(refused.stderr.splitlines()) == 1
-    told = automtl("predict", folder, tmp_path / "odd.parquet", "--out", scores, "--allow-unknown")
+    assert call("predict", folder, tmp_path / "odd.parquet", "--out", scores) == 2 and not scores.exists()
+    refused = capsys.readouterr().err
+    assert refused.startswith("error: column 'user_id': 100 % of the values are unknown, at fit 0 %; now")
+    assert "--allow-unknown" in refused and len(refused.splitlines()) == 1
+    command = [sys.executable, "-m", "automtl", "predict", folder, tmp_path / "odd.parquet", "--out", scores]
+    told = subprocess.run([*command, "--allow-unknown"], capture_output=True, text=True, check=False)
     assert told.returncode == 0 and pl.read_parquet(scores).height == ROWS
     assert [line for line in told.stderr.splitlines() if "scoring: " not in line] == [
         f"warning: column '{name}': 100 % of the values are unknown, at fit 0 %" for name in ("user_id", "tier")
     ]
-    evaluated = automtl("evaluate", folder, tmp_path / "odd.parquet", "--allow-unknown")
-    assert "columns that were known at fit" in evaluated.stdout and "100.00%" in evaluated.stdout
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        assert call("evaluate", folder, tmp_path / "odd.parquet", "--allow-unknown") == 0
+    evaluated = capsys.readouterr().out
+    assert "columns that were known at fit" in evaluated and "100.00%" in evaluated

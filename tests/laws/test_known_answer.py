@@ -40,7 +40,7 @@ def found(
     steps: int = 150,
 ) -> SearchResult:
     log = synthetic_log(
-        30_000 if interaction else 6000, users=50, items=40, noise=0.0, interaction=interaction, seed=seed
+        15_000 if interaction else 6000, users=50, items=40, noise=0.0, interaction=interaction, seed=seed
     )
     if shuffled:
         rng = np.random.default_rng(seed)
@@ -49,7 +49,7 @@ def found(
     split = split_table(log, schema, SplitSettings(), seed)
     encoder, train = Encoder.fit(split.train, schema, EncoderSettings(target_encoding=False), seed)
     if interaction:  # where no other block can see a product
-        space = SpaceSettings(experts=8, layers=1, keep=3, expert_layers=("skip",), poolings=("sum",))
+        space = SpaceSettings(experts=4, layers=1, keep=2, expert_layers=("skip",), poolings=("sum",))
     else:
         space = SpaceSettings(
             experts=8, layers=1, keep=3, expert_layers=("mlp-16", "mlp-32"), poolings=("linear",), interaction=False
@@ -97,6 +97,6 @@ def test_shuffled_labels_do_not_show_this(auxiliary: bool) -> None:
 
 @pytest.mark.parametrize("strategy", ["automtl", "progressive"])
 def test_with_a_product_interaction_in_the_truth_the_search_does_not_skip(strategy: str) -> None:
-    steps = 300 if strategy == "automtl" else 600  # a progressive one is as cheap at twice the steps
+    steps = 150 if strategy == "automtl" else 300  # a progressive one is as cheap at twice the steps
     results = [found(seed, SMALL, interaction=1.0, strategy=strategy, steps=steps) for seed in SEEDS]
     assert not any(str(*result.architecture["interaction"]) == "skip" for result in results)

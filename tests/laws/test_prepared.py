@@ -11,7 +11,7 @@ import pytest
 import torch
 import yaml
 
-from automtl.comparison import ComparisonSettings, compare_table
+from automtl.comparison.compare import ComparisonSettings, compare_table
 from automtl.config import Settings, make_settings
 from automtl.dataset.prepared import Origin, PreparedFolder, write_prepared
 from automtl.dataset.store import DataLoaderSettings, slices

@@ -10,8 +10,8 @@ from xml.etree import ElementTree
 import polars as pl
 import pytest
 
-from automtl.comparison import ComparisonSettings
 from automtl.comparison.candidates import CandidateResult
+from automtl.comparison.compare import ComparisonSettings
 from automtl.comparison.result_store import ResultStore
 from automtl.comparison.scheduler import ComparisonProgress
 from automtl.comparison.summary import Comparison

@@ -28,8 +28,9 @@ pytest.importorskip("mlflow", reason="the extra 'mlflow' is not installed")
 pytest.importorskip("pandas", reason="the extra 'mlflow' is not installed")
 TASKS = ["click", "buy"]
 QUICK: dict[str, Any] = {
-    "model": "mmoe", "ensemble": True, "presets": [], "trees": {"rounds": 10}, "training": {"epochs": 1},
-    "selection": {"boosted_trees": "one"}, "network": {"embedding_size": 8, "width": 16, "towers": [8]},
+    "model": "mmoe", "ensemble": True, "report": False, "presets": [], "trees": {"rounds": 10},
+    "training": {"epochs": 1}, "selection": {"boosted_trees": "one"},
+    "network": {"embedding_size": 8, "width": 16, "towers": [8]},
 }  # fmt: skip
 START_SECONDS = 120  # for a server to begin, on a busy machine
 

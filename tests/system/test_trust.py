@@ -33,7 +33,8 @@ def trap(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
 def model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("trust") / "model"
     quick = {
-        "presets": [], "ensemble": False, "strategy": "random", "search": {"trials": 1, "min_steps": 1, "max_steps": 1},
+        "report": False, "presets": [], "ensemble": False, "strategy": "random",
+        "search": {"trials": 1, "min_steps": 1, "max_steps": 1},
         "space": {"preset": "published", "experts": 2, "layers": 1}, "training": {"epochs": 1},
     }  # fmt: skip
     fit_table(synthetic_log(rows=300, seed=0), ["click"], settings=read_settings(None, quick), out=folder)

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ import polars as pl
 import pytest
 
 from automtl.tables.schema import Schema
+from tests.test_cli import call
 
 PACKAGE = Path(__file__).parents[2] / "examples" / "my_package"
 SETTINGS = """
@@ -82,9 +84,9 @@ def outside(tmp_path_factory: pytest.TempPathFactory) -> Outside:
 @pytest.fixture(scope="module")
 def schema(outside: Outside) -> str:
     """A schema in which a task names the outsider's metric."""
-    outside.automtl("synthesize", "--rows", "1500", "--out", "log.parquet")
-    outside.automtl("describe", "log.parquet", "--task", "click", "--task", "buy", "--out", "schema.yaml")
-    path = outside.folder / "schema.yaml"
+    log, path = outside.folder / "log.parquet", outside.folder / "schema.yaml"
+    assert call("synthesize", "--rows", 1500, "--out", log) == 0
+    assert call("describe", log, "--task", "click", "--task", "buy", "--out", path) == 0
     path.write_text(
         path.read_text().replace(
             "- name: click\n", "- name: click\n  metrics: [auc, my_package.metric:top_decile_lift]\n"
@@ -93,12 +95,22 @@ def schema(outside: Outside) -> str:
     return path.name
 
 
+@pytest.fixture
+def inside(outside: Outside, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """This process has the package and is in its folder; it did not fit what it loads."""
+    monkeypatch.chdir(outside.folder)
+    monkeypatch.syspath_prepend(outside.folder / "packages")
+    yield
+    for name in [one for one in sys.modules if one.split(".")[0] == "my_package"]:
+        del sys.modules[name]
+
+
 def test_each_member_keeps_the_laws(outside: Outside) -> None:
     assert outside.python("-c", LAWS).stdout.strip() == "kept"
 
 
 def test_operation_strategy_and_metric_are_fitted_saved_and_loaded_in_a_new_process(
-    outside: Outside, schema: str
+    outside: Outside, schema: str, inside: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outside.automtl("fit", "log.parquet", "--schema", schema, "--config", "settings.yaml", "--out", "searched")
     folder = outside.folder / "searched"
@@ -107,14 +119,17 @@ def test_operation_strategy_and_metric_are_fitted_saved_and_loaded_in_a_new_proc
     assert len(json.loads((folder / "history.json").read_text())["search"]["parameters"]) == 3
     click = json.loads((folder / "metrics.json").read_text())["test"]["tasks"]["click"]
     assert {"auc", "top_decile_lift"} <= set(click)
-    said = outside.python("-m", "automtl", "evaluate", "searched", "log.parquet", *ALLOWED).stdout
+    assert call("evaluate", "searched", "log.parquet", *ALLOWED) == 0
+    said = capsys.readouterr().out
     outside.automtl("predict", "searched", "log.parquet", "--out", "scores.parquet", *ALLOWED)
     log, scores = (pl.read_parquet(outside.folder / name) for name in ("log.parquet", "scores.parquet"))
     labels = log["click"].to_numpy()[np.argsort(-scores["click"].to_numpy())]
     assert f"{labels[:150].mean() / labels.mean():.4f}" in said
 
 
-def test_a_model_is_fitted_saved_and_loaded_in_a_new_process(outside: Outside, schema: str) -> None:
+def test_a_model_is_fitted_saved_and_loaded_in_a_new_process(
+    outside: Outside, schema: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     model = "my_package.model:TwoBottoms"
     outside.automtl(
         "fit", "log.parquet", "--schema", schema, "--model", model, "--config", "settings.yaml", "--out", "modelled"
@@ -122,15 +137,17 @@ def test_a_model_is_fitted_saved_and_loaded_in_a_new_process(outside: Outside, s
     (member,) = json.loads((outside.folder / "modelled" / "architecture.json").read_text())["members"]
     assert member["model"] == model
     outside.automtl("predict", "modelled", "log.parquet", "--out", "scores.csv", *ALLOWED)
-    said = outside.automtl("predict", "modelled", "log.parquet", "--out", "none.csv", *ALLOWED, packages=False, code=2)
-    assert "my_package.m" in said and "PYTHONPATH" in said and len(said.strip().splitlines()) == 1
-    said = outside.automtl("predict", "modelled", "log.parquet", "--out", "none.csv", code=2)
-    assert "--allow my_package" in said and len(said.strip().splitlines()) == 1
+    monkeypatch.chdir(outside.folder)  # without the package
+    capsys.readouterr()
+    for allowed, remedies in ((ALLOWED, ("my_package.m", "PYTHONPATH")), ((), ("--allow my_package",))):
+        assert call("predict", "modelled", "log.parquet", "--out", "none.csv", *allowed) == 2
+        said = capsys.readouterr().err
+        assert all(remedy in said for remedy in remedies) and len(said.strip().splitlines()) == 1
     assert not (outside.folder / "none.csv").exists()
 
 
-def test_a_dataset_is_made_into_a_table(outside: Outside) -> None:
-    outside.automtl("data", "prepare", "my_package.dataset:SHOP", "raw", "--out", "shop.parquet")
+def test_a_dataset_is_made_into_a_table(outside: Outside, inside: None) -> None:
+    assert call("data", "prepare", "my_package.dataset:SHOP", "raw", "--out", "shop.parquet") == 0
     table = pl.read_parquet(outside.folder / "shop.parquet")
     assert table.height == 40 * 30
     assert Schema.read(outside.folder / "shop.schema.yaml").task_names == ("bought",)

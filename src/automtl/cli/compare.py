@@ -31,7 +31,7 @@ def compare_command(
     An interrupted comparison goes on where it stopped when the command is given again.
     """
     settings, tasks = options.comparison(), options.tasks_of(table)  # settings first: they import no torch
-    from automtl.comparison import compare_table
+    from automtl.comparison.compare import compare_table
 
     names = [name.strip() for name in models.split(",")]
     with comparison_progress(out) as line:

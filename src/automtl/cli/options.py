@@ -18,7 +18,7 @@ from automtl.system.signature import requiring
 from automtl.system.trust import allowing
 
 if TYPE_CHECKING:
-    from automtl.comparison import ComparisonSettings
+    from automtl.comparison.compare import ComparisonSettings
     from automtl.config import Settings
     from automtl.tables.columns import ColumnRoles
     from automtl.tables.schema import Schema
@@ -190,7 +190,7 @@ class ComparisonOptions(Rows):
     def comparison(self) -> ComparisonSettings:
         """Make the settings of the comparison."""
         roles, schema, settings = self.roles, self.read_schema(), self.settings()  # before torch is imported
-        from automtl.comparison import ComparisonSettings
+        from automtl.comparison.compare import ComparisonSettings
 
         return ComparisonSettings(
             roles, schema, settings, self.seeds, self.trials, self.jobs, self.split_seed,

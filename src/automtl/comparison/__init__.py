@@ -1,7 +1,4 @@
-"""Many experiments under equal conditions: protocol, scheduler, trials, significance."""
+"""Many experiments under equal conditions: protocol, scheduler, trials, significance.
 
-from __future__ import annotations
-
-from automtl.comparison.compare import ComparisonSettings, compare_table
-
-__all__ = ["ComparisonSettings", "compare_table"]
+Nothing is imported here, so that a process of the pool imports only what it runs.
+"""

@@ -82,10 +82,11 @@ class Run:
         return RunValues(model=model, schema=schema, version=__version__, **extras)
 
     def save(self, folder: Path | str, *, overwrite: bool = False) -> Run:
-        """Write the run folder, with its report. Raises FileError as `Predictor.save` does."""
+        """Write the run folder, with its report unless settings say otherwise. Raises FileError as `Predictor.save`."""
         values, extras = self.values, {name: getattr(self, name) for name in PARTS}
         kept = "the model is"
-        texts = attempted(lambda: run_report(values), kept)
+        wanted = self.settings.get("report", True)
+        texts = attempted(lambda: run_report(values), kept) if wanted else {}
         note_report(self.metrics)
         texts |= attempted(lambda: card_markdown(values), kept, CARD)
         self.predictor.save(folder, extras, overwrite=overwrite, texts=texts)

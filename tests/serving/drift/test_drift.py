@@ -24,7 +24,7 @@ from automtl.serving.drift.settings import DriftSettings
 from automtl.system.manifest import MODEL, checksums
 from automtl.tables.synthetic import synthetic_log
 
-QUICK = {"model": "mmoe", "presets": [], "training": {"epochs": 3}}
+QUICK = {"model": "mmoe", "report": False, "presets": [], "training": {"epochs": 3}}
 FITTED = 6_000  # rows of the fit; the others of the same log come later
 
 

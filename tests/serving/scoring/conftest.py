@@ -13,7 +13,7 @@ from automtl.predictor import Predictor
 from automtl.tables.synthetic import synthetic_log
 
 QUICK = {
-    "model": "mmoe", "presets": [], "training": {"epochs": 1}, "trees": {"rounds": 20},
+    "model": "mmoe", "report": False, "presets": [], "training": {"epochs": 1}, "trees": {"rounds": 20},
     "encoder": {"prune_histories": False},
 }  # fmt: skip
 ROWS = 7_000  # of more than three of the smallest pieces

@@ -24,7 +24,7 @@ import automtl
 from automtl.predictor import Predictor
 from automtl.tables.schema import Field, FieldKind, Schema, Task, TaskKind
 
-QUICK = {"model": "mmoe", "presets": [], "training": {"epochs": 1}}
+QUICK = {"model": "mmoe", "report": False, "presets": [], "training": {"epochs": 1}}
 SCHEMA = Schema(
     fields=(
         Field("user_id", FieldKind.CATEGORICAL),

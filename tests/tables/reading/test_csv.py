@@ -41,7 +41,7 @@ def expected(body: str) -> list[tuple[str | None, ...]] | None:
     return [tuple(None if text in ABSENT else text for text in row) for row in padded]
 
 
-@settings(max_examples=300, deadline=None)
+@settings(max_examples=100, deadline=None)
 @given(st.lists(st.sampled_from(TOKENS), max_size=25).map("".join), st.booleans(), st.booleans())
 @example('a,27" wide,b\n"c",d,e', False, False)
 @example('a,"b"c,d\ne,f,g\n', True, True)
@@ -106,16 +106,18 @@ def test_rows_that_cannot_be_read_are_named(tmp_path: Path, size: int, body: str
         list(open_csv(path).texts(size))
 
 
-@settings(max_examples=60, deadline=None)
-@given(st.lists(st.sampled_from(["1", "2.50", "9007199254740993", "x", "true", "", "NA", "007"]), min_size=1))
+@settings(max_examples=40, deadline=None)
+@given(
+    st.lists(st.sampled_from(["1", "2.50", "9007199254740993", "x", "true", "", "NA", "007"]), min_size=1, max_size=8)
+)
 def test_types_do_not_depend_on_the_size_of_a_block(values: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         path = Path(folder) / "t.csv"
         path.write_text("\n".join(["a,b", *(f"{value},1" for value in values)]), encoding="utf-8")
         whole = open_csv(path).read()
         patch.setattr("automtl.tables.reading.csv.BLOCK_BYTES", 1)
-        assert open_csv(path).read().equals(whole)
-        assert open_csv(path).read().schema == whole.schema
+        found = open_csv(path).read()
+        assert found.equals(whole) and found.schema == whole.schema
 
 
 def test_reading_imports_no_torch(tmp_path: Path) -> None:
