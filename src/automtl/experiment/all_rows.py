@@ -20,6 +20,7 @@ from automtl.features.batch import Batch
 from automtl.predictor import Predictor
 from automtl.system.deadline import current_deadline
 from automtl.system.progress import Callback, Notice
+from automtl.system.workers import agreed
 from automtl.training.fit import SelfTrained, fit_as_long
 from automtl.training.sampling import sample_negatives
 
@@ -71,7 +72,7 @@ class AllRowsTraining:
     def trained(self, earlier: TrainedModel, whole: Batch) -> nn.Module:
         """Return a model that is trained on these rows, or the earlier one."""
         ratio = len(whole) / len(self.rows.train)
-        if current_deadline().seconds_left < earlier.result.seconds * ratio:
+        if agreed(current_deadline().seconds_left < earlier.result.seconds * ratio):  # workers have clocks of their own
             return earlier.model
         encoder, tasks = earlier.spec.encoder(self.rows.encoder), self.rows.encoder.schema.tasks
         model = earlier.spec.build(self.rows.encoder, earlier.seed)
