@@ -89,7 +89,8 @@ def test_names_and_presets_are_checked_when_settings_are_read(values: dict[str, 
 
 def test_wrong_settings_are_told_before_torch_is_imported(tmp_path: Path) -> None:
     (tmp_path / "bad.yaml").write_text("trees: {learning_rate: .inf}")
-    options = ["missing.parquet", "--task", "click", "--config", str(tmp_path / "bad.yaml")]
+    (tmp_path / "log.csv").write_text("user,click\n1,0\n2,1\n")
+    options = [str(tmp_path / "log.csv"), "--task", "click", "--config", str(tmp_path / "bad.yaml")]
     code = f"""
 import sys
 from automtl.cli import app

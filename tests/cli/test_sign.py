@@ -23,7 +23,7 @@ from automtl.system.manifest import MANIFEST, checksums
 from automtl.system.signature import SIGNATURE, requiring
 from automtl.tables.infer import infer_schema
 
-UNLOADED = {"fit", "compare", "reproduce", "prepare", "check", "describe", "synthesize", "sign"}
+UNLOADED = {"fit", "compare", "reproduce", "prepare", "check", "describe", "synthesize", "demo", "sign"}
 
 
 @pytest.fixture(scope="module")

@@ -46,7 +46,7 @@ def test_rows_of_a_batch_get_the_scores_that_they_get_alone(predictor: Predictor
     for place, row in enumerate(rows[:20]):
         alone = predictor.columns(predictor.encode_rows([row]))
         for name, values in together.items():
-            assert values[place] == pytest.approx(alone[name][0], abs=1e-7)
+            assert values[place] == pytest.approx(alone[name][0], rel=1e-7, abs=1e-7)
 
 
 def test_likely_rows_have_the_known_values(signature: Signature, predictor: Predictor) -> None:
