@@ -13,7 +13,7 @@ from audit import licence_problems, vulnerabilities
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
-COMES_WITH = {"markupsafe": "jinja2", "starlette": "fastapi"}  # which are made of them
+COMES_WITH = {"markupsafe": "jinja2", "mlflow": "mlflow-skinny", "starlette": "fastapi"}  # which are made of them
 OLDEST = dict(re.findall(r"^([\w-]+)==([\d.]+)", (ROOT / "constraints-oldest.txt").read_text(), re.MULTILINE))
 
 

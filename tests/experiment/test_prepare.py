@@ -67,6 +67,26 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     return parts, folder / "out"
 
 
+def test_killed_as_it_removes_its_working_folder_it_goes_on(
+    whole: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (parts, expected), out, remove = whole, tmp_path / "out", shutil.rmtree
+    schema = make_schema(time=True, weight=True, split=True)
+
+    def killed(folder: Path, **given: object) -> None:
+        if ".out.prepare" not in Path(folder).name:
+            remove(folder, **given)  # type: ignore[arg-type]
+            return
+        remove(next(path for path in Path(folder).iterdir() if path.is_dir()))
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(shutil, "rmtree", killed)
+        prepared(parts, out, schema=schema)
+    prepared(parts, out, schema=schema, overwrite=True)
+    assert same_files(out, expected)
+
+
 def test_killed_at_random_moments_it_goes_on_and_gives_the_same_bytes(whole: tuple[Path, Path], tmp_path: Path) -> None:
     parts, expected = whole
     out, random_moments, kills = tmp_path / "out", random.Random(0), 0

@@ -119,6 +119,14 @@ def test_what_is_no_unfinished_fit_is_not_touched(log: pl.DataFrame, tmp_path: P
     assert (folder / "mine.txt").read_text() == "mine"
 
 
+def test_a_fit_that_is_killed_as_it_begins_to_record_begins_anew(log: pl.DataFrame, tmp_path: Path) -> None:
+    folder = unfinished_folder(tmp_path / "run")
+    folder.mkdir()
+    (folder / ".manifest.json.5bce98f7-4194999-1f2ee482.part").write_bytes(b'{"for')
+    fitted(log, tmp_path / "run")
+    assert (tmp_path / "run").is_dir() and not folder.exists()
+
+
 @pytest.mark.parametrize("earlier", [False, True])
 def test_a_fit_that_is_killed_when_all_is_done_is_done(
     earlier: bool, log: pl.DataFrame, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -23,7 +23,7 @@ from automtl.dataset.settings import MEMORY_SHARE, machine_memory_bytes
 from automtl.distributed.cluster import joined
 from automtl.errors import FileError, SchemaError
 from automtl.experiment.source import check_schema
-from automtl.system.files import LOCK, json_bytes, locked, write_whole
+from automtl.system.files import LOCK, json_bytes, locked, remove_at_once, write_whole
 from automtl.system.manifest import PREPARED
 from automtl.system.progress import Callback, Event, ignore
 from automtl.system.threads import in_order
@@ -192,7 +192,7 @@ def _working(out: Path, plan: dict[str, Any], anew: bool) -> Iterator[Path]:
         with locked(folder):
             _begin(folder, json.loads(json.dumps(plan)), anew)
             yield folder
-        shutil.rmtree(folder, ignore_errors=True)
+        remove_at_once(folder)
     except OSError as error:
         raise FileError(
             f"'{error.filename or folder}' cannot be read or written: {error.strerror or error}; "

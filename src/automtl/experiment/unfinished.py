@@ -67,7 +67,7 @@ def recorded(
             yield journal
         all_wait()
         return
-    if folder.exists() and not UNFINISHED.matches(folder) and any(one.name != ".lock" for one in folder.iterdir()):
+    if folder.exists() and not UNFINISHED.matches(folder) and not all(map(_is_begun, folder.iterdir())):
         raise FileError(f"'{folder}', where the states of the fit would lie, holds something else; move it away")
     with locked(folder):
         _open(folder, what, out, overwrite)
@@ -81,6 +81,11 @@ def recorded(
         for note in journal.notes:
             callback(Notice(note))
     remove_at_once(folder)
+
+
+def _is_begun(path: Path) -> bool:
+    """Tell whether a file is one that a fit has in its folder before the manifest is whole."""
+    return path.name == ".lock" or path.match(f".{MANIFEST}.*.part")
 
 
 def was_stopped(out: Path) -> bool:
