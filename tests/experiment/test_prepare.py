@@ -77,7 +77,7 @@ def test_killed_as_it_removes_its_working_folder_it_goes_on(
         if ".out.prepare" not in Path(folder).name:
             remove(folder, **given)  # type: ignore[arg-type]
             return
-        remove(next(path for path in Path(folder).iterdir() if path.is_dir()))
+        remove(Path(folder) / "part")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
