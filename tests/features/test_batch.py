@@ -134,3 +134,13 @@ def test_ids_of_both_widths_are_embedded_alike() -> None:
     embedding, features = FieldEmbedding(small_layout(), 4, seeded(0)), small_batch(6).features
     narrow = Features(features.categorical.int(), tuple(ids.int() for ids in features.multi), features.numeric)
     assert torch.equal(embedding(narrow), embedding(features))
+
+
+def test_rows_whose_lists_differ_in_width_are_put_together() -> None:
+    narrow, wide = small_batch(3), small_batch(4, seed=1)
+    lists = tuple(torch.nn.functional.pad(ids, (0, 2)) for ids in wide.features.multi)
+    wider = replace(wide, features=replace(wide.features, multi=lists))
+    found, plain = Batch.joined([narrow, wider]), Batch.joined([narrow, wide])
+    for ids, before in zip(found.features.multi, plain.features.multi, strict=True):
+        assert ids.shape[1] == before.shape[1] + 2
+        assert torch.equal(ids[:, :-2], before) and not ids[:, -2:].any()

@@ -16,7 +16,6 @@ import numpy as np
 import polars as pl
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from automtl.errors import SettingsError
 from automtl.features.batch import Batch, Features
@@ -123,13 +122,8 @@ def _encoded(predictor: Predictor, table: pl.DataFrame, places: np.ndarray, hist
 
 def _alike(first: Features, second: Features) -> tuple[Features, Features]:
     """Pad the lists of ids of both to the same widths."""
-    widths = [max(a.shape[1], b.shape[1]) for a, b in zip(first.multi, second.multi, strict=True)]
-
-    def padded(rows: Features) -> Features:
-        lists = (functional.pad(ids, (0, width - ids.shape[1])) for ids, width in zip(rows.multi, widths, strict=True))
-        return Features(rows.categorical, tuple(lists), rows.numeric)
-
-    return padded(first), padded(second)
+    widths = [max(pair) for pair in zip(first.widths, second.widths, strict=True)]
+    return first.padded(widths), second.padded(widths)
 
 
 def _value(table: pl.DataFrame, origin: Origin, place: int) -> str | None:

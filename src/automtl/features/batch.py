@@ -8,6 +8,7 @@ from itertools import pairwise
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from automtl.features.coverage import Coverage
 from automtl.features.layout import Layout
@@ -38,6 +39,16 @@ class Features:
     def take(self, index: Tensor | slice) -> Features:
         """Take rows by an index tensor (a copy) or a slice (a view)."""
         return self.each(_chosen(index))
+
+    def padded(self, widths: Sequence[int]) -> Features:
+        """Return rows whose lists have these widths, which are theirs at least."""
+        lists = (functional.pad(ids, (0, width - ids.shape[1])) for ids, width in zip(self.multi, widths, strict=True))
+        return replace(self, multi=tuple(lists))
+
+    @property
+    def widths(self) -> list[int]:
+        """The width of each list."""
+        return [ids.shape[1] for ids in self.multi]
 
     def first(self, columns: int, lists: int) -> Features:
         """Return a view that has only the first numeric columns and the first lists."""
@@ -103,8 +114,9 @@ class Batch:
 
     @staticmethod
     def joined(parts: Sequence[Batch]) -> Batch:
-        """Put rows whose lists are equally wide one after the other; groups and coverage are left out."""
-        every = [replace(part, group=None).tensors for part in parts]
+        """Put rows one after the other, their lists padded to the widest; groups and coverage are left out."""
+        widths = [max(same) for same in zip(*(part.features.widths for part in parts), strict=True)]
+        every = [replace(part, features=part.features.padded(widths), group=None).tensors for part in parts]
         categorical, *multi, numeric, labels, mask, weight = (torch.cat(same) for same in zip(*every, strict=True))
         return Batch(Features(categorical, tuple(multi), numeric), labels, mask, weight)
 
