@@ -143,10 +143,12 @@ def test_a_fit_that_is_killed_when_all_is_done_is_done(
             fitted(log, tmp_path / "run", quick, **named)
     there, told = weights(tmp_path / "run"), list[Event]()
     assert unfinished_folder(tmp_path / "run").is_dir()
+    if earlier:  # killed as it removed what it has replaced
+        (tmp_path / ".run.replaced").mkdir()
     again = fitted(log, tmp_path / "run", quick, callback=told.append, **named)
     assert weights(tmp_path / "run") == there and again.metrics["seed"] == 1
     assert [str(one) for one in told] == [str(Notice("this fit was stopped when all was done"))]
-    assert not unfinished_folder(tmp_path / "run").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["run"]
     with pytest.raises(FileError, match="exists and is not empty"):
         fitted(log, tmp_path / "run", quick)
 

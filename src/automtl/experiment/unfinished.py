@@ -14,7 +14,7 @@ import torch
 from automtl._version import __version__
 from automtl.config import Settings
 from automtl.errors import FileError
-from automtl.system.files import json_bytes, locked, remove_at_once, remove_unfinished
+from automtl.system.files import json_bytes, locked, remove_at_once, remove_replaced, remove_unfinished
 from automtl.system.journal import Journal, recording
 from automtl.system.manifest import MANIFEST, MODEL, UNFINISHED, checksum
 from automtl.system.progress import Callback, Notice
@@ -105,6 +105,7 @@ def was_done(out: Path, what: Mapping[str, Any]) -> bool:
         there = UNFINISHED.read(folder)
         done = there["identity"] == what and "replaces" in there and there["replaces"] != _present(out)
     if done:
+        remove_replaced(out)
         remove_at_once(folder)
     return done
 

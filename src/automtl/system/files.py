@@ -134,6 +134,12 @@ def left_aside(folder: Path) -> Path | None:
     return aside if aside.exists() and not folder.exists() else None
 
 
+def remove_replaced(folder: Path) -> None:
+    """Remove what a folder has replaced, where the process that did it was killed before it could."""
+    if folder.exists():
+        shutil.rmtree(_aside(folder), ignore_errors=True)
+
+
 def remove_unfinished(folder: Path) -> None:
     """Remove what killed processes were writing in a folder that only this process works in."""
     for part in folder.glob(".*.part"):
