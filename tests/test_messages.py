@@ -17,23 +17,25 @@ import torch
 from torch.nn import Module
 
 from automtl.cli import app
-from automtl.cli.options import Columns, Rows
+from automtl.cli.options import Columns, Rows, duration_of
 from automtl.cli.serve import _token
 from automtl.comparison.candidates import find_candidate
 from automtl.comparison.compare import _check
 from automtl.comparison.protocol import Plan
-from automtl.config import Settings, checked_seed, read_settings
+from automtl.config import Settings, checked_seed, make_settings, read_settings
 from automtl.dataset.builder.report import describe_tasks
 from automtl.ensemble.forest_checks import TYPES, require_sound
 from automtl.ensemble.lookup_tables import LookupTables
 from automtl.errors import AutomtlError
 from automtl.estimator import AutoMTL
+from automtl.experiment.fit import check_settings
 from automtl.experiment.leaderboard import read_leaderboard
 from automtl.experiment.prepare import _check_types
 from automtl.experiment.recorded import RecordedFit
 from automtl.experiment.report import read_run
 from automtl.features.encoder_check import SavedParts, check_encoder
 from automtl.operations import operation
+from automtl.predictor import Predictor
 from automtl.serving.export.feed import Feed
 from automtl.serving.online.events import EventReader, plain
 from automtl.serving.online.redis_store import RedisStore
@@ -56,7 +58,7 @@ from automtl.tables.names import check_names
 from automtl.tables.reading.faults import reading
 from automtl.tables.reading.files import TableFiles
 from automtl.tables.roles import TableRoles
-from automtl.tables.schema import Field, FieldKind, Schema, Task, TaskKind
+from automtl.tables.schema import Condition, Field, FieldKind, Schema, Task, TaskKind
 from automtl.tables.split import SplitSettings, require_rows, split_table
 from automtl.tables.table import read_table, write_table
 from automtl.tables.values.ids import as_text
@@ -145,6 +147,7 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
                    standalone_mode=False), "--schedule 'x': expected 'bounded' or 'published'"),
     (lambda p: app(["update", str(p)], standalone_mode=False), "give a table of later events, or --events and where"),
     (lambda p: read_key(p / "no"), "key file '.*no' cannot be read: No such file or directory; check the path"),
+    (lambda p: duration_of("--time-limit", "0s"), "--time-limit 0s: nothing can be done in no time; give a duration "),
     # settings
     (lambda p: read_settings(p / "no.yaml"), r"settings file '.*no\.yaml' does not exist; check the path"),
     (lambda p: find_device("abacus"), "'abacus' is no device; use auto"),
@@ -153,6 +156,7 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda p: checked_seed(2**31), "seed 2147483648 is no whole number from 0 to 2147483647; correct it"),
     (lambda p: metrics_of(Task("click", metrics=("aucc",))), "task 'click': metric 'aucc' is unknown"),
     (lambda p: metrics_of(Task("a", TaskKind.REGRESSION, metrics=("auc",))), "task 'a': metric 'auc' is not for a reg"),
+    (lambda p: check_settings(make_settings({"model": "mmoe", "baselines": ["lightgbm"]})), "they stand beside an e"),
     # comparisons
     (lambda p: find_candidate("mmoee"), "candidate 'mmoee' is unknown; did you mean 'mmoe'.*; known: "),
     (lambda p: _check([find_candidate("mmoe")], Settings(), Plan((0,), 0)), "--trials 0: expected at least 1"),
@@ -167,6 +171,14 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda p: check_encoder(SavedParts(schema(), {}, {}, {}, None)), "of the model's encoder does not fit; restore t"),
     (lambda p: AutoMTL([]).set_params(seeed=1), "AutoMTL has no parameter 'seeed'; did you mean 'seed'"),
     (lambda p: AutoMTL([]).predictor_, "this AutoMTL is not fitted yet; call fit first"),
+    (lambda p: Predictor.encode(cast(Any, SimpleNamespace(encoder=SimpleNamespace(histories=None))), TABLE, TABLE),
+     "the model was fitted without histories; leave the log of histories out"),
+    # schemas
+    (lambda p: Task("a", TaskKind.REGRESSION, transform="log1p", clip=(-1, 5)), "log1p needs labels of 0 or more; rai"),
+    (lambda p: Condition.parse("click"), "condition 'click': expected 'column operator value', for instance 'click = "),
+    (lambda p: schema(fields=[*FIELDS, *FIELDS]), "column 'user' is in the schema twice .*; keep one of them"),
+    (lambda p: schema(split="user"), "split column 'user' is also a field or a task; drop it there"),
+    (lambda p: schema(target_encoding=[["usr"]]), "target_encoding key 'usr' is no field of one value; did you mean"),
     # files and folders
     (lambda p: require_free(text(p / "a"), False), "'.*a' is a file; choose another --out"),
     (lambda p: require_free(text(p / "a").parent, False), "exists and is not empty; choose another --out, or pass"),
@@ -187,6 +199,7 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
     # trees
     (lambda p: forest(leaf=np.zeros(3)), "'tree_start' of a forest has 0 entries, not 1"),
     (lambda p: forest(bias=np.zeros(1, np.int8)), r"'bias' of a forest is int8 of shape \(1,\); expected float64 of"),
+    (lambda p: forest(columns=np.ones(1, np.int32), tree_start=np.zeros(1, np.int32)), "'bias' of a forest is for 0 "),
     (lambda p: lookup([0, 2], [1.0]), "'table_start' does not fit the tables"),
     (lambda p: lookup([0, 1, 1], [1.0]), "'table_start' does not ascend"),
     (lambda p: lookup([0, 1], [1.0], np.int32), r"'table_start' is int32 of shape \(2,\); expected int64"),
@@ -194,6 +207,11 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
     # serving
     (lambda p: plain({1}), r"\{1\} of type set cannot be kept; give a number or a text"),
     (lambda p: EventReader._change(cast(Any, None), 1, 5), "event 1 is no mapping of .*; correct it"),
+    (lambda p: EventReader._change(cast(Any, None), 1, {"event_id": ""}), "event 1: 'event_id' is ''; give a text of"),
+    (lambda p: EventReader._change(cast(Any, None), 1, {"event_id": "e", "row": 5}), "'row' is no mapping of columns "),
+    (lambda p: EventReader._change(cast(Any, None), 1, {"event_id": "e"}), "neither 'row' nor 'labels'; give one of "),
+    (lambda p: EventReader._labels(cast(Any, SimpleNamespace(labels=["click"])), "event 1", None, {"clik": 1}),
+     "event 1: 'clik' is no label; did you mean 'click'"),
     (lambda p: Feed._texts(cast(Any, SimpleNamespace(_derived={"a": series(1)})), "a"), "'a' holds Int64; the exporte"),
     (lambda p: format_of(p, "xml"), "--format xml: there are csv, tsv"),  # type: ignore[arg-type]
     (lambda p: _as_texts(series([1], [2])), "--keep a: a column of lists cannot be kept where other parts are CSV fil"),

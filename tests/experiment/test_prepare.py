@@ -80,9 +80,10 @@ def test_killed_as_it_removes_its_working_folder_it_goes_on(
         remove(Path(folder) / "part")
         raise KeyboardInterrupt
 
-    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+    with monkeypatch.context() as patch:
         patch.setattr(shutil, "rmtree", killed)
-        prepared(parts, out, schema=schema)
+        with pytest.raises(KeyboardInterrupt):
+            prepared(parts, out, schema=schema)
     prepared(parts, out, schema=schema, overwrite=True)
     assert same_files(out, expected)
 
