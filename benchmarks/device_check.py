@@ -72,7 +72,7 @@ class Check:
             torch.cuda.synchronize(self.device)
 
     def seconds(self, run: Callable[[], object], tries: int = 10) -> float:
-        """Of one call, the first ones left out."""
+        """Return the seconds of one call; the first calls are left out."""
         tries = 2 if self.small else tries
         for _ in range(1 if self.small else 3):
             run()

@@ -1,4 +1,4 @@
-"""What an explanation of one row costs and how exact it is: 40 columns, an ensemble of trees and a network."""
+"""Measure what an explanation of one row costs and how exact it is: 40 columns, an ensemble of trees and a network."""
 
 from __future__ import annotations
 

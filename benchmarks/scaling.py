@@ -1,4 +1,4 @@
-"""What a training of many rows and ids would take: predicted from constants that were measured on two cores.
+"""Predict what a training of many rows and ids would take: computed from constants that were measured on two cores.
 
 Reads benchmarks/results (`prepare`, `train`, `vocabulary`, `workers`) and prints a table; measures nothing. What the
 formulas leave out is said in docs/scaling.md. A machine has two cores, as the measured one; where a plan has FLOP/s in

@@ -1,4 +1,4 @@
-"""What several workers send in a step, and what our step costs beside plain data parallel training.
+"""Measure what several workers send in a step, and what it costs beside plain data parallel training.
 
 Bytes are those that a worker sends in a training step where the backend hands tensors on in a ring, counted around
 every collective call, for 1, 2, 3 and 4 workers: of a small embedding table, whose gradient is dense; of a large one,

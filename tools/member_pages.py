@@ -64,7 +64,7 @@ def _index(title: str, said: str, members: dict[str, Any]) -> str:
 
 
 def _model(name: str, model: type[nn.Module]) -> str:
-    """What a model is, how it is trained, the settings that it reads, and its size."""
+    """Describe a model: what it is, how it is trained, the settings that it reads, and its size."""
     task = "" if name in MODELS.aliases else " (the default)"
     rows = {"train it": f"`automtl fit TABLE --task click --task buy --model {name}`{task}"}
     if issubclass(model, BoostedTrees):
@@ -88,7 +88,7 @@ def _model(name: str, model: type[nn.Module]) -> str:
 
 
 def _operation(name: str, family: type[Operation]) -> str:
-    """What an operation computes, where it may stand, where presets have it, and its size."""
+    """Describe an operation: what it computes, where it may stand, where presets have it, and its size."""
     numbers = [field.name for field in fields(family)]
     form = f"{name}-N" if numbers else name
     candidates = {preset: _texts(family, of) for preset, of in PRESETS.items()}
@@ -119,7 +119,7 @@ def _built(example: Operation, block: Block) -> MixedBlock:
 
 
 def _computed(built: list[MixedBlock]) -> list[str]:
-    """What the modules that run an operation say of themselves, which has the equation."""
+    """Return the docstrings of the modules that run an operation, which have the equation."""
     modules: dict[type, None] = {}
     for block in built:
         for mixture in block.mixtures:

@@ -28,7 +28,7 @@ def items(rng: np.random.Generator) -> pl.DataFrame:
 
 
 def events(rng: np.random.Generator, stock: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """What was shown, in the order of time, and the clicks and purchases that came of it."""
+    """Draw what was shown, in the order of time, and the clicks and purchases that came of it."""
     category, price = stock["category"].to_numpy(), np.log(stock["price"].to_numpy())
     quality, spends = rng.normal(0.0, 0.8, ITEMS), rng.normal(0.0, 1.5, USERS)
     taste = rng.random((USERS, CATEGORIES)).argsort(axis=1) < 2  # each likes two categories

@@ -1,4 +1,4 @@
-"""What scoring a row costs is counted for networks and trees alike."""
+"""Tests that the cost of scoring a row is counted for networks and trees alike."""
 
 from __future__ import annotations
 

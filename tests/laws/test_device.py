@@ -16,7 +16,7 @@ from tests.device import CASES, EACH
 
 @pytest.fixture(scope="module")
 def failures() -> dict[str, str | None]:
-    """What was wrong with each case, of a process of its own, since torch learns of devices before its first step."""
+    """Return what is wrong by case, from a process of its own: torch learns of devices before its first step."""
     done = subprocess.run(
         [sys.executable, "-m", "tests.device"], cwd=Path(__file__).parents[2], capture_output=True, text=True,
         env=os.environ | {"OMP_NUM_THREADS": "1"}, check=False,

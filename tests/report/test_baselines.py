@@ -1,4 +1,4 @@
-"""What a model is held against."""
+"""Tests of the baselines that a model is held against."""
 
 from __future__ import annotations
 

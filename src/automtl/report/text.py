@@ -194,12 +194,10 @@ def all_rows_line(told: Values | None) -> str | None:
     again = [clean(name) for name, done in known.items() if done]
     if not again:
         return None
-    which = "the model was" if len(known) == 1 else "all models were" if len(again) == len(known) else (
-        f"{', '.join(again)} {'was' if len(again) == 1 else 'were'}"
-    )  # fmt: skip
+    which = "the model" if len(known) == 1 else "all models" if len(again) == len(known) else ", ".join(again)
     return (
-        f"once all was chosen, {which} trained again on all {told['rows']:,} training and validation rows; validation "
-        "rows are scored by what had not seen them"
+        f"trained once more on all {told['rows']:,} training and validation rows, when all was chosen: {which}; "
+        "validation rows are scored by what had not seen them"
     )
 
 
