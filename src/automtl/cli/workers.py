@@ -16,6 +16,9 @@ from typing import Any, Protocol
 
 import typer
 
+from automtl.system.address import is_address
+from automtl.system.cache import cache
+
 RESTARTS = 3  # of all workers, after one was killed
 POLL = 0.1  # seconds
 
@@ -41,6 +44,8 @@ def run_workers(count: int, address: str | None = None) -> int:
     passed on.
     """
     arguments = [*_interpreter(), "-m", "automtl", *_without(sys.argv[1:], "--workers", "--address")]
+    if any(map(is_address, arguments)):
+        cache()  # one for all workers
     if address is None:
         return _repeated(partial(_here, arguments, count))
     from automtl.distributed.cluster import joined
