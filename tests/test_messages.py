@@ -166,7 +166,7 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda p: read_leaderboard(run(p / "run", history="{}")), "run '.*run' has no leaderboard: it has one model"),
     (lambda p: read_run(run(p / "run", metrics="{}")), "'.*run' has no metrics.json to report on; fit again with --ou"),
     (lambda p: RecordedFit(p, Settings(), 0, {"path": str(p / "no")}).open(None, schema()), "'.*no', is gone; give th"),
-    (lambda p: RecordedFit(p, Settings(), 0, {"path": "s3://b/k"}).open(None, schema()), "'s3://b/k'; an address is re"),
+    (lambda p: RecordedFit(p, Settings(), 0, {"path": "s3://b/k"}).open(None, schema()), "'s3://b/k'; an address "),
     (lambda p: RecordedFit(p, Settings(), 0, {}).open(None, schema()), "does not record its table; give the table"),
     (lambda p: _check_types(of_dates(p), schema(), Settings()), "task 'click': values must be numbers, '.*' holds Dat"),
     (lambda p: check_encoder(SavedParts(schema(), {}, {}, {}, None)), "of the model's encoder does not fit; restore t"),

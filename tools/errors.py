@@ -19,7 +19,8 @@ from house import ROOT, SOURCE
 PAGE = ROOT / "docs" / "errors.md"
 CLASSES = (
     "TableError", "SchemaError", "RowError", "EncodingError", "FileError", "SettingsError", "SpaceError",
-    "DivergedError", "StorageError", "WorkerError", "ClusterError", "ComparisonError", "ArgumentError", "NotFittedModelError",
+    "DivergedError", "StorageError", "WorkerError", "ClusterError", "ComparisonError",
+    "ArgumentError", "NotFittedModelError",
 )  # fmt: skip
 REGISTRY = "self.error"  # system/registry.py raises the class of its kind
 HANDED_ON = re.compile(r"\{[^}]*\}(: \{[^}]*\})?")  # a message that was made elsewhere, or only with a place before it

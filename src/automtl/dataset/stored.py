@@ -103,7 +103,7 @@ def _fetch(address: str, manifest: bytes, folder: Path) -> None:
             (working / part).mkdir(parents=True, exist_ok=True)
         (working / MANIFEST).write_bytes(manifest)
     except OSError as error:
-        raise FileError(no_room(shown(address), folder.parent, error)) from None
+        raise no_room(shown(address), folder.parent, error) from None
     listed = PREPARED.read(working).get("files")
     for name in (*SMALL, *STORES):
         _fetch_file(address, working, name, listed.get(name) if isinstance(listed, dict) else None)
@@ -123,7 +123,7 @@ def _fetch_file(address: str, working: Path, name: str, expected: str | None) ->
     try:
         fetch(file, part)
     except OSError as error:
-        raise FileError(no_room(file, working.parent, error)) from None
+        raise no_room(file, working.parent, error) from None
     with reading(part, "fetch it again"):
         if checksum(part) != expected:
             raise StorageError(f"'{file}' is not what its manifest tells; is it being written? else {PREPARED.remedy}")

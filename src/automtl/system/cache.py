@@ -78,7 +78,7 @@ class Cache:
             try:
                 fetch(file, part)
             except OSError as error:
-                raise FileError(no_room(file, self.folder, error)) from None
+                raise no_room(file, self.folder, error) from None
 
     def _make_room(self) -> None:
         """Remove files that are not in use, the one that was used longest ago first, until the rest has room."""
@@ -91,9 +91,10 @@ class Cache:
             del self.fetched[path]
 
 
-def no_room(what: object, folder: Path, error: OSError) -> str:
-    """Say that something fetched cannot be written."""
-    return f"'{what}' cannot be kept in '{folder}': {error.strerror or error}; name another folder by {VARIABLE}"
+def no_room(what: object, folder: Path, error: OSError) -> FileError:
+    """Return the error that something fetched cannot be written."""
+    reason = error.strerror or error
+    return FileError(f"'{what}' cannot be kept in '{folder}': {reason}; name another folder by {VARIABLE}")
 
 
 @contextmanager
@@ -106,7 +107,7 @@ def exclusive(folder: Path) -> Iterator[None]:
         lock = FileLock(folder / LOCK)
         lock.acquire()
     except OSError as error:
-        raise FileError(no_room(folder.name, folder.parent, error)) from None
+        raise no_room(folder.name, folder.parent, error) from None
     try:
         yield
     finally:
