@@ -16,6 +16,7 @@ from automtl.features.batch import Batch, Features, iterate
 from automtl.system.deadline import current_deadline
 from automtl.system.hardware import device_of, keeps_rows, precision
 from automtl.system.memory import out_of_memory
+from automtl.system.randomness import drawing_apart
 from automtl.system.workers import all_rows, workers
 from automtl.training.balancing import find_balancing
 from automtl.training.divergence import CHECK_EVERY, NotFiniteError, first_not_finite, loss_of
@@ -209,8 +210,12 @@ def _task_weights(batch: Batch) -> Tensor:
 def logits_of_all(run: Callable[[Features], Tensor], batch: Batch) -> Tensor:
     """Return the logits (B, T) of a batch, or (K, B, T) of members, of which each worker computes its share."""
     own = workers()
+    if len(batch) < own.count:  # all compute all of it, alike
+        return all_rows(run(batch.features).float(), len(batch))
     part = batch.features if not own.several else batch.features.take(own.share(len(batch)))
-    return all_rows(run(part).float(), len(batch))
+    with drawing_apart():
+        logits = run(part)
+    return all_rows(logits.float(), len(batch))
 
 
 def _losses(
