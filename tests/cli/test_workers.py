@@ -106,7 +106,7 @@ def test_after_three_failures_there_is_one_worker_fewer_down_to_the_least(
 
 @pytest.mark.parametrize("text", ["0", "", "-1", "two", "4:2", "0:2", "2:", ":2", "1:2:3", "1.5"])
 def test_a_number_of_workers_that_cannot_be_is_refused(text: str) -> None:
-    with pytest.raises(SettingsError, match=f"--workers '{text}': expected a number of workers above 0"):
+    with pytest.raises(SettingsError, match=f"--workers '{text}' is no number of workers above 0"):
         WorkerCount.read(text)
     assert WorkerCount.read(" 3 ") == WorkerCount(3, 3) and WorkerCount.read("2:4") == WorkerCount(2, 4)
 

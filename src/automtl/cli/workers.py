@@ -51,8 +51,8 @@ class WorkerCount:
         least, most = (int(found["least"]), int(found["most"] or found["least"])) if found else (0, 0)
         if not 1 <= least <= most:
             raise SettingsError(
-                f"--workers '{text}': expected a number of workers above 0, such as 4, or the least and the most of "
-                "them, such as 2:4"
+                f"--workers '{text}' is no number of workers above 0; give one such as 4, or the least and the most "
+                "of them, such as 2:4"
             )
         return WorkerCount(least, most)
 
