@@ -27,8 +27,9 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from automtl.ensemble.ensemble import Ensemble
+from automtl.ensemble.spec import ModelSpec
 from automtl.features.batch import Batch
-from automtl.predictor import ModelSpec, Predictor
+from automtl.predictor import Predictor
 from automtl.serving.export.check import session_of
 from automtl.serving.export.feed import Feed
 from automtl.serving.export.onnx_file import onnx_model, scorer_model, serialized

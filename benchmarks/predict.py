@@ -33,11 +33,12 @@ from torch import nn
 import models
 from automtl.ensemble.ensemble import trees_of
 from automtl.ensemble.settings import TreeSettings
+from automtl.ensemble.spec import MemberSpec, ModelSpec
 from automtl.features.batch import Batch
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
 from automtl.models.settings import NetworkSettings
-from automtl.predictor import MemberSpec, ModelSpec, Predictor
+from automtl.predictor import Predictor
 from automtl.space import SpaceSettings, published_space
 from automtl.tables.schema import Field, FieldKind, Schema
 from automtl.training.evaluation import predict_logits, to_scores

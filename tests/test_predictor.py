@@ -19,9 +19,10 @@ import yaml
 import automtl
 from automtl.config import Settings
 from automtl.ensemble.ensemble import Ensemble
+from automtl.ensemble.spec import ModelSpec
 from automtl.errors import FileError, SettingsError
 from automtl.experiment import ColumnRoles, fit_table
-from automtl.predictor import ModelSpec, Predictor
+from automtl.predictor import Predictor
 from automtl.system.hardware import has_bf16
 from automtl.system.manifest import MODEL as MODEL_FOLDER
 from automtl.system.manifest import checksums

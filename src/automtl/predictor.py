@@ -2,181 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
-from dataclasses import asdict, astuple, dataclass, field, replace
-from functools import cached_property, reduce
-from itertools import chain
-from operator import or_
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 import numpy as np
 import polars as pl
 import torch
-from safetensors import numpy as safe_numpy
-from safetensors import torch as safe_torch
 from torch import nn
 
 from automtl.dataset.prepared import PreparedFolder, is_prepared
 from automtl.dataset.settings import DataLoaderSettings
 from automtl.dataset.store import data_loader
-from automtl.ensemble.ensemble import Ensemble, Member, trees_of
 from automtl.ensemble.one_row import OneRow
-from automtl.errors import AutomtlError, FileError, SettingsError, SpaceError
+from automtl.ensemble.saved_model import SavedModel
+from automtl.ensemble.spec import ModelSpec
+from automtl.errors import FileError, SettingsError
 from automtl.features.batch import Batch
-from automtl.features.column_selection import EVERY_GROUP, InputGroups
 from automtl.features.coverage import Coverage
 from automtl.features.encoder import Encoder
 from automtl.features.gaps import Gap, find_gaps, require_known_keys, warn_of_gaps
 from automtl.features.histories import Histories
 from automtl.features.row_encoder import RowEncoder
-from automtl.models.network import build
-from automtl.models.registry import EVERY_MODEL, new_model
-from automtl.models.settings import NetworkSettings
-from automtl.nn.allocation_limit import AllocationLimit
-from automtl.space import Architecture, SearchSpace
-from automtl.system.files import folder_written_whole, json_bytes, read_json
 from automtl.system.hardware import device_of
-from automtl.system.manifest import MODEL, checksums
+from automtl.system.manifest import MODEL
 from automtl.system.progress import Callback, Progress, ignore
-from automtl.system.signature import requiring, warn_unsigned
+from automtl.system.signature import requiring
 from automtl.system.trust import allowing, names_of_folder
 from automtl.tables.schema import Schema, stage_names
 from automtl.tables.table import read_table
 from automtl.training.evaluation import predict_logits, scores_of
 from automtl.training.metrics import (
     Scores,
-    Undefined,
     Value,
-    check_metrics,
     evaluate,
     evaluate_stages,
     mtl_loss,
+    plain,
     stage_scores,
 )
 from automtl.training.profile import Profile
 
 Precision = Literal["full", "auto"]
-PARTS = ("schema.yaml", "encoder.json", "encoder.safetensors", "architecture.json", "coverage.json")
-WEIGHTS = "weights.safetensors"
-PROFILE = "profile.json"
-REASON = 300  # most characters of an error that is quoted, since torch's lists all weights
-
-
-@dataclass(frozen=True)
-class MemberSpec:
-    """All that is needed to rebuild one model: its name or import path, sizes and, for 'automtl', the architecture.
-
-    `name`: what it is called beside others.
-    """
-
-    name: str
-    model: str
-    network: NetworkSettings
-    architecture: Architecture | None = None
-    inputs: InputGroups = EVERY_GROUP
-
-    def encoder(self, encoder: Encoder) -> Encoder:
-        """Return the encoder of its inputs alone, which are the first numeric columns and lists of all."""
-        return self.inputs.select(encoder)
-
-    def build(self, encoder: Encoder, seed: int) -> nn.Module:
-        """Build a new model for its inputs. Raises SettingsError where it cannot be imported or made."""
-        layout = self.encoder(encoder).layout
-        if self.architecture is None:
-            return new_model(self.model, layout, self.network, seed)
-        if len(self.architecture.selection) != layout.num_tasks:
-            raise SpaceError(
-                f"the architecture is for {len(self.architecture.selection)} tasks, the schema has {layout.num_tasks}"
-            )
-        return build(SearchSpace.of(self.architecture), layout, self.network, seed)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values. Models have names by which a new process finds them."""
-        architecture = None if self.architecture is None else self.architecture.to_dict()
-        return asdict(self) | {
-            "model": EVERY_MODEL.name_of(EVERY_MODEL.find(self.model)), "architecture": architecture,
-        }  # fmt: skip
-
-    @staticmethod
-    def from_dict(values: dict[str, Any]) -> MemberSpec:
-        """Read the values that `to_dict` returned. Raises an AutomtlError for a name that cannot be imported."""
-        EVERY_MODEL.find(values["model"])
-        found = values["architecture"]
-        architecture = None if found is None else Architecture.from_dict(found)
-        network, inputs = NetworkSettings(**values["network"]), InputGroups(**values["inputs"])
-        if type(values["name"]) is not str or not all(type(one) is bool for one in astuple(inputs)):
-            raise ValueError(f"the name or inputs of a member are {values['name']!r}, {inputs}"[:REASON])
-        return MemberSpec(**values | {"network": network, "architecture": architecture, "inputs": inputs})
-
-    @property
-    def is_own_code(self) -> bool:
-        """Tell whether the model, or an operation of it, is code of the user's, which may do as it likes."""
-        made = () if self.architecture is None else chain.from_iterable(self.architecture.choices.values())
-        return any(":" in str(one) for one in (self.model, *made))
-
-
-@dataclass(frozen=True)
-class ModelSpec:
-    """All that is needed to rebuild a model, which is one alone or an ensemble of members."""
-
-    members: tuple[MemberSpec, ...]
-
-    @staticmethod
-    def of(model: str, network: NetworkSettings, architecture: Architecture | None = None) -> ModelSpec:
-        """Specify one model of all inputs, which bears the name of its kind."""
-        return ModelSpec((MemberSpec(model, model, network, architecture),))
-
-    @property
-    def model(self) -> str:
-        """The model by itself, or the first member's."""
-        return self.members[0].model
-
-    @property
-    def architecture(self) -> Architecture | None:
-        """The architecture of the first member that has one."""
-        return next((member.architecture for member in self.members if member.architecture is not None), None)
-
-    def encoder(self, encoder: Encoder) -> Encoder:
-        """Return the encoder of the inputs that some member has."""
-        return reduce(or_, (one.inputs for one in self.members)).select(encoder)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Return plain values for `architecture.json`."""
-        return {"members": [member.to_dict() for member in self.members]}
-
-    @staticmethod
-    def from_dict(values: dict[str, Any]) -> ModelSpec:
-        """Read the values that `to_dict` returned. Raises SpaceError for an operation that cannot be imported."""
-        members = tuple(map(MemberSpec.from_dict, values["members"]))
-        if not members:
-            raise SpaceError("architecture.json names no model; fit again")
-        return ModelSpec(members)
-
-    def build_saved(self, encoder: Encoder, weights_bytes: int) -> nn.Module:
-        """Build the model whose weights a file of so many bytes holds. Raises FileError where it is larger than that.
-
-        Code of the user's may make what it likes.
-        """
-        with nullcontext() if self.is_own_code else AllocationLimit(weights_bytes):
-            return self.build(encoder, 0)
-
-    @property
-    def is_own_code(self) -> bool:
-        """Tell whether some member is code of the user's."""
-        return any(member.is_own_code for member in self.members)
-
-    def build(self, encoder: Encoder, seed: int) -> nn.Module:
-        """Build a new model. Raises SettingsError where a model cannot be imported or made."""
-        models = [member.build(encoder, seed) for member in self.members]
-        return models[0] if len(models) == 1 else self.joined(models, encoder)
-
-    def joined(self, models: Sequence[nn.Module], encoder: Encoder) -> Ensemble:
-        """Make an ensemble of the members' models."""
-        layouts = (member.encoder(encoder).layout for member in self.members)
-        names = (member.name for member in self.members)
-        return Ensemble([Member(*one) for one in zip(names, models, layouts, strict=True)], encoder.schema.tasks)
 
 
 @dataclass(frozen=True)
@@ -384,25 +253,8 @@ class Predictor:
         Raises FileError if the folder is not empty, unless `overwrite` is set and it holds a saved model. Warns where
         that was signed.
         """
-        values, arrays = self.encoder.to_state()
-        files = {
-            "schema.yaml": self.schema.text().encode(),
-            "encoder.json": json_bytes(values),
-            "encoder.safetensors": safe_numpy.save(arrays),
-            "architecture.json": json_bytes(self.spec.to_dict()),
-            "coverage.json": json_bytes({part: one.to_dict() for part, one in self.at_fit.items()}),
-            **({} if self.profile is None else {PROFILE: json_bytes(self.profile.to_dict(), compact=True)}),
-            **_learned(self.network),
-            **{f"{name}.json": json_bytes(content) for name, content in (extras or {}).items()},
-            **{name: text.encode() for name, text in (texts or {}).items()},
-        }
-        folder = Path(folder)
-        MODEL.require_free(folder, overwrite)
-        warn_unsigned(folder, folder)
-        with folder_written_whole(folder, overwrite=overwrite) as fresh:
-            for name, content in files.items():
-                (fresh / name).write_bytes(content)
-            MODEL.write(fresh, {}, checksums(fresh, files))
+        saved = SavedModel(self.schema, self.encoder, self.spec, self.network, self.at_fit, self.profile)
+        saved.write(Path(folder), extras, overwrite=overwrite, texts=texts)
 
     @staticmethod
     def load(
@@ -418,120 +270,11 @@ class Predictor:
         with the folder, SettingsError for `precision` or a file that holds no key.
         """
         with allowing(allow), requiring(key), names_of_folder():
-            return Predictor._read(Path(folder), precision)
-
-    @staticmethod
-    def _read(folder: Path, precision: Precision) -> Predictor:
-        manifest = MODEL.verify(folder, PARTS)
-        foreign = f"it was written by automtl {manifest.get('automtl')}; use that one, or fit again"
-        with _naming(folder, "schema.yaml", foreign):
-            schema = Schema.read(folder / "schema.yaml").with_scales()
-            check_metrics(schema.tasks)
-        with _naming(folder, "encoder.json", foreign):
-            arrays = safe_numpy.load_file(folder / "encoder.safetensors")
-            encoder = Encoder.from_state(schema, read_part(folder, "encoder"), arrays)
-        with _naming(folder, "architecture.json", foreign):
-            spec = ModelSpec.from_dict(read_part(folder, "architecture"))
-            network = spec.build_saved(encoder, _size(folder / WEIGHTS))
-        with _naming(folder, "coverage.json", foreign):
-            at_fit = {part: Coverage.from_dict(counts) for part, counts in read_part(folder, "coverage").items()}
-        profile = None
-        if PROFILE in manifest["files"]:
-            with _naming(folder, PROFILE, foreign):
-                profile = Profile.from_dict(read_part(folder, "profile"))
-                profile.require_fit(encoder, schema.tasks)
-        with _naming(folder, WEIGHTS, f"has the code of model '{spec.model}' changed? restore it, or fit again"):
-            _restore(network, folder, manifest["files"])
-            if not spec.is_own_code:
-                _require_finite(network)
-        return Predictor(schema, encoder, spec, network.eval(), precision, at_fit, profile)
-
-
-def rewrite_encoder(folder: Path, encoder: Encoder, out: Path) -> None:
-    """Write a saved model again with another encoder of the same inputs; `out` may be the folder itself.
-
-    Raises FileError if `out` is another folder that is not empty.
-    """
-    names = MODEL.verify(folder, PARTS)["files"]
-    warn_unsigned(folder, out)
-    values, arrays = encoder.to_state()
-    changed = {"encoder.json": json_bytes(values), "encoder.safetensors": safe_numpy.save(arrays)}
-    same = out.resolve() == folder.resolve()
-    if not same and out.is_dir() and any(out.iterdir()):
-        raise FileError(f"'{out}' exists and is not empty; choose another --out, or none to change the model itself")
-    MODEL.require_free(out, overwrite=same)
-    with folder_written_whole(out, overwrite=same) as fresh:
-        for name in names:
-            (fresh / name).write_bytes(changed.get(name) or (folder / name).read_bytes())
-        MODEL.write(fresh, {}, checksums(fresh, names))
-
-
-@contextmanager
-def _naming(folder: Path, part: str, remedy: str) -> Iterator[None]:
-    """Turn any error of the block into a FileError that names the folder, its part and the remedy."""
-    try:
-        yield
-    except AutomtlError as error:  # a missing package, model or operation: the message has its own remedy
-        raise FileError(f"saved model '{folder}' cannot be loaded: {error}") from None
-    except Exception as error:  # a user's own model may raise anything
-        reason = " ".join(f"{type(error).__name__}: {error}".split())[:REASON]
-        raise FileError(f"saved model '{folder}' cannot be loaded: {part} does not fit ({reason}); {remedy}") from None
-
-
-def _learned(network: nn.Module) -> dict[str, bytes]:
-    """Return the files that hold the parameters and trees of a model, by name."""
-    weights = network.state_dict()
-    files = {f"trees.{place}.safetensors": trees.to_bytes() for place, trees in enumerate(trees_of(network))}
-    if weights:
-        files[WEIGHTS] = safe_torch.save({name: value.contiguous() for name, value in weights.items()})
-    return files
-
-
-def _size(path: Path) -> int:
-    return path.stat().st_size if path.is_file() else 0
-
-
-def _restore(network: nn.Module, folder: Path, listed: Collection[str]) -> None:
-    """Load the files that `_learned` made into a model. `listed`: the names of files whose checksums fit."""
-    for place, trees in enumerate(trees_of(network)):
-        with _blaming(f"trees.{place}.safetensors") as name:
-            _require_listed(name, listed)
-            trees.restore((folder / name).read_bytes())
-    if network.state_dict():
-        _require_listed(WEIGHTS, listed)
-        network.load_state_dict(safe_torch.load_file(folder / WEIGHTS))
-
-
-def _require_listed(name: str, listed: Collection[str]) -> None:
-    if name not in listed:
-        raise FileError(f"'{name}' is not among the files of its manifest")
-
-
-def _require_finite(network: nn.Module) -> None:
-    """Raise FileError that names weights which are not finite numbers."""
-    for name, tensor in network.state_dict().items():
-        if tensor.is_floating_point() and tensor.numel() and not torch.stack(tensor.aminmax()).isfinite().all():
-            raise FileError(f"'{WEIGHTS}': '{name}' holds values that are no finite numbers; {MODEL.remedy}")
-
-
-@contextmanager
-def _blaming(name: str) -> Iterator[str]:
-    """Name the file that an error of the block is about."""
-    try:
-        yield name
-    except FileError as error:
-        raise FileError(f"'{name}' cannot be used: {error}; {MODEL.remedy}") from None
+            found = SavedModel.read(Path(folder))
+        return Predictor(
+            found.schema, found.encoder, found.spec, found.network, precision, found.at_fit, found.profile
+        )  # fmt: skip
 
 
 def _plain_tasks(found: dict[str, dict[str, Value]]) -> dict[str, Any]:
     return {task: {name: plain(value) for name, value in values.items()} for task, values in found.items()}
-
-
-def plain(value: Value) -> float | dict[str, str]:
-    """Return a metric as a plain value: a number, or why it is undefined."""
-    return {"undefined": value.reason} if isinstance(value, Undefined) else value
-
-
-def read_part(folder: Path | str, name: str) -> Any:
-    """Read one of the folder's JSON files. Raises FileError."""
-    return read_json(Path(folder) / f"{name}.json", MODEL.remedy)

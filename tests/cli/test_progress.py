@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
+import os
+import signal
+from collections.abc import Callable
 from dataclasses import replace
+from typing import Any
 
 import pytest
+import typer
 from rich.console import Console
 
-from automtl.cli.progress import CANDIDATES, STAGES, Live, StageLines, TimeLeft, leaderboard
+from automtl.cli.progress import CANDIDATES, STAGES, SUSPENDED, Live, StageLines, TimeLeft, leaderboard, resumable
 from automtl.cli.verbosity import quietly, verbosely
 from automtl.experiment.leaderboard import Ranked
 from automtl.system.progress import Notice, Progress, Whole
@@ -114,3 +120,36 @@ def test_a_long_stage_says_every_minute_how_far_it_is(capsys: pytest.CaptureFixt
     lines.end()
     said = [line.split()[3] for line in capsys.readouterr().err.splitlines()]
     assert said == ["3", "6", "9", "9"]
+
+
+def waits() -> None:
+    """Ask this process to terminate while an event loop runs, as in a comparison."""
+
+    async def asked() -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+        await asyncio.Event().wait()
+
+    asyncio.run(asked())
+
+
+@pytest.mark.parametrize("ctrl_c", [signal.SIG_IGN, signal.default_int_handler], ids=["in the background", "in front"])
+@pytest.mark.parametrize("work", [waits, lambda: os.kill(os.getpid(), signal.SIGTERM)], ids=["event loop", "plain"])
+def test_a_request_to_terminate_ends_in_one_line_and_says_that_it_can_go_on(
+    work: Callable[[], None], ctrl_c: Any, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.signal(signal.SIGINT, ctrl_c), signal.getsignal(signal.SIGTERM)
+    try:
+        with pytest.raises(typer.Exit) as ended, resumable(lambda: "2 of 5: "):
+            work()
+    finally:
+        signal.signal(signal.SIGINT, before[0])
+    assert ended.value.exit_code == SUSPENDED
+    assert capsys.readouterr().err == "stopped; 2 of 5: the same command goes on from there\n"
+    assert signal.getsignal(signal.SIGTERM) == before[1]
+
+
+def test_ctrl_c_ends_with_its_own_code(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(typer.Exit) as ended, resumable():
+        raise KeyboardInterrupt
+    assert ended.value.exit_code == 130
+    assert "goes on from there" in capsys.readouterr().err

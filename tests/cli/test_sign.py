@@ -12,11 +12,13 @@ import torch
 from typer.testing import CliRunner
 
 from automtl.cli import app
+from automtl.ensemble.saved_model import rewrite_encoder
+from automtl.ensemble.spec import ModelSpec
 from automtl.errors import FileError, SettingsError
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
 from automtl.models.settings import NetworkSettings
-from automtl.predictor import ModelSpec, Predictor, rewrite_encoder
+from automtl.predictor import Predictor
 from automtl.serving.server.models import Models
 from automtl.serving.server.settings import ServerSettings
 from automtl.system.manifest import MANIFEST, checksums

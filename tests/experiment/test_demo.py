@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
+from automtl.ensemble.saved_model import read_part
 from automtl.experiment.demo import run_demo
 from automtl.experiment.fit import Run
-from automtl.predictor import Predictor, read_part
+from automtl.predictor import Predictor
 from automtl.report.demo import Demo, judged
 from automtl.system.progress import Event, Progress
 

@@ -16,13 +16,14 @@ from typer.testing import CliRunner
 
 from automtl.cli import app
 from automtl.config import make_settings
+from automtl.ensemble.spec import ModelSpec
 from automtl.errors import SettingsError
 from automtl.experiment import fit_table
 from automtl.experiment.explanation import explain
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
 from automtl.models.settings import NetworkSettings
-from automtl.predictor import ModelSpec, Predictor
+from automtl.predictor import Predictor
 from automtl.tables.columns import ColumnRoles
 from automtl.tables.schema import Schema
 

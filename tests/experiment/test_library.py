@@ -12,6 +12,7 @@ from sklearn.metrics import roc_auc_score
 
 from automtl.ensemble.ensemble import Ensemble
 from automtl.ensemble.settings import SelectionSettings
+from automtl.ensemble.spec import MemberSpec, ModelSpec
 from automtl.errors import SettingsError
 from automtl.experiment.leaderboard import Ranked
 from automtl.experiment.library import SEARCH, Library, TrainedModel
@@ -21,7 +22,6 @@ from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
 from automtl.models.network import count_parameters
 from automtl.models.settings import NetworkSettings
-from automtl.predictor import MemberSpec, ModelSpec
 from automtl.system.progress import Event, Notice, ignore
 from automtl.tables.infer import infer_schema
 from automtl.training.evaluation import predict_logits

@@ -12,11 +12,12 @@ import pytest
 from typer.testing import CliRunner
 
 from automtl.cli import app
+from automtl.ensemble.spec import ModelSpec
 from automtl.experiment.permutation_importance import Importance, column_importance
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
 from automtl.models.settings import NetworkSettings
-from automtl.predictor import ModelSpec, Predictor
+from automtl.predictor import Predictor
 from automtl.report.importance import importance_rows
 from automtl.tables.schema import Schema
 from automtl.training.fit import fit

@@ -11,11 +11,12 @@ import polars as pl
 
 from automtl.config import make_settings
 from automtl.ensemble.catboost_trees import CatBoostTrees
+from automtl.ensemble.spec import ModelSpec
 from automtl.experiment import ColumnRoles, fit_table
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
 from automtl.models.settings import NetworkSettings
-from automtl.predictor import ModelSpec, Predictor
+from automtl.predictor import Predictor
 from automtl.tables.schema import Schema
 from automtl.tables.synthetic import synthetic_log
 

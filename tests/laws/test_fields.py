@@ -13,12 +13,13 @@ import pytest
 import torch
 
 from automtl.dataset.store import Store
+from automtl.ensemble.spec import ModelSpec
 from automtl.errors import EncodingError, SchemaError
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
 from automtl.models.registry import MODELS
 from automtl.models.settings import NetworkSettings
-from automtl.predictor import ModelSpec, Predictor
+from automtl.predictor import Predictor
 from automtl.tables.schema import Field, FieldKind, Schema, Task
 
 ROWS = 60

@@ -100,9 +100,10 @@ def _update_from_events(model: Path, events: str, out: Path | None) -> None:
 @loading
 def inspect_command(model: ModelArgument, json: JsonFlag = False) -> None:
     """Show the architecture, parameters and metrics of a saved model."""
+    from automtl.ensemble.saved_model import read_part
     from automtl.experiment.report import showing
     from automtl.models.network import count_parameters
-    from automtl.predictor import Predictor, read_part
+    from automtl.predictor import Predictor
 
     predictor = Predictor.load(model)
     if json:

@@ -325,13 +325,32 @@ def stopping(deadline: Deadline, kept: Callable[[], str] = lambda: "") -> Iterat
 
 @contextmanager
 def resumable(state: Callable[[], str] = lambda: "") -> Iterator[None]:
-    """End the block at Ctrl-C, or where it is suspended, with a message: `state`, and how to go on."""
+    """End the block at Ctrl-C, a request to terminate, or where it is suspended, with a message how to go on.
+
+    `state`: says what there is already.
+    """
+    import signal
+
+    terminated = False
+
+    def terminate(number: int, frame: Any) -> None:
+        """End as Ctrl-C does, also where that is ignored, as in the background of a shell."""
+        nonlocal terminated
+        terminated = True
+        if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+            signal.signal(signal.SIGINT, signal.default_int_handler)
+        signal.raise_signal(signal.SIGINT)
+
+    before = signal.signal(signal.SIGTERM, terminate)
     try:
         yield
     except (KeyboardInterrupt, Suspended) as ended:
         if speaks():
             typer.echo(f"stopped; {state()}the same command goes on from there", err=True)
-        raise typer.Exit(SUSPENDED if isinstance(ended, Suspended) else 130) from None
+        code = SUSPENDED if terminated or isinstance(ended, Suspended) else 130
+        raise typer.Exit(code) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 @contextmanager

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 from automtl.dataset.store import data_loader
 from automtl.ensemble.cost import flops_per_row
 from automtl.ensemble.ensemble import Ensemble
+from automtl.ensemble.spec import MemberSpec, ModelSpec
 from automtl.errors import SettingsError
 from automtl.experiment.all_rows import AllRowsTraining
 from automtl.experiment.costs import costs_of, note_seconds
@@ -31,7 +32,7 @@ from automtl.experiment.recorded import RecordedFit
 from automtl.experiment.waterfall import waterfall
 from automtl.features.batch import Batch
 from automtl.models.network import count_parameters, mean_gate_weights
-from automtl.predictor import MemberSpec, ModelSpec, Predictor, plain
+from automtl.predictor import Predictor
 from automtl.system.manifest import MODEL
 from automtl.system.memory import keep_freed_memory, peak_memory_bytes
 from automtl.system.progress import Callback, ignore
@@ -43,7 +44,7 @@ from automtl.training.evaluation import Evaluator, predict_logits, scores_of
 from automtl.training.fit import FitResult, SelfTrained, fit
 from automtl.training.latency import row_latency_ms
 from automtl.training.losses import MultiTaskLoss
-from automtl.training.metrics import primary_metric, task_rows
+from automtl.training.metrics import plain, primary_metric, task_rows
 from automtl.training.soft_labels import with_soft_labels
 
 SOFT_WEIGHTS = (1.0, 0.8)  # of the scores among what is learned; the best one on validation rows is taken

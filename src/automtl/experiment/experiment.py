@@ -16,6 +16,7 @@ from automtl.ensemble.catboost_trees import CatBoostTrees
 from automtl.ensemble.cost import flops_per_row
 from automtl.ensemble.ensemble import Ensemble, trees_of
 from automtl.ensemble.settings import TreeSettings
+from automtl.ensemble.spec import MemberSpec, ModelSpec
 from automtl.ensemble.trees import LIGHTGBM_MISSING, TreeModel
 from automtl.errors import DivergedError, SettingsError
 from automtl.experiment.all_rows import ALL_ROWS, AllRowsTraining, all_rows_row
@@ -29,7 +30,7 @@ from automtl.models.network import Network, count_parameters, mean_gate_weights
 from automtl.models.registry import EVERY_MODEL, SEARCHED, check_logits
 from automtl.models.settings import NetworkSettings
 from automtl.nn.embedding import FieldEmbedding
-from automtl.predictor import MemberSpec, ModelSpec, Predictor
+from automtl.predictor import Predictor
 from automtl.search import STRATEGIES, SearchProblem, SearchResult, TrainedNetwork
 from automtl.search.base import keep_nothing, start_from_embedding
 from automtl.search.halving import HalvingSettings, baseline_architecture, first_training

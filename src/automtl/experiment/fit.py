@@ -14,6 +14,7 @@ from torch import nn
 from automtl._version import __version__
 from automtl.config import Settings
 from automtl.dataset.store import data_loader
+from automtl.ensemble.saved_model import read_part
 from automtl.ensemble.trees import TreeModel
 from automtl.errors import SettingsError
 from automtl.experiment.all_rows import ALL_ROWS_SHARE
@@ -24,9 +25,9 @@ from automtl.experiment.inputs import EncodedSource, is_self_trained
 from automtl.experiment.label_delays import Curve, freshness_curve, has_histories
 from automtl.experiment.provenance import describe_making, describe_table
 from automtl.experiment.source import Source, TableSource, open_source, tell_source
-from automtl.experiment.unfinished import identity, recorded, was_done, was_stopped
+from automtl.experiment.unfinished import identity, numbers_of_workers, recorded, was_done, was_stopped
 from automtl.models.registry import EVERY_MODEL, MODELS, check_model
-from automtl.predictor import Predictor, read_part
+from automtl.predictor import Predictor
 from automtl.report.card_pages import CARD, card_markdown
 from automtl.report.folder import attempted, run_report
 from automtl.report.run import RunValues
@@ -162,7 +163,7 @@ def fit_table(
             run = _run(Experiment(encoded, settings, seed, trackers.callback))
         run.settings["table"] = describe_table(source, rows)
         run.metrics["ended_early"] |= given.passed
-        run.metrics["made"] = describe_making()
+        run.metrics["made"] = describe_making() | {"workers": numbers_of_workers(None if out is None else Path(out))}
         with timed("test"):
             _add_table(run, rows, callback)
         run.metrics["findings"] = [finding.to_dict() for finding in findings]

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from automtl.ensemble.saved_model import read_part
 from automtl.errors import FileError
-from automtl.predictor import read_part
 from automtl.system.manifest import MODEL
 from automtl.system.progress import Event
 from automtl.system.signature import is_required

@@ -14,12 +14,13 @@ from automtl.ensemble.cost import flops_per_row
 from automtl.ensemble.ensemble import in_order
 from automtl.ensemble.selection import ROWS, Choice, select
 from automtl.ensemble.settings import SelectionSettings
+from automtl.ensemble.spec import MemberSpec, ModelSpec
 from automtl.errors import SettingsError
 from automtl.experiment.leaderboard import Ranked
 from automtl.features.batch import Batch
 from automtl.features.encoder import Encoder
 from automtl.models.network import count_parameters
-from automtl.predictor import MemberSpec, ModelSpec, Predictor, plain
+from automtl.predictor import Predictor
 from automtl.system.progress import Callback, Notice
 from automtl.system.stopwatch import timed
 from automtl.tables.schema import Task, stages
@@ -27,7 +28,7 @@ from automtl.training.evaluation import Evaluator, predict_logits, scores_of
 from automtl.training.fit import FitResult, SelfTrained
 from automtl.training.latency import row_latency_ms
 from automtl.training.losses import MultiTaskLoss
-from automtl.training.metrics import primary_metric, task_rows
+from automtl.training.metrics import plain, primary_metric, task_rows
 from automtl.training.settings import TrainingSettings
 
 TIGHTER = 0.8  # share of the bound of latency that a next selection keeps to

@@ -12,11 +12,11 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from automtl.config import Settings, checked_seed, make_settings
+from automtl.ensemble.saved_model import read_part
 from automtl.ensemble.settings import TreeSettings
 from automtl.errors import FileError, SettingsError
 from automtl.experiment.source import Source, open_again
 from automtl.experiment.tree_candidates import SMALL_TREES
-from automtl.predictor import read_part
 from automtl.system.address import is_address
 from automtl.system.manifest import MODEL
 from automtl.system.trust import names_of_folder

@@ -16,6 +16,7 @@ from automtl.config import Settings
 from automtl.dataset.prepared import is_prepared
 from automtl.dataset.store import data_loader
 from automtl.ensemble.ensemble import Ensemble, trees_of
+from automtl.ensemble.spec import MemberSpec
 from automtl.errors import FileError, SettingsError
 from automtl.experiment.acceptance import Acceptance, base_logits, judge, recorded_skills
 from automtl.experiment.all_rows import AllRowsTraining, all_rows_row
@@ -31,7 +32,7 @@ from automtl.experiment.waterfall import waterfall
 from automtl.features.batch import Batch
 from automtl.features.continued_histories import ContinuedHistories
 from automtl.models.network import mean_gate_weights
-from automtl.predictor import MemberSpec, Predictor
+from automtl.predictor import Predictor
 from automtl.system.deadline import Deadline, ending
 from automtl.system.files import json_bytes, read_json, write_whole
 from automtl.system.manifest import MANIFEST, MODEL

@@ -9,9 +9,9 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from automtl.ensemble.saved_model import read_part
 from automtl.errors import AutomtlError, FileError, brief
 from automtl.experiment.permutation_importance import Importance
-from automtl.predictor import read_part
 from automtl.report.comparison import comparison_pictures
 from automtl.report.folder import PAGE, comparison_report, picture_files, run_report
 from automtl.report.run import RunValues, run_pictures

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from automtl.ensemble.catboost_trees import CatBoostTrees
 from automtl.ensemble.settings import TreeSettings
+from automtl.ensemble.spec import MemberSpec
 from automtl.ensemble.trees import TreeModel
 from automtl.experiment.inputs import ModelInputs
 from automtl.features.column_selection import InputGroups
-from automtl.predictor import MemberSpec
 
 TREES, SMALL_TREES, PLAIN_TREES = "boosted trees", "small boosted trees", "boosted trees without target encoding"
 CATBOOST = "catboost"

@@ -6,10 +6,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from automtl.ensemble.saved_model import rewrite_encoder
 from automtl.errors import SettingsError
 from automtl.features.encoding_update import with_later_rows
 from automtl.histories.state import Taken
-from automtl.predictor import Predictor, rewrite_encoder
+from automtl.predictor import Predictor
 from automtl.system.files import changing
 from automtl.tables.table import read_table
 

@@ -14,11 +14,10 @@ from torch import Tensor
 
 from automtl.experiment.library import ENSEMBLE, INPUTS, SEARCH, TRAINING, Library, TrainedModel
 from automtl.features.batch import Batch
-from automtl.predictor import plain
 from automtl.tables.schema import Task
 from automtl.training.bootstrap import Interval, drawn_units, main_metric_of_draws, paired_bootstrap
 from automtl.training.evaluation import scores_of
-from automtl.training.metrics import Rows, Undefined, Value, primary_metric, task_rows
+from automtl.training.metrics import Rows, Undefined, Value, plain, primary_metric, task_rows
 
 DRAWS = 1000
 LEAST_DRAWS = 200

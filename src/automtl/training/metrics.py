@@ -419,3 +419,8 @@ def mtl_loss(metrics: Mapping[str, Mapping[str, Value]], tasks: Sequence[Task]) 
         unit = 1.0 if task.transform else task.scale or 1.0
         total += task.weight * (value / unit) ** kind.power
     return total / sum(task.weight for task in tasks)
+
+
+def plain(value: Value) -> float | dict[str, str]:
+    """Return a metric as a plain value: a number, or why it is undefined."""
+    return {"undefined": value.reason} if isinstance(value, Undefined) else value

@@ -17,6 +17,7 @@ from automtl.features.row_shards import RowShards
 from automtl.system.deadline import current_deadline
 from automtl.system.hardware import device_of, keeps_rows, precision
 from automtl.system.memory import out_of_memory
+from automtl.system.randomness import drawing_apart
 from automtl.system.workers import all_rows, workers
 from automtl.training.balancing import find_balancing
 from automtl.training.divergence import CHECK_EVERY, NotFiniteError, first_not_finite, loss_of
@@ -218,11 +219,15 @@ def _task_weights(batch: Batch) -> Tensor:
 def logits_of_all(run: Callable[[Features], Tensor], batch: Batch) -> Tensor:
     """Return the logits (B, T) of a batch, or (K, B, T) of members, of which each worker computes its share."""
     own = workers()
+    if len(batch) < own.count:  # all compute all of it, alike
+        return all_rows(run(batch.features).float(), len(batch))
     if batch.own is not None:
         assert batch.own == own.share(len(batch)), "inputs of other rows are elsewhere"
     whole = batch.own is not None or not own.several
     part = batch.features if whole else batch.features.take(own.share(len(batch)))
-    return all_rows(run(part).float(), len(batch))
+    with drawing_apart():
+        logits = run(part)
+    return all_rows(logits.float(), len(batch))
 
 
 def _losses(

@@ -11,10 +11,11 @@ from typing import Any
 
 import polars as pl
 
+from automtl.ensemble.spec import ModelSpec
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
 from automtl.models.settings import NetworkSettings
-from automtl.predictor import ModelSpec, Predictor
+from automtl.predictor import Predictor
 from automtl.space import Architecture, SearchSpace, SpaceSettings, make_space
 from automtl.system.files import read_json
 from automtl.system.manifest import MODEL, checksums

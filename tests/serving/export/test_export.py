@@ -17,11 +17,12 @@ import pytest
 import torch
 
 from automtl.cli import main
+from automtl.ensemble.spec import ModelSpec
 from automtl.errors import FileError, SettingsError
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
 from automtl.models.settings import NetworkSettings
-from automtl.predictor import ModelSpec, Predictor
+from automtl.predictor import Predictor
 from automtl.serving.export import check, onnx_file
 from automtl.serving.export.onnx_file import encoder_model, export_onnx, serialized
 from automtl.serving.export.torch_file import export_torch

@@ -10,10 +10,11 @@ import numpy as np
 import polars as pl
 
 from automtl.config import make_settings
+from automtl.ensemble.saved_model import rewrite_encoder
 from automtl.experiment import fit_table
 from automtl.features.histories import Histories
 from automtl.histories.state import State
-from automtl.predictor import Predictor, rewrite_encoder
+from automtl.predictor import Predictor
 from automtl.tables.history import History, SequenceHistory
 from automtl.tables.schema import Field, FieldKind, Schema, Task
 from tests.experiment.test_history_selection import QUICK

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from automtl.ensemble.saved_model import rewrite_encoder
 from automtl.histories.state import moment
-from automtl.predictor import Predictor, rewrite_encoder
+from automtl.predictor import Predictor
 from automtl.serving.online.online import OnlineHistories
 from automtl.system.files import changing
 
