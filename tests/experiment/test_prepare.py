@@ -428,13 +428,13 @@ def test_tables_and_folders_by_address_are_those_of_a_disk(
     with memory():
         parts, there = Path(put(whole[0], "memory://bucket/parts")), "memory://bucket/out"
         given = f"memory://bucket/{parts.name}"
-        made = prepared(given, tmp_path / "out", schema=schema)  # type: ignore[arg-type]
+        made = prepared(given, tmp_path / "out", schema=schema, chunk_rows=100)  # type: ignore[arg-type]
         assert same_files(made.folder, whole[1]) and not list(tmp_path.glob(".out*"))
-        stored = prepared(given, there, schema=schema)  # type: ignore[arg-type]
+        stored = prepared(given, there, schema=schema, chunk_rows=100)  # type: ignore[arg-type]
         assert same_files(stored.folder, whole[1]) and stored.place == there
         with pytest.raises(StorageError, match="'memory://bucket/out' exists and is not empty"):
-            prepared(given, there, schema=schema)  # type: ignore[arg-type]
-        again = prepared(given, there, schema=schema, overwrite=True)  # type: ignore[arg-type]
+            prepared(given, there, schema=schema, chunk_rows=100)  # type: ignore[arg-type]
+        again = prepared(given, there, schema=schema, overwrite=True, chunk_rows=100)  # type: ignore[arg-type]
         assert again.digest == stored.digest
         with pytest.raises(SettingsError, match="--address 'auto': its nodes have to see --out; give a folder"):
             prepared(given, there, schema=schema, address="auto")  # type: ignore[arg-type]
