@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from automtl.distributed import processes
 from automtl.distributed.cluster import Cluster, joined
 from automtl.errors import ClusterError
 from tests.test_cli import call
@@ -25,6 +26,59 @@ def test_a_host_that_does_not_answer_is_named() -> None:
         address = f"ray://127.0.0.1:{closed.getsockname()[1]}"
         with pytest.raises(ClusterError, match=f"'{address}': nothing answers there"), joined(address):
             pass
+
+
+@pytest.mark.parametrize("text", ["", "soon", "0", "-1", "inf", "nan"])
+def test_a_patience_that_is_no_time_is_refused(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("AUTOMTL_CLUSTER_PATIENCE", text)
+    with pytest.raises(ClusterError, match="expected a number of seconds above 0"), joined("local"):
+        pass
+
+
+class Room:
+    """Stands for room on a cluster."""
+
+    def __init__(self, cluster: Some, count: int) -> None:
+        self.count = count
+        cluster.asked.append(count)
+        if count > cluster.free()["CPU"]:
+            raise ClusterError("no room")
+
+
+class Some(Cluster):
+    """Stands for a cluster that has so many CPUs now."""
+
+    asked: list[int]
+
+    def present(self) -> dict[str, float]:
+        return {"CPU": float(self.cpus)}
+
+    free = present
+
+
+@pytest.mark.parametrize(
+    ("there", "before", "asked"),
+    [
+        (6, 0, [4]),  # at first as many as are wanted
+        (3, 0, [3]),  # or as there are
+        (3, 4, [4, 3]),  # one that is lost is waited for
+        (3, 2, [3]),  # and may be back later
+        (1, 4, [4]),
+        (1, 0, [2]),
+    ],
+)
+def test_as_many_processes_as_there_is_room_for(
+    there: int, before: int, asked: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(processes, "Group", Room)
+    cluster = Some("head:1", there, 0)
+    object.__setattr__(cluster, "asked", [])
+    if there < 2:
+        with pytest.raises(ClusterError, match="no room"):
+            processes.find_room(cluster, 2, 4, before)
+    else:
+        assert processes.find_room(cluster, 2, 4, before).count == asked[-1]
+    assert cluster.asked == asked
 
 
 def test_without_ray_the_extra_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import signal
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
 pytest.importorskip("ray", reason="needs pip install 'automtl[cluster]'")
 
-from automtl.distributed import processes
 from automtl.distributed.cluster import Cluster, joined
-from automtl.distributed.processes import Group
+from automtl.distributed.processes import Group, find_room
 from automtl.errors import ClusterError, SchemaError
 
 SAYING = "import os, sys; print(os.environ['RANK']); print('no', file=sys.stderr); sys.exit(3)"
@@ -56,7 +56,12 @@ def test_a_process_says_here_what_it_says_and_takes_signals(
         group.leave()
 
 
-def test_where_there_is_no_room_it_is_said(cluster: Cluster, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(processes, "PATIENCE", 1.0)
-    with pytest.raises(ClusterError, match=f"no room for {cluster.cpus + 1} processes for 1 s"):
-        Group(cluster, cluster.cpus + 1)
+def test_where_there_is_no_room_it_is_said_or_there_are_fewer(cluster: Cluster) -> None:
+    hasty, all_of_it = replace(cluster, patience=1.0), cluster.cpus
+    with pytest.raises(ClusterError, match=f"no room for {all_of_it + 1} processes for 1 s"):
+        Group(hasty, all_of_it + 1)
+    with pytest.raises(ClusterError, match=f"no room for {all_of_it + 1} processes for 1 s"):
+        find_room(hasty, all_of_it + 1, all_of_it + 2, before=0)
+    group = find_room(hasty, 1, all_of_it + 1, before=all_of_it + 1)
+    assert group.count == all_of_it
+    group.leave()

@@ -32,6 +32,8 @@ def test_a_command_is_named_but_no_program_of_somebody_else(monkeypatch: pytest.
     monkeypatch.setattr(sys, "argv", ["/opt/bin/automtl", "fit", "my log.csv"])
     made = describe_making()
     assert made["command"] == "automtl fit 'my log.csv'" and made["automtl"] == __version__
+    monkeypatch.setattr(sys, "argv", ["automtl", "fit", "https://me:word@host/a.csv?signature=1"])
+    assert describe_making()["command"] == "automtl fit https://host/a.csv"
     monkeypatch.setattr(sys, "argv", ["/home/me/secret.py", "key"])
     assert describe_making()["command"] is None
 
@@ -53,5 +55,9 @@ def test_the_report_says_so() -> None:
         "1 thread.",
         "Command: automtl fit a.csv",
     ]
+    assert made_lines({}, made | {"workers": [1]})[0].endswith("2 cores, 1 thread.")
+    assert made_lines({}, made | {"workers": [4]})[0].endswith(", 1 thread, by 4 workers.")
+    said = ", by 4, then 1 workers; equal to any one number of workers up to rounding."
+    assert made_lines({}, made | {"workers": [4, 1]})[0].endswith(said)
     assert made_lines({"name": "data frame", "rows": {"train": 5, "test": 2}}, {})[0] == "Table: data frame, 7 rows."
     assert made_lines({}, {}) == []

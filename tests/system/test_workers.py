@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -30,7 +31,19 @@ from automtl.system.workers import (
 from automtl.training import balancing, passes
 from automtl.training.fit import Training
 from automtl.training.settings import TrainingSettings
-from tests.workers import NETWORK, STRATEGY_NAMES, TRAINING, TRAININGS, by_workers, everything, rows_of
+from tests.workers import (
+    NETWORK,
+    STOPPED,
+    STRATEGY_NAMES,
+    TRAINING,
+    TRAININGS,
+    by_workers,
+    everything,
+    gone_on,
+    rows_of,
+    stopped,
+    trained,
+)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 7])
@@ -58,8 +71,21 @@ def test_a_process_alone_does_all_by_itself(monkeypatch: pytest.MonkeyPatch) -> 
     assert is_worker() and not speaks()
 
 
-def test_two_workers_train_and_search_as_one(tmp_path: Path) -> None:
-    one, two = everything(), by_workers(2, tmp_path / "found")
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("workers")
+
+
+@pytest.fixture(scope="module")
+def two(folder: Path) -> dict[str, Any]:
+    """What two workers found, who have also gone on with what one has begun."""
+    for name in STOPPED:
+        stopped(name, folder / f"{name}-alone")
+    return by_workers(2, folder / "found")
+
+
+def test_two_workers_train_and_search_as_one(two: dict[str, Any]) -> None:
+    one = everything()
     for name in TRAININGS:
         for key, values in one[name].items():
             torch.testing.assert_close(two[name][key], values, rtol=1e-5, atol=1e-5)
@@ -69,6 +95,25 @@ def test_two_workers_train_and_search_as_one(tmp_path: Path) -> None:
     torch.testing.assert_close(two["scores"], one["scores"], rtol=1e-5, atol=1e-5)
     assert two["first"] == "0" and two["raised"]
     assert (one["parts"], two["parts"]) == ([False, 120], [True, 60])  # rows of a table of 120
+
+
+@pytest.mark.parametrize("name", STOPPED)
+def test_two_workers_go_on_to_the_bit(name: str, two: dict[str, Any]) -> None:
+    undisturbed, found = two["again"][name]
+    for key, values in undisturbed.items():
+        assert torch.equal(found[key], values), key
+
+
+@pytest.mark.parametrize("name", STOPPED)
+def test_another_number_of_workers_goes_on_up_to_rounding(name: str, two: dict[str, Any], folder: Path) -> None:
+    undisturbed = trained(*STOPPED[name])
+    by_one, by_two = gone_on(name, folder / name), two["going"][name]
+    for key, values in undisturbed.items():
+        for found in (by_one[key], by_two[key]):
+            if name == "dropout":  # draws other numbers
+                assert found.isfinite().all() and not torch.equal(found, values)
+            else:
+                torch.testing.assert_close(found, values, rtol=1e-5, atol=1e-5)
 
 
 def test_what_workers_do_not_share_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from automtl.cli.app import GroupedCommand, app
 from automtl.cli.options import AddressOption, Rows, TableArgument, allowing_code, duration_of, given, sharing, telling
 from automtl.cli.progress import Live, resumable, stopping
 from automtl.cli.show import show_run
-from automtl.cli.workers import run_workers
+from automtl.cli.workers import WorkerCount, run_workers
 from automtl.errors import SettingsError
 from automtl.models.registry import EVERY_MODEL
 from automtl.search import STRATEGIES
@@ -54,9 +54,11 @@ def fit_command(
         int | None, typer.Option(min=1, help="Of all models together.", rich_help_panel=BUDGET)
     ] = None,
     workers: Annotated[
-        int | None,
+        str | None,
         typer.Option(
-            min=1, help="Processes that train together, each with a part of every batch.", rich_help_panel=BUDGET
+            metavar="N|LEAST:MOST",
+            help="Processes that train together, each with a part of every batch; 2:4: fewer where some are lost.",
+            rich_help_panel=BUDGET,
         ),
     ] = None,
     address: AddressOption = None,
@@ -81,8 +83,9 @@ def fit_command(
     start = time.monotonic()
     if address is not None and workers is None:
         raise SettingsError(f"--address '{address}' says where workers run; say how many with --workers")
-    if workers is not None and (workers > 1 or address is not None) and not is_worker():
-        raise typer.Exit(run_workers(workers, address))
+    count = None if workers is None else WorkerCount.read(workers)
+    if count is not None and (count.most > 1 or address is not None) and not is_worker():
+        raise typer.Exit(run_workers(count, address))
     budget = given(preset=preset, time_limit=duration_of("--time-limit", time_limit))
     selection = given(max_latency=duration_of("--max-latency", max_latency), max_parameters=max_parameters)
     settings = rows.settings(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -10,13 +11,20 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
 import typer
 
-RESTARTS = 3  # of all workers, after one was killed
+from automtl.errors import SettingsError
+from automtl.system.address import is_address
+from automtl.system.cache import cache
+from automtl.system.children import ends_with_parent
+
+FAILURES = 3  # in a row with the same number of workers, after which there are fewer, or it ends
+COUNT = re.compile(r"(?P<least>\d{1,6})(:(?P<most>\d{1,6}))?")
 POLL = 0.1  # seconds
 
 
@@ -31,33 +39,69 @@ class Process(Protocol):
     def wait(self) -> int: ...
 
 
-Start = Callable[[], AbstractContextManager[Sequence[Process]]]  # all workers
+@dataclass(frozen=True)
+class WorkerCount:
+    """How many workers a command has: `most` of them, and fewer, at least `least`, where that cannot be."""
+
+    least: int
+    most: int
+
+    @staticmethod
+    def read(text: str) -> WorkerCount:
+        """Read N, or LEAST:MOST. Raises SettingsError."""
+        found = COUNT.fullmatch(text.strip())
+        least, most = (int(found["least"]), int(found["most"] or found["least"])) if found else (0, 0)
+        if not 1 <= least <= most:
+            raise SettingsError(
+                f"--workers '{text}' is no number of workers above 0; give one such as 4, or the least and the most "
+                "of them, such as 2:4"
+            )
+        return WorkerCount(least, most)
 
 
-def run_workers(count: int, address: str | None = None) -> int:
+# Starts all workers: how many, and how many there were before, if some were lost.
+Start = Callable[[WorkerCount, int], AbstractContextManager[Sequence[Process]]]
+
+
+def run_workers(count: WorkerCount, address: str | None = None) -> int:
     """Run this process's command by so many workers, on the Ray cluster at an address, and return its exit code.
 
     Where a worker is killed, all begin anew, and go on from the last state that was saved. SIGINT and SIGTERM are
     passed on.
     """
     arguments = [*_interpreter(), "-m", "automtl", *_without(sys.argv[1:], "--workers", "--address")]
+    if any(map(is_address, arguments)):
+        cache()  # one for all workers
     if address is None:
-        return _repeated(partial(_here, arguments, count))
+        return _repeated(partial(_here, arguments), count)
     from automtl.distributed.cluster import joined
 
     with joined(address) as cluster:
-        cluster.require(count, "--workers")
-        return _repeated(partial(_there, cluster, arguments, count))
+        cluster.require(count.least, "--workers")
+        return _repeated(partial(_there, cluster, arguments), count)
 
 
-def _repeated(start: Start) -> int:
-    """Run all workers until they have ended by themselves; the code of the command."""
-    for restart in range(RESTARTS + 1):
-        code = _run(start)
-        if code >= 0 or restart == RESTARTS:
-            return code if code >= 0 else 128 - code
-        typer.echo(f"a worker was ended by {signal.Signals(-code).name}; all go on from the last state", err=True)
-    raise AssertionError("the loop returns")
+def _repeated(start: Start, count: WorkerCount) -> int:
+    """Run all workers until they have ended by themselves; the code of the command.
+
+    The same number is tried three times where it may be fewer, and then one fewer; the least is tried once more.
+    """
+    before, failures = 0, 0
+    while True:
+        code, number = _run(partial(start, count, before))
+        if code >= 0:
+            return code
+        failures = failures + 1 if number == before else 1
+        before = number
+        if failures >= FAILURES and number > count.least:
+            count, before = WorkerCount(count.least, number - 1), number - 1
+        elif failures > FAILURES:
+            return 128 - code
+        fewer = "" if before == number else f", now by {before} in place of {number}"
+        typer.echo(
+            f"a worker was ended by {signal.Signals(-code).name}; all go on from the last state{fewer}", err=True
+        )
+        failures = 0 if fewer else failures
 
 
 def _interpreter() -> list[str]:
@@ -79,24 +123,30 @@ def _without(arguments: Sequence[str], *options: str) -> list[str]:
 
 
 @contextmanager
-def _here(arguments: Sequence[str], count: int) -> Iterator[Sequence[Process]]:
-    """Start workers on this machine, which share its cores."""
+def _here(arguments: Sequence[str], wanted: WorkerCount, before: int) -> Iterator[Sequence[Process]]:
+    """Start workers on this machine, which share its cores, and end with this process."""
+    count = wanted.most
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
     threads = {"OMP_NUM_THREADS": str(max((os.cpu_count() or 1) // count, 1))}
     places = _environments(count, "127.0.0.1", str(port))
-    yield [subprocess.Popen([sys.executable, *arguments], env=threads | os.environ | one) for one in places]
+    yield [
+        subprocess.Popen([sys.executable, *arguments], env=threads | os.environ | one, preexec_fn=ends_with_parent())
+        for one in places
+    ]
 
 
 @contextmanager
-def _there(cluster: Any, arguments: Sequence[str], count: int) -> Iterator[Sequence[Process]]:
-    """Start workers on the nodes of a cluster."""
-    from automtl.distributed.processes import Group
+def _there(cluster: Any, arguments: Sequence[str], wanted: WorkerCount, before: int) -> Iterator[Sequence[Process]]:
+    """Start workers on the nodes of a cluster, as many as there is room for."""
+    from automtl.distributed.processes import find_room
 
-    group = Group(cluster, count)
+    group = find_room(cluster, wanted.least, wanted.most, before)
+    if group.count < wanted.most:
+        typer.echo(f"there is room for {group.count} of {wanted.most} workers", err=True)
     try:
-        yield group.start(arguments, _environments(count, *group.meeting))
+        yield group.start(arguments, _environments(group.count, *group.meeting))
     finally:
         group.leave()
 
@@ -107,8 +157,11 @@ def _environments(count: int, address: str, port: str) -> list[dict[str, str]]:
     return [shared | {"RANK": str(place), "LOCAL_RANK": str(place)} for place in range(count)]
 
 
-def _run(start: Start) -> int:
-    """Run all workers to their end; the code of the first one that fails, after which the others are ended."""
+def _run(start: Callable[[], AbstractContextManager[Sequence[Process]]]) -> tuple[int, int]:
+    """Run all workers to their end, and return a code and how many there were.
+
+    The code is that of the first one that fails, after which the others are ended.
+    """
     asked: list[int] = []  # signals that came, and are passed on when nothing else is done
     with start() as running, _caught(asked):
         try:
@@ -118,7 +171,7 @@ def _run(start: Start) -> int:
                 codes = [one.poll() for one in running]
                 failed = [code for code in codes if code not in (None, 0)]
                 if failed or all(code == 0 for code in codes):
-                    return _ended(running, failed)
+                    return _ended(running, failed), len(running)
                 time.sleep(POLL)
         finally:
             for process in running:

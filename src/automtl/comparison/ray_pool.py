@@ -23,7 +23,6 @@ from automtl.distributed.cluster import Cluster
 from automtl.errors import ComparisonError
 from automtl.system.files import write_whole
 
-PATIENCE = 300.0  # seconds for which a trial waits for a CPU if no other trial is at work
 CLOSING = 10.0  # seconds that nodes have to remove their files
 
 
@@ -110,7 +109,7 @@ class RayPool:
                 self.idle.put_nowait(None)  # for the next one that waits
                 raise self.broken
             try:
-                place = await asyncio.wait_for(self.idle.get(), PATIENCE)
+                place = await asyncio.wait_for(self.idle.get(), self.cluster.patience)
                 if place is not None:
                     await place.version.remote()
                     return place
@@ -119,8 +118,8 @@ class RayPool:
             except TimeoutError:
                 if not self.running:
                     raise ComparisonError(
-                        f"no CPU of the Ray cluster at '{self.cluster.address}' came free for {PATIENCE:.0f} s; end "
-                        "what holds them, or add nodes, and give the command again"
+                        f"no CPU of the Ray cluster at '{self.cluster.address}' came free for "
+                        f"{self.cluster.patience:.0f} s; end what holds them, or add nodes, and give the command again"
                     ) from None
 
     def _replace(self, lost: Any) -> None:

@@ -19,6 +19,8 @@ from automtl.errors import ClusterError, brief
 ADDRESS = re.compile(r"(?:ray://)?(?P<host>[^\s:/]+|\[[0-9a-fA-F:]+\]):(?P<port>\d{1,5})")
 HERE = ("local", "auto")  # addresses that name no host
 REACHED_IN = 5.0  # seconds, or a host does not answer
+PATIENCE = "AUTOMTL_CLUSTER_PATIENCE"  # names the seconds for which work waits until there is room for it
+PATIENT = 300.0  # where it is not set
 AHEAD = 2  # items for each CPU that are at work, or wait for it
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -26,11 +28,29 @@ Result = TypeVar("Result")
 
 @dataclass(frozen=True)
 class Cluster:
-    """A cluster that was joined. `cpus`, `gpus`: of all its nodes, in use or not."""
+    """A cluster that was joined. `cpus`, `gpus`: of all its nodes then, in use or not.
+
+    `patience`: the seconds for which work waits until there is room for it.
+    """
 
     address: str
     cpus: int
     gpus: int
+    patience: float = PATIENT
+
+    def present(self) -> dict[str, float]:
+        """Return what all its nodes have now, in use or not, by the names of Ray: CPU, GPU."""
+        import ray
+
+        found: dict[str, float] = ray.cluster_resources()
+        return found
+
+    def free(self) -> dict[str, float]:
+        """Return what is not in use now, by the names of Ray."""
+        import ray
+
+        found: dict[str, float] = ray.available_resources()
+        return found
 
     def require(self, count: int, option: str) -> None:
         """Check that so many processes can run side by side, each on a CPU of its own. Raises ClusterError."""
@@ -84,6 +104,7 @@ def joined(address: str) -> Iterator[Cluster]:
     A cluster that this process has joined before stays joined. Raises ClusterError where there is none, or no Ray.
     """
     _check(address)
+    patience = _patience()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing goes out without being asked
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # Ray warns of its default
     try:
@@ -95,10 +116,22 @@ def joined(address: str) -> Iterator[Cluster]:
         _join(ray, address)
     try:
         found = ray.cluster_resources()
-        yield Cluster(address, int(found.get("CPU", 0)), int(found.get("GPU", 0)))
+        yield Cluster(address, int(found.get("CPU", 0)), int(found.get("GPU", 0)), patience)
     finally:
         if own:
             ray.shutdown()
+
+
+def _patience() -> float:
+    """Read how long work waits for room. Raises ClusterError."""
+    text = os.environ.get(PATIENCE, str(PATIENT))
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 < seconds < float("inf"):
+        raise ClusterError(f"{PATIENCE}={text}: expected a number of seconds above 0, such as 300; set it, or unset it")
+    return seconds
 
 
 def _check(address: str) -> None:

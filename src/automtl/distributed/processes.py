@@ -6,25 +6,23 @@ said here. It ends with its actor, which ends with us.
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
-from functools import cache
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import Any
 
 from automtl.distributed.cluster import Cluster
 from automtl.errors import ClusterError
+from automtl.system.children import ends_with_parent
 
-PATIENCE = 300.0  # seconds for which processes wait until there is room for all of them
+BEGIN = 60.0  # seconds that the first process has to begin at least, once there is room
 LOOK = 0.25  # seconds between two looks at a process
-END_WITH_PARENT = 1  # of prctl, on Linux
 
 
 class Runner:
@@ -49,7 +47,7 @@ class Runner:
             return False
         self.process = subprocess.Popen(
             [sys.executable, *arguments], cwd=folder, env=os.environ | environment, stdin=subprocess.DEVNULL,
-            stdout=self.files[0], stderr=self.files[1], preexec_fn=_ender(),
+            stdout=self.files[0], stderr=self.files[1], preexec_fn=ends_with_parent(),
         )  # fmt: skip
         return True
 
@@ -117,18 +115,20 @@ class Group:
         import ray
         from ray.util.placement_group import placement_group
 
-        asked = {"CPU": 1.0} | ({"GPU": 1.0} if cluster.share(count)["num_gpus"] else {})
-        self.room = placement_group([asked] * count, strategy="PACK")
+        self.asked = {"CPU": 1.0} | ({"GPU": 1.0} if cluster.share(count)["num_gpus"] else {})
+        self.room = placement_group([self.asked] * count, strategy="PACK")
         self.count, self.runners = count, list[Any]()
+        end = time.monotonic() + cluster.patience
         try:
-            ray.get(self.room.ready(), timeout=PATIENCE)
-            self.runners = [_runner(self.room, n, asked) for n in range(count)]
-            self.meeting: tuple[str, str] = ray.get(self.runners[0].meeting.remote(), timeout=PATIENCE)
-        except ray.exceptions.GetTimeoutError:
+            ray.get(self.room.ready(), timeout=cluster.patience)
+            self.runners = [_runner(self.room, n, self.asked) for n in range(count)]
+            left = max(end - time.monotonic(), BEGIN)
+            self.meeting: tuple[str, str] = ray.get(self.runners[0].meeting.remote(), timeout=left)
+        except (ray.exceptions.GetTimeoutError, ray.exceptions.RayActorError):
             self.leave()
             raise ClusterError(
-                f"the Ray cluster at '{cluster.address}' had no room for {count} processes for {PATIENCE:.0f} s; see "
-                "to it, and give the same command again"
+                f"the Ray cluster at '{cluster.address}' had no room for {count} processes for "
+                f"{cluster.patience:.0f} s; see to it, and give the same command again"
             ) from None
 
     def start(self, arguments: Sequence[str], environments: Sequence[dict[str, str]]) -> list[RemoteProcess]:
@@ -137,7 +137,11 @@ class Group:
 
         given = zip(self.runners, environments, strict=True)
         begun = [one.start.remote(arguments, environment, str(Path.cwd())) for one, environment in given]
-        if not all(ray.get(begun)):
+        try:
+            there = all(ray.get(begun))
+        except ray.exceptions.RayActorError:
+            there = True  # a node is lost already: whoever looks at its process finds it killed
+        if not there:
             raise ClusterError(
                 f"a node of the Ray cluster has no folder '{Path.cwd()}'; begin in one that all nodes see"
             )
@@ -153,6 +157,22 @@ class Group:
         remove_placement_group(self.room)
 
 
+def find_room(cluster: Cluster, least: int, most: int, before: int) -> Group:
+    """Find room for as many processes as there can be now, at most `most`.
+
+    `before`: how many there were until they were lost, which are waited for as long as the cluster's patience; then
+    those are taken that there is room for. Raises ClusterError where it is less than `least`.
+    """
+    count = max(min(most, int(cluster.present().get("CPU", 0))), min(before, most), least)
+    try:
+        return Group(cluster, count)
+    except ClusterError:
+        fewer = min(int(cluster.free().get("CPU", 0)), count - 1)
+        if fewer < least:
+            raise
+    return Group(cluster, fewer)
+
+
 def _runner(room: Any, place: int, asked: dict[str, float]) -> Any:
     import ray
     from ray.util.scheduling_strategies import PlacementGroupSchedulingStrategy
@@ -160,12 +180,3 @@ def _runner(room: Any, place: int, asked: dict[str, float]) -> Any:
     strategy = PlacementGroupSchedulingStrategy(room, placement_group_bundle_index=place)
     kind = ray.remote(scheduling_strategy=strategy, num_cpus=1, num_gpus=asked.get("GPU", 0))(Runner)
     return kind.remote()
-
-
-@cache
-def _ender() -> Callable[[], None] | None:
-    """Return what lets a child end with its parent, which only Linux can; all is loaded before the child is made."""
-    if sys.platform != "linux":
-        return None
-    control = ctypes.CDLL(None).prctl
-    return lambda: control(END_WITH_PARENT, signal.SIGKILL) and None

@@ -25,7 +25,7 @@ from automtl.experiment.inputs import EncodedSource, is_self_trained
 from automtl.experiment.label_delays import Curve, freshness_curve, has_histories
 from automtl.experiment.provenance import describe_making, describe_table
 from automtl.experiment.source import Source, TableSource, open_source, tell_source
-from automtl.experiment.unfinished import identity, recorded, was_done, was_stopped
+from automtl.experiment.unfinished import identity, numbers_of_workers, recorded, was_done, was_stopped
 from automtl.models.registry import EVERY_MODEL, MODELS, check_model
 from automtl.predictor import Predictor
 from automtl.report.card_pages import CARD, card_markdown
@@ -163,7 +163,7 @@ def fit_table(
             run = _run(Experiment(encoded, settings, seed, trackers.callback))
         run.settings["table"] = describe_table(source, rows)
         run.metrics["ended_early"] |= given.passed
-        run.metrics["made"] = describe_making()
+        run.metrics["made"] = describe_making() | {"workers": numbers_of_workers(None if out is None else Path(out))}
         with timed("test"):
             _add_table(run, rows, callback)
         run.metrics["findings"] = [finding.to_dict() for finding in findings]

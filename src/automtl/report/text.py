@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import PurePath
 from statistics import fmean
 from typing import Any
@@ -66,10 +66,18 @@ def made_lines(table: Values, made: Values) -> list[str]:
         threads = "1 thread" if made["threads"] == 1 else f"{made['threads']} threads"
         lines.append(
             f"Made on {made['date']} by automtl {made['automtl']} (torch {made['torch']}, Python {made['python']}) on "
-            f"{made['machine']}, {threads}."
+            f"{made['machine']}, {threads}{_by_workers(made.get('workers') or [])}."
         )
         lines += [f"Command: {made['command']}"] if made.get("command") else []
     return lines
+
+
+def _by_workers(counts: Sequence[int]) -> str:
+    """Say how many workers trained together, one number after another; nothing of one alone."""
+    if max(counts, default=1) == 1:
+        return ""
+    others = "; equal to any one number of workers up to rounding" if len(counts) > 1 else ""
+    return f", by {', then '.join(map(str, counts))} workers{others}"
 
 
 def freshness_rows(curve: Iterable[Values]) -> tuple[list[str], list[list[str]]]:

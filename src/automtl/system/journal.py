@@ -11,10 +11,10 @@ import hashlib
 import json
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -26,22 +26,29 @@ from torch import Tensor
 from automtl.errors import FileError
 from automtl.system.deadline import Suspended
 from automtl.system.files import write_whole
-from automtl.system.workers import agreed, all_wait, workers
+from automtl.system.workers import agreed, all_wait, gathered, workers
 
 SECONDS = 60.0  # between two states of a step
 PAUSE = 2.0  # seconds of work that a step saves where it may pause
 SHARE = 0.02  # of the time, at most, in which states are written
 KEPT = 2  # newest states of a step: where one is damaged, the one before is there
+SUFFIX, OWN = ".safetensors", ".own"  # of files of states, and of what only one worker has for one
+STATES = f"*{SUFFIX}"
 DIGEST = 16  # characters of a state's SHA-256 in its file's name
 
 
 @dataclass(frozen=True)
 class State:
-    """A state of a step. `values`: plain ones, as JSON has them; `final`: whether the step is finished."""
+    """A state of a step. `values`: plain ones, as JSON has them; `final`: whether the step is finished.
+
+    `own`: tensors that only some worker had, by its place; where there are as many workers now, those of
+    others are not read. Empty where all had all.
+    """
 
     values: Mapping[str, Any]
     tensors: Mapping[str, Tensor]
     final: bool
+    own: Sequence[Mapping[str, Tensor]] = ()
 
 
 class Step:
@@ -67,14 +74,17 @@ class Step:
         assert self.journal is not None
         return agreed(self.journal.suspended() or time.monotonic() - self.saved >= max(seconds, self.cost / SHARE))
 
-    def save(self, values: Mapping[str, Any], tensors: Mapping[str, Tensor], *, final: bool = False) -> None:
+    def save(
+        self, values: Mapping[str, Any], tensors: Mapping[str, Tensor], own: Mapping[str, Tensor] | None = None,
+        *, final: bool = False,
+    ) -> None:  # fmt: skip
         """Write a state, whole or not at all; the last states are kept. Where it cannot be written, a warning says so.
 
-        tensors: of any device and layout, copied when they are written.
+        tensors: of any device and layout, copied when they are written; own: those that only this worker has.
         """
         if self.journal is not None:
             start = time.monotonic()
-            self.journal.write(self.number, self.identity, State(values, tensors, final))
+            self.journal.write(self.number, self.identity, State(values, tensors, final, [own] if own else ()))
             self.saved = time.monotonic()
             self.cost = self.saved - start
             self.journal.end_if_suspended()
@@ -90,7 +100,7 @@ class Journal:
     def __init__(self, folder: Path, seconds: float = SECONDS, suspended: Callable[[], bool] = lambda: False) -> None:
         self.folder, self.seconds, self.suspended = folder, seconds, suspended
         self.count, self.notes = 0, list[str]()
-        self.earlier, self.start = max(map(_elapsed, folder.glob("*.safetensors")), default=0.0), time.monotonic()
+        self.earlier, self.start = max(map(_elapsed, folder.glob(STATES)), default=0.0), time.monotonic()
 
     @property
     def elapsed(self) -> float:
@@ -130,45 +140,87 @@ class Journal:
         return None
 
     def write(self, number: int, identity: str, state: State) -> None:
-        """Write a state of a step, and remove those that are too old; of several workers the first one does."""
-        if not workers().first:
-            return
+        """Write a state of a step, and remove those that are too old.
+
+        Of several workers each writes what only it has, and then the first one the rest, which makes the state count.
+        """
         there = self.files(number)
-        count = int(there[0].name.split(".")[1]) + 1 if there else 0
-        values = json.dumps(
-            {"identity": identity, "values": state.values, "final": state.final, "elapsed": self.elapsed}
-        )
-        solid = {name: one.detach().cpu().contiguous().clone() for name, one in state.tensors.items()}
-        content = safe_torch.save(solid, {"state": values})
-        kind = "final" if state.final else "going"
-        name = f"{number:05d}.{count:06d}.{kind}.{hashlib.sha256(content).hexdigest()[:DIGEST]}.safetensors"
+        begin = f"{number:05d}.{int(there[0].name.split('.')[1]) + 1 if there else 0:06d}"
+        owned: list[str | None] = []
+        if state.own:
+            begin, own = agreed(begin), workers()
+            owned = gathered(self._written(f"{begin}.{own.place}-of-{own.count}", OWN, state.own[0], {}))
+        if not workers().first or None in owned:
+            return
+        values = {"identity": identity, "values": state.values, "final": state.final, "elapsed": self.elapsed}
+        about = {"state": json.dumps(values | {"own": owned})}
+        name = self._written(f"{begin}.{'final' if state.final else 'going'}", SUFFIX, state.tensors, about)
+        if name is not None:
+            self._remove(there[KEPT - 1 :])
+
+    def _written(
+        self, begin: str, suffix: str, tensors: Mapping[str, Tensor], about: Mapping[str, str]
+    ) -> str | None:  # fmt: skip
+        """Write tensors into a file whose name has a checksum, which is returned; None where it cannot be written."""
+        solid = {name: one.detach().cpu().contiguous().clone() for name, one in tensors.items()}
+        content = safe_torch.save(solid, dict(about))
+        name = f"{begin}.{hashlib.sha256(content).hexdigest()[:DIGEST]}{suffix}"
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
             write_whole(self.folder / name, content)
         except (FileError, OSError) as error:
-            warnings.warn(f"the state of this computation cannot be saved ({error}); it goes on", stacklevel=2)
-            return
-        for path in there[KEPT - 1 :]:
+            warnings.warn(f"the state of this computation cannot be saved ({error}); it goes on", stacklevel=3)
+            return None
+        return name
+
+    def _remove(self, old: Sequence[Path]) -> None:
+        """Remove states, and all that workers had for them, and for those that were never whole."""
+        for path in old:
             with suppress(OSError):
                 path.unlink()
+        kept = {path.name[:12] for path in self.folder.glob(STATES)}
+        for path in self.folder.glob(f"*{OWN}"):
+            if path.name[:12] not in kept:
+                with suppress(OSError):
+                    path.unlink()
 
     def _forget(self, number: int) -> None:
         """Remove the record from a step on, since another computation wrote it."""
-        for path in self.folder.glob("*.safetensors"):
+        for path in [*self.folder.glob(STATES), *self.folder.glob(f"*{OWN}")]:
             if path.name[:5].isdigit() and int(path.name[:5]) >= number:
                 path.unlink(missing_ok=True)
 
 
 def _read(path: Path) -> tuple[str, State] | None:
-    """Read a state and the identity of its step; None where the file is damaged."""
+    """Read a state and the identity of its step; None where the file is damaged, or one of what some worker had."""
+    found = _content(path)
+    try:
+        values = json.loads(found[0]["state"]) if found is not None else {}
+        state = State(values["values"], found[1] if found else {}, bool(values["final"]))
+        names = values.get("own") or []
+        identity: str = values["identity"]
+    except (ValueError, KeyError, TypeError):
+        return None
+    if not names:
+        return identity, state
+    own = workers()
+    read = [
+        _content(path.with_name(name)) if len(names) != own.count or place == own.place else ({}, {})
+        for place, name in enumerate(names)
+    ]
+    if not all(gathered(None not in read)):
+        return None
+    return identity, replace(state, own=[one[1] for one in read if one is not None])
+
+
+def _content(path: Path) -> tuple[dict[str, str], dict[str, Tensor]] | None:
+    """Read what is said of tensors in a file, and the tensors; None where it is damaged or not there."""
     try:
         if hashlib.sha256(path.read_bytes()).hexdigest()[:DIGEST] != path.name.split(".")[3]:
             return None
         with safe_open(path, "pt") as file:
-            values = json.loads((file.metadata() or {})["state"])
-            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-        return values["identity"], State(values["values"], tensors, bool(values["final"]))
-    except (OSError, SafetensorError, ValueError, KeyError, TypeError, IndexError):
+            return file.metadata() or {}, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except (OSError, SafetensorError, ValueError, IndexError):
         return None
 
 

@@ -7,6 +7,8 @@ from contextlib import contextmanager
 
 import torch
 
+from automtl.system.workers import workers
+
 
 @contextmanager
 def seeded(seed: int) -> Iterator[None]:
@@ -14,6 +16,30 @@ def seeded(seed: int) -> Iterator[None]:
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(seed)
         yield
+
+
+@contextmanager
+def drawing_apart() -> Iterator[None]:
+    """Let each of several workers draw numbers of its own in this block: by one common number, and its place.
+
+    What is drawn globally outside of such blocks is the same for all workers; the block moves it by that one number,
+    whatever is drawn in it. So the first worker's state is that of all, of any number of workers.
+    """
+    if not workers().several:
+        yield
+        return
+    common = int(torch.randint(2**62, (1,)))
+    generators = [torch.default_generator]
+    if torch.cuda.is_initialized():
+        generators.append(torch.cuda.default_generators[torch.cuda.current_device()])
+    before = [one.get_state() for one in generators]
+    for one in generators:
+        one.manual_seed(common + workers().place)
+    try:
+        yield
+    finally:
+        for one, state in zip(generators, before, strict=True):
+            one.set_state(state)
 
 
 class RandomStream:
@@ -46,5 +72,5 @@ def drawn() -> dict[str, torch.Tensor]:
 def set_drawn(states: Mapping[str, torch.Tensor]) -> None:
     """Set torch's global generators to states that `drawn` returned."""
     torch.set_rng_state(states["processor"])
-    for place in range(len(states) - 1):
+    for place in range(min(len(states) - 1, torch.cuda.device_count())):  # a fit may go on with fewer cards
         torch.cuda.set_rng_state(states[str(place)], place)

@@ -150,6 +150,17 @@ def agreed(value: Value) -> Value:
     return found
 
 
+def gathered(value: Value) -> list[Value]:
+    """Return the values of all workers, in the order of their places. All workers have to ask."""
+    if not workers().several:
+        return [value]
+    from torch import distributed
+
+    found: list[Any] = [None] * workers().count
+    _all_take_part(distributed.all_gather_object, found, value)
+    return found
+
+
 def first_does(work: Callable[[], Value]) -> Value:
     """Let the first worker alone do some work, and give all its result, or what it raised."""
     if not workers().several:

@@ -30,7 +30,7 @@ from automtl.training.hooks import HasPenalty
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.passes import Passes, Place
 from automtl.training.settings import TrainingSettings
-from automtl.training.sharding import shard, unshard
+from automtl.training.sharding import names_of_own, of_this_worker, shard, unshard
 from automtl.training.updates import updating
 
 
@@ -170,6 +170,7 @@ class Training:
         self.step = begin_step(f"{stage} {seed} {settings} {len(train)} {len(valid)} {_shapes(model)}{at or ''}")
         self.sharded = [] if self._recorded is not None else shard(model, train, settings)
         self.kept, self.seconds = BestWeights(model, self.evaluate.loss.weights, at), 0.0
+        self.own = names_of_own(model, self.kept, self.sharded)  # in a state: of what other workers do not have
         self.slowed = False
         self.good: Place | None = None  # the place of the last evaluation
         self._since, self._begins = time.perf_counter(), True
@@ -177,6 +178,7 @@ class Training:
         self.random, self.work = RandomStream(seed), self._work()
         self.known: deque[Evaluation] = deque()
         if self.step.state is not None:
+            self.step.state = of_this_worker(self.step.state, self.own)
             self._recall(self.step.state)
 
     def _recall(self, state: State) -> None:
@@ -331,7 +333,7 @@ class Training:
 
     def _save(self, place: Place, passes: Passes, *, pausing: bool = False) -> None:
         """Record the state between two batches, if it is time for it, and all of it is known."""
-        if passes.balancing.remembers or self.sharded:
+        if passes.balancing.remembers:
             end_if_suspended()
         elif self.step.due_to_pause if pausing else self.step.due:
             self._record(place, passes)
@@ -343,7 +345,9 @@ class Training:
         tensors |= under("random", drawn()) | under("place", place.tensors())
         if self.good is not None:
             values["good"], tensors = self.good.values(), tensors | under("good", self.good.tensors())
-        self.step.save(values, tensors | under("kept", self.kept.tensors()))
+        tensors |= under("kept", self.kept.tensors())
+        own = {name: tensors.pop(name) for name in self.own if name in tensors}
+        self.step.save(values, tensors, own)
 
     def _values(self) -> dict[str, Any]:
         """Return what is known of the evaluations so far, as plain values."""

@@ -13,9 +13,11 @@ from torch import Tensor, nn
 
 from automtl.errors import WorkerError
 from automtl.features.batch import Batch, Features, iterate
+from automtl.features.row_shards import RowShards
 from automtl.system.deadline import current_deadline
 from automtl.system.hardware import device_of, keeps_rows, precision
 from automtl.system.memory import out_of_memory
+from automtl.system.randomness import drawing_apart
 from automtl.system.workers import all_rows, workers
 from automtl.training.balancing import find_balancing
 from automtl.training.divergence import CHECK_EVERY, NotFiniteError, first_not_finite, loss_of
@@ -95,7 +97,7 @@ class Passes:
         while place.epoch < self.settings.epochs:
             generator.set_state(place.order)
             self.model.train()
-            batches = iterate(self.train, self.settings.batch_size, generator, self.device)
+            batches = self._batches(generator)
             for batch in islice(batches, place.batches, None):
                 self._step(batch, place)
                 if deadline.passed:
@@ -108,6 +110,14 @@ class Passes:
             yield self._evaluation(place, epoch)
             if deadline.passed:
                 break
+
+    def _batches(self, generator: torch.Generator) -> Iterator[Batch]:
+        """Yield the batches of a pass; of several workers, one for each shard, each reads the inputs of its own."""
+        size, count, own = self.settings.batch_size, self.settings.row_shards, workers()
+        if count == 1:
+            return iterate(self.train, size, generator, self.device)
+        shards = RowShards(count, own.place if own.count == count else None)
+        return shards.iterate(self.train, size, generator, self.device)
 
     def _step(self, batch: Batch, place: Place) -> None:
         losses = self._gradients(batch, place)
@@ -209,8 +219,15 @@ def _task_weights(batch: Batch) -> Tensor:
 def logits_of_all(run: Callable[[Features], Tensor], batch: Batch) -> Tensor:
     """Return the logits (B, T) of a batch, or (K, B, T) of members, of which each worker computes its share."""
     own = workers()
-    part = batch.features if not own.several else batch.features.take(own.share(len(batch)))
-    return all_rows(run(part).float(), len(batch))
+    if len(batch) < own.count:  # all compute all of it, alike
+        return all_rows(run(batch.features).float(), len(batch))
+    if batch.own is not None:
+        assert batch.own == own.share(len(batch)), "inputs of other rows are elsewhere"
+    whole = batch.own is not None or not own.several
+    part = batch.features if whole else batch.features.take(own.share(len(batch)))
+    with drawing_apart():
+        logits = run(part)
+    return all_rows(logits.float(), len(batch))
 
 
 def _losses(
