@@ -25,7 +25,7 @@ from automtl.experiment.prepare import prepare_table
 from automtl.features.encoder import Encoder
 from automtl.predictor import Predictor
 from automtl.system.files import locked
-from automtl.tables.schema import Schema
+from automtl.tables.schema import Schema, TaskKind
 from automtl.tables.split import split_table
 from automtl.tables.table import read_table
 from automtl.training.sampling import sample_negatives
@@ -142,6 +142,12 @@ def test_other_files_and_chunks_give_the_same_rows(tmp_path: Path, ending: str) 
     second = prepared(source(tmp_path, ending, 4), tmp_path / "two", schema=schema, chunk_rows=17)
     for part in ("train", "valid", "test"):
         assert first.stores[part].arrays == second.stores[part].arrays
+
+
+def test_every_byte_is_the_same_however_many_rows_are_read_at_a_time(whole: tuple[Path, Path], tmp_path: Path) -> None:
+    schema = make_schema(time=True, weight=True, split=True)
+    few, many = (prepared(whole[0], tmp_path / str(rows), schema=schema, chunk_rows=rows) for rows in (11, 100))
+    assert {task.kind for task in schema.tasks} == set(TaskKind) and few.digest == many.digest
 
 
 def test_what_was_drawn_of_the_negatives_is_what_a_table_in_memory_gives(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cached_property
 from typing import Protocol, TypeVar
 
@@ -14,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from automtl.errors import SchemaError
+from automtl.system.exact_sum import exact_sum
 from automtl.system.hashing import hash_integers, lasting_hash
 from automtl.system.slices import SLICE, slices
 from automtl.system.threads import in_threads
@@ -151,12 +153,12 @@ READ: dict[str, Callable[[pl.Series], np.ndarray]] = {
 
 
 def summarize_labels(chunks: Sequence[Chunk], tasks: Sequence[Task]) -> tuple[np.ndarray, np.ndarray]:
-    """Count the rows with a label, and sum their labels, by part: (3, T) each.
+    """Count the rows with a label, and sum their labels, by part: (3, T) each. Sums do not depend on the chunks.
 
     Raises SchemaError for a task that cannot be learned from the training rows.
     """
     parts = in_threads(_summary, chunks)
-    held, total, low, high = (np.stack([part[place] for part in parts]) for place in range(4))
+    held, low, high = (np.stack([counts[place] for counts, _ in parts]) for place in range(3))
     for task, least, most in zip(tasks, low.min(0)[TRAIN], high.max(0)[TRAIN], strict=True):
         if least > most:
             where = f" where {task.condition}" if task.condition else ""
@@ -166,21 +168,30 @@ def summarize_labels(chunks: Sequence[Chunk], tasks: Sequence[Task]) -> tuple[np
                 f"task '{task.name}': every label in the training rows is {least:g}; "
                 "drop the task or split so that both classes occur"
             )
-    return held.sum(0), total.sum(0)
+    sums = np.sum([total for _, total in parts], axis=0)
+    return held.sum(0), sums.astype(np.float64)
 
 
-def _summary(chunk: Chunk) -> np.ndarray:
-    """Return (4, 3, T), by part and task: the number of labels, their sum, the smallest and the largest."""
+def _summary(chunk: Chunk) -> tuple[np.ndarray, np.ndarray]:
+    """Return numbers of labels, the smallest and the largest, (3, 3, T), and exact sums, (3, T), by part and task."""
     part, labels, mask = chunk.part, chunk.array("labels"), chunk.array("mask")
-    found = np.zeros((4, len(PARTS), labels.shape[1]))
-    found[2], found[3] = np.inf, -np.inf
+    shape = len(PARTS), labels.shape[1]
+    found, total = np.zeros((3, *shape)), np.full(shape, Fraction(0))
+    found[1], found[2] = np.inf, -np.inf
     for code in np.unique(part):
         here = part == code
         for task in range(labels.shape[1]):
             held = np.ascontiguousarray(labels[:, task]).compress(here & (mask[:, task] > 0))
             if len(held):
-                found[:, code, task] = len(held), held.sum(dtype=np.float64), held.min(), held.max()
-    return found
+                found[:, code, task] = len(held), held.min(), held.max()
+                total[code, task] = _sum(held)
+    return found, total
+
+
+def _sum(labels: np.ndarray) -> Fraction:
+    """Add labels exactly; those of two classes need no care."""
+    classes = bool(((labels == 0) | (labels == 1)).all())
+    return Fraction(int(np.count_nonzero(labels))) if classes else exact_sum(labels)
 
 
 def require_both_classes(train: pl.DataFrame, schema: Schema) -> None:
