@@ -1,7 +1,9 @@
 """The working folder holds what a run has done so far, in files that appear whole: the next run goes on from there.
 
 plan.json            the job; another job does not go on from here
-chunks/00000000/     a piece of the source as plain arrays in one file; its about.json says where the next one begins
+runs.json            the first part of each reader, where several share the parts
+chunks/00000000/     a piece of the source as plain arrays in one file; its about.json says where the next one begins.
+                     Its name: the number of the reader, in two digits, and of the chunk among those of the reader
 part/00000000.npy    the part that each row of a chunk belongs to, uint8
 time/00000000.npy    the times of a chunk, int64, where they are texts
 NAME/                the result of a step, with about.json
@@ -14,7 +16,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -26,17 +28,21 @@ from safetensors.numpy import save_file
 from automtl.system.files import read_json
 
 ABOUT, CONTENT = "about.json", "arrays.safetensors"
+RUN_DIGITS = 2  # of the number of a reader
+RUNS = 10**RUN_DIGITS  # readers at most
 
 
 @dataclass(frozen=True)
 class FileChunk:
     """A chunk in a folder; `about`: plain values, such as the number of its rows.
 
-    It also has arrays `values.I`: the values that got their codes in this chunk.
+    It also has arrays `values.I`: the values that got their codes in this chunk. `before`: by coded column, the number
+    of codes that earlier readers have given, which are added to its own.
     """
 
     folder: Path
     about: dict[str, Any]
+    before: tuple[int, ...] = ()
 
     @property
     def rows(self) -> int:
@@ -48,7 +54,9 @@ class FileChunk:
             return np.asarray(np.load(added, mmap_mode="r"))
         with safe_open(self.folder / CONTENT, "np") as file:
             found: np.ndarray = file.get_tensor(name)
-        return found
+        kind, _, place = name.partition(".")
+        more = self.before[int(place)] if kind == "ids" and self.before else 0
+        return np.where(found > 0, found + np.int32(more), np.int32(0)) if more else found
 
     @property
     def part(self) -> np.ndarray:
@@ -71,9 +79,21 @@ class Work:
 
     @cached_property
     def chunks(self) -> list[FileChunk]:
-        """All chunks, once the source has been read."""
-        folders = sorted(self.folder.glob("chunks/[0-9]*[0-9]"))
-        return [FileChunk(folder, read_about(folder)) for folder in folders]
+        """All chunks, once the source has been read, with the codes of all readers one after another."""
+        found: list[FileChunk] = []
+        last: FileChunk | None = None  # of the readers before
+        for chunk in self._chunks("*[0-9]"):
+            if found and chunk.folder.name[:RUN_DIGITS] != found[-1].folder.name[:RUN_DIGITS]:
+                last = found[-1]
+            found.append(chunk if last is None else _after(last.about, chunk))
+        return found
+
+    def chunks_of(self, run: int) -> list[FileChunk]:
+        """Return the chunks that are there of one reader, with its own codes."""
+        return self._chunks(f"{run:0{RUN_DIGITS}d}*[0-9]")
+
+    def _chunks(self, names: str) -> list[FileChunk]:
+        return [FileChunk(folder, read_about(folder)) for folder in sorted((self.folder / "chunks").glob(names))]
 
     @contextmanager
     def step(self, name: str) -> Iterator[Path]:
@@ -89,6 +109,20 @@ class Work:
         """Read the plain values that a step has left; None if it is still to be done."""
         folder = self.folder / name
         return read_about(folder) if folder.is_dir() else None
+
+
+def chunk_name(run: int, number: int) -> str:
+    """Name the step that writes a chunk of a reader."""
+    return f"chunks/{run:0{RUN_DIGITS}d}{number:06d}"
+
+
+def _after(last: dict[str, Any], chunk: FileChunk) -> FileChunk:
+    """Return a chunk whose codes come after those of earlier readers, of whose last chunk `last` tells."""
+    about, before = dict(chunk.about), tuple(last["size"])
+    for name in ("first", "size"):
+        about[name] = [more + own for more, own in zip(before, about[name], strict=True)]
+    about["whole"] = [one and own for one, own in zip(last["whole"], about["whole"], strict=True)]
+    return replace(chunk, about=about, before=before)
 
 
 def write_chunk(folder: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:

@@ -1,0 +1,103 @@
+"""Several readers of one source give the bytes of one."""
+
+from __future__ import annotations
+
+import multiprocessing
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from automtl.dataset.builder.chunks import Reader
+from automtl.dataset.builder.readers import cut, read_at_once, read_where_seen, share_out
+from automtl.dataset.builder.workdir import Work
+from automtl.errors import SchemaError, WorkerError
+from automtl.features.chunk import ChunkColumns
+from automtl.features.settings import EncoderSettings
+from automtl.tables.reading.files import TableFiles
+from tests.dataset.builder.tables import make_schema
+from tests.experiment.test_prepare import prepared, same_files, source
+
+SCHEMA = make_schema(time=False, weight=True, split=True)
+
+
+@pytest.mark.parametrize(
+    ("sizes", "count", "starts"),
+    [
+        ([1, 1, 1, 1], 2, [0, 2]),
+        ([1, 1, 1, 1], 1, [0]),
+        ([5], 3, [0]),
+        ([9, 1, 1, 1], 2, [0, 1]),
+        ([1, 1, 1, 9], 2, [0, 3]),
+        ([1, 1], 9, [0, 1]),
+        ([0, 0], 2, [0, 1]),
+    ],
+)
+def test_readers_have_about_alike_much(sizes: list[int], count: int, starts: list[int]) -> None:
+    assert cut(sizes, count) == starts
+
+
+def reader(parts: Path, work: Path) -> Reader:
+    (work / "chunks").mkdir(parents=True, exist_ok=True)
+    files = TableFiles.open(str(parts))
+    return Reader(files, ChunkColumns(SCHEMA, EncoderSettings(), files.columns, False), Work(work), 7, 2**30)
+
+
+def test_what_two_readers_have_begun_is_finished_by_two_though_three_are_asked_for(tmp_path: Path) -> None:
+    parts = source(tmp_path)
+    whole = reader(parts, tmp_path / "work")
+    first = share_out(whole, 2)
+    assert [(one.begin, len(one.source.parts)) for one in first] in ([(0, 1), (1, 3)], [(0, 2), (2, 3)])
+    rows = next(iter(first[1].read()))
+    again = share_out(whole, 3)
+    assert [one.begin for one in again] == [one.begin for one in first]
+    assert rows and sum(sum(one.read()) for one in again) == 90
+    chunks = whole.work.chunks
+    assert sum(one.rows for one in chunks) == 90
+    last = [one for one in chunks if one.folder.name.startswith("00")][-1]
+    assert all(one.before == tuple(last.about["size"]) for one in chunks if one.folder.name.startswith("01"))
+
+
+def test_a_machine_that_does_not_see_the_files_reads_nothing(tmp_path: Path) -> None:
+    parts = source(tmp_path)
+    one = reader(parts, tmp_path / "work")
+    (parts / "part-01.parquet").rename(tmp_path / "elsewhere")
+    assert read_where_seen(one) is None and not one.work.chunks_of(0)
+
+
+def test_processes_give_the_bytes_of_one_and_the_first_mistake_in_the_order_of_files(tmp_path: Path) -> None:
+    parts = source(tmp_path)
+    prepared(parts, tmp_path / "one")
+    prepared(parts, tmp_path / "two", workers=2)
+    assert same_files(tmp_path / "one", tmp_path / "two")
+    for place in (1, 2):
+        path = parts / f"part-{place:02d}.parquet"
+        wrong = pl.when(pl.int_range(pl.len()) == 20 - 5 * place).then(-1.0).otherwise("w")
+        pl.read_parquet(path).with_columns(w=wrong).write_parquet(path)
+    with pytest.raises(SchemaError, match="part-01.parquet', row 16: "):
+        list(read_at_once(share_out(reader(parts, tmp_path / "bad"), 3), 1))
+    assert not multiprocessing.active_children()
+
+
+class Dead:
+    """Stands for a process that is killed before it says anything."""
+
+    def __init__(self, target: object, args: tuple[object, ...], daemon: bool) -> None:
+        self.connection = args[1]
+
+    def start(self) -> None:
+        pass
+
+    kill = join = start
+
+
+def test_a_process_that_is_killed_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Context:
+        Process, Pipe = Dead, staticmethod(multiprocessing.Pipe)
+
+    monkeypatch.setattr(multiprocessing, "get_context", lambda kind: Context)
+    two = share_out(reader(source(tmp_path), tmp_path / "work"), 2)
+    read: Iterator[int] = read_at_once(two, 1)
+    with pytest.raises(WorkerError, match="was killed, perhaps for want of memory"):
+        list(read)
