@@ -15,9 +15,10 @@ With `--log`, parts are logs of a million rows: 5 ids, 4 tasks, the time; as man
 - `histories`: histories of six keys (three ids and three pairs) and the user's last 20 events, of three ids each.
 - `target_encoding`: time-ordered target encodings of the same keys.
 
-With `--readers 1 2`, so many processes read the parts, in turns for some rounds. `ratios`: of the seconds until all is
-read, of all seconds and of the processor's, those of each number to those of the first one in the same round. The folders
-are compared byte by byte.
+With `--readers 1 2`, so many processes read the parts, in turns for some rounds; the folders are compared byte by byte.
+
+- `reading`, `seconds`, `processor_seconds`: until all is read, of all, and of the processor; medians of the rounds.
+- their `ratio`: to those of the first number in the same round; the least, the median and the most.
 
 `processor_seconds`: of the process and those that it has started, that of the system for them included.
 `anonymous_megabytes`: the highest memory of the process that is its own, without pages of files, which the system takes
