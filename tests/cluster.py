@@ -196,9 +196,13 @@ def same_fit(folder: Path, name: str) -> bool:
 
 
 def prepare_disturbed(folder: Path, cluster: Nodes) -> bool:
-    """Prepare on the cluster; kill a node when the first encoded rows have come."""
+    """Prepare on the cluster; kill a node while it reads, and one when the first encoded rows have come."""
     encoded = folder / ".prepare-cluster.prepare" / "encoded"
-    process = started(folder, PREPARE, "prepare-cluster", "--address", cluster.address)
+    process = started(folder, PREPARE, "prepare-cluster", "--workers", "2", "--address", cluster.address)
+    until(lambda: list(encoded.parent.glob("chunks/01*")), process)
+    cluster.lose()
+    say("  killed the second node, while two read")
+    cluster.replace()
     until(lambda: any(_size(path) for path in encoded.glob(".train.*/*")), process)
     cluster.lose()
     say("  killed the second node, while training rows are encoded")
@@ -273,7 +277,8 @@ def main() -> int:
     for old in (*folder.glob("*-cluster"), *folder.glob("fit-driver*"), *folder.glob("fit-elastic*")):
         shutil.rmtree(old)
     for name in dict.fromkeys(DISTURBED[one][0] for one in given.only):
-        if not (folder / f"{name}-here").exists():
+        if not (folder / f"{name}-here" / "manifest.json").exists():
+            shutil.rmtree(folder / f"{name}-here", ignore_errors=True)
             ended(started(folder, COMMANDS[name], f"{name}-here"))
     with nodes() as cluster:
         say(f"a cluster of two nodes at {cluster.address}")

@@ -63,7 +63,7 @@ def prepare_table(
     beside `out` keeps what is done; if the call is stopped, the same call goes on from there. Raises FileError if that
     folder belongs to another job or a running process, or if `out` holds something that must not be replaced.
     `workers`: processes that read the files at the same time, one if not given. `address`: of a Ray cluster whose nodes
-    encode the rows, for which they have to see the folder of `out`, and read the files if they see them.
+    encode the rows, for which they have to see the folder of `out`, and are these processes, if they see the files.
 
     >>> automtl.synthetic_log(rows=500, seed=0).write_parquet("log.parquet")
     >>> automtl.prepare_table("log.parquet", ["click", "buy"], out="prepared").num_rows["train"]
@@ -105,7 +105,7 @@ def _spreading(address: str | None, workers: int | None) -> Iterator[tuple[Sprea
     with joined(address) as cluster:
         if workers is not None:
             cluster.require(workers, "--workers")
-        yield cluster.in_order, workers or max(cluster.cpus, 1)
+        yield cluster.in_order, workers or 1
 
 
 def _sample(

@@ -10,7 +10,7 @@ import polars as pl
 import pytest
 
 from automtl.dataset.builder.chunks import Reader
-from automtl.dataset.builder.readers import cut, read_at_once, read_where_seen, share_out
+from automtl.dataset.builder.readers import Remote, cut, read_at_once, read_where_seen, share_out
 from automtl.dataset.builder.workdir import Work
 from automtl.errors import SchemaError, WorkerError
 from automtl.features.chunk import ChunkColumns
@@ -59,11 +59,19 @@ def test_what_two_readers_have_begun_is_finished_by_two_though_three_are_asked_f
     assert all(one.before == tuple(last.about["size"]) for one in chunks if one.folder.name.startswith("01"))
 
 
-def test_a_machine_that_does_not_see_the_files_reads_nothing(tmp_path: Path) -> None:
+def test_a_machine_that_does_not_see_the_files_or_sees_others_reads_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     parts = source(tmp_path)
-    one = reader(parts, tmp_path / "work")
+    monkeypatch.chdir(tmp_path)
+    one = Remote.of(reader(Path("parts"), tmp_path / "work"))
+    monkeypatch.chdir("/")
     (parts / "part-01.parquet").rename(tmp_path / "elsewhere")
-    assert read_where_seen(one) is None and not one.work.chunks_of(0)
+    assert read_where_seen(one) is None
+    (parts / "part-01.parquet").write_bytes(b"another one")
+    assert read_where_seen(one) is None and not one.reader.work.chunks_of(0)
+    (tmp_path / "elsewhere").rename(parts / "part-01.parquet")
+    assert read_where_seen(one) == 90
 
 
 def test_processes_give_the_bytes_of_one_and_the_first_mistake_in_the_order_of_files(tmp_path: Path) -> None:

@@ -13,7 +13,7 @@ import numpy as np
 
 from automtl.dataset.builder.chunks import Reader
 from automtl.dataset.builder.histories import FileHistories, fit_histories
-from automtl.dataset.builder.readers import read_at_once, read_where_seen, share_out
+from automtl.dataset.builder.readers import Remote, read_at_once, read_where_seen, share_out
 from automtl.dataset.builder.report import describe_columns, describe_tasks
 from automtl.dataset.builder.rows import FileRows
 from automtl.dataset.builder.workdir import FileChunk, Work, write_about
@@ -140,7 +140,7 @@ class Preparation:
         if len(readers) == 1:
             yield from readers[0].read()
         elif self.remote:
-            found = self.spread(read_where_seen, readers)
+            found = self.spread(read_where_seen, map(Remote.of, readers))
             for rows, reader in zip(found, readers, strict=True):
                 yield sum(reader.read()) if rows is None else rows
         else:

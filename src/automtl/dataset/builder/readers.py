@@ -11,7 +11,7 @@ import multiprocessing
 import signal
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from multiprocessing.connection import Connection, wait
 from typing import Any
@@ -55,11 +55,28 @@ def share_out(reader: Reader, count: int) -> list[Reader]:
     ]
 
 
-def read_where_seen(reader: Reader) -> int | None:
+@dataclass(frozen=True)
+class Remote:
+    """A reader that may work on another machine, if that sees the same files. `files`: what tells them from others."""
+
+    reader: Reader
+    files: tuple[Any, ...]
+
+    @staticmethod
+    def of(reader: Reader) -> Remote:
+        """Make one of a reader on this machine."""
+        reader = replace(reader, source=reader.source.absolute())
+        return Remote(reader, tuple(one.identity for one in reader.source.parts[reader.begin :]))
+
+
+def read_where_seen(remote: Remote) -> int | None:
     """Read all of a reader's files, and return their rows; None where this machine does not see them."""
-    if not all(one.path.is_file() for one in reader.source.parts[reader.begin :]):
+    reader = remote.reader
+    try:
+        seen = remote.files == tuple(one.identity for one in reader.source.parts[reader.begin :])
+    except OSError:
         return None
-    return sum(reader.read())
+    return sum(reader.read()) if seen else None
 
 
 def read_at_once(readers: Sequence[Reader], threads: int) -> Iterator[int]:

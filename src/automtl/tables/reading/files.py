@@ -51,6 +51,11 @@ class Part:
         found = self.path.stat()
         return [str(self.path.resolve()), found.st_size, found.st_mtime_ns]
 
+    def absolute(self) -> Part:
+        """Return the same file by a path that does not depend on the working folder."""
+        path = self.path.absolute()
+        return replace(self, path=path, csv=None if self.csv is None else replace(self.csv, path=path))
+
     def read(self) -> pl.DataFrame:
         """Read all rows."""
         with reading(self.path):
@@ -114,6 +119,10 @@ class TableFiles:
         """The number of rows; None where it is known only after reading (CSV files)."""
         counts = [part.rows for part in self.parts]
         return None if None in counts else sum(count for count in counts if count is not None)
+
+    def absolute(self) -> TableFiles:
+        """Return the same files by paths that do not depend on the working folder."""
+        return replace(self, parts=tuple(part.absolute() for part in self.parts))
 
     def read(self) -> pl.DataFrame:
         """Read all rows of all parts as one table. Raises TableError for parts whose values have no common type."""
