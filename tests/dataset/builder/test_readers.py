@@ -6,14 +6,17 @@ import multiprocessing
 from collections.abc import Iterator
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
-from automtl.dataset.builder.chunks import Reader
+from automtl.dataset.builder.chunks import Reader, read_values
+from automtl.dataset.builder.merging import merge
 from automtl.dataset.builder.readers import Remote, cut, read_at_once, read_where_seen, share_out
-from automtl.dataset.builder.workdir import Work
+from automtl.dataset.builder.workdir import FileChunk, Work
 from automtl.errors import SchemaError, WorkerError
 from automtl.features.chunk import ChunkColumns
+from automtl.features.dictionary import joined_values
 from automtl.features.settings import EncoderSettings
 from automtl.tables.reading.files import TableFiles
 from tests.dataset.builder.tables import make_schema
@@ -55,8 +58,31 @@ def test_what_two_readers_have_begun_is_finished_by_two_though_three_are_asked_f
     assert rows and sum(sum(one.read()) for one in again) == 90
     chunks = whole.work.chunks
     assert sum(one.rows for one in chunks) == 90
-    last = [one for one in chunks if one.folder.name.startswith("00")][-1]
-    assert all(one.before == tuple(last.about["size"]) for one in chunks if one.folder.name.startswith("01"))
+    last = [one for one in chunks if one.run == 0][-1]
+    assert all(one.before == tuple(last.about["size"]) for one in chunks if one.run == 1)
+
+
+@pytest.mark.parametrize("room", [2**30, 1000])
+def test_several_readers_have_the_codes_of_one_where_there_is_room(room: int, tmp_path: Path) -> None:
+    parts = source(tmp_path)
+    one, whole = reader(parts, tmp_path / "one"), reader(parts, tmp_path / "three")
+    assert sum(one.read()) == sum(sum(own.read()) for own in share_out(whole, 3)) == 90
+    merge(whole.work, 3, len(whole.columns.coded), room)
+    expected, chunks = one.work.chunks, whole.work.chunks
+    for place in range(len(whole.columns.coded)):
+        (_, wanted), (values, found) = (met(some, place) for some in (expected, chunks))
+        assert found == wanted and len(values) == chunks[-1].about["size"][place]
+        if room == 1000:
+            assert not chunks[-1].merged
+        else:
+            assert len(set(values)) == len(values) == expected[-1].about["size"][place]
+
+
+def met(chunks: list[FileChunk], place: int) -> tuple[list[str], list[str | None]]:
+    """The values of all codes of a column, and those of the rows."""
+    values = joined_values([read_values(chunk, place) for chunk in chunks]).cast(pl.String).to_list()
+    codes = np.concatenate([chunk.array(f"ids.{place}") for chunk in chunks])
+    return values, [values[code - 1] if code else None for code in codes.tolist()]
 
 
 def test_a_machine_that_does_not_see_the_files_or_sees_others_reads_nothing(

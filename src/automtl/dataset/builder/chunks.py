@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from automtl.dataset.builder.workdir import FileChunk, Work, chunk_name, write_chunk
+from automtl.dataset.builder.workdir import FileChunk, Work, chunk_name, merged_values, write_chunk
 from automtl.errors import AutomtlError, RowError
 from automtl.features.chunk import ChunkColumns, TableChunk
 from automtl.features.dictionary import Dictionary, joined_values
@@ -98,8 +98,14 @@ def as_arrow(values: pl.Series) -> np.ndarray:
 
 def read_values(chunk: FileChunk, place: int) -> pl.Series:
     """Read the values of a coded column that got their codes in this chunk."""
-    content = pa.py_buffer(chunk.array(f"values.{place}"))
-    return pl.Series("value", pa.ipc.open_file(content).read_all()["value"])
+    if place in chunk.merged:  # those of all chunks of its reader are told by the first of these
+        values = _from_arrow(np.fromfile(merged_values(chunk.merged_folder, place, chunk.run), np.uint8))
+        return values if chunk.number == 0 else values.clear()
+    return _from_arrow(chunk.array(f"values.{place}"))
+
+
+def _from_arrow(content: np.ndarray) -> pl.Series:
+    return pl.Series("value", pa.ipc.open_file(pa.py_buffer(content)).read_all()["value"])
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import numpy as np
 
 from automtl.dataset.builder.chunks import Reader
 from automtl.dataset.builder.histories import FileHistories, fit_histories
+from automtl.dataset.builder.merging import merge
 from automtl.dataset.builder.readers import Remote, read_at_once, read_where_seen, share_out
 from automtl.dataset.builder.report import describe_columns, describe_tasks
 from automtl.dataset.builder.rows import FileRows
@@ -145,6 +146,7 @@ class Preparation:
                 yield sum(reader.read()) if rows is None else rows
         else:
             yield from read_at_once(readers, max(num_threads() // len(readers), 1))
+        merge(self.work, len(readers), len(self.columns.coded), self.memory_bytes)
 
     def _file_rows(self, num_rows: int) -> FileRows:
         return FileRows(self.work, self.columns, num_rows, self.seed, self.memory_bytes, self.callback)

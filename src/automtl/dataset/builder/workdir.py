@@ -4,6 +4,7 @@ plan.json            the job; another job does not go on from here
 runs.json            the first part of each reader, where several share the parts
 chunks/00000000/     a piece of the source as plain arrays in one file; its about.json says where the next one begins.
                      Its name: the number of the reader, in two digits, and of the chunk among those of the reader
+merged/              the codes of all readers, see `merging`
 part/00000000.npy    the part that each row of a chunk belongs to, uint8
 time/00000000.npy    the times of a chunk, int64, where they are texts
 NAME/                the result of a step, with about.json
@@ -28,6 +29,7 @@ from safetensors.numpy import save_file
 from automtl.system.files import read_json
 
 ABOUT, CONTENT = "about.json", "arrays.safetensors"
+MERGED = "merged"  # the step that gives the codes of several readers one meaning
 RUN_DIGITS = 2  # of the number of a reader
 RUNS = 10**RUN_DIGITS  # readers at most
 
@@ -37,12 +39,29 @@ class FileChunk:
     """A chunk in a folder; `about`: plain values, such as the number of its rows.
 
     It also has arrays `values.I`: the values that got their codes in this chunk. `before`: by coded column, the number
-    of codes that earlier readers have given, which are added to its own.
+    of codes that earlier readers have given, which are added to its own; `merged`: the columns that have one set of
+    codes of all readers instead, see `merging`.
     """
 
     folder: Path
     about: dict[str, Any]
     before: tuple[int, ...] = ()
+    merged: frozenset[int] = frozenset()
+
+    @property
+    def run(self) -> int:
+        """The number of its reader."""
+        return int(self.folder.name[:RUN_DIGITS])
+
+    @property
+    def number(self) -> int:
+        """Its number among the chunks of its reader."""
+        return int(self.folder.name[RUN_DIGITS:])
+
+    @property
+    def merged_folder(self) -> Path:
+        """The folder of the codes of all readers."""
+        return self.folder.parents[1] / MERGED
 
     @property
     def rows(self) -> int:
@@ -55,6 +74,9 @@ class FileChunk:
         with safe_open(self.folder / CONTENT, "np") as file:
             found: np.ndarray = file.get_tensor(name)
         kind, _, place = name.partition(".")
+        if kind == "ids" and int(place) in self.merged:
+            codes = np.load(merged_codes(self.merged_folder, int(place), self.run), mmap_mode="r")
+            return np.asarray(codes.take(found))
         more = self.before[int(place)] if kind == "ids" and self.before else 0
         return np.where(found > 0, found + np.int32(more), np.int32(0)) if more else found
 
@@ -82,10 +104,11 @@ class Work:
         """All chunks, once the source has been read, with the codes of all readers one after another."""
         found: list[FileChunk] = []
         last: FileChunk | None = None  # of the readers before
+        merged = self.done(MERGED) or {}
         for chunk in self._chunks("*[0-9]"):
-            if found and chunk.folder.name[:RUN_DIGITS] != found[-1].folder.name[:RUN_DIGITS]:
+            if found and chunk.run != found[-1].run:
                 last = found[-1]
-            found.append(chunk if last is None else _after(last.about, chunk))
+            found.append(chunk if last is None else _after(last.about, chunk, merged))
         return found
 
     def chunks_of(self, run: int) -> list[FileChunk]:
@@ -116,13 +139,27 @@ def chunk_name(run: int, number: int) -> str:
     return f"chunks/{run:0{RUN_DIGITS}d}{number:06d}"
 
 
-def _after(last: dict[str, Any], chunk: FileChunk) -> FileChunk:
-    """Return a chunk whose codes come after those of earlier readers, of whose last chunk `last` tells."""
+def merged_codes(folder: Path, place: int, run: int) -> Path:
+    """Name the file of the codes of all readers, by the code of one of them."""
+    return folder / f"codes.{place}.{run}.npy"
+
+
+def merged_values(folder: Path, place: int, run: int) -> Path:
+    """Name the file of the values that a reader has met and none before it."""
+    return folder / f"values.{place}.{run}.arrow"
+
+
+def _after(last: dict[str, Any], chunk: FileChunk, merged: dict[str, Any]) -> FileChunk:
+    """Return a chunk whose codes come after those of earlier readers, whose last is `last`, or are merged."""
     about, before = dict(chunk.about), tuple(last["size"])
     for name in ("first", "size"):
         about[name] = [more + own for more, own in zip(before, about[name], strict=True)]
     about["whole"] = [one and own for one, own in zip(last["whole"], about["whole"], strict=True)]
-    return replace(chunk, about=about, before=before)
+    for place, of_runs in merged.items():
+        about["first"][int(place)] = 0
+        for name in ("size", "whole"):
+            about[name][int(place)] = of_runs[name][str(chunk.run)]
+    return replace(chunk, about=about, before=before, merged=frozenset(map(int, merged)))
 
 
 def write_chunk(folder: Path, arrays: dict[str, np.ndarray], about: dict[str, Any]) -> None:
