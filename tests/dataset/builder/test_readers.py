@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +20,7 @@ from automtl.features.chunk import ChunkColumns
 from automtl.features.dictionary import joined_values
 from automtl.features.settings import EncoderSettings
 from automtl.tables.reading.files import TableFiles
-from tests.dataset.builder.tables import make_schema
+from tests.dataset.builder.tables import make_schema, make_table, write_parts
 from tests.experiment.test_prepare import prepared, same_files, source
 
 SCHEMA = make_schema(time=False, weight=True, split=True)
@@ -64,9 +65,12 @@ def test_what_two_readers_have_begun_is_finished_by_two_though_three_are_asked_f
 
 @pytest.mark.parametrize("room", [2**30, 1000])
 def test_several_readers_have_the_codes_of_one_where_there_is_room(room: int, tmp_path: Path) -> None:
-    parts = source(tmp_path)
-    one, whole = reader(parts, tmp_path / "one"), reader(parts, tmp_path / "three")
-    assert sum(one.read()) == sum(sum(own.read()) for own in share_out(whole, 3)) == 90
+    parts, rows, rng = tmp_path / "parts", 6000, np.random.default_rng(0)
+    many = pl.Series(rng.integers(0, 2**62, 2000)).gather(rng.integers(0, 2000, rows))
+    texts = {"item": "u " + many.cast(pl.String), "wide": many}
+    write_parts(make_table(0, rows).with_columns(**texts), parts, 3, ".parquet")
+    one, whole = (replace(reader(parts, tmp_path / name), rows=700) for name in ("one", "three"))
+    assert sum(one.read()) == sum(sum(own.read()) for own in share_out(whole, 3)) == rows
     merge(whole.work, 3, len(whole.columns.coded), room)
     expected, chunks = one.work.chunks, whole.work.chunks
     for place in range(len(whole.columns.coded)):

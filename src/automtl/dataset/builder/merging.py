@@ -1,4 +1,4 @@
-"""One set of codes for what several readers have read: those that one reader of all files would have given."""
+"""One set of codes for what several readers have read, in which a value has one code, as if one had read all files."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import polars as pl
 
 from automtl.dataset.builder.chunks import as_arrow, read_values
 from automtl.dataset.builder.workdir import MERGED, FileChunk, Work, merged_codes, merged_values, write_about
@@ -36,11 +37,17 @@ def _merged(runs: Sequence[Sequence[FileChunk]], place: int, limit: int, folder:
     last = [run[-1].about for run in runs]
     if any(one["first"][place] for one in last) or sum(one["size"][place] for one in last) * VALUE_BYTES > limit:
         return None
-    dictionary, sizes, whole = Dictionary(), {}, {}
-    for run in runs:
-        values, number = joined_values([read_values(chunk, place) for chunk in run]), run[0].run
+    first, *others = runs
+    dictionary = Dictionary(None, 0, _values(first, place))  # whose codes stay what they are
+    sizes, whole = dict[int, int](), dict[int, bool]()
+    for run in others:
+        values, number = _values(run, place), run[0].run
         codes, fresh = dictionary.add(values) if values.len() else (np.zeros(0, np.int32), values)
         np.save(merged_codes(folder, place, number), np.concatenate([np.zeros(1, np.int32), codes]))
         merged_values(folder, place, number).write_bytes(as_arrow(fresh).data)
         sizes[number], whole[number] = dictionary.size, dictionary.whole
     return {"size": sizes, "whole": whole}
+
+
+def _values(run: Sequence[FileChunk], place: int) -> pl.Series:
+    return joined_values([read_values(chunk, place) for chunk in run])
