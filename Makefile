@@ -83,7 +83,7 @@ $(VENV)-oldest/ready: pyproject.toml constraints-oldest.txt
 audit:
 	$(PYTHON) -m venv $(VENV)-release
 	$(VENV)-release/bin/pip install --quiet $(TORCH_SOURCE) torch
-	$(VENV)-release/bin/pip install --quiet $(TORCH_SOURCE) '.[balancing,catboost,mlflow,onnx,redis,serve,tensorboard]'
+	$(VENV)-release/bin/pip install --quiet $(TORCH_SOURCE) '.[balancing,catboost,mlflow,onnx,redis,serve,storage,tensorboard]'
 	$(PYTHON) -m venv $(VENV)-audit
 	$(VENV)-audit/bin/pip install --quiet pip-licenses cyclonedx-bom pip-audit
 	$(VENV)-audit/bin/python tools/audit.py $(VENV)-release/bin/python dist

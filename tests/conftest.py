@@ -10,6 +10,8 @@ import pytest
 from hypothesis import settings
 
 from automtl.config import Settings, make_settings
+from automtl.experiment import ColumnRoles, fit_table
+from automtl.predictor import Predictor
 from automtl.tables.synthetic import synthetic_log
 from automtl.testing.examples import small_batch as small_batch
 from automtl.testing.examples import small_layout as small_layout
@@ -55,6 +57,11 @@ def log() -> pl.DataFrame:
 @pytest.fixture(scope="session")
 def tiny() -> Settings:
     return make_settings(TINY)
+
+
+@pytest.fixture(scope="session")
+def predictor(log: pl.DataFrame, tiny: Settings) -> Predictor:
+    return fit_table(log, ["click"], roles=ColumnRoles(drop=("like", "buy", "cart")), settings=tiny).predictor
 
 
 @pytest.fixture(scope="session")

@@ -48,5 +48,5 @@ def test_a_record_tells_which_messages_no_test_made(
     reached = {site.message for site in places} - {site.message for site in unreached(places, lines)}
     assert reached == {
         "condition '{text}': expected 'column operator value', for instance 'click = 1'",
-        "'{path}', row {first}: {what}; correct the row or leave it out",
+        "'{file}', row {first}: {what}; correct the row or leave it out",
     }

@@ -166,6 +166,7 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda p: read_leaderboard(run(p / "run", history="{}")), "run '.*run' has no leaderboard: it has one model"),
     (lambda p: read_run(run(p / "run", metrics="{}")), "'.*run' has no metrics.json to report on; fit again with --ou"),
     (lambda p: RecordedFit(p, Settings(), 0, {"path": str(p / "no")}).open(None, schema()), "'.*no', is gone; give th"),
+    (lambda p: RecordedFit(p, Settings(), 0, {"path": "s3://b/k"}).open(None, schema()), "'s3://b/k'; an address "),
     (lambda p: RecordedFit(p, Settings(), 0, {}).open(None, schema()), "does not record its table; give the table"),
     (lambda p: _check_types(of_dates(p), schema(), Settings()), "task 'click': values must be numbers, '.*' holds Dat"),
     (lambda p: check_encoder(SavedParts(schema(), {}, {}, {}, None)), "of the model's encoder does not fit; restore t"),
@@ -224,7 +225,6 @@ CALLS: list[tuple[Callable[[Path], Any], str]] = [
     (lambda p: RawFile._check_first_line(cast(Any, None), text(p / "a.csv")), r"'.*a\.csv' is empty; download it agai"),
     # tables
     (lambda p: read_table(p / "no.csv"), r"'.*no\.csv' does not exist; check the path"),
-    (lambda p: read_table("s3://bucket/a.parquet"), "'s3://bucket/a.parquet' is an address, .*; mount what it names"),
     (lambda p: read_table(text(p / "a.csv")), r"'.*a\.csv' is empty; give a table with a header and rows"),
     (lambda p: read_table(text(p / "a.csv", "a,b\n")), r"'.*a\.csv' has no rows; give a table with at least one row"),
     (lambda p: read_table(text(p / "a.parquet", "x")), r"'.*a\.parquet' cannot be read: .*; is it whole\? write it ag"),

@@ -19,6 +19,7 @@ from torch import Tensor
 
 from automtl.features.batch import Batch, Features
 from automtl.features.layout import CategoricalLayout, Layout
+from automtl.features.row_shards import RowShards
 from automtl.models.registry import new_model
 from automtl.models.settings import NetworkSettings
 from automtl.nn import sharded
@@ -38,7 +39,9 @@ NETWORK = NetworkSettings(8, dropout=0.0)
 TRAININGS = {  # updates of embeddings, model, whether fields have lists
     "dense": ("dense", "mmoe", False), "row-wise": ("row-wise", "mmoe", False),
     "sharded": ("row-wise", "single-task", False), "sharded lists": ("row-wise", "mmoe", True),
+    "row shards": ("dense", "mmoe", True), "row shards and a row": ("row-wise", "mmoe", False),
 }  # fmt: skip
+ROW_SHARDS = {"row shards": 63, "row shards and a row": 239}  # sizes of batches
 STRATEGY_NAMES = ("automtl", "progressive")
 STOPPED = {  # trainings that are stopped: name of one of TRAININGS, dropout
     "dense": ("dense", 0.0), "sharded": ("sharded", 0.0), "dropout": ("row-wise", 0.3),
@@ -111,12 +114,26 @@ def trained(case: str, dropout: float = 0.0) -> dict[str, Tensor]:
     layout, rows = (small_layout(2), small_batch(301, 2)) if lists else rows_of()
     model = new_model(name, layout, replace(NETWORK, dropout=dropout), 0)
     shard = case.startswith("sharded")
-    settings = TrainingSettings(**{**vars(TRAINING), "embedding_updates": updates, "shard_embeddings": shard})
-    training = Training(model, rows.take(slice(0, 240)), rows.take(slice(240, None)), layout.tasks, settings, 0)
+    changes = {"row_shards": 2, "batch_size": ROW_SHARDS[case]} if case in ROW_SHARDS else {}
+    settings = TrainingSettings(
+        **{**vars(TRAINING), "embedding_updates": updates, "shard_embeddings": shard, **changes}
+    )
+    train = rows.take(slice(0, 240))
+    if changes and workers().several:
+        train = only_own(train, settings)
+    training = Training(model, train, rows.take(slice(240, None)), layout.tasks, settings, 0)
     while training.advance() is not None:
         pass
     losses = torch.tensor([one.loss for one in training.finish().evaluations])
     return {**{name: one for name, one in model.state_dict().items() if one.numel()}, "losses": losses}
+
+
+def only_own(rows: Batch, settings: TrainingSettings) -> Batch:
+    """Put ids that no table has in place of the inputs that this worker needs not."""
+    shards = RowShards(settings.row_shards, workers().place).spans(len(rows), settings.batch_size)
+    known = torch.zeros(len(rows), dtype=torch.bool)
+    known[shards[workers().place]], known[shards[-1].stop :] = True, True
+    return replace(rows, features=rows.features.each(lambda values: values.where(known.unsqueeze(1), -1)))
 
 
 def searched(strategy: str) -> dict[str, Any]:

@@ -19,7 +19,8 @@ from house import ROOT, SOURCE
 PAGE = ROOT / "docs" / "errors.md"
 CLASSES = (
     "TableError", "SchemaError", "RowError", "EncodingError", "FileError", "SettingsError", "SpaceError",
-    "DivergedError", "WorkerError", "ClusterError", "ComparisonError", "ArgumentError", "NotFittedModelError",
+    "DivergedError", "StorageError", "WorkerError", "ClusterError", "ComparisonError",
+    "ArgumentError", "NotFittedModelError",
 )  # fmt: skip
 REGISTRY = "self.error"  # system/registry.py raises the class of its kind
 HANDED_ON = re.compile(r"\{[^}]*\}(: \{[^}]*\})?")  # a message that was made elsewhere, or only with a place before it
@@ -45,6 +46,7 @@ AREAS: dict[str, tuple[str, ...]] = {  # title: what paths below src/automtl beg
     "Serving, export and drift": ("serving/",),
     "Reports": ("report/",),
     "Clusters": ("distributed/",),
+    "Object storage": ("system/address.py", "system/storage.py", "system/cache.py", "dataset/stored.py"),
     "Files": ("system/",),
 }
 INTRODUCTION = """# Errors

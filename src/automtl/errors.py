@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
-from pathlib import Path
 
 LONGEST = 1_000  # characters of a message
 
@@ -42,9 +41,9 @@ class RowError(SchemaError):
         super().__init__(f"{what} in row {row + 1}; {remedy}")
         self.row, self.what = row, what
 
-    def at(self, path: Path, first: int) -> SchemaError:
+    def at(self, file: object, first: int) -> SchemaError:
         """Name the file and the row in it; `first`: the place there, from 1, of the table's first row."""
-        return SchemaError(f"'{path}', row {first + self.row}: {self.what}; correct the row or leave it out")
+        return SchemaError(f"'{file}', row {first + self.row}: {self.what}; correct the row or leave it out")
 
 
 class EncodingError(AutomtlError):
@@ -53,6 +52,10 @@ class EncodingError(AutomtlError):
 
 class FileError(AutomtlError):
     """A file or folder cannot be written, or one that automtl wrote is missing, damaged or of another version."""
+
+
+class StorageError(AutomtlError):
+    """What an address such as s3://bucket/clicks names cannot be read or written."""
 
 
 class SettingsError(AutomtlError):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -17,6 +18,7 @@ from automtl.cli import workers as module
 from automtl.cli.progress import SUSPENDED
 from automtl.cli.workers import WorkerCount, _without, run_workers
 from automtl.errors import SettingsError
+from automtl.system.cache import VARIABLE, cache, remove_fetched
 from automtl.system.deadline import Suspended
 from automtl.system.journal import Journal, State
 from tests.test_cli import call
@@ -66,6 +68,18 @@ def test_a_mistake_is_said_once(log_file: Path, tmp_path: Path) -> None:
 def test_the_option_alone_is_left_out() -> None:
     assert _without(["fit", "a", "--workers", "2", "--seed", "1"], "--workers") == ["fit", "a", "--seed", "1"]
     assert _without(["--address", "b:1", "fit", "--workers=2", "a"], "--workers", "--address") == ["fit", "a"]
+
+
+def test_workers_share_what_one_of_them_fetches(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv(VARIABLE, raising=False)
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    found = []
+    monkeypatch.setattr(module, "_repeated", lambda *given: found.append(os.environ.get(VARIABLE)) or 0)
+    for table in ("a.csv", "s3://b/a.csv"):
+        monkeypatch.setattr(sys, "argv", ["automtl", "fit", table, "--workers", "2"])
+        assert run_workers(WorkerCount(2, 2)) == 0
+    assert found == [None, str(cache().folder)]
+    remove_fetched()
 
 
 def ending(monkeypatch: pytest.MonkeyPatch, code: Callable[[int], int]) -> list[int]:

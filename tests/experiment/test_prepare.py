@@ -19,7 +19,7 @@ import yaml
 
 from automtl.config import Settings, make_settings
 from automtl.dataset.prepared import PreparedFolder
-from automtl.errors import AutomtlError, FileError, SchemaError, TableError
+from automtl.errors import AutomtlError, FileError, SchemaError, SettingsError, StorageError, TableError
 from automtl.experiment import ColumnRoles
 from automtl.experiment.prepare import prepare_table
 from automtl.features.encoder import Encoder
@@ -31,6 +31,7 @@ from automtl.tables.table import read_table
 from automtl.training.sampling import sample_negatives
 from tests.conftest import TINY
 from tests.dataset.builder.tables import make_schema, make_table, write_parts
+from tests.storage import memory, put
 from tests.test_cli import call
 
 KILLS = 10
@@ -417,3 +418,23 @@ def test_a_folder_of_columns_without_a_value_is_fitted_with_the_schema_that_it_w
     assert "price" not in PreparedFolder.open(out).schema.columns
     assert call("fit", out, *schema, "--config", tmp_path / "c.yaml", "--out", tmp_path / "run") == 0
     assert Predictor.load(tmp_path / "run").predict(rows.drop("price")).height == 300
+
+
+def test_tables_and_folders_by_address_are_those_of_a_disk(
+    whole: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AUTOMTL_CACHE", str(tmp_path / "kept"))
+    schema = make_schema(time=True, weight=True, split=True)
+    with memory():
+        parts, there = Path(put(whole[0], "memory://bucket/parts")), "memory://bucket/out"
+        given = f"memory://bucket/{parts.name}"
+        made = prepared(given, tmp_path / "out", schema=schema, chunk_rows=100)  # type: ignore[arg-type]
+        assert same_files(made.folder, whole[1]) and not list(tmp_path.glob(".out*"))
+        stored = prepared(given, there, schema=schema, chunk_rows=100)  # type: ignore[arg-type]
+        assert same_files(stored.folder, whole[1]) and stored.place == there
+        with pytest.raises(StorageError, match="'memory://bucket/out' exists and is not empty"):
+            prepared(given, there, schema=schema, chunk_rows=100)  # type: ignore[arg-type]
+        again = prepared(given, there, schema=schema, overwrite=True, chunk_rows=100)  # type: ignore[arg-type]
+        assert again.digest == stored.digest
+        with pytest.raises(SettingsError, match="--address 'auto': its nodes have to see --out; give a folder"):
+            prepared(given, there, schema=schema, address="auto")  # type: ignore[arg-type]

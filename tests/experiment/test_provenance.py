@@ -32,6 +32,8 @@ def test_a_command_is_named_but_no_program_of_somebody_else(monkeypatch: pytest.
     monkeypatch.setattr(sys, "argv", ["/opt/bin/automtl", "fit", "my log.csv"])
     made = describe_making()
     assert made["command"] == "automtl fit 'my log.csv'" and made["automtl"] == __version__
+    monkeypatch.setattr(sys, "argv", ["automtl", "fit", "https://me:word@host/a.csv?signature=1"])
+    assert describe_making()["command"] == "automtl fit https://host/a.csv"
     monkeypatch.setattr(sys, "argv", ["/home/me/secret.py", "key"])
     assert describe_making()["command"] is None
 

@@ -25,6 +25,7 @@ from automtl.cli.options import (
 from automtl.cli.progress import Live
 from automtl.cli.show import save, show_json, show_metrics, show_run, show_table
 from automtl.errors import SettingsError
+from automtl.system.address import name_of
 
 
 @app.command("evaluate", cls=GroupedCommand)
@@ -240,7 +241,7 @@ def explain_command(
         for told in explanation_tables(values):
             show_table(*told)
     if out is not None and out.suffix == ".html":
-        save(out, "page", explanation_page(values, model.name, Path(table).name), quiet=json)
+        save(out, "page", explanation_page(values, model.name, name_of(table)), quiet=json)
     else:
         save(out, "explanation", values, quiet=json)
 

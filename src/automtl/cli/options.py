@@ -14,6 +14,7 @@ import typer
 
 from automtl.cli.verbosity import quietly, verbosely
 from automtl.errors import SettingsError
+from automtl.system.address import is_address, without_file
 from automtl.system.signature import requiring
 from automtl.system.trust import allowing
 
@@ -27,8 +28,12 @@ Command = Callable[[Callable[..., None]], Callable[..., None]]
 
 
 def require_table(source: str | None) -> str | None:
-    """Return the path of a table. Raises TableError where nothing is there, before anything heavy is imported."""
-    if source is not None and not Path(source).exists():
+    """Return the path or address of a table.
+
+    Raises TableError where nothing is at a path, before anything heavy is imported.
+    """
+    source = without_file(source)
+    if source is not None and not is_address(source) and not Path(source).exists():
         from automtl.tables.reading.paths import table_paths
 
         table_paths(source)
@@ -46,7 +51,9 @@ def require_model(folder: Path) -> Path:
 
 TableArgument = Annotated[
     str,
-    typer.Argument(help="CSV, Parquet or Arrow file, folder or glob.", show_default=False, callback=require_table),
+    typer.Argument(
+        help="CSV, Parquet or Arrow file, folder, glob or address.", show_default=False, callback=require_table
+    ),
 ]
 ModelArgument = Annotated[
     Path, typer.Argument(help="A run folder written by fit.", show_default=False, callback=require_model)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -19,7 +18,9 @@ from automtl.cli.show import show_table
 def prepare_command(
     table: TableArgument,
     rows: Rows,
-    out: Annotated[Path, typer.Option(help="A folder for fit, compare and evaluate to read.", show_default=False)],
+    out: Annotated[
+        str, typer.Option(help="A folder or address for fit, compare and evaluate to read.", show_default=False)
+    ],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split, folds and sampled negatives.")] = 0,
     memory: Annotated[float | None, typer.Option(min=0.1, help="GiB; else a quarter of the machine's.")] = None,
     workers: Annotated[

@@ -19,6 +19,8 @@ from typing import Any, Protocol
 import typer
 
 from automtl.errors import SettingsError
+from automtl.system.address import is_address
+from automtl.system.cache import cache
 from automtl.system.children import ends_with_parent
 
 FAILURES = 3  # in a row with the same number of workers, after which there are fewer, or it ends
@@ -68,6 +70,8 @@ def run_workers(count: WorkerCount, address: str | None = None) -> int:
     passed on.
     """
     arguments = [*_interpreter(), "-m", "automtl", *_without(sys.argv[1:], "--workers", "--address")]
+    if any(map(is_address, arguments)):
+        cache()  # one for all workers
     if address is None:
         return _repeated(partial(_here, arguments), count)
     from automtl.distributed.cluster import joined

@@ -32,6 +32,7 @@ from automtl.experiment.source import FolderSource, Source, open_source, tell_so
 from automtl.models.registry import EVERY_MODEL
 from automtl.report.folder import attempted, comparison_report
 from automtl.report.run import field_lines
+from automtl.system.address import is_address, name_of, without_file
 from automtl.system.files import json_bytes, locked, write_whole
 from automtl.system.manifest import COMPARISON
 from automtl.system.progress import Callback, ignore
@@ -138,7 +139,7 @@ def run_comparison(
         rows.check_seed(settings.split_seed)
     store = ResultStore(out / "results")
     if isinstance(given, str | Path) and settings.address is not None:
-        given = Path(given).absolute()  # nodes have other working folders
+        given = given if is_address(given) else Path(without_file(given)).absolute()  # nodes have other working folders
     context = WorkerContext(given, rows.digest, rows.schema, base.split, settings.split_seed, store)
     with _joined(settings) as cluster, locked(out):
         store.open(_identity(context, base), settings.overwrite)
@@ -194,7 +195,7 @@ def _identity(context: WorkerContext, settings: Settings) -> dict[str, Any]:
 
 
 def _header(source: Any, rows: Source, plan: Plan, findings: Sequence[Finding], settings: Settings) -> dict[str, Any]:
-    name = Path(source).name if isinstance(source, str | Path) else "data frame"
+    name = name_of(source) if isinstance(source, str | Path) else "data frame"
     return {
         "format": COMPARISON.format, "automtl": __version__, "made": describe_making(),
         "table": describe_table(source, rows) | {"name": name, "rows": rows.num_rows},

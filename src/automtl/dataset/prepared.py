@@ -18,22 +18,21 @@ from safetensors import SafetensorError
 from safetensors import numpy as safe_numpy
 
 from automtl.dataset.store import DataLoader, Store, with_buffer
+from automtl.dataset.stored import PARTS, SMALL, STORES, fetched
 from automtl.errors import AutomtlError, FileError
 from automtl.features.batch import Batch
 from automtl.features.column_selection import select_inputs, select_task_rows
 from automtl.features.coverage import Coverage
 from automtl.features.encoder import Encoder
 from automtl.features.settings import EncoderSettings
+from automtl.system.address import is_address, joined, shown, without_file
 from automtl.system.arrays import write_arrays
 from automtl.system.files import folder_written_whole, json_bytes, move_whole, require_free, write_whole, written_whole
 from automtl.system.manifest import MANIFEST, PREPARED, ROWS, checksum, checksums
 from automtl.tables.quality import Finding
+from automtl.tables.reading.paths import names_files
 from automtl.tables.schema import Schema
 from automtl.tables.split import SplitSettings
-
-PARTS = ("train", "valid", "test")
-SMALL = ("schema.yaml", "encoder.json", "encoder.safetensors", "report.json")
-STORES = tuple(f"{part}/{MANIFEST}" for part in PARTS)
 
 
 @dataclass(frozen=True)
@@ -52,6 +51,8 @@ class Origin:
 class PreparedFolder:
     """A complete folder; its small files have been verified. `report`: plain values about the preparation.
 
+    `place`: where it is, as messages have it: a path, or the address from which it was fetched into `folder`.
+
     Training rows are ready for training: target encoding out of fold, negatives sampled where the schema says so.
     `digest` depends on every byte of the folder.
     """
@@ -62,11 +63,16 @@ class PreparedFolder:
     origin: Origin
     report: dict[str, Any]
     digest: str
+    place: str
 
     @staticmethod
     def open(folder: Path | str) -> PreparedFolder:
-        """Open a folder. Raises FileError that names a file that is missing, changed or of another kind or version."""
-        folder = Path(folder)
+        """Open a folder, which is fetched if it is an address.
+
+        Raises FileError that names a file that is missing, changed or of another kind or version, and StorageError.
+        """
+        place = shown(str(folder)) if is_address(folder) else str(without_file(folder))
+        folder = fetched(str(folder)) if is_address(folder) else Path(place)
         manifest = PREPARED.verify(folder, (*SMALL, *STORES))
         digest = checksum(folder / MANIFEST)
         try:
@@ -79,7 +85,7 @@ class PreparedFolder:
             raise FileError(f"'{folder}' is damaged ({str(error).splitlines()[0]}); prepare the table again") from None
         stores = {part: Store.open(folder / part) for part in PARTS}
         _require_layout(stores, encoder)
-        return PreparedFolder(folder, encoder, stores, origin, report, digest)
+        return PreparedFolder(folder, encoder, stores, origin, report, digest, place)
 
     @property
     def schema(self) -> Schema:
@@ -126,7 +132,7 @@ class PreparedFolder:
             if _state(own) == _state(encoder):
                 return
         raise FileError(
-            f"the rows of '{self.folder}' were encoded by another encoder than the model's; "
+            f"the rows of '{self.place}' were encoded by another encoder than the model's; "
             "give the table itself, or a model that was fitted on this folder"
         )
 
@@ -137,7 +143,10 @@ class PreparedFolder:
 
 
 def is_prepared(path: Any) -> bool:
-    """Tell whether a path is that of a prepared table, complete or not."""
+    """Tell whether a path or address is that of a prepared table, complete or not. Raises StorageError."""
+    path = without_file(path)
+    if is_address(path):
+        return not names_files(path) and (PREPARED.matches(path) or ROWS.matches(joined(path, PARTS[0])))
     if not isinstance(path, str | Path):
         return False
     return PREPARED.matches(path) or any(ROWS.matches(Path(path) / part) for part in PARTS)
@@ -171,7 +180,7 @@ def finish_prepared(
     _write_small(working, encoder, origin, report)
     move_whole(working, folder, overwrite=overwrite)
     stores, plain = {part: Store.open(folder / part) for part in PARTS}, json.loads(json_bytes(report))
-    return PreparedFolder(folder, encoder, stores, origin, plain, checksum(folder / MANIFEST))
+    return PreparedFolder(folder, encoder, stores, origin, plain, checksum(folder / MANIFEST), str(folder))
 
 
 def write_encoder(folder: Path, encoder: Encoder) -> None:

@@ -2,33 +2,32 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any, Literal
 
 from torch import Tensor, nn
 
-from automtl.config import InputPreset, Settings
+from automtl.config import Settings
 from automtl.ensemble.catboost_trees import CatBoostTrees
 from automtl.ensemble.cost import flops_per_row
-from automtl.ensemble.ensemble import Ensemble, trees_of
-from automtl.ensemble.settings import TreeSettings
+from automtl.ensemble.ensemble import Ensemble
 from automtl.ensemble.spec import MemberSpec, ModelSpec
 from automtl.ensemble.trees import LIGHTGBM_MISSING, TreeModel
 from automtl.errors import DivergedError, SettingsError
 from automtl.experiment.all_rows import ALL_ROWS, AllRowsTraining, all_rows_row
+from automtl.experiment.input_selection import select_inputs
 from automtl.experiment.inputs import EncodedRows, EncodedSource, ModelInputs, distinct_presets, is_self_trained
-from automtl.experiment.library import BASELINE, INPUTS, SEARCH, TRAINING, TREES, Library, TrainedModel
+from automtl.experiment.library import BASELINE, SEARCH, TRAINING, TREES, Library, TrainedModel
+from automtl.experiment.trainer import Trainer, changes_of
 from automtl.experiment.tree_candidates import tree_candidates
 from automtl.experiment.waterfall import library_steps, waterfall
 from automtl.features.batch import Batch
 from automtl.features.coverage import Coverage
 from automtl.models.network import Network, count_parameters, mean_gate_weights
-from automtl.models.registry import EVERY_MODEL, SEARCHED, check_logits
-from automtl.models.settings import NetworkSettings
+from automtl.models.registry import SEARCHED
 from automtl.nn.embedding import FieldEmbedding
 from automtl.predictor import Predictor
 from automtl.search import STRATEGIES, SearchProblem, SearchResult, TrainedNetwork
@@ -36,18 +35,17 @@ from automtl.search.base import keep_nothing, start_from_embedding
 from automtl.search.halving import HalvingSettings, baseline_architecture, first_training
 from automtl.space import Architecture, make_space
 from automtl.system.deadline import current_deadline, ending
-from automtl.system.progress import Callback, Notice, Whole, ignore
+from automtl.system.progress import Callback, Notice, ignore
 from automtl.system.stopwatch import timed
 from automtl.training.evaluation import predict_logits
-from automtl.training.fit import FitResult, fit
+from automtl.training.fit import FitResult
 from automtl.training.metrics import Scores
-from automtl.training.settings import TrainingSettings
 
 Part = Literal["validation", "test"]
 PARTS: tuple[Part, ...] = ("validation", "test")
 BY_HAND = "network made by hand"  # the name of a baseline
 CHOSEN = 3  # models of an ensemble, about, as long as it is not known
-INPUTS_SHARE, TREES_SHARE = 0.25, 0.4  # of the time that is left, for the choice of inputs and for boosted trees
+TREES_SHARE = 0.4  # of the time that is left, for boosted trees
 
 
 class Experiment:
@@ -80,7 +78,7 @@ class Experiment:
         self.architecture = architecture
         self.searches = settings.is_searched and architecture is None
         self.history: dict[str, Any] = {"presets": [], "search": None, "training": None}
-        self.seconds = {"reference": 0.0, "search": 0.0, "training": 0.0, "ensemble": 0.0, "all_rows": 0.0}
+        self._seconds = {"search": 0.0, "training": 0.0, "ensemble": 0.0, "all_rows": 0.0}
         self.found: SearchResult | None = None
         self.scores: dict[Part, Scores] = {}
         self.baselines: list[TrainedModel] = []  # that are tested beside the ensemble
@@ -91,7 +89,13 @@ class Experiment:
         self._predictor: Predictor | None = None
         self._on_all_rows: Predictor | None = None
         self._test_rows: Batch | None = None
-        self._boosted, self._ended = False, 0
+        self._boosted = False
+        self.trainer = Trainer(settings, seed, callback, lambda: self._planned)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """The seconds of each kind of step so far."""
+        return {"reference": self.trainer.reference_seconds} | self._seconds
 
     @property
     def inputs(self) -> ModelInputs:
@@ -161,67 +165,11 @@ class Experiment:
 
         A single preset is not tried, unless the search starts from the embedding that the reference model learned.
         """
-        presets = distinct_presets(self.settings, self.source.schema)
-        if len(presets) == 1 and not (self.searches and self.settings.search.uses_embedding):
-            self.history["presets"] = [{"name": presets[0].name, "chosen": True}]
-            self._inputs = self.source.inputs(self.settings, presets[0])
-            self._note_histories()
-            return self._inputs
-        tried: dict[str, float] = {}
-        with ending(current_deadline().part(INPUTS_SHARE)) as deadline:
-            for place, preset in enumerate(presets):
-                if place and deadline.passed:
-                    break
-                with ending(deadline.part(1 / (len(presets) - place))):
-                    tried[preset.name] = self._try(preset, alone=len(presets) == 1)
-        self.references.sort(key=lambda one: one[1].result.score)
-        best = min(tried, key=lambda name: tried[name])
-        given = next((inputs for inputs, _ in self.references if inputs.preset == best), None)
-        self._inputs = given or self.source.inputs(self.settings, presets[0])
-        self.history["presets"] = [
-            {"name": name, "score": score if math.isfinite(score) else None, "chosen": name == best}
-            for name, score in tried.items()
-        ]
-        self._note_histories()
+        try_single = self.searches and self.settings.search.uses_embedding
+        found = select_inputs(self.source, self.trainer, try_single=try_single)
+        self._inputs, self.references = found.inputs, list(found.tried)
+        self.history |= found.history()
         return self._inputs
-
-    def _note_histories(self) -> None:
-        """Note what each group of histories gives, and which were left out."""
-        rows = self.inputs.rows
-        if rows.encoder.histories is not None:
-            self.history["histories"] = {
-                "groups": [one.to_dict(rows.encoder.schema.task_names) for one in rows.gains],
-                "sequence_gain": rows.sequence_gain, "sequence": bool(rows.encoder.histories.sequences),
-            }  # fmt: skip
-
-    def _try(self, preset: InputPreset, *, alone: bool) -> float:
-        """Train the model that judges inputs under a preset, and return its score on validation rows.
-
-        It is infinite where the training diverged, of which the callback is told.
-        """
-        inputs, mine = self.source.inputs(self.settings, preset), self.settings
-        judge = mine.model if is_self_trained(mine.model) else mine.reference
-        try:
-            trained = self._reference(judge, inputs, judge if alone else f"{judge}: {preset.name}")
-        except DivergedError as error:
-            self.callback(Notice(f"{error}; these inputs are not judged"))
-            return math.inf
-        self.references.append((inputs, trained))
-        return trained.result.score
-
-    def _reference(self, model: str, inputs: ModelInputs, name: str) -> TrainedModel:
-        """Train a published model on these inputs."""
-        spec = MemberSpec(name, model, inputs.network, inputs=inputs.groups)
-        with timed("inputs"):
-            trained = self._train(spec, inputs, INPUTS, f"choosing inputs: {inputs.preset}")
-        self.seconds["reference"] += trained.result.seconds
-        return trained
-
-    def _count(self, trainings: int = 1) -> None:
-        """Tell the callback that some more trainings have ended, and about how many there will be."""
-        self._ended += trainings
-        planned = self._planned
-        self.callback(Whole(self._ended, None if planned is None else max(planned, self._ended)))
 
     @property
     def _planned(self) -> int | None:
@@ -250,30 +198,7 @@ class Experiment:
         """Train the reference model without histories, which shows what they give."""
         name, inputs = self.settings.reference, self.inputs
         groups = replace(inputs.groups, history=False, sequences=False)
-        return self._reference(name, replace(inputs, groups=groups), f"{name}: no histories")
-
-    def _train(
-        self, spec: MemberSpec, inputs: ModelInputs, stage: str, said: str, *, trees: TreeSettings | None = None,
-        start: Callable[[nn.Module], None] | None = None,
-    ) -> TrainedModel:  # fmt: skip
-        """Train a new model of these inputs. `start`: changes its first weights."""
-        rows = inputs.all_rows
-        tasks = rows.encoder.schema.tasks
-        layout = spec.encoder(rows.encoder).layout
-        train, valid = rows.train.for_layout(layout), rows.valid.for_layout(layout)
-        model = spec.build(rows.encoder, self.seed)
-        for one in trees_of(model):
-            one.settings = inputs.trees if trees is None else trees
-        if spec.model not in EVERY_MODEL:
-            check_logits(spec.model, model, train.take(slice(0, 2)))
-        if start is not None:
-            start(model)
-        result = fit(model, train, valid, tasks, inputs.training, self.seed, self.callback, said)
-        self._count()
-        changed = changes_of(self.settings, inputs.network, inputs.training)
-        return TrainedModel(
-            spec, model, result, predict_logits(model, valid), stage, changed, inputs.training, self.seed, start
-        )  # fmt: skip
+        return self.trainer.reference(name, replace(inputs, groups=groups), f"{name}: no histories")
 
     def boost(self) -> None:
         """Train the boosted trees that may join the ensemble, once."""
@@ -287,9 +212,9 @@ class Experiment:
                 if place and deadline.passed:
                     break
                 with ending(deadline.part(1 / (len(kinds) - place))):
-                    library.add(self._train(spec, inputs, TREES, f"training {spec.name}", trees=settings))
+                    library.add(self.trainer.train(spec, inputs, TREES, f"training {spec.name}", trees=settings))
         self._boosted = True
-        self.seconds["ensemble"] += time.perf_counter() - start
+        self._seconds["ensemble"] += time.perf_counter() - start
 
     def search(self) -> SearchResult:
         """Find an architecture by the strategy of the settings. Raises SettingsError for a published model."""
@@ -300,7 +225,7 @@ class Experiment:
         with timed("networks"):
             self.found = strategy.search(problem, self.seed, self.callback)
         self.architecture, self.history["search"] = self.found.architecture, self.found.history
-        self.seconds["search"] = time.perf_counter() - start
+        self._seconds["search"] = time.perf_counter() - start
         return self.found
 
     def search_problem(self) -> SearchProblem:
@@ -325,7 +250,7 @@ class Experiment:
 
     def _keep(self, found: TrainedNetwork) -> float:
         """Keep a network that the search has trained."""
-        self._count()
+        self.trainer.count()
         return self.library.add(self._of(found))
 
     def _of(self, found: TrainedNetwork) -> TrainedModel:
@@ -373,8 +298,8 @@ class Experiment:
         spec = MemberSpec(mine.model, mine.model, inputs.network, self.architecture, inputs=inputs.groups)
         start = self._start_from_supernet if mine.warm_start and self.found is not None else None
         with timed("trees" if is_self_trained(mine.model) else "networks"):
-            trained = self._train(spec, inputs, TRAINING, f"training {mine.model}", start=start)
-        self.seconds["training"] = trained.result.seconds
+            trained = self.trainer.train(spec, inputs, TRAINING, f"training {mine.model}", start=start)
+        self._seconds["training"] = trained.result.seconds
         if mine.uses_ensemble:
             self.library.add(trained)
         return trained
@@ -397,7 +322,7 @@ class Experiment:
         self.boost()
         name = self.settings.reference
         if not (self.trained.stage == SEARCH or self.references or name == self.settings.model):
-            self._try_to_add(lambda: self._reference(name, self.inputs, name))
+            self._try_to_add(lambda: self.trainer.reference(name, self.inputs, name))
         with timed("selection"):
             self._predictor = self.library.predictor()
         return self.predictor
@@ -411,10 +336,10 @@ class Experiment:
                 models = [self.library.models[place] for place in self.library.selected]
             with timed("all rows"):
                 found, self.history["all_rows"] = training.predictor(self.chosen, models)
-            self._count(len(models))
+            self.trainer.count(len(models))
             if any(self.history["all_rows"]["models"].values()):
                 self._on_all_rows = found
-            self.seconds["all_rows"] = time.perf_counter() - start
+            self._seconds["all_rows"] = time.perf_counter() - start
         return self.predictor
 
     def train_baselines(self) -> None:
@@ -437,10 +362,10 @@ class Experiment:
         inputs, mine = self.inputs, self.settings
         if name != SEARCHED:
             spec = MemberSpec(name, name, inputs.network, inputs=inputs.groups)
-            return self._train(spec, inputs, BASELINE, f"training {name}")
+            return self.trainer.train(spec, inputs, BASELINE, f"training {name}")
         space = make_space(mine.searched_space, len(self.source.schema.tasks))
         spec = MemberSpec(BY_HAND, name, inputs.network, baseline_architecture(space), inputs=inputs.groups)
-        return self._train(
+        return self.trainer.train(
             spec, replace(inputs, training=first_training(inputs.training)), BASELINE, f"training {BY_HAND}"
         )
 
@@ -467,7 +392,7 @@ class Experiment:
         board, steps = library.leaderboard(test, logits), library_steps(library, logits)
         if self._on_all_rows is not None:
             final = predict_logits(self._on_all_rows.network, test.for_layout(self._on_all_rows.encoder.layout))
-            board.insert(0, all_rows_row(board[0], library.metrics(final, test), self.seconds["all_rows"]))
+            board.insert(0, all_rows_row(board[0], library.metrics(final, test), self._seconds["all_rows"]))
             steps.append((ALL_ROWS, "the same models, trained on validation rows, too", final))
         self.history["leaderboard"] = board
         return waterfall(steps, test, tasks, self.seed)
@@ -508,14 +433,3 @@ class Experiment:
         missing = None if TreeModel.available() else LIGHTGBM_MISSING
         several = isinstance(self.predictor.network, Ensemble)
         return {"weights": self.library.shares() if several else {}, "missing": missing}
-
-
-def changes_of(settings: Settings, network: NetworkSettings, training: TrainingSettings) -> dict[str, Any]:
-    """Return the settings of a network and its training that differ from those of the experiment."""
-    sections = ((settings.network, network), (settings.training, training))
-    return {
-        one.name: getattr(made, one.name)
-        for given, made in sections
-        for one in fields(given)
-        if getattr(made, one.name) != getattr(given, one.name)
-    }

@@ -20,9 +20,11 @@ from automtl.dataset.builder.pipeline import Preparation, Spread
 from automtl.dataset.builder.workdir import RUNS, Work, machine_start
 from automtl.dataset.prepared import Origin, PreparedFolder, finish_prepared
 from automtl.dataset.settings import MEMORY_SHARE, machine_memory_bytes
+from automtl.dataset.stored import require_free, store, working_folder
 from automtl.distributed.cluster import joined
-from automtl.errors import FileError, SchemaError
+from automtl.errors import FileError, SchemaError, SettingsError
 from automtl.experiment.source import check_schema
+from automtl.system.address import is_address, shown, without_file
 from automtl.system.files import LOCK, json_bytes, locked, remove_at_once, write_whole
 from automtl.system.manifest import PREPARED
 from automtl.system.progress import Callback, Event, ignore
@@ -69,7 +71,27 @@ def prepare_table(
     >>> automtl.prepare_table("log.parquet", ["click", "buy"], out="prepared").num_rows["train"]
     350
     """
-    out, settings, roles = Path(out), settings or Settings(), roles or ColumnRoles()
+    settings, roles = settings or Settings(), roles or ColumnRoles()
+    if is_address(out):
+        return _stored(
+            str(out),
+            overwrite,
+            address,
+            partial(
+                prepare_table,
+                source,
+                tasks,
+                roles=roles,
+                schema=schema,
+                settings=settings,
+                seed=seed,
+                memory_bytes=memory_bytes,
+                chunk_rows=chunk_rows,
+                workers=workers,
+                callback=callback,
+            ),
+        )
+    out = Path(without_file(out))
     if address is not None:
         out = out.absolute()  # nodes have other working folders
     PREPARED.require_free(out, overwrite)
@@ -94,6 +116,18 @@ def prepare_table(
             report["findings"] = [finding.to_dict() for finding in findings]
         origin = Origin(_described(opened, roles), settings.split, seed)
         return finish_prepared(folder / "encoded", out, encoder, origin, report, overwrite=overwrite)
+
+
+def _stored(out: str, overwrite: bool, address: str | None, prepare: Callable[..., PreparedFolder]) -> PreparedFolder:
+    """Prepare a table here and write it to object storage. Raises StorageError."""
+    if address is not None:
+        raise SettingsError(f"--address '{address}': its nodes have to see --out; give a folder, not '{shown(out)}'")
+    require_free(out, overwrite)
+    working = working_folder(out)
+    working.parent.mkdir(parents=True, exist_ok=True)
+    shutil.rmtree(working, ignore_errors=True)  # complete, but not written
+    store(prepare(out=working, overwrite=overwrite).folder, out, overwrite=overwrite)
+    return PreparedFolder.open(out)
 
 
 @contextmanager
@@ -125,7 +159,7 @@ def _described(source: TableFiles, roles: ColumnRoles) -> dict[str, Any]:
 
     The digest of the folder covers them, and the same table is to have the same one.
     """
-    files = [{"name": part.path.name, "bytes": part.path.stat().st_size} for part in source.parts]
+    files = [{"name": part.file.name, "bytes": part.file.size} for part in source.parts]
     return {"files": files, "columns": len(source.columns), "dropped": list(roles.drop)}
 
 
@@ -135,7 +169,7 @@ def _check_types(source: TableFiles, schema: Schema, settings: Settings) -> None
         for part in source.parts:
             dtype = part.columns[task.name]
             if part.rows != 0 and not dtype.is_numeric() and dtype not in (pl.Boolean, pl.Null, *TEXTS):
-                raise SchemaError(f"task '{task.name}': values must be numbers, '{part.path}' holds {dtype}")
+                raise SchemaError(f"task '{task.name}': values must be numbers, '{part.file}' holds {dtype}")
     check_method(schema, settings.split)
 
 

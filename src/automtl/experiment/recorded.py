@@ -17,6 +17,7 @@ from automtl.ensemble.settings import TreeSettings
 from automtl.errors import FileError, SettingsError
 from automtl.experiment.source import Source, open_again
 from automtl.experiment.tree_candidates import SMALL_TREES
+from automtl.system.address import is_address
 from automtl.system.manifest import MODEL
 from automtl.system.trust import names_of_folder
 from automtl.tables.entries import wrong_entry
@@ -163,6 +164,10 @@ class RecordedFit:
         path = self.table.get("path") if given is None else given
         if path is None:
             raise SettingsError(f"run '{self.folder}' does not record its table; give the table that it was fitted on")
+        if given is None and is_address(path):
+            raise SettingsError(
+                f"run '{self.folder}' was fitted on '{path}'; an address is read if it is given: give it"
+            )
         if given is None and not glob(str(path)):
             raise FileError(f"the table of run '{self.folder}', '{path}', is gone; give the table")
         source = open_again(path, schema, self.settings.split, self.seed)

@@ -263,7 +263,7 @@ def _open_folder(
         raise _again(folder, "other histories or label delays are given", "has those that it was prepared with")
     if settings.split not in (SplitSettings(), folder.origin.split):
         raise _again(folder, "settings of the split are given", "is split already")
-    kept = of_some_tasks(folder.schema, tasks, f"prepared table '{folder.folder}'") if tasks else folder.schema
+    kept = of_some_tasks(folder.schema, tasks, f"prepared table '{folder.place}'") if tasks else folder.schema
     source = FolderSource(folder, kept)
     encoding = replace(folder.encoder.settings, **changed_values(settings.encoder))
     settings = replace(settings, encoder=encoding, split=folder.origin.split)
@@ -296,4 +296,4 @@ def _filled(schema: Schema, other: Schema) -> Schema:
 
 
 def _again(folder: PreparedFolder, what: str, why: str) -> SettingsError:
-    return SettingsError(f"{what}, but the prepared table '{folder.folder}' {why}; prepare it again, or leave that out")
+    return SettingsError(f"{what}, but the prepared table '{folder.place}' {why}; prepare it again, or leave that out")

@@ -73,6 +73,7 @@ class Batch:
 
     buffer_rows: size of the shuffle buffer if not all rows fit in memory; `release` then gives back the memory that
     their files were read into. coverage: counts of the inputs of these rows, if they were counted when encoded.
+    own: the rows whose inputs `features` holds, where it holds no others; they cannot be taken apart then.
     """
 
     features: Features
@@ -83,9 +84,10 @@ class Batch:
     buffer_rows: int | None = None
     release: Callable[[], None] = _nothing
     coverage: Coverage | None = None
+    own: slice | None = None
 
     def __len__(self) -> int:
-        return self.features.categorical.shape[0]
+        return self.features.categorical.shape[0] if self.own is None else self.labels.shape[0]
 
     @property
     def tensors(self) -> tuple[Tensor, ...]:
@@ -103,10 +105,11 @@ class Batch:
         """Change every tensor in the same way."""
         group = None if self.group is None else change(self.group)
         labels, mask, weight = change(self.labels), change(self.mask), change(self.weight)
-        return Batch(self.features.each(change), labels, mask, weight, group)
+        return Batch(self.features.each(change), labels, mask, weight, group, own=self.own)
 
     def take(self, index: Tensor | slice) -> Batch:
         """Take rows by an index tensor (a copy) or a slice (a view)."""
+        assert self.own is None, "inputs of other rows are elsewhere"
         rows = self.each(_chosen(index))
         if self.buffer_rows is None or isinstance(index, Tensor):
             return rows
@@ -173,18 +176,20 @@ def _gathered(rows: Batch, index: Tensor, buffer_rows: int) -> Batch:
 
 
 def iterate(
-    rows: Batch, size: int, generator: torch.Generator | None = None, device: torch.device | None = None
-) -> Iterator[Batch]:
+    rows: Batch, size: int, generator: torch.Generator | None = None, device: torch.device | None = None,
+    *, bytes_of_row: int | None = None,
+) -> Iterator[Batch]:  # fmt: skip
     """Yield batches of `size` rows (the last may be smaller), in order or, with a generator, in a random order.
 
     Each row comes once. If there are more than `buffer_rows` rows, they are shuffled by blocks. Shuffled batches come
-    on the `device`, if it is given: rows that lie elsewhere are sent to it some batches at a time.
+    on the `device`, if it is given: rows that lie elsewhere are sent to it some batches at a time. `bytes_of_row`: by
+    which blocks are measured, if it is not the size of these rows.
     """
     if generator is None:
         return _in_order(rows, size)
     if rows.buffer_rows is None or len(rows) <= rows.buffer_rows:
         return _shuffled(rows, size, generator, device)
-    return _shuffled_by_blocks(rows, size, rows.buffer_rows, generator, device)
+    return _shuffled_by_blocks(rows, size, rows.buffer_rows, generator, device, bytes_of_row or row_bytes(rows))
 
 
 def _in_order(rows: Batch, size: int) -> Iterator[Batch]:
@@ -210,11 +215,11 @@ def _shuffled(
 
 
 def _shuffled_by_blocks(
-    rows: Batch, size: int, buffer_rows: int, generator: torch.Generator, device: torch.device | None
+    rows: Batch, size: int, buffer_rows: int, generator: torch.Generator, device: torch.device | None, bytes_of_row: int
 ) -> Iterator[Batch]:
     """Fill a buffer of about `buffer_rows` rows with random blocks of adjacent rows, and yield it shuffled."""
     buffer_rows = max(buffer_rows // size, 1) * size
-    block = max(min(BLOCK_BYTES // row_bytes(rows), buffer_rows // BLOCKS), 1)
+    block = max(min(BLOCK_BYTES // bytes_of_row, buffer_rows // BLOCKS), 1)
     buffer = rows.each(lambda tensor: tensor.new_empty((buffer_rows, *tensor.shape[1:])))
     for spans in buffer_spans(len(rows), buffer_rows, block, generator):
         count = _fill(buffer, rows, spans)

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 from automtl.errors import FileError
+from automtl.system.address import refuse_address
 
 try:
     import fcntl
@@ -65,6 +66,7 @@ def finish_file(fresh: Path, path: Path) -> None:
 
 def require_place(path: Path) -> None:
     """Raise FileError where a file cannot be written: without a folder, or in place of one. Called before any work."""
+    refuse_address(path)
     if not path.parent.is_dir():
         raise FileError(f"folder '{path.parent}' does not exist; make it first")
     if path.is_dir():
@@ -122,6 +124,7 @@ def move_whole(fresh: Path, folder: Path, *, overwrite: bool = False) -> None:
 
 def require_free(folder: Path, overwrite: bool) -> None:
     """Raise FileError if `folder` is a file, or not empty and not to be overwritten."""
+    refuse_address(folder)
     if folder.is_file():
         raise FileError(f"'{folder}' is a file; choose another --out")
     if not overwrite and folder.is_dir() and any(folder.iterdir()):

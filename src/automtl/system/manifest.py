@@ -13,8 +13,10 @@ from typing import Any
 
 from automtl._version import __version__
 from automtl.errors import FileError
+from automtl.system.address import is_address, joined
 from automtl.system.files import json_bytes, left_aside, parse_json, reading, require_free, write_whole
 from automtl.system.signature import is_required, require_covered, require_signature, write_signature
+from automtl.system.storage import read_stored
 
 MANIFEST = "manifest.json"
 
@@ -118,9 +120,10 @@ KINDS = (MODEL, PREPARED, ROWS, COMPARISON, UNFINISHED)
 
 
 def kind_of(folder: Path | str) -> str | None:
-    """Return the name of a folder's kind, as its manifest says; None where it has none."""
+    """Return the name of the kind of a folder, which may be an address, as its manifest says; None without one."""
     with suppress(OSError, ValueError, RecursionError):
-        found = json.loads((Path(folder) / MANIFEST).read_bytes())
+        stored = read_stored(joined(str(folder), MANIFEST)) if is_address(folder) else None
+        found = json.loads(stored or (Path(folder) / MANIFEST).read_bytes())
         return found.get("kind") if isinstance(found, dict) else None
     return None
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 
 from automtl.errors import TableError
 
@@ -38,7 +37,7 @@ def check_names(names: Sequence[str], where: str) -> None:
             raise TableError(f"{where} has column {name!r}, whose name holds a control character; rename it")
 
 
-def require_same_names(first: Path, names: Iterable[str], path: Path, found: Iterable[str]) -> None:
+def require_same_names(first: object, names: Iterable[str], other: object, found: Iterable[str]) -> None:
     """Raise TableError that names a column which only one of two parts has."""
-    if other := sorted(set(names) ^ set(found)):
-        raise TableError(f"'{path}' and '{first}' differ in column '{other[0]}'; give parts of the same columns")
+    if single := sorted(set(names) ^ set(found)):
+        raise TableError(f"'{other}' and '{first}' differ in column '{single[0]}'; give parts of the same columns")

@@ -68,7 +68,8 @@ def _input(batch: Batch, names: Sequence[str]) -> str:
     row, column = divmod(flat, numeric.shape[1])
     name = f"column '{names[column]}'" if column < len(names) else f"numeric input {column + 1}"
     said = "an input is not finite" if bool(wrong.any()) else "the largest input there is"
-    return f"{said}: {float(numeric[row, column]):g} (in standard deviations) of {name}, row {row + 1} of the batch"
+    value, row = float(numeric[row, column]), row + 1 + (0 if batch.own is None else batch.own.start)
+    return f"{said}: {value:g} (in standard deviations) of {name}, row {row} of the batch"
 
 
 def _label(found: NotFiniteError, tasks: Sequence[Task]) -> str:

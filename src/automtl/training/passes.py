@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from automtl.errors import WorkerError
 from automtl.features.batch import Batch, Features, iterate
+from automtl.features.row_shards import RowShards
 from automtl.system.deadline import current_deadline
 from automtl.system.hardware import device_of, keeps_rows, precision
 from automtl.system.memory import out_of_memory
@@ -96,7 +97,7 @@ class Passes:
         while place.epoch < self.settings.epochs:
             generator.set_state(place.order)
             self.model.train()
-            batches = iterate(self.train, self.settings.batch_size, generator, self.device)
+            batches = self._batches(generator)
             for batch in islice(batches, place.batches, None):
                 self._step(batch, place)
                 if deadline.passed:
@@ -109,6 +110,14 @@ class Passes:
             yield self._evaluation(place, epoch)
             if deadline.passed:
                 break
+
+    def _batches(self, generator: torch.Generator) -> Iterator[Batch]:
+        """Yield the batches of a pass; of several workers, one for each shard, each reads the inputs of its own."""
+        size, count, own = self.settings.batch_size, self.settings.row_shards, workers()
+        if count == 1:
+            return iterate(self.train, size, generator, self.device)
+        shards = RowShards(count, own.place if own.count == count else None)
+        return shards.iterate(self.train, size, generator, self.device)
 
     def _step(self, batch: Batch, place: Place) -> None:
         losses = self._gradients(batch, place)
@@ -212,7 +221,10 @@ def logits_of_all(run: Callable[[Features], Tensor], batch: Batch) -> Tensor:
     own = workers()
     if len(batch) < own.count:  # all compute all of it, alike
         return all_rows(run(batch.features).float(), len(batch))
-    part = batch.features if not own.several else batch.features.take(own.share(len(batch)))
+    if batch.own is not None:
+        assert batch.own == own.share(len(batch)), "inputs of other rows are elsewhere"
+    whole = batch.own is not None or not own.several
+    part = batch.features if whole else batch.features.take(own.share(len(batch)))
     with drawing_apart():
         logits = run(part)
     return all_rows(logits.float(), len(batch))

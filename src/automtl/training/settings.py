@@ -55,6 +55,13 @@ class TrainingSettings:
         default=False,
         description="Whether each of several workers keeps only its part of the rows of large embedding tables.",
     )
+    row_shards: int = Field(
+        default=1,
+        ge=1,
+        le=65_536,
+        description="Contiguous parts of the training rows; each gives its share of every batch. With as many workers "
+        "each reads the inputs of its own.",
+    )
     balancing: str = Field(
         default="equal", description=f"How the losses of the tasks become one step: {BALANCINGS.choices}."
     )
@@ -66,6 +73,11 @@ class TrainingSettings:
 
     def __post_init__(self) -> None:
         BALANCINGS.path(self.balancing)
+        if self.row_shards > self.batch_size:
+            raise SettingsError(
+                f"training.row_shards {self.row_shards}: each gives rows to every batch, which has "
+                f"{self.batch_size}; set a larger training.batch_size, or fewer shards"
+            )
         if self.shard_embeddings and (self.compile or self.embedding_updates == "dense"):
             wrong = "compile" if self.compile else "embedding_updates"
             raise SettingsError(

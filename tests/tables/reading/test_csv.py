@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from automtl.errors import TableError
 from automtl.tables.reading.csv import open_csv
 from automtl.tables.reading.files import Place, TableFiles
+from automtl.tables.reading.table_file import LocalFile
 from automtl.tables.table import read_table
 from automtl.tables.values.ids import ABSENT
 
@@ -29,7 +30,7 @@ TOKENS = [
 
 
 def texts(path: Path, size: int) -> list[tuple[str | None, ...]]:
-    return [row for table, _ in open_csv(path).texts(size) for row in table.rows()]
+    return [row for table, _ in open_csv(LocalFile(path)).texts(size) for row in table.rows()]
 
 
 def expected(body: str) -> list[tuple[str | None, ...]] | None:
@@ -103,7 +104,7 @@ def test_rows_that_cannot_be_read_are_named(tmp_path: Path, size: int, body: str
     path = tmp_path / "t.csv"
     path.write_bytes(("a,b\n" + body).encode(errors="surrogateescape"))
     with pytest.raises(TableError, match=rf"t\.csv', {message}"):
-        list(open_csv(path).texts(size))
+        list(open_csv(LocalFile(path)).texts(size))
 
 
 @settings(max_examples=40, deadline=None)
@@ -114,9 +115,9 @@ def test_types_do_not_depend_on_the_size_of_a_block(values: list[str]) -> None:
     with tempfile.TemporaryDirectory() as folder, pytest.MonkeyPatch.context() as patch:
         path = Path(folder) / "t.csv"
         path.write_text("\n".join(["a,b", *(f"{value},1" for value in values)]), encoding="utf-8")
-        whole = open_csv(path).read()
+        whole = open_csv(LocalFile(path)).read()
         patch.setattr("automtl.tables.reading.csv.BLOCK_BYTES", 1)
-        found = open_csv(path).read()
+        found = open_csv(LocalFile(path)).read()
         assert found.equals(whole) and found.schema == whole.schema
 
 

@@ -111,10 +111,10 @@ def _from_arrow(content: np.ndarray) -> pl.Series:
 @contextmanager
 def _located(source: TableFiles, piece: Piece) -> Iterator[None]:
     """Name the file and the row, or the rows, in errors of the block."""
-    path, first = source.parts[piece.place.part].path, piece.place.row + 1
+    file, first = source.parts[piece.place.part].file, piece.place.row + 1
     try:
         yield
     except RowError as error:
-        raise error.at(path, first) from None
+        raise error.at(file, first) from None
     except AutomtlError as error:
-        raise type(error)(f"'{path}', rows {first} to {first + piece.table.height - 1}: {error}") from None
+        raise type(error)(f"'{file}', rows {first} to {first + piece.table.height - 1}: {error}") from None

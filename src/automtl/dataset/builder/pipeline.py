@@ -203,7 +203,7 @@ class Preparation:
         unused = [name for name in self.source.columns if name not in self.columns.needed]
         return {
             "files": len(self.source.parts),
-            "empty_files": [str(part.path.name) for part in self.source.parts if part.rows == 0],
+            "empty_files": [part.file.name for part in self.source.parts if part.rows == 0],
             "rows": {"read": sum(counts), **dict(zip(PARTS, counts, strict=True))},
             "unused_columns": unused,
             "empty_columns": [one.name for one in self.schema.fields if one not in encoder.schema.fields],

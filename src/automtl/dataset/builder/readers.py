@@ -46,7 +46,7 @@ def share_out(reader: Reader, count: int) -> list[Reader]:
     if path.is_file():
         starts: list[int] = json.loads(path.read_text(encoding="utf-8"))
     else:
-        starts = cut([one.path.stat().st_size for one in parts], count)
+        starts = cut([one.file.size for one in parts], count)
         write_whole(path, json_bytes(starts))
     memory = reader.memory_bytes // len(starts)
     return [

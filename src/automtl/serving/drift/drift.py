@@ -22,6 +22,7 @@ from automtl.serving.drift.settings import DriftSettings
 from automtl.serving.scoring.history import history_inputs, needs_whole
 from automtl.serving.scoring.progress import Counter
 from automtl.serving.scoring.stream import located
+from automtl.system.address import name_of
 from automtl.system.progress import Callback, ignore
 from automtl.system.threads import ahead
 from automtl.tables.names import shown
@@ -75,7 +76,7 @@ def drift(
     found = Comparison(
         profile, predictor.profile, coverage, held_out(predictor.at_fit), settings or DriftSettings(), set(ignored)
     ).to_dict()
-    about = {"automtl": __version__, "model": Path(model).resolve().name, "table": Path(source).name}
+    about = {"automtl": __version__, "model": Path(model).resolve().name, "table": name_of(source)}
     return about | {"labelled": list(reader.labelled)} | found
 
 

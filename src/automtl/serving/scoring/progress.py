@@ -33,6 +33,6 @@ def estimated_rows(files: TableFiles) -> int:
         if part.rows is not None:
             found += part.rows
         elif part.csv is not None:
-            factor = 3 if part.path.name.lower().endswith(".gz") else 1
-            found += factor * part.path.stat().st_size / max(part.csv.row_bytes, 1)
+            factor = 3 if part.file.name.lower().endswith(".gz") else 1
+            found += factor * part.file.size / max(part.csv.row_bytes, 1)
     return int(found)

@@ -187,11 +187,11 @@ def _unit(waiting: deque[Encoded], rows: int, done: int) -> Unit:
 @contextmanager
 def located(source: TableFiles, piece: Piece) -> Iterator[None]:
     """Name the file and the row, or the rows, in errors of the block."""
-    path, first = source.parts[piece.place.part].path, piece.place.row + 1
+    file, first = source.parts[piece.place.part].file, piece.place.row + 1
     try:
         yield
     except RowError as error:
-        raise error.at(path, first) from None
+        raise error.at(file, first) from None
     except AutomtlError as error:
         rows = f", rows {first} to {first + piece.table.height - 1}" if piece.table.height else ""
-        raise type(error)(f"'{path}'{rows}: {error}") from None
+        raise type(error)(f"'{file}'{rows}: {error}") from None

@@ -20,6 +20,7 @@ from automtl.tables.names import check_names
 from automtl.tables.reading.joined import join_columns, types_of
 from automtl.tables.reading.narrow import LARGE, narrow_columns
 from automtl.tables.reading.records import Block, RecordError, blocks, cut, first_record
+from automtl.tables.reading.table_file import TableFile
 from automtl.tables.values.ids import ABSENT, unnamed
 
 SEPARATORS = (",", ";", "\t", "|")
@@ -38,7 +39,7 @@ class CsvFile:
     `filled`: whether it has rows.
     """
 
-    path: Path
+    file: TableFile
     separator: str
     types: dict[str, pl.DataType]
     start: int
@@ -51,19 +52,19 @@ class CsvFile:
         Begins at `byte`, before which there are `row` rows. Raises TableError that names a row that cannot be read.
         """
         byte = byte or self.start
-        with open_bytes(self.path) as file:
-            file.seek(byte)
-            found = blocks(file, size, self.separator)
+        with self.file.held() as path, open_bytes(path) as content:
+            content.seek(byte)
+            found = blocks(content, size, self.separator)
             while (block := self._next(found, row)) is not None:
                 byte += block.size
-                with _named(self.path, row):
+                with _named(self.file, row):
                     table = parse(block.content, list(self.types), self.separator)
                 if table.height:
                     yield table, byte
                 row += table.height
 
     def _next(self, found: Iterator[Block], row: int) -> Block | None:
-        with _named(self.path, row):
+        with _named(self.file, row):
             return next(found, None)
 
     def read(self) -> pl.DataFrame:
@@ -101,21 +102,21 @@ def type_of_narrowed(types: Collection[pl.DataType], exact: bool) -> pl.DataType
     return None if len(types) > 1 else next(iter(types), TEXT)
 
 
-def open_csv(path: Path) -> CsvFile:
+def open_csv(file: TableFile) -> CsvFile:
     """Read the header and the first rows. Raises TableError where these are not well formed."""
-    with open_bytes(path) as file:
-        head = file.read(HEAD_BYTES)
+    with file.held() as path, open_bytes(path) as opened:
+        head = opened.read(HEAD_BYTES)
     content, last = head[BEFORE.match(head).end() :], len(head) < HEAD_BYTES  # type: ignore[union-attr]
-    separator = _separator(path, content.partition(b"\n")[0])
+    separator = _separator(file, content.partition(b"\n")[0])
     length = first_record(content, separator) or len(content)
-    names = _names(path, content[:length], separator)
-    with _named(path, 0):
+    names = _names(file, content[:length], separator)
+    with _named(file, 0):
         block = cut(content[length:], separator, last=last) or Block(b"", 0)
         table = parse(block.content, names, separator)
     types = types_of(narrow_columns(table))
     row_bytes = (block.size or HEAD_BYTES) / max(table.height, 1)
     start = len(head) - len(content) + length
-    return CsvFile(path, separator, types, start, row_bytes, filled=table.height > 0 or not last)
+    return CsvFile(file, separator, types, start, row_bytes, filled=table.height > 0 or not last)
 
 
 def open_bytes(path: Path) -> Any:
@@ -123,28 +124,28 @@ def open_bytes(path: Path) -> Any:
     return gzip.open(path, "rb") if path.name.lower().endswith(".gz") else path.open("rb")
 
 
-def _separator(path: Path, line: bytes) -> str:
+def _separator(file: TableFile, line: bytes) -> str:
     bare = re.sub(rb'"[^"]*"', b"", line).decode("latin-1")
-    return "\t" if ".tsv" in path.name.lower() else max(SEPARATORS, key=bare.count)
+    return "\t" if ".tsv" in file.name.lower() else max(SEPARATORS, key=bare.count)
 
 
-def _names(path: Path, record: bytes, separator: str) -> list[str]:
+def _names(file: TableFile, record: bytes, separator: str) -> list[str]:
     try:
         text = record.decode()
     except UnicodeDecodeError:
-        raise TableError(f"'{path}' {NO_UTF8}") from None
+        raise TableError(f"'{file}' {NO_UTF8}") from None
     names = next(_rows(text, separator), [[]])[0]
-    check_names(names, f"'{path}'")
+    check_names(names, f"'{file}'")
     return names
 
 
 @contextmanager
-def _named(path: Path, before: int) -> Iterator[None]:
+def _named(file: TableFile, before: int) -> Iterator[None]:
     """Name the file, and the row in it, that cannot be read. `before`: rows before those of the block."""
     try:
         yield
     except RecordError as error:
-        raise TableError(f"'{path}', row {before + error.row + 1}: {error.what}") from None
+        raise TableError(f"'{file}', row {before + error.row + 1}: {error.what}") from None
 
 
 def parse(content: bytes, names: Sequence[str], separator: str) -> pl.DataFrame:

@@ -4,24 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import polars as pl
 
-from automtl.errors import TableError
+from automtl.errors import AutomtlError, TableError
 
 
 @contextmanager
-def reading(path: Path) -> Iterator[None]:
+def reading(file: object) -> Iterator[None]:
     """Turn any error of the block into a TableError that names the file and a remedy."""
     try:
         yield
-    except TableError:
+    except AutomtlError:
         raise
     except OSError as error:
-        raise TableError(f"'{path}' cannot be read: {error.strerror or first_line(error)}; check the file") from None
+        raise TableError(f"'{file}' cannot be read: {error.strerror or first_line(error)}; check the file") from None
     except (Exception, pl.exceptions.PanicException) as error:
-        raise TableError(f"'{path}' cannot be read: {first_line(error)}; is it whole? write it again") from None
+        raise TableError(f"'{file}' cannot be read: {first_line(error)}; is it whole? write it again") from None
 
 
 def first_line(error: BaseException) -> str:

@@ -24,13 +24,13 @@ from automtl.tables.reading.joined import common_types, join_tables
 from automtl.tables.reading.narrow import narrow_columns
 from automtl.tables.reading.partitions import partitions
 from automtl.tables.reading.paths import (
-    ARROW_SUFFIXES,
     CSV_SUFFIXES,
     PARQUET_SUFFIXES,
     SUFFIXES,
     has_suffix,
-    table_paths,
+    table_files,
 )
+from automtl.tables.reading.table_file import TableFile
 
 STRETCHES = 16  # a sample is so many runs of adjacent rows
 
@@ -39,7 +39,7 @@ STRETCHES = 16  # a sample is so many runs of adjacent rows
 class Part:
     """One file. `rows`: None for CSV files (`csv`); `partition`: columns, of one row, that its folders name."""
 
-    path: Path
+    file: TableFile
     columns: dict[str, pl.DataType]
     rows: int | None
     partition: dict[str, pl.Series] = field(default_factory=dict)
@@ -47,19 +47,18 @@ class Part:
 
     @property
     def identity(self) -> list[Any]:
-        """Path, size and time of change, which tell the file from a changed one."""
-        found = self.path.stat()
-        return [str(self.path.resolve()), found.st_size, found.st_mtime_ns]
+        """Plain values that tell the file from a changed one."""
+        return self.file.identity
 
     def absolute(self) -> Part:
         """Return the same file by a path that does not depend on the working folder."""
-        path = self.path.absolute()
-        return replace(self, path=path, csv=None if self.csv is None else replace(self.csv, path=path))
+        file = self.file.absolute()
+        return replace(self, file=file, csv=None if self.csv is None else replace(self.csv, file=file))
 
     def read(self) -> pl.DataFrame:
         """Read all rows."""
-        with reading(self.path):
-            table = scan(self.path).collect() if self.csv is None else self.csv.read()
+        with self.file.held() as path, reading(self.file):
+            table = scan(path).collect() if self.csv is None else self.csv.read()
             return self.completed(table, self.columns)
 
     def completed(self, table: pl.DataFrame, columns: Iterable[str]) -> pl.DataFrame:
@@ -102,11 +101,11 @@ class TableFiles:
     @staticmethod
     def open(given: str) -> TableFiles:
         """Open all parts. Raises TableError that names a file that is missing, unreadable or unlike the first."""
-        paths = table_paths(given)
-        parts = [_opened(path, own) for path, own in zip(paths, partitions(paths), strict=True)]
+        files = table_files(given)
+        parts = [_opened(file, own) for file, own in zip(files, partitions(files), strict=True)]
         for part in parts[1:]:
-            require_same_names(parts[0].path, parts[0].columns, part.path, part.columns)
-        filled = [(f"'{part.path}'", part.columns) for part in parts if part.rows != 0]
+            require_same_names(parts[0].file, parts[0].columns, part.file, part.columns)
+        filled = [(f"'{part.file}'", part.columns) for part in parts if part.rows != 0]
         if not filled or not parts[0].columns:
             raise TableError(f"'{given}' has no rows; give a table with at least one row")
         types = common_types(filled)
@@ -126,7 +125,7 @@ class TableFiles:
 
     def read(self) -> pl.DataFrame:
         """Read all rows of all parts as one table. Raises TableError for parts whose values have no common type."""
-        return join_tables([(f"'{part.path}'", part.read()) for part in self.parts if part.rows != 0])
+        return join_tables([(f"'{part.file}'", part.read()) for part in self.parts if part.rows != 0])
 
     def pieces(self, columns: Sequence[str], rows: int, place: Place, texts: Sequence[str] = ()) -> Iterator[Piece]:
         """Read columns from a place on, about `rows` rows at a time; a column may have another type in each piece.
@@ -137,9 +136,10 @@ class TableFiles:
             part, start = self.parts[index], place if index == place.part else Place(index)
             if part.rows == 0:
                 continue
-            with reading(part.path):
+            with reading(part.file):
                 if part.csv is None:
-                    yield from _slices(part, columns, rows, start)
+                    with part.file.held() as path:
+                        yield from _slices(part, path, columns, rows, start)
                 else:
                     yield from _csv_pieces(part, columns, rows, start, texts)
 
@@ -157,7 +157,7 @@ class TableFiles:
 
     def joined(self, pieces: Sequence[Piece]) -> pl.DataFrame:
         """Join the rows of pieces. Raises TableError for parts whose values have no common type."""
-        return join_tables([(f"'{self.parts[piece.place.part].path}'", piece.table) for piece in pieces])
+        return join_tables([(f"'{self.parts[piece.place.part].file}'", piece.table) for piece in pieces])
 
     @contextmanager
     def located(self, pieces: Sequence[Piece]) -> Iterator[None]:
@@ -168,7 +168,7 @@ class TableFiles:
             starts = np.cumsum([0, *(piece.table.height for piece in pieces)])
             found = int(np.searchsorted(starts, error.row, side="right")) - 1
             place = pieces[found].place
-            raise error.at(self.parts[place.part].path, place.row + 1 - int(starts[found])) from None
+            raise error.at(self.parts[place.part].file, place.row + 1 - int(starts[found])) from None
 
 
 def _stretches(rows: int | None, wanted: int, number: int) -> list[tuple[int, int]]:
@@ -179,25 +179,25 @@ def _stretches(rows: int | None, wanted: int, number: int) -> list[tuple[int, in
     return [(int(start), count) for start in np.linspace(0, rows - count, number)]
 
 
-def _opened(path: Path, partition: dict[str, pl.Series]) -> Part:
-    with reading(path):
-        if has_suffix(path, CSV_SUFFIXES):
-            csv = open_csv(path)
+def _opened(file: TableFile, partition: dict[str, pl.Series]) -> Part:
+    if not has_suffix(file, SUFFIXES):
+        raise TableError(f"'{file}': unknown ending; expected one of {', '.join(SUFFIXES)}")
+    with file.held() as path, reading(file):
+        if has_suffix(file, CSV_SUFFIXES):
+            csv = open_csv(file)
             columns, rows = csv.types, None if csv.filled else 0
         else:
             found, csv = scan(path), None
             columns, rows = dict(found.collect_schema()), int(found.select(pl.len()).collect().item())
-            check_names(list(columns), f"'{path}'")
+            check_names(list(columns), f"'{file}'")
     further = {name: values.dtype for name, values in partition.items() if name not in columns}
-    return Part(path, columns | further, rows, partition, csv)
+    return Part(file, columns | further, rows, partition, csv)
 
 
 def scan(path: Path) -> pl.LazyFrame:
-    """Open a Parquet or Arrow file without reading its rows. Raises TableError for another ending."""
+    """Open a Parquet or Arrow file without reading its rows."""
     if has_suffix(path, PARQUET_SUFFIXES):
         return pl.scan_parquet(path, glob=False, hive_partitioning=False)
-    if not has_suffix(path, ARROW_SUFFIXES):
-        raise TableError(f"'{path}': unknown ending; expected one of {', '.join(SUFFIXES)}")
     with pa.memory_map(str(path)) as file, suppress(pa.ArrowNotImplementedError):  # such as 128-bit integers of polars
         opened = ipc.open_file(file)
         if any(pa.types.is_dictionary(one) and one.value_type not in ARROW_TEXTS for one in opened.schema.types):
@@ -205,12 +205,12 @@ def scan(path: Path) -> pl.LazyFrame:
     return pl.scan_ipc(path, glob=False, hive_partitioning=False)
 
 
-def _slices(part: Part, columns: Sequence[str], rows: int, start: Place) -> Iterator[Piece]:
-    found = scan(part.path)
+def _slices(part: Part, path: Path, columns: Sequence[str], rows: int, start: Place) -> Iterator[Piece]:
+    found = scan(path)
     own = [name for name in found.collect_schema() if name in set(columns)] or found.collect_schema().names()[:1]
     found = found.select(selectors.by_name(*own))
     assert part.rows is not None
-    row, ends = start.row, _group_ends(part.path)
+    row, ends = start.row, _group_ends(path)
     while row < part.rows:
         whole = ends[np.searchsorted(ends, row + rows, side="right") - 1]
         table = found.slice(row, whole - row if whole > row else rows).collect()
