@@ -428,10 +428,11 @@ def test_tables_and_folders_by_address_are_those_of_a_disk(
     with memory():
         parts, there = Path(put(whole[0], "memory://bucket/parts")), "memory://bucket/out"
         given = f"memory://bucket/{parts.name}"
+        local = prepared(whole[0], tmp_path / "local", schema=schema, chunk_rows=100)
         made = prepared(given, tmp_path / "out", schema=schema, chunk_rows=100)  # type: ignore[arg-type]
-        assert same_files(made.folder, whole[1]) and not list(tmp_path.glob(".out*"))
+        assert same_files(made.folder, local.folder) and not list(tmp_path.glob(".out*"))
         stored = prepared(given, there, schema=schema, chunk_rows=100)  # type: ignore[arg-type]
-        assert same_files(stored.folder, whole[1]) and stored.place == there
+        assert same_files(stored.folder, local.folder) and stored.place == there
         with pytest.raises(StorageError, match="'memory://bucket/out' exists and is not empty"):
             prepared(given, there, schema=schema, chunk_rows=100)  # type: ignore[arg-type]
         again = prepared(given, there, schema=schema, overwrite=True, chunk_rows=100)  # type: ignore[arg-type]

@@ -47,7 +47,10 @@ def test_files_are_found_by_address_folder_and_glob(folder: Path) -> None:
     assert names(files_below("memory://bucket/t/")) == ["a.csv", "b/c.csv", "b/d[1].csv"]
     assert names(matching_files("memory://bucket/t/*.csv")) == ["a.csv"]
     assert names(matching_files("memory://bucket/*/b/c*")) == ["b/c.csv"]
-    assert [one.address for one in matching_files("memory://buck*/t/a.csv")] == ["memory://bucket/t/a.csv"]
+    with pytest.raises(StorageError, match=r"'memory://buck\*/t' has a glob in place of a bucket; name the bucket"):
+        matching_files("memory://buck*/t")
+    with pytest.raises(StorageError, match=r"/\*\*x' is no glob \(.*\); correct it, or give a folder"):
+        matching_files("memory://bucket/**x")
     assert names(matching_files("memory://bucket/t/b/d[1].csv")) == ["b/d[1].csv"]  # a file that is called so
 
 

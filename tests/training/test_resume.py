@@ -31,6 +31,7 @@ KINDS: dict[str, tuple[str, dict[str, Any]]] = {
     "parts that stop apart": ("single-task", {}),
     "members": ("tabm", {}),
     "no average": ("shared-bottom", {"averaging": 0.0}),
+    "row shards": ("shared-bottom", {"row_shards": 3}),
     "a balancing that draws": ("mmoe", {"balancing": "pcgrad"}),
     "a balancing that remembers": ("mmoe", {"balancing": "uncertainty"}),
 }

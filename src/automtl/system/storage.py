@@ -63,16 +63,16 @@ def files_below(address: str) -> list[StoredFile]:
 
 def matching_files(pattern: str) -> list[StoredFile]:
     """List the files that fit a glob, or the one that is called so. Raises StorageError."""
-    system, path = _system(pattern)
     first = next(place for place, part in enumerate(pattern.split("/")) if has_magic(part))
     base = "/".join(pattern.split("/")[:first])
+    if base.endswith(":/"):
+        raise StorageError(f"'{shown(pattern)}' has a glob in place of a bucket; name the bucket")
+    system, path = _system(pattern)
     with asking(pattern):
         system.invalidate_cache()
         if system.isfile(path):
             return [_stored(pattern, system.info(path))]
         found = system.glob(path, detail=True)
-    if base.endswith(":/"):  # of buckets
-        return _listed(base, "", {f"/{name.lstrip('/')}": info for name, info in found.items()})
     return _listed(base, _system(base)[1], found)
 
 
@@ -146,6 +146,8 @@ def _told(address: str, error: Exception) -> StorageError:
         return StorageError(f"'{address}' needs a package that is not installed ({text}); {EXTRA}")
     if isinstance(error, ValueError) and "rotocol" in text:
         return StorageError(f"'{address}' has an unknown protocol; give s3://, gs://, az://, https:// or a path")
+    if isinstance(error, ValueError) and "attern" in text:
+        return StorageError(f"'{address}' is no glob ({text}); correct it, or give a folder")
     if isinstance(error, FileNotFoundError | NotADirectoryError):
         return MissingError(f"'{address}' does not exist; check the address")
     if isinstance(error, PermissionError) or _is_forbidden(error):
