@@ -15,7 +15,12 @@ With `--log`, parts are logs of a million rows: 5 ids, 4 tasks, the time; as man
 - `histories`: histories of six keys (three ids and three pairs) and the user's last 20 events, of three ids each.
 - `target_encoding`: time-ordered target encodings of the same keys.
 
-`processor_seconds`: of the process, that of the system for it included.
+With `--readers 1 2`, so many processes read the parts, in turns for some rounds; the folders are compared byte by byte.
+
+- `reading`, `seconds`, `processor_seconds`: until all is read, of all, and of the processor; medians of the rounds.
+- their `ratio`: to those of the first number in the same round; the least, the median and the most.
+
+`processor_seconds`: of the process and those that it has started, that of the system for them included.
 `anonymous_megabytes`: the highest memory of the process that is its own, without pages of files, which the system takes
 back when it needs them; sampled every 20 ms. `pandas`, the ratios: rows a second, against 5 million rows, of each run,
 and of the rows that the largest one has more than the one before it.
@@ -23,8 +28,11 @@ and of the rows that the largest one has more than the one before it.
 
 from __future__ import annotations
 
+import filecmp
 import json
+import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -32,6 +40,7 @@ import threading
 import time
 import warnings
 from collections.abc import Callable
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -77,7 +86,7 @@ def make_part(place: int, rows: int, distinct: int) -> pl.DataFrame:
     return pl.DataFrame(columns)
 
 
-def run_prepare(paths: list[Path], folder: Path) -> dict[str, Any]:
+def run_prepare(paths: list[Path], folder: Path, workers: int = 1) -> dict[str, Any]:
     from automtl.config import make_settings
     from automtl.experiment.prepare import prepare_table
     from automtl.system.progress import Event, Progress
@@ -98,7 +107,8 @@ def run_prepare(paths: list[Path], folder: Path) -> dict[str, Any]:
     for path in paths:
         (table / path.name).symlink_to(path.resolve())
     prepare_table(
-        str(table), out=folder / "prepared", schema=schema, settings=settings, memory_bytes=4 * 2**30, callback=report
+        str(table), out=folder / "prepared", schema=schema, settings=settings, memory_bytes=4 * 2**30, workers=workers,
+        callback=report,
     )  # fmt: skip
     return {"until": stages}
 
@@ -189,13 +199,19 @@ def measured(work: Callable[[], dict[str, Any]], modules: tuple[str, ...]) -> di
     watcher.start()
     for name in modules:
         import_module(name)
-    start, processor = time.perf_counter(), time.process_time()
+    start, processor = time.perf_counter(), processor_seconds()
     found = work()
-    seconds, processor = time.perf_counter() - start, time.process_time() - processor
+    seconds, processor = time.perf_counter() - start, processor_seconds() - processor
     done.set()
     watcher.join()
     sizes = {"anonymous_megabytes": round(highest[0]), "peak_megabytes": round(memory("VmHWM"))}
     return {"seconds": round(seconds, 2), "processor_seconds": round(processor, 2), **sizes, **found}
+
+
+def processor_seconds() -> float:
+    """Of this process and of those that it has started and that have ended."""
+    used = os.times()
+    return used.user + used.system + used.children_user + used.children_system
 
 
 def memory(what: str) -> float:
@@ -204,8 +220,9 @@ def memory(what: str) -> float:
     return sum(int(line.split()[1]) / 1024 for line in lines if line.startswith(what))
 
 
-def in_process(run: str, paths: list[Path], folder: Path) -> dict[str, Any]:
-    command = [sys.executable, __file__, "--run", run, "--folder", str(folder), "--paths", *map(str, paths)]
+def in_process(run: str, paths: list[Path], folder: Path, workers: int = 1) -> dict[str, Any]:
+    command = [sys.executable, __file__, "--run", run, "--folder", str(folder), "--workers", str(workers)]
+    command += ["--paths", *map(str, paths)]
     done = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
     print(f"{run:15} {len(paths)} parts", found, flush=True)
@@ -232,6 +249,38 @@ def sizes_of(folder: Path, paths: list[Path], sizes: list[int], part: int) -> di
         shutil.rmtree(folder / "prepared")
         shutil.rmtree(folder / "table")
     return found
+
+
+def readers_of(folder: Path, paths: list[Path], counts: list[int], rounds: int) -> dict[str, Any]:
+    """Prepare the parts by several numbers of readers, in turns; what differs from the first number, by round."""
+    found: dict[int, list[dict[str, Any]]] = {count: [] for count in counts}
+    for turn in range(rounds):
+        for count in counts if turn % 2 == 0 else reversed(counts):
+            side = in_process("prepare", paths, folder, count)
+            found[count].append(side | {"reading": side["until"]["reading"]})
+            made = folder / f"by-{count}"
+            shutil.rmtree(folder / "table")
+            shutil.rmtree(made, ignore_errors=True)
+            (folder / "prepared").rename(made)
+        for count in counts:
+            require_same(folder / f"by-{counts[0]}", folder / f"by-{count}")
+    sides: dict[str, Any] = {}
+    for count, runs in found.items():
+        own: dict[str, Any] = {}
+        for name in ("reading", "seconds", "processor_seconds"):
+            own[name] = round(statistics.median(run[name] for run in runs), 2)
+            every = [run[name] / first[name] for run, first in zip(runs, found[counts[0]], strict=True)]
+            own[f"{name}_ratio"] = [round(one, 2) for one in (min(every), statistics.median(every), max(every))]
+        sides[str(count)] = own
+    return {"rounds": rounds, "parts": len(paths), "by readers": sides}
+
+
+def require_same(one: Path, other: Path) -> None:
+    """Check that two folders hold the same bytes."""
+    names = [path.relative_to(one) for path in one.rglob("*") if path.is_file()]
+    changed = [name for name in names if not filecmp.cmp(one / name, other / name, shallow=False)]
+    if changed:
+        sys.exit(f"different files: {changed}")
 
 
 def logs_of(folder: Path, given: list[int], millions: int = 1_000_000) -> dict[str, Any]:
@@ -281,6 +330,9 @@ def main() -> None:
     parser.add_argument(
         "--log", type=int, nargs="+", help="prepare logs of so many million rows with histories instead"
     )
+    parser.add_argument("--readers", type=int, nargs="+", help="compare so many processes that read instead")
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--workers", type=int, default=1, help="of one side (used by the parent)")
     parser.add_argument("--run", choices=RUNS, help="run one side here and print its figures (used by the parent)")
     parser.add_argument("--paths", type=Path, nargs="*", default=[])
     parser.add_argument("--folder", type=Path)
@@ -290,7 +342,8 @@ def main() -> None:
         modules = (
             ("pandas", "sklearn.preprocessing") if given.run.startswith("pandas") else ("automtl.experiment.prepare",)
         )
-        print(json.dumps(measured(lambda: RUNS[given.run](given.paths, given.folder), modules)))
+        work = partial(run_prepare, workers=given.workers) if given.run == "prepare" else RUNS[given.run]
+        print(json.dumps(measured(lambda: work(given.paths, given.folder), modules)))
         return
     if given.log:
         with tempfile.TemporaryDirectory(dir=given.where) as name:
@@ -301,9 +354,14 @@ def main() -> None:
         if shutil.disk_usage(folder).free < needed:
             sys.exit(f"{folder} has less than {needed / 2**30:.0f} GiB free; give another folder with --where")
         paths = make_parts(given.parts or folder / "parts", max(given.sizes), given.rows, given.distinct)
+        if given.readers:
+            figures: dict[str, Any] = {"part_rows": given.rows, "cores": os.cpu_count()}
+            figures |= readers_of(folder, paths, given.readers, given.rounds)
+            report("prepare-readers", figures, given.out, ["polars", "numpy"])
+            return
         found = sizes_of(folder, paths, given.sizes, given.rows)
         sides = {run: in_process(run, paths[:1], folder) for run in given.against}
-    figures: dict[str, Any] = {"part_rows": given.rows, "prepare": found, "sides": sides}
+    figures = {"part_rows": given.rows, "prepare": found, "sides": sides}
     if len(found) > 1:
         figures["projection"] = projection(found)
     if sides and given.sizes[0] == 1:

@@ -1,6 +1,7 @@
-"""Kill workers and nodes of a Ray cluster while it fits and compares, and hold the results against undisturbed ones.
+"""Kill workers and nodes of a Ray cluster while it works, and hold the results against undisturbed ones.
 
     python -m tests.cluster FOLDER     # or: make cluster; undisturbed results that are in the folder are used again
+    python -m tests.cluster FOLDER --only prepare fit
 
 The cluster is real, and all of it runs on this machine: a node that is its head, and one that is killed and replaced.
 It needs `pip install 'automtl[cluster]'`. Prints what was done and what differs; the exit code is 1 if anything does.
@@ -28,15 +29,18 @@ from tests.faults.kills import differences
 SETTINGS = """
 presets: [{name: plain}]
 training: {epochs: 12, batch_size: 256, patience: 12}
-network: {embedding_size: 8, width: 16, towers: [8]}
+network: {embedding_size: 8, width: 16, towers: [8], dropout: 0.0}
 budget: {save_every: 1ms}
 """
-COLUMNS = ["log.parquet", "--task", "click", "--task", "buy", "--drop", "like", "--drop", "cart"]
-FIT = ["fit", *COLUMNS, "--config", "settings.yaml", "--model", "mmoe", "--workers", "2"]
-COMPARE = ["compare", *COLUMNS, "--config", "settings.yaml", "--models", "mmoe,shared-bottom"]
+TASKS = ["--task", "click", "--task", "buy", "--drop", "like", "--drop", "cart"]
+FIT = ["fit", "log.parquet", *TASKS, "--config", "settings.yaml", "--model", "mmoe"]
+COMPARE = ["compare", "log.parquet", *TASKS, "--config", "settings.yaml", "--models", "mmoe,shared-bottom"]
 COMPARE += ["--seeds", "2", "--trials", "1", "--jobs", "2"]
-PREPARE = ["prepare", *COLUMNS, "--chunk-rows", "1000"]
-COMMANDS = {"fit": FIT, "compare": COMPARE, "prepare": PREPARE}
+PREPARE = ["prepare", "parts", *TASKS, "--chunk-rows", "500"]
+COMMANDS = {"fit": [*FIT, "--workers", "2"], "compare": COMPARE, "prepare": PREPARE}
+PARTS = 4  # files that are prepared, each with ten times the rows of the table that is fitted
+PATIENCE = 20  # seconds for which a lost node is waited for
+ROUNDED = 1e-3  # of a log loss: what another number of workers may change
 CHANGING = ("made", "seconds", "peak_memory_bytes")
 
 
@@ -85,7 +89,7 @@ def ended(process: subprocess.Popen[str]) -> None:
     """Wait for the end of a command; show what it said of workers. Raises SystemExit where it failed."""
     said = process.communicate()[0]
     for line in said.splitlines():
-        if "ended by" in line or process.returncode:
+        if any(part in line for part in ("ended by", "room for", "in place of")) or process.returncode:
             say(f"  it says: {line}")
     if process.returncode:
         raise SystemExit(f"exit code {process.returncode}")
@@ -126,28 +130,92 @@ def trials() -> list[int]:
     return [one for one in every if "ray::" in Path(f"/proc/{_ancestors(one)[0]}/cmdline").read_text()]
 
 
-def fit_disturbed(folder: Path, cluster: Nodes) -> None:
+def newer_than(moment: float, states: Path) -> Callable[[], bool]:
+    """Tell whether a fit has saved a state since a moment."""
+    return lambda: any(_changed(path) > moment for path in states.glob("*.safetensors"))
+
+
+def fit_disturbed(folder: Path, cluster: Nodes) -> bool:
     """Fit on the cluster; kill a worker, then a node, each after the fit has saved a state since the last kill."""
     states = unfinished_folder(folder / "fit-cluster")
-
-    def newer_than(moment: float) -> Callable[[], bool]:
-        return lambda: any(_changed(path) > moment for path in states.glob("*.safetensors"))
-
-    process = started(folder, FIT, "fit-cluster", "--address", cluster.address)
-    until(newer_than(0.0), process)
+    process = started(folder, COMMANDS["fit"], "fit-cluster", "--address", cluster.address)
+    until(newer_than(0.0, states), process)
     (worker,) = processes("fit-cluster", "RANK=1\0", "WORLD_SIZE=2\0")
     os.kill(worker, signal.SIGKILL)
     say(f"  killed worker 1, process {worker}, after {len(list(states.glob('*.safetensors')))} states")
-    until(newer_than(time.time() + 1.0), process)
+    until(newer_than(time.time() + 1.0, states), process)
     cluster.lose()
     say("  killed the second node")
     time.sleep(5)
     cluster.replace()
     say("  added a node")
     ended(process)
+    return same_fit(folder, "fit-cluster")
 
 
-def compare_disturbed(folder: Path, cluster: Nodes) -> None:
+def driver_disturbed(folder: Path, cluster: Nodes) -> bool:
+    """Fit on the cluster; kill the command itself, see that its workers end, and give it again."""
+    states = unfinished_folder(folder / "fit-driver")
+    process = started(folder, COMMANDS["fit"], "fit-driver", "--address", cluster.address)
+    until(newer_than(0.0, states), process)
+    workers, begin = processes("fit-driver", "WORLD_SIZE=2\0"), time.monotonic()
+    process.kill()
+    process.communicate()
+    say(f"  killed the command, of whose {len(workers)} workers")
+    while left := [one for one in workers if Path(f"/proc/{one}").exists()]:
+        if time.monotonic() > begin + 120:
+            say(f"  {left} are left: ORPHANS")
+            return False
+        time.sleep(0.1)
+    say(f"  none is left after {time.monotonic() - begin:.1f} s")
+    ended(started(folder, COMMANDS["fit"], "fit-driver", "--address", cluster.address))
+    return same_fit(folder, "fit-driver")
+
+
+def elastic_disturbed(folder: Path, cluster: Nodes) -> bool:
+    """Fit by one or two workers; kill a node, which is not replaced."""
+    states = unfinished_folder(folder / "fit-elastic")
+    process = started(folder, FIT, "fit-elastic", "--workers", "1:2", "--address", cluster.address)
+    until(newer_than(0.0, states), process)
+    cluster.lose()
+    say("  killed the second node, which is not replaced")
+    ended(process)
+    one, other = (json.loads((folder / f"fit-{name}" / "metrics.json").read_text()) for name in ("here", "elastic"))
+    losses = [{name: task["log_loss"] for name, task in run["test"]["tasks"].items()} for run in (one, other)]
+    apart = max(abs(losses[0][name] - losses[1][name]) for name in losses[0])
+    say(f"elastic: workers {other['made']['workers']}; log losses of test rows differ by {apart:.1e} at most")
+    cluster.replace()
+    return bool(apart <= ROUNDED and other["made"]["workers"] == [2, 1])
+
+
+def same_fit(folder: Path, name: str) -> bool:
+    """Compare a fit with the undisturbed one."""
+    wrong = differences(folder, "fit-here", name)
+    say(f"{name}: different files: {wrong or 'none'}")
+    return not wrong
+
+
+def prepare_disturbed(folder: Path, cluster: Nodes) -> bool:
+    """Prepare on the cluster; kill a node while it reads, and one when the first encoded rows have come."""
+    encoded = folder / ".prepare-cluster.prepare" / "encoded"
+    process = started(folder, PREPARE, "prepare-cluster", "--workers", "2", "--address", cluster.address)
+    until(lambda: list(encoded.parent.glob("chunks/01*")), process)
+    cluster.lose()
+    say("  killed the second node, while two read")
+    cluster.replace()
+    until(lambda: any(_size(path) for path in encoded.glob(".train.*/*")), process)
+    cluster.lose()
+    say("  killed the second node, while training rows are encoded")
+    ended(process)
+    cluster.replace()
+    one, other = folder / "prepare-here", folder / "prepare-cluster"
+    names = sorted(str(path.relative_to(one)) for path in one.rglob("*") if path.is_file())
+    changed = [name for name in names if (one / name).read_bytes() != (other / name).read_bytes()]
+    say(f"prepare: different files of {len(names)}: {changed or 'none'}")
+    return not changed
+
+
+def compare_disturbed(folder: Path, cluster: Nodes) -> bool:
     """Compare on the cluster; kill the process of a trial, then a node."""
     process = started(folder, COMPARE, "compare-cluster", "--address", cluster.address)
     until(trials, process)
@@ -158,6 +226,26 @@ def compare_disturbed(folder: Path, cluster: Nodes) -> None:
     cluster.lose()
     say("  killed the second node, which is not replaced")
     ended(process)
+    cluster.replace()
+    here, there = (
+        json.loads((folder / f"compare-{one}" / "comparison.json").read_text()) for one in ("here", "cluster")
+    )
+    same = bool(timeless(here) == timeless(there))
+    say(f"compare: comparison.json without days, times and memory is {'the same' if same else 'DIFFERENT'}")
+    return same
+
+
+DISTURBED: dict[str, tuple[str, Callable[[Path, Nodes], bool]]] = {  # what is undisturbed, and what is disturbed
+    "fit": ("fit", fit_disturbed), "driver": ("fit", driver_disturbed), "elastic": ("fit", elastic_disturbed),
+    "prepare": ("prepare", prepare_disturbed), "compare": ("compare", compare_disturbed),
+}  # fmt: skip
+
+
+def _size(path: Path) -> int:
+    try:
+        return path.stat().st_size
+    except FileNotFoundError:
+        return 0
 
 
 def _changed(path: Path) -> float:
@@ -179,35 +267,32 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--rows", type=int, default=3000)
+    parser.add_argument("--only", nargs="+", choices=DISTURBED, default=list(DISTURBED))
     given = parser.parse_args()
     os.environ |= {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
-    os.environ |= {"OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0"}
+    os.environ |= {"OMP_NUM_THREADS": "1", "RAY_worker_niceness": "0", "AUTOMTL_CLUSTER_PATIENCE": str(PATIENCE)}
     folder = given.folder.absolute()
     if not folder.exists():
-        folder.mkdir(parents=True)
-        synthetic_log(given.rows, seed=1).write_parquet(folder / "log.parquet")
-        (folder / "settings.yaml").write_text(SETTINGS)
-    for name in ("fit", "compare", "prepare"):
-        shutil.rmtree(folder / f"{name}-cluster", ignore_errors=True)
-        if not (folder / f"{name}-here").exists():
+        make_tables(folder, given.rows)
+    for old in (*folder.glob("*-cluster"), *folder.glob("fit-driver*"), *folder.glob("fit-elastic*")):
+        shutil.rmtree(old)
+    for name in dict.fromkeys(DISTURBED[one][0] for one in given.only):
+        if not (folder / f"{name}-here" / "manifest.json").exists():
+            shutil.rmtree(folder / f"{name}-here", ignore_errors=True)
             ended(started(folder, COMMANDS[name], f"{name}-here"))
     with nodes() as cluster:
         say(f"a cluster of two nodes at {cluster.address}")
-        fit_disturbed(folder, cluster)
-        ended(started(folder, PREPARE, "prepare-cluster", "--address", cluster.address))
-        compare_disturbed(folder, cluster)
-    wrong = differences(folder, "fit-here", "fit-cluster")
-    say(f"fit: different files: {wrong or 'none'}")
-    here, there = (
-        json.loads((folder / f"compare-{one}" / "comparison.json").read_text()) for one in ("here", "cluster")
-    )
-    same = timeless(here) == timeless(there)
-    say(f"compare: comparison.json without days, times and memory is {'the same' if same else 'DIFFERENT'}")
-    one, other = folder / "prepare-here", folder / "prepare-cluster"
-    names = sorted(str(path.relative_to(one)) for path in one.rglob("*") if path.is_file())
-    changed = [name for name in names if (one / name).read_bytes() != (other / name).read_bytes()]
-    say(f"prepare: different files of {len(names)}: {changed or 'none'}")
-    return 1 if wrong or changed or not same else 0
+        good = [DISTURBED[name][1](folder, cluster) for name in given.only]
+    return 0 if all(good) else 1
+
+
+def make_tables(folder: Path, rows: int) -> None:
+    """Write what is fitted and prepared."""
+    (folder / "parts").mkdir(parents=True)
+    synthetic_log(rows, seed=1).write_parquet(folder / "log.parquet")
+    for part in range(PARTS):
+        synthetic_log(10 * rows, seed=part).write_parquet(folder / "parts" / f"{part}.parquet")
+    (folder / "settings.yaml").write_text(SETTINGS)
 
 
 if __name__ == "__main__":

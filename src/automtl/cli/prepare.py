@@ -23,6 +23,9 @@ def prepare_command(
     ],
     seed: Annotated[int, typer.Option(min=0, help="Seed of the split, folds and sampled negatives.")] = 0,
     memory: Annotated[float | None, typer.Option(min=0.1, help="GiB; else a quarter of the machine's.")] = None,
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=100, help="Processes that read the files.", show_default="1")
+    ] = None,
     address: AddressOption = None,
     chunk_rows: Annotated[int, typer.Option(min=1, help="Rows read at a time.")] = 1 << 18,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace what is there.")] = False,
@@ -39,7 +42,7 @@ def prepare_command(
         made = prepare_table(
             table, tasks, out=out, roles=roles, schema=schema, settings=settings,
             seed=seed, overwrite=overwrite, memory_bytes=None if memory is None else int(memory * 2**30),
-            chunk_rows=chunk_rows, address=address, callback=live.callback,
+            chunk_rows=chunk_rows, workers=workers, address=address, callback=live.callback,
         )  # fmt: skip
     show_table(row_line(made.report), *column_rows(made.report))
     for line in notes(made.report):

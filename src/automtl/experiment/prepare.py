@@ -17,7 +17,7 @@ import polars as pl
 from automtl._version import __version__
 from automtl.config import Settings, checked_seed
 from automtl.dataset.builder.pipeline import Preparation, Spread
-from automtl.dataset.builder.workdir import Work, machine_start
+from automtl.dataset.builder.workdir import RUNS, Work, machine_start
 from automtl.dataset.prepared import Origin, PreparedFolder, finish_prepared
 from automtl.dataset.settings import MEMORY_SHARE, machine_memory_bytes
 from automtl.dataset.stored import require_free, store, working_folder
@@ -54,6 +54,7 @@ def prepare_table(
     overwrite: bool = False,
     memory_bytes: int | None = None,
     chunk_rows: int = CHUNK_ROWS,
+    workers: int | None = None,
     address: str | None = None,
     callback: Callback = ignore,
 ) -> PreparedFolder:
@@ -63,7 +64,8 @@ def prepare_table(
     checked; without a schema, one is inferred from it. `callback` gets a `Notice`, `Findings` and `Progress`. A folder
     beside `out` keeps what is done; if the call is stopped, the same call goes on from there. Raises FileError if that
     folder belongs to another job or a running process, or if `out` holds something that must not be replaced.
-    `address`: of a Ray cluster whose nodes encode the rows, for which they have to see the folder of `out`.
+    `workers`: processes that read the files at the same time, one if not given. `address`: of a Ray cluster whose nodes
+    encode the rows, for which they have to see the folder of `out`, and are these processes, if they see the files.
 
     >>> automtl.synthetic_log(rows=500, seed=0).write_parquet("log.parquet")
     >>> automtl.prepare_table("log.parquet", ["click", "buy"], out="prepared").num_rows["train"]
@@ -85,6 +87,7 @@ def prepare_table(
                 seed=seed,
                 memory_bytes=memory_bytes,
                 chunk_rows=chunk_rows,
+                workers=workers,
                 callback=callback,
             ),
         )
@@ -101,12 +104,12 @@ def prepare_table(
     memory = memory_bytes or machine_memory_bytes() // MEMORY_SHARE
     plan = _plan(opened, schema, settings, seed, chunk_rows, memory)
     thin = partial(sample_parts, tasks=schema.tasks, share=schema.negative_share, seed=seed)
-    with _spreading(address) as spread, _working(out, plan, anew=overwrite) as folder:
+    with _spreading(address, workers) as (spread, readers), _working(out, plan, anew=overwrite) as folder:
         with _beside(partial(_findings, table, schema, settings, seed, roles.drop), callback) as (checks, watched):
             del table  # before the memory is needed
             job = Preparation(
                 opened, schema, settings.encoder, settings.split, seed, Work(folder), chunk_rows, memory, watched, thin,
-                spread,
+                spread, min(readers, RUNS), address is not None,
             )  # fmt: skip
             encoder, report = job.run()
         if (findings := checks.result()) is not None:
@@ -128,13 +131,15 @@ def _stored(out: str, overwrite: bool, address: str | None, prepare: Callable[..
 
 
 @contextmanager
-def _spreading(address: str | None) -> Iterator[Spread]:
-    """Give what lets chunks be encoded at once: threads, or the nodes of the cluster at an address."""
+def _spreading(address: str | None, workers: int | None) -> Iterator[tuple[Spread, int]]:
+    """Give what lets chunks be encoded at once, threads or the nodes of a cluster, and the number of readers."""
     if address is None:
-        yield in_order
+        yield in_order, workers or 1
         return
     with joined(address) as cluster:
-        yield cluster.in_order
+        if workers is not None:
+            cluster.require(workers, "--workers")
+        yield cluster.in_order, workers or 1
 
 
 def _sample(
@@ -206,7 +211,7 @@ def _plan(source: TableFiles, schema: Schema, settings: Settings, seed: int, row
     """Describe a job; a job with another plan is another job."""
     return {
         "automtl": __version__,
-        "form of the working folder": 7,
+        "form of the working folder": 8,
         "files": [part.identity for part in source.parts],
         "schema": schema.to_dict(),
         "encoder": asdict(settings.encoder),

@@ -101,9 +101,13 @@ def streamed(
     *,
     rows: int = 7,
     memory_bytes: int = 2**30,
+    readers: int = 1,
 ) -> tuple[Encoder, list[Batch], dict[str, Any]]:
     (folder / "chunks").mkdir(parents=True, exist_ok=True)
-    job = Preparation(TableFiles.open(str(source)), schema, settings, split, 0, Work(folder), rows, memory_bytes)
+    job = Preparation(
+        TableFiles.open(str(source)), schema, settings, split, 0, Work(folder), rows, memory_bytes,
+        readers=readers, remote=True,
+    )  # fmt: skip
     encoder, report = job.run()
     return encoder, [Store.open(folder / "encoded" / name).rows() for name in PARTS], report
 

@@ -60,13 +60,14 @@ def test_histories_of_chunks_are_those_of_the_whole_table(data: st.DataObject) -
     encoding = EncoderSettings(min_count=2, bins=0, sequences=sequences)
     splitting = SplitSettings(method=data.draw(st.sampled_from(["random", "time"])), shares=(0.5, 0.25, 0.25))
     chunk, memory_bytes = data.draw(st.integers(12, 60)), data.draw(st.sampled_from([2**30, 2**16]))
+    more = {"rows": chunk, "memory_bytes": memory_bytes, "readers": data.draw(st.integers(1, 3))}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         source, work = Path(folder) / "parts", Path(folder) / "work"
         write_parts(table, source, data.draw(st.integers(1, 4)), data.draw(st.sampled_from([".parquet", ".csv"])))
 
         def stream() -> tuple[Encoder, list[Batch], dict[str, Any]]:
-            return streamed(work, source, schema, encoding, splitting, rows=chunk, memory_bytes=memory_bytes)
+            return streamed(work, source, schema, encoding, splitting, **more)
 
         try:
             encoder, batches = in_memory(read_table(source), schema, encoding, splitting)

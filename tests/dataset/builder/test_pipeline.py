@@ -55,13 +55,14 @@ def test_streaming_is_encoding_the_whole_table(data: st.DataObject) -> None:
     table, schema = make_table(seed, rows), make_schema(time=time, weight=weight, split=split)
     splitting = SplitSettings(method=method, shares=(0.5, 0.25, 0.25))  # type: ignore[arg-type]
     chunk, memory_bytes = data.draw(st.integers(12, 60)), data.draw(st.sampled_from([2**30, 2**16]))
+    more = {"rows": chunk, "memory_bytes": memory_bytes, "readers": data.draw(st.integers(1, 3))}
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         source, work = Path(folder) / "parts", Path(folder) / "work"
         write_parts(table, source, data.draw(st.integers(1, 4)), ending)
 
         def stream() -> tuple[Encoder, list[Batch], dict[str, Any]]:
-            return streamed(work, source, schema, encoding, splitting, rows=chunk, memory_bytes=memory_bytes)
+            return streamed(work, source, schema, encoding, splitting, **more)
 
         try:
             encoder, batches = in_memory(read_table(source), schema, encoding, splitting)

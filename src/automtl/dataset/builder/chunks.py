@@ -12,7 +12,7 @@ import numpy as np
 import polars as pl
 import pyarrow as pa
 
-from automtl.dataset.builder.workdir import FileChunk, Work, write_chunk
+from automtl.dataset.builder.workdir import FileChunk, Work, chunk_name, merged_values, write_chunk
 from automtl.errors import AutomtlError, RowError
 from automtl.features.chunk import ChunkColumns, TableChunk
 from automtl.features.dictionary import Dictionary, joined_values
@@ -26,23 +26,28 @@ DICTIONARIES = 2  # half of the memory is for dictionaries
 
 @dataclass(frozen=True)
 class Reader:
-    """Reads a source into a working folder, `rows` rows at a time."""
+    """Reads a source into a working folder, `rows` rows at a time, from a part on.
+
+    run: its number, where several readers share the parts; each has dictionaries of its own.
+    """
 
     source: TableFiles
     columns: ChunkColumns
     work: Work
     rows: int
     memory_bytes: int
+    begin: int = 0
+    run: int = 0
 
     def read(self) -> Iterator[int]:
         """Write the chunks that are not there yet; yields the number of rows that each one adds."""
-        there = Work(self.work.folder).chunks
-        dictionaries, then, index = self._dictionaries(there), Place(), len(there)
+        there = self.work.chunks_of(self.run)
+        dictionaries, then, index = self._dictionaries(there), Place(self.begin), len(there)
         if there:
             then = Place(**there[-1].about["then"])
             yield sum(chunk.rows for chunk in there)
         for piece in ahead(self.source.pieces(self.columns.needed, self.rows, then)):
-            with self.work.step(f"chunks/{index:08d}") as folder, _located(self.source, piece):
+            with self.work.step(chunk_name(self.run, index)) as folder, _located(self.source, piece):
                 self._write(folder, piece, dictionaries)
             index += 1
             yield piece.table.height
@@ -93,8 +98,14 @@ def as_arrow(values: pl.Series) -> np.ndarray:
 
 def read_values(chunk: FileChunk, place: int) -> pl.Series:
     """Read the values of a coded column that got their codes in this chunk."""
-    content = pa.py_buffer(chunk.array(f"values.{place}"))
-    return pl.Series("value", pa.ipc.open_file(content).read_all()["value"])
+    if place in chunk.merged:  # those of all chunks of its reader are told by the first of these
+        values = _from_arrow(np.fromfile(merged_values(chunk.merged_folder, place, chunk.run), np.uint8))
+        return values if chunk.number == 0 else values.clear()
+    return _from_arrow(chunk.array(f"values.{place}"))
+
+
+def _from_arrow(content: np.ndarray) -> pl.Series:
+    return pl.Series("value", pa.ipc.open_file(pa.py_buffer(content)).read_all()["value"])
 
 
 @contextmanager

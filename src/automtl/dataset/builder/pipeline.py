@@ -13,6 +13,8 @@ import numpy as np
 
 from automtl.dataset.builder.chunks import Reader
 from automtl.dataset.builder.histories import FileHistories, fit_histories
+from automtl.dataset.builder.merging import merge
+from automtl.dataset.builder.readers import Remote, read_at_once, read_where_seen, share_out
 from automtl.dataset.builder.report import describe_columns, describe_tasks
 from automtl.dataset.builder.rows import FileRows
 from automtl.dataset.builder.workdir import FileChunk, Work, write_about
@@ -26,7 +28,7 @@ from automtl.features.fitting import Fitted, fit_rows
 from automtl.features.settings import EncoderSettings
 from automtl.system.files import remove_unfinished
 from automtl.system.progress import Callback, Progress, ignore
-from automtl.system.threads import in_order, in_threads
+from automtl.system.threads import in_order, in_threads, num_threads
 from automtl.tables.reading.files import TableFiles
 from automtl.tables.roles import PARTS, TRAIN, starts
 from automtl.tables.schema import Schema
@@ -80,6 +82,7 @@ class Preparation:
     """One job. `rows` of a chunk and `memory_bytes` change no result, except vocabularies that do not fit.
 
     spread: lets chunks be encoded at once, in threads or on the nodes of a cluster, which see the working folder then.
+    readers: processes that share the files of the source, on this machine or, where they are `remote`, on the nodes.
     """
 
     source: TableFiles
@@ -93,6 +96,8 @@ class Preparation:
     callback: Callback = ignore
     thin: Thin = lambda batches, rows: batches
     spread: Spread = in_order
+    readers: int = 1
+    remote: bool = False
 
     @cached_property
     def columns(self) -> ChunkColumns:
@@ -103,7 +108,7 @@ class Preparation:
     def run(self) -> tuple[Encoder, dict[str, Any]]:
         """Write encoded rows to `encoded/NAME` in the working folder; returns the encoder and the report."""
         done = 0
-        for more in Reader(self.source, self.columns, self.work, self.rows, self.memory_bytes).read():
+        for more in self._read():
             done += more
             self.callback(Progress("reading", done, max(self.source.rows or 0, done)))
         counts = self._split()
@@ -129,6 +134,19 @@ class Preparation:
             "coverage": {part: one.to_dict() for part, one in coverage.items()},
         }
         return encoder, self._report(counts, encoder) | about
+
+    def _read(self) -> Iterator[int]:
+        """Read the source; yields the number of rows that were read since."""
+        readers = share_out(Reader(self.source, self.columns, self.work, self.rows, self.memory_bytes), self.readers)
+        if len(readers) == 1:
+            yield from readers[0].read()
+        elif self.remote:
+            found = self.spread(read_where_seen, map(Remote.of, readers))
+            for rows, reader in zip(found, readers, strict=True):
+                yield sum(reader.read()) if rows is None else rows
+        else:
+            yield from read_at_once(readers, max(num_threads() // len(readers), 1))
+        merge(self.work, len(readers), len(self.columns.coded), self.memory_bytes)
 
     def _file_rows(self, num_rows: int) -> FileRows:
         return FileRows(self.work, self.columns, num_rows, self.seed, self.memory_bytes, self.callback)

@@ -50,6 +50,11 @@ class Part:
         """Plain values that tell the file from a changed one."""
         return self.file.identity
 
+    def absolute(self) -> Part:
+        """Return the same file by a path that does not depend on the working folder."""
+        file = self.file.absolute()
+        return replace(self, file=file, csv=None if self.csv is None else replace(self.csv, file=file))
+
     def read(self) -> pl.DataFrame:
         """Read all rows."""
         with self.file.held() as path, reading(self.file):
@@ -113,6 +118,10 @@ class TableFiles:
         """The number of rows; None where it is known only after reading (CSV files)."""
         counts = [part.rows for part in self.parts]
         return None if None in counts else sum(count for count in counts if count is not None)
+
+    def absolute(self) -> TableFiles:
+        """Return the same files by paths that do not depend on the working folder."""
+        return replace(self, parts=tuple(part.absolute() for part in self.parts))
 
     def read(self) -> pl.DataFrame:
         """Read all rows of all parts as one table. Raises TableError for parts whose values have no common type."""

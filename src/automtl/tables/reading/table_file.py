@@ -31,6 +31,9 @@ class TableFile(Protocol):
     def identity(self) -> list[Any]:
         """Plain values that tell the file from a changed one."""
 
+    def absolute(self) -> TableFile:
+        """Return the same file, named in a way that does not depend on the working folder."""
+
     def held(self) -> AbstractContextManager[Path]:
         """Give a path for the block, where the content can be read."""
 
@@ -60,6 +63,9 @@ class LocalFile:
     def identity(self) -> list[Any]:
         found = self.path.stat()
         return [str(self.path.resolve()), found.st_size, found.st_mtime_ns]
+
+    def absolute(self) -> LocalFile:
+        return LocalFile(self.path.absolute())
 
     @contextmanager
     def held(self) -> Iterator[Path]:
@@ -93,6 +99,9 @@ class FetchedFile:
     @property
     def identity(self) -> list[Any]:
         return [str(self), self.stored.size, self.stored.tag]
+
+    def absolute(self) -> FetchedFile:
+        return self
 
     def held(self) -> AbstractContextManager[Path]:
         return cache().held(self.stored)
