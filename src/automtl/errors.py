@@ -55,7 +55,7 @@ class FileError(AutomtlError):
 
 
 class StorageError(AutomtlError):
-    """What an address such as s3://bucket/clicks names cannot be read or written."""
+    """An address such as s3://bucket/clicks cannot be read or written."""
 
 
 class SettingsError(AutomtlError):

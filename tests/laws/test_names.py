@@ -141,12 +141,7 @@ LETTERS = string.ascii_lowercase + string.digits + "-._"
 @pytest.mark.filterwarnings("ignore:column .*most frequent have an id")
 @pytest.mark.parametrize(
     ("scheme", "ending", "inferred"),
-    [
-        ("signs", ".csv", True),
-        ("signs", ".parquet", False),
-        ("patterns", ".csv", False),
-        ("broken patterns", ".parquet", True),
-    ],
+    [("signs", ".csv", True), ("patterns", ".csv", False), ("broken patterns", ".parquet", True)],
 )
 def test_every_command_takes_any_name(
     scheme: str, ending: str, inferred: bool, tmp_path: Path, capsys: pytest.CaptureFixture[str],

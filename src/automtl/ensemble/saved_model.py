@@ -32,7 +32,10 @@ PROFILE = "profile.json"
 
 @dataclass(frozen=True)
 class SavedModel:
-    """What a folder holds. `at_fit`: the coverage of the rows at fit, by part. `profile`: of held-out rows."""
+    """The content of a saved model's folder.
+
+    `at_fit`: the coverage of the rows at fit, by part. `profile`: of rows that were held out at fit, if it is known.
+    """
 
     schema: Schema
     encoder: Encoder
