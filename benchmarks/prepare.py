@@ -209,7 +209,7 @@ def measured(work: Callable[[], dict[str, Any]], modules: tuple[str, ...]) -> di
 
 
 def processor_seconds() -> float:
-    """Of this process and of those that it has started and that have ended."""
+    """Return the processor time of this process and of the ended ones that it has started."""
     used = os.times()
     return used.user + used.system + used.children_user + used.children_system
 

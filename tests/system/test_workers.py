@@ -78,7 +78,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def two(folder: Path) -> dict[str, Any]:
-    """What two workers found, who have also gone on with what one has begun."""
+    """The results of a training by two workers, who have also gone on with a training that one worker began."""
     for name in STOPPED:
         stopped(name, folder / f"{name}-alone")
     return by_workers(2, folder / "found")
