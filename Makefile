@@ -75,7 +75,7 @@ $(VENV)-oldest/ready: pyproject.toml constraints-oldest.txt
 	$(PYTHON) -m venv $(VENV)-oldest
 	$(VENV)-oldest/bin/pip install --quiet --constraint constraints-oldest.txt torch
 	$(VENV)-oldest/bin/pip install --quiet --constraint constraints-oldest.txt --editable . \
-		"pytest>=8" "pytest-xdist>=3.6" "hypothesis>=6.100" "pandas>=2.2" "duckdb>=1.1"
+		"pytest>=8" "pytest-xdist>=3.6" "hypothesis>=6.100" "pandas>=2.2" "duckdb>=1.1" "aiohttp>=3.9"
 	touch $@
 
 # Licences, a bill of materials and known vulnerabilities of what automtl installs with its extras, into dist/.
