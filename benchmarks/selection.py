@@ -2,9 +2,11 @@
 
 Trains what a fit trains, then chooses weights on a random half of the validation rows and judges them on the other
 half, in turn, for some random halves. Test rows are not read. Prints a line a way: the loss over the base rates', and
-the main metric of each task.
+the main metric of each task. `--taught`: trains the best network once more, on the scores of the ensemble in place of
+the labels, as distillation does, and judges it alone and as one more kind of model.
 
-    python benchmarks/selection.py TABLE --task NAME ... [--drop NAME ...] [--split-column NAME] [--trainings 8]
+    python benchmarks/selection.py TABLE --task NAME ... [--drop NAME ...] [--split-column NAME] [--time NAME]
+        [--label-delay DELAY] [--trainings 8] [--taught]
 """
 
 from __future__ import annotations
@@ -25,10 +27,13 @@ from automtl.ensemble.settings import SelectionSettings
 from automtl.experiment import ColumnRoles, EncodedSource, Experiment, open_source
 from automtl.experiment.library import Library
 from automtl.features.batch import Batch
+from automtl.tables.history import read_delays
 from automtl.tables.schema import Task
-from automtl.training.evaluation import Evaluator, scores_of
+from automtl.training.evaluation import Evaluator, predict_logits, scores_of
+from automtl.training.fit import SelfTrained, fit
 from automtl.training.losses import MultiTaskLoss
 from automtl.training.metrics import primary_metric, task_rows
+from automtl.training.soft_labels import with_soft_labels
 from common import commit, run
 
 Way = Callable[[Sequence[Choice], Batch, Sequence[Task]], Tensor]
@@ -77,7 +82,7 @@ WAYS: dict[str, Way] = {
 }  # fmt: skip
 
 
-def judged(library: Library, way: Way) -> tuple[float, dict[str, float]]:
+def judged(library: Library, choices: Sequence[Choice], way: Way) -> tuple[float, dict[str, float]]:
     """Return the mean loss and metrics of the rows that weights were not chosen on."""
     rows, tasks = library.valid, library.tasks
     found: list[tuple[float, dict[str, float]]] = []
@@ -85,9 +90,9 @@ def judged(library: Library, way: Way) -> tuple[float, dict[str, float]]:
         order = torch.randperm(len(rows), generator=torch.Generator().manual_seed(seed))
         halves = order[: len(rows) // 2], order[len(rows) // 2 :]
         for chosen, seen in (halves, halves[::-1]):
-            some = [replace(one, logits=one.logits[chosen]) for one in library.choices]
+            some = [replace(one, logits=one.logits[chosen]) for one in choices]
             weights = way(some, rows.take(chosen), tasks)
-            mixed = sum(one.logits[seen] * weight for one, weight in zip(library.choices, weights, strict=True))
+            mixed = sum(one.logits[seen] * weight for one, weight in zip(choices, weights, strict=True))
             found.append(quality(torch.as_tensor(mixed), rows.take(seen), tasks))
     names = found[0][1]
     return (
@@ -107,28 +112,60 @@ def quality(logits: Tensor, rows: Batch, tasks: Sequence[Task]) -> tuple[float, 
     return loss, metrics
 
 
+def taught(experiment: Experiment, soft_weight: float) -> Choice:
+    """Train the best network of the library anew, on labels in which the ensemble's scores have this weight."""
+    library, rows, tasks, seed = experiment.library, experiment.rows, experiment.library.tasks, experiment.seed
+    best = min(
+        (one for one in library.models if not isinstance(one.model, SelfTrained)), key=lambda one: one.result.score
+    )
+    teacher = library.mixed([library.predict(one, rows.train) for one in library.models])
+    model, layout = best.spec.build(rows.encoder, seed), library.encoder_of(best).layout
+    if best.start is not None:
+        best.start(model)
+    train, valid = with_soft_labels(rows.train, teacher, soft_weight, tasks), rows.valid.for_layout(layout)
+    fit(model, train.for_layout(layout), valid, tasks, best.training, seed)
+    return Choice("taught", predict_logits(model, valid))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("table")
     parser.add_argument("--task", action="append", required=True)
     parser.add_argument("--drop", action="append", default=[])
     parser.add_argument("--split-column")
-    parser.add_argument("--trainings", type=int, default=8)
+    parser.add_argument("--time")
+    parser.add_argument("--label-delay", action="append", default=[])
+    parser.add_argument("--trainings", type=int, help="networks of the search; those of the default preset if left out")
+    parser.add_argument("--taught", action="store_true")
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
-    settings: Settings = read_settings(None, {"search": {"trainings": given.trainings}})
-    roles = ColumnRoles(drop=tuple(given.drop), split=given.split_column)
+    changes = {} if given.trainings is None else {"search": {"trainings": given.trainings}}
+    settings: Settings = read_settings(None, {"train_on_all_rows": False} | changes)
+    roles = ColumnRoles(
+        tuple(given.drop), split=given.split_column, time=given.time, label_delay=read_delays(given.label_delay)
+    )
     source, settings = open_source(given.table, given.task, roles, None, settings, given.seed)
     with data_loader(settings.data_loader) as loader:
         experiment = Experiment(EncodedSource(source, loader), settings, given.seed)
         experiment.ensemble()
         library = experiment.library
         about = {"table": Path(given.table).name, "seed": given.seed, "commit": commit(), "rows": len(library.valid)}
-        print(json.dumps(about | {"models": [one.spec.name for one in library.models]}), flush=True)
+        scores = {one.spec.name: round(one.result.score, 5) for one in library.models}
+        print(json.dumps(about | {"models": scores}), flush=True)
         for name, way in WAYS.items():
-            loss, metrics = judged(library, way)
-            shown = {task: round(value, 5) for task, value in metrics.items()}
-            print(json.dumps({"selection": name, "loss": round(loss, 5), "metrics": shown}), flush=True)
+            show(name, library, library.choices, way)
+        for soft_weight in (1.0, 0.8) if given.taught else ():
+            student = taught(experiment, soft_weight)
+            name = f"taught by scores of weight {soft_weight:g}"
+            show(f"{name}, alone", library, [student], equal)
+            show(f"{name}, beside the others", library, [*library.choices, student], two_levels)
+
+
+def show(name: str, library: Library, choices: Sequence[Choice], way: Way) -> None:
+    """Print how good a selection is on rows that it did not see."""
+    loss, metrics = judged(library, choices, way)
+    shown = {task: round(value, 5) for task, value in metrics.items()}
+    print(json.dumps({"selection": name, "loss": round(loss, 5), "metrics": shown}), flush=True)
 
 
 if __name__ == "__main__":
